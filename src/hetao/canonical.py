@@ -1,0 +1,121 @@
+"""Value → bytes → digest: the only bytes that are hashed or signed.
+
+The bytes are RFC 8785 (JSON Canonicalization Scheme). Our own sixty lines, because a
+verifier must need nothing beyond the standard library and `cryptography`; the tests
+hold them to the `rfc8785` package and to the vectors of the RFC.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hetao.errors import NotCanonical
+
+LARGEST_INTEGER = 2**53 - 1  # RFC 8785 3.2.2.3: what every JSON reader keeps exactly
+
+
+def canonical(value: Any) -> bytes:
+    """Return the one canonical UTF-8 text of a JSON value.
+
+    Args:
+        value: None, bool, int within ±(2^53-1), finite float, str without lone
+            surrogates, or a sequence or str-keyed mapping of such values.
+
+    Raises:
+        NotCanonical: the value has no canonical form.
+
+    Source:
+        RFC 8785. Law: `tests/laws/test_canonical.py`.
+    """
+    return _text(value).encode("utf-8")
+
+
+def digest(value: Any) -> str:
+    """Return `sha256:` and the hex digest of the value's canonical bytes."""
+    return digest_bytes(canonical(value))
+
+
+def digest_bytes(data: bytes) -> str:
+    """Return `sha256:` and the hex digest of these very bytes."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def parse_canonical(data: bytes) -> Any:
+    """Return the value of a JSON text that is already in canonical form.
+
+    Raises:
+        NotCanonical: the bytes are not JSON, or are not the canonical text of it.
+    """
+    try:
+        value = json.loads(data)
+        same = canonical(value) == data
+    except (ValueError, RecursionError) as error:
+        raise NotCanonical("the text is not JSON in UTF-8") from error
+    if not same:
+        raise NotCanonical("the JSON text is not in canonical form (RFC 8785)")
+    return value
+
+
+def _text(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int):
+        if abs(value) > LARGEST_INTEGER:
+            raise NotCanonical("an integer lies beyond 2^53-1", fix="write it as text")
+        return str(int(value))
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, str):
+        return _string(value)
+    if isinstance(value, Mapping):
+        return _object(value)
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return "[" + ",".join(map(_text, value)) + "]"
+    raise NotCanonical(f"a value of type {type(value).__name__} has no canonical form")
+
+
+def _string(value: str) -> str:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise NotCanonical("a text holds a lone surrogate") from error
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _object(value: Mapping[Any, Any]) -> str:
+    if not all(isinstance(key, str) for key in value):
+        raise NotCanonical("an object key is not text")
+    # RFC 8785 3.2.3 sorts by UTF-16 code units, which differs from code points
+    # beyond the basic plane.
+    keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
+    return "{" + ",".join(_string(k) + ":" + _text(value[k]) for k in keys) + "}"
+
+
+def _number(value: float) -> str:
+    """ECMAScript's Number::toString, from the same shortest digits that repr finds."""
+    if not math.isfinite(value):
+        raise NotCanonical("NaN and infinity have no canonical form")
+    if value == 0:
+        return "0"
+    sign = "-" if value < 0 else ""
+    mantissa, _, exponent = repr(abs(value)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    padded = whole + fraction
+    digits = padded.lstrip("0")
+    # where the decimal point stands, counted from the first significant digit
+    point = len(whole) + int(exponent or 0) - (len(padded) - len(digits))
+    digits = digits.rstrip("0")
+    k = len(digits)
+    if k <= point <= 21:
+        body = digits + "0" * (point - k)
+    elif 0 < point <= 21:
+        body = digits[:point] + "." + digits[point:]
+    elif -6 < point <= 0:
+        body = "0." + "0" * -point + digits
+    else:
+        power = point - 1
+        tail = ("." + digits[1:]) if k > 1 else ""
+        body = f"{digits[0]}{tail}e{'+' if power >= 0 else '-'}{abs(power)}"
+    return sign + body

@@ -1,0 +1,193 @@
+"""A study: what is asked, of whom, how it is answered, and what may be shown."""
+
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+from hetao import canonical as bytes_of
+from hetao.errors import InvalidStudy
+
+METHODS = ("counts", "table1", "logistic", "linear", "poisson", "cox", "km")
+SITE = "site"  # the one variable that every study has: where a person's rows lie
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of a category: its name, and what the source calls it.
+
+    `value` is an OMOP concept id, or the text of a flat file's cell.
+    """
+
+    name: str
+    value: int | str
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One column of the analysis: where it comes from and what it may hold.
+
+    Attributes:
+        name: how terms refer to it.
+        kind: "number" or "category".
+        source: "age", "sex", "measurement", "observation", "condition", "drug",
+            "time_to_death", "death", or "column" of a flat table.
+        concepts: OMOP concept ids any of which counts; empty for age, sex, column.
+        column: the flat table's column; "" otherwise.
+        unit: UCUM unit of a number; "" for a category.
+        bounds: (low, high) of a number in that unit, public; rows beyond are an
+            error, and the secure sum's declared bounds follow from them.
+        levels: of a category, the first being the reference; at least two.
+        window_days: (from, to) relative to the index day, both included.
+        label: what a reader sees.
+    """
+
+    name: str
+    kind: str
+    source: str
+    concepts: tuple[int, ...] = ()
+    column: str = ""
+    unit: str = ""
+    bounds: tuple[float, float] | None = None
+    levels: tuple[Level, ...] = ()
+    window_days: tuple[int, int] = (-365, 0)
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """Who stays in: a label for the attrition table and a rule such as `age >= 18`."""
+
+    label: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A public grid of times: explicit right edges, increasing, in the time's unit."""
+
+    edges: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """Counts that a study asks for; a site's policy applies wherever it is stricter.
+
+    Attributes:
+        people: fewest people a site may contribute with.
+        cell: fewest people on either side of a design column at a site, and in any
+            count that is shown.
+        events: fewest outcome events (and, for a binary outcome, non-events).
+        share: most parameters per person at a site.
+        leverage: largest share of a fitted value that one person may decide.
+        sites: fewest sites in one sum.
+    """
+
+    people: int = 50
+    cell: int = 10
+    events: int = 10
+    share: float = 0.1
+    leverage: float = 0.5
+    sites: int = 3
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One answer asked for.
+
+    Attributes:
+        name: unique within the study.
+        method: one of METHODS.
+        outcome: variable of logistic, linear, poisson.
+        time, event: variables of cox and km.
+        terms: right-hand side, in the grammar of `terms`; "1" is the intercept.
+        offset: expression added to the linear predictor; "" for none.
+        by: grouping category of table1 and km; "" for one group.
+        variables: rows of table1.
+        strata: categories that stratify a cox model; "site" is always allowed.
+        ties: "efron" or "breslow".
+        grid: public times for km and for cox without site strata.
+    """
+
+    name: str
+    method: str
+    outcome: str = ""
+    time: str = ""
+    event: str = ""
+    terms: tuple[str, ...] = ()
+    offset: str = ""
+    by: str = ""
+    variables: tuple[str, ...] = ()
+    strata: tuple[str, ...] = ()
+    ties: str = "efron"
+    grid: Grid | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A whole study in the form that is hashed, approved and carried out.
+
+    `on_lost_site` is "stop" or "continue"; `deadline_seconds` is how long a round
+    waits for a site. `dictionary` names the common data model, "omop-5.4" or "flat".
+    """
+
+    name: str
+    title: str
+    question: str
+    version: str
+    dictionary: str
+    sites: tuple[str, ...]
+    variables: tuple[Variable, ...]
+    analyses: tuple[Analysis, ...]
+    criteria: tuple[Criterion, ...] = ()
+    entry_concepts: tuple[int, ...] = ()
+    estimand: dict[str, str] = field(default_factory=dict)
+    minimum: Minimum = Minimum()
+    on_lost_site: str = "stop"
+    deadline_seconds: int = 120
+
+    @cached_property
+    def canonical(self) -> bytes:
+        """Return the study's canonical bytes (RFC 8785)."""
+        return bytes_of.canonical({"type": "hetao.study/1", **_plain(asdict(self))})
+
+    @cached_property
+    def digest(self) -> str:
+        """Return `sha256:…` over the canonical bytes; everything later cites it."""
+        return bytes_of.digest_bytes(self.canonical)
+
+    def variable(self, name: str) -> Variable:
+        """Return the variable of that name; `site` is one in every study.
+
+        Raises:
+            InvalidStudy: the study has no such variable.
+        """
+        if name == SITE:
+            levels = tuple(Level(site, site) for site in self.sites)
+            return Variable(SITE, "category", "site", levels=levels, label="Site")
+        for variable in self.variables:
+            if variable.name == name:
+                return variable
+        raise InvalidStudy(
+            f"the study has no variable {name!r}",
+            fix="name one of: " + ", ".join(v.name for v in self.variables),
+        )
+
+    def analysis(self, name: str) -> Analysis:
+        """Return the analysis of that name.
+
+        Raises:
+            InvalidStudy: the study has no such analysis.
+        """
+        for analysis in self.analyses:
+            if analysis.name == name:
+                return analysis
+        raise InvalidStudy(f"the study has no analysis {name!r}")
+
+
+def _plain(value: Any) -> Any:
+    """Turn tuples into lists; a whole float stays the number it is."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

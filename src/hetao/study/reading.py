@@ -1,0 +1,312 @@
+"""`study.toml`, as a clinician writes it, → a checked `Study`."""
+
+import itertools
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hetao.errors import InvalidStudy
+from hetao.records import read_toml, record
+from hetao.study.model import METHODS, SITE, Analysis, Level, Study, Variable
+from hetao.study.terms import names_of, parse_criterion, parse_expression, parse_term
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}|[A-Za-z][A-Za-z0-9_.]{0,39}")
+SITE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}", re.IGNORECASE)
+SOURCES = (
+    "age",
+    "sex",
+    "measurement",
+    "observation",
+    "condition",
+    "drug",
+    "death",
+    "time_to_death",
+    "column",
+)
+NEEDS = {
+    "counts": (),
+    "table1": ("variables",),
+    "logistic": ("outcome", "terms"),
+    "linear": ("outcome", "terms"),
+    "poisson": ("outcome", "terms"),
+    "cox": ("time", "event", "terms"),
+    "km": ("time", "event", "grid"),
+}
+MOST_SITES, MOST_GRID, MOST_ANALYSES = 1000, 20_000, 200
+
+
+def read_study(path: Path) -> Study:
+    """Return the study that a TOML file describes.
+
+    Raises:
+        InvalidStudy: the file says something that cannot be carried out; the error
+            names the table and the field.
+        InvalidData: the file cannot be read at all.
+    """
+    tables = read_toml(path, InvalidStudy)
+    return study_from(_flatten(tables, path.name), where=path.name)
+
+
+def study_from(table: Mapping[str, Any], where: str = "study") -> Study:
+    """Return the study of a canonical form, such as a site receives.
+
+    Raises:
+        InvalidStudy: as `read_study`.
+    """
+    fields = {key: value for key, value in table.items() if key != "type"}
+    if table.get("type", "hetao.study/1") != "hetao.study/1":
+        raise InvalidStudy(f"{where}: not a hetao.study/1")
+    study = record(Study, fields, where, InvalidStudy)
+    _check_study(study, where)
+    return study
+
+
+def _flatten(tables: dict[str, Any], where: str) -> dict[str, Any]:
+    """Bring the author's tables into the canonical form's fields."""
+    known = {
+        "study",
+        "estimand",
+        "population",
+        "variables",
+        "analyses",
+        "minimum",
+        "sites",
+    }
+    for key in tables:
+        if key not in known:
+            raise InvalidStudy(
+                f"{where}: unknown table [{key}]",
+                fix="known tables: " + ", ".join(sorted(known)),
+            )
+    for key in ("study", "sites", "variables", "analyses"):
+        if key not in tables:
+            raise InvalidStudy(f"{where}: table [{key}] is missing")
+    for key in known - {"analyses"}:
+        if key in tables and not isinstance(tables[key], dict):
+            raise InvalidStudy(f"{where}: [{key}] is not a table")
+    flat = dict(tables["study"])
+    flat["estimand"] = tables.get("estimand", {})
+    if "minimum" in tables:
+        flat["minimum"] = tables["minimum"]
+    flat.update(_population(tables.get("population", {}), where))
+    flat.update(_sites(tables["sites"], where))
+    flat["variables"] = [
+        _variable(name, body, where) for name, body in tables["variables"].items()
+    ]
+    if not isinstance(tables["analyses"], list):
+        raise InvalidStudy(f"{where}: write each analysis under [[analyses]]")
+    flat["analyses"] = [_analysis(body, where) for body in tables["analyses"]]
+    return flat
+
+
+def _only(table: dict[str, Any], fields: tuple[str, ...], where: str) -> None:
+    for key in table:
+        if key not in fields:
+            raise InvalidStudy(
+                f"{where}: unknown field {key!r}", fix="known: " + ", ".join(fields)
+            )
+
+
+def _population(table: dict[str, Any], where: str) -> dict[str, Any]:
+    _only(table, ("entry_concepts", "criteria"), f"{where} [population]")
+    return dict(table)
+
+
+def _sites(table: dict[str, Any], where: str) -> dict[str, Any]:
+    known = ("members", "on_lost_site", "deadline_seconds")
+    _only(table, known, f"{where} [sites]")
+    flat = dict(table)
+    if "members" not in flat:
+        raise InvalidStudy(f"{where} [sites]: field 'members' is missing")
+    flat["sites"] = flat.pop("members")
+    return flat
+
+
+def _variable(name: str, body: Any, where: str) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise InvalidStudy(f"{where} [variables.{name}]: expected a table")
+    flat = {"name": name, **body}
+    levels = flat.get("levels")
+    if isinstance(levels, dict):
+        flat["levels"] = [{"name": k, "value": v} for k, v in levels.items()]
+    return flat
+
+
+def _analysis(body: Any, where: str) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise InvalidStudy(f"{where} [[analyses]]: expected a table")
+    flat = dict(body)
+    grid = flat.get("grid")
+    if isinstance(grid, dict) and set(grid) == {"step", "end"}:
+        step, end = grid["step"], grid["end"]
+        numbers = all(type(v) in (int, float) for v in (step, end))
+        if not numbers or not 0 < step <= end or end / step > MOST_GRID:
+            raise InvalidStudy(f"{where}: the grid needs 0 < step <= end")
+        flat["grid"] = {
+            "edges": [step * k for k in range(1, math.ceil(end / step) + 1)]
+        }
+    return flat
+
+
+# --- checks on the whole ------------------------------------------------------------
+def _check_study(study: Study, where: str) -> None:
+    if not study.name or not NAME.fullmatch(study.name.replace("-", "_")):
+        raise InvalidStudy(f"{where}: the study's name must be letters, digits, - or _")
+    if study.on_lost_site not in ("stop", "continue"):
+        raise InvalidStudy(f"{where}: on_lost_site is 'stop' or 'continue'")
+    if not 1 <= study.deadline_seconds <= 86_400:
+        raise InvalidStudy(f"{where}: deadline_seconds must lie in 1 to 86400")
+    _check_unique(study.sites, f"{where} [sites]", SITE_NAME, MOST_SITES)
+    names = [v.name for v in study.variables]
+    _check_unique(names, f"{where} [variables]", NAME, 10_000)
+    if SITE in names:
+        raise InvalidStudy(f"{where}: the name {SITE!r} is kept for the site itself")
+    labels = [a.name for a in study.analyses]
+    _check_unique(labels, f"{where} [[analyses]]", SITE_NAME, MOST_ANALYSES)
+    _check_minimum(study, where)
+    for variable in study.variables:
+        _check_variable(variable, f"{where} [variables.{variable.name}]")
+    for criterion in study.criteria:
+        _check_criterion(study, criterion.rule, where)
+    for analysis in study.analyses:
+        _check_analysis(study, analysis, f"{where} [[analyses]] {analysis.name}")
+
+
+def _check_unique(
+    names: Any, where: str, pattern: "re.Pattern[str]", most: int
+) -> None:
+    if not 1 <= len(names) <= most:
+        raise InvalidStudy(f"{where}: expected 1 to {most} entries")
+    for name in names:
+        if not pattern.fullmatch(name):
+            raise InvalidStudy(
+                f"{where}: {name[:60]!r} is not a plain name",
+                fix="start with a letter; letters, digits and _ follow",
+            )
+    if len(set(names)) != len(names):
+        raise InvalidStudy(f"{where}: a name stands twice")
+
+
+def _check_minimum(study: Study, where: str) -> None:
+    m = study.minimum
+    counts_ok = min(m.people, m.cell, m.events, m.sites) >= 1
+    if not counts_ok or not 0 < m.share <= 1 or not 0 < m.leverage <= 1:
+        raise InvalidStudy(f"{where} [minimum]: counts from 1, shares in (0, 1]")
+
+
+def _check_variable(variable: Variable, where: str) -> None:
+    if variable.source not in SOURCES:
+        raise InvalidStudy(f"{where}: source is one of " + ", ".join(SOURCES))
+    if variable.source in ("measurement", "observation", "condition", "drug"):
+        if not variable.concepts:
+            raise InvalidStudy(f"{where}: name the concepts")
+    elif variable.source == "column" and not variable.column:
+        raise InvalidStudy(f"{where}: name the column")
+    if variable.kind == "number":
+        _check_number(variable, where)
+    elif variable.kind == "category":
+        _check_levels(variable.levels, where)
+    else:
+        raise InvalidStudy(f"{where}: kind is 'number' or 'category'")
+
+
+def _check_number(variable: Variable, where: str) -> None:
+    if variable.bounds is None:
+        raise InvalidStudy(
+            f"{where}: a number needs public bounds",
+            fix="write bounds = [lowest, highest] plausible value",
+        )
+    low, high = variable.bounds
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InvalidStudy(f"{where}: bounds need a finite low < high")
+
+
+def _check_levels(levels: tuple[Level, ...], where: str) -> None:
+    if not 2 <= len(levels) <= 200:
+        raise InvalidStudy(f"{where}: a category needs 2 to 200 levels")
+    if len({level.name for level in levels}) != len(levels):
+        raise InvalidStudy(f"{where}: a level stands twice")
+
+
+def _check_criterion(study: Study, rule: str, where: str) -> None:
+    comparison = parse_criterion(rule)
+    variable = study.variable(comparison.variable)
+    if comparison.operator == "known":
+        return
+    text = isinstance(comparison.value, str)
+    if text != (variable.kind == "category"):
+        raise InvalidStudy(f"{where}: the criterion {rule!r} mixes text and number")
+    if text and comparison.operator not in ("==", "!="):
+        raise InvalidStudy(f"{where}: the criterion {rule!r} orders a category")
+    if text and comparison.value not in {level.name for level in variable.levels}:
+        raise InvalidStudy(f"{where}: the criterion {rule!r} names an unknown level")
+
+
+def _check_analysis(study: Study, analysis: Analysis, where: str) -> None:
+    if analysis.method not in METHODS:
+        raise InvalidStudy(f"{where}: method is one of " + ", ".join(METHODS))
+    missing = [n for n in NEEDS[analysis.method] if not getattr(analysis, n)]
+    if missing:
+        raise InvalidStudy(f"{where}: {analysis.method} needs {missing[0]!r}")
+    if analysis.ties not in ("efron", "breslow"):
+        raise InvalidStudy(f"{where}: ties is 'efron' or 'breslow'")
+    for term in analysis.terms:
+        for name in parse_term(term).names:
+            _check_term_variable(study, term, name, where)
+    offset = names_of(parse_expression(analysis.offset)) if analysis.offset else ()
+    for name in offset:
+        _require(study, name, "number", where)
+    for name in analysis.variables:
+        study.variable(name)
+    for name in filter(None, (analysis.by, *analysis.strata)):
+        _require(study, name, "category", where)
+    _check_outcome(study, analysis, where)
+    _check_grid(analysis, where)
+
+
+def _check_term_variable(study: Study, term: str, name: str, where: str) -> None:
+    variable = study.variable(name)
+    plain = name in [part.strip() for part in term.split(":")]
+    if variable.kind == "category" and not plain:
+        raise InvalidStudy(
+            f"{where}: {term!r} does arithmetic on the category {name!r}"
+        )
+
+
+def _require(study: Study, name: str, kind: str, where: str) -> None:
+    if study.variable(name).kind != kind:
+        raise InvalidStudy(f"{where}: {name!r} must be a {kind}")
+
+
+def _check_outcome(study: Study, analysis: Analysis, where: str) -> None:
+    if analysis.method == "logistic":
+        _require_binary(study, analysis.outcome, where)
+    elif analysis.method in ("linear", "poisson"):
+        _require(study, analysis.outcome, "number", where)
+    elif analysis.method in ("cox", "km"):
+        _require(study, analysis.time, "number", where)
+        _require_binary(study, analysis.event, where)
+    if analysis.method == "cox" and SITE not in analysis.strata and not analysis.grid:
+        raise InvalidStudy(
+            f"{where}: a cox model whose risk sets span sites needs a public grid",
+            fix="write strata = ['site'], or give a grid of times",
+        )
+
+
+def _require_binary(study: Study, name: str, where: str) -> None:
+    _require(study, name, "category", where)
+    if len(study.variable(name).levels) != 2:
+        raise InvalidStudy(f"{where}: {name!r} must have two levels, the event second")
+
+
+def _check_grid(analysis: Analysis, where: str) -> None:
+    if analysis.grid is None:
+        return
+    edges = analysis.grid.edges
+    rising = all(a < b for a, b in itertools.pairwise(edges))
+    if not 1 <= len(edges) <= MOST_GRID or not rising or not math.isfinite(edges[-1]):
+        raise InvalidStudy(
+            f"{where}: the grid needs 1 to {MOST_GRID} increasing finite times"
+        )
