@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, Union
 
-from hetao.errors import Invalid, InvalidData
+from hetao.errors import HetaoError, InvalidData
 
 T = TypeVar("T")
 LARGEST_FILE = 16 * 2**20  # bytes; nobody writes such a file by hand
 
 
-def read_toml(path: Path, error: type[Invalid]) -> dict[str, Any]:
+def read_toml(path: Path, error: type[HetaoError]) -> dict[str, Any]:
     """Return the tables of a TOML file.
 
     Raises:
@@ -43,7 +43,7 @@ def read_toml(path: Path, error: type[Invalid]) -> dict[str, Any]:
         raise error(f"{path.name} is not TOML: {problem}") from problem
 
 
-def record(cls: type[T], table: object, where: str, error: type[Invalid]) -> T:
+def record(cls: type[T], table: object, where: str, error: type[HetaoError]) -> T:
     """Return `table` as a `cls`, every field checked against its annotation.
 
     Args:
@@ -82,7 +82,7 @@ def _required(field: "dataclasses.Field[Any]") -> bool:
     )
 
 
-def _value(hint: Any, value: Any, where: str, error: type[Invalid]) -> Any:
+def _value(hint: Any, value: Any, where: str, error: type[HetaoError]) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
         return _union(arguments, value, where, error)
@@ -100,7 +100,7 @@ def _value(hint: Any, value: Any, where: str, error: type[Invalid]) -> Any:
 
 
 def _union(
-    choices: tuple[Any, ...], value: Any, where: str, error: type[Invalid]
+    choices: tuple[Any, ...], value: Any, where: str, error: type[HetaoError]
 ) -> Any:
     if value is None and type(None) in choices:
         return None
@@ -114,7 +114,7 @@ def _union(
 
 
 def _tuple(
-    arguments: tuple[Any, ...], value: Any, where: str, error: type[Invalid]
+    arguments: tuple[Any, ...], value: Any, where: str, error: type[HetaoError]
 ) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         raise error(f"{where}: expected a list")
@@ -129,7 +129,7 @@ def _tuple(
 
 
 def _dict(
-    arguments: tuple[Any, ...], value: Any, where: str, error: type[Invalid]
+    arguments: tuple[Any, ...], value: Any, where: str, error: type[HetaoError]
 ) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise error(f"{where}: expected a table")

@@ -126,6 +126,7 @@ class Analysis:
 class Study:
     """A whole study in the form that is hashed, approved and carried out.
 
+    `minimum` tightens what the sites' own policies ask; None asks no more.
     `on_lost_site` is "stop" or "continue"; `deadline_seconds` is how long a round
     waits for a site. `dictionary` names the common data model, "omop-5.4" or "flat".
     """
@@ -141,7 +142,7 @@ class Study:
     criteria: tuple[Criterion, ...] = ()
     entry_concepts: tuple[int, ...] = ()
     estimand: dict[str, str] = field(default_factory=dict)
-    minimum: Minimum = Minimum()
+    minimum: Minimum | None = None
     on_lost_site: str = "stop"
     deadline_seconds: int = 120
 

@@ -1,0 +1,28 @@
+"""Estimators: rows in a hospital → declared sums → a finding, exact as if pooled."""
+
+from hetao.analysis.estimator import Estimator, Protocol, Sum, estimator
+from hetao.analysis.evidence import Evidence, evidence
+from hetao.analysis.finding import Finding
+from hetao.analysis.oracle import check_message, oracle
+from hetao.analysis.plan import Plan, make_plan
+from hetao.analysis.registry import estimator_for, protocols
+from hetao.analysis.rows import Columns, Rows, make_rows
+
+__all__ = [
+    "Columns",
+    "Estimator",
+    "Evidence",
+    "Finding",
+    "Plan",
+    "Protocol",
+    "Rows",
+    "Sum",
+    "check_message",
+    "estimator",
+    "estimator_for",
+    "evidence",
+    "make_plan",
+    "make_rows",
+    "oracle",
+    "protocols",
+]

@@ -1,0 +1,151 @@
+"""Cox regression whose risk sets span sites, on a public grid of times.
+
+A site sends the sums of those who leave in each bin of the grid. They say more than a
+stratified fit does, so a site's own message is never publishable: only its sum over
+sites may be seen.
+"""
+
+import numpy as np
+
+from hetao.analysis.cox import ETA as LEAST
+from hetao.analysis.cox import cox_step, tied_events
+from hetao.analysis.estimator import (
+    Estimator,
+    Message,
+    State,
+    estimator,
+    packed,
+    sum_by,
+    unpacked,
+)
+from hetao.analysis.expressions import Floats, Ints
+from hetao.analysis.finding import Finding
+from hetao.analysis.newton import MOST_ROUNDS, Point
+from hetao.analysis.rows import Rows
+from hetao.errors import NotEstimable
+
+ETA = 20.0  # log hazard ratio against the middle of the public bounds
+
+
+@estimator(
+    name="cox_grid",
+    sums={
+        "leaving": "strata,edges,moments",
+        "dying": "strata,edges,moments",
+        "deaths": "strata,edges",
+        "covariates": "p",
+        "shift": 1,
+        "events": 1,
+        "n": 1,
+    },
+    most_rounds=MOST_ROUNDS,
+    publishable=False,
+)
+class CoxGrid(Estimator):
+    """Partial likelihood on a grid, Efron or Breslow; exact for times on its edges.
+
+    Source:
+        R's `survival::coxph` on times moved to the grid's right edges.
+        Oracle: `tests/oracles/test_r_survival.py`.
+    """
+
+    relies_on = ("hetao.analysis.newton", "hetao.analysis.cox")
+
+    def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
+        """Return the bounds of a round; a person's weight is at most exp(ETA)."""
+        del round_number
+        weight = float(np.exp(ETA))
+        return {
+            "leaving": (weight, None),
+            "dying": (weight, None),
+            "deaths": (1.0, 0.0),
+            "covariates": (1.0, None),
+            "shift": (max(map(abs, self.plan.offset_bounds)), None),
+            "events": (1.0, 0.0),
+            "n": (1.0, 0.0),
+        }
+
+    def start(self, rows: Rows) -> Message:
+        """Return the sums at beta = 0."""
+        return self.local(rows, {"beta": np.zeros(self.plan.parameters)})
+
+    def local(self, rows: Rows, state: State) -> Message:
+        """Return, for each stratum and bin, the sums of those who leave or die there.
+
+        `moments` are w, w x and w x x' with w the hazard ratio at `state["beta"]`.
+
+        Raises:
+            NotEstimable: a hazard ratio is too large to sum.
+        """
+        eta = rows.X @ self.beta(state) + rows.offset
+        if np.any(eta > ETA) or np.any(eta < -LEAST):
+            raise NotEstimable(
+                "a hazard ratio is too large", fix="leave out terms, merge levels"
+            )
+        place = rows.stratum * len(self.plan.edges) + rows.bin
+        moments = self._moments(rows.X, np.exp(eta))
+        shape = (len(self.plan.strata), len(self.plan.edges))
+        size = shape[0] * shape[1]
+        died = rows.event > 0
+        deaths = sum_by(place[died], size)
+        return {
+            "leaving": _by_place(place, moments, size).reshape(*shape, -1),
+            "dying": _by_place(place[died], moments[died], size).reshape(*shape, -1),
+            "deaths": deaths.reshape(shape),
+            "covariates": rows.X.T @ rows.event,
+            "shift": np.array([rows.offset @ rows.event]),
+            "events": np.array([rows.event.sum()]),
+            "n": np.array([float(rows.n)]),
+        }
+
+    def _moments(self, X: Floats, w: Floats) -> Floats:
+        """Return (n, 1 + p + sym(p)): w, w x and the upper triangle of w x x'."""
+        above, below = np.triu_indices(X.shape[1])
+        return w[:, None] * np.hstack(
+            [np.ones((len(w), 1)), X, X[:, above] * X[:, below]]
+        )
+
+    def step(
+        self, total: Message, state: State | None, round_number: int
+    ) -> State | Finding:
+        """Return the next beta, or the finding.
+
+        Raises:
+            NotEstimable: there are no events, columns determine each other within
+                the strata, or the outcome is separated.
+        """
+        beta = np.zeros(self.plan.parameters) if state is None else state["beta"]
+        point = self._point(total, beta)
+        counts = (float(total["events"][0]), float(total["n"][0]))
+        return cox_step(self, point, state, round_number, counts)
+
+    def _point(self, total: Message, beta: Floats) -> Point:
+        """Return the partial likelihood from risk sets, summed from the last bin."""
+        p = self.plan.parameters
+        width = self.sizes()["moments"]
+        at_risk = total["leaving"][:, ::-1].cumsum(axis=1)[:, ::-1].reshape(-1, width)
+        deaths = np.rint(total["deaths"]).astype(np.int64).ravel()
+        at, share = tied_events(deaths)
+        sums = at_risk[at]
+        if self.plan.analysis.ties == "efron":
+            sums = sums - share[:, None] * total["dying"].reshape(-1, width)[at]
+        ratio = sums[:, 1:] / sums[:, :1]
+        mean = ratio[:, :p]
+        information = unpacked(ratio[:, p:].sum(axis=0), p) - mean.T @ mean
+        return Point(
+            score=total["covariates"] - mean.sum(axis=0),
+            information=unpacked(packed(information), p),
+            loglik=float(
+                total["covariates"] @ beta
+                + total["shift"][0]
+                - np.log(sums[:, 0]).sum()
+            ),
+        )
+
+
+def _by_place(place: Ints, values: Floats, size: int) -> Floats:
+    """Return the (size, k) sums of (n, k) values by place."""
+    sums = np.zeros((size, values.shape[1]))
+    for column in range(values.shape[1]):
+        sums[:, column] = sum_by(place, size, values[:, column])
+    return sums

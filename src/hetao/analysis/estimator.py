@@ -1,0 +1,244 @@
+"""An estimator: three pure functions and a declaration of what leaves a site.
+
+`start` and `local` run in the hospital and return only the declared arrays; `step`
+runs outside and sees their sums over sites. The declaration is what an approver
+reads, what the gate checks, what the sealer packs and what the certificate lists.
+"""
+
+import inspect
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+import numpy as np
+
+from hetao import canonical
+from hetao.analysis.expressions import Floats, Ints
+from hetao.analysis.finding import Finding
+from hetao.analysis.plan import Plan
+from hetao.analysis.rows import Rows
+from hetao.errors import InvalidStudy, WrongShape
+
+Message = dict[str, Floats]
+State = dict[str, Floats]
+Shapes = Mapping[str, str | int]
+
+SLACK = 1 + 1e-6  # rounding may carry a sum of standardised values this far
+MOST_NUMBERS = 5_000_000  # in one message
+SHARED = ("estimator", "expressions", "design", "plan", "rows", "finding")
+
+
+@dataclass(frozen=True)
+class Sum:
+    """One declared array of a message: its shape, and how much a person can add.
+
+    Every element at a site obeys `|v| <= per_person * n`, n being the site's people.
+
+    Attributes:
+        shape: of the array.
+        per_person: the most that one person adds to an element, in absolute value.
+        low: 0.0 where no element can be negative; None where it can.
+    """
+
+    shape: tuple[int, ...]
+    per_person: float
+    low: float | None = None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """An installed estimator, as a permit lists it and a certificate cites it.
+
+    Attributes:
+        name, version: of the estimator.
+        hash: `sha256:…` over its declaration and the source of its modules.
+        most_rounds: most messages a site sends, the opening one included.
+        sums: what each message holds, such as `score: p; info: sym(p)`.
+    """
+
+    name: str
+    version: str
+    hash: str
+    most_rounds: int
+    sums: str
+
+
+class Estimator(ABC):
+    """A method of analysis over one plan; made by `estimator_for`.
+
+    Attributes:
+        name, version, most_rounds: as the protocol says.
+        publishable: whether a site's own message, once it passes the gate, could be
+            published; False means that only sums over sites may ever be seen.
+        plan: the public plan.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    most_rounds: ClassVar[int]
+    publishable: ClassVar[bool]
+    sums: ClassVar[Shapes]
+    opening: ClassVar[Shapes]
+
+    def __init__(self, plan: Plan) -> None:
+        """Fit the estimator to a plan.
+
+        Raises:
+            InvalidStudy: its message would be too large.
+        """
+        self.plan = plan
+        most = max(
+            sum(_count(s.shape) for s in self.declare(number).values())
+            for number in (0, 1)
+        )
+        if most > MOST_NUMBERS:
+            raise InvalidStudy(
+                f"{plan.analysis.name}: a message would hold more than "
+                f"{MOST_NUMBERS} numbers",
+                fix="use a coarser grid, fewer strata or fewer terms",
+            )
+
+    def declare(self, round_number: int) -> dict[str, Sum]:
+        """Return what a site sends in a round; round 0 is the opening."""
+        shapes = self.sums if round_number else self.opening
+        sizes, bounds = self.sizes(), self.bounds(round_number)
+        return {
+            name: Sum(_shape(text, sizes), bounds[name][0] * SLACK, bounds[name][1])
+            for name, text in shapes.items()
+        }
+
+    def sizes(self) -> dict[str, int]:
+        """Return the sizes that the declaration's shapes speak of."""
+        plan = self.plan
+        p = plan.parameters
+        return {
+            "p": p,
+            "sym(p)": p * (p + 1) // 2,
+            "edges": len(plan.edges),
+            "groups": len(plan.groups),
+            "strata": len(plan.strata),
+            "steps": len(plan.steps),
+            "moments": 1 + p + p * (p + 1) // 2,
+        }
+
+    def beta(self, state: State) -> Floats:
+        """Return the coefficients (p,) that a state asks for.
+
+        Raises:
+            WrongShape: the state holds none, or not one a column.
+        """
+        beta = state.get("beta")
+        if beta is None or beta.shape != (self.plan.parameters,):
+            raise WrongShape("the state does not hold one coefficient a column")
+        return beta
+
+    @abstractmethod
+    def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
+        """Return (most per person, low) for each array of a round."""
+
+    @abstractmethod
+    def start(self, rows: Rows) -> Message:
+        """Return the opening message of a site, which needs no state."""
+
+    @abstractmethod
+    def local(self, rows: Rows, state: State) -> Message:
+        """Return a site's message at a state that every site was given."""
+
+    @abstractmethod
+    def step(
+        self, total: Message, state: State | None, round_number: int
+    ) -> State | Finding:
+        """Return the next state, or the finding, from the sums over sites."""
+
+
+E = TypeVar("E", bound=Estimator)
+REGISTRY: dict[str, type[Estimator]] = {}
+
+
+def estimator(
+    *,
+    name: str,
+    sums: Shapes,
+    most_rounds: int,
+    publishable: bool,
+    version: str = "1",
+    opening: Shapes | None = None,
+) -> Callable[[type[E]], type[E]]:
+    """Register a class as the installed estimator of that name.
+
+    Args:
+        name: what permits and certificates call it.
+        version: of its meaning; the hash tells versions of its code apart.
+        sums: array name → shape as text (`p`, `sym(p)`, `groups,edges`) or a length.
+        most_rounds: most messages, the opening one included.
+        publishable: as in `Estimator`.
+        opening: sums of the opening message where they differ.
+    """
+
+    def register(cls: type[E]) -> type[E]:
+        cls.name, cls.version, cls.sums = name, version, sums
+        cls.opening = sums if opening is None else opening
+        cls.most_rounds, cls.publishable = most_rounds, publishable
+        REGISTRY[name] = cls
+        return cls
+
+    return register
+
+
+def protocol_of(cls: type[Estimator]) -> Protocol:
+    """Return what a permit and a certificate say of an installed estimator."""
+    text = _text(cls.sums)
+    if cls.opening is not cls.sums:
+        text = f"opening {_text(cls.opening)} | then {text}"
+    package = __name__.rpartition(".")[0]
+    modules = {f"{package}.{part}" for part in SHARED}
+    modules |= {c.__module__ for c in cls.__mro__ if c.__module__.startswith(package)}
+    modules |= set(getattr(cls, "relies_on", ()))
+    value = {
+        "name": cls.name,
+        "version": cls.version,
+        "most_rounds": cls.most_rounds,
+        "publishable": cls.publishable,
+        "sums": text,
+        "sources": {m: inspect.getsource(sys.modules[m]) for m in sorted(modules)},
+    }
+    digest = canonical.digest(value)
+    return Protocol(cls.name, cls.version, digest, cls.most_rounds, text)
+
+
+def packed(matrix: Floats) -> Floats:
+    """Return the upper triangle of a symmetric (p, p) matrix, row by row."""
+    return matrix[np.triu_indices(len(matrix))]
+
+
+def unpacked(triangle: Floats, p: int) -> Floats:
+    """Return the symmetric (p, p) matrix whose upper triangle is given."""
+    matrix = np.zeros((p, p))
+    matrix[np.triu_indices(p)] = triangle
+    return matrix + np.triu(matrix, 1).T
+
+
+def sum_by(place: Ints, size: int, values: Floats | None = None) -> Floats:
+    """Return (size,) sums of (n,) values by place, or counts; float64 also of none."""
+    sums = np.bincount(place, values, minlength=size)
+    return sums.astype(np.float64)
+
+
+def _shape(text: str | int, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    if isinstance(text, int):
+        return (text,)
+    parts = text.split(",")
+    return tuple(int(part) if part.isdigit() else sizes[part] for part in parts)
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def _text(shapes: Shapes) -> str:
+    return "; ".join(f"{name}: {shape}" for name, shape in shapes.items())

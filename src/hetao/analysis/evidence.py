@@ -1,0 +1,146 @@
+"""Facts about one site's rows, for its own gate; they never leave the site."""
+
+import itertools
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hetao.analysis.expressions import Floats
+from hetao.analysis.plan import Plan
+from hetao.analysis.rows import Rows
+
+SAME = 1e-9  # eigenvalues below this share of the largest belong to no column
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a site's gate weighs before anything of an analysis leaves.
+
+    Attributes:
+        people: that the message sums over.
+        events: people with the event of logistic, cox or km; None elsewhere.
+        non_events: people without, of logistic; None elsewhere.
+        parameters: p of the model, 0 for counts, table1 and km.
+        smallest_side: design column → people away from its most frequent value; for
+            a column of two values the smaller side. Columns that say nothing but the
+            site are left out.
+        max_leverage: the largest share of a fitted value that one person decides,
+            from 0 to 1; None without a design or without people.
+        cells: label → people, of methods whose own message is not publishable: every
+            count in it that a reader of it could see; of a grid, the thinnest bin.
+    """
+
+    people: int
+    events: int | None = None
+    non_events: int | None = None
+    parameters: int = 0
+    smallest_side: dict[str, int] = field(default_factory=dict)
+    max_leverage: float | None = None
+    cells: dict[str, int] = field(default_factory=dict)
+
+
+def evidence(plan: Plan, rows: Rows) -> Evidence:
+    """Return the facts about a site's rows that its gate needs."""
+    events, non_events = _events(plan, rows)
+    return Evidence(
+        people=rows.n,
+        events=events,
+        non_events=non_events,
+        parameters=plan.parameters,
+        smallest_side=_smallest_sides(plan, rows),
+        max_leverage=_max_leverage(plan, rows),
+        cells=_cells(plan, rows),
+    )
+
+
+def _events(plan: Plan, rows: Rows) -> tuple[int | None, int | None]:
+    if plan.analysis.method == "logistic":
+        events = int(rows.y.sum())
+        return events, rows.n - events
+    if plan.analysis.method in ("cox", "km"):
+        return int(rows.event.sum()), None
+    return None, None
+
+
+def _smallest_sides(plan: Plan, rows: Rows) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for place, column in enumerate(plan.columns):
+        if column.is_public_at(rows.site, plan.sites):
+            continue
+        _, counts = np.unique(rows.X[:, place], return_counts=True)
+        away = rows.n - int(counts.max(initial=0))
+        both = len(counts) == 2
+        found[column.name] = min(away, rows.n - away) if both else away
+    return found
+
+
+def _max_leverage(plan: Plan, rows: Rows) -> float | None:
+    """Return the largest diagonal element of X (X'X)^- X', an intercept included."""
+    if not plan.columns or not rows.n:
+        return None
+    X: Floats = rows.X
+    if plan.analysis.method == "cox":  # its unseen intercept, the baseline hazard
+        X = np.column_stack([np.ones(rows.n), X])
+    size = np.sqrt(np.einsum("ij,ij->j", X, X))
+    X = X[:, size > 0] / size[size > 0]
+    values, vectors = np.linalg.eigh(X.T @ X)
+    kept = values > SAME * values[-1]
+    turned = X @ (vectors[:, kept] / np.sqrt(values[kept]))
+    return min(1.0, float(np.einsum("ij,ij->i", turned, turned).max()))
+
+
+def _cells(plan: Plan, rows: Rows) -> dict[str, int]:
+    method = plan.analysis.method
+    if method == "counts":
+        return _steps(plan, rows)
+    if plan.edges:
+        return _thinnest(plan, rows)
+    if method != "table1":
+        return {}
+    cells = _count(plan, rows, "people", np.ones(rows.n, dtype=bool))
+    for name in plan.analysis.variables:
+        variable, values = plan.variable(name), rows.values[name]
+        if variable.kind == "number":
+            known = ~np.isnan(values)
+            cells |= _count(plan, rows, f"{name} known", known)
+        else:
+            known = values >= 0
+            for i, level in enumerate(variable.levels):
+                cells |= _count(plan, rows, f"{name}={level.name}", values == i)
+        missing = _count(plan, rows, f"{name} missing", ~known)
+        cells |= {label: count for label, count in missing.items() if count}
+    return cells
+
+
+def _steps(plan: Plan, rows: Rows) -> dict[str, int]:
+    cells = dict(zip(plan.steps, rows.attrition, strict=True))
+    for label, (before, after) in zip(
+        plan.steps[1:], itertools.pairwise(rows.attrition), strict=True
+    ):
+        if before > after:
+            cells[f"removed by {label}"] = before - after
+    return cells
+
+
+def _thinnest(plan: Plan, rows: Rows) -> dict[str, int]:
+    """Return the fewest people, and the fewest events, in any bin of the grid."""
+    codes = rows.group if plan.groups else rows.stratum
+    parts = len(plan.groups or plan.strata)
+    place = codes * len(plan.edges) + rows.bin
+    size = parts * len(plan.edges)
+    leaving = np.bincount(place, minlength=size)
+    deaths = np.bincount(place[rows.event > 0], minlength=size)
+    return {
+        "leaving in the thinnest bin": int(leaving.min()),
+        "events in the thinnest bin": int(deaths.min()),
+    }
+
+
+def _count(
+    plan: Plan, rows: Rows, label: str, chosen: "np.typing.NDArray[np.bool_]"
+) -> dict[str, int]:
+    counts = np.bincount(rows.group[chosen], minlength=len(plan.groups))
+    return {
+        f"{label} | {group}": int(count)
+        for group, count in zip(plan.groups, counts, strict=True)
+    }

@@ -1,0 +1,36 @@
+"""What a study found, and the part of it that people may be shown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hetao.analysis.suppression import shown_payload
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """The answer of one analysis, from sums over sites alone.
+
+    Attributes:
+        analysis: its name in the study.
+        method: its method.
+        payload: JSON values; `model` says which keys follow.
+    """
+
+    analysis: str
+    method: str
+    payload: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the payload as JSON values: finite floats, ints, text, lists, None."""
+        return dict(self.payload)
+
+    def shown(self, smallest: int) -> tuple["Finding", bool]:
+        """Return the finding fit for people's eyes, and whether any of it is withheld.
+
+        Args:
+            smallest: no count from 1 to `smallest - 1` is shown, and none that would
+                give such a count back; 1 shows everything.
+        """
+        payload, withheld = shown_payload(self.payload, smallest)
+        return Finding(self.analysis, self.method, payload), withheld

@@ -1,0 +1,223 @@
+"""Newton's method from summed scores and information, with the reasons it may fail.
+
+Everything here runs outside the sites and sees sums only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.stats import norm, t
+
+from hetao.analysis.estimator import State
+from hetao.analysis.expressions import Floats
+from hetao.analysis.plan import Plan
+from hetao.errors import NotEstimable
+
+MOST_ROUNDS = 25
+SMALL_STEP = 1e-8  # of a standard error
+NEXT_STEP = 1e-10  # of a standard error, as predicted
+USUAL_LAST = 5  # the round from which the prediction may end the rounds
+SINGULAR = 1e-12  # least eigenvalue of the scaled information
+SAME = 1e-9  # relative loss of log-likelihood that is rounding
+GAIN, GROWTH = 0.5, 1.3  # a coefficient runs off: little gain, growing errors
+
+
+@dataclass(frozen=True)
+class Point:
+    """The summed likelihood at one beta: score (p,), information (p, p), loglik."""
+
+    score: Floats
+    information: Floats
+    loglik: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A maximum, in standardised units.
+
+    Attributes:
+        beta: (p,).
+        covariance: (p, p), the inverse information.
+        loglik: log-likelihood at beta.
+        rounds: messages that a site sent.
+        condition: of the information, scaled to a unit diagonal.
+    """
+
+    beta: Floats
+    covariance: Floats
+    loglik: float
+    rounds: int
+    condition: float
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """An inverse (p, p) and the condition number of the scaled original."""
+
+    matrix: Floats
+    condition: float
+
+
+def invert(information: Floats, names: Sequence[str]) -> Inverse:
+    """Return the inverse of an information matrix.
+
+    Raises:
+        NotEstimable: a column is constant, or columns are combinations of each
+            other; the error names them.
+    """
+    spread = np.sqrt(np.clip(np.diag(information), 0, None))
+    flat = [name for name, s in zip(names, spread, strict=True) if not s > 0]
+    if flat or not np.isfinite(information).all():
+        raise NotEstimable(
+            "no one differs in the columns " + ", ".join(flat or names),
+            fix="leave the term out, or merge levels",
+        )
+    scaled = information / np.outer(spread, spread)
+    values, vectors = np.linalg.eigh(scaled)
+    if values[0] < SINGULAR * values[-1]:
+        tied = np.abs(vectors[:, 0]) > 1e-3 * np.abs(vectors[:, 0]).max()
+        raise NotEstimable(
+            "columns determine each other: "
+            + ", ".join(
+                name for name, is_tied in zip(names, tied, strict=True) if is_tied
+            ),
+            fix="leave one of these terms out",
+        )
+    factor = cho_factor(scaled, lower=True)
+    inverse = cho_solve(factor, np.eye(len(spread))) / np.outer(spread, spread)
+    return Inverse((inverse + inverse.T) / 2, float(values[-1] / values[0]))
+
+
+def advance(
+    point: Point, state: State, round_number: int, names: Sequence[str]
+) -> State | Fit:
+    """Return the next state, or the fit once another round would change nothing.
+
+    Args:
+        point: the sums at `state["beta"]`.
+        state: holds beta (p,), and from the second evaluation on loglik (1,), step
+            (p,), se (p,) and reach (1,), all of them functions of earlier sums.
+        round_number: of the message that was summed.
+        names: of the columns, for errors.
+
+    Raises:
+        NotEstimable: the information is singular, a coefficient runs off to
+            infinity, or the rounds are used up.
+    """
+    if round_number + 1 >= MOST_ROUNDS:
+        raise NotEstimable(
+            f"no convergence within {MOST_ROUNDS} rounds",
+            fix="leave out terms, or merge rare levels",
+        )
+    if _has_fallen(point, state):
+        half = state["step"] / 2
+        return {**state, "beta": state["beta"] - half, "step": half}
+    inverse = _invert_midway(point, state, names)
+    step = inverse.matrix @ point.score
+    se = np.sqrt(np.diag(inverse.matrix))
+    reach = float(np.max(np.abs(step) / se))
+    beta = state["beta"] + step
+    if _is_done(reach, state, round_number):
+        loglik = point.loglik + float(point.score @ step) / 2
+        return Fit(beta, inverse.matrix, loglik, round_number + 1, inverse.condition)
+    _check_running_off(point, step, se, state, names)
+    return {
+        "beta": beta,
+        "loglik": np.array([point.loglik]),
+        "step": step,
+        "se": se,
+        "reach": np.array([reach]),
+    }
+
+
+def _has_fallen(point: Point, state: State) -> bool:
+    if "loglik" not in state:
+        return False
+    before = float(state["loglik"][0])
+    return point.loglik < before - SAME * (1 + abs(before))
+
+
+def _is_done(reach: float, state: State, round_number: int) -> bool:
+    """Say whether the next step would be nothing, by now or by its prediction.
+
+    Newton's error squares: the ratio of the last reach to the square of the one
+    before predicts the next reach, and how much the standard errors would change.
+    """
+    if reach < SMALL_STEP:
+        return True
+    if round_number < USUAL_LAST or "reach" not in state:
+        return False
+    ratio = reach / float(state["reach"][0]) ** 2
+    return ratio * reach**2 < NEXT_STEP and ratio * reach < SMALL_STEP
+
+
+def _invert_midway(point: Point, state: State, names: Sequence[str]) -> Inverse:
+    """Invert; a matrix that was regular and no longer is tells of separation."""
+    try:
+        return invert(point.information, names)
+    except NotEstimable as problem:
+        if "se" in state:
+            raise _running_off(names) from problem
+        raise
+
+
+def _check_running_off(
+    point: Point, step: Floats, se: Floats, state: State, names: Sequence[str]
+) -> None:
+    if "se" not in state or float(point.score @ step) / 2 > GAIN:
+        return
+    growth = se / state["se"]
+    if growth.max() > GROWTH:
+        worst = [n for n, g in zip(names, growth, strict=True) if g > GROWTH]
+        raise _running_off(worst)
+
+
+def _running_off(names: Sequence[str]) -> NotEstimable:
+    return NotEstimable(
+        "coefficients run off to infinity, because the outcome is separated by "
+        + ", ".join(names),
+        fix="merge rare levels, or leave the term out",
+    )
+
+
+def model_payload(plan: Plan, fit: Fit, freedom: float | None = None) -> dict[str, Any]:
+    """Return what every model's finding holds, in the original units.
+
+    Args:
+        plan: names the columns and their public centres and scales.
+        fit: in standardised units.
+        freedom: degrees of freedom of a t distribution; None for the normal.
+    """
+    turn = plan.to_units()
+    if plan.analysis.method == "linear":
+        turn = turn * plan.outcome_scale[1]
+    estimate = turn @ fit.beta
+    if plan.analysis.method == "linear" and plan.intercept:
+        estimate[0] += plan.outcome_scale[0]
+    se = np.sqrt(np.diag(turn @ fit.covariance @ turn.T))
+    ratio = estimate / se
+    law = norm if freedom is None else t(freedom)
+    tail, width = 2 * law.sf(np.abs(ratio)), float(law.ppf(0.975))
+    terms = [
+        {
+            "name": name,
+            "estimate": float(estimate[i]),
+            "se": float(se[i]),
+            "z": float(ratio[i]),
+            "p": float(tail[i]),
+            "lower": float(estimate[i] - width * se[i]),
+            "upper": float(estimate[i] + width * se[i]),
+        }
+        for i, name in enumerate(plan.names)
+    ]
+    return {
+        "model": plan.analysis.method,
+        "terms": terms,
+        "loglik": fit.loglik,
+        "rounds": fit.rounds,
+        "converged": True,
+        "condition": fit.condition,
+    }

@@ -1,0 +1,236 @@
+"""A study and one of its analyses → the public plan that every party computes alike."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hetao.analysis.design import INTERCEPT, Column, design_columns, number_bounds
+from hetao.analysis.expressions import Floats, Interval, bounds_of
+from hetao.errors import InvalidStudy
+from hetao.study import (
+    Analysis,
+    Expression,
+    Minimum,
+    Study,
+    Term,
+    Variable,
+    parse_expression,
+    parse_term,
+)
+from hetao.study.model import SITE
+
+REGRESSIONS = ("logistic", "linear", "poisson", "cox")
+EVERYONE = "Everyone in the data"
+ALL = "All"
+MOST_STRATA = 10_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is public about one analysis; the same at every site and outside.
+
+    Attributes:
+        analysis: what is asked.
+        variables: every variable that the analysis reads, `site` with its levels.
+        sites, minimum: as the study says.
+        columns: of the design, in order; none for counts, table1 and km.
+        intercept: whether `columns[0]` is the intercept.
+        outcome: public bounds of a number that is the outcome.
+        offset, offset_bounds: added to the linear predictor as it is.
+        groups: labels of the groups of table1 and km; one, "All", without `by`.
+        strata: labels of the strata of a cox model that do not follow from the site.
+        within_sites: whether risk sets stay inside a site.
+        edges: right edges of the public grid of times.
+        steps: labels of the attrition table.
+    """
+
+    analysis: Analysis
+    variables: tuple[Variable, ...]
+    sites: tuple[str, ...]
+    minimum: Minimum | None
+    columns: tuple[Column, ...] = ()
+    intercept: bool = False
+    outcome: Interval = (0.0, 1.0)
+    offset: Expression | None = None
+    offset_bounds: Interval = (0.0, 0.0)
+    groups: tuple[str, ...] = ()
+    strata: tuple[str, ...] = ()
+    within_sites: bool = False
+    edges: tuple[float, ...] = ()
+    steps: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the design's columns."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def parameters(self) -> int:
+        """Return how many numbers the model estimates."""
+        return len(self.columns)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Return the variables that a person must have for a row to count."""
+        if self.analysis.method == "table1":
+            return (self.analysis.by,) if self.analysis.by else ()
+        return tuple(variable.name for variable in self.variables)
+
+    @property
+    def outcome_scale(self) -> Interval:
+        """Return (centre, scale) that bring a number outcome into -1 to 1."""
+        low, high = self.outcome
+        if self.intercept:
+            return (low + high) / 2, (high - low) / 2
+        return 0.0, max(abs(low), abs(high))
+
+    def variable(self, name: str) -> Variable:
+        """Return a variable that the analysis reads, by its name."""
+        return next(v for v in self.variables if v.name == name)
+
+    def to_units(self) -> Floats:
+        """Return the (p, p) matrix from standardised to original coefficients."""
+        scales = np.array([column.scale for column in self.columns])
+        matrix = np.diag(1.0 / scales)
+        if self.intercept:
+            centres = np.array([column.centre for column in self.columns])
+            matrix[0, 1:] = -centres[1:] / scales[1:]
+        return matrix
+
+
+def make_plan(study: Study, analysis: Analysis) -> Plan:
+    """Return the plan of an analysis, from what is public alone.
+
+    Raises:
+        InvalidStudy: the analysis cannot be carried out within the public bounds;
+            the error names the term or the field and the remedy.
+        BadFormula: a term cannot be read.
+    """
+    variables = tuple(study.variable(name) for name in _reads(analysis))
+    plan = Plan(analysis, variables, study.sites, study.minimum)
+    if analysis.method == "counts":
+        steps = (EVERYONE, *(criterion.label for criterion in study.criteria))
+        return _with(plan, steps=steps)
+    if analysis.method in ("table1", "km"):
+        plan = _with(plan, groups=_labels(study, (analysis.by,) if analysis.by else ()))
+    if analysis.method in ("cox", "km"):
+        plan = _with_times(study, plan)
+    if analysis.method in ("linear", "poisson"):
+        plan = _with(plan, outcome=_outcome(study, analysis))
+    if analysis.method in REGRESSIONS:
+        plan = _with_design(study, plan)
+    return plan
+
+
+def _with(plan: Plan, **fields: object) -> Plan:
+    return Plan(**{**plan.__dict__, **fields})
+
+
+def _reads(analysis: Analysis) -> tuple[str, ...]:
+    """Return the variables an analysis reads, each once; none for counts."""
+    if analysis.method == "counts":
+        return ()
+    names: list[str] = []
+    if analysis.method == "table1":
+        names += analysis.variables
+    if analysis.method in ("logistic", "linear", "poisson"):
+        names.append(analysis.outcome)
+    if analysis.method in ("cox", "km"):
+        names += [analysis.time, analysis.event]
+    if analysis.method in REGRESSIONS:
+        for text in analysis.terms:
+            names += parse_term(text).names
+        if analysis.offset:
+            names += Term("", (parse_expression(analysis.offset),)).names
+    if analysis.method == "cox":
+        names += analysis.strata
+    if analysis.method in ("table1", "km"):
+        names.append(analysis.by)
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
+def _labels(study: Study, categories: tuple[str, ...]) -> tuple[str, ...]:
+    """Return labels for each combination of levels, the last category fastest."""
+    labels = [""]
+    for name in categories:
+        levels = study.variable(name).levels
+        labels = [
+            f"{label}, {level.name}" if label else level.name
+            for label in labels
+            for level in levels
+        ]
+    if len(labels) > MOST_STRATA:
+        raise InvalidStudy(
+            f"the categories make more than {MOST_STRATA} strata",
+            fix="leave out a category, or merge levels",
+        )
+    return tuple(labels) if categories else (ALL,)
+
+
+def _with_times(study: Study, plan: Plan) -> Plan:
+    analysis = plan.analysis
+    if number_bounds(study, (analysis.time,))[analysis.time][0] < 0:
+        raise InvalidStudy(
+            f"the time {analysis.time!r} may be negative by its bounds",
+            fix="start its bounds at 0",
+        )
+    within = analysis.method == "cox" and SITE in analysis.strata
+    others = tuple(name for name in analysis.strata if name != SITE)
+    strata = _labels(study, others) if analysis.method == "cox" else ()
+    edges = analysis.grid.edges if analysis.grid and not within else ()
+    if not edges and not within:
+        raise InvalidStudy(
+            f"{analysis.name}: times are summed over sites on a public grid only",
+            fix="give a grid of times, or for cox strata = ['site']",
+        )
+    return _with(plan, within_sites=within, strata=strata, edges=edges)
+
+
+def _outcome(study: Study, analysis: Analysis) -> Interval:
+    bounds = number_bounds(study, (analysis.outcome,))[analysis.outcome]
+    if analysis.method == "poisson" and bounds[0] < 0:
+        raise InvalidStudy(
+            f"the count {analysis.outcome!r} may be negative by its bounds",
+            fix="start its bounds at 0",
+        )
+    return bounds
+
+
+def _with_design(study: Study, plan: Plan) -> Plan:
+    analysis = plan.analysis
+    is_cox = analysis.method == "cox"
+    texts = [text.strip() for text in analysis.terms]
+    intercept = not is_cox and "0" not in texts and "-1" not in texts
+    terms = [parse_term(text) for text in texts if text not in ("0", "-1", "1")]
+    _check_strata(plan, terms)
+    coded = intercept or is_cox
+    columns = design_columns(study, terms, intercept=coded, centred=coded)
+    if intercept:
+        columns = (Column(INTERCEPT), *columns)
+    if not columns:
+        raise InvalidStudy(
+            f"{analysis.name}: the model has no columns", fix="name at least one term"
+        )
+    offset = parse_expression(analysis.offset) if analysis.offset else None
+    if offset is None:
+        return _with(plan, columns=columns, intercept=intercept)
+    known = number_bounds(study, Term("", (offset,)).names)
+    bounds = bounds_of(offset, known)
+    return _with(
+        plan,
+        columns=columns,
+        intercept=intercept,
+        offset=offset,
+        offset_bounds=bounds,
+    )
+
+
+def _check_strata(plan: Plan, terms: list[Term]) -> None:
+    for term in terms:
+        if plan.analysis.method == "cox" and set(term.names) <= set(
+            plan.analysis.strata
+        ):
+            raise InvalidStudy(
+                f"the term {term.text!r} is constant within every stratum",
+                fix="take it out of the terms or out of the strata",
+            )

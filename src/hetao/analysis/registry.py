@@ -1,0 +1,47 @@
+"""The installed estimators: which one carries out an analysis, and what each is."""
+
+from hetao.analysis.counts import Counts
+from hetao.analysis.cox import Cox
+from hetao.analysis.cox_grid import CoxGrid
+from hetao.analysis.estimator import Estimator, Protocol, protocol_of
+from hetao.analysis.km import KaplanMeier
+from hetao.analysis.linear import Linear
+from hetao.analysis.logistic import Logistic
+from hetao.analysis.plan import make_plan
+from hetao.analysis.poisson import Poisson
+from hetao.analysis.table1 import Table1
+from hetao.errors import InvalidStudy
+from hetao.study import Analysis, Study
+
+INSTALLED: tuple[type[Estimator], ...] = (
+    Counts,
+    Table1,
+    Logistic,
+    Linear,
+    Poisson,
+    Cox,
+    CoxGrid,
+    KaplanMeier,
+)
+
+
+def estimator_for(study: Study, analysis: Analysis) -> Estimator:
+    """Return the estimator of an analysis, fitted to its public plan.
+
+    Raises:
+        InvalidStudy: no installed estimator does this, or the analysis cannot be
+            carried out within the public bounds.
+    """
+    plan = make_plan(study, analysis)
+    name = analysis.method
+    if name == "cox" and not plan.within_sites:
+        name = "cox_grid"
+    for installed in INSTALLED:
+        if installed.name == name:
+            return installed(plan)
+    raise InvalidStudy(f"{analysis.name}: no estimator {name!r} is installed")
+
+
+def protocols() -> tuple[Protocol, ...]:
+    """Return every installed estimator as permits list it."""
+    return tuple(protocol_of(installed) for installed in INSTALLED)

@@ -1,0 +1,235 @@
+"""The columns of one site → the arrays that an estimator sees there.
+
+Everything in this file stays inside the site.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetao.analysis.design import Column
+from hetao.analysis.expressions import Floats, Ints, value_of
+from hetao.analysis.plan import Plan
+from hetao.errors import ColumnMismatch, NotAParty, OutOfBounds
+from hetao.study import Variable
+from hetao.study.model import SITE
+
+Columns = Mapping[str, NDArray[Any]]
+ROUNDING = 1e-9  # how far rounding may carry a standardised value beyond 1
+
+_NO_FLOATS: Floats = np.zeros(0)
+_NO_INTS: Ints = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What an estimator sees at one site; complete cases, never leaving the site.
+
+    Attributes:
+        site: whose rows.
+        n: people; for counts, people before the first criterion.
+        X: (n, p) standardised design, within -1 to 1.
+        y: (n,) outcome: 0 or 1 of logistic, the count of poisson, the standardised
+            number of linear.
+        offset: (n,) added to the linear predictor.
+        time, event: (n,) of cox and km; event is 0 or 1.
+        stratum: (n,) index into `plan.strata`.
+        bin: (n,) index into `plan.edges`, the first edge at or after the time.
+        group: (n,) index into `plan.groups`.
+        values: of table1: standardised number with NaN, or level index with -1.
+        attrition: people left after each of `plan.steps`.
+    """
+
+    site: str
+    n: int
+    X: Floats
+    y: Floats = field(default_factory=_NO_FLOATS.copy)
+    offset: Floats = field(default_factory=_NO_FLOATS.copy)
+    time: Floats = field(default_factory=_NO_FLOATS.copy)
+    event: Floats = field(default_factory=_NO_FLOATS.copy)
+    stratum: Ints = field(default_factory=_NO_INTS.copy)
+    bin: Ints = field(default_factory=_NO_INTS.copy)
+    group: Ints = field(default_factory=_NO_INTS.copy)
+    values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    attrition: tuple[int, ...] = ()
+
+
+def make_rows(
+    plan: Plan,
+    columns: Columns,
+    site: str,
+    attrition: Sequence[tuple[str, int]] = (),
+) -> Rows:
+    """Return the rows of a site that an analysis counts, checked and standardised.
+
+    Args:
+        plan: the public plan.
+        columns: one (n,) array a variable of the study other than `site`: float64
+            with NaN for a number, level index with -1 for a category.
+        site: the site's name in the study.
+        attrition: of counts, (label, people left) in the plan's order.
+
+    Raises:
+        OutOfBounds: a value lies beyond its variable's public bounds, a category has
+            an unknown level, a count is no whole number, or a time lies beyond the
+            grid. The error names the variable only; `local` says how many rows.
+        ColumnMismatch: a variable is missing, lengths differ, or attrition steps do
+            not have the plan's labels.
+        NotAParty: the study does not name the site.
+    """
+    if site not in plan.sites:
+        raise NotAParty(f"the study does not name the site {site!r}")
+    if plan.analysis.method == "counts":
+        return _attrition_rows(plan, columns, site, attrition)
+    known = {v.name: _checked(v, columns) for v in plan.variables if v.name != SITE}
+    n = _length(known or columns)
+    if any(v.name == SITE for v in plan.variables):
+        known[SITE] = np.full(n, plan.sites.index(site), dtype=np.int64)
+    keep = np.ones(n, dtype=bool)
+    for name in plan.needed:
+        keep &= _is_known(known[name])
+    known = {name: array[keep] for name, array in known.items()}
+    return _rows(plan, known, site, int(keep.sum()))
+
+
+def _attrition_rows(
+    plan: Plan, columns: Columns, site: str, attrition: Sequence[tuple[str, int]]
+) -> Rows:
+    if not attrition and len(plan.steps) == 1:
+        attrition = [(plan.steps[0], _length(columns))]
+    if tuple(label for label, _ in attrition) != plan.steps:
+        raise ColumnMismatch(
+            f"{site}: the attrition steps are not those of the study",
+            fix="give one count a criterion, in the study's order",
+        )
+    counts = tuple(int(count) for _, count in attrition)
+    if any(b > a for a, b in itertools.pairwise(counts)) or counts[-1] < 0:
+        raise OutOfBounds(f"{site}: an attrition step adds people")
+    return Rows(site, counts[0], np.zeros((counts[0], 0)), attrition=counts)
+
+
+def _length(columns: Columns) -> int:
+    lengths = {len(array) for array in columns.values()}
+    if len(lengths) > 1:
+        raise ColumnMismatch("the columns of the site have different lengths")
+    return lengths.pop() if lengths else 0
+
+
+def _checked(variable: Variable, columns: Columns) -> NDArray[Any]:
+    """Return a variable's array, all of whose values are known or within bounds."""
+    if variable.name not in columns:
+        raise ColumnMismatch(f"the site has no column for {variable.name!r}")
+    array = np.asarray(columns[variable.name])
+    if array.ndim != 1:
+        raise ColumnMismatch(f"the column {variable.name!r} is not one-dimensional")
+    if variable.kind == "category":
+        codes = array.astype(np.int64)
+        beyond = (codes < -1) | (codes >= len(variable.levels)) | (codes != array)
+        _refuse(variable.name, beyond, "has a level that the study does not name")
+        return codes
+    numbers = array.astype(np.float64)
+    low, high = variable.bounds or (-np.inf, np.inf)
+    beyond = (numbers < low) | (numbers > high)
+    _refuse(variable.name, beyond, "has values beyond the study's public bounds")
+    return numbers
+
+
+def _refuse(name: str, beyond: NDArray[np.bool_], what: str) -> None:
+    if beyond.any():
+        raise OutOfBounds(
+            f"{name!r} {what}",
+            fix="correct the rows at the site, or widen what the study declares",
+            local=f"{name}: {int(beyond.sum())} rows",
+        )
+
+
+def _is_known(array: NDArray[Any]) -> NDArray[np.bool_]:
+    if array.dtype.kind == "f":
+        return np.asarray(~np.isnan(array))
+    return np.asarray(array >= 0)
+
+
+def _rows(plan: Plan, known: dict[str, NDArray[Any]], site: str, n: int) -> Rows:
+    analysis = plan.analysis
+    fields: dict[str, Any] = {"X": _design(plan, known, n)}
+    if plan.columns:
+        offset = np.zeros(n) if plan.offset is None else value_of(plan.offset, known)
+        fields["offset"] = np.broadcast_to(offset, (n,)).astype(np.float64)
+    if analysis.method in ("logistic", "linear", "poisson"):
+        fields["y"] = _outcome(plan, known[analysis.outcome])
+    if analysis.method in ("cox", "km"):
+        fields["time"] = known[analysis.time]
+        fields["event"] = (known[analysis.event] == 1).astype(np.float64)
+    if plan.strata:
+        fields["stratum"] = _codes(plan, known, analysis.strata, n)
+    if plan.edges:
+        fields["bin"] = _bins(plan, known[analysis.time])
+    if plan.groups:
+        fields["group"] = _codes(plan, known, (analysis.by,), n)
+    if analysis.method == "table1":
+        fields["values"] = {
+            name: _scaled(plan.variable(name), known[name])
+            for name in analysis.variables
+        }
+    return Rows(site, n, **fields)
+
+
+def _design(plan: Plan, known: Mapping[str, NDArray[Any]], n: int) -> Floats:
+    design = np.empty((n, plan.parameters))
+    for place, column in enumerate(plan.columns):
+        design[:, place] = _column(column, known, n)
+    return design
+
+
+def _column(column: Column, known: Mapping[str, NDArray[Any]], n: int) -> Floats:
+    value: Floats = np.ones(n)
+    for factor in column.factors:
+        value = value * value_of(factor, known)
+    for name, level in column.levels:
+        value = value * (known[name] == level)
+    scaled: Floats = (value - column.centre) / column.scale
+    _refuse(column.name, np.abs(scaled) > 1 + ROUNDING, "leaves its public bounds")
+    return scaled
+
+
+def _outcome(plan: Plan, values: NDArray[Any]) -> Floats:
+    analysis = plan.analysis
+    if analysis.method == "logistic":
+        return (values == 1).astype(np.float64)
+    if analysis.method == "poisson":
+        broken = values != np.floor(values)
+        _refuse(analysis.outcome, broken, "is no whole number, as a count must be")
+        return np.asarray(values)
+    centre, scale = plan.outcome_scale
+    return np.asarray((values - centre) / scale)
+
+
+def _codes(
+    plan: Plan, known: Mapping[str, NDArray[Any]], names: Sequence[str], n: int
+) -> Ints:
+    """Return the index of each row's combination of levels, the last name fastest."""
+    codes = np.zeros(n, dtype=np.int64)
+    for name in names:
+        if not name or (name == SITE and plan.within_sites):
+            continue
+        codes = codes * len(plan.variable(name).levels) + known[name]
+    return codes
+
+
+def _bins(plan: Plan, time: Floats) -> Ints:
+    edges = np.asarray(plan.edges)
+    _refuse(
+        plan.analysis.time, time > edges[-1], "lies beyond the last edge of the grid"
+    )
+    return np.searchsorted(edges, time, side="left").astype(np.int64)
+
+
+def _scaled(variable: Variable, array: NDArray[Any]) -> NDArray[Any]:
+    if variable.kind == "category":
+        return array
+    low, high = variable.bounds or (-1.0, 1.0)
+    return np.asarray((array - (low + high) / 2) / ((high - low) / 2))

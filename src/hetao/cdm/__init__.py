@@ -1,0 +1,34 @@
+"""One data dictionary: a site's source → curated tables with a digest and a report."""
+
+from hetao.cdm.curation import curate
+from hetao.cdm.dictionary import DICTIONARY
+from hetao.cdm.engine_duckdb import Connection
+from hetao.cdm.mapping import Mapping, SiteConfig, read_mapping, read_site
+from hetao.cdm.opening import (
+    FLAT,
+    CuratedTables,
+    FlatTable,
+    open_flat,
+    open_site,
+    open_tables,
+)
+from hetao.cdm.quality import Check, Curation, share_band
+
+__all__ = [
+    "DICTIONARY",
+    "FLAT",
+    "Check",
+    "Connection",
+    "CuratedTables",
+    "Curation",
+    "FlatTable",
+    "Mapping",
+    "SiteConfig",
+    "curate",
+    "open_flat",
+    "open_site",
+    "open_tables",
+    "read_mapping",
+    "read_site",
+    "share_band",
+]

@@ -1,0 +1,203 @@
+"""Curated tables or a flat file, opened for reading: all that a cohort is made of."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from hetao.canonical import digest
+from hetao.cdm.dictionary import DICTIONARY
+from hetao.cdm.engine_duckdb import Connection, Problem, connect, count, text
+from hetao.cdm.extract import Extract, load_extract, require_columns
+from hetao.cdm.mapping import read_mapping, read_site
+from hetao.errors import InvalidData
+
+FLAT = "flat"
+PARQUET_MAGIC = b"PAR1"
+
+
+class _Opened:
+    """A connection that is closed at the end of a `with` block."""
+
+    connection: Connection
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let go of the file."""
+        self.close()
+
+
+@dataclass(frozen=True)
+class CuratedTables(_Opened):
+    """The OMOP tables of one site, read-only, as one curation left them."""
+
+    path: Path
+    connection: Connection
+    snapshot: str
+    dictionary: str = DICTIONARY
+
+
+@dataclass(frozen=True)
+class FlatTable(_Opened):
+    """One flat table: a row a person, in the file's order.
+
+    It stands in the table `flat` as `c0`, `c1` …, for which `columns` gives the file's
+    headers in that order; `missing` lists the texts that mean missing.
+    """
+
+    path: Path
+    connection: Connection
+    snapshot: str
+    columns: tuple[str, ...]
+    missing: tuple[str, ...]
+    dictionary: str = FLAT
+
+
+def open_tables(db_path: Path) -> CuratedTables:
+    """Return a site's curated tables, opened read-only.
+
+    Raises:
+        InvalidData: the file is missing, not a database, or not one of ours.
+    """
+    if not db_path.is_file():
+        raise InvalidData(f"{db_path} is not there", fix="curate the site's data first")
+    try:
+        connection = connect(db_path, read_only=True)
+    except Problem:
+        raise InvalidData(
+            f"{db_path.name} is not a database that can be opened",
+            fix="curate the site's data again",
+        ) from None
+    try:
+        row = connection.execute("SELECT dictionary, digest FROM snapshot").fetchone()
+    except Problem:
+        row = None
+    if row is None or row[0] != DICTIONARY:
+        connection.close()
+        raise InvalidData(
+            f"{db_path.name} holds no tables of {DICTIONARY} with a digest",
+            fix="curate the site's data again",
+        )
+    return CuratedTables(db_path, connection, str(row[1]))
+
+
+def open_flat(
+    path: Path,
+    split_column: str = "",
+    split_value: str = "",
+    missing: tuple[str, ...] = ("", "NA"),
+) -> FlatTable:
+    """Return a flat CSV (UTF-8, comma) or Parquet file, opened for reading.
+
+    Args:
+        path: the file.
+        split_column: column that tells sites apart; "" takes every row.
+        split_value: this site's value in it.
+        missing: cell texts that mean missing; NULL and NaN always do.
+
+    Raises:
+        InvalidData: the file cannot be read, lacks the split column, or holds no row
+            of this site.
+    """
+    connection = connect()
+    try:
+        return _open_flat(connection, path, (split_column, split_value), missing)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def open_site(config_path: Path) -> CuratedTables | FlatTable:
+    """Return what a `site.toml` points to, opened for reading.
+
+    Raises:
+        InvalidMapping: the `site.toml` does not hold.
+        InvalidData: the tables or the file cannot be opened.
+    """
+    flat = read_site(config_path).flat
+    if flat is None:
+        return open_tables(read_mapping(config_path).database_path)
+    path = config_path.resolve().parent / flat.file
+    return open_flat(path, flat.split_column, flat.split_value, flat.missing)
+
+
+def _open_flat(
+    connection: Connection, path: Path, split: tuple[str, str], missing: tuple[str, ...]
+) -> FlatTable:
+    if _is_parquet(path):
+        rows = f"SELECT * FROM read_parquet({text(str(path.resolve()))})"  # noqa: S608
+        columns = _columns(connection, rows, path)
+        places = ", ".join(f"c{place}" for place in range(len(columns)))
+        rows = f"SELECT * FROM ({rows}) AS file({places})"  # noqa: S608
+    else:
+        with tempfile.TemporaryDirectory(prefix="hetao-") as scratch:
+            columns = load_extract(connection, Extract(path), Path(scratch))
+        rows = "SELECT * EXCLUDE (source_row) FROM extract ORDER BY source_row"
+    where = ""
+    if split[0]:
+        require_columns(columns, split[:1], path.name)
+        place = columns.index(split[0])
+        where = f" WHERE c{place}::VARCHAR = {text(split[1])}"
+    with _unreadable(path):
+        query = f"CREATE TABLE flat AS SELECT * FROM ({rows}){where}"  # noqa: S608
+        connection.execute(query)
+        connection.execute("DROP TABLE IF EXISTS extract")
+    if count(connection, "flat") == 0:
+        raise InvalidData(
+            f"{path.name} holds no row of this site", fix="check split_value"
+        )
+    return FlatTable(
+        path, connection, _flat_digest(connection, columns), columns, missing
+    )
+
+
+def _is_parquet(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == PARQUET_MAGIC
+    except OSError:
+        return False  # the reader of text files says what is wrong
+
+
+def _columns(connection: Connection, rows: str, path: Path) -> tuple[str, ...]:
+    with _unreadable(path):
+        found = connection.execute(f"DESCRIBE {rows}").fetchall()
+    return tuple(str(row[0]) for row in found)
+
+
+@contextlib.contextmanager
+def _unreadable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Problem:
+        # `from None`: the engine's message may quote a cell.
+        raise InvalidData(f"{path.name} cannot be read as Parquet") from None
+
+
+def _flat_digest(connection: Connection, columns: tuple[str, ...]) -> str:
+    """Digest the site's rows in the file's order, whatever the file's format."""
+    cells = ", ".join(f"c{place}::VARCHAR" for place in range(len(columns)))
+    bands = connection.execute(f"""
+        WITH hashed AS (
+            SELECT row_number() OVER () AS place,
+                sha256(json_array({cells})::VARCHAR) AS digest FROM flat)
+        SELECT sha256(string_agg(digest, '' ORDER BY place)) FROM hashed
+        GROUP BY place // 65536 ORDER BY place // 65536
+    """).fetchall()  # noqa: S608
+    body = {"type": "hetao.flat/1", "columns": columns, "bands": [b for (b,) in bands]}
+    return digest(body)

@@ -1,0 +1,117 @@
+"""Study + a site's tables → the cohort: arrays in one fixed order of people."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hetao.cdm import CuratedTables, FlatTable
+from hetao.cohort import curated_duckdb, flat_duckdb
+from hetao.errors import InvalidData, InvalidStudy
+from hetao.study import Study, Variable
+from hetao.study.terms import Comparison, parse_criterion
+
+EVERYONE = "Everyone in the data"
+NUMBER = "number"
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The people of a study at one site. Patient rows: never leaves the site.
+
+    Attributes:
+        people: how many are left after every criterion.
+        columns: one array (people,) a variable of the study. A number is float64 in
+            the variable's unit, NaN where missing; a category is int64, the index of
+            its level, -1 where missing. Row i is the same person in every column.
+        attrition: (label, people left): first everyone with an index day, then after
+            each criterion in the study's order.
+        snapshot: digest of the data that the cohort was built from.
+    """
+
+    people: int
+    columns: Mapping[str, np.ndarray]
+    attrition: tuple[tuple[str, int], ...]
+    snapshot: str
+
+
+def build(study: Study, source: CuratedTables | FlatTable) -> Cohort:
+    """Return the cohort of a study in a site's data, the same at every call.
+
+    The index day is the first visit whose concept is among the study's entry
+    concepts, any visit if it names none; who has no such visit is not in the data of
+    the study. A missing value fails every criterion except its absence.
+
+    Raises:
+        InvalidStudy: the study is written for another dictionary, or asks a source
+            that this dictionary does not have.
+        InvalidData: a variable's values do not fit its unit, bounds or levels.
+    """
+    if study.dictionary != source.dictionary:
+        raise InvalidStudy(
+            f"the study is written for the dictionary {study.dictionary[:40]!r}; "
+            f"this site's data follow {source.dictionary!r}",
+            fix="write the study for this dictionary, or map the site's data to it",
+        )
+    if isinstance(source, CuratedTables):
+        columns = curated_duckdb.read_columns(study, source)
+    else:
+        columns = flat_duckdb.read_columns(study, source)
+    kept, attrition = _apply_criteria(study, columns)
+    final = {name: values[kept] for name, values in columns.items()}
+    for variable in study.variables:
+        _check_bounds(variable, final[variable.name])
+    return Cohort(int(kept.sum()), final, attrition, source.snapshot)
+
+
+def _apply_criteria(
+    study: Study, columns: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, tuple[tuple[str, int], ...]]:
+    people = len(columns[study.variables[0].name])
+    kept = np.ones(people, dtype=bool)
+    attrition = [(EVERYONE, people)]
+    for criterion in study.criteria:
+        comparison = parse_criterion(criterion.rule)
+        variable = study.variable(comparison.variable)
+        kept &= _meets(comparison, variable, columns[variable.name])
+        attrition.append((criterion.label, int(kept.sum())))
+    return kept, tuple(attrition)
+
+
+def _meets(
+    comparison: Comparison, variable: Variable, values: np.ndarray
+) -> np.ndarray:
+    """Return who meets a criterion; a missing value never does."""
+    known = ~np.isnan(values) if variable.kind == NUMBER else values >= 0
+    if comparison.operator == "known":
+        return np.asarray(known)
+    wanted: float | int
+    if variable.kind == NUMBER:
+        wanted = float(comparison.value or 0)
+    else:
+        names = [level.name for level in variable.levels]
+        wanted = names.index(str(comparison.value))
+    compare = {
+        "<": np.less,
+        "<=": np.less_equal,
+        ">": np.greater,
+        ">=": np.greater_equal,
+        "==": np.equal,
+        "!=": np.not_equal,
+    }[comparison.operator]
+    return np.asarray(known & compare(values, wanted))
+
+
+def _check_bounds(variable: Variable, values: np.ndarray) -> None:
+    """Refuse values beyond the public bounds: secure sums are sized by them."""
+    if variable.kind != NUMBER or variable.bounds is None:
+        return
+    low, high = variable.bounds
+    known = values[~np.isnan(values)]
+    beyond = int(((known < low) | (known > high)).sum())
+    if beyond:
+        raise InvalidData(
+            f"variable {variable.name!r} has values beyond the study's bounds",
+            fix="check the unit in site.toml, or widen the bounds in the study",
+            local=f"{beyond} people lie outside {low:g} to {high:g}",
+        )

@@ -1,0 +1,1 @@
+"""The demonstrations: public data, four hospitals on one machine, every step real."""

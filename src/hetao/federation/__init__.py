@@ -1,0 +1,1 @@
+"""Across sites: site, hub, coordinator, transports."""

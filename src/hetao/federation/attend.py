@@ -1,0 +1,48 @@
+"""A site at work: take what waits at the home hub, answer it, remember the place."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from hetao.errors import Replayed
+from hetao.federation.site import Site
+from hetao.federation.transport import Transport
+
+
+async def attend(
+    site: Site, home: str, transport: Transport, say: Callable[[str], None]
+) -> None:
+    """Answer envelopes until cancelled.
+
+    The place in the hub's line is kept only after every answer is sent, so a kill in
+    between repeats an answer and never loses one.
+
+    Raises:
+        Unreachable: the hub stayed away for longer than the transport keeps trying.
+    """
+    while True:
+        epoch, after = site.cursor(home)
+        inbox = await transport.inbox(home, after)
+        if inbox.epoch != epoch and epoch and after:
+            site.advance(home, inbox.epoch, 0)
+            continue
+        for seq, data in inbox.items:
+            try:
+                posts = await asyncio.to_thread(site.handle, data)
+            except Exception:
+                # The outermost loop: tell the coordinator that we stop, then do stop.
+                await _post_all(transport, site.give_up(data), say)
+                raise
+            await _post_all(transport, posts, say)
+            site.advance(home, inbox.epoch, seq)
+
+
+async def _post_all(
+    transport: Transport, posts: Sequence[tuple[str, bytes]], say: Callable[[str], None]
+) -> None:
+    for hub, answer in posts:
+        try:
+            await transport.post(hub, answer)
+        except Replayed as error:
+            # The hub already holds another answer of ours to this task, from before a
+            # restart; that one counts.
+            say(str(error))

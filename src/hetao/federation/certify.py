@@ -1,0 +1,159 @@
+"""An outcome → the body of its certificate, and the certificate itself."""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetao import __version__
+from hetao.analysis import estimator_for
+from hetao.errors import Unverified
+from hetao.federation.coordinator import Coordinator, Outcome, RoundRecord, total_of
+from hetao.ledger.certificate import issue_leaf, sign_certificate
+from hetao.study import study_from
+
+
+def smallest_shown(outcome: Outcome) -> int:
+    """Return the smallest count that may be shown: the strictest member's."""
+    cells = [int(r["policy"]["minimum"]["cell"]) for r in outcome.ready.values()]
+    return max(cells)
+
+
+def findings_of(outcome: Outcome) -> list[dict[str, Any]]:
+    """Return the findings as people may see them, small counts suppressed."""
+    smallest = smallest_shown(outcome)
+    found = []
+    for answer in outcome.answers:
+        shown, withheld = answer.finding.shown(smallest)
+        found.append(
+            {
+                "analysis": answer.finding.analysis,
+                "members": list(answer.members),
+                "rounds": answer.rounds,
+                "withheld": withheld,
+                "finding": shown.as_json(),
+            }
+        )
+    return found
+
+
+def body_of(outcome: Outcome, issued: str) -> dict[str, Any]:
+    """Return everything that a certificate states about a run."""
+    findings = findings_of(outcome)
+    withheld = {f["analysis"] for f in findings if f["withheld"]}
+    return {
+        "type": "hetao.certificate/1",
+        "software": f"hetao {__version__}",
+        "issued": issued,
+        "study": json.loads(outcome.study.canonical),
+        "permit": outcome.bundle.as_json(),
+        "run": outcome.run,
+        "sites": [_site(outcome, site) for site in outcome.closings],
+        "lost": dict(outcome.lost),
+        "rounds": [_round(r, r.analysis in withheld) for r in outcome.rounds],
+        "findings": findings,
+        "smallest_shown": smallest_shown(outcome),
+    }
+
+
+def _site(outcome: Outcome, site: str) -> dict[str, Any]:
+    ready, closing = outcome.ready[site], outcome.closings[site]
+    return {
+        "name": site,
+        "side": outcome.bundle.permit.directory[site].side,
+        "snapshot": ready["snapshot"],
+        "policy": ready["policy"],
+        "quality": closing["quality"],
+        "checkpoint": closing["checkpoint"],
+        "proofs": closing["proofs"],
+    }
+
+
+def _round(record: RoundRecord, withheld: bool) -> dict[str, Any]:
+    words = {
+        hub: base64.b64encode(part.astype("<u8").tobytes()).decode()
+        for hub, part in record.words.items()
+    }
+    return {
+        "task": record.task,
+        "analysis": record.analysis,
+        "protocol": record.protocol,
+        "attempt": record.attempt,
+        "round": record.round,
+        "members": list(record.members),
+        "receipts": {s: r.as_json() for s, r in record.receipts.items()},
+        "totals": {h: t.as_json() for h, t in record.totals.items()},
+        # Where a small count stands in a sum, neither hub's part is shown: a digest
+        # of one part alone, itself uniformly random, gives nothing away.
+        "words": None if withheld else words,
+    }
+
+
+async def certify(coordinator: Coordinator, outcome: Outcome, issued: str) -> bytes:
+    """Log the outcome, have both hubs cosign the log, and return the certificate."""
+    body = body_of(outcome, issued)
+    index, note, path = await coordinator.cosign(issue_leaf(body))
+    log = {"index": index, "note": note, "path": [node.hex() for node in path]}
+    return sign_certificate(coordinator.identity, body, log)
+
+
+def recompute(body: Mapping[str, Any], tolerance: float = 1e-9) -> str:
+    """Work every finding out again from the certificate's own integers.
+
+    Args:
+        body: of a certificate that `verify_certificate` accepted.
+        tolerance: largest relative difference between certified and recomputed
+            numbers; floating point differs a little between machines.
+
+    Returns:
+        A sentence that says how many findings were recomputed.
+
+    Raises:
+        Unverified: a finding does not follow from the sums.
+    """
+    study = study_from(body["study"])
+    done = 0
+    for item in body["findings"]:
+        if item["withheld"]:
+            continue
+        name = item["analysis"]
+        estimator = estimator_for(study, study.analysis(name))
+        rounds = [r for r in body["rounds"] if r["analysis"] == name]
+        last = max(r["attempt"] for r in rounds)
+        state = None
+        for r in (r for r in rounds if r["attempt"] == last):
+            total = total_of(_words(r), estimator.declare(r["round"]), r["task"])
+            result = estimator.step(total, state, r["round"])
+            state = result if isinstance(result, dict) else state
+        if isinstance(result, dict):
+            raise Unverified(f"{name} does not come to an end in its certified rounds")
+        shown, _ = result.shown(int(body["smallest_shown"]))
+        if not _close(shown.as_json(), item["finding"], tolerance):
+            raise Unverified(f"the finding of {name} does not follow from its sums")
+        done += 1
+    return f"{done} findings follow from the certified integers"
+
+
+def _words(round_: Mapping[str, Any]) -> list[NDArray[np.uint64]]:
+    parts = []
+    for text in round_["words"].values():
+        flat = np.frombuffer(base64.b64decode(text), "<u8").astype(np.uint64)
+        parts.append(flat.reshape(2, -1))
+    return parts
+
+
+def _close(one: Any, other: Any, tolerance: float) -> bool:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(
+            _close(one[key], other[key], tolerance) for key in one
+        )
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(
+            _close(a, b, tolerance) for a, b in zip(one, other, strict=True)
+        )
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return abs(one - other) <= tolerance * max(1.0, abs(one), abs(other))
+    return bool(one == other)

@@ -1,0 +1,640 @@
+"""The coordinator: it asks, adds what the two hubs added, and takes the next step.
+
+It sees sums over sites and nothing finer. What it asks is journaled before it is
+sent, and everything that comes back waits at the hubs; so after a kill the same
+command replays the run and goes on where it was, to the same answer.
+"""
+
+import asyncio
+import datetime
+import json
+import math
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetao.analysis import Estimator, Finding, Sum, estimator_for
+from hetao.canonical import canonical, digest_bytes
+from hetao.errors import (
+    BadEnvelope,
+    HetaoError,
+    NotAParty,
+    NotEstimable,
+    OutOfTime,
+    Stopped,
+    TooFewSites,
+    Unreachable,
+    WrongShape,
+    WrongStudy,
+)
+from hetao.federation.store import Store
+from hetao.federation.transport import Transport
+from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
+from hetao.ledger.log import Log
+from hetao.permit import (
+    Bundle,
+    Directory,
+    Identity,
+    Statement,
+    check_standing,
+    format_time,
+    parse_time,
+    statement_from,
+)
+from hetao.release import STRICT, add, decode, pack, unpack
+from hetao.study import Study
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS run (
+    run TEXT NOT NULL PRIMARY KEY,
+    study TEXT NOT NULL,
+    permit TEXT NOT NULL,
+    finished INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE IF NOT EXISTS sent (
+    key TEXT NOT NULL PRIMARY KEY,
+    hub TEXT NOT NULL,
+    data BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS cosigned (
+    hub TEXT NOT NULL PRIMARY KEY, size INTEGER NOT NULL
+) STRICT;
+"""
+POLL_SECONDS: Final = 10.0
+
+Clock = Callable[[], datetime.datetime]
+Place = tuple[str, str, str]  # task, kind, sender
+Words = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """One sum that was opened, with everything that proves how it came about.
+
+    Attributes:
+        receipts: site → its signed release record.
+        totals: hub → its signed statement of the sum of its shares.
+        words: hub → that sum, (2, n + 1); one alone is uniformly random.
+    """
+
+    task: str
+    analysis: str
+    protocol: str
+    attempt: int
+    round: int
+    members: tuple[str, ...]
+    receipts: Mapping[str, Statement]
+    totals: Mapping[str, Statement]
+    words: Mapping[str, Words]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One analysis of the study, answered."""
+
+    finding: Finding
+    members: tuple[str, ...]
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run: what was found, and the material of its certificate."""
+
+    study: Study
+    bundle: Bundle
+    run: str
+    answers: tuple[Answer, ...]
+    rounds: tuple[RoundRecord, ...]
+    ready: Mapping[str, Mapping[str, Any]]
+    closings: Mapping[str, Mapping[str, Any]]
+    lost: Mapping[str, str]
+    messages: int
+    bytes_per_site: Mapping[str, int]
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the coordinator works with: keys, whom it trusts, its folder, a clock."""
+
+    identity: Identity
+    trusted: Directory
+    folder: Path
+    clock: Clock
+    say: Callable[[str], None]
+
+
+class _Lost(Exception):
+    """Sites that refused or stayed silent in one round; never leaves this module."""
+
+    def __init__(self, why: Mapping[str, HetaoError], *, opened: bool) -> None:
+        super().__init__()
+        self.why, self.opened = dict(why), opened
+
+
+@dataclass
+class _Mail:
+    """What has come in, by task, kind and sender."""
+
+    items: dict[Place, tuple[Envelope, dict[str, Any], dict[str, Any]]] = field(
+        default_factory=dict
+    )
+    fault: BaseException | None = None
+    news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+
+class Coordinator:
+    """Carries out one study over a transport."""
+
+    def __init__(
+        self, desk: Desk, study: Study, bundle: Bundle, transport: Transport
+    ) -> None:
+        """Open the coordinator's journal and log, and resume an unfinished run.
+
+        Raises:
+            NotApproved, OutOfTime, WrongStudy, NotAParty: the permit does not stand.
+        """
+        check_standing(bundle, study.digest, desk.clock(), desk.trusted)
+        if set(study.sites) != set(bundle.permit.sites):
+            raise WrongStudy("the study and the permit name different sites")
+        self._desk, self.study, self.bundle = desk, study, bundle
+        self._transport = transport
+        desk.folder.mkdir(parents=True, exist_ok=True)
+        self._store = Store(desk.folder / "coordinator.sqlite", SCHEMA)
+        key = desk.identity.signing_key
+        self.log = Log.open(desk.folder / "log.sqlite", desk.identity.name, key)
+        self.identity = desk.identity
+        self.run = self._resumed_run()
+        self._mail = _Mail()
+        self._rounds: list[RoundRecord] = []
+        self._lost: dict[str, str] = {}
+        self._seconds: dict[str, float] = {}
+
+    def close(self) -> None:
+        """Close journal and log."""
+        self._store.close()
+        self.log.close()
+
+    def _resumed_run(self) -> str:
+        digests = (self.study.digest, self.bundle.permit.digest)
+        rows = self._store.rows(
+            "SELECT run FROM run WHERE study = ? AND permit = ? AND finished = 0",
+            digests,
+        )
+        if rows:
+            self._desk.say("resuming the run that was interrupted")
+            return str(rows[0][0])
+        run = secrets.token_hex(16)
+        self._store.write([("INSERT INTO run VALUES (?, ?, ?, 0)", (run, *digests))])
+        return run
+
+    # --- the whole way ----------------------------------------------------------------
+    async def answer(self) -> Outcome:
+        """Carry out every analysis of the study and return the outcome.
+
+        Raises:
+            Stopped: a site or hub refused; the message names it and its rule.
+            Unreachable: a site or hub stayed silent past the study's deadline.
+            NotEstimable: the sums do not determine a model.
+        """
+        hubs = self.bundle.permit.hubs
+        listeners = [asyncio.create_task(self._listen(hub)) for hub in hubs]
+        try:
+            members = await self._begin()
+            answers: list[Answer] = []
+            for analysis in self.study.analyses:
+                start = asyncio.get_running_loop().time()
+                found, members = await self._analyse(analysis.name, members)
+                took = asyncio.get_running_loop().time() - start
+                self._seconds[analysis.name] = took
+                answers.append(found)
+            closings = await self._finish(members)
+        finally:
+            for listener in listeners:
+                listener.cancel()
+            await asyncio.gather(*listeners, return_exceptions=True)
+        return self._outcome(answers, closings)
+
+    def mark_finished(self) -> None:
+        """Remember that results are written, so that asking again is a new run."""
+        self._store.write([("UPDATE run SET finished = 1 WHERE run = ?", (self.run,))])
+
+    def _outcome(
+        self, answers: Sequence[Answer], closings: Mapping[str, Mapping[str, Any]]
+    ) -> Outcome:
+        ready = {
+            sender: meta
+            for (_, kind, sender), (_, meta, _) in self._mail.items.items()
+            if kind == "ready"
+        }
+        sizes: dict[str, int] = dict.fromkeys(self.study.sites, 0)
+        for record in self._rounds:
+            for site, receipt in record.receipts.items():
+                sizes[site] += int(receipt.body["bytes"])
+        sent = self._store.rows("SELECT count(*) FROM sent")[0][0]
+        return Outcome(
+            study=self.study,
+            bundle=self.bundle,
+            run=self.run,
+            answers=tuple(answers),
+            rounds=tuple(self._rounds),
+            ready=ready,
+            closings=closings,
+            lost=self._lost,
+            messages=int(sent) + len(self._mail.items),
+            bytes_per_site=sizes,
+            seconds=self._seconds,
+        )
+
+    # --- begin ----------------------------------------------------------------------
+    async def _begin(self) -> tuple[str, ...]:
+        content = pack(
+            {"study": _study_json(self.study), "permit": self.bundle.as_json()}
+        )
+        sites, hubs = self.study.sites, self.bundle.permit.hubs
+        for party in (*hubs, *sites):
+            await self._send("begin", "begin", party, content)
+        try:
+            await self._wait([("begin", "ready", site) for site in sites], "begin")
+        except _Lost as lost:
+            return self._without(lost, sites)
+        for site in sites:
+            self._check_ready(site)
+        return sites
+
+    def _check_ready(self, site: str) -> None:
+        _, meta, _ = self._mail.items["begin", "ready", site]
+        if meta.get("dictionary") != self.study.dictionary:
+            raise WrongStudy(f"{site} holds another data dictionary than the study's")
+
+    def _without(self, lost: _Lost, members: Sequence[str]) -> tuple[str, ...]:
+        """Return the members that stay, if the study said so beforehand; else stop."""
+        first = next(iter(lost.why.values()))
+        if self.study.on_lost_site != "continue":
+            raise first
+        least = (self.study.minimum or STRICT).sites
+        rest = tuple(site for site in members if site not in lost.why)
+        if len(rest) < max(least, 2) or any(s not in members for s in lost.why):
+            raise TooFewSites(
+                f"without {', '.join(lost.why)} fewer than {least} sites remain",
+                fix=str(first),
+            ) from first
+        for site, error in lost.why.items():
+            self._lost[site] = str(error)
+            self._desk.say(f"going on without {site}, as the study allows: {error}")
+        return rest
+
+    # --- one analysis ---------------------------------------------------------------
+    async def _analyse(
+        self, name: str, members: tuple[str, ...]
+    ) -> tuple[Answer, tuple[str, ...]]:
+        estimator = estimator_for(self.study, self.study.analysis(name))
+        for attempt in range(1, self.bundle.permit.most_attempts + 1):
+            try:
+                found = await self._attempt(estimator, name, attempt, members)
+            except _Lost as lost:
+                if lost.opened and not estimator.publishable:
+                    # Two sums that differ by one site would show that site's part.
+                    raise next(iter(lost.why.values())) from lost
+                members = self._without(lost, members)
+                continue
+            except OutOfTime:
+                continue
+            return found, members
+        raise Unreachable(f"{name} was started over as often as the permit allows")
+
+    async def _attempt(
+        self, estimator: Estimator, name: str, attempt: int, members: tuple[str, ...]
+    ) -> Answer:
+        state: Mapping[str, NDArray[np.float64]] | None = None
+        opened = False
+        for number in range(estimator.most_rounds):
+            self._desk.say(f"{name}: round {number + 1}, {len(members)} sites")
+            try:
+                total = await self._round(
+                    estimator, (name, attempt, number), members, state
+                )
+            except _Lost as lost:
+                raise _Lost(lost.why, opened=opened) from lost
+            opened = True
+            result = estimator.step(total, dict(state) if state else None, number)
+            if isinstance(result, Finding):
+                return Answer(result, members, number + 1)
+            state = result
+        raise NotEstimable(
+            f"{name} did not converge in {estimator.most_rounds} rounds",
+            fix="look for separation or collinear terms",
+        )
+
+    async def _round(
+        self,
+        estimator: Estimator,
+        at: tuple[str, int, int],
+        members: tuple[str, ...],
+        state: Mapping[str, NDArray[np.float64]] | None,
+    ) -> dict[str, NDArray[np.float64]]:
+        """Ask every member for its part and return the sum of all of them."""
+        name, attempt, number = at
+        task = f"{name}/{attempt}/{number}"
+        hubs = self.bundle.permit.hubs
+        content = pack({"members": list(members)}, state)
+        place = {"analysis": name, "attempt": attempt, "round": number}
+        frozen = pack({"members": list(members)})
+        for hub in hubs:
+            await self._send(task, "task", hub, frozen, place)
+        for site in members:
+            await self._send(task, "task", site, content, place)
+        wanted: list[Place] = [(task, "receipt", site) for site in members]
+        wanted += [(task, "total", hub) for hub in hubs]
+        await self._wait(wanted, task)
+        record = self._record(estimator, at, task, members)
+        self._rounds.append(record)
+        return total_of(
+            list(record.words.values()), estimator.declare(number), task, len(members)
+        )
+
+    def _record(
+        self,
+        estimator: Estimator,
+        at: tuple[str, int, int],
+        task: str,
+        members: tuple[str, ...],
+    ) -> RoundRecord:
+        receipts = {s: self._statement((task, "receipt", s)) for s in members}
+        totals = {
+            h: self._statement((task, "total", h)) for h in self.bundle.permit.hubs
+        }
+        words = {}
+        for hub, total in totals.items():
+            _, _, arrays = self._mail.items[task, "total", hub]
+            words[hub] = np.asarray(arrays["words"], np.uint64)
+            _check_total(hub, total, words[hub], receipts)
+        return RoundRecord(
+            task, at[0], estimator.name, at[1], at[2], members, receipts, totals, words
+        )
+
+    def _statement(self, place: Place) -> Statement:
+        """Return the signed statement in a receipt or total, its signature checked."""
+        _, meta, _ = self._mail.items[place]
+        statement = statement_from({k: meta[k] for k in ("body", "signature")})
+        task, _, sender = place
+        statement.verify(self.bundle.permit.directory[sender])
+        expected = (self.study.digest, self.bundle.permit.digest, self.run, task)
+        found = tuple(statement.body.get(k) for k in ("study", "permit", "run", "task"))
+        if found != expected:
+            raise WrongStudy(f"{sender} answered for another study, run or task")
+        return statement
+
+    # --- finish -----------------------------------------------------------------------
+    async def _finish(self, members: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        for site in members:
+            await self._send("finish", "finish", site, pack({}))
+        try:
+            await self._wait([("finish", "closing", s) for s in members], "finish")
+        except _Lost as lost:
+            raise next(iter(lost.why.values())) from lost
+        return {s: self._mail.items["finish", "closing", s][1] for s in members}
+
+    async def cosign(self, leaf: bytes) -> tuple[int, str, list[bytes]]:
+        """Append a leaf to the log; return its index, the cosigned note, its path."""
+        index = self.log.append([leaf])
+        size, note = self.log.size, self.log.checkpoint()
+        hubs = self.bundle.permit.hubs
+        listeners = [asyncio.create_task(self._listen(hub)) for hub in hubs]
+        try:
+            for hub in hubs:
+                rows = self._store.rows(
+                    "SELECT size FROM cosigned WHERE hub = ?", (hub,)
+                )
+                old = int(rows[0][0]) if rows else 0
+                path = [node.hex() for node in self.log.consistency(old, size)]
+                content = pack({"note": note, "old_size": old, "path": path})
+                await self._send(f"cosign/{size}", "finish", hub, content)
+            wanted = [(f"cosign/{size}", "closing", hub) for hub in hubs]
+            await self._wait(wanted, f"cosign/{size}")
+        except _Lost as lost:
+            raise next(iter(lost.why.values())) from lost
+        finally:
+            for listener in listeners:
+                listener.cancel()
+            await asyncio.gather(*listeners, return_exceptions=True)
+        lines = []
+        for hub in hubs:
+            _, meta, _ = self._mail.items[f"cosign/{size}", "closing", hub]
+            lines.append(str(meta["cosignature"]))
+            row = ("INSERT OR REPLACE INTO cosigned VALUES (?, ?)", (hub, size))
+            self._store.write([row])
+        return index, note + "".join(lines), self.log.inclusion(index, size)
+
+    # --- sending ----------------------------------------------------------------------
+    async def _send(
+        self,
+        task: str,
+        kind: str,
+        to: str,
+        content: bytes,
+        place: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Journal an envelope, log it, post it; after a kill, the very same bytes."""
+        key = json.dumps([self.run, task, kind, to])
+        rows = self._store.rows("SELECT hub, data FROM sent WHERE key = ?", (key,))
+        if rows:
+            hub, data = str(rows[0][0]), bytes(rows[0][1])
+            if self._desk.clock() >= parse_time(parse_envelope(data).header.not_after):
+                raise OutOfTime("a task of the interrupted run has expired")
+        else:
+            permit = self.bundle.permit
+            party = permit.directory[to]
+            envelope = seal(
+                self._desk.identity,
+                party,
+                self._header(task, kind, place or {}),
+                content,
+            )
+            hub, data = self._home(to), envelope.data
+            self._store.write([("INSERT INTO sent VALUES (?, ?, ?)", (key, hub, data))])
+            self._note("asked", envelope)
+        await self._transport.post(hub, data)
+
+    def _header(self, task: str, kind: str, place: Mapping[str, Any]) -> Header:
+        slack = datetime.timedelta(seconds=2 * self.study.deadline_seconds + 60)
+        last = parse_time(self.bundle.permit.not_after)
+        return Header(
+            study=self.study.digest,
+            permit=self.bundle.permit.digest,
+            run=self.run,
+            task=task,
+            kind=kind,
+            sender="",
+            recipient="",
+            not_after=format_time(min(self._desk.clock() + slack, last)),
+            grade=2,
+            **place,
+        )
+
+    def _home(self, to: str) -> str:
+        """Return the hub of a party's own park; a hub is its own."""
+        directory = self.bundle.permit.directory
+        party = directory[to]
+        if party.role == "hub":
+            return to
+        for hub in directory.of_role("hub"):
+            if hub.side == party.side:
+                return hub.name
+        raise NotAParty(f"no hub of the permit serves side {party.side}")
+
+    def _note(self, what: str, envelope: Envelope) -> None:
+        h = envelope.header
+        entry = {
+            "type": "hetao.entry/1",
+            "what": what,
+            "at": format_time(self._desk.clock()),
+            "envelope": envelope.digest,
+            "study": h.study,
+            "run": h.run,
+            "task": h.task,
+            "kind": h.kind,
+            "from": h.sender,
+            "to": h.recipient,
+        }
+        self.log.append([canonical(entry)])
+
+    # --- receiving ------------------------------------------------------------------
+    async def _listen(self, hub: str) -> None:
+        """Take in everything of this run that waits at a hub, from the beginning."""
+        after = 0
+        try:
+            while True:
+                inbox = await self._transport.inbox(hub, after, self.run, POLL_SECONDS)
+                for seq, data in inbox.items:
+                    self._take(data)
+                    after = seq
+                if inbox.items:
+                    async with self._mail.news:
+                        self._mail.news.notify_all()
+        except HetaoError as error:
+            self._mail.fault = error
+            async with self._mail.news:
+                self._mail.news.notify_all()
+
+    def _take(self, data: bytes) -> None:
+        """Verify and keep one envelope; what nobody of the permit signed is dropped."""
+        try:
+            envelope = parse_envelope(data)
+            sender = self.bundle.permit.directory[envelope.header.sender]
+            envelope.verify(sender)
+            header = envelope.header
+            if header.run != self.run or header.study != self.study.digest:
+                raise WrongStudy("an envelope of another run")
+            meta, arrays = unpack(envelope.open(self._desk.identity))
+        except HetaoError as error:
+            self._desk.say(f"dropped an envelope: {error}")
+            return
+        place = (header.task, header.kind, header.sender)
+        if place not in self._mail.items:
+            self._mail.items[place] = (envelope, meta, arrays)
+            self._note("received", envelope)
+
+    async def _wait(self, wanted: Sequence[Place], task: str) -> None:
+        """Wait until all wanted mail is here.
+
+        Raises:
+            _Lost: a party refused this task, or was silent past the deadline.
+            Unreachable: a hub is away.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self.study.deadline_seconds
+        while True:
+            async with self._mail.news:
+                self._check_refusals(task)
+                missing = [p for p in wanted if p not in self._mail.items]
+                if not missing:
+                    return
+                if self._mail.fault is not None:
+                    raise self._mail.fault
+                left = end - loop.time()
+                if left <= 0:
+                    raise _Lost(self._silent(missing), opened=False)
+                try:
+                    await asyncio.wait_for(self._mail.news.wait(), left)
+                except TimeoutError:
+                    continue
+
+    def _check_refusals(self, task: str) -> None:
+        refused = {
+            sender: Stopped(f"{sender} refused {task}: {meta.get('rule')}")
+            for (at, kind, sender), (_, meta, _) in self._mail.items.items()
+            if at == task and kind == "refusal"
+        }
+        if refused:
+            raise _Lost(refused, opened=False)
+
+    def _silent(self, missing: Sequence[Place]) -> dict[str, HetaoError]:
+        """Name the sites that stayed silent; only if none did, the hubs."""
+        late = [p for p in missing if p[2] in self.study.sites] or list(missing)
+        waited = self.study.deadline_seconds
+        return {
+            sender: Unreachable(
+                f"{sender} did not answer {at} within {waited} seconds",
+                fix="check that it runs, then run the study again; it will resume",
+            )
+            for at, _, sender in late
+        }
+
+
+def total_of(
+    words: Sequence[Words],
+    declared: Mapping[str, Sum],
+    task: str,
+    members: int | None = None,
+) -> dict[str, NDArray[np.float64]]:
+    """Return the summed arrays that two hubs' words hold together.
+
+    Args:
+        words: one (2, n + 1) of each hub.
+        declared: the arrays of the message, in order.
+        task: to name in an error.
+        members: how many parts the sum must hold; None where that was checked.
+
+    Raises:
+        WrongShape: the sum has another length, or another number of parts.
+    """
+    size = sum(math.prod(item.shape) for item in declared.values())
+    if any(part.shape != (2, size + 1) for part in words):
+        raise WrongShape(f"the sum of {task} has another length than declared")
+    values = decode(add(words))
+    if members is not None and values[-1] != members:
+        raise WrongShape(
+            f"the sum of {task} does not hold one part from each member",
+            fix="a site or hub did not follow the protocol; see the logs",
+        )
+    arrays, at = {}, 0
+    for name, item in declared.items():
+        length = math.prod(item.shape)
+        arrays[name] = values[at : at + length].reshape(item.shape)
+        at += length
+    return arrays
+
+
+def _check_total(
+    hub: str, total: Statement, words: Words, receipts: Mapping[str, Statement]
+) -> None:
+    """Refuse a hub's sum that is not of the very shares that the sites recorded."""
+    said = {site: r.body.get("shares", {}).get(hub) for site, r in receipts.items()}
+    if total.body.get("shares") != said:
+        raise BadEnvelope(f"{hub} added other shares than the sites sent")
+    if words.ndim != 2 or words.shape[0] != 2:
+        raise WrongShape(f"{hub} sent a sum of another shape")
+    if total.body.get("words") != digest_bytes(words.astype("<u8").tobytes()):
+        raise BadEnvelope(f"{hub} sent another sum than it signed")
+
+
+def _study_json(study: Study) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(study.canonical)
+    return plain

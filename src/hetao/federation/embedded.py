@@ -1,0 +1,173 @@
+"""A whole federation in one process: for a notebook, a lesson, a test.
+
+The same sites, hubs, coordinator, gate, envelopes and logs as over a network; only
+the transport hands envelopes over by a direct call. Keys are made for the occasion
+and approve their own permit, and the certificate's parties say so.
+"""
+
+import asyncio
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hetao.cdm import CuratedTables, FlatTable
+from hetao.federation.attend import attend
+from hetao.federation.certify import certify
+from hetao.federation.coordinator import Coordinator, Desk, Outcome
+from hetao.federation.hub import Hub
+from hetao.federation.propose import draft_permit
+from hetao.federation.site import Site, SiteSetup
+from hetao.federation.transport_inproc import Exchange
+from hetao.permit import (
+    SIDES,
+    Bundle,
+    Directory,
+    Identity,
+    format_time,
+    new_identity,
+    requirements,
+    sign_notice,
+)
+from hetao.release import Policy
+from hetao.study import Study
+
+TEACHING = "teaching: keys made for the occasion"
+OpenSource = Callable[[], CuratedTables | FlatTable]
+Clock = Callable[[], datetime.datetime]
+
+
+def utc_now() -> datetime.datetime:
+    """Return the time in UTC."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Everyone with a part, with their keys."""
+
+    identities: Mapping[str, Identity]
+    directory: Directory
+
+    def approved(self, bundle: Bundle, now: datetime.datetime) -> Bundle:
+        """Return the permit with every required approval."""
+        for need in bundle.permit.required:
+            signer = self.identities[f"{need.role}-{need.side.lower()}"]
+            bundle = sign_notice(bundle, signer, "approve", now)
+        return bundle
+
+
+def new_cast(
+    sites: Mapping[str, str],
+    now: datetime.datetime,
+    organisations: Mapping[str, str] | None = None,
+) -> Cast:
+    """Return fresh keys for sites (name → side), two hubs, a coordinator, approvers."""
+    known = organisations or {}
+    identities: dict[str, Identity] = {}
+    parties = []
+    roles = [(name, side, "site") for name, side in sites.items()]
+    roles += [(f"hub-{side.lower()}", side, "hub") for side in SIDES]
+    roles += [("coordinator", "HK", "coordinator")]
+    roles += [
+        (f"{need.role}-{need.side.lower()}", need.side, need.role)
+        for need in requirements("data", SIDES, now.date())
+    ]
+    for name, side, role in roles:
+        sealing = role in ("site", "hub", "coordinator")
+        identities[name] = new_identity(name, sealing=sealing)
+        organisation = known.get(name, TEACHING)
+        parties.append(identities[name].party(side, role, organisation))
+    return Cast(identities, Directory(tuple(parties)))
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An outcome and its certificate."""
+
+    outcome: Outcome
+    certificate: bytes
+    cast: Cast
+
+
+async def run_embedded(
+    study: Study,
+    sources: Mapping[str, OpenSource],
+    folder: Path,
+    policies: Mapping[str, Policy] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    clock: Clock = utc_now,
+) -> Answered:
+    """Carry out a study over sites in this process and certify it.
+
+    Args:
+        study: what is asked; its sites are the keys of `sources`.
+        sources: site → opens its tables or flat file.
+        folder: where journals and logs go; use a temporary one to keep nothing.
+        policies: site → policy; strict where left out.
+        say: takes progress.
+        clock: returns the time in UTC.
+
+    Raises:
+        HetaoError: as the coordinator.
+    """
+    sides = {name: SIDES[i % 2] for i, name in enumerate(study.sites)}
+    cast = new_cast(sides, clock())
+    bundle = cast.approved(draft_permit(study, cast.directory, clock()), clock())
+    hubs = {
+        f"hub-{side.lower()}": Hub(
+            cast.identities[f"hub-{side.lower()}"],
+            cast.directory,
+            folder / f"hub-{side.lower()}",
+            clock,
+        )
+        for side in SIDES
+    }
+    exchange = Exchange(hubs)
+    sites = [
+        Site(
+            SiteSetup(
+                identity=cast.identities[name],
+                trusted=cast.directory,
+                policy=(policies or {}).get(name, Policy()),
+                home=f"hub-{sides[name].lower()}",
+                folder=folder / f"site-{name}",
+                open_source=sources[name],
+            ),
+            clock,
+        )
+        for name in study.sites
+    ]
+    desk = Desk(
+        cast.identities["coordinator"],
+        cast.directory,
+        folder / "coordinator",
+        clock,
+        say,
+    )
+    coordinator = Coordinator(desk, study, bundle, exchange.transport("coordinator"))
+    workers = [
+        asyncio.create_task(
+            attend(
+                site,
+                f"hub-{sides[site.name].lower()}",
+                exchange.transport(site.name),
+                say,
+            )
+        )
+        for site in sites
+    ]
+    try:
+        outcome = await coordinator.answer()
+        certificate = await certify(coordinator, outcome, format_time(clock()))
+        coordinator.mark_finished()
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        for site in sites:
+            site.close()
+        for hub in hubs.values():
+            hub.close()
+        coordinator.close()
+    return Answered(outcome, certificate, cast)

@@ -1,0 +1,364 @@
+"""A park's hub: it carries envelopes, and adds shares that it cannot read as data.
+
+A hub can stop a study; it can never open a door. It holds one share of each site's
+summary, uniformly random by itself, and hands the sum of those shares to the
+coordinator once the frozen list of members is complete: once for each round, never
+for another list.
+"""
+
+import datetime
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetao.canonical import canonical, digest_bytes
+from hetao.errors import (
+    BadEnvelope,
+    HetaoError,
+    NotAParty,
+    NotApproved,
+    OutOfTime,
+    Replayed,
+    WrongShape,
+)
+from hetao.federation.store import Store
+from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
+from hetao.ledger.log import Log
+from hetao.ledger.witness import Witness
+from hetao.permit import (
+    Bundle,
+    Directory,
+    Identity,
+    bundle_from,
+    check_standing,
+    format_time,
+    parse_time,
+    state,
+)
+from hetao.release import add, pack, stream, unpack
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS hub (epoch TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS envelope (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    digest TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    run TEXT NOT NULL,
+    task TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    data BLOB NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS by_recipient ON envelope (recipient, seq);
+CREATE INDEX IF NOT EXISTS by_task ON envelope (run, task, kind);
+"""
+BATCH: Final = 16  # envelopes handed over in one answer
+
+Clock = Callable[[], datetime.datetime]
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """Envelopes waiting for a party, oldest first, each with its place in line.
+
+    `epoch` changes when a hub starts over with an empty store; cursors into an older
+    epoch mean nothing.
+    """
+
+    epoch: str
+    items: tuple[tuple[int, bytes], ...]
+
+
+class Hub:
+    """The state machine of a hub; transports feed it and hand on what waits."""
+
+    def __init__(
+        self, identity: Identity, trusted: Directory, folder: Path, clock: Clock
+    ) -> None:
+        """Open the hub's store and log in `folder`.
+
+        Args:
+            identity: the hub's keys.
+            trusted: the hub's own list of parties.
+            folder: where store, log and witness live; only the hub may write there.
+            clock: returns the time in UTC.
+        """
+        self.identity, self._trusted, self._clock = identity, trusted, clock
+        folder.mkdir(parents=True, exist_ok=True)
+        self._store = Store(folder / "hub.sqlite", SCHEMA)
+        self._log = Log.open(folder / "log.sqlite", identity.name, identity.signing_key)
+        self._witness = Witness.open(
+            folder / "witness.sqlite", identity.name, identity.signing_key, self._when
+        )
+        self._bundles: dict[str, tuple[str, Bundle]] = {}
+        if not self._store.rows("SELECT epoch FROM hub"):
+            row = ("INSERT INTO hub VALUES (?)", (secrets.token_hex(8),))
+            self._store.write([row])
+        self.epoch = str(self._store.rows("SELECT epoch FROM hub")[0][0])
+
+    def _when(self) -> int:
+        return int(self._clock().timestamp())
+
+    def close(self) -> None:
+        """Close store, log and witness."""
+        self._store.close()
+        self._log.close()
+        self._witness.close()
+
+    # --- the two things a transport calls -------------------------------------------
+    def accept(self, sender: str, data: bytes) -> None:
+        """Take an envelope from `sender`, durably; twice the same is once.
+
+        Args:
+            sender: the name that the connection itself proved.
+            data: the envelope's bytes.
+
+        Raises:
+            BadEnvelope, BadSignature, NotAParty, OutOfTime: it may not be carried.
+            Replayed: another envelope already stands in this place.
+        """
+        envelope = parse_envelope(data)
+        header = envelope.header
+        if header.sender != sender:
+            raise NotAParty(f"{sender} may not send in the name of another party")
+        envelope.verify(self._trusted[sender])
+        recipient = self._trusted[header.recipient]
+        if self._clock() >= parse_time(header.not_after):
+            raise OutOfTime("the envelope is past its not-after time")
+        if self._is_known(envelope):
+            return
+        self._append("carried", envelope)
+        self._insert(envelope)
+        if recipient.name == self.identity.name:
+            self._act(envelope)
+
+    def waiting(self, recipient: str, after: int, run: str = "") -> Inbox:
+        """Return what waits for `recipient` past the cursor, of one run or of all."""
+        rows = self._store.rows(
+            "SELECT seq, data FROM envelope WHERE recipient = ? AND seq > ? "
+            "AND (? = '' OR run = ?) ORDER BY seq LIMIT ?",
+            (recipient, after, run, run, BATCH),
+        )
+        return Inbox(self.epoch, tuple((int(seq), bytes(data)) for seq, data in rows))
+
+    # --- keeping --------------------------------------------------------------------
+    def _is_known(self, envelope: Envelope) -> bool:
+        rows = self._store.rows(
+            "SELECT digest FROM envelope WHERE key = ?", (_key(envelope.header),)
+        )
+        if rows and rows[0][0] != envelope.digest:
+            raise Replayed("another envelope already stands in this place of the run")
+        return bool(rows)
+
+    def _insert(self, envelope: Envelope) -> None:
+        h = envelope.header
+        self._store.write(
+            [
+                (
+                    "INSERT OR IGNORE INTO envelope (key, digest, recipient, run, task,"
+                    " kind, sender, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        _key(h),
+                        envelope.digest,
+                        h.recipient,
+                        h.run,
+                        h.task,
+                        h.kind,
+                        h.sender,
+                        envelope.data,
+                    ),
+                )
+            ]
+        )
+
+    def _append(self, what: str, envelope: Envelope) -> None:
+        entry = {
+            "type": "hetao.entry/1",
+            "what": what,
+            "at": format_time(self._clock()),
+            "envelope": envelope.digest,
+            "kind": envelope.header.kind,
+            "from": envelope.header.sender,
+            "to": envelope.header.recipient,
+            "study": envelope.header.study,
+            "run": envelope.header.run,
+            "task": envelope.header.task,
+        }
+        self._log.append([canonical(entry)])
+
+    def resume(self) -> None:
+        """Act on what was taken on before a crash; acting twice is acting once."""
+        rows = self._store.rows(
+            "SELECT data FROM envelope WHERE recipient = ? "
+            "AND kind IN ('task', 'finish')",
+            (self.identity.name,),
+        )
+        for (data,) in rows:
+            self._act(parse_envelope(bytes(data)))
+
+    # --- acting -----------------------------------------------------------------------
+    def _act(self, envelope: Envelope) -> None:
+        """Act on an envelope to the hub itself; a refusal goes to the coordinator."""
+        header = envelope.header
+        try:
+            if header.kind == "begin":
+                self._begin(header.run)
+            elif header.kind in ("task", "share"):
+                self._open_if_complete(header.run, header.task)
+            elif header.kind == "finish":
+                self._finish(envelope)
+            else:
+                raise BadEnvelope(f"a hub does not act on {header.kind!r}")
+        except HetaoError as error:
+            self._refuse(header, error)
+        except (KeyError, TypeError, ValueError):
+            self._refuse(header, BadEnvelope(f"{header.sender} sent malformed content"))
+
+    def _begin(self, run: str) -> tuple[str, Bundle]:
+        """Return the study's digest and the permit of a run, verified here."""
+        if run not in self._bundles:
+            meta, _ = self._content(self._one(run, "begin", "begin"))
+            study = digest_bytes(canonical(meta["study"]))
+            bundle = bundle_from(meta["permit"])
+            self._bundles[run] = (study, bundle)
+        study, bundle = self._bundles[run]
+        check_standing(bundle, study, self._clock(), self._trusted)
+        if self.identity.name not in bundle.permit.hubs:
+            raise NotAParty(f"{self.identity.name} is not a hub of this permit")
+        return study, bundle
+
+    def _one(self, run: str, task: str, kind: str) -> Envelope:
+        rows = self._store.rows(
+            "SELECT data FROM envelope WHERE run = ? AND task = ? AND kind = ? "
+            "AND recipient = ?",
+            (run, task, kind, self.identity.name),
+        )
+        if not rows:
+            raise NotApproved(
+                f"no {kind!r} of this run has reached {self.identity.name}"
+            )
+        return parse_envelope(bytes(rows[0][0]))
+
+    def _content(self, envelope: Envelope) -> tuple[dict[str, Any], dict[str, Any]]:
+        return unpack(envelope.open(self.identity))
+
+    def _open_if_complete(self, run: str, task: str) -> None:
+        """Add the shares once every frozen member's is here."""
+        data = {
+            (row[0], row[1]): bytes(row[2])
+            for row in self._store.rows(
+                "SELECT kind, sender, data FROM envelope WHERE run = ? AND task = ? "
+                "AND (recipient = ? OR (sender = ? AND kind = 'total'))",
+                (run, task, self.identity.name, self.identity.name),
+            )
+        }
+        study, bundle = self._begin(run)
+        instruction = data.get(("task", bundle.permit.coordinator.name))
+        if instruction is None or ("total", self.identity.name) in data:
+            return
+        meta, _ = self._content(parse_envelope(instruction))
+        members = [str(name) for name in meta["members"]]
+        if not set(members) <= set(bundle.permit.sites):
+            raise NotAParty("the member list names a site outside the permit")
+        if any(("share", site) not in data for site in members):
+            return
+        shares = [parse_envelope(data["share", site]) for site in members]
+        self._send_total(parse_envelope(instruction).header, study, bundle, shares)
+
+    def _send_total(
+        self, header: Header, study: str, bundle: Bundle, shares: list[Envelope]
+    ) -> None:
+        for share in shares:
+            if (share.header.study, share.header.permit) != (
+                study,
+                bundle.permit.digest,
+            ):
+                raise NotAParty(f"{share.header.sender} sent a share of another study")
+        words = add([self._words(share) for share in shares])
+        body = {
+            "type": "hetao.total/1",
+            "hub": self.identity.name,
+            "study": study,
+            "permit": bundle.permit.digest,
+            "run": header.run,
+            "task": header.task,
+            "analysis": header.analysis,
+            "attempt": header.attempt,
+            "round": header.round,
+            "shares": {share.header.sender: share.digest for share in shares},
+            "values": int(words.shape[1]) - 1,
+            "words": digest_bytes(words.astype("<u8").tobytes()),
+        }
+        content = pack(state(self.identity, body).as_json(), {"words": words})
+        self._reply(header, "total", bundle.permit.coordinator.name, content)
+
+    def _words(self, share: Envelope) -> NDArray[np.uint64]:
+        """Return a share as words (2, n), whichever of the two forms it has."""
+        meta, arrays = self._content(share)
+        values = meta.get("values")
+        if type(values) is not int or not 1 <= values <= 10**8:
+            raise WrongShape(f"{share.header.sender} sent a share of no length")
+        if "seed" in meta:
+            seed = bytes.fromhex(str(meta["seed"]))
+            return stream(seed, 2 * values).reshape(2, values)
+        words = arrays.get("words")
+        if words is None or words.shape != (2, values) or words.dtype != np.uint64:
+            raise WrongShape(f"{share.header.sender} sent a share of another shape")
+        return np.asarray(words, np.uint64)
+
+    def _finish(self, envelope: Envelope) -> None:
+        """Cosign the coordinator's checkpoint: this hub saw no other history."""
+        meta, _ = self._content(envelope)
+        _, bundle = self._begin(envelope.header.run)
+        coordinator = bundle.permit.coordinator
+        self._witness.trust(coordinator.name, coordinator.sign_key)
+        line = self._witness.add_checkpoint(
+            coordinator.name,
+            coordinator.sign_key,
+            int(meta["old_size"]),
+            str(meta["note"]),
+            [bytes.fromhex(node) for node in meta["path"]],
+        )
+        content = pack({"cosignature": line, "checkpoint": self._log.checkpoint()})
+        self._reply(envelope.header, "closing", coordinator.name, content)
+
+    def _reply(self, header: Header, kind: str, to: str, content: bytes) -> None:
+        reply = Header(
+            study=header.study,
+            permit=header.permit,
+            run=header.run,
+            task=header.task,
+            kind=kind,
+            sender=self.identity.name,
+            recipient=to,
+            not_after=header.not_after,
+            grade=header.grade,
+            protocol=header.protocol,
+            version=header.version,
+            analysis=header.analysis,
+            attempt=header.attempt,
+            round=header.round,
+        )
+        if self._store.rows("SELECT 1 FROM envelope WHERE key = ?", (_key(reply),)):
+            return
+        envelope = seal(self.identity, self._trusted[to], reply, content)
+        self._append("sent", envelope)
+        self._insert(envelope)
+
+    def _refuse(self, header: Header, error: HetaoError) -> None:
+        coordinator = self._trusted.of_role("coordinator")[0].name
+        content = pack({"code": error.code, "rule": str(error)})
+        self._reply(header, "refusal", coordinator, content)
+
+
+def _key(header: Header) -> str:
+    return json.dumps(
+        [header.run, header.task, header.kind, header.sender, header.recipient]
+    )

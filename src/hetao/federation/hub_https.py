@@ -1,0 +1,141 @@
+"""A hub behind HTTPS with mutual TLS 1.3: two routes, long poll, nobody dialled.
+
+    POST /v1/envelopes                     201 kept, 4xx refused (JSON: code, rule)
+    GET  /v1/envelopes?after=N&run=R&wait=S   200 a batch, 204 nothing came in time
+
+The name in the client's certificate decides who speaks; nothing in a request does.
+"""
+
+import asyncio
+import ssl
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from hetao.errors import HetaoError, NotAParty, Replayed
+from hetao.federation.hub import Hub, Inbox
+from hetao.federation.transport import POLL_SECONDS
+from hetao.ledger.envelope import LARGEST_ENVELOPE
+
+EPOCH: Final = "X-Hetao-Epoch"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def server_tls(certificate: Path, key: Path, authority: Path) -> ssl.SSLContext:
+    """Return a TLS 1.3 context that demands a client certificate of our authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(certificate, key)
+    context.load_verify_locations(authority)
+    return context
+
+
+def frame(inbox: Inbox) -> bytes:
+    """Return a batch of envelopes as place (8 bytes), length (4 bytes), bytes."""
+    return b"".join(struct.pack(">QI", s, len(d)) + d for s, d in inbox.items)
+
+
+def unframe(data: bytes) -> tuple[tuple[int, bytes], ...]:
+    """Return the batch that `frame` wrote.
+
+    Raises:
+        ValueError: the bytes are cut short.
+    """
+    items, at = [], 0
+    while at < len(data):
+        if at + 12 > len(data):
+            raise ValueError("a batch is cut short")
+        seq, length = struct.unpack_from(">QI", data, at)
+        body = data[at + 12 : at + 12 + length]
+        if len(body) != length:
+            raise ValueError("a batch is cut short")
+        items.append((seq, body))
+        at += 12 + length
+    return tuple(items)
+
+
+class HubServer:
+    """Two routes over a `Hub`, and the parties who wait for news."""
+
+    def __init__(self, hub: Hub) -> None:
+        """Serve `hub`."""
+        self._hub = hub
+        self._news = asyncio.Condition()
+
+    def application(self) -> web.Application:
+        """Return the web application."""
+        app = web.Application(
+            client_max_size=LARGEST_ENVELOPE + 1024, middlewares=[_refusals]
+        )
+        app.router.add_post("/v1/envelopes", self._post)
+        app.router.add_get("/v1/envelopes", self._get)
+        return app
+
+    async def _post(self, request: web.Request) -> web.Response:
+        data = await request.read()
+        self._hub.accept(_speaker(request), data)
+        async with self._news:
+            self._news.notify_all()
+        return web.Response(status=201)
+
+    async def _get(self, request: web.Request) -> web.Response:
+        speaker = _speaker(request)
+        run = request.query.get("run", "")
+        try:
+            after = int(request.query.get("after", "0"))
+            wait = min(float(request.query.get("wait", "0")), 2 * POLL_SECONDS)
+        except ValueError as error:
+            raise web.HTTPBadRequest from error
+        end = asyncio.get_running_loop().time() + wait
+        while True:
+            async with self._news:
+                inbox = self._hub.waiting(speaker, after, run)
+                left = end - asyncio.get_running_loop().time()
+                if inbox.items or not left > 0:
+                    break
+                try:
+                    await asyncio.wait_for(self._news.wait(), left)
+                except TimeoutError:
+                    continue
+        headers = {EPOCH: inbox.epoch}
+        status = 200 if inbox.items else 204
+        return web.Response(status=status, body=frame(inbox) or None, headers=headers)
+
+
+def _speaker(request: web.Request) -> str:
+    """Return the common name of the client's certificate; the body has no say."""
+    transport = request.transport
+    certificate = transport.get_extra_info("peercert") if transport else None
+    for part in (certificate or {}).get("subject", ()):
+        for key, value in part:
+            if key == "commonName":
+                return str(value)
+    raise NotAParty("the connection shows no client certificate")
+
+
+@web.middleware
+async def _refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn a refusal into its status; the body holds code and rule, no more."""
+    try:
+        return await handler(request)
+    except HetaoError as error:
+        status = 409 if isinstance(error, Replayed) else 403
+        return web.json_response(
+            {"code": error.code, "rule": error.what}, status=status
+        )
+
+
+async def serve_hub(
+    hub: Hub, host: str, port: int, tls: ssl.SSLContext
+) -> web.AppRunner:
+    """Start serving and return the runner; `await runner.cleanup()` stops it."""
+    hub.resume()
+    runner = web.AppRunner(HubServer(hub).application(), access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port, ssl_context=tls, reuse_address=True)
+    await site.start()
+    return runner

@@ -1,0 +1,493 @@
+"""A site: it verifies, computes on its own rows, and lets out what the gate allows.
+
+The site dials out to its hub, takes one envelope at a time and answers it. What it
+answered it keeps, so that a task delivered twice gets the very same bytes, and a kill
+at any step repeats nothing and loses nothing.
+
+For each envelope, in this order:
+    1  parse  2 signature of the coordinator of the site's own list  3 for this site
+    4  within its not-after  5 not answered before  6 act  7 keep the answer
+    8  log what was asked and what is let out  9 send
+"""
+
+import datetime
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetao import cohort as cohorts
+from hetao.analysis import (
+    Estimator,
+    Protocol,
+    Rows,
+    estimator_for,
+    evidence,
+    make_rows,
+    protocols,
+)
+from hetao.canonical import canonical
+from hetao.cdm import CuratedTables, FlatTable
+from hetao.errors import (
+    BadEnvelope,
+    BadSignature,
+    HetaoError,
+    InvalidStudy,
+    NotAParty,
+    NotApproved,
+    OutOfTime,
+    Replayed,
+    WrongShape,
+    WrongStudy,
+)
+from hetao.federation.store import Store
+from hetao.ledger.envelope import Envelope, parse_envelope
+from hetao.ledger.log import Log
+from hetao.permit import (
+    Bundle,
+    Directory,
+    Identity,
+    bundle_from,
+    check_standing,
+    format_time,
+    parse_time,
+)
+from hetao.release import (
+    ClosedDoor,
+    Door,
+    Notice,
+    Place,
+    Policy,
+    Release,
+    Summary,
+    decide,
+    unpack,
+)
+from hetao.study import Study, study_from
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS answered (
+    task TEXT NOT NULL PRIMARY KEY,
+    digest TEXT NOT NULL,
+    run TEXT NOT NULL,
+    logged INTEGER,
+    record BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS outgoing (
+    task TEXT NOT NULL,
+    hub TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (task, place)
+) STRICT;
+CREATE TABLE IF NOT EXISTS begun (run TEXT NOT NULL PRIMARY KEY, data BLOB) STRICT;
+CREATE TABLE IF NOT EXISTS place (
+    hub TEXT NOT NULL PRIMARY KEY, epoch TEXT, seq INTEGER
+) STRICT;
+"""
+
+Clock = Callable[[], datetime.datetime]
+Post = tuple[str, bytes]  # to which hub, what
+
+
+@dataclass(frozen=True)
+class SiteSetup:
+    """What makes a site: keys, whom it trusts, its policy, its data, its folder.
+
+    Attributes:
+        open_source: opens the curated tables or the flat file, read-only.
+        quality: bands of the last curation's checks; no counts.
+        home: the hub that this site dials.
+    """
+
+    identity: Identity
+    trusted: Directory
+    policy: Policy
+    home: str
+    folder: Path
+    open_source: Callable[[], CuratedTables | FlatTable]
+    quality: tuple[Mapping[str, str], ...] = ()
+    random: Callable[[int], bytes] = os.urandom
+
+
+@dataclass
+class _Run:
+    """One run as this site knows it; rebuilt from the journal after a restart."""
+
+    study: Study
+    bundle: Bundle
+    cohort: cohorts.Cohort
+    rows: dict[str, tuple[Estimator, Rows]]
+
+
+class Site:
+    """The same object behind every transport: hand it an envelope, send its answer."""
+
+    def __init__(self, setup: SiteSetup, clock: Clock) -> None:
+        """Open the site's journal and log in its folder."""
+        self._setup, self._clock = setup, clock
+        self.name = setup.identity.name
+        setup.folder.mkdir(parents=True, exist_ok=True)
+        self._store = Store(setup.folder / "site.sqlite", SCHEMA)
+        key = setup.identity.signing_key
+        self._log = Log.open(setup.folder / "log.sqlite", self.name, key)
+        self._runs: dict[str, _Run] = {}
+        self._finish_logging()
+
+    def close(self) -> None:
+        """Close journal and log."""
+        self._store.close()
+        self._log.close()
+
+    # --- one envelope ---------------------------------------------------------------
+    def handle(self, data: bytes) -> list[Post]:
+        """Return what to send for one envelope from the hub; nothing for a forged one.
+
+        A refusal is an answer too: it goes to the coordinator, names the rule, and is
+        logged. What cannot even be proved to come from the coordinator is logged and
+        dropped.
+        """
+        try:
+            envelope = self._verified(data)  # 1-4
+        except (BadEnvelope, BadSignature, NotAParty) as error:
+            self._log.append([self._entry("dropped", error=error)])
+            return []
+        except HetaoError as error:
+            return self._answer(parse_envelope(data), error)
+        try:
+            key = self._answered_key(envelope)  # 5
+            if key:
+                return self._outgoing(key)
+            return self._answer(envelope, self._act(envelope))  # 6-9
+        except HetaoError as error:
+            return self._answer(envelope, error)
+        except (KeyError, TypeError, ValueError) as error:
+            fault = BadEnvelope("the task's content is malformed", local=repr(error))
+            return self._answer(envelope, fault)
+
+    def give_up(self, data: bytes) -> list[Post]:
+        """Return a refusal for an envelope that this site failed on, unforeseen."""
+        fault = HetaoError(
+            f"{self.name} failed inside", fix="see the site's own screen"
+        )
+        return self._answer(self._verified(data), fault)
+
+    def _verified(self, data: bytes) -> Envelope:
+        envelope = parse_envelope(data)  # 1
+        coordinator = self._setup.trusted.of_role("coordinator")[0]
+        envelope.verify(coordinator)  # 2
+        if envelope.header.recipient != self.name:  # 3
+            raise BadEnvelope(f"the envelope is not for {self.name}")
+        if self._clock() >= parse_time(envelope.header.not_after):  # 4
+            raise OutOfTime("the task is past its not-after time")
+        return envelope
+
+    def _answered_key(self, envelope: Envelope) -> str:
+        """Return the journal's key of the answer already given; "" for none yet."""
+        for key in (_task_key(envelope), _refused_key(envelope)):
+            rows = self._store.rows(
+                "SELECT digest FROM answered WHERE task = ?", (key,)
+            )
+            if rows and rows[0][0] != envelope.digest:
+                raise Replayed("this task was given before with another content")
+            if rows:
+                return key
+        return ""
+
+    def _act(self, envelope: Envelope) -> Release:
+        kind = envelope.header.kind
+        if kind == "begin":
+            return self._begin(envelope)
+        run = self._run(envelope)
+        if kind == "task":
+            return self._compute(envelope, run)
+        if kind == "finish":
+            return self._close_run(envelope, run)
+        raise BadEnvelope(f"a site does not act on {kind!r}")
+
+    # --- begin ------------------------------------------------------------------------
+    def _begin(self, envelope: Envelope) -> Release:
+        run = self._start_run(envelope)
+        self._store.write(
+            [
+                (
+                    "INSERT OR REPLACE INTO begun VALUES (?, ?)",
+                    (envelope.header.run, envelope.data),
+                )
+            ]
+        )
+        body = {
+            "snapshot": run.cohort.snapshot,
+            "dictionary": run.study.dictionary,
+            "policy": self._setup.policy.tightened(run.study.minimum).as_json(),
+        }
+        return self._decide(Notice("ready", body), run, envelope)
+
+    def _start_run(self, envelope: Envelope) -> _Run:
+        """Verify permit and study before any row is read; then build the cohort."""
+        meta, _ = unpack(envelope.open(self._setup.identity))
+        study, bundle = study_from(meta["study"]), bundle_from(meta["permit"])
+        check_standing(bundle, study.digest, self._clock(), self._setup.trusted)
+        if (envelope.header.study, envelope.header.permit) != (
+            study.digest,
+            bundle.permit.digest,
+        ):
+            raise WrongStudy("the envelope and its content name different studies")
+        if self.name not in bundle.permit.sites:
+            raise NotAParty(f"{self.name} is not a site of this permit")
+        table = self._setup.open_source()
+        try:
+            built = cohorts.build(study, table)
+        finally:
+            table.close()
+        run = _Run(study, bundle, built, {})
+        self._runs[envelope.header.run] = run
+        return run
+
+    def _run(self, envelope: Envelope) -> _Run:
+        header = envelope.header
+        if header.run not in self._runs:
+            rows = self._store.rows(
+                "SELECT data FROM begun WHERE run = ?", (header.run,)
+            )
+            if not rows:
+                raise NotApproved("no permit has reached this site for this run")
+            self._start_run(parse_envelope(bytes(rows[0][0])))
+        run = self._runs[header.run]
+        if (header.study, header.permit) != (
+            run.study.digest,
+            run.bundle.permit.digest,
+        ):
+            raise WrongStudy("the task is for another study than its run")
+        return run
+
+    # --- compute ----------------------------------------------------------------------
+    def _compute(self, envelope: Envelope, run: _Run) -> Release:
+        header = envelope.header
+        meta, state = unpack(envelope.open(self._setup.identity))
+        # The permit may have been withdrawn since `begin`; nothing is computed for a
+        # permit that does not stand now.
+        check_standing(run.bundle, run.study.digest, self._clock(), self._setup.trusted)
+        estimator, rows = self._prepared(run, header.analysis)
+        if header.round == 0:
+            arrays = estimator.start(rows)
+        else:
+            arrays = estimator.local(rows, _checked_state(state))
+        analysis = run.study.analysis(header.analysis)
+        summary = Summary(
+            protocol=_installed(estimator),
+            publishable=estimator.publishable,
+            declared=estimator.declare(header.round),
+            arrays={name: np.asarray(a, np.float64) for name, a in arrays.items()},
+            evidence=evidence(estimator.plan, rows),
+            members=tuple(str(name) for name in meta["members"]),
+        )
+        if analysis.name != header.analysis:
+            raise InvalidStudy("the task names no analysis of the study")
+        return self._decide(summary, run, envelope)
+
+    def _prepared(self, run: _Run, name: str) -> tuple[Estimator, Rows]:
+        if name not in run.rows:
+            estimator = estimator_for(run.study, run.study.analysis(name))
+            rows = make_rows(
+                estimator.plan,
+                run.cohort.columns,
+                self.name,
+                attrition=run.cohort.attrition,
+            )
+            run.rows[name] = (estimator, rows)
+        return run.rows[name]
+
+    # --- finish -----------------------------------------------------------------------
+    def _close_run(self, envelope: Envelope, run: _Run) -> Release:
+        """Prove that every release of the run stands in this site's log."""
+        rows = self._store.rows(
+            "SELECT logged, record FROM answered WHERE run = ? "
+            "AND logged IS NOT NULL ORDER BY logged",
+            (envelope.header.run,),
+        )
+        size = self._log.size
+        proofs = [
+            {
+                "task": body["task"],
+                "index": int(index),
+                "path": [node.hex() for node in self._log.inclusion(int(index), size)],
+            }
+            for index, record in rows
+            if (body := json.loads(record)["body"])["kind"] == "sum"
+        ]
+        body = {
+            "checkpoint": self._log.checkpoint(),
+            "proofs": proofs,
+            "quality": [dict(check) for check in self._setup.quality],
+        }
+        return self._decide(Notice("closing", body), run, envelope)
+
+    # --- answering --------------------------------------------------------------------
+    def _decide(
+        self, outgoing: Summary | Notice, run: _Run, envelope: Envelope
+    ) -> Release:
+        setup = self._setup
+        door = Door(setup.identity, setup.trusted, run.bundle, run.study, setup.policy)
+        place = self._place(envelope)
+        return decide(outgoing, door, place, self._clock(), setup.random)
+
+    def _place(self, envelope: Envelope) -> Place:
+        h = envelope.header
+        last = self._store.rows(
+            "SELECT o.digest FROM outgoing o JOIN answered a USING (task) "
+            "WHERE a.run = ? ORDER BY a.rowid DESC, o.place DESC LIMIT 1",
+            (h.run,),
+        )
+        previous = str(last[0][0]) if last else ""
+        return Place(
+            study=h.study,
+            permit=h.permit,
+            run=h.run,
+            task=h.task,
+            not_after=h.not_after,
+            analysis=h.analysis,
+            attempt=h.attempt,
+            round=h.round,
+            previous=previous,
+        )
+
+    def _answer(self, envelope: Envelope, outcome: Release | HetaoError) -> list[Post]:
+        """Keep the answer, then log it, then hand it over for sending."""
+        if isinstance(outcome, HetaoError):
+            key = _refused_key(envelope)
+            outcome = self._refusal(envelope, outcome)
+        else:
+            key = _task_key(envelope)
+        posts = self._addressed(outcome)
+        keep: list[tuple[str, tuple[Any, ...]]] = [
+            (
+                "INSERT OR REPLACE INTO answered (task, digest, run, logged, record) "
+                "VALUES (?, ?, ?, NULL, ?)",
+                (
+                    key,
+                    envelope.digest,
+                    envelope.header.run,
+                    canonical(outcome.record.as_json()),
+                ),
+            )
+        ]
+        keep += [
+            (
+                "INSERT OR REPLACE INTO outgoing VALUES (?, ?, ?, ?, ?)",
+                (key, hub, place, e.digest, e.data),
+            )
+            for place, (hub, e) in enumerate(posts)
+        ]
+        self._store.write(keep)  # 7
+        self._log_answer(key)  # 8
+        return self._outgoing(key)  # 9
+
+    def _refusal(self, envelope: Envelope, error: HetaoError) -> Release:
+        self._log.append([self._entry("refused", envelope, error)])
+        door = ClosedDoor(self._setup.identity, self._setup.trusted)
+        # A refusal must reach the coordinator even for a task that has expired.
+        later = self._clock() + datetime.timedelta(hours=1)
+        place = replace(self._place(envelope), not_after=format_time(later))
+        notice = Notice("refusal", {"code": error.code, "rule": str(error)[:500]})
+        return decide(notice, door, place, self._clock())
+
+    def _addressed(self, release: Release) -> list[tuple[str, Envelope]]:
+        hubs = {party.name for party in self._setup.trusted.of_role("hub")}
+        return [
+            (e.header.recipient if e.header.recipient in hubs else self._setup.home, e)
+            for e in release.envelopes
+        ]
+
+    def _outgoing(self, key: str) -> list[Post]:
+        rows = self._store.rows(
+            "SELECT hub, data FROM outgoing WHERE task = ? ORDER BY place", (key,)
+        )
+        return [(str(hub), bytes(data)) for hub, data in rows]
+
+    # --- logging ----------------------------------------------------------------------
+    def _finish_logging(self) -> None:
+        """Log the answers that were kept, but not yet logged, before a kill."""
+        rows = self._store.rows("SELECT task FROM answered WHERE logged IS NULL")
+        for (task,) in rows:
+            self._log_answer(str(task))
+
+    def _log_answer(self, key: str) -> None:
+        (record,) = self._store.rows(
+            "SELECT record FROM answered WHERE task = ?", (key,)
+        )[0]
+        leaf = bytes(record)
+        start = max(0, self._log.size - 8)
+        known = [
+            start + i
+            for i, entry in enumerate(self._log.entries(start, self._log.size))
+            if entry == leaf
+        ]
+        index = known[0] if known else self._log.append([leaf])
+        self._store.write(
+            [("UPDATE answered SET logged = ? WHERE task = ?", (index, key))]
+        )
+
+    def _entry(
+        self,
+        what: str,
+        envelope: Envelope | None = None,
+        error: HetaoError | None = None,
+    ) -> bytes:
+        entry: dict[str, Any] = {
+            "type": "hetao.entry/1",
+            "what": what,
+            "at": format_time(self._clock()),
+        }
+        if envelope is not None:
+            entry |= {
+                "envelope": envelope.digest,
+                "task": envelope.header.task,
+                "kind": envelope.header.kind,
+                "study": envelope.header.study,
+            }
+        if error is not None:
+            entry["rule"] = str(error)
+        return canonical(entry)
+
+    # --- the cursor -------------------------------------------------------------------
+    def cursor(self, hub: str) -> tuple[str, int]:
+        """Return (epoch, place in line) up to which envelopes are answered."""
+        rows = self._store.rows("SELECT epoch, seq FROM place WHERE hub = ?", (hub,))
+        return (str(rows[0][0]), int(rows[0][1])) if rows else ("", 0)
+
+    def advance(self, hub: str, epoch: str, seq: int) -> None:
+        """Remember that everything up to `seq` is answered and sent."""
+        self._store.write(
+            [("INSERT OR REPLACE INTO place VALUES (?, ?, ?)", (hub, epoch, seq))]
+        )
+
+
+def _task_key(envelope: Envelope) -> str:
+    header = envelope.header
+    return f"{header.run}|{header.task}|{header.kind}"
+
+
+def _refused_key(envelope: Envelope) -> str:
+    return f"{_task_key(envelope)}|refused|{envelope.digest}"
+
+
+def _installed(estimator: Estimator) -> Protocol:
+    for protocol in protocols():
+        if protocol.name == estimator.name:
+            return protocol
+    raise InvalidStudy(f"no protocol {estimator.name!r} is installed")
+
+
+def _checked_state(state: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float64]]:
+    """Refuse a state that is not finite reals; estimators check their own shapes."""
+    for name, array in state.items():
+        if array.dtype != np.float64 or not np.isfinite(array).all():
+            raise WrongShape(f"the state {name!r} is not finite reals")
+    return {name: np.asarray(array) for name, array in state.items()}

@@ -1,0 +1,94 @@
+"""The network half of `site.toml`: whom a site dials, trusts, and what it lets out.
+
+    [network] home, folder, parties, hubs = { NAME = "https://host:port" }
+    [keys]    sign, tls_certificate, tls_key, tls_authority
+    [policy]  minimum, highest_grade, reason      (strict where it is left out)
+
+The other tables are the data half, which `cdm` reads.
+"""
+
+import functools
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hetao.cdm import SiteConfig, open_site, read_site
+from hetao.errors import InvalidNetwork
+from hetao.federation.network import Keys, hub_addresses
+from hetao.federation.site import SiteSetup
+from hetao.permit import read_directory
+from hetao.records import read_toml, record
+from hetao.release import Policy, policy_from
+
+
+@dataclass(frozen=True)
+class NetworkTable:
+    """`[network]` of a site file."""
+
+    home: str
+    folder: str
+    hubs: dict[str, str] = field(default_factory=dict)
+    parties: str = "parties.toml"
+
+
+@dataclass(frozen=True)
+class SiteFile:
+    """A site's file, opened: what it is, and how it reaches its hubs."""
+
+    setup: SiteSetup
+    hubs: Mapping[str, str]
+    tls: ssl.SSLContext
+
+
+def read_site_file(path: Path) -> SiteFile:
+    """Return the site of a `site.toml`.
+
+    Raises:
+        InvalidNetwork, InvalidMapping, InvalidData: the file, or one that it names,
+            does not hold.
+    """
+    tables = read_toml(path, InvalidNetwork)
+    base, where = path.parent, path.name
+    for name in ("network", "keys"):
+        if name not in tables:
+            raise InvalidNetwork(f"{where}: table [{name}] is missing")
+    network = record(
+        NetworkTable, tables["network"], f"{where} [network]", InvalidNetwork
+    )
+    keys = record(Keys, tables["keys"], f"{where} [keys]", InvalidNetwork)
+    policy = (
+        policy_from(tables["policy"], f"{where} [policy]")
+        if "policy" in tables
+        else Policy()
+    )
+    config = read_site(path)
+    identity = keys.identity(base)
+    if identity.name != config.site.name:
+        raise InvalidNetwork(f"{where}: the key belongs to {identity.name}")
+    hubs = hub_addresses(network.hubs, f"{where} [network] hubs")
+    if network.home not in hubs:
+        raise InvalidNetwork(f"{where} [network]: home names no hub")
+    setup = SiteSetup(
+        identity=identity,
+        trusted=read_directory(base / network.parties),
+        policy=policy,
+        home=network.home,
+        folder=base / network.folder,
+        open_source=functools.partial(open_site, path),
+        quality=_quality(base, config),
+    )
+    return SiteFile(setup, hubs, keys.client(base))
+
+
+def _quality(base: Path, config: SiteConfig) -> tuple[Mapping[str, str], ...]:
+    """Return the last curation's checks without their counts; none for a flat file."""
+    if config.database is None:
+        return ()
+    path = (base / config.database.path).with_name("quality.json")
+    if not path.exists():
+        return ()
+    checks = json.loads(path.read_text(encoding="utf-8"))["checks"]
+    kept = ("id", "table", "column", "what", "status", "share_band", "done")
+    return tuple({key: str(check[key]) for key in kept} for check in checks)

@@ -1,0 +1,51 @@
+"""A durable journal in SQLite: what a party took on, so that a kill loses nothing.
+
+Trusted: whoever can write this file can make its own party repeat or forget work; it
+cannot make another party accept anything, because what it holds is signed.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+class Store:
+    """One SQLite file, `synchronous=FULL`, one writer at a time."""
+
+    def __init__(self, path: Path | None, schema: str) -> None:
+        """Open or create the file; None keeps everything in memory."""
+        if path is not None and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(
+            path or ":memory:", isolation_level=None, check_same_thread=False
+        )
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(schema)
+
+    def write(self, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
+        """Carry out all statements, durably, or none."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                for text, values in statements:
+                    self._db.execute(text, values)
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+
+    def rows(self, text: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        with self._lock:
+            return self._db.execute(text, values).fetchall()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()

@@ -1,0 +1,110 @@
+"""A party's way to the hubs over HTTPS: it dials out, nobody dials in."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from hetao.errors import BadEnvelope, NotAParty, Refused, Replayed, Unreachable
+from hetao.federation.hub import Inbox
+from hetao.federation.hub_https import EPOCH, unframe
+from hetao.federation.transport import POLL_SECONDS
+
+FIRST_PAUSE: Final = 0.05  # seconds before the second try; doubles
+LONGEST_PAUSE: Final = 2.0  # seconds
+REFUSALS: Final = {
+    error.code: error for error in (Replayed, NotAParty, BadEnvelope, Refused)
+}
+
+
+def client_tls(certificate: Path, key: Path, authority: Path) -> ssl.SSLContext:
+    """Return a TLS 1.3 context that shows our certificate and checks the hub's."""
+    context = ssl.create_default_context(cafile=authority)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+class HttpsTransport:
+    """`Transport` over one connection pool; retries while a hub is away."""
+
+    def __init__(
+        self,
+        addresses: Mapping[str, str],
+        tls: ssl.SSLContext,
+        patience_seconds: float = 60.0,
+    ) -> None:
+        """Dial hubs at `https://host:port` addresses, by name.
+
+        Args:
+            addresses: hub name -> address.
+            tls: our side of mutual TLS.
+            patience_seconds: how long a hub may be away before Unreachable.
+        """
+        self._addresses, self._tls = dict(addresses), tls
+        self._patience = patience_seconds
+        self._session: aiohttp.ClientSession | None = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(ssl=self._tls)
+            timeout = aiohttp.ClientTimeout(total=2 * POLL_SECONDS + 30)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        return self._session
+
+    async def post(self, hub: str, data: bytes) -> None:
+        """Hand an envelope to a hub; returns once the hub has it durably."""
+        await self._ask(hub, "POST", {}, data)
+
+    async def inbox(
+        self, hub: str, after: int, run: str = "", wait_seconds: float = POLL_SECONDS
+    ) -> Inbox:
+        """Return what waits at a hub for this party past a cursor."""
+        query = {"after": str(after), "run": run, "wait": f"{wait_seconds:g}"}
+        epoch, body = await self._ask(hub, "GET", query, None)
+        try:
+            return Inbox(epoch, unframe(body))
+        except ValueError as error:
+            raise BadEnvelope(f"{hub} sent a batch that is cut short") from error
+
+    async def _ask(
+        self, hub: str, method: str, query: Mapping[str, str], data: bytes | None
+    ) -> tuple[str, bytes]:
+        loop = asyncio.get_running_loop()
+        end, pause = loop.time() + self._patience, FIRST_PAUSE
+        url = self._addresses[hub] + "/v1/envelopes"
+        while True:
+            try:
+                async with self._open().request(
+                    method, url, params=query, data=data
+                ) as answer:
+                    if answer.status < 300:
+                        return answer.headers.get(EPOCH, ""), await answer.read()
+                    if answer.status < 500:
+                        raise await _refusal(hub, answer)
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                if loop.time() >= end:
+                    raise Unreachable(
+                        f"the hub {hub} does not answer",
+                        fix="check that it runs and that its address is right",
+                        local=repr(error),
+                    ) from error
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def close(self) -> None:
+        """Close the connection pool."""
+        if self._session is not None:
+            await self._session.close()
+
+
+async def _refusal(hub: str, answer: aiohttp.ClientResponse) -> Refused:
+    try:
+        body = await answer.json()
+        code, rule = str(body["code"]), str(body["rule"])
+    except (ValueError, KeyError, TypeError, aiohttp.ClientError):
+        return Refused(f"{hub} refused the request with status {answer.status}")
+    return REFUSALS.get(code, Refused)(f"{hub} refused an envelope: {rule} [{code}]")

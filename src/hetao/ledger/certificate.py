@@ -1,0 +1,395 @@
+"""A certificate: what was asked, allowed, sent and found; checked with files alone.
+
+    {"body": {...}, "log": {"index", "note", "path"}, "signature": "..."}
+
+Verification runs these steps and stops at the first that fails. It needs the standard
+library and `cryptography`, no network, and the same `check_standing` that opened the
+doors of the sites:
+
+     1  the text is canonical JSON of type hetao.certificate/1
+     2  the coordinator of the permit signed exactly this text
+     3  the permit is for this study, and was in force with every required approval
+        when the certificate was issued and when each release was made
+     4  every party of the permit is in the verifier's own list, where one is given
+     5  every release is signed by its site, under this permit, by a listed protocol
+     6  every sum is signed by both hubs and is of the very shares that sites released
+     7  the integers are the signed ones, and hold one part from each member
+     8  every release stands in its site's log, under a checkpoint the site signed
+     9  the certificate stands in the coordinator's log, cosigned by both hubs
+    10  there is one finding for each analysis of the study, over these very rounds
+
+Specification: `docs/specs/certificate.md`.
+"""
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from hetao.canonical import canonical, digest, digest_bytes, parse_canonical
+from hetao.errors import HetaoError, Unverified
+from hetao.ledger.merkle import leaf_hash, verify_inclusion
+from hetao.ledger.note import parse_checkpoint, verify_cosignature, verify_note
+from hetao.permit import (
+    Bundle,
+    Directory,
+    Identity,
+    Party,
+    Permit,
+    Statement,
+    bundle_from,
+    check_standing,
+    parse_time,
+    state,
+    statement_from,
+)
+
+TYPE: Final = "hetao.certificate/1"
+LARGEST: Final = 512 * 2**20  # bytes
+ONE: Final = 1 << 56  # a site's count word, in fixed point
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a certificate proves, for a reader.
+
+    Attributes:
+        steps: each step's sentence, in order.
+        study: digest; title: the study's own.
+        lowered: site → counts that its policy lowered, with its reason.
+        fingerprints: party → sixteen hex digits, for a check by telephone.
+        pinned: whether the keys were held against the verifier's own list.
+    """
+
+    steps: tuple[str, ...]
+    study: str
+    title: str
+    sites: tuple[str, ...]
+    lowered: Mapping[str, Mapping[str, Any]]
+    fingerprints: Mapping[str, str]
+    pinned: bool
+
+
+def issue_leaf(body: Mapping[str, Any]) -> bytes:
+    """Return the log entry that a certificate's body becomes."""
+    return canonical({"type": "hetao.issued/1", "body": digest(body)})
+
+
+def sign_certificate(
+    identity: Identity, body: Mapping[str, Any], log: Mapping[str, Any]
+) -> bytes:
+    """Return the certificate's bytes, signed by the coordinator."""
+    statement = state(identity, _signed(body, log))
+    return canonical({"body": body, "log": log, "signature": statement.signature})
+
+
+def _signed(body: Mapping[str, Any], log: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "hetao.signed-certificate/1",
+        "body": digest(body),
+        "log": dict(log),
+    }
+
+
+def verify_file(path: Path, trusted: Directory | None = None) -> Verified:
+    """Return what the certificate file proves.
+
+    Raises:
+        Unverified: it cannot be read, or a step fails.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise Unverified(f"{path.name} is larger than a certificate can be")
+        data = path.read_bytes()
+    except OSError as error:
+        raise Unverified(f"{path} cannot be read: {error.strerror}") from error
+    return verify_certificate(data, trusted)
+
+
+def verify_certificate(data: bytes, trusted: Directory | None = None) -> Verified:
+    """Return what a certificate proves.
+
+    Args:
+        data: the certificate's bytes, to the last one.
+        trusted: the verifier's own list of parties; None holds the keys against
+            nothing, and `Verified.pinned` says so.
+
+    Raises:
+        Unverified: a step fails; whatever the input, no other error is raised.
+    """
+    check = _Check(trusted)
+    for number, (name, step) in enumerate(check.steps, 1):
+        try:
+            check.said.append(step(data))
+        except HetaoError as error:
+            raise Unverified(f"step {number}, {name}: {error}") from error
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise Unverified(f"step {number}, {name}: malformed") from error
+        except (RecursionError, OverflowError) as error:
+            raise Unverified(f"step {number}, {name}: malformed") from error
+    return check.verdict()
+
+
+class _Check:
+    """The steps of one verification, and what they share."""
+
+    body: dict[str, Any]
+    log: dict[str, Any]
+    signature: str
+    bundle: Bundle
+
+    def __init__(self, trusted: Directory | None) -> None:
+        self.trusted = trusted
+        self.said: list[str] = []
+        self.steps: tuple[tuple[str, Callable[[bytes], str]], ...] = (
+            ("canonical form", self.parse),
+            ("issuer's signature", self.issuer),
+            ("permit and approvals", self.permit_stands),
+            ("trusted parties", self.parties),
+            ("releases", self.releases),
+            ("sums of shares", self.totals),
+            ("integers", self.integers),
+            ("sites' logs", self.site_logs),
+            ("the issuer's log", self.issue_log),
+            ("findings", self.findings),
+        )
+
+    @property
+    def permit(self) -> Permit:
+        return self.bundle.permit
+
+    def parse(self, data: bytes) -> str:  # 1
+        value = parse_canonical(data)
+        if not isinstance(value, dict) or set(value) != {"body", "log", "signature"}:
+            raise Unverified("not a certificate")
+        self.body, self.log = value["body"], value["log"]
+        self.signature = str(value["signature"])
+        if self.body["type"] != TYPE:
+            raise Unverified(f"not a {TYPE}")
+        return f"the text is canonical, {len(data)} bytes"
+
+    def issuer(self, _: bytes) -> str:  # 2
+        self.bundle = bundle_from(self.body["permit"], "certificate")
+        coordinator = self.permit.coordinator
+        Statement(_signed(self.body, self.log), self.signature).verify(coordinator)
+        return f"{coordinator.name} signed exactly this text"
+
+    def permit_stands(self, _: bytes) -> str:  # 3
+        study = digest(self.body["study"])
+        times = {str(self.body["issued"])}
+        for round_ in self.body["rounds"]:
+            times |= {str(r["body"]["at"]) for r in round_["receipts"].values()}
+        # The window is an interval, so the first and the last time decide.
+        for when in (min(times), max(times)):
+            check_standing(self.bundle, study, parse_time(when), None)
+        signers = sorted(str(n.body["by"]) for n in self.bundle.notices)
+        return f"study {study[:19]}… was permitted, approved by {', '.join(signers)}"
+
+    def parties(self, _: bytes) -> str:  # 4
+        if self.trusted is None:
+            return "no list of trusted parties was given: compare the fingerprints"
+        for party in self.permit.parties:
+            if party not in self.trusted:
+                raise Unverified(f"{party.name} is not in the list of trusted parties")
+        return f"all {len(self.permit.parties)} parties are in the trusted list"
+
+    def releases(self, _: bytes) -> str:  # 5
+        count = 0
+        seen: set[tuple[str, int, int]] = set()
+        for round_ in self.body["rounds"]:
+            place = (round_["analysis"], round_["attempt"], round_["round"])
+            if place in seen:
+                raise Unverified(f"round {round_['task']} stands twice")
+            seen.add(place)
+            if sorted(round_["receipts"]) != sorted(round_["members"]):
+                raise Unverified(f"round {round_['task']} lacks a member's release")
+            for site in round_["members"]:
+                self._release(site, round_)
+                count += 1
+        return f"{count} releases, each signed by its site under this permit"
+
+    def _release(self, site: str, round_: Mapping[str, Any]) -> None:
+        party = self._party(site, "site")
+        if site not in self.permit.sites:
+            raise Unverified(f"{site} is not a site of the permit")
+        receipt = statement_from(round_["receipts"][site])
+        receipt.verify(party)
+        body = receipt.body
+        expected = {
+            "type": "hetao.release/1",
+            "site": site,
+            "kind": "sum",
+            "members": round_["members"],
+            **self._place(round_),
+        }
+        _match(body, expected, f"the release of {site} in {round_['task']}")
+        name, _, version = str(body["protocol"]).partition("/")
+        listed = self.permit.protocol(name)
+        if name != round_["protocol"] or listed is None:
+            raise Unverified(f"{site} ran an unlisted protocol in {round_['task']}")
+        if (listed.version, listed.hash) != (version, body["protocol_hash"]):
+            raise Unverified(f"{site} ran another code of {name} than was permitted")
+        if not 0 <= round_["round"] < listed.most_rounds:
+            raise Unverified(f"{round_['task']} lies beyond the permitted rounds")
+        if not 1 <= body["grade"] <= self.permit.highest_grade:
+            raise Unverified(f"{site} released a class that the permit does not allow")
+
+    def _place(self, round_: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "study": self.permit.study,
+            "permit": self.permit.digest,
+            "run": self.body["run"],
+            "task": round_["task"],
+            "analysis": round_["analysis"],
+            "attempt": round_["attempt"],
+            "round": round_["round"],
+        }
+
+    def _party(self, name: str, role: str) -> Party:
+        party = self.permit.directory[name]
+        if party.role != role:
+            raise Unverified(f"{name} is not a {role} of the permit")
+        return party
+
+    def totals(self, _: bytes) -> str:  # 6
+        for round_ in self.body["rounds"]:
+            if sorted(round_["totals"]) != sorted(self.permit.hubs):
+                raise Unverified(f"{round_['task']} lacks a hub's sum")
+            for hub in self.permit.hubs:
+                total = statement_from(round_["totals"][hub])
+                total.verify(self._party(hub, "hub"))
+                shares = {
+                    site: receipt["body"]["shares"][hub]
+                    for site, receipt in round_["receipts"].items()
+                }
+                expected = {
+                    "type": "hetao.total/1",
+                    "hub": hub,
+                    "shares": shares,
+                    **self._place(round_),
+                }
+                _match(total.body, expected, f"the sum of {hub} in {round_['task']}")
+        return f"{len(self.body['rounds'])} sums, each signed by both hubs"
+
+    def integers(self, _: bytes) -> str:  # 7
+        shown = 0
+        for round_ in self.body["rounds"]:
+            if round_["words"] is None:
+                continue
+            parts = []
+            for hub in self.permit.hubs:
+                raw = base64.b64decode(round_["words"][hub], validate=True)
+                body = round_["totals"][hub]["body"]
+                if digest_bytes(raw) != body["words"]:
+                    raise Unverified(f"{hub} signed other integers in {round_['task']}")
+                if len(raw) != 16 * (body["values"] + 1):
+                    raise Unverified(f"the sum of {round_['task']} has another length")
+                parts.append(raw)
+            if _last_value(parts) != len(round_["members"]) * ONE:
+                raise Unverified(f"{round_['task']} lacks a part of a member")
+            shown += 1
+        withheld = len(self.body["rounds"]) - shown
+        more = f"; {withheld} withheld, since small counts stand in them"
+        return f"the exact integers of {shown} sums" + (more if withheld else "")
+
+    def site_logs(self, _: bytes) -> str:  # 8
+        tasks: dict[str, dict[str, Any]] = {}
+        for round_ in self.body["rounds"]:
+            for site, receipt in round_["receipts"].items():
+                tasks.setdefault(site, {})[round_["task"]] = receipt
+        proved = {entry["name"] for entry in self.body["sites"]}
+        for site in set(tasks) - proved - set(self.body["lost"]):
+            raise Unverified(f"the log of {site} is missing")
+        for entry in self.body["sites"]:
+            self._site_log(entry, tasks.get(entry["name"], {}))
+        return f"every release stands in the log of its site ({len(proved)} logs)"
+
+    def _site_log(self, entry: Mapping[str, Any], receipts: Mapping[str, Any]) -> None:
+        site = entry["name"]
+        key = self._party(site, "site").sign_key
+        checkpoint = parse_checkpoint(verify_note(entry["checkpoint"], site, key))
+        if checkpoint.origin != site:
+            raise Unverified(f"the log of {site} bears another name")
+        proofs = {proof["task"]: proof for proof in entry["proofs"]}
+        for task, receipt in receipts.items():
+            proof = proofs[task]
+            path = [bytes.fromhex(node) for node in proof["path"]]
+            leaf = leaf_hash(canonical(receipt))
+            verify_inclusion(
+                proof["index"], checkpoint.size, leaf, path, checkpoint.root
+            )
+
+    def issue_log(self, _: bytes) -> str:  # 9
+        coordinator = self.permit.coordinator
+        note = self.log["note"]
+        checkpoint = parse_checkpoint(
+            verify_note(note, coordinator.name, coordinator.sign_key)
+        )
+        if checkpoint.origin != coordinator.name:
+            raise Unverified("the issuer's log bears another name")
+        for hub in self.permit.hubs:
+            verify_cosignature(note, hub, self._party(hub, "hub").sign_key)
+        path = [bytes.fromhex(node) for node in self.log["path"]]
+        leaf = leaf_hash(issue_leaf(self.body))
+        verify_inclusion(
+            self.log["index"], checkpoint.size, leaf, path, checkpoint.root
+        )
+        return f"entry {self.log['index']}, cosigned by " + " and ".join(
+            self.permit.hubs
+        )
+
+    def findings(self, _: bytes) -> str:  # 10
+        asked = [analysis["name"] for analysis in self.body["study"]["analyses"]]
+        found = [finding["analysis"] for finding in self.body["findings"]]
+        if asked != found:
+            raise Unverified("the findings are not those that the study asks for")
+        for finding in self.body["findings"]:
+            self._finding(finding)
+        return f"{len(found)} findings, one for each analysis"
+
+    def _finding(self, finding: Mapping[str, Any]) -> None:
+        rounds = [
+            r for r in self.body["rounds"] if r["analysis"] == finding["analysis"]
+        ]
+        last = max(r["attempt"] for r in rounds)
+        course = [r for r in rounds if r["attempt"] == last]
+        if [r["round"] for r in course] != list(range(finding["rounds"])):
+            raise Unverified(f"{finding['analysis']} lacks a round")
+        if any(r["members"] != finding["members"] for r in course):
+            raise Unverified(f"{finding['analysis']} changed its members midway")
+        method = course[0]["protocol"]
+        if any(r["protocol"] != method for r in course):
+            raise Unverified(f"{finding['analysis']} changed its protocol midway")
+
+    def verdict(self) -> Verified:
+        return Verified(
+            steps=tuple(self.said),
+            study=self.permit.study,
+            title=str(self.body["study"].get("title", "")),
+            sites=tuple(self.permit.sites),
+            lowered={
+                str(s["name"]): s["policy"]
+                for s in self.body["sites"]
+                if s["policy"].get("lowered")
+            },
+            fingerprints={p.name: p.fingerprint for p in self.permit.parties},
+            pinned=self.trusted is not None,
+        )
+
+
+def _match(body: Mapping[str, Any], expected: Mapping[str, Any], what: str) -> None:
+    for key, value in expected.items():
+        if body[key] != value:
+            raise Unverified(f"{what} names another {key}")
+
+
+def _last_value(parts: Sequence[bytes]) -> int:
+    """Return the last summed value as an integer multiple of 2^-56."""
+    high = low = 0
+    for raw in parts:
+        half = len(raw) // 2
+        high += int.from_bytes(raw[half - 8 : half], "little")
+        low += int.from_bytes(raw[-8:], "little")
+    high, low = high % 2**64, low % 2**64
+    return ((high - 2**64 if high >= 2**63 else high) << 48) + low

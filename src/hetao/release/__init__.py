@@ -1,0 +1,37 @@
+"""The gate: one door out of a site, and what it seals with."""
+
+from hetao.release.decide import (
+    ClosedDoor,
+    Door,
+    Notice,
+    Place,
+    Release,
+    Summary,
+    check_values,
+    decide,
+)
+from hetao.release.message import pack, unpack
+from hetao.release.policy import STRICT, Policy, policy_from, read_policy
+from hetao.release.seal import add, decode, encode, split, stream
+
+__all__ = [
+    "STRICT",
+    "ClosedDoor",
+    "Door",
+    "Notice",
+    "Place",
+    "Policy",
+    "Release",
+    "Summary",
+    "add",
+    "check_values",
+    "decide",
+    "decode",
+    "encode",
+    "pack",
+    "policy_from",
+    "read_policy",
+    "split",
+    "stream",
+    "unpack",
+]

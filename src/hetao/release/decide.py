@@ -1,0 +1,449 @@
+"""The one door out of a site: grade, check, seal, record; or refuse.
+
+Every byte that leaves a site is made here, under a permit that the site verified
+itself. The rules run in this order, and the first that fails is the refusal:
+
+     1  the permit stands, now, by the site's own list of parties
+     2  the site, the recipients and the study are the permit's
+     3  the protocol is listed: name, version, hash, round, attempt
+     4  the members of the sum are the permit's, and enough of them
+     5  names, shapes and types are the declared ones
+     6  every value is finite
+     7  every value lies within its declared bound
+     8  minimum counts: people, cells, events, parameters, leverage
+     9  the class of the release is within the permit's and the policy's
+    10  seal to each hub, sign, record
+"""
+
+import datetime
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetao.analysis import Evidence, Protocol, Sum
+from hetao.canonical import digest
+from hetao.errors import (
+    HighLeverage,
+    NotAParty,
+    NotApproved,
+    NotFinite,
+    OutOfBounds,
+    SmallCell,
+    SmallCohort,
+    TooFewSites,
+    TooManyParameters,
+    UngradedRelease,
+    UnlistedProtocol,
+    WrongShape,
+    WrongStudy,
+)
+from hetao.ledger.envelope import Envelope, Header, seal
+from hetao.permit import (
+    Bundle,
+    Directory,
+    Identity,
+    Party,
+    Statement,
+    check_standing,
+    format_time,
+    state,
+)
+from hetao.release.message import pack
+from hetao.release.policy import Policy
+from hetao.release.seal import encode, split
+from hetao.study import Minimum, Study
+
+SUM_GRADE: Final = 2  # a sealed sum over enough sites
+OWN_GRADE: Final = 3  # a sum that may show one site's own part
+NOTICE_GRADE: Final = 2
+ROUNDING: Final = 1e-6  # slack on declared bounds, relative
+LONGEST_TEXT: Final = 500  # characters of any text in a notice
+BANDS: Final = ("0", "<1%", "1-5%", "5-20%", "20-50%", ">50%")
+NOTICE_FIELDS: Final = {
+    "ready": {"site", "snapshot", "dictionary", "policy"},
+    "closing": {"site", "checkpoint", "proofs", "quality"},
+    "refusal": {"site", "code", "rule"},
+}
+QUALITY_FIELDS: Final = {
+    "id",
+    "table",
+    "column",
+    "what",
+    "status",
+    "share_band",
+    "done",
+}
+
+
+@dataclass(frozen=True)
+class Door:
+    """What the site itself knows for certain when something asks to leave.
+
+    `trusted` is the site's own list of parties; `bundle` is verified at each use.
+    """
+
+    identity: Identity
+    trusted: Directory
+    bundle: Bundle
+    study: Study
+    policy: Policy
+
+
+@dataclass(frozen=True)
+class ClosedDoor:
+    """A site that was asked something it holds no permit for: it can only refuse."""
+
+    identity: Identity
+    trusted: Directory
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the study's course a message belongs; becomes the envelope's header.
+
+    `study` and `permit` are the digests that the asking envelope named.
+    """
+
+    study: str
+    permit: str
+    run: str
+    task: str
+    not_after: str
+    analysis: str = ""
+    attempt: int = 0
+    round: int = 0
+    previous: str = ""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One site's part of a sum, with the facts that decide whether it may leave.
+
+    Attributes:
+        protocol: the estimator that made it.
+        publishable: whether a site's own part may be shown by itself.
+        declared: the shapes and bounds that the estimator promised.
+        arrays: the values, one array for each declaration.
+        evidence: counts behind the values; never leaves the site.
+        members: the sites of this sum, frozen.
+    """
+
+    protocol: Protocol
+    publishable: bool
+    declared: Mapping[str, Sum]
+    arrays: Mapping[str, NDArray[np.float64]]
+    evidence: Evidence
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A short message of fixed fields that carries no sum: ready, closing, refusal."""
+
+    kind: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Release:
+    """What may leave: sealed envelopes, and the signed record that the log keeps."""
+
+    envelopes: tuple[Envelope, ...]
+    record: Statement
+
+
+def decide(
+    outgoing: Summary | Notice,
+    door: Door | ClosedDoor,
+    place: Place,
+    now: datetime.datetime,
+    random: Callable[[int], bytes] = os.urandom,
+) -> Release:
+    """Return the sealed release, or refuse.
+
+    Args:
+        outgoing: what asks to leave.
+        door: the site's own permit, keys and policy.
+        place: where in the run it belongs.
+        now: UTC time.
+        random: source of the secret seed of the shares.
+
+    Raises:
+        Refused: a rule says no; the error names the rule and the remedy. What only
+            the site may know stands in `error.local`.
+    """
+    if isinstance(outgoing, Notice) and outgoing.kind == "refusal":
+        # A refusal must get out even where the permit is what is wrong; it goes to
+        # the coordinator of the site's own list and holds a code and a rule only.
+        coordinator = door.trusted.of_role("coordinator")[0]
+        return _send_notice(outgoing, door, place, coordinator, now)
+    if isinstance(door, ClosedDoor):
+        raise NotApproved("no permit has reached this site")
+    _check_permit(door, place, now)  # 1, 2
+    if isinstance(outgoing, Notice):
+        _check_grade(NOTICE_GRADE, door, door.policy)
+        coordinator = door.bundle.permit.coordinator
+        return _send_notice(outgoing, door, place, coordinator, now)
+    policy = door.policy.tightened(door.study.minimum)
+    _check_protocol(outgoing, door, place)  # 3
+    _check_members(outgoing, door, policy.minimum)  # 4
+    vector = check_values(outgoing)  # 5, 6, 7
+    _check_counts(outgoing.evidence, policy.minimum, door.identity.name)  # 8
+    grade = _grade(outgoing, door, policy)  # 9
+    return _send_sum(outgoing, vector, door, (place, policy, grade), now, random)  # 10
+
+
+def _check_permit(door: Door, place: Place, now: datetime.datetime) -> None:
+    check_standing(door.bundle, door.study.digest, now, door.trusted)
+    if (place.study, place.permit) != (door.study.digest, door.bundle.permit.digest):
+        raise WrongStudy("what was asked is for another study or permit")
+    permit, name = door.bundle.permit, door.identity.name
+    if name not in permit.sites or name not in door.study.sites:
+        raise NotAParty(f"{name} is not a site of this permit and study")
+    if permit.directory[name].sign != door.identity.sign_public:
+        raise NotAParty(f"{name} signs with another key than the permit pins")
+    if place.attempt > permit.most_attempts:
+        raise UnlistedProtocol("the analysis was started over too often")
+
+
+def _check_protocol(summary: Summary, door: Door, place: Place) -> None:
+    protocol = summary.protocol
+    listed = door.bundle.permit.protocol(protocol.name)
+    if listed is None or (listed.version, listed.hash) != (
+        protocol.version,
+        protocol.hash,
+    ):
+        raise UnlistedProtocol(
+            f"the permit does not list {protocol.name} as it is installed here",
+            fix="install the version that was approved, or ask for a new permit",
+        )
+    if not 0 <= place.round < listed.most_rounds:
+        raise UnlistedProtocol(f"{protocol.name} has run its approved rounds")
+
+
+def _check_members(summary: Summary, door: Door, minimum: Minimum) -> None:
+    members, permit = summary.members, door.bundle.permit
+    if door.identity.name not in members or len(set(members)) != len(members):
+        raise NotAParty("the sum's member list does not name this site once")
+    if not set(members) <= set(permit.sites):
+        raise NotAParty("the sum's member list names a site outside the permit")
+    if set(members) != set(permit.sites) and door.study.on_lost_site != "continue":
+        raise TooFewSites("the study does not allow a sum without all its sites")
+    if len(members) >= minimum.sites or summary.publishable:
+        return
+    if any(count < minimum.cell for count in summary.evidence.cells.values()):
+        raise TooFewSites(
+            f"{summary.protocol.name} over fewer than {minimum.sites} sites could show "
+            "one site's small cells",
+            fix="add sites, or coarsen the table until every cell is large enough",
+        )
+
+
+def check_values(summary: Summary) -> NDArray[np.float64]:
+    """Return the declared arrays as one vector (n + 1,), the last word a one.
+
+    Raises:
+        WrongShape: a name, shape or type is not the declared one.
+        NotFinite: a value is NaN or infinite.
+        OutOfBounds: a value lies beyond its declared bound for this many people.
+    """
+    people = summary.evidence.people
+    if list(summary.arrays) != list(summary.declared):
+        raise WrongShape("the arrays are not the declared ones, in their order")
+    for name, declared in summary.declared.items():
+        array = summary.arrays[name]
+        if array.shape != declared.shape or array.dtype != np.float64:
+            raise WrongShape(f"array {name!r} has another shape or type than declared")
+        if not np.isfinite(array).all():
+            raise NotFinite(f"array {name!r} holds NaN or infinity")
+        bound = declared.per_person * people * (1 + ROUNDING)
+        low = -bound if declared.low is None else declared.low - ROUNDING
+        if np.any(array > bound) or np.any(array < low):
+            raise OutOfBounds(f"array {name!r} lies beyond its declared bound")
+    parts = [np.ravel(array) for array in summary.arrays.values()]
+    return np.concatenate([*parts, np.ones(1)])
+
+
+def _check_counts(evidence: Evidence, minimum: Minimum, site: str) -> None:
+    if evidence.people < minimum.people:
+        raise SmallCohort(
+            f"{site} holds fewer than {minimum.people} people for this analysis",
+            fix="lengthen the period or widen the population",
+            local=f"people: {evidence.people}",
+        )
+    for what, count in (
+        ("with the event", evidence.events),
+        ("without the event", evidence.non_events),
+    ):
+        if count is not None and count < minimum.events:
+            raise SmallCell(
+                f"{site} holds fewer than {minimum.events} people {what}",
+                fix="choose a commoner outcome or a longer follow-up",
+                local=f"{what}: {count}",
+            )
+    small = [n for n, side in evidence.smallest_side.items() if side < minimum.cell]
+    if small:
+        raise SmallCell(
+            f"{site} holds fewer than {minimum.cell} people on one side of "
+            f"{', '.join(small)}",
+            fix="merge levels or leave the term out",
+            local=str({name: evidence.smallest_side[name] for name in small}),
+        )
+    _check_model(evidence, minimum, site)
+
+
+def _check_model(evidence: Evidence, minimum: Minimum, site: str) -> None:
+    if evidence.parameters > minimum.share * evidence.people:
+        raise TooManyParameters(
+            f"{site} holds too few people for {evidence.parameters} parameters",
+            fix=f"use at most one parameter for {1 / minimum.share:.3g} people",
+        )
+    if evidence.max_leverage is not None and evidence.max_leverage > minimum.leverage:
+        raise HighLeverage(
+            f"at {site} one person alone would decide more than {minimum.leverage:g} "
+            "of a fitted value",
+            fix="leave out the rare term, or transform it",
+        )
+
+
+def _grade(summary: Summary, door: Door, policy: Policy) -> int:
+    enough = len(summary.members) >= policy.minimum.sites
+    grade = SUM_GRADE if enough else OWN_GRADE
+    _check_grade(grade, door, policy)
+    return grade
+
+
+def _check_grade(grade: int, door: Door, policy: Policy) -> None:
+    if grade > min(door.bundle.permit.highest_grade, policy.highest_grade):
+        raise UngradedRelease(
+            f"a release of class {grade} may not leave under this permit and policy",
+            fix="take more sites into the sum, or ask for a permit of that class",
+        )
+
+
+# --- sealing and recording ---------------------------------------------------------
+def _header(site: str, place: Place, kind: str, grade: int) -> Header:
+    return Header(
+        study=place.study,
+        permit=place.permit,
+        run=place.run,
+        task=place.task,
+        kind=kind,
+        sender=site,
+        recipient="",
+        not_after=place.not_after,
+        grade=grade,
+        analysis=place.analysis,
+        attempt=place.attempt,
+        round=place.round,
+        previous=place.previous,
+    )
+
+
+def _record(
+    site: str, place: Place, kind: str, grade: int, now: datetime.datetime
+) -> dict[str, Any]:
+    return {
+        "type": "hetao.release/1",
+        "site": site,
+        "study": place.study,
+        "permit": place.permit,
+        "run": place.run,
+        "task": place.task,
+        "analysis": place.analysis,
+        "attempt": place.attempt,
+        "round": place.round,
+        "kind": kind,
+        "grade": grade,
+        "at": format_time(now),
+    }
+
+
+def _send_sum(
+    summary: Summary,
+    vector: NDArray[np.float64],
+    door: Door,
+    chosen: tuple[Place, Policy, int],
+    now: datetime.datetime,
+    random: Callable[[int], bytes],
+) -> Release:
+    place, policy, grade = chosen
+    permit = door.bundle.permit
+    seed, rest = split(encode(vector, len(summary.members)), random)
+    header = replace(
+        _header(door.identity.name, place, "share", grade),
+        protocol=summary.protocol.name,
+        version=summary.protocol.version,
+    )
+    meta = {"values": len(vector)}
+    first, second = (permit.directory[hub] for hub in permit.hubs)
+    contents = (pack({**meta, "seed": seed.hex()}), pack(meta, {"words": rest}))
+    shares = tuple(
+        seal(door.identity, hub, header, content)
+        for hub, content in zip((first, second), contents, strict=True)
+    )
+    record = state(
+        door.identity,
+        {
+            **_record(door.identity.name, place, "sum", grade, now),
+            "protocol": f"{summary.protocol.name}/{summary.protocol.version}",
+            "protocol_hash": summary.protocol.hash,
+            "values": len(vector) - 1,
+            "members": list(summary.members),
+            "policy": policy.as_json(),
+            "rules": list(range(1, 11)),
+            "shares": {s.header.recipient: s.digest for s in shares},
+            "bytes": sum(len(s.data) for s in shares),
+        },
+    )
+    receipt = seal(
+        door.identity,
+        permit.coordinator,
+        replace(header, kind="receipt"),
+        pack(record.as_json()),
+    )
+    return Release((*shares, receipt), record)
+
+
+def _send_notice(
+    notice: Notice,
+    door: Door | ClosedDoor,
+    place: Place,
+    coordinator: Party,
+    now: datetime.datetime,
+) -> Release:
+    _check_notice(notice)
+    site = door.identity.name
+    header = _header(site, place, notice.kind, NOTICE_GRADE)
+    content = {**notice.body, "site": site}
+    body = {
+        **_record(site, place, notice.kind, NOTICE_GRADE, now),
+        "content": digest(content),
+    }
+    record = state(door.identity, body)
+    envelope = seal(door.identity, coordinator, header, pack(content))
+    return Release((envelope,), record)
+
+
+def _check_notice(notice: Notice) -> None:
+    allowed = NOTICE_FIELDS.get(notice.kind)
+    if allowed is None or not set(notice.body) <= allowed:
+        raise WrongShape(f"a notice of kind {notice.kind!r} has other fields")
+    for check in notice.body.get("quality", ()):
+        if set(check) != QUALITY_FIELDS or check["share_band"] not in BANDS:
+            raise WrongShape("a quality check says more than its band")
+    for text in _texts(notice.body):
+        if len(text) > LONGEST_TEXT:
+            raise WrongShape("a notice holds a text that is too long to be a notice")
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, Mapping):
+        return [text for item in value.values() for text in _texts(item)]
+    if isinstance(value, list | tuple):
+        return [text for item in value for text in _texts(item)]
+    return [value] if isinstance(value, str) else []

@@ -1,0 +1,86 @@
+"""A site's own minimum counts: strict unless a file lowers them and says why."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from hetao.errors import InvalidNetwork
+from hetao.records import read_toml, record
+from hetao.study import Minimum
+
+STRICT: Final = Minimum()
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a site lets out.
+
+    Attributes:
+        minimum: the counts; see `study.Minimum`.
+        highest_grade: highest class (1-5) that may leave, sealed.
+        reason: why a count lies under the strict default; "" where none does.
+    """
+
+    minimum: Minimum = STRICT
+    highest_grade: int = 3
+    reason: str = ""
+
+    @property
+    def lowered(self) -> tuple[str, ...]:
+        """Return the names of the counts that lie under the strict default."""
+        return tuple(
+            f.name for f in fields(Minimum) if _looser(f.name, self.minimum, STRICT)
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a release record says of the policy."""
+        return {
+            "minimum": asdict(self.minimum),
+            "lowered": list(self.lowered),
+            "reason": self.reason,
+        }
+
+    def tightened(self, study: Minimum | None) -> "Policy":
+        """Return this policy with the stricter of each pair of counts."""
+        if study is None:
+            return self
+        chosen = {
+            f.name: getattr(self.minimum, f.name)
+            if _looser(f.name, study, self.minimum)
+            else getattr(study, f.name)
+            for f in fields(Minimum)
+        }
+        return Policy(Minimum(**chosen), self.highest_grade, self.reason)
+
+
+def _looser(name: str, one: Minimum, other: Minimum) -> bool:
+    """Shares are looser when larger, counts when smaller."""
+    a, b = getattr(one, name), getattr(other, name)
+    return bool(a > b if name in ("share", "leverage") else a < b)
+
+
+def read_policy(path: Path) -> Policy:
+    """Return the policy of a `policy.toml`.
+
+    Raises:
+        InvalidNetwork: the file does not hold, or lowers a count and gives no reason.
+    """
+    return policy_from(read_toml(path, InvalidNetwork), path.name)
+
+
+def policy_from(table: dict[str, Any], where: str = "policy") -> Policy:
+    """Return the policy of a table of a site file or a policy file."""
+    policy = record(Policy, table, where, InvalidNetwork)
+    m = policy.minimum
+    if min(m.people, m.cell, m.events, m.sites) < 1:
+        raise InvalidNetwork(f"{where}: counts start at 1")
+    if not (m.share > 0 and 0 < m.leverage <= 1):
+        raise InvalidNetwork(f"{where}: shares lie above 0, leverage up to 1")
+    if not 1 <= policy.highest_grade <= 5:
+        raise InvalidNetwork(f"{where}: highest_grade is 1 to 5")
+    if policy.lowered and not policy.reason.strip():
+        raise InvalidNetwork(
+            f"{where} lowers {', '.join(policy.lowered)} and does not say why",
+            fix="write reason = '...'; every certificate will carry it",
+        )
+    return policy

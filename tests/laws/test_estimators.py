@@ -1,0 +1,129 @@
+"""Any split of the rows over sites gives the answer of the pooled rows."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support_analysis import (
+    ANALYSES,
+    MODELS,
+    STUDY,
+    assert_same,
+    estimates,
+    people,
+    refuse_or,
+    split,
+)
+
+from hetao.analysis import make_plan, oracle
+from hetao.errors import HetaoError
+from hetao.study import Criterion
+
+CRITERIA = (
+    Criterion("Adults", "age >= 18"),
+    Criterion("Cholesterol known", "known(chol)"),
+)
+SEEDS = st.integers(0, 2**32 - 1)
+CUTS = st.lists(st.floats(0, 1), max_size=4)
+SOME = settings(max_examples=25, deadline=None)
+
+
+def hospital_of(parts):
+    """Return the pooled columns with the site of each row as the category `ward`."""
+    sizes = [len(part["age"]) for part in parts.values()]
+    names = next(iter(parts.values()))
+    columns = {
+        name: np.concatenate([part[name] for part in parts.values()]) for name in names
+    }
+    return columns | {"ward": np.repeat(np.arange(len(sizes)), sizes)}
+
+
+@pytest.mark.parametrize("name", MODELS)
+@given(seed=SEEDS, n=st.integers(150, 400), cuts=CUTS)
+@SOME
+def test_any_split_gives_the_pooled_model(name, seed, n, cuts):
+    parts = split(people(seed, n), cuts)
+    analysis = ANALYSES[name]
+    everyone = {"aa": hospital_of(parts)}
+    # Where risk sets stay inside a site, pooled rows keep the site as a stratum.
+    strata = tuple("ward" if s == "site" else s for s in analysis.strata)
+    strata = (*strata, "site") if "site" in analysis.strata else strata
+    reference, refused = refuse_or(
+        lambda: oracle(STUDY, replace(analysis, strata=strata), everyone)
+    )
+
+    if refused is not None:
+        with pytest.raises(refused):
+            oracle(STUDY, analysis, parts)
+        return
+    federated = oracle(STUDY, analysis, parts)
+
+    assert_same(federated, *estimates(reference), reference.as_json()["loglik"])
+    for key in ("n", "events", "rounds"):
+        assert federated.as_json()[key] == reference.as_json()[key]
+
+
+@pytest.mark.parametrize("name", ["km", "table1"])
+@given(seed=SEEDS, n=st.integers(20, 300), cuts=CUTS)
+@SOME
+def test_any_split_gives_the_pooled_table(name, seed, n, cuts):
+    columns = people(seed, n)
+
+    federated = oracle(STUDY, ANALYSES[name], split(columns, cuts)).as_json()
+    reference = oracle(STUDY, ANALYSES[name], {"aa": columns}).as_json()
+
+    assert_alike(federated, reference)
+
+
+def assert_alike(a, b):
+    """Hold two JSON values to each other: counts equal, other numbers to 1e-12."""
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_alike(a[key], b[key])
+    elif isinstance(a, list):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_alike(x, y)
+    elif isinstance(a, float):
+        assert a == pytest.approx(b, rel=1e-9, abs=1e-12)
+    else:
+        assert a == b
+
+
+@pytest.mark.parametrize("name", sorted(ANALYSES))
+@given(seed=SEEDS, cuts=CUTS, order=st.permutations(range(5)))
+@settings(max_examples=10, deadline=None)
+def test_the_order_of_sites_changes_not_one_bit(name, seed, cuts, order):
+    parts = list(split(people(seed, 200), cuts).items())
+    turned = [parts[i] for i in order if i < len(parts)]
+
+    first, refused = refuse_or(lambda: oracle(STUDY, ANALYSES[name], dict(parts)))
+
+    if refused is not None:
+        assert issubclass(refused, HetaoError)
+        return
+    second = oracle(STUDY, ANALYSES[name], dict(turned))
+    assert first.as_json() == second.as_json()
+
+
+@given(people_left=st.lists(st.lists(st.integers(0, 500), min_size=3, max_size=3), min_size=1, max_size=5))
+@SOME
+def test_attrition_adds_up_over_sites(people_left):
+    study = replace(STUDY, criteria=CRITERIA)
+    analysis = replace(ANALYSES["km"], name="flow", method="counts")
+    labels = make_plan(study, analysis).steps
+    steps = {
+        site: list(zip(labels, sorted(counts, reverse=True), strict=True))
+        for site, counts in zip(study.sites, people_left, strict=False)
+    }
+
+    finding = oracle(study, analysis, {site: {} for site in steps}, attrition=steps)
+
+    shown = finding.as_json()["steps"]
+    totals = np.sum([sorted(c, reverse=True) for c in people_left], axis=0)
+    assert [step["n"] for step in shown] == totals.tolist()
+    assert [step["removed"] for step in shown] == [0, *(-np.diff(totals)).tolist()]

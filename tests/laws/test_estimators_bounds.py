@@ -1,0 +1,141 @@
+"""What a site sends is what it declared, whatever the rows and the state."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support_analysis import ANALYSES, STUDY, people
+
+from hetao.analysis import check_message, estimator_for, make_rows
+from hetao.analysis.expressions import bounds_of, value_of
+from hetao.errors import InvalidStudy, NotEstimable, OutOfBounds
+from hetao.study import Name, parse_expression
+
+SOME = settings(max_examples=40, deadline=None)
+
+
+def extreme(columns, seed):
+    """Push some of each number to its public bounds."""
+    rng = np.random.default_rng(seed)
+    pushed = dict(columns)
+    for variable in STUDY.variables:
+        if variable.kind == "number":
+            array = columns[variable.name].copy()
+            low, high = variable.bounds
+            array[rng.random(len(array)) < 0.2] = low
+            array[rng.random(len(array)) < 0.2] = high
+            pushed[variable.name] = array
+    return pushed
+
+
+@pytest.mark.parametrize("name", sorted(ANALYSES))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(0, 80),
+    size=st.sampled_from([0.0, 0.1, 1.0, 3.0, 10.0, 100.0]),
+)
+@SOME
+def test_every_message_obeys_its_declaration(name, seed, n, size):
+    method = estimator_for(STUDY, ANALYSES[name])
+    rows = make_rows(method.plan, extreme(people(seed, n), seed), "aa")
+    beta = np.random.default_rng(seed).normal(0, 1, method.plan.parameters) * size
+
+    check_message(method.start(rows), method.declare(0), rows.n)
+    try:
+        message = method.local(rows, {"beta": beta})
+    except NotEstimable:
+        return  # refused rather than beyond its bound
+    check_message(message, method.declare(1), rows.n)
+
+
+@pytest.mark.parametrize("name", sorted(ANALYSES))
+def test_no_one_sends_nothing(name):
+    method = estimator_for(STUDY, ANALYSES[name])
+    rows = make_rows(method.plan, people(0, 0), "aa")
+
+    message = method.start(rows)
+
+    assert rows.n == 0
+    assert not any(array.any() for array in message.values())
+
+
+@given(
+    text=st.sampled_from(
+        [
+            "age",
+            "log(chol)",
+            "(age - 50)/10",
+            "age**2",
+            "(age - 60)**2",
+            "(age - 60)**3",
+            "(age - 60)**-2 + 1",
+            "sqrt(chol)/log1p(age)",
+            "exp(age/100) - abs(age - 70)",
+            "chol**0.5*(score + age)",
+            "-score",
+            "1/(score - 100)",
+            "abs(score)",
+            "chol**(age/100)",
+        ]
+    ),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=200, deadline=None)
+def test_the_public_bounds_hold_every_value(text, seed):
+    rng = np.random.default_rng(seed)
+    known = {v.name: v.bounds for v in STUDY.variables if v.kind == "number"}
+    columns = {
+        name: np.append(rng.uniform(low, high, 50), [low, high])
+        for name, (low, high) in known.items()
+    }
+    expression = parse_expression(text)
+
+    try:
+        low, high = bounds_of(expression, known)
+    except InvalidStudy:
+        assert text == "(age - 60)**-2 + 1"
+        return
+    values = value_of(expression, columns)
+
+    slack = 1e-9 * max(abs(low), abs(high))
+    assert low - slack <= values.min()
+    assert values.max() <= high + slack
+
+
+@given(value=st.floats(allow_nan=False))
+@SOME
+def test_a_value_beyond_its_bounds_never_becomes_a_row(value):
+    method = estimator_for(STUDY, ANALYSES["linear"])
+    columns = people(1, 30) | {"score": np.full(30, value)}
+
+    if -60 <= value <= 60:
+        rows = make_rows(method.plan, columns, "aa")
+        assert np.abs(rows.y).max() <= 1
+        return
+    with pytest.raises(OutOfBounds) as caught:
+        make_rows(method.plan, columns, "aa")
+    assert "'score'" in str(caught.value)
+    assert repr(value) not in str(caught.value)
+
+
+def test_shifting_and_scaling_a_variable_changes_no_statistic():
+    columns = people(4, 300)
+    wide = replace(STUDY, variables=tuple(map(widened, STUDY.variables)))
+    method, other = (estimator_for(s, ANALYSES["logistic"]) for s in (STUDY, wide))
+
+    first = make_rows(method.plan, columns, "aa")
+    second = make_rows(other.plan, columns, "aa")
+
+    assert Name("age") == parse_expression("age")
+    np.testing.assert_allclose(
+        first.X @ np.linalg.pinv(first.X), second.X @ np.linalg.pinv(second.X), atol=1e-9
+    )
+
+
+def widened(variable):
+    if variable.kind == "category":
+        return variable
+    low, high = variable.bounds
+    return replace(variable, bounds=(low, high * 1.7 + 3))

@@ -1,0 +1,114 @@
+# Real multi-centre data from R's own `survival` package, and R's fits on them.
+# Usage: Rscript reference.R FOLDER
+options(digits = 17, warn = 1)
+suppressPackageStartupMessages(library(survival))
+folder <- commandArgs(trailingOnly = TRUE)[1]
+
+save <- function(frame, name) {
+  for (column in names(frame)) {
+    if (is.numeric(frame[[column]])) {
+      frame[[column]] <- sprintf("%.17g", frame[[column]])
+    }
+  }
+  write.csv(frame, file.path(folder, paste0(name, ".csv")), row.names = FALSE, na = "NA")
+}
+
+lung <- survival::lung
+lung$sex <- ifelse(lung$sex == 1, "male", "female")
+lung$died <- ifelse(lung$status == 2, "yes", "no")
+lung$ecog <- ifelse(is.na(lung$ph.ecog), NA, pmin(lung$ph.ecog, 2))
+lung <- lung[!is.na(lung$inst), ]
+lung <- data.frame(
+  site = paste0("inst", lung$inst), time = lung$time, died = lung$died,
+  age = lung$age, sex = lung$sex, ecog = paste0("e", lung$ecog),
+  karno = lung$ph.karno, loss = lung$wt.loss, meal = lung$meal.cal
+)
+lung$ecog[lung$ecog == "eNA"] <- NA
+save(lung, "lung")
+lung$sex <- factor(lung$sex, c("female", "male"))
+lung$ecog <- factor(lung$ecog, c("e0", "e1", "e2"))
+
+first <- survival::cgd[survival::cgd$enum == 1, ]
+infections <- tapply(survival::cgd$status, survival::cgd$id, sum)
+follow_up <- tapply(survival::cgd$tstop, survival::cgd$id, max)
+cgd <- data.frame(
+  site = gsub("[^A-Za-z0-9]", "", as.character(first$center)),
+  time = first$tstop, ill = ifelse(first$status == 1, "yes", "no"),
+  treat = ifelse(first$treat == "placebo", "placebo", "rIFNg"),
+  sex = as.character(first$sex), age = first$age, height = first$height,
+  weight = first$weight, inherit = substr(as.character(first$inherit), 1, 1),
+  steroids = ifelse(first$steroids == 1, "yes", "no"),
+  infections = as.numeric(infections[as.character(first$id)]),
+  days = as.numeric(follow_up[as.character(first$id)])
+)
+save(cgd, "cgd")
+cgd$treat <- factor(cgd$treat, c("placebo", "rIFNg"))
+cgd$inherit <- factor(cgd$inherit, c("X", "a"))
+cgd$sex <- factor(cgd$sex, c("male", "female"))
+
+fits <- list()
+keep <- function(name, fit) {
+  table <- summary(fit)$coefficients
+  se <- if (inherits(fit, "coxph")) table[, "se(coef)"] else table[, "Std. Error"]
+  events <- if (inherits(fit, "coxph")) fit$nevent else NA
+  fits[[length(fits) + 1]] <<- data.frame(
+    fit = name, term = rownames(table), estimate = as.numeric(coef(fit)),
+    se = as.numeric(se), p = as.numeric(table[, ncol(table)]),
+    loglik = as.numeric(if (inherits(fit, "coxph")) fit$loglik[2] else logLik(fit)),
+    n = nobs(fit), events = events
+  )
+  if (inherits(fit, "coxph")) fits[[length(fits)]]$n <<- fit$n
+}
+tight <- glm.control(epsilon = 1e-15, maxit = 100)
+cox <- function(formula, data, ties) {
+  suppressWarnings(coxph(formula, data, ties = ties,
+                         control = coxph.control(eps = 1e-14, iter.max = 100)))
+}
+
+for (ties in c("efron", "breslow")) {
+  keep(paste0("lung_strata_", ties),
+       cox(Surv(time, died == "yes") ~ age + sex + ecog + strata(site), lung, ties))
+  keep(paste0("lung_pooled_", ties),
+       cox(Surv(time, died == "yes") ~ age + sex + ecog, lung, ties))
+  keep(paste0("lung_weeks_", ties),
+       cox(Surv(ceiling(time / 28), died == "yes") ~ age + sex + ecog + strata(sex:ecog == "male:e1"),
+           lung, ties))
+  keep(paste0("cgd_strata_", ties),
+       cox(Surv(time, ill == "yes") ~ treat + log(weight) + age + strata(site), cgd, ties))
+  keep(paste0("cgd_two_", ties),
+       cox(Surv(time, ill == "yes") ~ treat * age + strata(site) + strata(inherit), cgd, ties))
+}
+keep("lung_logistic", glm(died == "yes" ~ age + sex + ecog + karno, binomial, lung, control = tight))
+keep("lung_cross", glm(died == "yes" ~ age * sex + ecog:sex, binomial, lung, control = tight))
+keep("cgd_logistic", glm(ill == "yes" ~ treat + log(weight) + inherit, binomial, cgd, control = tight))
+keep("lung_linear", lm(meal ~ age + sex + ecog + I((age / 10)^2), lung))
+keep("lung_origin", lm(meal ~ 0 + sex + age, lung))
+keep("cgd_linear", lm(weight ~ log(height) + sex + age, cgd))
+keep("cgd_poisson", glm(infections ~ treat + age + inherit + offset(log(days)), poisson, cgd, control = tight))
+keep("lung_poisson", glm(I(died == "yes") ~ age + sex + ecog + offset(log(time)), poisson, lung, control = tight))
+save(do.call(rbind, fits), "fits")
+
+curves <- list()
+curve <- function(name, fit) {
+  table <- summary(fit, censored = FALSE)
+  strata <- if (is.null(table$strata)) "All" else sub(".*=", "", as.character(table$strata))
+  medians <- summary(fit)$table
+  median <- if (is.matrix(medians)) medians[, "median"] else medians["median"]
+  names(median) <- if (is.matrix(medians)) sub(".*=", "", rownames(medians)) else "All"
+  curves[[length(curves) + 1]] <<- data.frame(
+    fit = name, stratum = strata, time = table$time, survival = table$surv,
+    se = table$std.err, at_risk = table$n.risk, events = table$n.event,
+    median = as.numeric(median[strata])
+  )
+}
+curve("lung_sex", survfit(Surv(time, died == "yes") ~ sex, lung))
+curve("lung_all", survfit(Surv(time, died == "yes") ~ 1, lung))
+curve("cgd_treat", survfit(Surv(time, ill == "yes") ~ treat, cgd))
+save(do.call(rbind, curves), "curves")
+
+tests <- rbind(
+  data.frame(fit = "lung_sex", chi2 = survdiff(Surv(time, died == "yes") ~ sex, lung)$chisq),
+  data.frame(fit = "lung_ecog", chi2 = survdiff(Surv(time, died == "yes") ~ ecog, lung)$chisq),
+  data.frame(fit = "cgd_treat", chi2 = survdiff(Surv(time, ill == "yes") ~ treat, cgd)$chisq)
+)
+save(tests, "tests")

@@ -1,0 +1,176 @@
+"""Small studies, split data and comparisons for the tests of `hetao.analysis`."""
+
+import math
+
+import numpy as np
+
+from hetao.analysis import make_rows, oracle
+from hetao.study import Analysis, Criterion, Grid, Level, Study, Variable
+
+SITES = ("aa", "bb", "cc", "dd", "ee")
+
+
+def number(name, low, high, unit=""):
+    return Variable(
+        name, "number", "column", column=name, unit=unit, bounds=(low, high)
+    )
+
+
+def category(name, *levels):
+    return Variable(
+        name,
+        "category",
+        "column",
+        column=name,
+        levels=tuple(Level(level, level) for level in levels),
+    )
+
+
+def study_of(variables, *analyses, sites=SITES, criteria=()):
+    return Study(
+        name="test",
+        title="A test",
+        question="Does it hold?",
+        version="1",
+        dictionary="flat",
+        sites=tuple(sites),
+        variables=tuple(variables),
+        analyses=tuple(analyses),
+        criteria=tuple(Criterion(label, rule) for label, rule in criteria),
+    )
+
+
+VARIABLES = (
+    number("age", 18, 100, unit="a"),
+    category("sex", "female", "male"),
+    number("chol", 50, 700),
+    category("grade", "low", "middle", "high"),
+    category("ill", "no", "yes"),
+    number("visits", 0, 200),
+    number("years", 0.1, 5),
+    number("score", -60, 60),
+    number("day", 0, 60),
+    category("died", "no", "yes"),
+    category("ward", "w1", "w2", "w3", "w4", "w5"),
+)
+DAYS = Grid(tuple(float(day) for day in range(61)))
+TERMS = ("age", "sex", "log(chol)", "grade", "age:sex")
+ANALYSES = {
+    "logistic": Analysis("logistic", "logistic", outcome="ill", terms=TERMS),
+    "linear": Analysis("linear", "linear", outcome="score", terms=TERMS),
+    "poisson": Analysis(
+        "poisson", "poisson", outcome="visits", terms=TERMS, offset="log(years)"
+    ),
+    "cox_efron": Analysis(
+        "cox_efron", "cox", time="day", event="died", terms=TERMS, strata=("site",)
+    ),
+    "cox_breslow": Analysis(
+        "cox_breslow",
+        "cox",
+        time="day",
+        event="died",
+        terms=("age", "sex", "log(chol)"),
+        strata=("site", "grade"),
+        ties="breslow",
+    ),
+    "cox_grid_efron": Analysis(
+        "cox_grid_efron", "cox", time="day", event="died", terms=TERMS, grid=DAYS
+    ),
+    "cox_grid_breslow": Analysis(
+        "cox_grid_breslow",
+        "cox",
+        time="day",
+        event="died",
+        terms=("age", "sex", "log(chol)"),
+        strata=("grade",),
+        ties="breslow",
+        grid=DAYS,
+    ),
+    "km": Analysis("km", "km", time="day", event="died", by="sex", grid=DAYS),
+    "table1": Analysis(
+        "table1", "table1", by="sex", variables=("age", "chol", "grade", "ill")
+    ),
+}
+MODELS = tuple(name for name in ANALYSES if name not in ("km", "table1"))
+STUDY = study_of(VARIABLES, *ANALYSES.values())
+
+
+def people(seed, n):
+    """Return columns of n made-up people, some values missing."""
+    rng = np.random.default_rng(seed)
+    age = rng.normal(55, 12, n).clip(18, 100)
+    sex = rng.integers(0, 2, n)
+    chol = np.exp(rng.normal(5.3, 0.3, n)).clip(50, 700)
+    grade = rng.integers(0, 3, n)
+    risk = 0.03 * (age - 55) + 0.5 * sex + 0.8 * (np.log(chol) - 5.3) - 0.4 * grade
+    years = rng.uniform(0.5, 4, n)
+    day = np.ceil(rng.exponential(20 * np.exp(-risk))).clip(1, 60)
+    columns = {
+        "age": age,
+        "sex": sex,
+        "chol": chol,
+        "grade": grade,
+        "ill": (rng.random(n) < 1 / (1 + np.exp(0.3 - risk))).astype(np.int64),
+        "visits": rng.poisson(years * np.exp(0.4 * risk)).clip(0, 200).astype(float),
+        "years": years,
+        "score": (5 * risk + rng.normal(0, 6, n)).clip(-60, 60),
+        "day": day,
+        "died": (rng.random(n) < 0.7).astype(np.int64),
+    }
+    columns["age"] = np.where(rng.random(n) < 0.02, np.nan, columns["age"])
+    columns["grade"] = np.where(rng.random(n) < 0.02, -1, columns["grade"])
+    return columns
+
+
+def split(columns, cuts, sites=SITES):
+    """Return site → columns, cut at the shares `cuts` of the rows."""
+    n = len(next(iter(columns.values())))
+    places = [0, *sorted(round(cut * n) for cut in cuts), n]
+    return {
+        site: {name: array[a:b] for name, array in columns.items()}
+        for site, a, b in zip(sites, places, places[1:], strict=False)
+    }
+
+
+def refuse_or(call):
+    """Return (answer, None) or (None, type of the error)."""
+    try:
+        return call(), None
+    except Exception as error:
+        return None, type(error)
+
+
+def estimates(finding):
+    terms = finding.as_json()["terms"]
+    return (
+        np.array([term["estimate"] for term in terms]),
+        np.array([term["se"] for term in terms]),
+    )
+
+
+def distance(finding, beta, se):
+    """Return (max |beta - reference| / SE, max relative difference of SE)."""
+    ours, errors = estimates(finding)
+    beta, se = np.asarray(beta), np.asarray(se)
+    assert ours.shape == beta.shape
+    return float(np.max(np.abs(ours - beta) / se)), float(np.max(np.abs(errors / se - 1)))
+
+
+def assert_same(finding, beta, se, loglik=None):
+    """Hold a finding to a reference: 1e-9 SE, 1e-8 of the SE, 1e-9 of the loglik."""
+    away, se_away = distance(finding, beta, se)
+    assert away < 1e-9
+    assert se_away < 1e-8
+    if loglik is not None:
+        assert math.isclose(finding.as_json()["loglik"], loglik, rel_tol=1e-10)
+
+
+def rows_of(study, analysis, columns, site=SITES[0]):
+    from hetao.analysis import make_plan
+
+    plan = make_plan(study, analysis)
+    return plan, make_rows(plan, columns, site)
+
+
+def pooled(study, analysis, columns, site=SITES[0]):
+    return oracle(study, analysis, {site: columns})
