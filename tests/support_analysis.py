@@ -1,10 +1,18 @@
 """Small studies, split data and comparisons for the tests of `hetao.analysis`."""
 
+import csv
 import math
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
 
 import numpy as np
+import pytest
 
-from hetao.analysis import make_rows, oracle
+from hetao.analysis import make_plan, make_rows, oracle
+from hetao.errors import HetaoError
 from hetao.study import Analysis, Criterion, Grid, Level, Study, Variable
 
 SITES = ("aa", "bb", "cc", "dd", "ee")
@@ -136,7 +144,7 @@ def refuse_or(call):
     """Return (answer, None) or (None, type of the error)."""
     try:
         return call(), None
-    except Exception as error:
+    except HetaoError as error:
         return None, type(error)
 
 
@@ -153,7 +161,9 @@ def distance(finding, beta, se):
     ours, errors = estimates(finding)
     beta, se = np.asarray(beta), np.asarray(se)
     assert ours.shape == beta.shape
-    return float(np.max(np.abs(ours - beta) / se)), float(np.max(np.abs(errors / se - 1)))
+    return float(np.max(np.abs(ours - beta) / se)), float(
+        np.max(np.abs(errors / se - 1))
+    )
 
 
 def assert_same(finding, beta, se, loglik=None):
@@ -166,11 +176,73 @@ def assert_same(finding, beta, se, loglik=None):
 
 
 def rows_of(study, analysis, columns, site=SITES[0]):
-    from hetao.analysis import make_plan
-
     plan = make_plan(study, analysis)
     return plan, make_rows(plan, columns, site)
 
 
 def pooled(study, analysis, columns, site=SITES[0]):
     return oracle(study, analysis, {site: columns})
+
+
+# --- R, on its own multi-centre data ------------------------------------------------
+SCRIPT = Path(__file__).parent / "oracles" / "reference.R"
+
+
+@cache
+def from_r():
+    """Return table name → list of rows (text) that `reference.R` writes."""
+    program = shutil.which("Rscript")
+    if program is None:
+        pytest.fail(
+            "Rscript is missing: these tests compare with R's survival package; "
+            "install r-base-core r-recommended"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [program, "--vanilla", str(SCRIPT), folder],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return {path.stem: _read(path) for path in Path(folder).glob("*.csv")}
+
+
+def _read(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def fit_of(name):
+    """Return estimate, se, p (each (p,)), loglik, n and events of one of R's fits."""
+    rows = [row for row in from_r()["fits"] if row["fit"] == name]
+    numbers = {
+        key: np.array([float(r[key]) for r in rows]) for key in ("estimate", "se", "p")
+    }
+    first = rows[0]
+    events = None if first["events"] == "NA" else int(first["events"])
+    return numbers | {
+        "loglik": float(first["loglik"]),
+        "n": int(first["n"]),
+        "events": events,
+    }
+
+
+def columns_of(table, variables):
+    """Return site → columns of one of R's data frames, and the sites in order."""
+    rows = from_r()[table]
+    sites = tuple(dict.fromkeys(row["site"] for row in rows))
+    parts = {}
+    for site in sites:
+        mine = [row for row in rows if row["site"] == site]
+        parts[site] = {
+            v.name: _array(v, [row[v.column] for row in mine]) for v in variables
+        }
+    return parts, sites
+
+
+def _array(variable, cells):
+    if variable.kind == "number":
+        return np.array([np.nan if cell == "NA" else float(cell) for cell in cells])
+    codes = {level.value: i for i, level in enumerate(variable.levels)} | {"NA": -1}
+    return np.array([codes[cell] for cell in cells], dtype=np.int64)

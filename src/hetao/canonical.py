@@ -49,13 +49,20 @@ def parse_canonical(data: bytes) -> Any:
         NotCanonical: the bytes are not JSON, or are not the canonical text of it.
     """
     try:
-        value = json.loads(data)
+        value = json.loads(data, parse_int=_whole)
         same = canonical(value) == data
     except (ValueError, RecursionError) as error:
         raise NotCanonical("the text is not JSON in UTF-8") from error
     if not same:
         raise NotCanonical("the JSON text is not in canonical form (RFC 8785)")
     return value
+
+
+def _whole(text: str) -> int | float:
+    """Read a number without a point: JSON has one kind, so a large one is a float."""
+    if len(text) <= 17 and abs(int(text)) <= LARGEST_INTEGER:
+        return int(text)
+    return float(text)
 
 
 def _text(value: Any) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, Union
 
+from hetao.canonical import LARGEST_INTEGER
 from hetao.errors import HetaoError, InvalidData
 
 T = TypeVar("T")
@@ -39,7 +40,9 @@ def read_toml(path: Path, error: type[HetaoError]) -> dict[str, Any]:
         ) from problem
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as problem:
+    except RecursionError as problem:
+        raise error(f"{path.name} is not TOML: nested too deeply") from problem
+    except ValueError as problem:  # also of a whole number of thousands of digits
         raise error(f"{path.name} is not TOML: {problem}") from problem
 
 
@@ -83,6 +86,8 @@ def _required(field: "dataclasses.Field[Any]") -> bool:
 
 
 def _value(hint: Any, value: Any, where: str, error: type[HetaoError]) -> Any:
+    if type(value) is int and abs(value) > LARGEST_INTEGER:
+        raise error(f"{where}: a whole number lies beyond 2^53-1")
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
         return _union(arguments, value, where, error)

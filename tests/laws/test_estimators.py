@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from hetao.analysis import make_plan, oracle
+from hetao.errors import HetaoError
+from hetao.study import Criterion
 from support_analysis import (
     ANALYSES,
     MODELS,
@@ -16,10 +20,6 @@ from support_analysis import (
     refuse_or,
     split,
 )
-
-from hetao.analysis import make_plan, oracle
-from hetao.errors import HetaoError
-from hetao.study import Criterion
 
 CRITERIA = (
     Criterion("Adults", "age >= 18"),
@@ -110,7 +110,11 @@ def test_the_order_of_sites_changes_not_one_bit(name, seed, cuts, order):
     assert first.as_json() == second.as_json()
 
 
-@given(people_left=st.lists(st.lists(st.integers(0, 500), min_size=3, max_size=3), min_size=1, max_size=5))
+@given(
+    people_left=st.lists(
+        st.lists(st.integers(0, 500), min_size=3, max_size=3), min_size=1, max_size=5
+    )
+)
 @SOME
 def test_attrition_adds_up_over_sites(people_left):
     study = replace(STUDY, criteria=CRITERIA)

@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support_analysis import ANALYSES, STUDY, people
 
-from hetao.analysis import check_message, estimator_for, make_rows
+from hetao.analysis import Finding, check_message, estimator_for, make_rows, oracle
 from hetao.analysis.expressions import bounds_of, value_of
 from hetao.errors import InvalidStudy, NotEstimable, OutOfBounds
-from hetao.study import Name, parse_expression
+from hetao.study import parse_expression
+from support_analysis import (
+    ANALYSES,
+    MODELS,
+    STUDY,
+    assert_same,
+    estimates,
+    people,
+    split,
+)
 
 SOME = settings(max_examples=40, deadline=None)
 
@@ -120,22 +128,43 @@ def test_a_value_beyond_its_bounds_never_becomes_a_row(value):
     assert repr(value) not in str(caught.value)
 
 
-def test_shifting_and_scaling_a_variable_changes_no_statistic():
-    columns = people(4, 300)
+@pytest.mark.parametrize("name", MODELS)
+def test_wider_public_bounds_change_no_answer(name):
+    parts = split(people(4, 400), (0.2, 0.7))
     wide = replace(STUDY, variables=tuple(map(widened, STUDY.variables)))
-    method, other = (estimator_for(s, ANALYSES["logistic"]) for s in (STUDY, wide))
 
-    first = make_rows(method.plan, columns, "aa")
-    second = make_rows(other.plan, columns, "aa")
+    narrow = oracle(STUDY, ANALYSES[name], parts)
+    answer = oracle(wide, ANALYSES[name], parts)
 
-    assert Name("age") == parse_expression("age")
-    np.testing.assert_allclose(
-        first.X @ np.linalg.pinv(first.X), second.X @ np.linalg.pinv(second.X), atol=1e-9
-    )
+    assert_same(answer, *estimates(narrow), narrow.as_json()["loglik"])
 
 
 def widened(variable):
     if variable.kind == "category":
         return variable
     low, high = variable.bounds
-    return replace(variable, bounds=(low, high * 1.7 + 3))
+    return replace(variable, bounds=(low, high * 17 + 3))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_step_is_a_function_of_the_totals_and_changes_nothing(name):
+    method = estimator_for(STUDY, ANALYSES[name])
+    rows = make_rows(method.plan, people(5, 300), "aa")
+    state = None
+
+    for number in range(3):
+        message = method.start(rows) if state is None else method.local(rows, state)
+        before = {key: array.copy() for key, array in message.items()}
+        first = method.step(message, state, number)
+        again = method.step(message, state, number)
+        for key, array in before.items():
+            np.testing.assert_array_equal(message[key], array)
+        if isinstance(first, Finding):
+            assert first.as_json() == again.as_json()
+            return
+        assert first.keys() == again.keys()
+        for key, array in first.items():
+            assert array.dtype == np.float64
+            assert np.isfinite(array).all()
+            np.testing.assert_array_equal(array, again[key])
+        state = first

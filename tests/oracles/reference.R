@@ -70,8 +70,8 @@ for (ties in c("efron", "breslow")) {
        cox(Surv(time, died == "yes") ~ age + sex + ecog + strata(site), lung, ties))
   keep(paste0("lung_pooled_", ties),
        cox(Surv(time, died == "yes") ~ age + sex + ecog, lung, ties))
-  keep(paste0("lung_weeks_", ties),
-       cox(Surv(ceiling(time / 28), died == "yes") ~ age + sex + ecog + strata(sex:ecog == "male:e1"),
+  keep(paste0("lung_months_", ties),
+       cox(Surv(28 * ceiling(time / 28), died == "yes") ~ age + ecog + strata(sex),
            lung, ties))
   keep(paste0("cgd_strata_", ties),
        cox(Surv(time, ill == "yes") ~ treat + log(weight) + age + strata(site), cgd, ties))
@@ -85,7 +85,6 @@ keep("lung_linear", lm(meal ~ age + sex + ecog + I((age / 10)^2), lung))
 keep("lung_origin", lm(meal ~ 0 + sex + age, lung))
 keep("cgd_linear", lm(weight ~ log(height) + sex + age, cgd))
 keep("cgd_poisson", glm(infections ~ treat + age + inherit + offset(log(days)), poisson, cgd, control = tight))
-keep("lung_poisson", glm(I(died == "yes") ~ age + sex + ecog + offset(log(time)), poisson, lung, control = tight))
 save(do.call(rbind, fits), "fits")
 
 curves <- list()

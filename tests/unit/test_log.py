@@ -613,6 +613,7 @@ def test_a_log_that_lost_a_file_is_refused(path, gone):
 
     with pytest.raises(Unverified):
         Log.open(path, ORIGIN, KEY)
+    assert not path.with_name(gone).exists()
 
 
 def test_an_older_head_is_brought_up_to_the_log(path):
@@ -662,3 +663,51 @@ def test_an_append_refuses_a_log_that_was_changed_under_it(path):
 
         with pytest.raises(Unverified):
             log.append([b"next"])
+
+
+def test_an_append_does_not_sign_a_root_that_is_not_the_entries(path):
+    """The triggers let anybody add a checkpoint; the log checks before it signs."""
+    with Log.open(path, ORIGIN, KEY) as log:
+        log.append(numbered(0, 300))
+        before = log.checkpoint()
+        with raw(path) as store:
+            store.execute("INSERT INTO checkpoint VALUES(301, zeroblob(32))")
+
+        with pytest.raises(Unverified):
+            log.append([b"next"])
+        assert log.checkpoint() == before
+
+
+def test_the_head_is_swapped_only_for_the_one_that_was_read(log):
+    log.append(numbered(0, 3))
+    before = log.checkpoint()
+    stale = Checkpoint(ORIGIN, 2, bytes(32))
+
+    with pytest.raises(Unverified):
+        log._swap_head(stale, Checkpoint(ORIGIN, 4, bytes(32)))
+
+    assert log.checkpoint() == before
+
+
+def test_a_log_that_is_emptied_while_it_runs_is_found(path):
+    with Log.open(path, ORIGIN, KEY) as log:
+        log.append([b"only"])
+        forge(
+            path,
+            ("DELETE FROM entry WHERE i = ?", (0,)),
+            ("DELETE FROM tile WHERE level = ?", (0,)),
+            ("DELETE FROM checkpoint WHERE size = ?", (1,)),
+        )
+
+        for use in (log.fsck, lambda: log.append([b"next"]), lambda: log.entry(0)):
+            with pytest.raises(Unverified):
+                use()
+
+
+def test_a_proof_is_not_made_from_missing_hashes(path):
+    with Log.open(path, ORIGIN, KEY) as log:
+        log.append(numbered(0, 300))
+        forge(path, ("DELETE FROM tile WHERE level = 0 AND number = ?", (0,)))
+
+        with pytest.raises(Unverified):
+            log.inclusion(5)

@@ -353,3 +353,20 @@ def test_a_cosignature_needs_a_time_and_a_checkpoint():
             cosign(NOTE, WITNESS, WITNESS_KEY, when)
     with pytest.raises(Unverified):
         cosign("prose\n\n" + NOTE.split("\n\n")[1], WITNESS, WITNESS_KEY, 1)
+
+
+def test_a_time_that_no_witness_may_write_is_refused_though_signed():
+    when = 2**63
+    message = f"cosignature/v1\ntime {when}\n{CHECKPOINT.text}".encode()
+    known = key_id(WITNESS, WITNESS_KEY.public_key(), COSIGNATURE)
+    data = known + when.to_bytes(8, "big") + WITNESS_KEY.sign(message)
+
+    with pytest.raises(Unverified):
+        verify_witness(NOTE + line_of(WITNESS, data))
+
+
+def test_a_note_beyond_the_limit_is_refused_though_signed():
+    text = "x" * 1_000_000 + "\n"
+
+    with pytest.raises(Unverified):
+        verify_log(text + "\n" + sign_note(text, LOG, LOG_KEY))

@@ -15,6 +15,7 @@ from hetao.analysis.estimator import (
     State,
     estimator,
     packed,
+    sum_by,
     unpacked,
 )
 from hetao.analysis.expressions import Floats, Ints
@@ -38,7 +39,7 @@ class Cox(Estimator):
 
     Source:
         Efron (1977), JASA 72, 557-565; R's `survival::coxph`.
-        Oracle: `tests/oracles/test_r_survival.py`.
+        Oracle: `tests/oracles/test_r.py`.
     """
 
     relies_on = ("hetao.analysis.newton",)
@@ -173,7 +174,7 @@ class Tied:
         first = np.concatenate([[0], ends + 1])
         last = np.append(ends, len(order) - 1)
         index = np.repeat(np.arange(len(first)), last - first + 1)
-        deaths = np.bincount(index, weights=event[order]).astype(np.int64)
+        deaths = sum_by(index, len(first), event[order]).astype(np.int64)
         at, share = tied_events(deaths)
         if not efron:
             share = np.zeros_like(share)
@@ -205,8 +206,8 @@ def _partial(X: Floats, eta: Floats, tied: Tied) -> Point:
     s1 = np.cumsum(wx, axis=0)[tied.last][at] - tied.share[:, None] * of_tied_x
     mean = s1 / s0[:, None]
     times = len(tied.first)
-    hazard = np.bincount(at, weights=1 / s0, minlength=times)
-    spared = np.bincount(at, weights=tied.share / s0, minlength=times)
+    hazard = sum_by(at, times, 1 / s0)
+    spared = sum_by(at, times, tied.share / s0)
     until = np.cumsum(hazard[::-1])[::-1]
     expected = w * (until[tied.time] - event * spared[tied.time])
     return Point(

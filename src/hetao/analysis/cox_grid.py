@@ -46,7 +46,7 @@ class CoxGrid(Estimator):
 
     Source:
         R's `survival::coxph` on times moved to the grid's right edges.
-        Oracle: `tests/oracles/test_r_survival.py`.
+        Oracle: `tests/oracles/test_r.py`.
     """
 
     relies_on = ("hetao.analysis.newton", "hetao.analysis.cox")

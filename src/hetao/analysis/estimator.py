@@ -81,6 +81,7 @@ class Estimator(ABC):
     publishable: ClassVar[bool]
     sums: ClassVar[Shapes]
     opening: ClassVar[Shapes]
+    relies_on: ClassVar[tuple[str, ...]] = ()  # modules that its hash covers too
 
     def __init__(self, plan: Plan) -> None:
         """Fit the estimator to a plan.
@@ -195,7 +196,7 @@ def protocol_of(cls: type[Estimator]) -> Protocol:
     package = __name__.rpartition(".")[0]
     modules = {f"{package}.{part}" for part in SHARED}
     modules |= {c.__module__ for c in cls.__mro__ if c.__module__.startswith(package)}
-    modules |= set(getattr(cls, "relies_on", ()))
+    modules |= set(cls.relies_on)
     value = {
         "name": cls.name,
         "version": cls.version,

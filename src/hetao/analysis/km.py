@@ -29,7 +29,7 @@ class KaplanMeier(Estimator):
 
     Source:
         R's `survival::survfit` and `survdiff` on times moved to the grid's right
-        edges. Oracle: `tests/oracles/test_r_survival.py`.
+        edges. Oracle: `tests/oracles/test_r.py`.
     """
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:

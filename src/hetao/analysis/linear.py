@@ -35,7 +35,7 @@ class Linear(Estimator):
     """Least squares with t limits on n - p degrees of freedom.
 
     Source:
-        R's `lm`. Oracle: `tests/oracles/test_r_models.py`.
+        R's `lm`. Oracle: `tests/oracles/test_r.py`.
     """
 
     relies_on = ("hetao.analysis.newton",)

@@ -46,7 +46,7 @@ class Logistic(Estimator):
     """Maximum likelihood of a binary outcome; the second level is the event.
 
     Source:
-        R's `glm(family = binomial)`. Oracle: `tests/oracles/test_r_models.py`.
+        R's `glm(family = binomial)`. Oracle: `tests/oracles/test_r.py`.
     """
 
     relies_on = ("hetao.analysis.newton",)

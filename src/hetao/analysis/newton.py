@@ -21,6 +21,7 @@ SMALL_STEP = 1e-8  # of a standard error
 NEXT_STEP = 1e-10  # of a standard error, as predicted
 USUAL_LAST = 5  # the round from which the prediction may end the rounds
 SINGULAR = 1e-12  # least eigenvalue of the scaled information
+FLAT = 1e-10  # root information of a column that only rounding varies
 SAME = 1e-9  # relative loss of log-likelihood that is rounding
 GAIN, GROWTH = 0.5, 1.3  # a coefficient runs off: little gain, growing errors
 
@@ -69,7 +70,7 @@ def invert(information: Floats, names: Sequence[str]) -> Inverse:
             other; the error names them.
     """
     spread = np.sqrt(np.clip(np.diag(information), 0, None))
-    flat = [name for name, s in zip(names, spread, strict=True) if not s > 0]
+    flat = [name for name, s in zip(names, spread, strict=True) if not s > FLAT]
     if flat or not np.isfinite(information).all():
         raise NotEstimable(
             "no one differs in the columns " + ", ".join(flat or names),
@@ -123,7 +124,8 @@ def advance(
     if _is_done(reach, state, round_number):
         loglik = point.loglik + float(point.score @ step) / 2
         return Fit(beta, inverse.matrix, loglik, round_number + 1, inverse.condition)
-    _check_running_off(point, step, se, state, names)
+    if round_number > USUAL_LAST:
+        _check_running_off(point, step, se, state, names)
     return {
         "beta": beta,
         "loglik": np.array([point.loglik]),

@@ -1,4 +1,9 @@
-"""Poisson regression: Newton from summed scores and information, opened as R opens."""
+"""Poisson regression: Newton from summed scores and information.
+
+The opening plays the part that the discriminant plays for logistic regression: from
+X'y and the exposure's moments alone it is close enough for five Newton rounds, also
+where events are rare.
+"""
 
 import math
 
@@ -13,6 +18,7 @@ from hetao.analysis.estimator import (
     packed,
     unpacked,
 )
+from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
 from hetao.analysis.newton import (
     MOST_ROUNDS,
@@ -31,7 +37,14 @@ ABSURD = 1e6  # expected count over the highest public count
 
 @estimator(
     name="poisson",
-    opening={"score": "p", "info": "sym(p)", "events": 1, "n": 1},
+    opening={
+        "score": "p",
+        "info": "sym(p)",
+        "exposed": "p",
+        "exposure": 1,
+        "events": 1,
+        "n": 1,
+    },
     sums={"score": "p", "info": "sym(p)", "loglik": 1, "events": 1, "n": 1},
     most_rounds=MOST_ROUNDS,
     publishable=True,
@@ -40,8 +53,7 @@ class Poisson(Estimator):
     """Maximum likelihood of a count, with an offset on the log scale.
 
     Source:
-        R's `glm(family = poisson)`, whose start is the opening (mu = y + 0.1).
-        Oracle: `tests/oracles/test_r_models.py`.
+        R's `glm(family = poisson)`. Oracle: `tests/oracles/test_r.py`.
     """
 
     relies_on = ("hetao.analysis.newton",)
@@ -59,10 +71,12 @@ class Poisson(Estimator):
             "n": (1.0, 0.0),
         }
         if round_number == 0:
-            offset = max(map(abs, self.plan.offset_bounds))
-            working = math.log(high + 10.1) + offset
-            weight = high + 0.1
-            return bounds | {"score": (weight * working, None), "info": (weight, None)}
+            return bounds | {
+                "score": (high, None),
+                "info": (1.0, None),
+                "exposed": (1.0, None),
+                "exposure": (1.0, 0.0),
+            }
         loglik = high * max(ETA, math.log(self._most)) + self._most
         loglik += float(gammaln(high + 1))
         return bounds | {
@@ -72,14 +86,14 @@ class Poisson(Estimator):
         }
 
     def start(self, rows: Rows) -> Message:
-        """Return the sums of one weighted least squares step from mu = y + 0.1."""
-        X, y = rows.X, rows.y
-        mu = y + 0.1
-        working = np.log(mu) - 0.1 / mu - rows.offset
+        """Return X'y, X'TX, X'T and the sum of T, T the exposure, 1 at its highest."""
+        exposure = np.exp(rows.offset - self.plan.offset_bounds[1])
         return {
-            "score": X.T @ (mu * working),
-            "info": packed((X.T * mu) @ X),
-            "events": np.array([y.sum()]),
+            "score": rows.X.T @ rows.y,
+            "info": packed((rows.X.T * exposure) @ rows.X),
+            "exposed": rows.X.T @ exposure,
+            "exposure": np.array([exposure.sum()]),
+            "events": np.array([rows.y.sum()]),
             "n": np.array([float(rows.n)]),
         }
 
@@ -120,10 +134,9 @@ class Poisson(Estimator):
                 f"the outcome {self.plan.analysis.outcome!r} has no events",
                 fix="check the outcome's definition",
             )
-        information = unpacked(total["info"], self.plan.parameters)
         if state is None:
-            inverse = invert(information, self.plan.names).matrix
-            return {"beta": inverse @ total["score"]}
+            return {"beta": self._opening(total, events)}
+        information = unpacked(total["info"], self.plan.parameters)
         point = Point(total["score"], information, float(total["loglik"][0]))
         fit = advance(point, state, round_number, self.plan.names)
         if not isinstance(fit, Fit):
@@ -131,3 +144,24 @@ class Poisson(Estimator):
         counts = {"n": round(n), "events": round(events)}
         payload = model_payload(self.plan, fit) | counts
         return Finding(self.plan.analysis.name, self.name, payload)
+
+    def _opening(self, total: Message, events: float) -> Floats:
+        """Return the coefficients if covariates, weighted by exposure, were normal.
+
+        Events tilt the covariates' distribution exponentially. A normal one moves its
+        mean by covariance times slopes, and its mean rate by the usual half square.
+        """
+        exposure = float(total["exposure"][0])
+        rate = events / exposure
+        log_rate = math.log(rate) - self.plan.offset_bounds[1]
+        information = unpacked(total["info"], self.plan.parameters)
+        inverse = invert(information, self.plan.names).matrix
+        excess = total["score"] / rate - total["exposed"]
+        if not self.plan.intercept:
+            return inverse @ (excess + log_rate * total["exposed"])
+        beta = inverse @ excess
+        mean, slopes = total["exposed"][1:] / exposure, beta[1:]
+        square = slopes @ (information[1:, 1:] / exposure) @ slopes
+        centre = float(mean @ slopes)
+        beta[0] = log_rate - centre - (float(square) - centre**2) / 2
+        return np.asarray(beta)

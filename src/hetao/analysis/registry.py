@@ -1,5 +1,7 @@
 """The installed estimators: which one carries out an analysis, and what each is."""
 
+from functools import cache
+
 from hetao.analysis.counts import Counts
 from hetao.analysis.cox import Cox
 from hetao.analysis.cox_grid import CoxGrid
@@ -42,6 +44,7 @@ def estimator_for(study: Study, analysis: Analysis) -> Estimator:
     raise InvalidStudy(f"{analysis.name}: no estimator {name!r} is installed")
 
 
+@cache
 def protocols() -> tuple[Protocol, ...]:
     """Return every installed estimator as permits list it."""
     return tuple(protocol_of(installed) for installed in INSTALLED)

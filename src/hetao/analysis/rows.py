@@ -199,13 +199,13 @@ def _column(column: Column, known: Mapping[str, NDArray[Any]], n: int) -> Floats
 def _outcome(plan: Plan, values: NDArray[Any]) -> Floats:
     analysis = plan.analysis
     if analysis.method == "logistic":
-        return (values == 1).astype(np.float64)
+        return np.asarray(values == 1, dtype=np.float64)
     if analysis.method == "poisson":
         broken = values != np.floor(values)
         _refuse(analysis.outcome, broken, "is no whole number, as a count must be")
-        return np.asarray(values)
+        return np.asarray(values, dtype=np.float64)
     centre, scale = plan.outcome_scale
-    return np.asarray((values - centre) / scale)
+    return np.asarray((values - centre) / scale, dtype=np.float64)
 
 
 def _codes(

@@ -68,15 +68,17 @@ def _hide_totals(payload: Payload, smallest: int) -> None:
 
 # --- attrition ----------------------------------------------------------------------
 def _hide_steps(steps: list[Payload], smallest: int) -> None:
-    """Show steps, the last ones first, that differ by nothing or by enough."""
-    later: int | None = None
-    for step in reversed(steps):
-        n = step["n"]
-        close = later is not None and _is_small(n - later, smallest)
+    """Show the last step, the first, then others that differ by nothing or enough."""
+    counts = [step["n"] for step in steps]
+    last = len(counts) - 1
+    seen: list[int] = []
+    for place in dict.fromkeys([last, 0, *range(last, 0, -1)]):
+        n = counts[place]
+        close = any(_is_small(abs(n - other), smallest) for other in seen)
         if _is_small(n, smallest) or close:
-            step["n"] = None
+            steps[place]["n"] = None
         else:
-            later = n
+            seen.append(n)
     for before, after in itertools.pairwise(steps):
         if before["n"] is None or after["n"] is None:
             after["removed"] = None

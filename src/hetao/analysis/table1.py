@@ -110,9 +110,7 @@ def _moments(rows: Rows, name: str, groups: int) -> Floats:
     values = rows.values[name]
     known = ~np.isnan(values)
     group, z = rows.group[known], values[known]
-    sums = [
-        np.bincount(group, w, minlength=groups) for w in (np.ones_like(z), z, z * z)
-    ]
+    sums = [sum_by(group, groups, w) for w in (np.ones_like(z), z, z * z)]
     return np.stack(sums, axis=1)
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from hetao.cdm.dictionary import CONTENT, DICTIONARY
-from hetao.cdm.engine_duckdb import Connection, connect, count
+from hetao.cdm.engine_duckdb import Connection, Problem, connect, count
 from hetao.cdm.extract import Extract, load_extract, require_columns
 from hetao.cdm.fill import fill_tables
 from hetao.cdm.mapping import Mapping, read_mapping
@@ -52,6 +52,13 @@ def curate(
         connection = connect(built)
         try:
             curation = _build(connection, mapping, key, day, progress, folder)
+        except Problem as problem:
+            # `from None`: the engine's message may quote a cell.
+            raise InvalidData(
+                f"{mapping.source.file} cannot be turned into tables",
+                fix="see the local details; check the disk and the mapping",
+                local=str(problem),
+            ) from None
         finally:
             connection.close()
         _sync(built)

@@ -8,7 +8,7 @@ Connection = duckdb.DuckDBPyConnection
 Problem = duckdb.Error
 
 
-def connect(path: Path | None = None, *, read_only: bool = False) -> Connection:
+def connect(path: Path | None = None) -> Connection:
     """Return a connection to a database file, or to memory when `path` is None.
 
     Extensions are neither fetched nor loaded: a site's machine has no way out, and
@@ -19,14 +19,23 @@ def connect(path: Path | None = None, *, read_only: bool = False) -> Connection:
         "autoload_known_extensions": False,
         "preserve_insertion_order": True,
     }
-    return duckdb.connect(
-        str(path) if path else ":memory:", read_only=read_only, config=settings
-    )
+    return duckdb.connect(str(path) if path else ":memory:", config=settings)
 
 
-def name(identifier: str) -> str:
-    """Return an identifier as SQL reads it, whatever characters it holds."""
-    return '"' + identifier.replace('"', '""') + '"'
+def connect_read_only(path: Path) -> Connection:
+    """Return a connection that reads the file which stands at `path` right now.
+
+    The file is attached to a fresh engine: opened directly, an engine that still
+    holds an older file of the same name would show that one again.
+    """
+    connection = connect()
+    try:
+        connection.execute(f"ATTACH {text(str(path))} AS site (READ_ONLY)")
+        connection.execute("USE site")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def text(value: str) -> str:

@@ -7,6 +7,7 @@ which is a patient's.
 
 import codecs
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,7 @@ def _decode(extract: Extract, copy: Path) -> None:
         with copy.open("w", encoding="utf-8", newline="") as out:
             for piece in _pieces(extract):
                 out.write(piece)
-                anything = anything or not piece.isspace()
+                anything = anything or bool(piece.strip())
                 length = _line_length(piece, length)
                 if length > LONGEST_LINE:
                     raise InvalidData(
@@ -119,7 +120,10 @@ def _decode(extract: Extract, copy: Path) -> None:
 
 def _pieces(extract: Extract) -> Iterator[str]:
     encoding = "utf-8-sig" if _is_utf8(extract.encoding) else extract.encoding
-    decoder = codecs.getincrementaldecoder(encoding)("strict")
+    # Line ends of every kind become one kind: exports mix them, the engine refuses.
+    decoder = io.IncrementalNewlineDecoder(
+        codecs.getincrementaldecoder(encoding)("strict"), translate=True
+    )
     with extract.path.open("rb") as file:
         while piece := file.read(PIECE_BYTES):
             yield decoder.decode(piece)
@@ -132,7 +136,7 @@ def _is_utf8(encoding: str) -> bool:
 
 def _line_length(piece: str, before: int) -> int:
     """Return the characters since the last line end."""
-    last = max(piece.rfind("\n"), piece.rfind("\r"))
+    last = piece.rfind("\n")
     return before + len(piece) if last < 0 else len(piece) - last - 1
 
 

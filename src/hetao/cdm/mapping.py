@@ -21,7 +21,6 @@ that every unit is a declared affine map of one analyte. `[network]`, `[keys]`,
 `[policy]` and `[trust]` may stand in the same file: other packages read them.
 """
 
-import codecs
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -313,17 +312,19 @@ def _check_mapping(mapping: Mapping, where: str) -> None:
         )
     if set(person.male) & set(person.female):
         raise InvalidMapping(f"{where} [person]: a code means both sexes")
-    if len(source.delimiter) != 1 or source.decimal not in (".", ","):
+    if (
+        len(source.delimiter) != 1
+        or source.delimiter in '"\r\n'
+        or (source.decimal not in (".", ","))
+    ):
         raise InvalidMapping(
             f"{where} [source]: the delimiter is one character, decimal is '.' or ','"
         )
-    try:
-        codecs.lookup(source.encoding)
-    except LookupError as problem:
+    if not _is_text_encoding(source.encoding):
         raise InvalidMapping(
             f"{where} [source]: encoding {source.encoding[:40]!r} is unknown",
             fix="for example utf-8, gb18030, big5hkscs, iso-8859-2",
-        ) from problem
+        )
     if mapping.followup and mapping.death:
         raise InvalidMapping(f"{where}: give [followup] or [death], not both")
     for measurement in mapping.measurements:
@@ -332,6 +333,14 @@ def _check_mapping(mapping: Mapping, where: str) -> None:
         _check_observation(observation, where)
     for condition in mapping.conditions:
         _check_condition(condition, where)
+
+
+def _is_text_encoding(name: str) -> bool:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):
+        return False
+    return True
 
 
 def _check_measurement(entry: Measurement, where: str) -> None:

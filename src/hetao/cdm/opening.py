@@ -10,7 +10,14 @@ from typing import Self
 
 from hetao.canonical import digest
 from hetao.cdm.dictionary import DICTIONARY
-from hetao.cdm.engine_duckdb import Connection, Problem, connect, count, text
+from hetao.cdm.engine_duckdb import (
+    Connection,
+    Problem,
+    connect,
+    connect_read_only,
+    count,
+    text,
+)
 from hetao.cdm.extract import Extract, load_extract, require_columns
 from hetao.cdm.mapping import read_mapping, read_site
 from hetao.errors import InvalidData
@@ -77,7 +84,7 @@ def open_tables(db_path: Path) -> CuratedTables:
     if not db_path.is_file():
         raise InvalidData(f"{db_path} is not there", fix="curate the site's data first")
     try:
-        connection = connect(db_path, read_only=True)
+        connection = connect_read_only(db_path)
     except Problem:
         raise InvalidData(
             f"{db_path.name} is not a database that can be opened",

@@ -1,5 +1,6 @@
 """A source identifier → a 63-bit pseudonym that only the site's secret can make."""
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -18,18 +19,13 @@ def read_or_make_key(path: Path) -> bytes:
     Raises:
         InvalidData: the file is there but is not a secret of 32 bytes in hex.
     """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return _read_key(path)
-    except OSError as problem:
-        raise InvalidData(
-            f"the pseudonym key {path.name} cannot be written: {problem.strerror}"
-        ) from problem
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(KEY_BYTES) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    if not path.exists():
+        try:
+            _make_key(path)
+        except OSError as problem:
+            raise InvalidData(
+                f"the pseudonym key {path.name} cannot be written: {problem.strerror}"
+            ) from problem
     return _read_key(path)
 
 
@@ -54,6 +50,21 @@ def pads(key: bytes) -> dict[str, bytes]:
         "inner": bytes(byte ^ 0x36 for byte in block),
         "outer": bytes(byte ^ 0x5C for byte in block),
     }
+
+
+def _make_key(path: Path) -> None:
+    """Write the key whole, then give it its name: never half a key, never a second."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):  # another run was first
+            os.link(part, path)
+    finally:
+        part.unlink()
 
 
 def _read_key(path: Path) -> bytes:

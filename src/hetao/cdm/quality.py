@@ -16,6 +16,7 @@ from hetao.cdm.stage import (
     ZERO,
     Entry,
     entries_of,
+    trimmed,
 )
 
 WORST_FIRST = {"fail": 0, "note": 1, "pass": 2}
@@ -384,8 +385,8 @@ def _missing_codes(
     for column in mapping.columns if codes else ():
         place = headers.index(column)
         found = connection.execute(
-            f"SELECT trim(c{place}), count(*) FROM extract "  # noqa: S608
-            f"WHERE trim(c{place}) IN {texts(codes)} GROUP BY 1 ORDER BY 1"
+            f"SELECT {trimmed(place)}, count(*) FROM extract "  # noqa: S608
+            f"WHERE {trimmed(place)} IN {texts(codes)} GROUP BY 1 ORDER BY 1"
         ).fetchall()
         checks += [
             Check(

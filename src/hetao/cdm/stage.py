@@ -8,7 +8,7 @@ into the CDM, others into `rejected`. So nothing is lost silently.
 from dataclasses import dataclass
 
 from hetao.cdm.dictionary import FEMALE, MALE, UNITS
-from hetao.cdm.engine_duckdb import Connection, count, text, texts
+from hetao.cdm.engine_duckdb import Connection, Problem, count, text, texts
 from hetao.cdm.extract import ROW, band_of
 from hetao.cdm.mapping import (
     Condition,
@@ -20,7 +20,7 @@ from hetao.cdm.mapping import (
     comparison_of,
 )
 from hetao.cdm.pseudonym import pads, pseudonym_sql
-from hetao.errors import InvalidData
+from hetao.errors import InvalidData, InvalidMapping
 
 MISSING = "missing"
 ZERO = "zero stands for not measured"
@@ -35,6 +35,7 @@ NEGATIVE = "negative follow-up"
 EARLY_DEATH = "death before the visit"
 NO_FOLLOWUP = "follow-up not known"
 OLDEST_YEARS = 120
+SPACES = " \t\n\u00a0\u3000"  # U+3000 is the full-width space of Chinese text
 LONGEST_FOLLOWUP_DAYS = 120 * 366
 
 
@@ -76,6 +77,7 @@ def stage_extract(
     Raises:
         InvalidData: an identifier stands twice, or no row can be placed at all.
     """
+    _check_formats(connection, mapping)
     _entries(connection, mapping)
     _clean(connection, mapping, headers)
     _place(connection, mapping, key, today)
@@ -83,6 +85,20 @@ def stage_extract(
     _number_visits(connection, mapping)
     _follow(connection, mapping)
     _cells(connection, mapping)
+
+
+def _check_formats(connection: Connection, mapping: Mapping) -> None:
+    formats = [("[visit]", mapping.visit.format)]
+    if mapping.death:
+        formats.append(("[death]", mapping.death.format))
+    for table, pattern in formats:
+        try:
+            connection.execute("SELECT try_strptime('', ?)", [pattern])
+        except Problem:
+            raise InvalidMapping(
+                f"{table}: the date format {pattern[:40]!r} cannot be read",
+                fix="write for example %Y-%m-%d or %d.%m.%Y",
+            ) from None
 
 
 def _entries(connection: Connection, mapping: Mapping) -> None:
@@ -104,11 +120,16 @@ def _entries(connection: Connection, mapping: Mapping) -> None:
         connection.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", rows)
 
 
+def trimmed(place: int) -> str:
+    """Return SQL for a cell of `extract` without spaces of any script around it."""
+    return f"trim(c{place}, {text(SPACES)})"
+
+
 def _clean(connection: Connection, mapping: Mapping, headers: tuple[str, ...]) -> None:
     """Trim each mapped column; a missing code becomes NULL."""
     missing = texts(mapping.source.missing)
     columns = ", ".join(
-        f"CASE WHEN trim(c{place}) IN {missing} THEN NULL ELSE trim(c{place}) END "
+        f"CASE WHEN {trimmed(place)} IN {missing} THEN NULL ELSE {trimmed(place)} END "
         f"AS {mapping.cell(column)}"
         for column, place in ((c, headers.index(c)) for c in mapping.columns)
     )
@@ -129,7 +150,7 @@ def _birth_sql(mapping: Mapping) -> str:
     if person.year_of_birth:
         return f"TRY_CAST({mapping.cell(person.year_of_birth)} AS INTEGER)"
     age = number_sql(mapping.cell(person.age), mapping.source.decimal)
-    return f"(year(visit_date) - floor({age}))::INTEGER"
+    return f"TRY_CAST(year(visit_date) - floor({age}) AS INTEGER)"
 
 
 def _place(connection: Connection, mapping: Mapping, key: bytes, today: str) -> None:

@@ -55,14 +55,22 @@ def _sql(number: int, variable: Variable, source: FlatTable) -> str:
         value = f"TRY_CAST({column} AS DOUBLE)"
     else:
         levels = " ".join(
-            f"WHEN {_text(str(level.value))} THEN {index}"
+            f"WHEN {_matches(cell, level.value)} THEN {index}"
             for index, level in enumerate(variable.levels)
         )
-        value = f"(CASE {cell} {levels} END)::BIGINT"
+        value = f"(CASE {levels} END)::BIGINT"
     return (
         f"CASE WHEN {missing} THEN NULL ELSE {value} END AS c{number}, "
         f"{missing} AS m{number}"
     )
+
+
+def _matches(cell: str, value: int | str) -> str:
+    """Match a text as it stands, a number also when it is written `1.0`."""
+    same = f"{cell} = {_text(str(value))}"
+    if isinstance(value, int):
+        return f"({same} OR TRY_CAST({cell} AS DOUBLE) = {value})"
+    return same
 
 
 def _text(value: str) -> str:

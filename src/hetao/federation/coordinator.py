@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetao.analysis import Estimator, Finding, Sum, estimator_for
-from hetao.canonical import canonical, digest_bytes
+from hetao.canonical import canonical, digest_bytes, parse_canonical
 from hetao.errors import (
     BadEnvelope,
     HetaoError,
@@ -270,6 +270,11 @@ class Coordinator:
 
     def _check_ready(self, site: str) -> None:
         _, meta, _ = self._mail.items["begin", "ready", site]
+        match meta:
+            case {"snapshot": str(), "policy": {"minimum": {"cell": int()}}}:
+                pass
+            case _:
+                raise BadEnvelope(f"{site} sent a malformed 'ready'")
         if meta.get("dictionary") != self.study.dictionary:
             raise WrongStudy(f"{site} holds another data dictionary than the study's")
 
@@ -373,7 +378,7 @@ class Coordinator:
         words = {}
         for hub, total in totals.items():
             _, _, arrays = self._mail.items[task, "total", hub]
-            words[hub] = np.asarray(arrays["words"], np.uint64)
+            words[hub] = arrays.get("words", np.empty(0))
             _check_total(hub, total, words[hub], receipts)
         return RoundRecord(
             task, at[0], estimator.name, at[1], at[2], members, receipts, totals, words
@@ -381,9 +386,17 @@ class Coordinator:
 
     def _statement(self, place: Place) -> Statement:
         """Return the signed statement in a receipt or total, its signature checked."""
+        task, kind, sender = place
         _, meta, _ = self._mail.items[place]
-        statement = statement_from({k: meta[k] for k in ("body", "signature")})
-        task, _, sender = place
+        match meta:
+            case {"body": {"shares": dict()}, "signature": str()} if (
+                kind == "total" or type(meta["body"].get("bytes")) is int
+            ):
+                statement = statement_from(
+                    {"body": meta["body"], "signature": meta["signature"]}
+                )
+            case _:
+                raise BadEnvelope(f"{sender} sent a malformed {kind!r} for {task}")
         statement.verify(self.bundle.permit.directory[sender])
         expected = (self.study.digest, self.bundle.permit.digest, self.run, task)
         found = tuple(statement.body.get(k) for k in ("study", "permit", "run", "task"))
@@ -399,7 +412,16 @@ class Coordinator:
             await self._wait([("finish", "closing", s) for s in members], "finish")
         except _Lost as lost:
             raise next(iter(lost.why.values())) from lost
-        return {s: self._mail.items["finish", "closing", s][1] for s in members}
+        closings: dict[str, Mapping[str, Any]] = {
+            s: self._mail.items["finish", "closing", s][1] for s in members
+        }
+        for site, meta in closings.items():
+            match meta:
+                case {"checkpoint": str(), "proofs": list(), "quality": list()}:
+                    pass
+                case _:
+                    raise BadEnvelope(f"{site} sent a malformed 'closing'")
+        return closings
 
     async def cosign(self, leaf: bytes) -> tuple[int, str, list[bytes]]:
         """Append a leaf to the log; return its index, the cosigned note, its path."""
@@ -427,7 +449,7 @@ class Coordinator:
         lines = []
         for hub in hubs:
             _, meta, _ = self._mail.items[f"cosign/{size}", "closing", hub]
-            lines.append(str(meta["cosignature"]))
+            lines.append(str(meta.get("cosignature")))
             row = ("INSERT OR REPLACE INTO cosigned VALUES (?, ?)", (hub, size))
             self._store.write([row])
         return index, note + "".join(lines), self.log.inclusion(index, size)
@@ -629,12 +651,12 @@ def _check_total(
     said = {site: r.body.get("shares", {}).get(hub) for site, r in receipts.items()}
     if total.body.get("shares") != said:
         raise BadEnvelope(f"{hub} added other shares than the sites sent")
-    if words.ndim != 2 or words.shape[0] != 2:
+    if words.ndim != 2 or words.shape[0] != 2 or words.dtype != np.uint64:
         raise WrongShape(f"{hub} sent a sum of another shape")
     if total.body.get("words") != digest_bytes(words.astype("<u8").tobytes()):
         raise BadEnvelope(f"{hub} sent another sum than it signed")
 
 
 def _study_json(study: Study) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(study.canonical)
+    plain: dict[str, Any] = parse_canonical(study.canonical)
     return plain

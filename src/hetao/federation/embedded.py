@@ -14,6 +14,7 @@ from pathlib import Path
 from hetao.cdm import CuratedTables, FlatTable
 from hetao.federation.attend import attend
 from hetao.federation.certify import certify
+from hetao.federation.clock import utc_now
 from hetao.federation.coordinator import Coordinator, Desk, Outcome
 from hetao.federation.hub import Hub
 from hetao.federation.propose import draft_permit
@@ -35,11 +36,6 @@ from hetao.study import Study
 TEACHING = "teaching: keys made for the occasion"
 OpenSource = Callable[[], CuratedTables | FlatTable]
 Clock = Callable[[], datetime.datetime]
-
-
-def utc_now() -> datetime.datetime:
-    """Return the time in UTC."""
-    return datetime.datetime.now(datetime.UTC)
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,10 @@ class Hub:
             self._store.write([row])
         self.epoch = str(self._store.rows("SELECT epoch FROM hub")[0][0])
 
+    @property
+    def _coordinator(self) -> str:
+        return self._trusted.of_role("coordinator")[0].name
+
     def _when(self) -> int:
         return int(self._clock().timestamp())
 
@@ -208,6 +212,8 @@ class Hub:
         """Act on an envelope to the hub itself; a refusal goes to the coordinator."""
         header = envelope.header
         try:
+            if header.kind != "share" and header.sender != self._coordinator:
+                raise NotAParty(f"{header.sender} may not ask for a {header.kind!r}")
             if header.kind == "begin":
                 self._begin(header.run)
             elif header.kind in ("task", "share"):
@@ -237,8 +243,8 @@ class Hub:
     def _one(self, run: str, task: str, kind: str) -> Envelope:
         rows = self._store.rows(
             "SELECT data FROM envelope WHERE run = ? AND task = ? AND kind = ? "
-            "AND recipient = ?",
-            (run, task, kind, self.identity.name),
+            "AND recipient = ? AND sender = ?",
+            (run, task, kind, self.identity.name, self._coordinator),
         )
         if not rows:
             raise NotApproved(
@@ -270,18 +276,26 @@ class Hub:
         if any(("share", site) not in data for site in members):
             return
         shares = [parse_envelope(data["share", site]) for site in members]
-        self._send_total(parse_envelope(instruction).header, study, bundle, shares)
+        header = parse_envelope(instruction).header
+        self._send_total(header, (study, bundle, members), shares)
 
     def _send_total(
-        self, header: Header, study: str, bundle: Bundle, shares: list[Envelope]
+        self,
+        header: Header,
+        asked: tuple[str, Bundle, list[str]],
+        shares: list[Envelope],
     ) -> None:
+        study, bundle, members = asked
         for share in shares:
             if (share.header.study, share.header.permit) != (
                 study,
                 bundle.permit.digest,
             ):
                 raise NotAParty(f"{share.header.sender} sent a share of another study")
-        words = add([self._words(share) for share in shares])
+        parts = [self._words(share, members) for share in shares]
+        if any(part.shape != parts[0].shape for part in parts):
+            raise WrongShape("the shares of this sum differ in length")
+        words = add(parts)
         body = {
             "type": "hetao.total/1",
             "hub": self.identity.name,
@@ -299,9 +313,15 @@ class Hub:
         content = pack(state(self.identity, body).as_json(), {"words": words})
         self._reply(header, "total", bundle.permit.coordinator.name, content)
 
-    def _words(self, share: Envelope) -> NDArray[np.uint64]:
+    def _words(self, share: Envelope, members: list[str]) -> NDArray[np.uint64]:
         """Return a share as words (2, n), whichever of the two forms it has."""
         meta, arrays = self._content(share)
+        # The site froze this list with its share; a coordinator that could name a
+        # shorter one would get one site's own part.
+        if meta.get("members") != members:
+            raise NotAParty(
+                f"{share.header.sender} gave its share for another member list"
+            )
         values = meta.get("values")
         if type(values) is not int or not 1 <= values <= 10**8:
             raise WrongShape(f"{share.header.sender} sent a share of no length")
@@ -353,9 +373,8 @@ class Hub:
         self._insert(envelope)
 
     def _refuse(self, header: Header, error: HetaoError) -> None:
-        coordinator = self._trusted.of_role("coordinator")[0].name
         content = pack({"code": error.code, "rule": str(error)})
-        self._reply(header, "refusal", coordinator, content)
+        self._reply(header, "refusal", self._coordinator, content)
 
 
 def _key(header: Header) -> str:

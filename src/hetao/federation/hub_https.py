@@ -1,12 +1,14 @@
 """A hub behind HTTPS with mutual TLS 1.3: two routes, long poll, nobody dialled.
 
     POST /v1/envelopes                     201 kept, 4xx refused (JSON: code, rule)
-    GET  /v1/envelopes?after=N&run=R&wait=S   200 a batch, 204 nothing came in time
+    GET  /v1/envelopes?after=N&run=R&wait=S   200 a batch, 204 nothing came in time,
+                                              503 the hub is stopping, ask again
 
 The name in the client's certificate decides who speaks; nothing in a request does.
 """
 
 import asyncio
+import contextlib
 import ssl
 import struct
 from collections.abc import Awaitable, Callable
@@ -21,6 +23,8 @@ from hetao.federation.transport import POLL_SECONDS
 from hetao.ledger.envelope import LARGEST_ENVELOPE
 
 EPOCH: Final = "X-Hetao-Epoch"
+LAST_PLACE: Final = 2**63 - 1  # SQLite's largest integer
+CLOSING_SECONDS: Final = 2.0  # what is half sent by then is sent again later
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -65,6 +69,7 @@ class HubServer:
         """Serve `hub`."""
         self._hub = hub
         self._news = asyncio.Condition()
+        self._closing = False
 
     def application(self) -> web.Application:
         """Return the web application."""
@@ -73,7 +78,14 @@ class HubServer:
         )
         app.router.add_post("/v1/envelopes", self._post)
         app.router.add_get("/v1/envelopes", self._get)
+        app.on_shutdown.append(self._release)
         return app
+
+    async def _release(self, _: web.Application) -> None:
+        """End every open poll now, to be tried again; a stop would wait for them."""
+        self._closing = True
+        async with self._news:
+            self._news.notify_all()
 
     async def _post(self, request: web.Request) -> web.Response:
         data = await request.read()
@@ -88,8 +100,11 @@ class HubServer:
         try:
             after = int(request.query.get("after", "0"))
             wait = min(float(request.query.get("wait", "0")), 2 * POLL_SECONDS)
+            run.encode()
         except ValueError as error:
             raise web.HTTPBadRequest from error
+        if not 0 <= after <= LAST_PLACE:
+            raise web.HTTPBadRequest
         end = asyncio.get_running_loop().time() + wait
         while True:
             async with self._news:
@@ -97,10 +112,12 @@ class HubServer:
                 left = end - asyncio.get_running_loop().time()
                 if inbox.items or not left > 0:
                     break
-                try:
-                    await asyncio.wait_for(self._news.wait(), left)
-                except TimeoutError:
-                    continue
+                if self._closing:
+                    raise web.HTTPServiceUnavailable
+                # not wait_for, which in Python 3.11 can lose a cancellation
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await self._news.wait()
         headers = {EPOCH: inbox.epoch}
         status = 200 if inbox.items else 204
         return web.Response(status=status, body=frame(inbox) or None, headers=headers)
@@ -134,7 +151,11 @@ async def serve_hub(
 ) -> web.AppRunner:
     """Start serving and return the runner; `await runner.cleanup()` stops it."""
     hub.resume()
-    runner = web.AppRunner(HubServer(hub).application(), access_log=None)
+    runner = web.AppRunner(
+        HubServer(hub).application(),
+        access_log=None,
+        shutdown_timeout=CLOSING_SECONDS,
+    )
     await runner.setup()
     site = web.TCPSite(runner, host, port, ssl_context=tls, reuse_address=True)
     await site.start()

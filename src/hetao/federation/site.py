@@ -13,7 +13,7 @@ For each envelope, in this order:
 import datetime
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -52,6 +52,7 @@ from hetao.permit import (
     Bundle,
     Directory,
     Identity,
+    Statement,
     bundle_from,
     check_standing,
     format_time,
@@ -103,6 +104,8 @@ class SiteSetup:
     Attributes:
         open_source: opens the curated tables or the flat file, read-only.
         quality: bands of the last curation's checks; no counts.
+        notices: returns what the site has heard about permits from elsewhere than the
+            coordinator, such as a withdrawal; read anew for every envelope.
         home: the hub that this site dials.
     """
 
@@ -113,6 +116,7 @@ class SiteSetup:
     folder: Path
     open_source: Callable[[], CuratedTables | FlatTable]
     quality: tuple[Mapping[str, str], ...] = ()
+    notices: Callable[[], Sequence[Statement]] = tuple
     random: Callable[[int], bytes] = os.urandom
 
 
@@ -232,7 +236,8 @@ class Site:
     def _start_run(self, envelope: Envelope) -> _Run:
         """Verify permit and study before any row is read; then build the cohort."""
         meta, _ = unpack(envelope.open(self._setup.identity))
-        study, bundle = study_from(meta["study"]), bundle_from(meta["permit"])
+        study = study_from(meta["study"])
+        bundle = self._with_notices(bundle_from(meta["permit"]))
         check_standing(bundle, study.digest, self._clock(), self._setup.trusted)
         if (envelope.header.study, envelope.header.permit) != (
             study.digest,
@@ -260,12 +265,20 @@ class Site:
                 raise NotApproved("no permit has reached this site for this run")
             self._start_run(parse_envelope(bytes(rows[0][0])))
         run = self._runs[header.run]
+        run.bundle = self._with_notices(run.bundle)
         if (header.study, header.permit) != (
             run.study.digest,
             run.bundle.permit.digest,
         ):
             raise WrongStudy("the task is for another study than its run")
         return run
+
+    def _with_notices(self, bundle: Bundle) -> Bundle:
+        """Add what this site has heard about the permit since it was given it."""
+        digest = bundle.permit.digest
+        more = [n for n in self._setup.notices() if n.body.get("permit") == digest]
+        new = [notice for notice in more if notice not in bundle.notices]
+        return Bundle(bundle.permit, (*bundle.notices, *new))
 
     # --- compute ----------------------------------------------------------------------
     def _compute(self, envelope: Envelope, run: _Run) -> Release:

@@ -2,7 +2,7 @@
 
     [network] home, folder, parties, hubs = { NAME = "https://host:port" }
     [keys]    sign, tls_certificate, tls_key, tls_authority
-    [policy]  minimum, highest_grade, reason      (strict where it is left out)
+    [policy]  file, or minimum, highest_grade, reason; strict where it is left out
 
 The other tables are the data half, which `cdm` reads.
 """
@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hetao.cdm import SiteConfig, open_site, read_site
 from hetao.errors import InvalidNetwork
@@ -20,7 +21,7 @@ from hetao.federation.network import Keys, hub_addresses
 from hetao.federation.site import SiteSetup
 from hetao.permit import read_directory
 from hetao.records import read_toml, record
-from hetao.release import Policy, policy_from
+from hetao.release import Policy, policy_from, read_policy
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,7 @@ def read_site_file(path: Path) -> SiteFile:
         NetworkTable, tables["network"], f"{where} [network]", InvalidNetwork
     )
     keys = record(Keys, tables["keys"], f"{where} [keys]", InvalidNetwork)
-    policy = (
-        policy_from(tables["policy"], f"{where} [policy]")
-        if "policy" in tables
-        else Policy()
-    )
+    policy = _policy(base, tables.get("policy", {}), where)
     config = read_site(path)
     identity = keys.identity(base)
     if identity.name != config.site.name:
@@ -80,6 +77,12 @@ def read_site_file(path: Path) -> SiteFile:
         quality=_quality(base, config),
     )
     return SiteFile(setup, hubs, keys.client(base))
+
+
+def _policy(base: Path, table: dict[str, Any], where: str) -> Policy:
+    if set(table) == {"file"}:
+        return read_policy(base / str(table["file"]))
+    return policy_from(table, f"{where} [policy]")
 
 
 def _quality(base: Path, config: SiteConfig) -> tuple[Mapping[str, str], ...]:

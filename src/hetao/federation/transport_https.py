@@ -1,6 +1,8 @@
 """A party's way to the hubs over HTTPS: it dials out, nobody dials in."""
 
 import asyncio
+import io
+import math
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +10,15 @@ from typing import Final
 
 import aiohttp
 
-from hetao.errors import BadEnvelope, NotAParty, Refused, Replayed, Unreachable
+from hetao.errors import (
+    BadEnvelope,
+    BadSignature,
+    NotAParty,
+    OutOfTime,
+    Refused,
+    Replayed,
+    Unreachable,
+)
 from hetao.federation.hub import Inbox
 from hetao.federation.hub_https import EPOCH, unframe
 from hetao.federation.transport import POLL_SECONDS
@@ -16,7 +26,8 @@ from hetao.federation.transport import POLL_SECONDS
 FIRST_PAUSE: Final = 0.05  # seconds before the second try; doubles
 LONGEST_PAUSE: Final = 2.0  # seconds
 REFUSALS: Final = {
-    error.code: error for error in (Replayed, NotAParty, BadEnvelope, Refused)
+    error.code: error
+    for error in (Replayed, NotAParty, BadEnvelope, BadSignature, OutOfTime, Refused)
 }
 
 
@@ -42,7 +53,8 @@ class HttpsTransport:
         Args:
             addresses: hub name -> address.
             tls: our side of mutual TLS.
-            patience_seconds: how long a hub may be away before Unreachable.
+            patience_seconds: how long a hub may be away before Unreachable,
+                counted from the first try that failed.
         """
         self._addresses, self._tls = dict(addresses), tls
         self._patience = patience_seconds
@@ -74,31 +86,37 @@ class HttpsTransport:
         self, hub: str, method: str, query: Mapping[str, str], data: bytes | None
     ) -> tuple[str, bytes]:
         loop = asyncio.get_running_loop()
-        end, pause = loop.time() + self._patience, FIRST_PAUSE
+        end, pause = math.inf, FIRST_PAUSE
         url = self._addresses[hub] + "/v1/envelopes"
         while True:
+            # a stream, so that a large body does not hold up the event loop
+            body = None if data is None else io.BytesIO(data)
             try:
                 async with self._open().request(
-                    method, url, params=query, data=data
+                    method, url, params=query, data=body
                 ) as answer:
                     if answer.status < 300:
                         return answer.headers.get(EPOCH, ""), await answer.read()
                     if answer.status < 500:
                         raise await _refusal(hub, answer)
+                    fault = f"status {answer.status}"
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                if loop.time() >= end:
-                    raise Unreachable(
-                        f"the hub {hub} does not answer",
-                        fix="check that it runs and that its address is right",
-                        local=repr(error),
-                    ) from error
+                fault = repr(error)
+            end = min(end, loop.time() + self._patience)
+            if loop.time() >= end:
+                raise Unreachable(
+                    f"the hub {hub} does not answer",
+                    fix="check that it runs and that its address is right",
+                    local=fault,
+                )
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def close(self) -> None:
         """Close the connection pool."""
-        if self._session is not None:
-            await self._session.close()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
 
 async def _refusal(hub: str, answer: aiohttp.ClientResponse) -> Refused:

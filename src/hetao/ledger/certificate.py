@@ -92,19 +92,20 @@ def _signed(body: Mapping[str, Any], log: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def verify_file(path: Path, trusted: Directory | None = None) -> Verified:
-    """Return what the certificate file proves.
+def read_certificate(path: Path) -> bytes:
+    """Return the bytes of a certificate file.
 
     Raises:
-        Unverified: it cannot be read, or a step fails.
+        Unverified: it cannot be read, or is larger than a certificate can be.
     """
     try:
         if path.stat().st_size > LARGEST:
             raise Unverified(f"{path.name} is larger than a certificate can be")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
-        raise Unverified(f"{path} cannot be read: {error.strerror}") from error
-    return verify_certificate(data, trusted)
+        raise Unverified(
+            f"{path} cannot be read: {error.strerror}", fix="check the path"
+        ) from error
 
 
 def verify_certificate(data: bytes, trusted: Directory | None = None) -> Verified:
@@ -154,6 +155,10 @@ class _Check:
             ("the issuer's log", self.issue_log),
             ("findings", self.findings),
         )
+
+    @property
+    def smallest(self) -> int:
+        return int(self.body["smallest_shown"])
 
     @property
     def permit(self) -> Permit:
@@ -307,7 +312,16 @@ class _Check:
 
     def _site_log(self, entry: Mapping[str, Any], receipts: Mapping[str, Any]) -> None:
         site = entry["name"]
-        key = self._party(site, "site").sign_key
+        party = self._party(site, "site")
+        key = party.sign_key
+        if entry["side"] != party.side:
+            raise Unverified(f"{site} is on another side than the certificate says")
+        for receipt in receipts.values():
+            # Else a lying issuer could hide that a site lowered its counts.
+            if receipt["body"]["policy"] != entry["policy"]:
+                raise Unverified(f"{site} released under another policy than is shown")
+            if receipt["body"]["policy"]["minimum"]["cell"] > self.smallest:
+                raise Unverified(f"{site} shows no count so small as the findings may")
         checkpoint = parse_checkpoint(verify_note(entry["checkpoint"], site, key))
         if checkpoint.origin != site:
             raise Unverified(f"the log of {site} bears another name")

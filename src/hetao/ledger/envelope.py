@@ -172,6 +172,8 @@ def _header(text: bytes) -> Header:
     if not isinstance(fields, dict) or fields.pop("type", "") != "hetao.envelope/1":
         raise BadEnvelope("an envelope's header is of an unknown type")
     header = record(Header, fields, "envelope header", BadEnvelope)
+    if len(fields) != len(asdict(header)):  # else two texts would be one envelope
+        raise BadEnvelope("an envelope's header leaves out a field")
     if header.kind not in KINDS or header.suite != SUITE:
         raise BadEnvelope("an envelope is of an unknown kind or suite")
     return header

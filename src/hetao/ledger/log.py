@@ -170,8 +170,8 @@ class Log:
                         "the log is gone, but its head says it had entries"
                     )
                 public = key.public_key().public_bytes_raw()
-                first_row = "INSERT INTO log VALUES(?, ?)"
-                create_store(path, LOG_SCHEMA, first_row, origin, public)
+                row = "INSERT INTO log VALUES(?, ?)"
+                create_store(path, LOG_SCHEMA, row, origin, public)
             store = open_store(path, LOG_SCHEMA)
             stack.callback(store.close)
             log = cls(store, head, origin, key)
@@ -232,8 +232,6 @@ class Log:
         Raises:
             Usage: there is none with this index.
         """
-        if i < 0:
-            raise Usage("the log has no entry with this index")
         return self.entries(i, i + 1)[0]
 
     def entries(self, start: int, stop: int) -> list[bytes]:
@@ -286,8 +284,7 @@ class Log:
         if identity != [(self._origin, self._key.public_key().public_bytes_raw())]:
             raise InvalidData("the file is the log of another origin or another key")
         with writing(self._head):
-            signed = self._caught_up()
-            _check_edge(self._store, signed)
+            _check_edge(self._store, self._caught_up())
 
     def _roots(self, ranges: list[tuple[int, int]]) -> list[bytes]:
         tiles = _Tiles(self._store)
@@ -331,9 +328,9 @@ class Log:
         )
         _write_tiles(self._store, size, [leaf_hash(entry) for entry in batch])
         grown = size + len(batch)
-        top = _Tiles(self._store).root(0, grown)
-        self._store.execute("INSERT INTO checkpoint VALUES(?, ?)", (grown, top))
-        return Checkpoint(self._origin, grown, top)
+        row = (grown, _Tiles(self._store).root(0, grown))
+        self._store.execute("INSERT INTO checkpoint VALUES(?, ?)", row)
+        return Checkpoint(self._origin, *row)
 
     def _swap_head(self, old: Checkpoint, new: Checkpoint) -> None:
         changed = self._head.execute(
@@ -419,15 +416,10 @@ def _write_tiles(store: sqlite3.Connection, start: int, hashes: list[bytes]) -> 
             hashes = _read_tile(store, level, first)[:held] + hashes
         tiles = _cut(hashes)
         for number, tile in enumerate(tiles, start=first):
-            row = (b"".join(tile), level, number)
+            change = "INSERT INTO tile(hashes, level, number) VALUES(?, ?, ?)"
             if held and number == first:
-                store.execute(
-                    "UPDATE tile SET hashes = ? WHERE level = ? AND number = ?", row
-                )
-            else:
-                store.execute(
-                    "INSERT INTO tile(hashes, level, number) VALUES(?, ?, ?)", row
-                )
+                change = "UPDATE tile SET hashes = ? WHERE level = ? AND number = ?"
+            store.execute(change, (b"".join(tile), level, number))
         hashes = [root(tile) for tile in tiles if len(tile) == TILE_WIDTH]
         level, start = level + 1, first
 
@@ -474,11 +466,8 @@ def _rehash(store: sqlite3.Connection, signed: Checkpoint) -> None:
     if store.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
         raise Unverified("the log's file is damaged")
     stored = _stored(store, signed.origin)
-    if signed.size > stored.size:
-        raise Unverified("the log is older than its last signed checkpoint")
     _check_edge(store, stored)
-    rows = store.execute("SELECT size, root FROM checkpoint").fetchall()
-    claimed: dict[int, bytes] = dict(rows)
+    claimed: dict[int, bytes] = dict(store.execute("SELECT size, root FROM checkpoint"))
     if claimed.get(signed.size, EMPTY_ROOT) != signed.root:
         raise Unverified("the log does not hold its last signed checkpoint")
     full: list[bytes] = []
@@ -495,22 +484,20 @@ def _rehash(store: sqlite3.Connection, signed: Checkpoint) -> None:
             full.append(root(hashes))
     if claimed:
         raise Unverified("the log holds a checkpoint of a size it never had")
-    _check_upper_tiles(store, full, -(-stored.size // TILE_WIDTH))
+    _check_upper(store, full, -(-stored.size // TILE_WIDTH))
 
 
 def _peaks(hashes: list[bytes]) -> list[bytes]:
     """Return the roots of the largest whole subtrees, from the left."""
     peaks, start = [], 0
-    while start < len(hashes):
-        width = 1 << ((len(hashes) - start).bit_length() - 1)
-        peaks.append(root(hashes[start : start + width]))
-        start += width
+    while rest := len(hashes) - start:
+        stop = start + (1 << (rest.bit_length() - 1))
+        peaks.append(root(hashes[start:stop]))
+        start = stop
     return peaks
 
 
-def _check_upper_tiles(
-    store: sqlite3.Connection, hashes: list[bytes], checked: int
-) -> None:
+def _check_upper(store: sqlite3.Connection, hashes: list[bytes], checked: int) -> None:
     level = 1
     while hashes:
         tiles = _cut(hashes)

@@ -5,6 +5,7 @@ copy of it can make that site accept approvals that nobody gave.
 """
 
 import base64
+import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -257,8 +258,7 @@ def write_directory(path: Path, parties: Iterable[Party]) -> None:
 
 
 def _toml(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return json.dumps(text, ensure_ascii=False)  # a JSON string is a TOML string
 
 
 # --- statements --------------------------------------------------------------------

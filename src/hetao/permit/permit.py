@@ -18,7 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from hetao.canonical import canonical, digest_bytes
-from hetao.errors import InvalidNetwork, NotAParty, NotApproved, OutOfTime, WrongStudy
+from hetao.errors import (
+    BadSignature,
+    InvalidNetwork,
+    NotAParty,
+    NotApproved,
+    OutOfTime,
+    WrongStudy,
+)
 from hetao.permit.keys import (
     Directory,
     Identity,
@@ -198,9 +205,10 @@ def parse_time(text: str) -> datetime.datetime:
     """
     try:
         when = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z")
-    except ValueError as error:
+        same = format_time(when) == text
+    except (ValueError, OverflowError) as error:
         raise InvalidNetwork(f"the time {text[:40]!r} is not written in UTC") from error
-    if format_time(when) != text:
+    if not same:
         raise InvalidNetwork(
             f"the time {text[:40]!r} is not written as 2026-11-22T00:00:00Z"
         )
@@ -259,8 +267,11 @@ def _latest(permit: Permit, notices: Sequence[Statement]) -> dict[str, str]:
     words: dict[str, str] = {}
     for notice in notices:
         body = notice.body
-        signer = permit.directory[str(body.get("by"))]
-        notice.verify(signer)
+        try:
+            signer = permit.directory[str(body.get("by"))]
+            notice.verify(signer)
+        except (BadSignature, InvalidNetwork) as error:
+            raise NotApproved(f"a notice is forged: {error.what}") from error
         if body.get("type") != "hetao.notice/1" or body.get("verb") not in VERBS:
             raise NotApproved("a notice is of an unknown kind")
         if body.get("permit") != permit.digest:

@@ -223,6 +223,14 @@ def _check_protocol(summary: Summary, door: Door, place: Place) -> None:
         )
     if not 0 <= place.round < listed.most_rounds:
         raise UnlistedProtocol(f"{protocol.name} has run its approved rounds")
+    # A site answers a task once. If a task could bear any name, one round could be
+    # asked for again and again, at other states and over other members.
+    if place.attempt < 1 or place.task != (
+        f"{place.analysis}/{place.attempt}/{place.round}"
+    ):
+        raise UnlistedProtocol(
+            "the task's name does not say its analysis, attempt and round"
+        )
 
 
 def _check_members(summary: Summary, door: Door, minimum: Minimum) -> None:
@@ -379,7 +387,8 @@ def _send_sum(
         protocol=summary.protocol.name,
         version=summary.protocol.version,
     )
-    meta = {"values": len(vector)}
+    # The hub adds this share to those of the very same members and to no others.
+    meta = {"values": len(vector), "members": list(summary.members)}
     first, second = (permit.directory[hub] for hub in permit.hubs)
     contents = (pack({**meta, "seed": seed.hex()}), pack(meta, {"words": rest}))
     shares = tuple(

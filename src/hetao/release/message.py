@@ -69,6 +69,9 @@ def _arrays(listing: list[Any], body: memoryview) -> dict[str, NDArray[Any]]:
         size = 8 * math.prod(shape)
         if name in arrays or at + size > len(body):
             raise BadEnvelope("a message's arrays are cut short or named twice")
+        # Beside a side of 0 the others could be larger than numpy can hold.
+        if math.prod(max(side, 1) for side in shape) > 2**40:
+            raise BadEnvelope("a message lists an array that is too large")
         flat = np.frombuffer(body[at : at + size], dtype=dtype)
         arrays[name] = flat.reshape(shape)
         at += size

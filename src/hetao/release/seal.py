@@ -47,10 +47,14 @@ def encode(values: Reals, sites: int = 1) -> Words:
         raise NotFinite("a sum was offered NaN or infinity")
     if not 1 <= sites <= MOST_SITES or np.any(np.abs(values) > LARGEST / sites):
         raise OutOfBounds("a value is too large for the sealed sum")
-    scaled = values * 2.0 ** (FRACTION_BITS - WORD_BITS)
-    high = np.floor(scaled)
-    low = np.rint((scaled - high) * 2.0**WORD_BITS)
-    return np.stack([high.astype(np.int64).view(np.uint64), low.astype(np.uint64)])
+    # Of the absolute value, since `scaled - whole` is exact only from 0 upwards; then
+    # -(whole * 2^48 + part) is (-whole - 1) * 2^48 + (2^48 - part).
+    scaled = np.abs(values) * 2.0 ** (FRACTION_BITS - WORD_BITS)
+    whole = np.floor(scaled)
+    part = np.rint((scaled - whole) * 2.0**WORD_BITS).astype(np.int64)
+    high, negative = whole.astype(np.int64), values < 0
+    low = np.where(negative, 2**WORD_BITS - part, part)
+    return np.stack([np.where(negative, -high - 1, high), low]).view(np.uint64)
 
 
 def decode(words: Words) -> Reals:

@@ -1,13 +1,14 @@
 """`study.toml`, as a clinician writes it, → a checked `Study`."""
 
+import contextlib
 import itertools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hetao.errors import InvalidStudy
+from hetao.errors import BadFormula, InvalidStudy
 from hetao.records import read_toml, record
 from hetao.study.model import METHODS, SITE, Analysis, Level, Study, Variable
 from hetao.study.terms import names_of, parse_criterion, parse_expression, parse_term
@@ -127,6 +128,8 @@ def _sites(table: dict[str, Any], where: str) -> dict[str, Any]:
 def _variable(name: str, body: Any, where: str) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise InvalidStudy(f"{where} [variables.{name}]: expected a table")
+    if "name" in body:
+        raise InvalidStudy(f"{where} [variables.{name}]: unknown field 'name'")
     flat = {"name": name, **body}
     levels = flat.get("levels")
     if isinstance(levels, dict):
@@ -142,12 +145,25 @@ def _analysis(body: Any, where: str) -> dict[str, Any]:
     if isinstance(grid, dict) and set(grid) == {"step", "end"}:
         step, end = grid["step"], grid["end"]
         numbers = all(type(v) in (int, float) for v in (step, end))
-        if not numbers or not 0 < step <= end or end / step > MOST_GRID:
-            raise InvalidStudy(f"{where}: the grid needs 0 < step <= end")
+        if not numbers or not 0 < step <= end <= step * MOST_GRID < math.inf:
+            raise InvalidStudy(
+                f"{where}: the grid needs 0 < step <= end, in up to {MOST_GRID} steps"
+            )
         flat["grid"] = {
             "edges": [step * k for k in range(1, math.ceil(end / step) + 1)]
         }
     return flat
+
+
+@contextlib.contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """Put the place before an error that does not name one yet."""
+    try:
+        yield
+    except (InvalidStudy, BadFormula) as error:
+        if error.what.startswith(place.partition(" ")[0]):
+            raise
+        raise type(error)(f"{place}: {error.what}", fix=error.fix) from error
 
 
 # --- checks on the whole ------------------------------------------------------------
@@ -169,9 +185,12 @@ def _check_study(study: Study, where: str) -> None:
     for variable in study.variables:
         _check_variable(variable, f"{where} [variables.{variable.name}]")
     for criterion in study.criteria:
-        _check_criterion(study, criterion.rule, where)
+        with _naming(f"{where} [population]"):
+            _check_criterion(study, criterion.rule, where)
     for analysis in study.analyses:
-        _check_analysis(study, analysis, f"{where} [[analyses]] {analysis.name}")
+        place = f"{where} [[analyses]] {analysis.name}"
+        with _naming(place):
+            _check_analysis(study, analysis, place)
 
 
 def _check_unique(
@@ -308,7 +327,8 @@ def _check_grid(analysis: Analysis, where: str) -> None:
         return
     edges = analysis.grid.edges
     rising = all(a < b for a, b in itertools.pairwise(edges))
-    if not 1 <= len(edges) <= MOST_GRID or not rising or not math.isfinite(edges[-1]):
+    finite = all(map(math.isfinite, edges))
+    if not 1 <= len(edges) <= MOST_GRID or not rising or not finite:
         raise InvalidStudy(
             f"{where}: the grid needs 1 to {MOST_GRID} increasing finite times"
         )

@@ -1,0 +1,31 @@
+"""`hetao demo`."""
+
+import argparse
+import json
+import sys
+
+from hetao.cli.main import say
+from hetao.demo.run import run_demo
+
+
+def demo(chosen: argparse.Namespace) -> int:
+    """Run the demonstration and say where to look."""
+    shown = run_demo(chosen.out, chosen.scenario, say)
+    largest = max(item.largest for item in shown.comparisons)
+    if chosen.json:
+        body = {
+            "out": str(shown.out),
+            "largest_difference_in_se": largest,
+            "seconds": shown.seconds,
+            "findings": shown.findings["findings"],
+        }
+        sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
+        return 0
+    say(f"done in {shown.seconds:.0f} s; federated against pooled: {largest:.1e} SE")
+    sys.stdout.write(
+        f"report       {shown.out / 'report.html'}\n"
+        f"certificate  {shown.out / 'certificate.json'}\n"
+        f"check it     hetao verify {shown.out / 'certificate.json'} "
+        f"--trust {shown.out / 'network' / 'parties.toml'}\n"
+    )
+    return 0

@@ -1,0 +1,203 @@
+"""`hetao COMMAND …`: words in, a process's work, an exit code out.
+
+Results go to standard output, everything else to standard error. Exit codes: 0 done,
+1 a fault of ours, 2 called wrongly, 3 refused by a rule, 4 an invalid input, 5 a party
+unreachable, 6 a proof that does not hold, 130 interrupted.
+
+Each command's module is imported only when it is called: the verifier then loads the
+verifier, and the coordinator's process never loads what opens patient rows.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hetao import __version__
+from hetao.errors import HetaoError
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Carry out a command line and return its exit code."""
+    parser = build_parser()
+    chosen = parser.parse_args(words)
+    if chosen.run is None:
+        chosen.parser.print_help(sys.stderr)
+        return 2
+    module, _, function = chosen.run.partition(":")
+    try:
+        command: Command = getattr(importlib.import_module(module), function)
+        status = command(chosen)
+        sys.stdout.flush()
+    except HetaoError as error:
+        say(f"error: {error}")
+        if error.local and sys.stderr.isatty():
+            say(f"for this site only: {error.local}")
+        return int(getattr(error, "status", error.exit_code))
+    except KeyboardInterrupt:
+        say("interrupted; the same command goes on where it was")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
+
+
+def say(text: str) -> None:
+    """Write a line of progress or complaint to standard error."""
+    sys.stderr.write(f"hetao: {text}\n")
+    sys.stderr.flush()
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of every command."""
+    parser = argparse.ArgumentParser(
+        prog="hetao",
+        description="Hospitals answer one question together; no patient row leaves "
+        "any of them.",
+    )
+    parser.add_argument("--version", action="version", version=f"hetao {__version__}")
+    parser.set_defaults(run=None, parser=parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_demo(commands)
+    _add_site(commands)
+    _add_hub(commands)
+    _add_study(commands)
+    _add_approve(commands)
+    _add_run(commands)
+    _add_verify(commands)
+    _add_fit(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, run: str, text: str) -> argparse.ArgumentParser:
+    added: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text
+    )
+    added.set_defaults(run=run, parser=added)
+    return added
+
+
+def _group(commands: Any, name: str, text: str) -> Any:
+    added = commands.add_parser(name, help=text, description=text)
+    added.set_defaults(run=None, parser=added)
+    return added.add_subparsers(title="commands", metavar="COMMAND")
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of text"
+    )
+
+
+def _add_demo(commands: Any) -> None:
+    demo = _command(
+        commands,
+        "demo",
+        "hetao.cli.demo:demo",
+        "four real hospitals answer one question, on this machine",
+    )
+    demo.add_argument("--out", type=Path, default=Path("out"), help="folder of results")
+    demo.add_argument("--scenario", choices=("heart", "lung"), default="heart")
+    _json(demo)
+
+
+def _add_site(commands: Any) -> None:
+    site = _group(commands, "site", "what a hospital runs")
+    curate = _command(
+        site,
+        "curate",
+        "hetao.cli.site:curate",
+        "turn the site's extract into OMOP tables, with a quality report",
+    )
+    curate.add_argument("site", type=Path, metavar="SITE.toml")
+    _json(curate)
+    serve = _command(
+        site,
+        "serve",
+        "hetao.cli.site:serve",
+        "answer approved studies; dials out, opens no port",
+    )
+    serve.add_argument("sites", type=Path, nargs="+", metavar="SITE.toml")
+
+
+def _add_hub(commands: Any) -> None:
+    hub = _group(commands, "hub", "what a park runs")
+    serve = _command(hub, "serve", "hetao.cli.hub:serve", "carry sealed envelopes")
+    serve.add_argument("hub", type=Path, metavar="HUB.toml")
+
+
+def _add_study(commands: Any) -> None:
+    study = _group(commands, "study", "what is asked")
+    check = _command(study, "check", "hetao.cli.study:check", "check a study file")
+    check.add_argument("study", type=Path, metavar="STUDY.toml")
+    _json(check)
+    propose = _command(
+        study, "propose", "hetao.cli.study:propose", "draft the permit of a study"
+    )
+    propose.add_argument("study", type=Path, metavar="STUDY.toml")
+    propose.add_argument("--network", type=Path, metavar="NETWORK.toml")
+    propose.add_argument("--out", type=Path, metavar="PERMIT")
+    propose.add_argument("--days", type=int, default=90, help="how long it is to hold")
+    _json(propose)
+
+
+def _add_approve(commands: Any) -> None:
+    approve = _command(
+        commands, "approve", "hetao.cli.study:approve", "sign a permit, or withdraw"
+    )
+    approve.add_argument("permit", type=Path, metavar="PERMIT")
+    approve.add_argument("--key", type=Path, required=True, metavar="KEY")
+    other = approve.add_mutually_exclusive_group()
+    other.add_argument("--refuse", action="store_true", help="refuse it, for good")
+    other.add_argument("--withdraw", action="store_true", help="take an approval back")
+    _json(approve)
+
+
+def _add_run(commands: Any) -> None:
+    run = _command(commands, "run", "hetao.cli.run:run", "carry out an approved study")
+    run.add_argument("study", type=Path, metavar="STUDY.toml")
+    run.add_argument("--network", type=Path, required=True, metavar="NETWORK.toml")
+    run.add_argument("--out", type=Path, required=True, metavar="DIR")
+    run.add_argument(
+        "--permit", type=Path, metavar="PERMIT", help="permit.json beside the study"
+    )
+    _json(run)
+
+
+def _add_verify(commands: Any) -> None:
+    verify = _command(
+        commands, "verify", "hetao.cli.verify:verify", "check a certificate, offline"
+    )
+    verify.add_argument("certificate", type=Path, metavar="CERTIFICATE")
+    verify.add_argument(
+        "--trust", type=Path, metavar="PARTIES.toml", help="your own list of parties"
+    )
+    _json(verify)
+
+
+def _add_fit(commands: Any) -> None:
+    fit = _command(
+        commands,
+        "fit",
+        "hetao.cli.fit:fit",
+        "fit a model over the parts of a file, each part a process of its own",
+    )
+    models = ("logistic", "linear", "poisson", "cox", "km")
+    fit.add_argument("model", choices=models, metavar="MODEL", help=", ".join(models))
+    fit.add_argument("formula", metavar="FORMULA", help="y ~ x, Surv(time, event) ~ x")
+    fit.add_argument("--data", type=Path, metavar="FILE", help="CSV or Parquet")
+    fit.add_argument("--split-by", metavar="COLUMN", help="the column of sites")
+    fit.add_argument(
+        "--site", action="append", metavar="NAME=FILE", help="one file a site"
+    )
+    fit.add_argument("--strata", metavar="site", help="strata of a cox model")
+    fit.add_argument("--ties", choices=("efron", "breslow"), default="efron")
+    fit.add_argument("--policy", type=Path, metavar="POLICY.toml")
+    fit.add_argument("--out", type=Path, metavar="DIR", help="keep the certificate")
+    _json(fit)

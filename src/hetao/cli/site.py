@@ -1,0 +1,96 @@
+"""`hetao site curate` and `hetao site serve`."""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import signal
+import sys
+from pathlib import Path
+
+from hetao.cdm import curate as curate_site
+from hetao.cli.main import main, say
+from hetao.federation.attend import attend
+from hetao.federation.clock import utc_now
+from hetao.federation.site import Site
+from hetao.federation.site_file import SiteFile, read_site_file
+from hetao.federation.transport_https import HttpsTransport
+
+PATIENCE_SECONDS = 24 * 3600.0  # a site keeps dialling a hub that is away
+PRELOAD = ["hetao.cli.site"]
+
+
+def curate(chosen: argparse.Namespace) -> int:
+    """Curate a site and say what was found; counts are for the site's own eyes."""
+    done = curate_site(chosen.site, say)
+    if chosen.json:
+        checks = [vars(check) for check in done.quality]
+        body = {
+            "site": done.site,
+            "database": str(done.database),
+            "snapshot": done.snapshot,
+            "rows": done.rows,
+            "people": done.people,
+            "rejected": done.rejected,
+            "report": str(done.report),
+            "checks": checks,
+        }
+        sys.stdout.write(json.dumps(body, ensure_ascii=False, indent=1) + "\n")
+        return 0
+    open_points = [check for check in done.quality if check.status != "pass"]
+    say(f"{done.site}: {done.people} people in {done.database.name}")
+    for check in open_points:
+        where = f"{check.table}.{check.column}" if check.column else check.table
+        say(f"  {check.status}: {where}: {check.what} [{check.share_band}]")
+    say(f"quality report: {done.report}")
+    return 0
+
+
+def serve(chosen: argparse.Namespace) -> int:
+    """Serve one site, or several, each in a process of its own."""
+    if len(chosen.sites) == 1:
+        asyncio.run(_serve(read_site_file(chosen.sites[0])))
+        return 0
+    return _serve_each(chosen.sites)
+
+
+async def _serve(file: SiteFile) -> None:
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: task and task.cancel())
+    site = Site(file.setup, utc_now)
+    transport = HttpsTransport(file.hubs, file.tls, PATIENCE_SECONDS)
+    say(f"{site.name} dials {file.setup.home}")
+    try:
+        await attend(site, file.setup.home, transport, say)
+    except asyncio.CancelledError:
+        say(f"{site.name} ends")
+    finally:
+        await transport.close()
+        site.close()
+
+
+def _serve_each(paths: list[Path]) -> int:
+    """Fork a process for each site from one that has loaded the libraries already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    processes = [
+        context.Process(target=_serve_child, args=(str(path),), name=path.parent.name)
+        for path in paths
+    ]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join()
+    return max(abs(process.exitcode or 0) for process in processes)
+
+
+def _serve_child(path: str) -> None:
+    sys.exit(main(["site", "serve", path]))

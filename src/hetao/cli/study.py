@@ -1,0 +1,78 @@
+"""`hetao study check`, `hetao study propose` and `hetao approve`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from hetao.analysis import estimator_for
+from hetao.cli.main import say
+from hetao.errors import InvalidNetwork
+from hetao.federation.clock import utc_now
+from hetao.federation.network import read_parties
+from hetao.federation.propose import draft_permit
+from hetao.permit import read_bundle, read_identity, sign_notice, write_bundle
+from hetao.study import read_study
+
+
+def check(chosen: argparse.Namespace) -> int:
+    """Check a study file and every plan in it; print its digest."""
+    study = read_study(chosen.study)
+    analyses = []
+    for analysis in study.analyses:
+        estimator = estimator_for(study, analysis)
+        sums = {name: list(s.shape) for name, s in estimator.declare(1).items()}
+        analyses.append(
+            {
+                "name": analysis.name,
+                "method": analysis.method,
+                "most_rounds": estimator.most_rounds,
+                "sums": sums,
+            }
+        )
+    if chosen.json:
+        body = {"study": study.name, "digest": study.digest, "analyses": analyses}
+        sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
+        return 0
+    say(f"{chosen.study.name} holds: {study.title}")
+    for item in analyses:
+        say(f"  {item['name']}: {item['method']}, at most {item['most_rounds']} rounds")
+    sys.stdout.write(study.digest + "\n")
+    return 0
+
+
+def propose(chosen: argparse.Namespace) -> int:
+    """Draft the permit of a study and write it for the approvers."""
+    study = read_study(chosen.study)
+    network = chosen.network or chosen.study.with_name("network.toml")
+    out: Path = chosen.out or chosen.study.with_name("permit.json")
+    if out.exists():
+        raise InvalidNetwork(
+            f"{out} is already there", fix="a new draft needs a new name: --out"
+        )
+    bundle = draft_permit(study, read_parties(network), utc_now(), chosen.days)
+    write_bundle(out, bundle)
+    if chosen.json:
+        body = {"permit": str(out), "digest": bundle.permit.digest}
+        sys.stdout.write(json.dumps(body) + "\n")
+        return 0
+    say(f"{out} asks for these approvals:")
+    for need in bundle.permit.required:
+        say(f"  {need.role} on side {need.side} (rule {need.rule})")
+    sys.stdout.write(bundle.permit.digest + "\n")
+    return 0
+
+
+def approve(chosen: argparse.Namespace) -> int:
+    """Sign a permit with an approver's key."""
+    bundle = read_bundle(chosen.permit)
+    verb = "withdraw" if chosen.withdraw else "refuse" if chosen.refuse else "approve"
+    signed = sign_notice(bundle, read_identity(chosen.key), verb, utc_now())
+    write_bundle(chosen.permit, signed)
+    said = signed.notices[-1].body
+    if chosen.json:
+        sys.stdout.write(json.dumps(dict(said)) + "\n")
+        return 0
+    say(f"{said['by']} ({said['role']}, {said['side']}) said {verb!r} to")
+    sys.stdout.write(bundle.permit.digest + "\n")
+    return 0

@@ -1,0 +1,48 @@
+"""`hetao verify`: needs the certificate, `cryptography`, and no network."""
+
+import argparse
+import json
+import sys
+
+from hetao.canonical import parse_canonical
+from hetao.cli.main import say
+from hetao.federation.certify import recompute
+from hetao.ledger.certificate import Verified, read_certificate, verify_certificate
+from hetao.permit import read_directory
+
+
+def verify(chosen: argparse.Namespace) -> int:
+    """Check a certificate step by step; exit code 6 if one fails."""
+    trusted = read_directory(chosen.trust) if chosen.trust else None
+    data = read_certificate(chosen.certificate)
+    verified = verify_certificate(data, trusted)
+    steps = [*verified.steps, recompute(parse_canonical(data)["body"])]
+    if chosen.json:
+        body = {
+            "verified": True,
+            "steps": steps,
+            "study": verified.study,
+            "title": verified.title,
+            "sites": list(verified.sites),
+            "lowered": dict(verified.lowered),
+            "pinned": verified.pinned,
+            "fingerprints": dict(verified.fingerprints),
+        }
+        sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
+        return 0
+    for number, step in enumerate(steps, 1):
+        sys.stdout.write(f"{number:>3}  {step}\n")
+    _notes(verified)
+    sys.stdout.write(f"VERIFIED  {verified.title}\n")
+    return 0
+
+
+def _notes(verified: Verified) -> None:
+    for site, policy in verified.lowered.items():
+        counts = ", ".join(policy["lowered"])
+        say(f"note: {site} lowered its minimum counts ({counts}): {policy['reason']}")
+    if not verified.pinned:
+        say("note: the keys come from the certificate itself; name your own list with")
+        say("      --trust, or compare these fingerprints with the parties:")
+        for name, fingerprint in verified.fingerprints.items():
+            say(f"        {fingerprint}  {name}")

@@ -1,0 +1,180 @@
+"""The files of a network on one machine: a folder a party, nothing shared but names.
+
+    ROOT/parties.toml                     what everybody may know
+    ROOT/coordinator/network.toml         + keys, parties.toml
+    ROOT/hubs/NAME/hub.toml               + keys, parties.toml
+    ROOT/sites/NAME/site.toml             + keys, parties.toml; data half as given
+    ROOT/approvers/NAME.sign.pem          each office's key
+
+Every party's folder holds its own keys and its own copy of the list of parties; a
+real network is these same folders on as many machines.
+"""
+
+import datetime
+import json
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hetao.errors import InvalidNetwork
+from hetao.federation.embedded import Cast, new_cast
+from hetao.federation.pki import Authority, new_authority, write_certificate
+from hetao.permit import SIDES, write_directory, write_identity
+
+HOST = "127.0.0.1"
+DAYS = 90  # how long certificates of a pilot hold
+
+
+@dataclass(frozen=True)
+class PilotSite:
+    """A site to set up: its side, who it is, the data half of its `site.toml`."""
+
+    side: str
+    organisation: str
+    data: str
+    policy: str = ""
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """Where everything of a one-machine network stands."""
+
+    root: Path
+    parties: Path
+    network: Path
+    hubs: Mapping[str, Path]
+    sites: Mapping[str, Path]
+    approvers: Mapping[str, Path]
+
+
+def write_pilot(
+    root: Path, sites: Mapping[str, PilotSite], now: datetime.datetime
+) -> Pilot:
+    """Write keys, certificates and files for two hubs, a coordinator and `sites`.
+
+    Raises:
+        InvalidNetwork: `root` already holds a network.
+    """
+    if (root / "parties.toml").exists():
+        raise InvalidNetwork(
+            f"{root} already holds a network", fix="choose an empty folder"
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    sides = {name: site.side for name, site in sites.items()}
+    organisations = {name: site.organisation for name, site in sites.items()}
+    cast = new_cast(sides, now, organisations)
+    ports = free_ports(len(SIDES))
+    hubs = {
+        f"hub-{side.lower()}": port for side, port in zip(SIDES, ports, strict=True)
+    }
+    writer = _Writer(root, cast, hubs, now)
+    found = Pilot(
+        root=root,
+        parties=root / "parties.toml",
+        network=writer.coordinator(),
+        hubs={name: writer.hub(name) for name in hubs},
+        sites={name: writer.site(name, site) for name, site in sites.items()},
+        approvers=writer.approvers(),
+    )
+    write_directory(found.parties, cast.directory.parties)  # last: marks it whole
+    return found
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of the loopback address that nobody listens at now."""
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for one in held:
+            one.bind((HOST, 0))
+        return [one.getsockname()[1] for one in held]
+    finally:
+        for one in held:
+            one.close()
+
+
+class _Writer:
+    """Writes one folder after the other."""
+
+    def __init__(
+        self,
+        root: Path,
+        cast: Cast,
+        hubs: Mapping[str, int],
+        now: datetime.datetime,
+    ) -> None:
+        self._root, self._cast, self._hubs, self._now = root, cast, hubs, now
+        self._authorities: dict[str, Authority] = {
+            side: new_authority(f"Hetao pilot authority {side}", now, DAYS)
+            for side in SIDES
+        }
+
+    def _keys(self, folder: Path, name: str) -> str:
+        """Write a party's keys and return its `[keys]` table."""
+        keys = folder / "keys"
+        write_identity(keys, self._cast.identities[name])
+        side = self._cast.directory[name].side
+        hosts = ["localhost", HOST] if name in self._hubs else []
+        write_certificate(keys, self._authorities[side], name, hosts, self._now, DAYS)
+        both = b"".join(authority.pem for authority in self._authorities.values())
+        (keys / "authorities.pem").write_bytes(both)
+        write_directory(folder / "parties.toml", self._cast.directory.parties)
+        return (
+            "\n[keys]\n"
+            f'sign = "keys/{name}.sign.pem"\n'
+            f'tls_certificate = "keys/{name}.tls.pem"\n'
+            f'tls_key = "keys/{name}.tls.key"\n'
+            'tls_authority = "keys/authorities.pem"\n'
+        )
+
+    def _addresses(self) -> str:
+        return "".join(
+            f'{name} = "https://{HOST}:{port}"\n' for name, port in self._hubs.items()
+        )
+
+    def coordinator(self) -> Path:
+        folder = self._root / "coordinator"
+        keys = self._keys(folder, "coordinator")
+        text = '[coordinator]\nfolder = "state"\n\n[hubs]\n' + self._addresses() + keys
+        return _write(folder / "network.toml", text)
+
+    def hub(self, name: str) -> Path:
+        folder = self._root / "hubs" / name
+        text = (
+            f'[hub]\nname = "{name}"\nhost = "{HOST}"\nport = {self._hubs[name]}\n'
+            'folder = "state"\n'
+        )
+        return _write(folder / "hub.toml", text + self._keys(folder, name))
+
+    def site(self, name: str, site: PilotSite) -> Path:
+        folder = self._root / "sites" / name
+        keys = self._keys(folder, name)
+        text = (
+            f"{site.data.rstrip()}\n\n"
+            f'[network]\nhome = "hub-{site.side.lower()}"\nfolder = "state"\n'
+            f"\n[network.hubs]\n{self._addresses()}{keys}"
+        )
+        if site.policy:
+            _write(folder / "policy.toml", site.policy)
+            text += '\n[policy]\nfile = "policy.toml"\n'
+        return _write(folder / "site.toml", text)
+
+    def approvers(self) -> dict[str, Path]:
+        folder = self._root / "approvers"
+        found = {}
+        for party in self._cast.directory.parties:
+            if party.role not in ("site", "hub", "coordinator"):
+                identity = self._cast.identities[party.name]
+                found[party.name] = write_identity(folder, identity)
+        return found
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def toml_text(value: str) -> str:
+    """Return a text as a TOML string, whatever is in it."""
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,158 @@
+"""Hubs, sites and the coordinator of one machine, each a process of its own."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from hetao.errors import HetaoError, Unreachable
+from hetao.federation.pilot import Pilot
+
+STOP_SECONDS = 10.0
+
+
+def command(*words: str | Path) -> list[str]:
+    """Return the command line of `hetao` under this very interpreter."""
+    return [sys.executable, "-m", "hetao.cli", *map(str, words)]
+
+
+def environment() -> Mapping[str, str]:
+    """Return the environment of a party's process: one thread for linear algebra."""
+    threads = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
+    return {**os.environ, **threads, "PYTHONUNBUFFERED": "1"}
+
+
+class Process:
+    """One started process, and the end of what it said."""
+
+    def __init__(self, name: str, words: Sequence[str]) -> None:
+        """Start it; its standard error goes to a temporary file."""
+        self.name = name
+        self._said = tempfile.TemporaryFile(mode="w+b")  # noqa: SIM115 - until stop()
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            list(words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._said,
+            env=environment(),
+        )
+
+    @property
+    def pid(self) -> int:
+        """Return the operating system's number of the process."""
+        return self._process.pid
+
+    def check(self) -> None:
+        """Return quietly while it runs.
+
+        Raises:
+            Unreachable: it has ended, with the last line that it said.
+        """
+        if self._process.poll() is not None:
+            raise Unreachable(f"{self.name} has stopped: {self.last_line()}")
+
+    def last_line(self) -> str:
+        """Return the last line of what it said on standard error."""
+        self._said.seek(0)
+        lines = self._said.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1][:500] if lines else "without a word"
+
+    def stop(self) -> None:
+        """End it and wait until it has."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._said.close()
+
+
+@contextlib.contextmanager
+def running(pilot: Pilot) -> Iterator[tuple[Process, ...]]:
+    """Run both hubs and every site of a pilot as processes while the block runs."""
+    started: list[Process] = []
+    try:
+        for name, path in pilot.hubs.items():
+            started.append(Process(name, command("hub", "serve", path)))
+        sites = list(pilot.sites.values())
+        # One command for all sites of this machine: each becomes a process of its
+        # own, forked after the libraries are loaded once.
+        started.append(Process("the sites", command("site", "serve", *sites)))
+        yield tuple(started)
+    finally:
+        for process in started:
+            process.stop()
+
+
+def run_study(
+    study: Path, permit: Path, pilot: Pilot, out: Path, others: Sequence[Process]
+) -> None:
+    """Run the coordinator in a process of its own and wait for its results.
+
+    Args:
+        study: `study.toml`.
+        permit: the approved permit.
+        pilot: the network.
+        out: where results go.
+        others: processes that must stay alive meanwhile.
+
+    Raises:
+        HetaoError: with the coordinator's own sentence and exit code.
+    """
+    words = command(
+        "run", study, "--network", pilot.network, "--permit", permit, "--out", out
+    )
+    with subprocess.Popen(  # noqa: S603 - our own interpreter
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        text=True,
+    ) as process:
+        try:
+            lines = _follow(process, others)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise told(process.returncode, lines)
+
+
+def _follow(process: "subprocess.Popen[str]", others: Sequence[Process]) -> list[str]:
+    """Pass on what the coordinator says; stop if a party's process has died."""
+    lines: list[str] = []
+    if process.stderr is None:
+        return lines
+    for line in process.stderr:
+        lines.append(line.rstrip())
+        sys.stderr.write(f"  {line}")
+        for other in others:
+            other.check()
+    process.wait()
+    return lines
+
+
+def told(exit_code: int, lines: Sequence[str]) -> "Told":
+    """Return another process's error as one of ours, its sentence and code kept."""
+    said = [line for line in lines if line.startswith("hetao: error: ")]
+    text = said[-1].removeprefix("hetao: error: ") if said else "it gave no reason"
+    return Told(exit_code, text)
+
+
+class Told(HetaoError):
+    """An error that another process of ours reported, in its own words."""
+
+    def __init__(self, status: int, text: str) -> None:
+        """Keep the other process's exit status and sentence."""
+        super().__init__(text)
+        self.status = status
+
+    def __str__(self) -> str:
+        """Return the sentence; it already bears its code."""
+        return self.what

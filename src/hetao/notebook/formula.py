@@ -1,0 +1,191 @@
+"""An R formula → the study's own closed little language of terms.
+
+`formulaic` reads the operators (`a*b`, `a + b - 1`, `.`-free); each factor that is
+left is translated here, by name, into our grammar. Nothing is ever evaluated.
+"""
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from formulaic.errors import FormulaicError
+from formulaic.parser import DefaultFormulaParser
+
+from hetao.errors import BadFormula
+from hetao.study.terms import parse_expression, parse_term
+
+FUNCTIONS = {"np.log": "log", "np.exp": "exp", "np.sqrt": "sqrt", "np.abs": "abs"}
+STATEFUL = ("bs", "cs", "cr", "cc", "ns", "poly", "scale", "center", "standardize")
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A formula, taken apart.
+
+    Attributes:
+        response: left-hand side as one expression; "" for a survival formula.
+        time, event: of `Surv(time, event)`; "" otherwise.
+        terms: right-hand side in the study's grammar, interactions as `a:b`; "0" first
+            if there is no intercept.
+        categories: variables written `C(x)` or `factor(x)`, with a reference or "".
+        offset: expression of `offset(...)`, "" for none.
+        strata: variables of `strata(x)`.
+    """
+
+    response: str
+    time: str
+    event: str
+    terms: tuple[str, ...]
+    categories: Mapping[str, str]
+    offset: str
+    strata: tuple[str, ...]
+
+
+def parse_formula(text: str) -> Formula:
+    """Return a formula taken apart.
+
+    Raises:
+        BadFormula: it is not a formula, or asks for what cannot be done by sums.
+    """
+    left, tilde, right = text.partition("~")
+    if not tilde or not left.strip() or not right.strip() or "~" in right:
+        raise BadFormula(
+            f"{text[:100]!r} is not a formula", fix="write `y ~ x` or `Surv(t, e) ~ x`"
+        )
+    # R's power inside I(); formulaic would read it as the operator between terms.
+    plain = re.sub(r"I\(([^()]*)\)", lambda m: f"I({m[1].replace('^', '**')})", right)
+    response, time, event = _left(left.strip())
+    reader = _Right()
+    intercept = False
+    for factors in _terms(plain, text):
+        if factors == ["1"]:
+            intercept = True
+        elif factors:
+            reader.take(factors)
+    if not intercept:
+        reader.terms.insert(0, "0")
+    return Formula(
+        response=response,
+        time=time,
+        event=event,
+        terms=tuple(reader.terms),
+        categories=reader.categories,
+        offset=" + ".join(reader.offsets),
+        strata=tuple(reader.strata),
+    )
+
+
+def _terms(right: str, text: str) -> Sequence[list[str]]:
+    try:
+        terms = DefaultFormulaParser(include_intercept=True).get_terms(right)
+        return [[str(factor.expr) for factor in term.factors] for term in terms]
+    except (
+        FormulaicError,
+        SyntaxError,
+        ValueError,
+        TypeError,
+        RecursionError,
+    ) as error:
+        raise BadFormula(
+            f"the formula {text[:100]!r} cannot be read",
+            fix="check brackets and operators",
+        ) from error
+    except Exception as error:  # a parser of others, on users' text
+        raise BadFormula(f"the formula {text[:100]!r} cannot be read") from error
+
+
+def _left(text: str) -> tuple[str, str, str]:
+    node = _node(text)
+    match node:
+        case ast.Call(ast.Name("Surv"), [ast.Name(time), event], []):
+            return "", time, _event(event, text)
+        case ast.Call(ast.Name("Surv")):
+            raise BadFormula(
+                "only Surv(time, event) with two columns is known",
+                fix="write the event as a column of 0 and 1",
+            )
+        case ast.Call(ast.Name("C" | "factor"), [ast.Name(name)], []):
+            return name, "", ""
+    parse_expression(text)
+    return text, "", ""
+
+
+def _event(node: ast.expr, text: str) -> str:
+    match node:
+        case ast.Name(name):
+            return name
+        case ast.Compare(ast.Name(name), [ast.Eq()], [ast.Constant()]):
+            raise BadFormula(
+                f"the event {ast.unparse(node)!r} is a comparison",
+                fix=f"make a column of 0 and 1 from {name!r} first",
+            )
+    raise BadFormula(f"the left side {text[:100]!r} cannot be read")
+
+
+def _node(text: str) -> ast.expr:
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise BadFormula(f"{text[:100]!r} cannot be read") from error
+
+
+class _Right:
+    """Collects the right-hand side, term by term."""
+
+    def __init__(self) -> None:
+        self.terms: list[str] = []
+        self.categories: dict[str, str] = {}
+        self.offsets: list[str] = []
+        self.strata: list[str] = []
+
+    def take(self, factors: list[str]) -> None:
+        parts = [self._factor(factor) for factor in factors if factor != "1"]
+        kept = [part for part in parts if part]
+        if kept:
+            term = ":".join(kept)
+            parse_term(term)
+            self.terms.append(term)
+
+    def _factor(self, text: str) -> str:
+        """Return a factor in our grammar; "" if it is an offset or strata."""
+        node = _node(text)
+        match node:
+            case ast.Call(ast.Name("C" | "factor"), [ast.Name(name), *rest], keywords):
+                self.categories[name] = _reference(rest, keywords, text)
+                return name
+            case ast.Call(ast.Name("I"), [inner], []):
+                return f"({ast.unparse(inner)})"
+            case ast.Call(ast.Name("offset"), [inner], []):
+                self.offsets.append(ast.unparse(inner))
+                return ""
+            case ast.Call(ast.Name("strata"), names, []):
+                self.strata += [ast.unparse(name) for name in names]
+                return ""
+            case ast.Call(function) if ast.unparse(function) in STATEFUL:
+                raise BadFormula(
+                    f"{ast.unparse(function)}() depends on all rows together",
+                    fix="compute the columns with public constants first",
+                )
+        plain = ast.unparse(node)
+        for theirs, ours in FUNCTIONS.items():
+            plain = plain.replace(theirs + "(", ours + "(")
+        return plain
+
+
+def _reference(
+    rest: Sequence[ast.expr], keywords: Sequence[ast.keyword], text: str
+) -> str:
+    match [*rest, *(keyword.value for keyword in keywords)]:
+        case []:
+            return ""
+        case [ast.Call(ast.Name("Treatment"), [ast.Constant(value)], [])]:
+            return str(value)
+        case [
+            ast.Call(ast.Name("Treatment"), [], [ast.keyword(_, ast.Constant(value))])
+        ]:
+            return str(value)
+    raise BadFormula(
+        f"{text[:100]!r} names a contrast that is not known",
+        fix='only C(x) and C(x, Treatment("level")) are',
+    )

@@ -1,0 +1,149 @@
+"""Kaplan-Meier curves as steps with bands, and how many are at risk, in inline SVG."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hetao.report.drawing import Drawing, Scale, even_ticks, shortened
+from hetao.report.forest import tick_text
+from hetao.report.labels import language_of
+from hetao.report.numerals import DASH, count_text, number_of
+
+WIDTH, HEIGHT, LEFT, RIGHT, FOOT = 860.0, 340.0, 62.0, 845.0, 52.0
+Z = 1.959964  # of a 95% interval
+COLOURS = 6  # of the page's style; further curves differ by their dashes
+MOST_BANDS = 6  # more bands than that hide the curves
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a curve: survival just after `time`, with limits if there are any."""
+
+    time: float
+    survival: float
+    lower: float | None
+    upper: float | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One group's curve.
+
+    Attributes:
+        label: the group.
+        steps: shown steps in order of time; empty where too few events may be shown.
+        at_risk: for each tick of the page's table, a count or a dash.
+    """
+
+    label: str
+    steps: tuple[Step, ...]
+    at_risk: tuple[str, ...] = ()
+
+
+def limits(survival: float, se: float | None) -> tuple[float | None, float | None]:
+    """Return 95% limits on the log scale, as R's `survfit` gives them by default."""
+    if se is None or survival <= 0:
+        return None, None
+    width = Z * se / survival
+    upper = survival * math.exp(width) if width < 700 else 1.0
+    return survival * math.exp(-width), min(1.0, upper)
+
+
+def ticks_of(curves: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Return the times to mark, from 0 to the last step that is shown."""
+    last = max((t for curve in curves for t in _numbers(curve, "time")), default=0.0)
+    return even_ticks(0.0, last, 8) if last > 0 else [0.0]
+
+
+def curve_of(payload: Mapping[str, Any], ticks: Sequence[float], few: str) -> Curve:
+    """Return a finding's curve; `few` stands for a count that is not shown."""
+    times, survivals = _numbers(payload, "time"), _numbers(payload, "survival")
+    errors = [number_of(se) for se in payload.get("se", ())]
+    at_risk = list(payload.get("at_risk", ()))
+    steps = tuple(
+        Step(t, s, *limits(s, se))
+        for t, s, se in zip(times, survivals, errors, strict=False)
+    )
+    n = payload.get("n")
+    counts = [few if n is None else count_text(n)]
+    for tick in ticks[1:]:
+        later = [c for t, c in zip(times, at_risk, strict=False) if t >= tick]
+        counts.append(count_text(later[0]) if later else DASH)
+    return Curve(str(payload.get("stratum", "")), steps, tuple(counts))
+
+
+def _numbers(payload: Mapping[str, Any], key: str) -> list[float]:
+    return [float(value) for value in payload.get(key, ())]
+
+
+def draw_curves(
+    key: str, title: str, axis: str, curves: Sequence[Curve], ticks: Sequence[float]
+) -> Drawing:
+    """Return the figure: curves as steps, shaded 95% bands, a legend above."""
+    legend = 22.0 * math.ceil(len(curves) / 2) + 12
+    last = max((s.time for c in curves for s in c.steps), default=1.0)
+    across = Scale(0.0, max(last, *ticks), LEFT, RIGHT)
+    up = Scale(0.0, 1.0, legend + HEIGHT, legend + 8)
+    about = "; ".join(_about(curve) for curve in curves) or "No curve."
+    drawing = Drawing(key, (WIDTH, legend + HEIGHT + FOOT), (title, about))
+    _grid(drawing, across, up, ticks)
+    drawing.text(
+        ((LEFT + RIGHT) / 2, up.left + 44),
+        shortened(axis, 60),
+        "small middle",
+        language_of(axis),
+    )
+    for i, curve in enumerate(curves):
+        kind = f"g{i % COLOURS} d{i // COLOURS % 4}"
+        x, y = LEFT + (i % 2) * 395, 16 + 22.0 * (i // 2)
+        drawing.line((x, y - 4), (x + 30, y - 4), f"curve {kind}")
+        name = shortened(curve.label, 25)
+        drawing.text((x + 38, y), name, "label", language_of(name))
+        if len(curves) <= MOST_BANDS:
+            drawing.path(_band(curve, across, up), f"band {kind}", closed=True)
+        drawing.path(_stairs(curve, across, up), f"curve {kind}")
+    return drawing
+
+
+def _about(curve: Curve) -> str:
+    if not curve.steps:
+        return f"{curve.label}: no step may be shown"
+    last = curve.steps[-1]
+    return f"{curve.label}: {100 * last.survival:.0f}% at {tick_text(last.time)}"
+
+
+def _grid(drawing: Drawing, across: Scale, up: Scale, ticks: Sequence[float]) -> None:
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        y = up.at(share)
+        drawing.line((LEFT, y), (RIGHT, y), "grid" if share else "rule")
+        drawing.text((LEFT - 8, y + 5), f"{100 * share:.0f}%", "small end")
+    for tick in ticks:
+        x = across.at(tick)
+        drawing.line((x, up.left), (x, up.left + 5), "rule")
+        drawing.text((x, up.left + 21), tick_text(tick), "small middle")
+
+
+def _stairs(curve: Curve, across: Scale, up: Scale) -> list[tuple[float, float]]:
+    if not curve.steps:
+        return []
+    points = [(across.at(0.0), up.at(1.0))]
+    for step in curve.steps:
+        x = across.at(step.time)
+        points += [(x, points[-1][1]), (x, up.at(step.survival))]
+    return points
+
+
+def _band(curve: Curve, across: Scale, up: Scale) -> list[tuple[float, float]]:
+    """Return the outline between the limits, as far as there are any."""
+    upper = [(across.at(0.0), up.at(1.0))]
+    lower = [(across.at(0.0), up.at(1.0))]
+    for step in curve.steps:
+        x = across.at(step.time)
+        upper.append((x, upper[-1][1]))
+        lower.append((x, lower[-1][1]))
+        if step.lower is None or step.upper is None:
+            break
+        upper.append((x, up.at(step.upper)))
+        lower.append((x, up.at(step.lower)))
+    return upper + lower[::-1] if len(upper) > 2 else []

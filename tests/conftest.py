@@ -1,0 +1,43 @@
+"""What several folders of tests share."""
+
+import pytest
+
+from support_federation import COUNTS, LOGISTIC, Federation, Plan, toy_study
+
+GAPS = ("not_yet", "never")
+
+
+def pytest_configure(config):
+    for gap in GAPS:
+        config.addinivalue_line("markers", f"{gap}(reason): a known gap; must fail")
+
+
+def pytest_collection_modifyitems(items):
+    """A gap is expected to fail, and fails when it starts to pass."""
+    for item in items:
+        for gap in GAPS:
+            for mark in item.iter_markers(gap):
+                reason = f"{gap}: {mark.kwargs['reason']}"
+                item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
+
+
+@pytest.fixture
+def federation(tmp_path):
+    """Return a fresh federation of three sites that counts people."""
+    with Federation(tmp_path / "federation") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
+    """Return a finished study of one round: the smallest certificate there is."""
+    with Federation(tmp_path_factory.mktemp("small")) as made:
+        return made.run()
+
+
+@pytest.fixture(scope="session")
+def model_run(tmp_path_factory):
+    """Return a finished study of a count and of a model of several rounds."""
+    plan = Plan(toy_study((COUNTS, LOGISTIC)))
+    with Federation(tmp_path_factory.mktemp("model"), plan) as made:
+        return made.run()

@@ -1,0 +1,171 @@
+"""Federated over real centres = R on the pooled rows: survival, glm and lm.
+
+NCCTG lung cancer (18 institutions) and chronic granulomatous disease (13 centres),
+both from R's own `survival` package.
+"""
+
+import numpy as np
+import pytest
+
+from hetao.analysis import oracle
+from hetao.study import Analysis, Grid
+from support_analysis import (
+    assert_same,
+    category,
+    columns_of,
+    fit_of,
+    from_r,
+    number,
+    study_of,
+)
+
+LUNG = (
+    number("time", 0, 1100, unit="d"),
+    category("died", "no", "yes"),
+    number("age", 18, 100, unit="a"),
+    category("sex", "female", "male"),
+    category("ecog", "e0", "e1", "e2"),
+    number("karno", 0, 100),
+    number("loss", -50, 100),
+    number("meal", 0, 3000),
+)
+CGD = (
+    number("time", 0, 500, unit="d"),
+    category("ill", "no", "yes"),
+    category("treat", "placebo", "rIFNg"),
+    category("sex", "male", "female"),
+    number("age", 0, 100, unit="a"),
+    number("height", 40, 220),
+    number("weight", 5, 150),
+    category("inherit", "X", "a"),
+    number("infections", 0, 20),
+    number("days", 1, 500),
+)
+ALL_DAYS = Grid(tuple(float(day) for day in range(1, 1101)))
+MONTHS = Grid(tuple(28.0 * month for month in range(1, 41)))
+PERSON = ("age", "sex", "ecog")
+
+
+def logistic(outcome, *terms):
+    return Analysis("a", "logistic", outcome=outcome, terms=terms)
+
+
+def linear(outcome, *terms):
+    return Analysis("a", "linear", outcome=outcome, terms=terms)
+
+
+def poisson(outcome, offset, *terms):
+    return Analysis("a", "poisson", outcome=outcome, offset=offset, terms=terms)
+
+
+def cox(event, terms, strata=(), grid=None, ties="efron"):
+    return Analysis(
+        "a", "cox", time="time", event=event, terms=terms, strata=strata, grid=grid,
+        ties=ties,
+    )  # fmt: skip
+
+
+FITS = {
+    "lung_logistic": (LUNG, logistic("died", *PERSON, "karno")),
+    "cgd_logistic": (CGD, logistic("ill", "treat", "log(weight)", "inherit")),
+    "lung_linear": (LUNG, linear("meal", *PERSON, "(age/10)**2")),
+    "lung_origin": (LUNG, linear("meal", "0", "sex", "age")),
+    "cgd_linear": (CGD, linear("weight", "log(height)", "sex", "age")),
+    "cgd_poisson": (CGD, poisson("infections", "log(days)", "treat", "age", "inherit")),
+}
+for _ties in ("efron", "breslow"):
+    FITS |= {
+        f"lung_strata_{_ties}": (LUNG, cox("died", PERSON, ("site",), None, _ties)),
+        f"lung_pooled_{_ties}": (LUNG, cox("died", PERSON, (), ALL_DAYS, _ties)),
+        f"cgd_strata_{_ties}": (
+            CGD,
+            cox("ill", ("treat", "log(weight)", "age"), ("site",), None, _ties),
+        ),
+        f"cgd_two_{_ties}": (
+            CGD,
+            cox("ill", ("treat", "age", "treat:age"), ("site", "inherit"), None, _ties),
+        ),
+    }
+
+
+def federated(variables, analysis):
+    table = "lung" if variables is LUNG else "cgd"
+    parts, sites = columns_of(table, variables)
+    return oracle(study_of(variables, analysis, sites=sites), analysis, parts)
+
+
+@pytest.mark.parametrize("name", sorted(FITS))
+def test_federated_models_are_r_on_pooled_rows(name):
+    reference = fit_of(name)
+
+    finding = federated(*FITS[name])
+
+    assert_same(finding, reference["estimate"], reference["se"], reference["loglik"])
+    answer = finding.as_json()
+    ours = [term["p"] for term in answer["terms"]]
+    np.testing.assert_allclose(ours, reference["p"], rtol=1e-6)
+    assert answer["n"] == reference["n"]
+    assert answer["rounds"] <= 6
+    if reference["events"] is not None:
+        assert answer["events"] == reference["events"]
+
+
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+def test_a_coarse_grid_is_r_on_times_moved_to_its_edges(ties):
+    reference = fit_of(f"lung_months_{ties}")
+
+    finding = federated(LUNG, cox("died", ("age", "ecog"), ("sex",), MONTHS, ties))
+
+    assert_same(finding, reference["estimate"], reference["se"], reference["loglik"])
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "event", "by"),
+    [
+        ("lung_sex", LUNG, "died", "sex"),
+        ("lung_all", LUNG, "died", ""),
+        ("cgd_treat", CGD, "ill", "treat"),
+    ],
+)
+def test_federated_curves_are_r_on_pooled_rows(name, variables, event, by):
+    analysis = Analysis("a", "km", time="time", event=event, by=by, grid=ALL_DAYS)
+
+    curves = federated(variables, analysis).as_json()["curves"]
+
+    rows = [row for row in from_r()["curves"] if row["fit"] == name]
+    for curve in curves:
+        mine = [row for row in rows if row["stratum"] == curve["stratum"]]
+        for key in ("time", "at_risk", "events"):
+            assert curve[key] == [float(row[key]) for row in mine]
+        for key in ("survival", "se"):
+            wanted = [float(row[key]) for row in mine]
+            np.testing.assert_allclose(curve[key], wanted, rtol=1e-12)
+        median = mine[0]["median"]
+        assert curve["median"] == (None if median == "NA" else float(median))
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "event", "by"),
+    [
+        ("lung_sex", LUNG, "died", "sex"),
+        ("lung_ecog", LUNG, "died", "ecog"),
+        ("cgd_treat", CGD, "ill", "treat"),
+    ],
+)
+def test_the_log_rank_test_is_r_on_pooled_rows(name, variables, event, by):
+    analysis = Analysis("a", "km", time="time", event=event, by=by, grid=ALL_DAYS)
+
+    found = federated(variables, analysis).as_json()["logrank"]
+
+    (row,) = [row for row in from_r()["tests"] if row["fit"] == name]
+    assert found["chi2"] == pytest.approx(float(row["chi2"]), rel=1e-11)
+
+
+def test_a_crossed_model_has_the_likelihood_of_r_however_it_is_coded():
+    reference = fit_of("lung_cross")
+    analysis = logistic("died", "age", "sex", "age:sex", "ecog:sex")
+
+    finding = federated(LUNG, analysis).as_json()
+
+    assert finding["loglik"] == pytest.approx(reference["loglik"], rel=1e-12)
+    assert len(finding["terms"]) == len(reference["estimate"])

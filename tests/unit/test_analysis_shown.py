@@ -1,0 +1,164 @@
+"""What people are shown: no small count, and none that the rest gives back."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hetao import canonical
+from hetao.analysis import Finding, oracle
+from hetao.analysis.suppression import hidden
+from support_analysis import ANALYSES, STUDY, people
+
+
+def counts(*people_left):
+    before = (people_left[0], *people_left)
+    steps = [
+        {"label": str(i), "n": n, "removed": b - n}
+        for i, (n, b) in enumerate(zip(people_left, before, strict=False))
+    ]
+    return Finding("a", "counts", {"model": "counts", "steps": steps})
+
+
+@pytest.mark.parametrize("name", sorted(ANALYSES))
+def test_one_shows_everything_exactly_and_in_canonical_form(name):
+    finding = oracle(STUDY, ANALYSES[name], {"aa": people(1, 300)})
+
+    shown, withheld = finding.shown(1)
+
+    assert not withheld
+    assert shown.as_json() == finding.as_json()
+    assert canonical.digest(finding.as_json()).startswith("sha256:")
+
+
+def test_a_step_that_removes_few_is_merged_with_its_neighbour():
+    shown, withheld = counts(200, 195, 150).shown(10)
+
+    steps = shown.as_json()["steps"]
+    assert withheld
+    assert [step["n"] for step in steps] == [200, None, 150]
+    assert [step["removed"] for step in steps] == [0, None, None]
+
+
+def test_steps_that_remove_no_one_or_enough_are_shown():
+    finding = counts(200, 200, 150, 0)
+
+    shown, withheld = finding.shown(10)
+
+    assert not withheld
+    assert shown.as_json() == finding.as_json()
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=6), st.integers(2, 12))
+def test_no_small_removal_can_be_worked_out(left, smallest):
+    shown, _ = counts(*sorted(left, reverse=True)).shown(smallest)
+
+    visible = [s["n"] for s in shown.as_json()["steps"] if s["n"] is not None]
+    for n in visible:
+        assert not 0 < n < smallest
+    for i, n in enumerate(visible):
+        for later in visible[i + 1 :]:
+            assert not 0 < n - later < smallest
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=6), st.integers(2, 12))
+def test_hidden_cells_cannot_be_had_from_the_total(cells, smallest):
+    mask = hidden(cells, smallest)
+
+    small = [0 < cell < smallest for cell in cells]
+    assert all(m for m, s in zip(mask, small, strict=True) if s)
+    assert any(mask) == any(small)
+    if any(mask) and sum(cells) >= smallest:
+        together = sum(c for c, m in zip(cells, mask, strict=True) if m)
+        assert together >= smallest
+        assert sum(mask) >= 2 or len(cells) == 1
+
+
+def table(columns, smallest):
+    shown, withheld = oracle(STUDY, ANALYSES["table1"], {"aa": columns}).shown(smallest)
+    rows = {(r["variable"], r["level"]): r for r in shown.as_json()["rows"]}
+    return rows, withheld
+
+
+def test_a_small_level_takes_another_with_it():
+    columns = people(1, 300)
+    columns["grade"] = np.where(np.arange(300) < 6, 2, np.arange(300) % 2)
+
+    rows, withheld = table(columns, 10)
+
+    assert withheld
+    for group in (0, 1):
+        cells = [
+            rows["grade", level]["by_group"][group]
+            for level in ("low", "middle", "high")
+        ]
+        assert [cell["count"] for cell in cells].count(None) >= 2
+        assert [cell["percent"] for cell in cells].count(None) >= 2
+    assert rows["grade", "low"]["smd"] is None
+
+
+def test_few_missing_hide_both_parts_but_not_the_mean():
+    columns = people(1, 300)
+    columns["chol"] = np.where(np.arange(300) < 6, np.nan, columns["chol"])
+
+    rows, _ = table(columns, 10)
+
+    cell = rows["chol", ""]["by_group"][0]
+    assert (cell["n"], cell["missing"]) == (None, None)
+    assert cell["mean"] is not None
+
+
+def test_a_small_group_empties_the_table_that_would_give_it_back():
+    columns = people(1, 300)
+    columns["sex"] = (np.arange(300) < 5).astype(int)
+
+    rows, withheld = table(columns, 10)
+
+    assert withheld
+    for row in rows.values():
+        assert row["smd"] is None
+        assert all(value is None for cell in row["by_group"] for value in cell.values())
+
+
+@pytest.mark.parametrize("smallest", [5, 10, 20])
+def test_each_step_of_a_curve_holds_enough_events(smallest):
+    finding = oracle(STUDY, ANALYSES["km"], {"aa": people(3, 400)})
+
+    shown, withheld = finding.shown(smallest)
+
+    assert withheld
+    for curve, exact in zip(
+        shown.as_json()["curves"], finding.as_json()["curves"], strict=True
+    ):
+        assert curve["time"]
+        assert min(curve["events"]) >= smallest
+        assert min(curve["at_risk"]) >= smallest
+        assert not 0 < sum(exact["events"]) - sum(curve["events"]) < smallest
+        known = dict(zip(exact["time"], exact["survival"], strict=True))
+        assert [known[time] for time in curve["time"]] == curve["survival"]
+
+
+def test_a_curve_of_few_people_takes_another_with_it():
+    columns = people(3, 200)
+    columns["sex"] = (np.arange(200) < 6).astype(int)
+
+    shown, _ = oracle(STUDY, ANALYSES["km"], {"aa": columns}).shown(10)
+
+    answer = shown.as_json()
+    assert [curve["n"] for curve in answer["curves"]] == [None, None]
+    assert [curve["time"] for curve in answer["curves"]] == [[], []]
+    assert "logrank" not in answer
+
+
+def test_a_model_of_few_events_shows_no_count_of_them():
+    columns = people(4, 200)
+    columns["ill"] = (np.arange(200) % 29 == 0).astype(int)
+    analysis = replace(ANALYSES["logistic"], terms=("sex",))
+
+    shown, withheld = oracle(STUDY, analysis, {"aa": columns}).shown(10)
+
+    assert withheld
+    assert shown.as_json()["events"] is None
+    assert shown.as_json()["n"] == 200

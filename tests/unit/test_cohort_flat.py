@@ -1,0 +1,143 @@
+"""A flat file gives the cells that the study names, and refuses the others."""
+
+from dataclasses import replace
+
+import duckdb
+import numpy as np
+import pytest
+
+from hetao.cdm import open_flat
+from hetao.cohort import build
+from hetao.errors import InvalidData, InvalidStudy
+from hetao.study import Level, Study, Variable
+
+AGE = Variable("age", "number", "column", column="Age", bounds=(0.0, 120.0))
+ARM = Variable(
+    "arm",
+    "category",
+    "column",
+    column="arm",
+    levels=(Level("control", "A"), Level("treated", "B")),
+)
+ROWS = "site,Age,age,arm\nx,50,1,A\ny,60,2,B\nx,NA,3,B\nx,70.5,4,\n"
+
+
+def study(*variables: Variable) -> Study:
+    return Study("s", "", "", "1", "flat", ("a",), variables, ())
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "flat.csv"
+    path.write_text(ROWS)
+    return path
+
+
+def test_a_site_gets_its_own_rows_in_the_order_of_the_file(table):
+    with open_flat(table, "site", "x") as opened:
+        cohort = build(study(AGE, ARM), opened)
+
+    assert cohort.people == 3
+    np.testing.assert_array_equal(cohort.columns["age"], [50.0, np.nan, 70.5])
+    assert cohort.columns["arm"].tolist() == [0, 1, -1]
+    assert cohort.columns["arm"].dtype == np.int64
+    assert cohort.attrition == (("Everyone in the data", 3),)
+
+
+def test_every_row_is_taken_without_a_split(table):
+    with open_flat(table) as opened:
+        assert build(study(AGE), opened).people == 4
+
+
+def test_parquet_and_csv_give_the_same_cohort(tmp_path, table):
+    duckdb.execute(
+        f"COPY (FROM read_csv('{table}', all_varchar = true)) "
+        f"TO '{tmp_path}/flat.parquet'"
+    )
+
+    with open_flat(table) as a, open_flat(tmp_path / "flat.parquet") as b:
+        first, second = build(study(AGE, ARM), a), build(study(AGE, ARM), b)
+
+    np.testing.assert_array_equal(first.columns["age"], second.columns["age"])
+    np.testing.assert_array_equal(first.columns["arm"], second.columns["arm"])
+
+
+def test_typed_parquet_columns_are_read(tmp_path):
+    path = tmp_path / "typed.parquet"
+    duckdb.execute(
+        "COPY (SELECT * FROM (VALUES (1.5, 1.0, true), (NULL, 0.0, false), "  # noqa: S608
+        f"('NaN'::DOUBLE, NULL, NULL)) t(Age, arm, flag)) TO '{path}'"
+    )
+    arm = replace(ARM, levels=(Level("control", 0), Level("treated", 1)))
+    flag = replace(
+        ARM,
+        name="flag",
+        column="flag",
+        levels=(Level("n", "false"), Level("y", "true")),
+    )
+
+    with open_flat(path) as opened:
+        found = build(study(AGE, arm, flag), opened).columns
+
+    np.testing.assert_array_equal(found["age"], [1.5, np.nan, np.nan])
+    assert found["arm"].tolist() == [1, 0, -1]
+    assert found["flag"].tolist() == [1, 0, -1]
+
+
+@pytest.mark.parametrize("variable", [AGE, replace(ARM, column="Age")])
+@pytest.mark.parametrize("cell", ["secret7", "inf", "1e999"])
+def test_a_cell_that_fits_nothing_is_refused_and_not_told(table, variable, cell):
+    table.write_text(ROWS + f"x,{cell},9,A\n")
+
+    with open_flat(table) as opened, pytest.raises(InvalidData) as caught:
+        build(study(variable), opened)
+
+    assert "'Age'" in str(caught.value)
+    assert cell not in str(caught.value)
+
+
+def test_a_missing_column_is_named(table):
+    with open_flat(table) as opened, pytest.raises(InvalidData, match="'dose'"):
+        build(study(replace(AGE, column="dose")), opened)
+    with pytest.raises(InvalidData, match="'zone'"):
+        open_flat(table, "zone", "x")
+
+
+def test_a_site_without_rows_is_refused(table):
+    with pytest.raises(InvalidData, match="no row"):
+        open_flat(table, "site", "z")
+
+
+def test_only_columns_can_be_asked_of_a_flat_file(table):
+    other = Variable("a", "number", "age", bounds=(0.0, 1.0))
+
+    with open_flat(table) as opened, pytest.raises(InvalidStudy, match="'age'"):
+        build(study(other), opened)
+
+
+def test_the_digest_is_of_the_rows_of_the_site(tmp_path, table):
+    with open_flat(table, "site", "x") as opened:
+        first = opened.snapshot
+    table.write_text(ROWS.replace("y,60", "y,61"))
+    with open_flat(table, "site", "x") as opened:
+        others_changed = opened.snapshot
+    table.write_text(ROWS.replace("x,50", "x,51"))
+    with open_flat(table, "site", "x") as opened:
+        own_changed = opened.snapshot
+
+    assert first == others_changed
+    assert first != own_changed
+    assert first.startswith("sha256:")
+
+
+@pytest.mark.parametrize("body", [b"", b"PAR1 and then nothing", b"a,b\n1\n"])
+def test_a_file_that_cannot_be_read_is_one_error(tmp_path, body):
+    path = tmp_path / "bad"
+    path.write_bytes(body)
+
+    with pytest.raises(InvalidData, match="bad"):
+        open_flat(path)
+    with pytest.raises(InvalidData):
+        open_flat(tmp_path / "none")
+    with pytest.raises(InvalidData):
+        open_flat(tmp_path)
