@@ -260,9 +260,7 @@ class Federation:
         )
         workers = [
             asyncio.create_task(
-                attend(
-                    site, self.home(name), exchange.transport(name), lambda _: None
-                )
+                attend(site, self.home(name), exchange.transport(name), lambda _: None)
             )
             for name, site in self.sites.items()
         ]

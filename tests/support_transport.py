@@ -19,7 +19,6 @@ import pandas as pd
 
 from hetao.cdm import open_flat
 from hetao.federation.attend import attend
-from hetao.federation.certify import certify
 from hetao.federation.coordinator import Coordinator, Desk, Outcome
 from hetao.federation.embedded import Cast, new_cast
 from hetao.federation.hub import Hub
@@ -50,6 +49,9 @@ def now() -> datetime.datetime:
 # --- networks ------------------------------------------------------------------------
 class Net(Protocol):
     """Two hubs that can be stopped and started, and every party's way to them."""
+
+    cast: Cast
+    folder: Path
 
     def __init__(self, cast: Cast, folder: Path, patience_seconds: float) -> None: ...
 
@@ -163,7 +165,7 @@ def play(
     folder: Path,
     scene: Callable,
     *,
-    sites: tuple[str, ...] = ("a", "b", "c"),
+    sites: str = "abc",
     patience_seconds: float = 10.0,
 ) -> object:
     """Run a scene on a started network, within a time limit, and clean up."""
@@ -210,7 +212,7 @@ def letter(
 
 
 # --- whole runs ----------------------------------------------------------------------
-def study_of(sites: tuple[str, ...], **more: object) -> Study:
+def study_of(sites: str, **more: object) -> Study:
     """Return a study of one round of counts and of a few Newton rounds."""
     levels = (Level("no", "no"), Level("yes", "yes"))
     return Study(
@@ -219,7 +221,7 @@ def study_of(sites: tuple[str, ...], **more: object) -> Study:
         question="does the transport change the answer",
         version="1",
         dictionary="flat",
-        sites=sites,
+        sites=tuple(sites),
         variables=(
             Variable("age", "number", "column", column="age", bounds=(0, 120)),
             Variable("y", "category", "column", column="y", levels=levels),
@@ -270,24 +272,26 @@ class Mortal:
 class Stage:
     """Sites and a coordinator over a network; each can be dropped and made again."""
 
-    def __init__(self, net: Net, folder: Path, study: Study) -> None:
-        self.net, self.folder, self.study = net, folder, study
-        self.people = write_people(folder / "people.csv")
-        self.bundle = draft_permit(study, net.cast.directory, now())
+    def __init__(self, net: Net, study: Study) -> None:
+        self.net, self.folder, self.study = net, net.folder, study
+        self.people = write_people(self.folder / "people.csv")
+        self.permit_all()
         self.said: list[str] = []
         self.heard: dict[str, asyncio.Event] = {}
         self.opened: list[Site | Coordinator] = []
         self.workers: list[asyncio.Task[None]] = []
 
-    @functools.cached_property
-    def approved(self) -> Bundle:
-        return self.net.cast.approved(self.bundle, now())
+    def permit_all(self) -> None:
+        """Let the permit list every protocol of the study."""
+        draft = draft_permit(self.study, self.net.cast.directory, now())
+        self.bundle = self.net.cast.approved(draft, now())
 
     def permit_only(self, *protocols: str) -> None:
         """Let the permit list these protocols and no others."""
-        permit = self.bundle.permit
+        permit = draft_permit(self.study, self.net.cast.directory, now()).permit
         listed = tuple(p for p in permit.protocols if p.name in protocols)
-        self.bundle = Bundle(replace(permit, protocols=listed))
+        draft = Bundle(replace(permit, protocols=listed))
+        self.bundle = self.net.cast.approved(draft, now())
 
     def say(self, text: str) -> None:
         self.said.append(text)
@@ -323,20 +327,23 @@ class Stage:
         self.workers.append(asyncio.create_task(coroutine))
         return self.workers[-1]
 
+    def work_all(self, names: str) -> None:
+        for name in names:
+            self.work(name)
+
     def coordinator(self, way: Transport | None = None) -> Coordinator:
         cast, folder = self.net.cast, self.folder / "coordinator"
         identity = cast.identities["coordinator"]
         desk = Desk(identity, cast.directory, folder, now, self.say)
         way = way or self.net.transport("coordinator")
-        opened = Coordinator(desk, self.study, self.approved, way)
+        opened = Coordinator(desk, self.study, self.bundle, way)
         self.opened.append(opened)
         return opened
 
-    async def finish(self, coordinator: Coordinator) -> tuple[Outcome, bytes]:
-        outcome = await coordinator.answer()
-        return outcome, await certify(coordinator, outcome, format_time(now()))
+    async def __aenter__(self) -> "Stage":
+        return self
 
-    async def close(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for worker in self.workers:
             worker.cancel()
         await asyncio.gather(*self.workers, return_exceptions=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from hetao.errors import NotCanonical
 
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 LARGEST_INTEGER = 2**53 - 1  # RFC 8785 3.2.2.3: what every JSON reader keeps exactly
 
 
@@ -29,7 +30,10 @@ def canonical(value: Any) -> bytes:
     Source:
         RFC 8785. Law: `tests/laws/test_canonical.py`.
     """
-    return _text(value).encode("utf-8")
+    try:
+        return _text(value).encode("utf-8")
+    except RecursionError as error:
+        raise NotCanonical("a value is nested too deeply") from error
 
 
 def digest(value: Any) -> str:
@@ -51,7 +55,7 @@ def parse_canonical(data: bytes) -> Any:
     try:
         value = json.loads(data, parse_int=_whole)
         same = canonical(value) == data
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, OverflowError) as error:
         raise NotCanonical("the text is not JSON in UTF-8") from error
     if not same:
         raise NotCanonical("the JSON text is not in canonical form (RFC 8785)")
@@ -66,6 +70,8 @@ def _whole(text: str) -> int | float:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return _string(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int):
@@ -74,8 +80,6 @@ def _text(value: Any) -> str:
         return str(int(value))
     if isinstance(value, float):
         return _number(value)
-    if isinstance(value, str):
-        return _string(value)
     if isinstance(value, Mapping):
         return _object(value)
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
@@ -84,11 +88,12 @@ def _text(value: Any) -> str:
 
 
 def _string(value: str) -> str:
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise NotCanonical("a text holds a lone surrogate") from error
-    return json.dumps(value, ensure_ascii=False)
+    if not value.isascii():
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise NotCanonical("a text holds a lone surrogate") from error
+    return _quoted(value)
 
 
 def _object(value: Mapping[Any, Any]) -> str:

@@ -19,12 +19,8 @@ def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
 
     async def scene(net):
-        stage = Stage(net, folder, study_of(("a", "b", "c")))
-        try:
-            for site in stage.study.sites:
-                stage.work(site)
+        async with Stage(net, study_of("abc")) as stage:
+            stage.work_all("abc")
             return await stage.coordinator().answer()
-        finally:
-            await stage.close()
 
     return play(InprocNet, folder, scene)

@@ -1,8 +1,9 @@
 """Cox regression whose risk sets span sites, on a public grid of times.
 
 A site sends the sums of those who leave in each bin of the grid. They say more than a
-stratified fit does, so a site's own message is never publishable: only its sum over
-sites may be seen.
+stratified fit does: from the sums of single leavers whole covariate vectors can be
+rebuilt. So a site's own message is never publishable, and every bin in which a site
+has leavers must hold enough of its own people.
 """
 
 import numpy as np
@@ -40,6 +41,7 @@ ETA = 20.0  # log hazard ratio against the middle of the public bounds
     },
     most_rounds=MOST_ROUNDS,
     publishable=False,
+    own_cells=True,
 )
 class CoxGrid(Estimator):
     """Partial likelihood on a grid, Efron or Breslow; exact for times on its edges.

@@ -72,6 +72,8 @@ class Estimator(ABC):
         name, version, most_rounds: as the protocol says.
         publishable: whether a site's own message, once it passes the gate, could be
             published; False means that only sums over sites may ever be seen.
+        own_cells: whether each site's own cells must reach its minimum even inside a
+            sum over many sites, because the sum shows more of a person than a count.
         plan: the public plan.
     """
 
@@ -79,6 +81,7 @@ class Estimator(ABC):
     version: ClassVar[str]
     most_rounds: ClassVar[int]
     publishable: ClassVar[bool]
+    own_cells: ClassVar[bool]
     sums: ClassVar[Shapes]
     opening: ClassVar[Shapes]
     relies_on: ClassVar[tuple[str, ...]] = ()  # modules that its hash covers too
@@ -166,6 +169,7 @@ def estimator(
     publishable: bool,
     version: str = "1",
     opening: Shapes | None = None,
+    own_cells: bool = False,
 ) -> Callable[[type[E]], type[E]]:
     """Register a class as the installed estimator of that name.
 
@@ -176,12 +180,14 @@ def estimator(
         most_rounds: most messages, the opening one included.
         publishable: as in `Estimator`.
         opening: sums of the opening message where they differ.
+        own_cells: as in `Estimator`.
     """
 
     def register(cls: type[E]) -> type[E]:
         cls.name, cls.version, cls.sums = name, version, sums
         cls.opening = sums if opening is None else opening
         cls.most_rounds, cls.publishable = most_rounds, publishable
+        cls.own_cells = own_cells
         REGISTRY[name] = cls
         return cls
 
@@ -202,6 +208,7 @@ def protocol_of(cls: type[Estimator]) -> Protocol:
         "version": cls.version,
         "most_rounds": cls.most_rounds,
         "publishable": cls.publishable,
+        "own_cells": cls.own_cells,
         "sums": text,
         "sources": {m: inspect.getsource(sys.modules[m]) for m in sorted(modules)},
     }

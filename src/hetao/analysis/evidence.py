@@ -123,16 +123,20 @@ def _steps(plan: Plan, rows: Rows) -> dict[str, int]:
 
 
 def _thinnest(plan: Plan, rows: Rows) -> dict[str, int]:
-    """Return the fewest people, and the fewest events, in any bin of the grid."""
+    """Return the fewest people, and the fewest events, in any bin that has some."""
     codes = rows.group if plan.groups else rows.stratum
     parts = len(plan.groups or plan.strata)
     place = codes * len(plan.edges) + rows.bin
     size = parts * len(plan.edges)
     leaving = np.bincount(place, minlength=size)
     deaths = np.bincount(place[rows.event > 0], minlength=size)
+    found = {
+        "leaving in the thinnest bin": leaving,
+        "events in the thinnest bin": deaths,
+    }
     return {
-        "leaving in the thinnest bin": int(leaving.min()),
-        "events in the thinnest bin": int(deaths.min()),
+        label: int(counts[counts > 0].min(initial=rows.n))
+        for label, counts in found.items()
     }
 
 

@@ -23,6 +23,7 @@ from hetao.federation.transport import POLL_SECONDS
 from hetao.ledger.envelope import LARGEST_ENVELOPE
 
 EPOCH: Final = "X-Hetao-Epoch"
+LARGEST_BODY: Final = LARGEST_ENVELOPE + 1024  # bytes
 LAST_PLACE: Final = 2**63 - 1  # SQLite's largest integer
 CLOSING_SECONDS: Final = 2.0  # what is half sent by then is sent again later
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -73,9 +74,7 @@ class HubServer:
 
     def application(self) -> web.Application:
         """Return the web application."""
-        app = web.Application(
-            client_max_size=LARGEST_ENVELOPE + 1024, middlewares=[_refusals]
-        )
+        app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_refusals])
         app.router.add_post("/v1/envelopes", self._post)
         app.router.add_get("/v1/envelopes", self._get)
         app.on_shutdown.append(self._release)
@@ -88,6 +87,9 @@ class HubServer:
             self._news.notify_all()
 
     async def _post(self, request: web.Request) -> web.Response:
+        length = request.content_length or 0
+        if length > LARGEST_BODY:
+            raise web.HTTPRequestEntityTooLarge(LARGEST_BODY, length)
         data = await request.read()
         self._hub.accept(_speaker(request), data)
         async with self._news:
@@ -100,7 +102,6 @@ class HubServer:
         try:
             after = int(request.query.get("after", "0"))
             wait = min(float(request.query.get("wait", "0")), 2 * POLL_SECONDS)
-            run.encode()
         except ValueError as error:
             raise web.HTTPBadRequest from error
         if not 0 <= after <= LAST_PLACE:

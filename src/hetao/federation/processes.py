@@ -12,6 +12,7 @@ from hetao.errors import HetaoError, Unreachable
 from hetao.federation.pilot import Pilot
 
 STOP_SECONDS = 10.0
+ERROR = "hetao: error: "
 
 
 def command(*words: str | Path) -> list[str]:
@@ -131,7 +132,8 @@ def _follow(process: "subprocess.Popen[str]", others: Sequence[Process]) -> list
         return lines
     for line in process.stderr:
         lines.append(line.rstrip())
-        sys.stderr.write(f"  {line}")
+        if not line.startswith(ERROR):  # the caller says it once, for both
+            sys.stderr.write(f"  {line}")
         for other in others:
             other.check()
     process.wait()
@@ -140,8 +142,8 @@ def _follow(process: "subprocess.Popen[str]", others: Sequence[Process]) -> list
 
 def told(exit_code: int, lines: Sequence[str]) -> "Told":
     """Return another process's error as one of ours, its sentence and code kept."""
-    said = [line for line in lines if line.startswith("hetao: error: ")]
-    text = said[-1].removeprefix("hetao: error: ") if said else "it gave no reason"
+    said = [line for line in lines if line.startswith(ERROR)]
+    text = said[-1].removeprefix(ERROR) if said else "it gave no reason"
     return Told(exit_code, text)
 
 

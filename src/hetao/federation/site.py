@@ -300,6 +300,7 @@ class Site:
             arrays={name: np.asarray(a, np.float64) for name, a in arrays.items()},
             evidence=evidence(estimator.plan, rows),
             members=tuple(str(name) for name in meta["members"]),
+            own_cells=estimator.own_cells,
         )
         if analysis.name != header.analysis:
             raise InvalidStudy("the task names no analysis of the study")

@@ -126,6 +126,8 @@ class Summary:
     Attributes:
         protocol: the estimator that made it.
         publishable: whether a site's own part may be shown by itself.
+        own_cells: whether each cell at this site must reach the minimum by itself,
+            however many sites are in the sum.
         declared: the shapes and bounds that the estimator promised.
         arrays: the values, one array for each declaration.
         evidence: counts behind the values; never leaves the site.
@@ -138,6 +140,7 @@ class Summary:
     arrays: Mapping[str, NDArray[np.float64]]
     evidence: Evidence
     members: tuple[str, ...]
+    own_cells: bool = False
 
 
 @dataclass(frozen=True)
@@ -241,9 +244,18 @@ def _check_members(summary: Summary, door: Door, minimum: Minimum) -> None:
         raise NotAParty("the sum's member list names a site outside the permit")
     if set(members) != set(permit.sites) and door.study.on_lost_site != "continue":
         raise TooFewSites("the study does not allow a sum without all its sites")
+    # A policy that lowers the cell to one person has nothing left to protect here.
+    cells = summary.evidence.cells.values()
+    is_thin = minimum.cell > 1 and any(count < minimum.cell for count in cells)
+    if is_thin and summary.own_cells:
+        raise SmallCell(
+            f"{door.identity.name} holds fewer than {minimum.cell} people in a cell of "
+            f"{summary.protocol.name}, whose sums could show them one by one",
+            fix="stratify the model by site, or coarsen the grid of times",
+        )
     if len(members) >= minimum.sites or summary.publishable:
         return
-    if any(count < minimum.cell for count in summary.evidence.cells.values()):
+    if is_thin:
         raise TooFewSites(
             f"{summary.protocol.name} over fewer than {minimum.sites} sites could show "
             "one site's small cells",

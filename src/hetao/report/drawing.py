@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 # What XML 1.0 cannot hold, in no form.
 _UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+DIGITS = ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
 _EAST = r"\u2e80-\u9fff\uf900-\ufaff\uff00-\uff60"
 _PIECE = re.compile(rf"[{_EAST}]|[^\s{_EAST}]+\s*|\s+")
 NARROW, WIDE = 0.56, 1.0  # of the font's size, for a letter and a Chinese character
@@ -35,7 +36,9 @@ class Drawing:
     A Drawing is safe to put into a page as it is: jinja2 asks for `__html__`.
     """
 
-    def __init__(self, key: str, size: tuple[float, float], about: tuple[str, str]):
+    def __init__(
+        self, key: str, size: tuple[float, float], about: tuple[str, str]
+    ) -> None:
         """Start an empty figure.
 
         Args:
@@ -85,7 +88,7 @@ class Drawing:
     def text(
         self, at: tuple[float, float], text: str, kind: str, lang: str = ""
     ) -> None:
-        """Write one line of text; its baseline begins, ends or is centred at a point."""
+        """Write one line; its baseline begins, ends or is centred at a point."""
         place = {"class": kind, "x": _short(at[0]), "y": _short(at[1])}
         if lang:
             place["lang"] = lang
@@ -161,9 +164,9 @@ def even_ticks(low: float, high: float, about: int = 6) -> list[float]:
 def ratio_ticks(low: float, high: float, about: int = 8) -> list[float]:
     """Return ratios to mark between two logs of ratios, 1 among them if it fits."""
     if high - low < math.log(4):
-        return even_ticks(math.exp(low), math.exp(high))
+        return even_ticks(math.exp(low), math.exp(high), about)
     first, last = math.floor(low / math.log(10)), math.ceil(high / math.log(10))
-    for digits in ((1, 2, 5), (1, 3), (1,)):
+    for digits in DIGITS:
         ticks = _within(
             [d * 10.0**p for p in range(first, last + 1) for d in digits], low, high
         )

@@ -4,12 +4,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hetao.report.drawing import Drawing, Scale, even_ticks, ratio_ticks, wrapped
+from hetao.report.drawing import (
+    Drawing,
+    Scale,
+    even_ticks,
+    ratio_ticks,
+    text_width,
+    wrapped,
+)
 from hetao.report.labels import language_of
 from hetao.report.numerals import MINUS, SUPERSCRIPTS, short_text
 
-WIDTH, LEFT, RIGHT = 860.0, 300.0, 640.0  # of the figure; ends of the plot in it
+WIDTH, LEFT, RIGHT = 860.0, 300.0, 632.0  # of the figure; ends of the plot in it
 LABEL = 20.5  # width of a label, in font sizes
+FONT = 14.0  # size of the page's style
 TOP, LINE, GAP, FOOT = 34.0, 17.0, 13.0, 48.0
 MOST_ROWS = 24  # of one figure, so that each fits a printed page
 WIDEST = math.log(100)  # a ratio within is always shown in full
@@ -74,7 +82,11 @@ def _draw(
 ) -> Drawing:
     title, measure = names
     labels = [_label(row) for row in rows]
-    heights = [LINE * len(lines) + GAP for lines in labels]
+    texts = [_lines(row.text) for row in rows]
+    heights = [
+        LINE * max(len(left), len(right)) + GAP
+        for left, right in zip(labels, texts, strict=True)
+    ]
     bottom = TOP + sum(heights)
     about = "; ".join(f"{row.label}: {row.text}" for row in rows) or "No term."
     drawing = Drawing(key, (WIDTH, bottom + FOOT), (title, about))
@@ -83,10 +95,12 @@ def _draw(
     drawing.line((0, TOP - 8), (WIDTH, TOP - 8), "rule")
     _axis(drawing, scale, (bottom, measure), is_ratio)
     y = TOP
-    for row, lines, height in zip(rows, labels, heights, strict=True):
-        _write(drawing, lines, y)
+    for row, left, right, height in zip(rows, labels, texts, heights, strict=True):
+        _write(drawing, left, y)
         _interval(drawing, row, scale, y + height / 2)
-        drawing.text((WIDTH, y + height / 2 + 5), row.text, "end")
+        first = y + height / 2 + 5 - LINE * (len(right) - 1) / 2
+        for i, line in enumerate(right):
+            drawing.text((WIDTH, first + LINE * i), line, "end")
         y += height
     return drawing
 
@@ -96,6 +110,13 @@ def _label(row: Row) -> list[tuple[str, str]]:
     lines = [(line, "label") for line in wrapped(row.label, LABEL, 3)]
     extra = wrapped(row.against, LABEL, 2) if row.against else []
     return lines + [(line, "small") for line in extra]
+
+
+def _lines(text: str) -> list[str]:
+    """Return an estimate and its interval, beneath each other where both are wide."""
+    if FONT * text_width(text) <= WIDTH - RIGHT - FONT:
+        return [text]
+    return text.replace(" (", "\n(", 1).split("\n")
 
 
 def _write(drawing: Drawing, lines: Sequence[tuple[str, str]], y: float) -> None:

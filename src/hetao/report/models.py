@@ -1,0 +1,178 @@
+"""A model's finding → its coefficients, its forest plot and one plain sentence."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hetao.report.drawing import Drawing
+from hetao.report.forest import Row, draw_forest
+from hetao.report.labels import INTERCEPT, TermLabel, event_label, term_label
+from hetao.report.numerals import (
+    DASH,
+    count_text,
+    fixed_text,
+    interval_texts,
+    number_of,
+    p_text,
+    ratio_of,
+    short_text,
+)
+from hetao.study import Analysis, Study
+
+MEASURES = {"logistic": "odds ratio", "cox": "hazard ratio", "poisson": "rate ratio"}
+
+
+@dataclass(frozen=True)
+class TermRow:
+    """One coefficient as a reader sees it."""
+
+    label: TermLabel
+    interval: str
+    coefficient: str
+    se: str
+    z: str
+    p: str
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """A model: its measure, its coefficients and its forest plot.
+
+    Attributes:
+        ratio_sign: what estimate over standard error is called, z or t.
+    """
+
+    measure: str
+    ratio_sign: str
+    outcome: str
+    n: str
+    events: str
+    terms: tuple[TermRow, ...]
+    figures: tuple[Drawing, ...]
+
+
+def model_of(
+    study: Study,
+    analysis: Analysis,
+    payload: Mapping[str, Any],
+    style: tuple[str, str],
+) -> tuple[ModelView, str]:
+    """Return the view of a model's finding and its sentence.
+
+    Args:
+        study: holds the labels.
+        analysis: what was asked.
+        payload: what was found.
+        style: the figure's key in the page, and the text of a count that is hidden.
+    """
+    key, few = style
+    measure = MEASURES.get(analysis.method, "difference")
+    is_ratio = analysis.method in MEASURES
+    terms = list(payload.get("terms", ()))
+    names = [str(term["name"]) for term in terms]
+    labels = [term_label(study, name, names) for name in names]
+    rows = [_row(t, lab, is_ratio) for t, lab in zip(terms, labels, strict=True)]
+    shown = [r for r, name in zip(rows, names, strict=True) if name != INTERCEPT]
+    event = analysis.event or analysis.outcome
+    view = ModelView(
+        measure=measure,
+        ratio_sign="t" if analysis.method == "linear" else "z",
+        outcome=event_label(study, event),
+        n=_shown_count(payload, "n", few),
+        events=_shown_count(payload, "events", few),
+        terms=tuple(
+            _term(t, lab, is_ratio, analysis.method)
+            for t, lab in zip(terms, labels, strict=True)
+        ),
+        figures=tuple(
+            draw_forest(
+                key,
+                f"{analysis.name}: {measure}s with 95% intervals",
+                measure.capitalize(),
+                shown,
+                is_ratio,
+            )
+        ),
+    )
+    used = [t for t in terms if str(t["name"]) != INTERCEPT]
+    return view, _model_sentence(used, shown, measure, is_ratio)
+
+
+def _shown_count(payload: Mapping[str, Any], key: str, few: str) -> str:
+    """Return a count; `events` of a linear model is none and stays empty."""
+    if key in payload and payload[key] is None:
+        return "" if payload.get("model") == "linear" and key == "events" else few
+    return count_text(payload.get(key)) if key in payload else ""
+
+
+def _natural(term: Mapping[str, Any], is_ratio: bool) -> tuple[float | None, ...]:
+    values = (number_of(term.get(k)) for k in ("estimate", "lower", "upper"))
+    return tuple(ratio_of(v) if is_ratio and v is not None else v for v in values)
+
+
+def _row(term: Mapping[str, Any], label: TermLabel, is_ratio: bool) -> Row:
+    return Row(
+        label=label.text,
+        against=label.against,
+        estimate=number_of(term.get("estimate")),
+        lower=number_of(term.get("lower")),
+        upper=number_of(term.get("upper")),
+        text=_interval(term, is_ratio),
+    )
+
+
+def _interval(term: Mapping[str, Any], is_ratio: bool) -> str:
+    middle, lower, upper = interval_texts(_natural(term, is_ratio), is_ratio)
+    if middle == DASH:
+        return "not estimated"
+    return middle if DASH in (lower, upper) else f"{middle} ({lower} to {upper})"
+
+
+def _term(
+    term: Mapping[str, Any], label: TermLabel, is_ratio: bool, method: str
+) -> TermRow:
+    if str(term["name"]) == INTERCEPT and is_ratio:
+        what = "odds" if method == "logistic" else "rate"
+        label = TermLabel(f"Intercept: {what} where every term is 0")
+    return TermRow(
+        label=label,
+        interval=_interval(term, is_ratio),
+        coefficient=short_text(term.get("estimate")),
+        se=short_text(term.get("se")),
+        z=fixed_text(term.get("z"), 2),
+        p=p_text(term.get("p")),
+    )
+
+
+def _model_sentence(
+    terms: Sequence[Mapping[str, Any]],
+    rows: Sequence[Row],
+    measure: str,
+    is_ratio: bool,
+) -> str:
+    """Name the term that lies furthest from no association, and count the others."""
+    known = [
+        (abs(number_of(t.get("z")) or 0.0), row)
+        for t, row in zip(terms, rows, strict=True)
+        if row.estimate is not None
+    ]
+    if not known:
+        return "No term was estimated."
+    _, row = max(known, key=lambda pair: pair[0])
+    text = row.text.replace("(", "(95% CI ", 1)
+    name = f"{row.label}, {row.against}" if row.against else row.label
+    said = f"{name}: {measure} {text}"
+    if len(rows) == 1:
+        return f"{said}."
+    null = "1" if is_ratio else "0"
+    out = sum(_leaves_out_null(row) for row in rows)
+    return (
+        f"{said}, of {len(rows)} terms the largest relative to its standard error. "
+        f"{out} of {len(rows)} intervals leave out {null}."
+    )
+
+
+def _leaves_out_null(row: Row) -> bool:
+    if row.lower is None or row.upper is None:
+        return False
+    return row.lower > 0 or row.upper < 0

@@ -1,0 +1,136 @@
+"""A site's policy is strict; whoever lowers it says why, and a study only tightens."""
+
+import itertools
+import math
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hetao.errors import InvalidNetwork
+from hetao.release import STRICT, Policy, policy_from, read_policy
+from hetao.study import Minimum
+
+LOOSER = {
+    "people": 49,
+    "cell": 9,
+    "events": 9,
+    "share": 0.2,
+    "leverage": 0.6,
+    "sites": 2,
+}
+STRICTER = {
+    "people": 51,
+    "cell": 11,
+    "events": 11,
+    "share": 0.05,
+    "leverage": 0.4,
+    "sites": 4,
+}
+minima = st.builds(
+    Minimum,
+    people=st.integers(1, 200),
+    cell=st.integers(1, 50),
+    events=st.integers(1, 50),
+    share=st.floats(0.01, 1.0),
+    leverage=st.floats(0.01, 1.0),
+    sites=st.integers(1, 10),
+)
+
+
+def test_a_site_without_a_policy_is_strict():
+    assert policy_from({}) == Policy()
+    assert Policy().minimum == STRICT
+    assert Policy().lowered == ()
+
+
+@pytest.mark.parametrize("field", LOOSER)
+def test_lowering_a_count_needs_a_reason_and_is_named(field):
+    table = {"minimum": {field: LOOSER[field]}}
+
+    for reason in ({}, {"reason": ""}, {"reason": "  "}):
+        with pytest.raises(InvalidNetwork, match=field):
+            policy_from({**table, **reason})
+
+    policy = policy_from({**table, "reason": "a small hospital"})
+    assert policy.lowered == (field,)
+    assert policy.as_json()["lowered"] == [field]
+    assert policy.as_json()["reason"] == "a small hospital"
+
+
+@pytest.mark.parametrize("field", STRICTER)
+def test_a_stricter_count_needs_no_reason(field):
+    policy = policy_from({"minimum": {field: STRICTER[field]}})
+
+    assert policy.lowered == ()
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"minimum": {"people": 0}},
+        {"minimum": {"cell": -1}},
+        {"minimum": {"events": 0}},
+        {"minimum": {"sites": 0}},
+        {"minimum": {"share": 0.0}},
+        {"minimum": {"share": -0.1}},
+        {"minimum": {"share": math.nan}},
+        {"minimum": {"share": math.inf}},
+        {"minimum": {"leverage": 0.0}},
+        {"minimum": {"leverage": 1.1}},
+        {"minimum": {"leverage": math.nan}},
+        {"minimum": {"people": 50.0}},
+        {"minimum": {"people": "50"}},
+        {"minimum": {"people": True}},
+        {"minimum": {"peple": 50}},
+        {"minimum": 50},
+        {"highest_grade": 0},
+        {"highest_grade": 6},
+        {"reason": 1},
+        {"minimums": {}},
+    ],
+    ids=str,
+)
+def test_a_policy_that_does_not_hold_is_refused(table):
+    with pytest.raises(InvalidNetwork):
+        policy_from({"reason": "because", **table})
+
+
+def test_a_policy_file_is_read(tmp_path):
+    path = tmp_path / "policy.toml"
+    path.write_text('reason = "trial run"\n[minimum]\npeople = 20\n')
+
+    policy = read_policy(path)
+
+    assert policy.minimum == replace(STRICT, people=20)
+    assert policy.lowered == ("people",)
+
+
+@given(own=minima, asked=minima)
+def test_a_study_only_tightens(own, asked):
+    together = Policy(own, reason="r").tightened(asked).minimum
+
+    for field in fields(Minimum):
+        stricter = min if field.name in ("share", "leverage") else max
+        pair = (getattr(own, field.name), getattr(asked, field.name))
+        assert getattr(together, field.name) == stricter(pair)
+
+
+@given(own=minima)
+def test_a_study_that_asks_nothing_changes_nothing(own):
+    policy = Policy(own, 2, "r")
+
+    assert policy.tightened(None) == policy
+
+
+@given(own=minima, asked=st.lists(minima, min_size=2, max_size=3))
+def test_the_order_of_tightening_does_not_matter(own, asked):
+    results = set()
+    for order in itertools.permutations(asked):
+        policy = Policy(own)
+        for minimum in order:
+            policy = policy.tightened(minimum)
+        results.add(policy.minimum)
+
+    assert len(results) == 1
