@@ -225,7 +225,7 @@ def test_a_coordinator_killed_before_it_certifies_finds_the_answer_again(
     reason="not yet: a hub cosigned what the killed coordinator did not write down, "
     "so the next request does not start from the size cosigned last",
 )
-def test_a_coordinator_killed_while_it_certifies_can_certify_again(on_stage):
+def test_a_coordinator_killed_while_it_certifies_can_certify_again(tmp_path):
     async def scene(net):
         async with Stage(net, ABC) as stage:
             stage.work_all("abc")
@@ -239,22 +239,7 @@ def test_a_coordinator_killed_while_it_certifies_can_certify_again(on_stage):
 
             await certified(second, outcome, stage)
 
-    on_stage(scene)
-
-
-def test_a_run_that_is_marked_finished_is_not_resumed(on_stage):
-    async def scene(net):
-        async with Stage(net, ABC) as stage:
-            stage.work_all("abc")
-            first = stage.coordinator()
-            await first.answer()
-            first.mark_finished()
-
-            second = stage.coordinator()
-
-            assert second.run != first.run
-
-    on_stage(scene)
+    play(InprocNet, tmp_path, scene)
 
 
 # --- silence -------------------------------------------------------------------------

@@ -159,7 +159,6 @@ def test_a_file_in_another_encoding_is_refused(tmp_path, data):
         "a = " + "1" * 5000,
         "a = " + "[" * 50_000,
         "a = " + "[" * 50_000 + "]" * 50_000,
-        "a" + ".a" * 50_000 + " = 1",
         'a = "\\ud800"',
     ],
     ids=lambda text: text[:12],
@@ -168,12 +167,8 @@ def test_a_text_that_is_not_toml_is_refused(tmp_path, text):
     path = tmp_path / "x.toml"
     path.write_text(text, encoding="utf-8")
 
-    try:
+    with pytest.raises(InvalidNetwork, match=r"x\.toml is not TOML"):
         read_toml(path, InvalidNetwork)
-    except InvalidNetwork as error:
-        assert "x.toml is not TOML" in str(error)
-    else:
-        assert ".a.a" in text  # a dotted key may be as long as it likes
 
 
 def test_a_file_too_large_is_refused_unread(tmp_path):

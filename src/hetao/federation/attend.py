@@ -39,10 +39,12 @@ async def attend(
 async def _post_all(
     transport: Transport, posts: Sequence[tuple[str, bytes]], say: Callable[[str], None]
 ) -> None:
-    for hub, answer in posts:
+    async def send(hub: str, answer: bytes) -> None:
         try:
             await transport.post(hub, answer)
         except Replayed as error:
             # The hub already holds another answer of ours to this task, from before a
             # restart; that one counts.
             say(str(error))
+
+    await asyncio.gather(*(send(hub, answer) for hub, answer in posts))

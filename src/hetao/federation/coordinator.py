@@ -58,6 +58,7 @@ CREATE TABLE IF NOT EXISTS run (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS sent (
     key TEXT NOT NULL PRIMARY KEY,
+    run TEXT NOT NULL,
     hub TEXT NOT NULL,
     data BLOB NOT NULL
 ) STRICT;
@@ -128,6 +129,17 @@ class Desk:
     folder: Path
     clock: Clock
     say: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Letter:
+    """Something to send: for which piece of work, of which kind, to whom, what."""
+
+    task: str
+    kind: str
+    to: str
+    content: bytes
+    place: Mapping[str, Any] = field(default_factory=dict)
 
 
 class _Lost(Exception):
@@ -215,6 +227,11 @@ class Coordinator:
                 self._seconds[analysis.name] = took
                 answers.append(found)
             closings = await self._finish(members)
+        except Unreachable:
+            raise  # the same command resumes this run
+        except HetaoError:
+            self.mark_finished()  # asking again, once it is mended, is a new run
+            raise
         finally:
             for listener in listeners:
                 listener.cancel()
@@ -258,8 +275,8 @@ class Coordinator:
             {"study": _study_json(self.study), "permit": self.bundle.as_json()}
         )
         sites, hubs = self.study.sites, self.bundle.permit.hubs
-        for party in (*hubs, *sites):
-            await self._send("begin", "begin", party, content)
+        everyone = (*hubs, *sites)
+        await self._send(*(_Letter("begin", "begin", to, content) for to in everyone))
         try:
             await self._wait([("begin", "ready", site) for site in sites], "begin")
         except _Lost as lost:
@@ -312,7 +329,7 @@ class Coordinator:
             except OutOfTime:
                 continue
             return found, members
-        raise Unreachable(f"{name} was started over as often as the permit allows")
+        raise Stopped(f"{name} was started over as often as the permit allows")
 
     async def _attempt(
         self, estimator: Estimator, name: str, attempt: int, members: tuple[str, ...]
@@ -349,12 +366,17 @@ class Coordinator:
         task = f"{name}/{attempt}/{number}"
         hubs = self.bundle.permit.hubs
         content = pack({"members": list(members)}, state)
-        place = {"analysis": name, "attempt": attempt, "round": number}
+        place = {
+            "analysis": name,
+            "attempt": attempt,
+            "round": number,
+            "protocol": estimator.name,
+            "version": estimator.version,
+        }
         frozen = pack({"members": list(members)})
-        for hub in hubs:
-            await self._send(task, "task", hub, frozen, place)
-        for site in members:
-            await self._send(task, "task", site, content, place)
+        letters = [_Letter(task, "task", hub, frozen, place) for hub in hubs]
+        letters += [_Letter(task, "task", site, content, place) for site in members]
+        await self._send(*letters)
         wanted: list[Place] = [(task, "receipt", site) for site in members]
         wanted += [(task, "total", hub) for hub in hubs]
         await self._wait(wanted, task)
@@ -406,8 +428,8 @@ class Coordinator:
 
     # --- finish -----------------------------------------------------------------------
     async def _finish(self, members: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        for site in members:
-            await self._send("finish", "finish", site, pack({}))
+        empty = pack({})
+        await self._send(*(_Letter("finish", "finish", s, empty) for s in members))
         try:
             await self._wait([("finish", "closing", s) for s in members], "finish")
         except _Lost as lost:
@@ -430,75 +452,95 @@ class Coordinator:
         hubs = self.bundle.permit.hubs
         listeners = [asyncio.create_task(self._listen(hub)) for hub in hubs]
         try:
-            for hub in hubs:
-                rows = self._store.rows(
-                    "SELECT size FROM cosigned WHERE hub = ?", (hub,)
-                )
-                old = int(rows[0][0]) if rows else 0
-                path = [node.hex() for node in self.log.consistency(old, size)]
-                content = pack({"note": note, "old_size": old, "path": path})
-                await self._send(f"cosign/{size}", "finish", hub, content)
-            wanted = [(f"cosign/{size}", "closing", hub) for hub in hubs]
-            await self._wait(wanted, f"cosign/{size}")
+            lines = await asyncio.gather(
+                *(self._cosignature(hub, size, note) for hub in hubs)
+            )
         except _Lost as lost:
             raise next(iter(lost.why.values())) from lost
         finally:
             for listener in listeners:
                 listener.cancel()
             await asyncio.gather(*listeners, return_exceptions=True)
-        lines = []
-        for hub in hubs:
-            _, meta, _ = self._mail.items[f"cosign/{size}", "closing", hub]
-            lines.append(str(meta.get("cosignature")))
-            row = ("INSERT OR REPLACE INTO cosigned VALUES (?, ?)", (hub, size))
-            self._store.write([row])
         return index, note + "".join(lines), self.log.inclusion(index, size)
 
-    # --- sending ----------------------------------------------------------------------
-    async def _send(
-        self,
-        task: str,
-        kind: str,
-        to: str,
-        content: bytes,
-        place: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Journal an envelope, log it, post it; after a kill, the very same bytes."""
-        key = json.dumps([self.run, task, kind, to])
-        rows = self._store.rows("SELECT hub, data FROM sent WHERE key = ?", (key,))
-        if rows:
-            hub, data = str(rows[0][0]), bytes(rows[0][1])
-            if self._desk.clock() >= parse_time(parse_envelope(data).header.not_after):
-                raise OutOfTime("a task of the interrupted run has expired")
-        else:
-            permit = self.bundle.permit
-            party = permit.directory[to]
-            envelope = seal(
-                self._desk.identity,
-                party,
-                self._header(task, kind, place or {}),
-                content,
-            )
-            hub, data = self._home(to), envelope.data
-            self._store.write([("INSERT INTO sent VALUES (?, ?, ?)", (key, hub, data))])
-            self._note("asked", envelope)
-        await self._transport.post(hub, data)
+    async def _cosignature(self, hub: str, size: int, note: str) -> str:
+        """Return a hub's cosignature, proving growth from what it saw last."""
+        rows = self._store.rows("SELECT size FROM cosigned WHERE hub = ?", (hub,))
+        old = int(rows[0][0]) if rows else 0
+        for _ in range(2):
+            task = f"cosign/{size}/{old}"
+            path = [node.hex() for node in self.log.consistency(old, size)]
+            content = pack({"note": note, "old_size": old, "path": path})
+            await self._send(_Letter(task, "finish", hub, content))
+            await self._wait([(task, "closing", hub)], task)
+            _, meta, _ = self._mail.items[task, "closing", hub]
+            if isinstance(meta.get("cosignature"), str):
+                row = ("INSERT OR REPLACE INTO cosigned VALUES (?, ?)", (hub, size))
+                self._store.write([row])
+                return str(meta["cosignature"])
+            old = meta.get("known", -1)
+            if type(old) is not int or not 0 <= old <= size:
+                break
+        raise Stopped(f"{hub} has seen a longer log of this coordinator than there is")
 
-    def _header(self, task: str, kind: str, place: Mapping[str, Any]) -> Header:
-        slack = datetime.timedelta(seconds=2 * self.study.deadline_seconds + 60)
+    # --- sending ----------------------------------------------------------------------
+    async def _send(self, *letters: _Letter) -> None:
+        """Journal, log and post; after a kill, the very same bytes go out again."""
+        posts: list[tuple[str, bytes]] = []
+        fresh: list[tuple[str, str, Envelope]] = []
+        previous = self._last_sent()
+        for letter in letters:
+            key = json.dumps([self.run, letter.task, letter.kind, letter.to])
+            rows = self._store.rows("SELECT hub, data FROM sent WHERE key = ?", (key,))
+            if rows:
+                hub, data = str(rows[0][0]), bytes(rows[0][1])
+                self._check_fresh(data)
+            else:
+                hub, envelope = self._home(letter.to), self._sealed(letter, previous)
+                data, previous = envelope.data, envelope.digest
+                fresh.append((key, hub, envelope))
+            posts.append((hub, data))
+        if fresh:
+            text = "INSERT INTO sent VALUES (?, ?, ?, ?)"
+            self._store.write(
+                [(text, (key, self.run, hub, e.data)) for key, hub, e in fresh]
+            )
+            self._note("asked", [e for _, _, e in fresh])
+        await asyncio.gather(*(self._transport.post(hub, d) for hub, d in posts))
+
+    def _last_sent(self) -> str:
+        rows = self._store.rows(
+            "SELECT data FROM sent WHERE run = ? ORDER BY rowid DESC LIMIT 1",
+            (self.run,),
+        )
+        return parse_envelope(bytes(rows[0][0])).digest if rows else ""
+
+    def _check_fresh(self, data: bytes) -> None:
+        if self._desk.clock() >= parse_time(parse_envelope(data).header.not_after):
+            raise OutOfTime("a task of the interrupted run has expired")
+
+    def _sealed(self, letter: _Letter, previous: str) -> Envelope:
+        # What asks for work is dated by the deadline; the rest by the permit alone,
+        # so that a run can be resumed for as long as the permit holds.
         last = parse_time(self.bundle.permit.not_after)
-        return Header(
+        if letter.kind == "task":
+            slack = datetime.timedelta(seconds=2 * self.study.deadline_seconds + 60)
+            last = min(self._desk.clock() + slack, last)
+        header = Header(
             study=self.study.digest,
             permit=self.bundle.permit.digest,
             run=self.run,
-            task=task,
-            kind=kind,
+            task=letter.task,
+            kind=letter.kind,
             sender="",
             recipient="",
-            not_after=format_time(min(self._desk.clock() + slack, last)),
+            not_after=format_time(last),
             grade=2,
-            **place,
+            previous=previous,
+            **letter.place,
         )
+        party = self.bundle.permit.directory[letter.to]
+        return seal(self._desk.identity, party, header, letter.content)
 
     def _home(self, to: str) -> str:
         """Return the hub of a party's own park; a hub is its own."""
@@ -511,21 +553,25 @@ class Coordinator:
                 return hub.name
         raise NotAParty(f"no hub of the permit serves side {party.side}")
 
-    def _note(self, what: str, envelope: Envelope) -> None:
-        h = envelope.header
-        entry = {
-            "type": "hetao.entry/1",
-            "what": what,
-            "at": format_time(self._desk.clock()),
-            "envelope": envelope.digest,
-            "study": h.study,
-            "run": h.run,
-            "task": h.task,
-            "kind": h.kind,
-            "from": h.sender,
-            "to": h.recipient,
-        }
-        self.log.append([canonical(entry)])
+    def _note(self, what: str, envelopes: Sequence[Envelope]) -> None:
+        """Log envelopes, all in one durable append."""
+        now = format_time(self._desk.clock())
+        entries = [
+            {
+                "type": "hetao.entry/1",
+                "what": what,
+                "at": now,
+                "envelope": e.digest,
+                "study": e.header.study,
+                "run": e.header.run,
+                "task": e.header.task,
+                "kind": e.header.kind,
+                "from": e.header.sender,
+                "to": e.header.recipient,
+            }
+            for e in envelopes
+        ]
+        self.log.append([canonical(entry) for entry in entries])
 
     # --- receiving ------------------------------------------------------------------
     async def _listen(self, hub: str) -> None:
@@ -534,10 +580,12 @@ class Coordinator:
         try:
             while True:
                 inbox = await self._transport.inbox(hub, after, self.run, POLL_SECONDS)
-                for seq, data in inbox.items:
-                    self._take(data)
-                    after = seq
+                taken = [self._take(data) for _, data in inbox.items]
+                known = [envelope for envelope in taken if envelope is not None]
+                if known:
+                    self._note("received", known)
                 if inbox.items:
+                    after = inbox.items[-1][0]
                     async with self._mail.news:
                         self._mail.news.notify_all()
         except HetaoError as error:
@@ -545,8 +593,8 @@ class Coordinator:
             async with self._mail.news:
                 self._mail.news.notify_all()
 
-    def _take(self, data: bytes) -> None:
-        """Verify and keep one envelope; what nobody of the permit signed is dropped."""
+    def _take(self, data: bytes) -> Envelope | None:
+        """Verify and keep an envelope; what nobody of the permit signed is dropped."""
         try:
             envelope = parse_envelope(data)
             sender = self.bundle.permit.directory[envelope.header.sender]
@@ -557,11 +605,12 @@ class Coordinator:
             meta, arrays = unpack(envelope.open(self._desk.identity))
         except HetaoError as error:
             self._desk.say(f"dropped an envelope: {error}")
-            return
+            return None
         place = (header.task, header.kind, header.sender)
-        if place not in self._mail.items:
-            self._mail.items[place] = (envelope, meta, arrays)
-            self._note("received", envelope)
+        if place in self._mail.items:
+            return None
+        self._mail.items[place] = (envelope, meta, arrays)
+        return envelope
 
     async def _wait(self, wanted: Sequence[Place], task: str) -> None:
         """Wait until all wanted mail is here.

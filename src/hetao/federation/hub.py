@@ -339,14 +339,19 @@ class Hub:
         _, bundle = self._begin(envelope.header.run)
         coordinator = bundle.permit.coordinator
         self._witness.trust(coordinator.name, coordinator.sign_key)
-        line = self._witness.add_checkpoint(
-            coordinator.name,
-            coordinator.sign_key,
-            int(meta["old_size"]),
-            str(meta["note"]),
-            [bytes.fromhex(node) for node in meta["path"]],
-        )
-        content = pack({"cosignature": line, "checkpoint": self._log.checkpoint()})
+        known, old = self._witness.size(coordinator.name), int(meta["old_size"])
+        answer: dict[str, Any] = {"known": known, "checkpoint": self._log.checkpoint()}
+        if old == known:
+            answer["cosignature"] = self._witness.add_checkpoint(
+                coordinator.name,
+                coordinator.sign_key,
+                old,
+                str(meta["note"]),
+                [bytes.fromhex(node) for node in meta["path"]],
+            )
+        # Else the coordinator was killed before it noted our last cosignature; told
+        # what we know, it asks again with a proof from there.
+        content = pack(answer)
         self._reply(envelope.header, "closing", coordinator.name, content)
 
     def _reply(self, header: Header, kind: str, to: str, content: bytes) -> None:
@@ -365,12 +370,21 @@ class Hub:
             analysis=header.analysis,
             attempt=header.attempt,
             round=header.round,
+            previous=self._last_sent(header.run),
         )
         if self._store.rows("SELECT 1 FROM envelope WHERE key = ?", (_key(reply),)):
             return
         envelope = seal(self.identity, self._trusted[to], reply, content)
         self._append("sent", envelope)
         self._insert(envelope)
+
+    def _last_sent(self, run: str) -> str:
+        rows = self._store.rows(
+            "SELECT digest FROM envelope WHERE run = ? AND sender = ? "
+            "ORDER BY seq DESC LIMIT 1",
+            (run, self.identity.name),
+        )
+        return str(rows[0][0]) if rows else ""
 
     def _refuse(self, header: Header, error: HetaoError) -> None:
         content = pack({"code": error.code, "rule": str(error)})

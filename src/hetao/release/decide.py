@@ -274,12 +274,14 @@ def check_values(summary: Summary) -> NDArray[np.float64]:
     people = summary.evidence.people
     if list(summary.arrays) != list(summary.declared):
         raise WrongShape("the arrays are not the declared ones, in their order")
-    for name, declared in summary.declared.items():
-        array = summary.arrays[name]
+    pairs = [(n, summary.arrays[n], item) for n, item in summary.declared.items()]
+    for name, array, declared in pairs:
         if array.shape != declared.shape or array.dtype != np.float64:
             raise WrongShape(f"array {name!r} has another shape or type than declared")
+    for name, array, _ in pairs:
         if not np.isfinite(array).all():
             raise NotFinite(f"array {name!r} holds NaN or infinity")
+    for name, array, declared in pairs:
         bound = declared.per_person * people * (1 + ROUNDING)
         low = -bound if declared.low is None else declared.low - ROUNDING
         if np.any(array > bound) or np.any(array < low):
@@ -457,6 +459,8 @@ def _check_notice(notice: Notice) -> None:
     for check in notice.body.get("quality", ()):
         if set(check) != QUALITY_FIELDS or check["share_band"] not in BANDS:
             raise WrongShape("a quality check says more than its band")
+        if not all(isinstance(value, str) for value in check.values()):
+            raise WrongShape("a quality check holds something other than text")
     for text in _texts(notice.body):
         if len(text) > LONGEST_TEXT:
             raise WrongShape("a notice holds a text that is too long to be a notice")

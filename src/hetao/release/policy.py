@@ -1,5 +1,6 @@
 """A site's own minimum counts: strict unless a file lowers them and says why."""
 
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -74,7 +75,7 @@ def policy_from(table: dict[str, Any], where: str = "policy") -> Policy:
     m = policy.minimum
     if min(m.people, m.cell, m.events, m.sites) < 1:
         raise InvalidNetwork(f"{where}: counts start at 1")
-    if not (m.share > 0 and 0 < m.leverage <= 1):
+    if not (0 < m.share < math.inf and 0 < m.leverage <= 1):
         raise InvalidNetwork(f"{where}: shares lie above 0, leverage up to 1")
     if not 1 <= policy.highest_grade <= 5:
         raise InvalidNetwork(f"{where}: highest_grade is 1 to 5")

@@ -165,7 +165,8 @@ def ratio_ticks(low: float, high: float, about: int = 8) -> list[float]:
     """Return ratios to mark between two logs of ratios, 1 among them if it fits."""
     if high - low < math.log(4):
         return even_ticks(math.exp(low), math.exp(high), about)
-    first, last = math.floor(low / math.log(10)), math.ceil(high / math.log(10))
+    first = max(math.floor(low / math.log(10)), -300)
+    last = min(math.ceil(high / math.log(10)), 300)
     for digits in DIGITS:
         ticks = _within(
             [d * 10.0**p for p in range(first, last + 1) for d in digits], low, high

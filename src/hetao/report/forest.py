@@ -21,6 +21,7 @@ FONT = 14.0  # size of the page's style
 TOP, LINE, GAP, FOOT = 34.0, 17.0, 13.0, 48.0
 MOST_ROWS = 24  # of one figure, so that each fits a printed page
 WIDEST = math.log(100)  # a ratio within is always shown in full
+GIANT = math.log(1e9)  # a ratio beyond never is
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,10 @@ def _ends(rows: Sequence[Row], is_ratio: bool) -> tuple[float, float]:
     if not ends:
         return (-1.0, 1.0)
     middle = sorted(map(abs, ends))[len(ends) // 2]
-    limit = max(WIDEST, 3 * middle) if is_ratio else 20 * middle or max(map(abs, ends))
-    low = max(min(0.0, *ends), -limit) if len(ends) > 1 else min(0.0, ends[0])
-    high = min(max(0.0, *ends), limit) if len(ends) > 1 else max(0.0, ends[0])
+    limit = 20 * middle or max(map(abs, ends))
+    if is_ratio:
+        limit = min(max(WIDEST, 3 * middle), GIANT)
+    low, high = max(min([0.0, *ends]), -limit), min(max([0.0, *ends]), limit)
     room = 0.04 * (high - low)
     if is_ratio and high - low < math.log(1.1):
         room = math.log(1.1) / 2

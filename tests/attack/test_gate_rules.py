@@ -1,0 +1,614 @@
+"""The gate: every rule refuses, in its order, and says nothing about any patient."""
+
+import datetime
+import itertools
+import re
+from dataclasses import dataclass, field, fields, replace
+
+import numpy as np
+import pytest
+
+from hetao.analysis import Evidence, Protocol, Sum
+from hetao.errors import (
+    HetaoError,
+    HighLeverage,
+    NotAParty,
+    NotApproved,
+    NotFinite,
+    OutOfBounds,
+    OutOfTime,
+    SmallCell,
+    SmallCohort,
+    TooFewSites,
+    TooManyParameters,
+    UngradedRelease,
+    UnlistedProtocol,
+    WrongShape,
+    WrongStudy,
+)
+from hetao.permit import Bundle, Directory, PermittedProtocol, new_identity, sign_notice
+from hetao.release import (
+    STRICT,
+    ClosedDoor,
+    Door,
+    Notice,
+    Place,
+    Policy,
+    Summary,
+    add,
+    decide,
+    decode,
+    stream,
+    unpack,
+)
+from hetao.study import Minimum
+from support_federation import START, Federation, Plan, toy_study
+
+PEOPLE = 137  # no other number in any rule has these digits
+PROTOCOL = Protocol("toy", "1", "sha256:code", 3, "x: 2")
+EVIDENCE = Evidence(
+    people=PEOPLE,
+    events=61,
+    non_events=76,
+    parameters=3,
+    smallest_side={"age": 88, "sex[m]": 66},
+    max_leverage=0.25,
+    cells={"ill | m": 33},
+)
+
+
+@dataclass
+class Scene:
+    """A release that passes, and each part of it to be spoilt."""
+
+    federation: Federation
+    protocol: Protocol = PROTOCOL
+    publishable: bool = False
+    declared: dict = field(
+        default_factory=lambda: {"x": Sum((2,), 1.0, 0.0), "y": Sum((1,), 2.0)}
+    )
+    arrays: dict = field(
+        default_factory=lambda: {"x": np.array([3.0, 4.0]), "y": np.array([-5.0])}
+    )
+    evidence: Evidence = EVIDENCE
+    members: tuple = ("a", "b", "c")
+    place: dict = field(default_factory=dict)
+    permit: dict = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
+    now: datetime.datetime = START
+    identity: object = None
+    trusted: object = None
+    bundle: object = None
+
+    def permitted(self):
+        """Return the permit that lists the toy protocol, approved by all."""
+        if self.bundle is not None:
+            return self.bundle
+        listed = PermittedProtocol(
+            *(getattr(PROTOCOL, f.name) for f in fields(PROTOCOL))
+        )
+        drafted = replace(
+            self.federation.bundle.permit, **{"protocols": (listed,), **self.permit}
+        )
+        self.bundle = self.federation.cast.approved(Bundle(drafted), START)
+        return self.bundle
+
+    def decide(self):
+        bundle = self.permitted()
+        place = {
+            "study": self.federation.study.digest,
+            "permit": bundle.permit.digest,
+            "run": "r",
+            "task": "attrition/1/0",
+            "not_after": "2026-11-22T09:00:00Z",
+            "analysis": "attrition",
+            "attempt": 1,
+            "round": 0,
+            **self.place,
+        }
+        if self.place and "task" not in self.place:
+            place["task"] = "{analysis}/{attempt}/{round}".format(**place)
+        door = Door(
+            self.identity or self.federation.cast.identities["a"],
+            self.trusted or self.federation.cast.directory,
+            bundle,
+            self.federation.study,
+            self.policy,
+        )
+        summary = Summary(
+            self.protocol,
+            self.publishable,
+            self.declared,
+            self.arrays,
+            self.evidence,
+            self.members,
+        )
+        return decide(summary, door, Place(**place), self.now)
+
+
+@pytest.fixture(scope="module")
+def federation(tmp_path_factory):
+    with Federation(tmp_path_factory.mktemp("gate")) as made:
+        yield made
+
+
+@pytest.fixture
+def scene(federation):
+    return Scene(federation)
+
+
+def changed(evidence=EVIDENCE, **fields):
+    return replace(evidence, **fields)
+
+
+def test_a_release_that_keeps_every_rule_leaves_sealed(scene):
+    release = scene.decide()
+
+    keys = scene.federation.cast.identities
+    hubs = scene.permitted().permit.hubs
+    assert [e.header.recipient for e in release.envelopes] == [*hubs, "coordinator"]
+    seed, _ = unpack(release.envelopes[0].open(keys[hubs[0]]))
+    meta, rest = unpack(release.envelopes[1].open(keys[hubs[1]]))
+    assert seed["members"] == meta["members"] == ["a", "b", "c"]
+    words = add([stream(bytes.fromhex(seed["seed"]), 8).reshape(2, 4), rest["words"]])
+    np.testing.assert_array_equal(decode(words), [3.0, 4.0, -5.0, 1.0])
+
+
+def test_the_record_says_what_left_and_under_which_rules(scene):
+    release = scene.decide()
+
+    record = release.record.body
+    release.record.verify(scene.federation.cast.directory["a"])
+    assert record["rules"] == list(range(1, 11))
+    assert record["members"] == ["a", "b", "c"]
+    assert record["policy"] == Policy().as_json()
+    assert record["values"] == 3
+    assert record["shares"] == {
+        e.header.recipient: e.digest for e in release.envelopes[:2]
+    }
+
+
+def test_the_record_holds_no_count_of_patients(scene):
+    text = str(scene.decide().record.as_json()["body"])
+
+    assert not re.search(rf"\b{PEOPLE}\b|\b61\b|\b76\b|\b88\b|\b66\b|\b33\b", text)
+
+
+# --- each rule by itself -------------------------------------------------------------
+def later(scene):
+    scene.now = START + datetime.timedelta(days=1000)
+
+
+def earlier(scene):
+    scene.now = START - datetime.timedelta(seconds=1)
+
+
+def unapproved(scene):
+    scene.bundle = Bundle(scene.permitted().permit)
+
+
+def withdrawn(scene):
+    signer = scene.federation.cast.identities["ethics-sz"]
+    scene.bundle = sign_notice(scene.permitted(), signer, "withdraw", START)
+
+
+def untrusted(scene):
+    parties = scene.federation.cast.directory.parties
+    scene.trusted = Directory(tuple(p for p in parties if p.name != "hub-hk"))
+
+
+def not_a_site(scene):
+    scene.identity = scene.federation.cast.identities["hub-hk"]
+
+
+def other_key(scene):
+    scene.identity = new_identity("a")
+
+
+def setting(**values):
+    def spoil(scene):
+        for name, value in values.items():
+            setattr(scene, name, value)
+
+    return spoil
+
+
+def array(name, value):
+    def spoil(scene):
+        scene.arrays = {**scene.arrays, name: value}
+
+    return spoil
+
+
+def with_evidence(**values):
+    return setting(evidence=changed(**values))
+
+
+RULE_1 = {
+    "the permit has ended": (later, OutOfTime),
+    "the permit has not begun": (earlier, OutOfTime),
+    "nobody has approved": (unapproved, NotApproved),
+    "an approval is withdrawn": (withdrawn, NotApproved),
+    "a party is not trusted": (untrusted, NotAParty),
+}
+RULE_2 = {
+    "another study is asked for": (setting(place={"study": "sha256:x"}), WrongStudy),
+    "another permit is named": (setting(place={"permit": "sha256:x"}), WrongStudy),
+    "the sender is not a site": (not_a_site, NotAParty),
+    "the key is not the pinned one": (other_key, NotAParty),
+    "started over too often": (setting(place={"attempt": 4}), UnlistedProtocol),
+}
+RULE_3 = {
+    "an unlisted protocol": (
+        setting(protocol=replace(PROTOCOL, name="other")),
+        UnlistedProtocol,
+    ),
+    "another version": (
+        setting(protocol=replace(PROTOCOL, version="2")),
+        UnlistedProtocol,
+    ),
+    "another code": (setting(protocol=replace(PROTOCOL, hash="x")), UnlistedProtocol),
+    "a round too many": (setting(place={"round": 3}), UnlistedProtocol),
+    "a round before the first": (setting(place={"round": -1}), UnlistedProtocol),
+    "an attempt before the first": (setting(place={"attempt": 0}), UnlistedProtocol),
+    "a round under another name": (
+        setting(place={"task": "attrition/1/0b"}),
+        UnlistedProtocol,
+    ),
+}
+RULE_4 = {
+    "a list without this site": (setting(members=("b", "c")), NotAParty),
+    "a list with this site twice": (setting(members=("a", "a", "b", "c")), NotAParty),
+    "a list with a stranger": (setting(members=("a", "b", "c", "d")), NotAParty),
+    "a list with a hub": (setting(members=("a", "b", "c", "hub-hk")), NotAParty),
+    "an empty list": (setting(members=()), NotAParty),
+    "a list that leaves a site out": (setting(members=("a", "b")), TooFewSites),
+    "this site alone": (setting(members=("a",)), TooFewSites),
+}
+RULE_5 = {
+    "an array is missing": (setting(arrays={"x": np.zeros(2)}), WrongShape),
+    "an array too many": (array("z", np.zeros(1)), WrongShape),
+    "another order": (
+        setting(arrays={"y": np.zeros(1), "x": np.zeros(2)}),
+        WrongShape,
+    ),
+    "another shape": (array("x", np.zeros(3)), WrongShape),
+    "a further side": (array("x", np.zeros((2, 1))), WrongShape),
+    "whole numbers": (array("x", np.zeros(2, np.int64)), WrongShape),
+    "half the bits": (array("x", np.zeros(2, np.float32)), WrongShape),
+    "objects": (array("x", np.array([None, None])), WrongShape),
+    "texts": (array("x", np.array(["a", "b"])), WrongShape),
+}
+RULE_6 = {
+    "nan": (array("x", np.array([1.0, np.nan])), NotFinite),
+    "infinity": (array("x", np.array([1.0, np.inf])), NotFinite),
+    "minus infinity": (array("y", np.array([-np.inf])), NotFinite),
+}
+RULE_7 = {
+    "too large": (array("x", np.array([0.0, 138.0])), OutOfBounds),
+    "a negative count": (array("x", np.array([0.0, -1.0])), OutOfBounds),
+    "too far below": (array("y", np.array([-2.001 * PEOPLE])), OutOfBounds),
+}
+RULE_8 = {
+    "too few people": (with_evidence(people=49), SmallCohort),
+    "too few events": (with_evidence(events=9), SmallCell),
+    "too few without": (with_evidence(non_events=9), SmallCell),
+    "a small side": (with_evidence(smallest_side={"age": 9, "sex[m]": 9}), SmallCell),
+    "an empty side": (with_evidence(smallest_side={"age": 0}), SmallCell),
+    "too many parameters": (with_evidence(parameters=14), TooManyParameters),
+    "one person decides": (with_evidence(max_leverage=0.51), HighLeverage),
+}
+RULE_9 = {
+    "a class above the permit's": (
+        setting(permit={"highest_grade": 1}),
+        UngradedRelease,
+    ),
+    "a class above the policy's": (
+        setting(policy=Policy(highest_grade=1)),
+        UngradedRelease,
+    ),
+}
+RULES = [RULE_1, RULE_2, RULE_3, RULE_4, RULE_5, RULE_6, RULE_7, RULE_8, RULE_9]
+CASES = {name: case for rule in RULES for name, case in rule.items()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_breaks_a_rule_is_refused_by_that_rule(scene, case):
+    spoil, error = CASES[case]
+    spoil(scene)
+
+    with pytest.raises(error) as caught:
+        scene.decide()
+
+    assert type(caught.value) is error
+    assert caught.value.what
+    assert caught.value.code.startswith("HT-")
+
+
+@pytest.mark.parametrize("case", [*RULE_8, *RULE_9])
+def test_a_refusal_for_small_numbers_names_a_remedy(scene, case):
+    spoil, error = CASES[case]
+    spoil(scene)
+
+    with pytest.raises(error) as caught:
+        scene.decide()
+
+    assert caught.value.fix
+
+
+PAIRS = list(itertools.pairwise(RULES))
+
+
+@pytest.mark.parametrize("place", range(len(PAIRS)))
+def test_the_rules_are_asked_in_their_order(federation, place):
+    """Of two broken rules the earlier one is the refusal."""
+    first, second = PAIRS[place]
+    for (spoil, error), (spoil_too, _) in itertools.product(
+        list(first.values())[-2:], list(second.values())[-2:]
+    ):
+        scene = Scene(federation)
+        spoil_too(scene)
+        kept = scene.place
+        spoil(scene)
+        scene.place = {**kept, **scene.place}
+
+        with pytest.raises(error):
+            scene.decide()
+
+
+@pytest.mark.parametrize("case", [*RULE_4, *RULE_7, *RULE_8, *RULE_9])
+def test_no_count_of_patients_stands_in_a_refusal(federation, case):
+    """Each number is chosen so that its digits stand in no rule."""
+    scene = Scene(federation)
+    CASES[case][0](scene)
+    counts = {137, 61, 76, 88, 66, 33, 138}
+    numbers = {
+        "too few people": {43},
+        "too few events": {7},
+        "too few without": {7},
+        "a small side": {7},
+    }.get(case, set())
+    special = {
+        "too few people": changed(people=43),
+        "too few events": changed(events=7),
+        "too few without": changed(non_events=7),
+        "a small side": changed(smallest_side={"age": 7, "sex[m]": 7}),
+    }
+    scene.evidence = special.get(case, scene.evidence)
+
+    with pytest.raises(HetaoError) as caught:
+        scene.decide()
+
+    sentence = str(caught.value).removeprefix(caught.value.code)
+    found = {int(digits) for digits in re.findall(r"\d+", sentence)}
+    assert not found & (counts | numbers)
+    if numbers:
+        assert re.search(rf"\b{numbers.pop()}\b", caught.value.local)
+
+
+# --- exactly at the floor -------------------------------------------------------------
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        changed(people=STRICT.people, parameters=5),
+        changed(events=STRICT.events),
+        changed(non_events=STRICT.events),
+        changed(smallest_side={"age": STRICT.cell}),
+        changed(people=130, parameters=13),
+        changed(max_leverage=STRICT.leverage),
+        changed(events=None, non_events=None, max_leverage=None, smallest_side={}),
+        changed(cells={"ill | m": 0}),
+    ],
+    ids=range(8),
+)
+def test_a_count_exactly_at_the_floor_passes(scene, evidence):
+    scene.evidence = evidence
+
+    assert scene.decide()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x", [float(PEOPLE), 0.0]),
+        ("x", [PEOPLE * (1 + 5e-7), -5e-7]),
+        ("y", [2.0 * PEOPLE]),
+        ("y", [-2.0 * PEOPLE]),
+    ],
+)
+def test_a_value_at_its_bound_passes(scene, name, value):
+    array(name, np.array(value))(scene)
+
+    assert scene.decide()
+
+
+@pytest.mark.parametrize(
+    "place", [{"round": 2}, {"attempt": 3}, {"analysis": "x", "attempt": 2, "round": 1}]
+)
+def test_the_last_round_and_attempt_pass(scene, place):
+    scene.place = place
+
+    assert scene.decide()
+
+
+# --- the stricter of policy and study -----------------------------------------------
+def with_minimum(tmp_path, minimum, **fields):
+    plan = Plan(toy_study(minimum=minimum, **fields))
+    return Federation(tmp_path / "federation", plan)
+
+
+def test_a_study_may_ask_for_more_people(tmp_path):
+    minimum = Minimum(people=PEOPLE + 1)
+
+    with with_minimum(tmp_path, minimum) as made, pytest.raises(SmallCohort):
+        Scene(made).decide()
+
+
+def test_a_study_may_not_ask_for_fewer(tmp_path):
+    loosest = Minimum(1, 1, 1, 1.0, 1.0, 1)
+    with with_minimum(tmp_path, loosest) as federation:
+        for case in RULE_8:
+            spoil, error = CASES[case]
+            scene = Scene(federation)
+            spoil(scene)
+
+            with pytest.raises(error):
+                scene.decide()
+
+
+def test_a_site_that_lowers_a_count_says_so_in_the_record(scene):
+    scene.policy = Policy(replace(STRICT, people=20), reason="a trial run")
+    scene.evidence = changed(people=20, parameters=2)
+    scene.arrays = {"x": np.zeros(2), "y": np.zeros(1)}
+
+    record = scene.decide().record.body
+
+    assert record["policy"]["lowered"] == ["people"]
+    assert record["policy"]["reason"] == "a trial run"
+
+
+# --- few sites ----------------------------------------------------------------------
+@pytest.fixture
+def two_sites(tmp_path):
+    with Federation(tmp_path / "two", Plan(toy_study(sites=("a", "b")))) as made:
+        scene = Scene(made)
+        scene.members = ("a", "b")
+        yield scene
+
+
+def test_two_sites_may_sum_what_could_be_published(two_sites):
+    two_sites.publishable = True
+
+    assert two_sites.decide().record.body["grade"] == 3
+
+
+def test_two_sites_may_sum_large_cells(two_sites):
+    two_sites.evidence = changed(cells={"ill | m": STRICT.cell})
+
+    assert two_sites.decide().record.body["grade"] == 3
+
+
+def test_two_sites_may_not_sum_small_cells(two_sites):
+    two_sites.evidence = changed(cells={"ill | m": STRICT.cell - 1, "ill | f": 50})
+
+    with pytest.raises(TooFewSites) as caught:
+        two_sites.decide()
+
+    assert caught.value.fix
+    assert "9" not in str(caught.value)
+
+
+def test_two_sites_need_a_permit_and_a_policy_of_that_class(two_sites):
+    two_sites.policy = Policy(highest_grade=2)
+
+    with pytest.raises(UngradedRelease):
+        two_sites.decide()
+
+
+def test_three_sites_sum_small_cells_that_nobody_sees_apart(scene):
+    scene.evidence = changed(cells={"ill | m": 1})
+
+    assert scene.decide().record.body["grade"] == 2
+
+
+def test_a_study_that_goes_on_without_a_site_still_needs_three(tmp_path):
+    study = toy_study(sites=("a", "b", "c", "d"), on_lost_site="continue")
+    with Federation(tmp_path / "four", Plan(study)) as made:
+        scene = Scene(made, members=("a", "b", "d"))
+        assert scene.decide().record.body["grade"] == 2
+
+        alone = Scene(made, members=("a", "b"))
+        alone.evidence = changed(cells={"ill | m": 1})
+        with pytest.raises(TooFewSites):
+            alone.decide()
+
+
+# --- notices ------------------------------------------------------------------------
+QUALITY = {
+    "id": "Q1",
+    "table": "person",
+    "column": "sex",
+    "what": "unknown codes",
+    "status": "noted",
+    "share_band": "<1%",
+    "done": "left out",
+}
+
+
+def notify(scene, notice, door=None, **place):
+    bundle = scene.permitted()
+    made = Door(
+        scene.federation.cast.identities["a"],
+        scene.federation.cast.directory,
+        bundle,
+        scene.federation.study,
+        scene.policy,
+    )
+    at = {
+        "study": scene.federation.study.digest,
+        "permit": bundle.permit.digest,
+        "run": "r",
+        "task": "begin",
+        "not_after": "2026-11-22T09:00:00Z",
+        **place,
+    }
+    return decide(notice, door or made, Place(**at), START)
+
+
+def test_a_notice_goes_to_the_coordinator_alone(scene):
+    release = notify(scene, Notice("closing", {"quality": [QUALITY]}))
+
+    (envelope,) = release.envelopes
+    meta, arrays = unpack(
+        envelope.open(scene.federation.cast.identities["coordinator"])
+    )
+    assert meta == {"quality": [QUALITY], "site": "a"}
+    assert arrays == {}
+
+
+@pytest.mark.parametrize(
+    "notice",
+    [
+        Notice("gossip", {}),
+        Notice("share", {}),
+        Notice("ready", {"people": 137}),
+        Notice("closing", {"rows": []}),
+        Notice("refusal", {"code": "x", "rule": "y", "local": "people: 7"}),
+        Notice("closing", {"quality": [{**QUALITY, "count": 7}]}),
+        Notice("closing", {"quality": [{**QUALITY, "share_band": "0.4%"}]}),
+        Notice("closing", {"quality": [{**QUALITY, "share_band": 7}]}),
+        Notice("closing", {"quality": [{**QUALITY, "what": 7}]}),
+        Notice("closing", {"quality": [{**QUALITY, "done": ["x"]}]}),
+        Notice(
+            "closing", {"quality": [{k: v for k, v in QUALITY.items() if k != "id"}]}
+        ),
+        Notice("closing", {"quality": [{**QUALITY, "what": "x" * 501}]}),
+        Notice("ready", {"snapshot": "x" * 501}),
+        Notice("refusal", {"code": "HT-300", "rule": "x" * 501}),
+    ],
+    ids=lambda notice: f"{notice.kind}-{str(notice.body)[:40]}",
+)
+def test_a_notice_that_says_more_than_its_fields_is_refused(scene, notice):
+    with pytest.raises(WrongShape):
+        notify(scene, notice)
+
+
+def test_a_notice_keeps_the_permits_rules_too(scene):
+    with pytest.raises(WrongStudy):
+        notify(scene, Notice("ready", {}), study="sha256:x")
+
+    unapproved(scene)
+    with pytest.raises(NotApproved):
+        notify(scene, Notice("ready", {}))
+
+
+def test_a_site_without_a_permit_can_only_refuse(scene):
+    keys, directory = scene.federation.cast.identities, scene.federation.cast.directory
+    closed = ClosedDoor(keys["a"], directory)
+
+    refusal = Notice("refusal", {"code": "HT-301", "rule": "no permit"})
+    assert len(notify(scene, refusal, closed).envelopes) == 1
+
+    for notice in (Notice("ready", {}), Notice("closing", {})):
+        with pytest.raises(NotApproved):
+            notify(scene, notice, closed)

@@ -1,0 +1,494 @@
+"""The report of a certificate: what a reader of one HTML file is promised."""
+
+import asyncio
+import copy
+import csv
+import functools
+import html
+import random
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from hetao.canonical import canonical, parse_canonical
+from hetao.cdm import open_flat
+from hetao.errors import Unverified
+from hetao.federation.embedded import run_embedded
+from hetao.release import Policy
+from hetao.report import (
+    ComparedTerm,
+    Comparison,
+    Extras,
+    render_report,
+    write_report,
+)
+from hetao.report.page import render_body
+from hetao.study import Analysis, Criterion, Grid, Level, Minimum, Study, Variable
+
+SITES = ("north", "east", "south")
+ATTACK = "<script>alert('x')</script>\"><img src=http://evil.example/x onerror=1>"
+VOID = {"meta", "br", "img", "hr", "link", "input"}
+
+
+def category(name, label, *levels):
+    return Variable(
+        name,
+        "category",
+        "column",
+        column=name,
+        levels=tuple(Level(level, level) for level in levels),
+        label=label,
+    )
+
+
+def number(name, label, low, high):
+    return Variable(
+        name, "number", "column", column=name, bounds=(low, high), label=label
+    )
+
+
+STUDY = Study(
+    name="toy",
+    title="晚期肺癌的生存 & survival",
+    question="Who lives <longer>?",
+    version="1",
+    dictionary="flat",
+    sites=SITES,
+    variables=(
+        number("age", "Age (years)", 0, 120),
+        category("sex", "性别", "女", "男"),
+        category("ill", "Ill", "no", "yes"),
+        number("days", "Days to death", 0, 1000),
+        category("died", "Died", "no", "yes"),
+    ),
+    analyses=(
+        Analysis("who", "counts"),
+        Analysis("first-table", "table1", by="ill", variables=("age", "sex")),
+        Analysis("odds", "logistic", outcome="ill", terms=("1", "age/10", "sex")),
+        Analysis("mean", "linear", outcome="age", terms=("1", "sex")),
+        Analysis("rate", "poisson", outcome="days", terms=("1", "sex")),
+        Analysis(
+            "hazard",
+            "cox",
+            time="days",
+            event="died",
+            terms=("age", "sex"),
+            strata=("site",),
+        ),
+        Analysis(
+            "curve",
+            "km",
+            time="days",
+            event="died",
+            by="sex",
+            grid=Grid(tuple(float(day) for day in range(100, 1001, 100))),
+        ),
+    ),
+    criteria=(Criterion("Adults", "age >= 18"),),
+    estimand={"population": "Patients in three hospitals", "summary": "Odds ratio"},
+)
+REASON = "A teaching file of 1988"
+
+
+def write_rows(path):
+    draw = random.Random(7)  # noqa: S311 - made-up rows
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["age", "sex", "ill", "days", "died", "place"])
+        for i in range(600):
+            age = round(draw.uniform(20, 90))
+            ill = draw.random() < 0.2 + age / 200
+            writer.writerow(
+                [
+                    age,
+                    draw.choice("女男"),
+                    "yes" if ill else "no",
+                    round(draw.uniform(1, 999)),
+                    draw.choice(["no", "yes"]),
+                    SITES[i % 3],
+                ]
+            )
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    write_rows(folder / "rows.csv")
+    sources = {
+        site: functools.partial(open_flat, folder / "rows.csv", "place", site)
+        for site in SITES
+    }
+    policies = {"east": Policy(Minimum(cell=5), 3, REASON)}
+    ran = asyncio.run(run_embedded(STUDY, sources, folder / "work", policies))
+    return ran.certificate
+
+
+@pytest.fixture
+def parts(certificate):
+    value = parse_canonical(certificate)
+    return copy.deepcopy(value["body"]), value["log"]
+
+
+class Reader(HTMLParser):
+    """Collects tags, attributes and visible text; checks that tags are closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.attributes, self.texts, self.open = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, key, value or "") for key, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, key, value or "") for key, value in attrs]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+
+def read(page):
+    reader = Reader()
+    reader.feed(page)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+def figures(page):
+    found = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    return [ET.fromstring(svg) for svg in found]  # noqa: S314 - our own page
+
+
+def finding(body, name):
+    return next(f for f in body["findings"] if f["analysis"] == name)["finding"]
+
+
+def check(status="note", band="<1%", **more):
+    return {
+        "id": "unmapped",
+        "table": "observation",
+        "column": "cp",
+        "what": "Codes without a concept.",
+        "status": status,
+        "share_band": band,
+        "done": "kept aside",
+        **more,
+    }
+
+
+def test_the_page_needs_no_network_and_no_script(certificate):
+    page = read(render_report(certificate))
+
+    assert not {"script", "img", "link", "iframe", "object", "base"} & set(page.tags)
+    for tag, key, value in page.attributes:
+        assert not key.startswith("on")
+        if key in ("href", "src", "xlink:href", "action", "data", "srcset"):
+            assert value.startswith("#"), (tag, key, value)
+        if key == "style":
+            assert re.fullmatch(r"width:[\d.]+%", value)
+    policy = [v for t, k, v in page.attributes if "default-src" in v]
+    assert policy[0].startswith("default-src 'none'; style-src 'unsafe-inline'")
+
+
+def test_no_address_stands_anywhere_in_the_page(certificate):
+    page = render_report(certificate)
+
+    assert "http:" not in page
+    assert "https:" not in page
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_links_within_the_page_lead_somewhere_and_ids_are_unique(certificate):
+    page = read(render_report(certificate))
+
+    ids = [value for _, key, value in page.attributes if key == "id"]
+    links = {v[1:] for _, key, v in page.attributes if key == "href"}
+    named = {
+        part
+        for _, key, value in page.attributes
+        if key == "aria-labelledby"
+        for part in value.split()
+    }
+
+    assert len(ids) == len(set(ids))
+    assert links | named <= set(ids)
+
+
+def test_every_analysis_of_the_study_appears(certificate):
+    text = read(render_report(certificate)).text
+
+    for analysis in STUDY.analyses:
+        assert f"Analysis {analysis.name} , 3 of 3 sites" in text
+
+
+def test_terms_are_named_by_the_labels_of_the_study(certificate):
+    text = read(render_report(certificate)).text
+
+    assert "Age, per 10 years" in text
+    assert "性别: 男" in text
+    assert "vs 女" in text
+    assert "sex[" not in text
+
+
+def test_a_model_is_answered_in_one_sentence_made_of_its_numbers(parts):
+    body, log = parts
+    finding(body, "odds")["terms"] = [
+        term("(Intercept)", -1.0, 0.1),
+        term("age/10", 0.1, 0.2),
+        term("sex[男]", 1.1663, 0.2),
+    ]
+
+    text = read(render_body(body, log, Extras())).text
+
+    assert (
+        "性别: 男, vs 女: odds ratio 3.21 (95% CI 2.17 to 4.75), of 2 terms the "
+        "largest relative to its standard error. 1 of 2 intervals leave out 1." in text
+    )
+
+
+def term(name, estimate, se):
+    return {
+        "name": name,
+        "estimate": estimate,
+        "se": se,
+        "z": estimate / se,
+        "p": 0.5,
+        "lower": estimate - 1.959964 * se,
+        "upper": estimate + 1.959964 * se,
+    }
+
+
+def test_chinese_is_kept_and_marked_as_chinese(certificate):
+    page = render_report(certificate)
+
+    assert '<span lang="zh">晚期肺癌的生存 &amp; survival</span>' in page
+    assert "<title>晚期肺癌的生存 &amp; survival</title>" in page
+
+
+def test_figures_are_well_formed_and_have_a_title_and_a_description(certificate):
+    drawn = figures(render_report(certificate))
+
+    assert len(drawn) == 5  # four models and one set of curves
+    for svg in drawn:
+        assert svg.get("role") == "img"
+        assert svg[0].tag == "title"
+        assert svg[0].text
+        assert svg[1].tag == "desc"
+        assert svg[1].text
+
+
+def test_every_header_cell_has_a_scope(certificate):
+    page = read(render_report(certificate))
+
+    scoped = [tag for tag, key, _ in page.attributes if (tag, key) == ("th", "scope")]
+
+    assert len(scoped) == page.tags.count("th")
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        lambda body: body["study"].update(title=ATTACK, question=ATTACK),
+        lambda body: body["study"]["variables"][1].update(label=ATTACK),
+        lambda body: body["study"]["estimand"].update(summary=ATTACK),
+        lambda body: body["sites"][0].update(quality=[check(what=ATTACK, done=ATTACK)]),
+        lambda body: body["sites"][0].update(quality=[check(column=ATTACK)]),
+        lambda body: body["sites"][1]["policy"].update(reason=ATTACK),
+        lambda body: body["lost"].update(south=ATTACK),
+        lambda body: body["permit"]["permit"].update(purpose=ATTACK),
+        lambda body: body["permit"]["permit"]["parties"][0].update(organisation=ATTACK),
+        lambda body: finding(body, "who")["steps"][0].update(label=ATTACK),
+        lambda body: finding(body, "curve")["curves"][0].update(stratum=ATTACK),
+        lambda body: finding(body, "odds")["terms"][1].update(name=ATTACK),
+        lambda body: finding(body, "first-table")["rows"][1].update(label=ATTACK),
+    ],
+)
+def test_text_of_others_stays_text(parts, poison):
+    body, log = parts
+    poison(body)
+
+    page = render_body(body, log, Extras({}, {ATTACK: 1.0}))
+
+    reader = read(page)
+    assert "<script" not in page
+    assert "<img" not in page
+    assert html.escape(ATTACK)[:20] in page
+    assert not {"script", "img"} & set(reader.tags)
+    assert all(figure.tag == "svg" for figure in figures(page))
+
+
+def test_a_suppressed_cell_is_shown_as_less_than_k_with_the_reason(parts):
+    body, log = parts
+    row = finding(body, "first-table")["rows"][2]
+    row["by_group"][0] = {"count": None, "percent": None}
+    body["findings"][1]["withheld"] = True
+
+    text = read(render_body(body, log, Extras())).text
+
+    assert "<10*" in text
+    assert "fewer than 10 people, or hidden so that no such count" in text
+
+
+def test_a_large_hidden_count_of_attrition_is_not_called_small(parts):
+    body, log = parts
+    steps = [
+        {"label": "All", "n": 600, "removed": 0},
+        {"label": "Known", "n": None, "removed": None},
+        {"label": "Adults", "n": 590, "removed": None},
+    ]
+    finding(body, "who")["steps"] = steps
+    body["findings"][0]["withheld"] = True
+
+    text = read(render_body(body, log, Extras())).text
+
+    assert "Known not shown* not shown* Adults 590 not shown*" in text
+
+
+def test_a_lost_site_and_a_lowered_minimum_stand_at_the_top(parts):
+    body, log = parts
+    body["lost"] = {"south": "south did not answer in time"}
+    body["sites"] = body["sites"][:2]
+    for item in body["findings"]:
+        item["members"] = item["members"][:2]
+
+    text = read(render_body(body, log, Extras())).text
+    top = text[: text.index("Who lives <longer>?")]
+
+    assert "1 of 3 sites did not stay to the end." in top
+    assert "south did not answer in time" in top
+    assert REASON in top
+    assert "In a cell, at least 5 (strict: 10)" in text.replace(
+        "in a cell", "In a cell"
+    )
+    assert "Without south" in text
+
+
+def test_what_left_each_site_is_listed_release_by_release(parts):
+    body, log = parts
+
+    text = read(render_body(body, log, Extras())).text
+
+    for round_ in body["rounds"]:
+        assert round_["task"] in text
+    assert "Patient rows: none." in text
+    assert text.count(f"north: {len(body['rounds'])} releases") == 1
+
+
+def test_approvals_show_office_side_time_fingerprint_and_rule(parts):
+    body, log = parts
+    said = body["permit"]["approvals"][0]["body"]
+
+    text = read(render_body(body, log, Extras())).text
+
+    assert f"{said['role']} {said['side']} approve" in text
+    assert re.search(r"\b(?:[0-9a-f]{4} ){3}[0-9a-f]{4}\b", text)
+    assert "data-ethics" in text
+
+
+def test_how_to_verify_names_command_digests_and_checkpoint(certificate, parts):
+    body, _ = parts
+
+    text = read(render_report(certificate)).text
+
+    assert "hetao verify certificate.json --trust parties.toml" in text
+    assert body["permit"]["permit"]["study"] in text
+    assert body["run"] in text
+    assert "cosigned by hub-hk and hub-sz" in text
+
+
+def test_a_pooled_check_says_that_only_a_demonstration_can_make_it(certificate):
+    compared = ComparedTerm("sex[男]", 0.5, 0.1, 0.5, 0.1, 3.2e-9)
+    extras = Extras(
+        comparison=(Comparison("odds", "statsmodels 0.15", 3.2e-9, (compared,)),),
+        timings={"whole run": 2.5},
+        bytes_per_site={"north": 1234},
+        messages=99,
+    )
+
+    text = read(render_report(certificate, extras)).text
+
+    assert "Largest difference: 3.2×10⁻⁹ standard errors" in text
+    assert "Only a demonstration can make this check" in text
+    assert "1,234" in text
+    assert "Only a demonstration" not in read(render_report(certificate)).text
+
+
+def test_a_certificate_that_does_not_verify_has_no_report(certificate, tmp_path):
+    value = parse_canonical(certificate)
+    value["body"]["smallest_shown"] = 1
+
+    with pytest.raises(Unverified):
+        write_report(tmp_path / "report.html", canonical(value))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_is_written_whole(certificate, tmp_path):
+    write_report(tmp_path / "report.html", certificate)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page == render_report(certificate)
+    assert page.startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [
+        lambda body: finding(body, "odds").update(
+            terms=[term("age/10", 22.0, 9e4), term("sex[男]", -900.0, 1.0)]
+        ),
+        lambda body: finding(body, "mean").update(
+            terms=[term("sex[男]", 1e300, 1e299), term("age", 1e-300, 1e-301)]
+        ),
+        lambda body: finding(body, "odds").update(terms=[]),
+        lambda body: finding(body, "odds").update(
+            terms=[{"name": "age", "estimate": None, "se": None, "z": None, "p": None}]
+        ),
+        lambda body: finding(body, "odds").update(
+            terms=[term(f"age/{i}", 0.1, 0.1) for i in range(1, 400)]
+        ),
+        lambda body: finding(body, "odds").update(n=None, events=None),
+        lambda body: finding(body, "curve")["curves"][0].update(
+            time=[], survival=[], se=[], at_risk=[], events=[], n=None, median=None
+        ),
+        lambda body: finding(body, "curve").update(curves=[]),
+        lambda body: finding(body, "curve").update(
+            logrank={"chi2": None, "df": 0, "p": None}
+        ),
+        lambda body: finding(body, "first-table").update(rows=[], groups=[]),
+        lambda body: finding(body, "who").update(steps=[]),
+        lambda body: finding(body, "who").update(
+            steps=[{"label": "All", "n": None, "removed": None}]
+        ),
+        lambda body: finding(body, "mean").update(model="newer"),
+        lambda body: [site.update(quality=[]) for site in body["sites"]],
+        lambda body: body["sites"][0].update(
+            quality=[check("fail", ">50%"), check("odd", "odd")] * 200
+        ),
+        lambda body: body["study"].update(estimand={}, question=""),
+    ],
+)
+def test_extreme_and_empty_findings_still_make_a_page(parts, bend):
+    body, log = parts
+    bend(body)
+
+    page = render_body(body, log, Extras())
+
+    read(page)
+    figures(page)
+    assert not re.search(r"\b(nan|inf|None)\b", read(page).text)
