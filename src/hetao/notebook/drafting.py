@@ -107,6 +107,8 @@ def draft_study(
     """
     if model not in MODELS:
         raise Usage(f"the model is one of {', '.join(MODELS)}")
+    if not parts:
+        raise Usage("there is no site", fix="name at least one")
     tables = [open_flat(p.path, p.split_column, p.split_value) for p in parts]
     try:
         return _Drafter(model, formula, parts, tables).draft(tuple(strata), ties)
@@ -130,10 +132,15 @@ class _Drafter:
         self._formula = parse_formula(self._with_aliases(formula))
 
     def _aliases(self) -> dict[str, str]:
-        """Return our name → the file's, for columns that are no plain identifiers."""
+        """Return our name → the file's, for columns that cannot keep their own.
+
+        Those are no plain identifiers, or are called `site` and are not what tells
+        the sites apart: in a study that name is the site itself.
+        """
         names: dict[str, str] = {}
         for column in self._tables[0].columns:
-            if not IDENTIFIER.fullmatch(column):
+            other = column == SITE != self._parts[0].split_column
+            if other or not IDENTIFIER.fullmatch(column):
                 plain = re.sub(r"[^A-Za-z0-9_]+", "_", column).strip("_")
                 plain = plain if IDENTIFIER.fullmatch(plain) else f"column_{len(names)}"
                 while plain in names or plain in self._tables[0].columns:
@@ -260,7 +267,9 @@ class _Drafter:
                 raise InvalidData(f"column {base['column']!r} holds text, not numbers")
             return {**base, "bounds": list(self._bounds(name, column))}
         levels = self._levels(name, column)
-        return {**base, "levels": [{"name": t, "value": t} for t in levels]}
+        values = [_level_value(text, column) for text in levels]
+        pairs = zip(levels, values, strict=True)
+        return {**base, "levels": [{"name": t, "value": v} for t, v in pairs]}
 
     def _bounds(self, name: str, column: _Column) -> tuple[float, float]:
         low, high = column.low, column.high
@@ -280,12 +289,13 @@ class _Drafter:
                 "different texts, too many for a category"
             )
         if column.is_number:
-            texts.sort(key=float)
+            texts = sorted({_plain_number(text) for text in texts}, key=float)
         binary = name in (self._formula.event, self._formula.response)
         if binary and len(texts) == 1:
             texts = _with_other(texts[0], column)
         reference = self._formula.categories.get(name, "")
         if reference:
+            reference = _plain_number(reference) if column.is_number else reference
             if reference not in texts:
                 raise BadFormula(f"{name!r} has no level {reference[:40]!r}")
             texts.sort(key=lambda text: text != reference)
@@ -326,6 +336,21 @@ def _edges(times: Sequence[float]) -> list[float]:
             fix="round the times, or stratify a cox model by site",
         )
     return list(times)
+
+
+def _plain_number(text: str) -> str:
+    """Return `1` for `1.0`: one site writes whole numbers so, another the other way."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else text
+
+
+def _level_value(text: str, column: _Column) -> int | str:
+    """Return what a site looks for: a whole number in whichever way it is written."""
+    whole = column.is_number and re.fullmatch(r"-?[0-9]{1,15}", text)
+    return int(text) if whole else text
 
 
 def _with_other(text: str, column: _Column) -> list[str]:

@@ -79,9 +79,7 @@ async def _answer(draft: Draft, folder: Path, policy: Policy) -> Answered:
 
 def _run(work: Coroutine[Any, Any, Answered]) -> Answered:
     """Run to the end, also inside a notebook, whose event loop is already busy."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _is_busy():
         return asyncio.run(work)
     found: list[Answered] = []
     failed: list[BaseException] = []
@@ -98,6 +96,14 @@ def _run(work: Coroutine[Any, Any, Answered]) -> Answered:
     if failed:
         raise failed[0]
     return found[0]
+
+
+def _is_busy() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _parts(

@@ -53,12 +53,10 @@ def parse_formula(text: str) -> Formula:
         raise BadFormula(
             f"{text[:100]!r} is not a formula", fix="write `y ~ x` or `Surv(t, e) ~ x`"
         )
-    # R's power inside I(); formulaic would read it as the operator between terms.
-    plain = re.sub(r"I\(([^()]*)\)", lambda m: f"I({m[1].replace('^', '**')})", right)
     response, time, event = _left(left.strip())
     reader = _Right()
     intercept = False
-    for factors in _terms(plain, text):
+    for factors in _terms(_with_powers(right), text):
         if factors == ["1"]:
             intercept = True
         elif factors:
@@ -74,6 +72,16 @@ def parse_formula(text: str) -> Formula:
         offset=" + ".join(reader.offsets),
         strata=tuple(reader.strata),
     )
+
+
+def _with_powers(right: str) -> str:
+    """Write R's power within I(...) as ours; outside, `^` is the operator of terms."""
+    written, depth = "", 0
+    for place, character in enumerate(right):
+        if depth or re.search(r"(?<![\w.])I$", right[max(0, place - 2) : place]):
+            depth += (character == "(") - (character == ")")
+        written += "**" if depth and character == "^" else character
+    return written
 
 
 def _terms(right: str, text: str) -> Sequence[list[str]]:

@@ -244,9 +244,8 @@ def _check_members(summary: Summary, door: Door, minimum: Minimum) -> None:
         raise NotAParty("the sum's member list names a site outside the permit")
     if set(members) != set(permit.sites) and door.study.on_lost_site != "continue":
         raise TooFewSites("the study does not allow a sum without all its sites")
-    # A policy that lowers the cell to one person has nothing left to protect here.
     cells = summary.evidence.cells.values()
-    is_thin = minimum.cell > 1 and any(count < minimum.cell for count in cells)
+    is_thin = any(_is_small(count, minimum.cell) for count in cells)
     if is_thin and summary.own_cells:
         raise SmallCell(
             f"{door.identity.name} holds fewer than {minimum.cell} people in a cell of "
@@ -301,13 +300,15 @@ def _check_counts(evidence: Evidence, minimum: Minimum, site: str) -> None:
         ("with the event", evidence.events),
         ("without the event", evidence.non_events),
     ):
-        if count is not None and count < minimum.events:
+        if count is not None and _is_small(count, minimum.events):
             raise SmallCell(
                 f"{site} holds fewer than {minimum.events} people {what}",
                 fix="choose a commoner outcome or a longer follow-up",
                 local=f"{what}: {count}",
             )
-    small = [n for n, side in evidence.smallest_side.items() if side < minimum.cell]
+    small = [
+        n for n, side in evidence.smallest_side.items() if _is_small(side, minimum.cell)
+    ]
     if small:
         raise SmallCell(
             f"{site} holds fewer than {minimum.cell} people on one side of "
@@ -316,6 +317,11 @@ def _check_counts(evidence: Evidence, minimum: Minimum, site: str) -> None:
             local=str({name: evidence.smallest_side[name] for name in small}),
         )
     _check_model(evidence, minimum, site)
+
+
+def _is_small(count: int, least: int) -> bool:
+    """A least count of one asks for nothing: then an empty cell may be seen too."""
+    return least > 1 and count < least
 
 
 def _check_model(evidence: Evidence, minimum: Minimum, site: str) -> None:

@@ -1,0 +1,529 @@
+"""No certificate verifies but the one that was issued, whoever did the changing."""
+
+import base64
+import copy
+import json
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hetao.canonical import canonical, digest, digest_bytes, parse_canonical
+from hetao.errors import Unverified
+from hetao.federation.certify import recompute
+from hetao.ledger.certificate import sign_certificate, verify_certificate
+from hetao.permit import (
+    Bundle,
+    Directory,
+    bundle_from,
+    new_identity,
+    sign_notice,
+    state,
+)
+from support_federation import START, restated
+
+SLICES = 8  # of the certificate's bytes, to spread over processes
+
+
+def step_that_refuses(data, trusted=None):
+    with pytest.raises(Unverified) as caught:
+        verify_certificate(data, trusted)
+    words = str(caught.value).partition("step ")[2]
+    assert words, caught.value
+    return int(words.partition(",")[0])
+
+
+def test_the_certificate_itself_verifies(small_run, model_run):
+    for run in (small_run, model_run):
+        verified = verify_certificate(run.certificate, run.cast.directory)
+
+        assert len(verified.steps) == 10
+        assert verified.pinned
+        assert verified.lowered == {}
+
+
+# --- from outside: bytes ------------------------------------------------------------
+@pytest.mark.parametrize("start", range(SLICES))
+def test_a_flipped_bit_in_any_byte_is_refused(small_run, start):
+    spoilt = bytearray(small_run.certificate)
+    for place in range(start, len(spoilt), SLICES):
+        spoilt[place] ^= 1
+        with pytest.raises(Unverified, match=r"step \d+, "):
+            verify_certificate(bytes(spoilt))
+        spoilt[place] ^= 1
+
+    assert bytes(spoilt) == small_run.certificate
+
+
+def test_other_flips_of_bytes_are_refused(small_run):
+    draw = np.random.default_rng(11)
+    places = draw.integers(0, len(small_run.certificate), 600)
+    flips = draw.integers(2, 256, 600)
+    for place, flip in zip(places.tolist(), flips.tolist(), strict=True):
+        spoilt = bytearray(small_run.certificate)
+        spoilt[place] ^= flip
+
+        assert step_that_refuses(bytes(spoilt)) in (1, 2)
+
+
+def test_a_certificate_cut_anywhere_is_refused(small_run):
+    data = small_run.certificate
+    for size in {*range(0, len(data), 97), *range(len(data) - 40, len(data))}:
+        assert step_that_refuses(data[:size]) == 1
+
+
+@pytest.mark.parametrize("tail", [b"\n", b" ", b"\0", b"{}", b"}"])
+def test_a_byte_more_is_refused(small_run, tail):
+    assert step_that_refuses(small_run.certificate + tail) == 1
+    assert step_that_refuses(tail + small_run.certificate) == 1
+
+
+def test_another_spelling_of_the_same_json_is_refused(small_run):
+    spaced = json.dumps(json.loads(small_run.certificate)).encode()
+
+    assert step_that_refuses(spaced) == 1
+
+
+@given(data=st.binary(max_size=500))
+def test_any_bytes_are_refused(data):
+    with pytest.raises(Unverified):
+        verify_certificate(data)
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["body", "log", "signature", "type", "permit", "rounds"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=10,
+)
+
+
+@given(value=json_values, body=json_values, log=json_values, signature=json_values)
+def test_any_json_is_refused(value, body, log, signature):
+    shaped = {"body": body, "log": log, "signature": signature}
+    typed = {**shaped, "body": {"type": "hetao.certificate/1", "permit": value}}
+    for candidate in (value, shaped, typed):
+        with pytest.raises(Unverified):
+            verify_certificate(canonical(candidate))
+
+
+def places(value, path=()):
+    """Yield the path to every value inside a JSON value."""
+    keys = list(value) if isinstance(value, dict) else range(len(value))
+    for key in keys:
+        yield (*path, key)
+        if isinstance(value[key], dict | list):
+            yield from places(value[key], (*path, key))
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), value=json_values)
+def test_any_value_in_any_place_of_a_re_signed_body_raises_nothing_else(
+    small_run, data, value
+):
+    """A lying coordinator may write what it likes; a verifier never crashes."""
+    body = small_run.body
+    *parents, key = data.draw(st.sampled_from(list(places(body))))
+    inside = body
+    for parent in parents:
+        inside = inside[parent]
+    inside[key] = value
+
+    try:
+        verify_certificate(small_run.resigned(body))
+        recompute(body)
+    except Unverified:
+        return
+
+
+# --- from outside: signed by somebody else ------------------------------------------
+def test_a_certificate_that_another_key_signed_is_refused(small_run):
+    value = parse_canonical(small_run.certificate)
+    stranger = new_identity("coordinator")
+    signed = {
+        "type": "hetao.signed-certificate/1",
+        "body": digest(value["body"]),
+        "log": value["log"],
+    }
+    value["signature"] = state(stranger, signed).signature
+
+    assert step_that_refuses(canonical(value)) == 2
+
+
+def test_a_certificate_of_a_made_up_federation_is_not_of_the_trusted_one(
+    small_run, model_run
+):
+    """All its steps hold but the one that compares keys with the verifier's list."""
+    assert verify_certificate(model_run.certificate)
+    assert step_that_refuses(model_run.certificate, small_run.cast.directory) == 4
+
+
+@pytest.mark.parametrize("name", ["a", "hub-sz", "coordinator", "ethics-hk"])
+def test_a_party_that_the_verifier_does_not_trust_is_refused(small_run, name):
+    parties = small_run.cast.directory.parties
+    trusted = Directory(tuple(p for p in parties if p.name != name))
+
+    assert step_that_refuses(small_run.certificate, trusted) == 4
+
+
+def test_the_log_proof_of_another_certificate_is_refused(small_run, model_run):
+    value = parse_canonical(small_run.certificate)
+    value["log"] = parse_canonical(model_run.certificate)["log"]
+
+    assert step_that_refuses(canonical(value)) == 2
+
+
+# --- from inside: a lying coordinator signs anew --------------------------------------
+def test_signing_an_unchanged_body_anew_verifies(model_run):
+    """So what refuses below is the inner step, not the outer signature."""
+    assert verify_certificate(model_run.resigned(model_run.body))
+
+
+def edited(*path, value):
+    def spoil(run, body):
+        inside = body
+        for key in path[:-1]:
+            inside = inside[key]
+        inside[path[-1]] = value
+
+    return spoil
+
+
+def receipt_of(body, task, site):
+    return next(r for r in body["rounds"] if r["task"] == task)["receipts"][site]
+
+
+def restate_receipt(**changes):
+    """The coordinator cannot sign for a site: the old signature stays."""
+
+    def spoil(run, body):
+        receipt_of(body, "model/1/0", "a")["body"].update(changes)
+
+    return spoil
+
+
+def swap_permit(run, body):
+    permit = bundle_from(body["permit"]).permit
+    changed = json.loads(json.dumps(Bundle(permit).as_json()))
+    changed["permit"]["number"] = "another"
+    body["permit"] = run.cast.approved(bundle_from(changed), START).as_json()
+
+
+def drop_approval(run, body):
+    body["permit"]["approvals"].pop()
+
+
+def insert_withdrawal(run, body):
+    bundle = bundle_from(body["permit"])
+    signer = run.cast.identities["ethics-sz"]
+    body["permit"] = sign_notice(bundle, signer, "withdraw", START).as_json()
+
+
+def replay_round(run, body):
+    """Put the releases of one round where those of the next belong."""
+    first, second = (
+        r for r in body["rounds"] if r["task"] in ("model/1/0", "model/1/1")
+    )
+    second["receipts"] = first["receipts"]
+    second["totals"] = first["totals"]
+    second["words"] = first["words"]
+
+
+def replay_one_release(run, body):
+    body["rounds"][2]["receipts"]["a"] = body["rounds"][1]["receipts"]["a"]
+
+
+def stand_in(run, body):
+    """Let one site's release stand for another's."""
+    receipts = body["rounds"][1]["receipts"]
+    receipts["b"] = receipts["a"]
+
+
+def repeat_round(run, body):
+    body["rounds"].insert(2, copy.deepcopy(body["rounds"][1]))
+
+
+def drop_release(run, body):
+    del body["rounds"][1]["receipts"]["c"]
+
+
+def drop_site(run, body):
+    """Leave one site out of a round altogether."""
+    round_ = body["rounds"][1]
+    round_["members"] = ["a", "b"]
+    del round_["receipts"]["c"]
+
+
+def drop_round(run, body):
+    del body["rounds"][1]
+
+
+def drop_last_round(run, body):
+    body["rounds"].pop()
+    body["findings"][-1]["rounds"] -= 1
+
+
+def swap_hubs(run, body):
+    totals = body["rounds"][1]["totals"]
+    totals["hub-hk"], totals["hub-sz"] = totals["hub-sz"], totals["hub-hk"]
+
+
+def swap_words(run, body):
+    words = body["rounds"][1]["words"]
+    words["hub-hk"], words["hub-sz"] = words["hub-sz"], words["hub-hk"]
+
+
+def drop_total(run, body):
+    del body["rounds"][1]["totals"]["hub-hk"]
+
+
+def change_integer(run, body):
+    words = body["rounds"][1]["words"]
+    raw = bytearray(base64.b64decode(words["hub-hk"]))
+    raw[0] ^= 1
+    words["hub-hk"] = base64.b64encode(raw).decode()
+
+
+def shorten_integers(run, body):
+    words = body["rounds"][1]["words"]
+    for hub, text in words.items():
+        words[hub] = base64.b64encode(base64.b64decode(text)[:-16]).decode()
+
+
+def total_of_other_shares(run, body):
+    total = body["rounds"][1]["totals"]["hub-hk"]
+    total["body"]["shares"]["a"] = "sha256:" + "0" * 64
+
+
+def drop_site_log(run, body):
+    body["sites"].pop()
+
+
+def drop_proof(run, body):
+    body["sites"][0]["proofs"].pop()
+
+
+def shift_proof(run, body):
+    body["sites"][0]["proofs"][0]["index"] += 1
+
+
+def swap_site_logs(run, body):
+    one, other = body["sites"][:2]
+    one["checkpoint"], other["checkpoint"] = other["checkpoint"], one["checkpoint"]
+
+
+def hide_policy(run, body):
+    body["sites"][0]["policy"]["lowered"] = []
+    body["sites"][0]["policy"]["reason"] = "another"
+
+
+def drop_finding(run, body):
+    body["findings"].pop()
+
+
+def swap_findings(run, body):
+    body["findings"].reverse()
+
+
+def repeat_finding(run, body):
+    body["findings"][1] = body["findings"][0]
+
+
+def change_study(run, body):
+    body["study"]["title"] = "Another"
+
+
+LIES = {
+    "another type": (edited("type", value="hetao.certificate/2"), 1),
+    "another study": (change_study, 3),
+    "an approval is left out": (drop_approval, 3),
+    "an approval is withdrawn": (insert_withdrawal, 3),
+    "issued after the permit": (edited("issued", value="2030-01-01T00:00:00Z"), 3),
+    "issued before the permit": (edited("issued", value="2020-01-01T00:00:00Z"), 3),
+    "issued at no time": (edited("issued", value="today"), 3),
+    "a release out of time": (restate_receipt(at="2030-01-01T00:00:00Z"), 3),
+    "another permit": (swap_permit, 5),
+    "another run": (edited("run", value="f" * 32), 5),
+    "a round's releases in another round": (replay_round, 5),
+    "one release in another round": (replay_one_release, 5),
+    "one site's release for another's": (stand_in, 5),
+    "a round twice": (repeat_round, 5),
+    "a release is left out": (drop_release, 5),
+    "a site is left out": (drop_site, 5),
+    "a release of a class too high": (restate_receipt(grade=1), 5),
+    "a release under another code": (restate_receipt(protocol_hash="x"), 5),
+    "another protocol": (edited("rounds", 1, "protocol", value="linear"), 5),
+    "another number of a round": (edited("rounds", 1, "round", value=7), 5),
+    "a hub's sum is left out": (drop_total, 6),
+    "the hubs' sums are swapped": (swap_hubs, 6),
+    "a sum of other shares": (total_of_other_shares, 6),
+    "an integer is changed": (change_integer, 7),
+    "the hubs' integers are swapped": (swap_words, 7),
+    "the integers are cut short": (shorten_integers, 7),
+    "a site's log is left out": (drop_site_log, 8),
+    "a proof is left out": (drop_proof, 8),
+    "a proof is of another entry": (shift_proof, 8),
+    "the sites' logs are swapped": (swap_site_logs, 8),
+    "a site stands on another side": (edited("sites", 0, "side", value="SZ"), 8),
+    "a lowered policy is hidden": (hide_policy, 8),
+    "smaller counts are shown": (edited("smallest_shown", value=1), 8),
+    "a round is left out": (drop_round, 10),
+    "a finding is left out": (drop_finding, 10),
+    "the findings change places": (swap_findings, 10),
+    "a finding stands for another": (repeat_finding, 10),
+    "a finding of other members": (edited("findings", 1, "members", value=["a"]), 10),
+    "a finding of more rounds": (edited("findings", 1, "rounds", value=9), 10),
+    "a finding of no rounds": (edited("findings", 1, "rounds", value=0), 10),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lying_coordinator_is_caught_by_the_step_that_says_so(model_run, lie):
+    spoil, step = LIES[lie]
+    body = model_run.body
+    spoil(model_run, body)
+
+    data = model_run.resigned(body)
+
+    assert step_that_refuses(data) == step
+
+
+@pytest.mark.parametrize(
+    "field", ["task", "round", "attempt", "analysis", "run", "study"]
+)
+@pytest.mark.parametrize("signer", ["a", "coordinator"])
+def test_a_release_signed_anew_for_another_place_is_refused(model_run, field, signer):
+    """Neither with the site's own key nor with the coordinator's."""
+    body = model_run.body
+    receipt = receipt_of(body, "model/1/0", "a")
+    old = receipt["body"][field]
+    value = old + 1 if isinstance(old, int) else old + "x"
+    new = restated(model_run, receipt, signer, **{field: value})
+    receipt.clear()
+    receipt.update(new)
+
+    assert step_that_refuses(model_run.resigned(body)) == 5
+
+
+def test_a_release_of_another_run_of_the_same_parties_is_refused(model_run):
+    """The site did sign it, for the same place of another run."""
+    body = model_run.body
+    receipt = receipt_of(body, "model/1/0", "a")
+    new = restated(model_run, receipt, "a", run="0" * 32)
+    body["rounds"][1]["receipts"]["a"] = new
+
+    assert step_that_refuses(model_run.resigned(body)) == 5
+
+
+def test_a_lying_hub_and_coordinator_together_cannot_leave_out_a_part(model_run):
+    """The hub signs a sum in which one part is missing: the last word tells."""
+    body = model_run.body
+    round_ = body["rounds"][1]
+    raw = np.frombuffer(base64.b64decode(round_["words"]["hub-hk"]), "<u8").copy()
+    raw[raw.size // 2 - 1] -= np.uint64(1 << 8)  # one from the count's high word
+    round_["words"]["hub-hk"] = base64.b64encode(raw.tobytes()).decode()
+    round_["totals"]["hub-hk"] = restated(
+        model_run,
+        round_["totals"]["hub-hk"],
+        "hub-hk",
+        words=digest_bytes(raw.tobytes()),
+    )
+
+    assert step_that_refuses(model_run.resigned(body)) == 7
+
+
+@pytest.mark.parametrize("hub", ["hub-hk", "hub-sz"])
+def test_without_both_cosignatures_a_certificate_is_refused(model_run, hub):
+    assert step_that_refuses(model_run.resigned(model_run.body, without=hub)) == 9
+
+
+def test_a_body_that_the_log_does_not_hold_is_refused(model_run, small_run):
+    """Signed by the coordinator, but beside another body's log proof."""
+    body = model_run.body
+    body["software"] = "hetao 99"
+    log = parse_canonical(model_run.certificate)["log"]
+    boss = model_run.cast.identities["coordinator"]
+
+    assert step_that_refuses(sign_certificate(boss, body, log)) == 9
+
+
+# --- findings follow from integers --------------------------------------------------
+def test_the_findings_follow_from_the_integers(model_run):
+    assert recompute(model_run.body).startswith("2 findings")
+
+
+def numbers(value, path=()):
+    for place in places(value, path):
+        inside = value
+        for key in place[len(path) :]:
+            inside = inside[key]
+        if isinstance(inside, int | float) and not isinstance(inside, bool):
+            yield place
+
+
+def test_a_changed_number_in_any_finding_does_not_follow(model_run):
+    body = model_run.body
+    found = list(numbers(body["findings"]))
+    assert len(found) > 15
+    for *parents, key in found:
+        if parents[-1:] == [] or "finding" not in parents:
+            continue
+        inside = body["findings"]
+        for parent in parents:
+            inside = inside[parent]
+        old = inside[key]
+        inside[key] = old + 1e-3 * max(1.0, abs(old))
+
+        assert verify_certificate(model_run.resigned(body))
+        with pytest.raises(Unverified, match="does not follow"):
+            recompute(body)
+        inside[key] = old
+
+    assert recompute(body)
+
+
+@pytest.mark.parametrize("is_withheld", [True, False])
+def test_saying_withheld_hides_nothing_whose_integers_are_shown(model_run, is_withheld):
+    body = model_run.body
+    body["findings"][0]["withheld"] = is_withheld
+    body["findings"][0]["finding"]["steps"][0]["n"] += 1
+
+    with pytest.raises(Unverified):
+        recompute(body)
+
+
+def test_a_finding_without_its_integers_is_refused(model_run):
+    body = model_run.body
+    body["rounds"][1]["words"] = None
+
+    with pytest.raises(Unverified):
+        recompute(body)
+
+
+def test_the_last_round_may_not_be_left_out(model_run):
+    """The steps hold, but the shorter course comes to no finding."""
+    body = model_run.body
+    drop_last_round(model_run, body)
+
+    with pytest.raises(Unverified):
+        recompute(body)
+
+
+def test_the_finding_of_another_analysis_does_not_follow(model_run):
+    body = model_run.body
+    one, other = body["findings"]
+    one["finding"], other["finding"] = other["finding"], one["finding"]
+
+    with pytest.raises(Unverified):
+        recompute(body)
