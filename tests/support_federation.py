@@ -128,8 +128,6 @@ class Federation:
         self.notices: list[Any] = []
         self.carried: list[bytes] = []
         self._stack = contextlib.ExitStack()
-        self.hubs = {name: self.open_hub(name) for name in self.bundle.permit.hubs}
-        self.sites = {name: self.open_site(name) for name in self.study.sites}
 
     def __enter__(self) -> "Federation":
         return self
@@ -138,6 +136,14 @@ class Federation:
         self._stack.close()
 
     # --- parties --------------------------------------------------------------------
+    @functools.cached_property
+    def hubs(self) -> dict[str, Hub]:
+        return {name: self.open_hub(name) for name in self.bundle.permit.hubs}
+
+    @functools.cached_property
+    def sites(self) -> dict[str, Site]:
+        return {name: self.open_site(name) for name in self.study.sites}
+
     def open_hub(self, name: str) -> Hub:
         """Open a hub on its folder; again for a restart after a kill."""
         made = self.plan.hub_types.get(name, Hub)(

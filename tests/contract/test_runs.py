@@ -295,12 +295,6 @@ def test_a_study_that_says_continue_goes_on_without_a_silent_site(on_stage):
     on_stage(scene, sites="abcd")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="not yet: a hub opens an earlier attempt once the late share is there, and "
-    "the two sums differ by one site's own part",
-)
 def test_a_site_that_answers_late_gives_no_second_sum_to_subtract(tmp_path):
     study = study_of("abcd", on_lost_site="continue", deadline_seconds=3)
 

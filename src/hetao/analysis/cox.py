@@ -86,6 +86,11 @@ class Cox(Estimator):
             "n": np.array([float(rows.n)]),
         }
 
+    def weights(self, rows: Rows, state: State) -> Floats:
+        """Return each person's rate at `state["beta"]`, the largest being 1, (n,)."""
+        eta = rows.X @ self.beta(state) + rows.offset
+        return np.asarray(np.exp(eta - eta.max(initial=-np.inf)))
+
     def step(
         self, total: Message, state: State | None, round_number: int
     ) -> State | Finding:

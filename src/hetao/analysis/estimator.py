@@ -56,6 +56,7 @@ class Protocol:
         hash: `sha256:…` over its declaration and the source of its modules.
         most_rounds: most messages a site sends, the opening one included.
         sums: what each message holds, such as `score: p; info: sym(p)`.
+        publishable: as in `Estimator`.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Protocol:
     hash: str
     most_rounds: int
     sums: str
+    publishable: bool = False
 
 
 class Estimator(ABC):
@@ -78,7 +80,7 @@ class Estimator(ABC):
     """
 
     name: ClassVar[str]
-    version: ClassVar[str]
+    version: ClassVar[str] = "1"  # of its meaning; the hash tells code apart
     most_rounds: ClassVar[int]
     publishable: ClassVar[bool]
     own_cells: ClassVar[bool]
@@ -150,6 +152,16 @@ class Estimator(ABC):
     def local(self, rows: Rows, state: State) -> Message:
         """Return a site's message at a state that every site was given."""
 
+    def weights(self, rows: Rows, state: State) -> Floats | None:
+        """Return how much each person counts at a state, (n,); None where all do alike.
+
+        A state that makes one person count and no others would turn a sum into that
+        person's row. The state comes from outside, so the gate looks at leverage under
+        these weights too, before anything leaves.
+        """
+        del rows, state
+        return None
+
     @abstractmethod
     def step(
         self, total: Message, state: State | None, round_number: int
@@ -167,7 +179,6 @@ def estimator(
     sums: Shapes,
     most_rounds: int,
     publishable: bool,
-    version: str = "1",
     opening: Shapes | None = None,
     own_cells: bool = False,
 ) -> Callable[[type[E]], type[E]]:
@@ -175,7 +186,6 @@ def estimator(
 
     Args:
         name: what permits and certificates call it.
-        version: of its meaning; the hash tells versions of its code apart.
         sums: array name → shape as text (`p`, `sym(p)`, `groups,edges`) or a length.
         most_rounds: most messages, the opening one included.
         publishable: as in `Estimator`.
@@ -184,7 +194,7 @@ def estimator(
     """
 
     def register(cls: type[E]) -> type[E]:
-        cls.name, cls.version, cls.sums = name, version, sums
+        cls.name, cls.sums = name, sums
         cls.opening = sums if opening is None else opening
         cls.most_rounds, cls.publishable = most_rounds, publishable
         cls.own_cells = own_cells
@@ -213,7 +223,9 @@ def protocol_of(cls: type[Estimator]) -> Protocol:
         "sources": {m: inspect.getsource(sys.modules[m]) for m in sorted(modules)},
     }
     digest = canonical.digest(value)
-    return Protocol(cls.name, cls.version, digest, cls.most_rounds, text)
+    return Protocol(
+        cls.name, cls.version, digest, cls.most_rounds, text, cls.publishable
+    )
 
 
 def packed(matrix: Floats) -> Floats:

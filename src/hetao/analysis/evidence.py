@@ -39,8 +39,15 @@ class Evidence:
     cells: dict[str, int] = field(default_factory=dict)
 
 
-def evidence(plan: Plan, rows: Rows) -> Evidence:
-    """Return the facts about a site's rows that its gate needs."""
+def evidence(plan: Plan, rows: Rows, weights: Floats | None = None) -> Evidence:
+    """Return the facts about a site's rows that its gate needs.
+
+    Args:
+        plan: the public plan.
+        rows: the site's rows.
+        weights: (n,), how much each person counts at the state that was asked for;
+            None where all count alike.
+    """
     events, non_events = _events(plan, rows)
     return Evidence(
         people=rows.n,
@@ -48,7 +55,7 @@ def evidence(plan: Plan, rows: Rows) -> Evidence:
         non_events=non_events,
         parameters=plan.parameters,
         smallest_side=_smallest_sides(plan, rows),
-        max_leverage=_max_leverage(plan, rows),
+        max_leverage=_max_leverage(plan, rows, weights),
         cells=_cells(plan, rows),
     )
 
@@ -74,13 +81,26 @@ def _smallest_sides(plan: Plan, rows: Rows) -> dict[str, int]:
     return found
 
 
-def _max_leverage(plan: Plan, rows: Rows) -> float | None:
-    """Return the largest diagonal element of X (X'X)^- X', an intercept included."""
+def _max_leverage(plan: Plan, rows: Rows, weights: Floats | None) -> float | None:
+    """Return the largest leverage of one person, plain and under the weights."""
     if not plan.columns or not rows.n:
         return None
-    X: Floats = rows.X
+    plain = _leverage(plan, rows.X)
+    if weights is None:
+        return plain
+    most = float(weights.max())
+    if not np.isfinite(most) or most <= 0:
+        return 1.0  # nobody counts, or somebody without bound: no honest state
+    root = np.sqrt(weights / most)
+    return max(plain, _leverage(plan, rows.X, root))
+
+
+def _leverage(plan: Plan, X: Floats, root: Floats | None = None) -> float:
+    """Return the largest diagonal element of X (X'X)^- X', an intercept included."""
     if plan.analysis.method == "cox":  # its unseen intercept, the baseline hazard
-        X = np.column_stack([np.ones(rows.n), X])
+        X = np.column_stack([np.ones(len(X)), X])
+    if root is not None:
+        X = X * root[:, None]
     size = np.sqrt(np.einsum("ij,ij->j", X, X))
     X = X[:, size > 0] / size[size > 0]
     values, vectors = np.linalg.eigh(X.T @ X)

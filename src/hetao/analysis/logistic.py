@@ -89,6 +89,12 @@ class Logistic(Estimator):
             "n": np.array([float(rows.n)]),
         }
 
+    def weights(self, rows: Rows, state: State) -> Floats:
+        """Return the working weights at `state["beta"]`, (n,)."""
+        eta = np.clip(rows.X @ self.beta(state) + rows.offset, -ETA, ETA)
+        mu = expit(eta)
+        return np.asarray(mu * (1 - mu))
+
     def step(
         self, total: Message, state: State | None, round_number: int
     ) -> State | Finding:

@@ -4,12 +4,13 @@ import argparse
 import json
 import sys
 
-from hetao.cli.main import say
+from hetao.cli.main import folder_for, say
 from hetao.demo.run import run_demo
 
 
 def demo(chosen: argparse.Namespace) -> int:
     """Run the demonstration and say where to look."""
+    folder_for(chosen.out)
     shown = run_demo(chosen.out, chosen.scenario, say)
     largest = max(item.largest for item in shown.comparisons)
     if chosen.json:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from hetao.cli.main import say
+from hetao.cli.main import folder_for, say
 from hetao.errors import Usage
 from hetao.federation.clock import utc_now
 from hetao.federation.pilot import Pilot, PilotSite, toml_text, write_pilot
@@ -36,6 +36,8 @@ def fit(chosen: argparse.Namespace) -> int:
     draft = draft_study(
         chosen.model, chosen.formula, _parts(chosen), strata, chosen.ties
     )
+    if chosen.out:
+        folder_for(chosen.out)
     with tempfile.TemporaryDirectory(prefix="hetao-fit-") as folder:
         result = _run(draft, policy, Path(folder), chosen.out)
     if chosen.json:

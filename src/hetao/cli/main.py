@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hetao import __version__
-from hetao.errors import HetaoError
+from hetao.errors import HetaoError, Usage
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -40,12 +40,38 @@ def main(words: Sequence[str] | None = None) -> int:
             say(f"for this site only: {error.local}")
         return int(getattr(error, "status", error.exit_code))
     except KeyboardInterrupt:
-        say("interrupted; the same command goes on where it was")
+        resumes = chosen.run == "hetao.cli.run:run"
+        goes_on = "; the same command goes on where it was" if resumes else ""
+        say(f"interrupted{goes_on}")
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as problem:
+        if problem.filename is None:  # no file of the user's: a fault of ours
+            raise
+        fault = Usage(
+            f"{problem.filename} cannot be used: {problem.strerror}",
+            fix="check the path and its permissions",
+        )
+        say(f"error: {fault}")
+        return fault.exit_code
     return status
+
+
+def folder_for(path: Path) -> None:
+    """Return quietly if a folder of results can be made here; makes nothing yet.
+
+    Asked before any work whose results would be lost.
+
+    Raises:
+        Usage: nothing can be written there.
+    """
+    there = next(p for p in (path, *path.absolute().parents) if p.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise Usage(
+            f"no results can be written in {path}", fix="name another folder with --out"
+        )
 
 
 def say(text: str) -> None:

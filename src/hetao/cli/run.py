@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from hetao.cli.main import say
+from hetao.cli.main import folder_for, say
 from hetao.federation.certify import certify, results_of
 from hetao.federation.clock import utc_now
 from hetao.federation.coordinator import Coordinator, Desk, Outcome
@@ -17,6 +17,8 @@ from hetao.permit import Bundle, format_time, read_bundle, write_directory
 from hetao.report import Extras, write_report
 from hetao.study import Study, read_study
 
+PATIENCE_SECONDS = 60.0  # for a hub that is away, or less where the study says so
+
 
 def run(chosen: argparse.Namespace) -> int:
     """Carry out an approved study and write findings, certificate and report."""
@@ -24,8 +26,8 @@ def run(chosen: argparse.Namespace) -> int:
     network = read_network(chosen.network)
     permit = chosen.permit or chosen.study.with_name("permit.json")
     bundle = read_bundle(permit)
-    outcome, certificate = asyncio.run(_run(study, bundle, network))
-    write_results(chosen.out, outcome, certificate)
+    folder_for(chosen.out)
+    outcome = asyncio.run(_run(study, bundle, network, chosen.out))
     if chosen.json:
         sys.stdout.write(json.dumps(results_of(outcome), ensure_ascii=False) + "\n")
     else:
@@ -33,8 +35,9 @@ def run(chosen: argparse.Namespace) -> int:
     return 0
 
 
-async def _run(study: Study, bundle: Bundle, network: Network) -> tuple[Outcome, bytes]:
-    transport = HttpsTransport(network.hubs, network.tls)
+async def _run(study: Study, bundle: Bundle, network: Network, out: Path) -> Outcome:
+    patience = min(PATIENCE_SECONDS, study.deadline_seconds)
+    transport = HttpsTransport(network.hubs, network.tls, patience)
     try:
         desk = Desk(network.identity, network.trusted, network.folder, utc_now, say)
         coordinator = Coordinator(desk, study, bundle, transport)
@@ -42,12 +45,13 @@ async def _run(study: Study, bundle: Bundle, network: Network) -> tuple[Outcome,
             outcome = await coordinator.answer()
             when = format_time(utc_now())
             certificate = await certify(coordinator, outcome, when)
-            coordinator.mark_finished()
+            write_results(out, outcome, certificate)
+            coordinator.mark_finished()  # only now: a run without results goes on
         finally:
             coordinator.close()
     finally:
         await transport.close()
-    return outcome, certificate
+    return outcome
 
 
 def write_results(out: Path, outcome: Outcome, certificate: bytes) -> None:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import multiprocessing.connection
 import signal
 import sys
 from pathlib import Path
@@ -12,11 +13,13 @@ from hetao.cdm import curate as curate_site
 from hetao.cli.main import main, say
 from hetao.federation.attend import attend
 from hetao.federation.clock import utc_now
+from hetao.federation.processes import end_with_parent
 from hetao.federation.site import Site
 from hetao.federation.site_file import SiteFile, read_site_file
 from hetao.federation.transport_https import HttpsTransport
 
 PATIENCE_SECONDS = 24 * 3600.0  # a site keeps dialling a hub that is away
+STOP_SECONDS = 5.0  # after that, one that hangs is killed
 PRELOAD = ["hetao.cli.site"]
 
 
@@ -79,18 +82,22 @@ def _serve_each(paths: list[Path]) -> int:
         for path in paths
     ]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    ended: list[object] = []
     try:
         for process in processes:
             process.start()
-        for process in processes:
-            process.join()
+        # The first to end, in whatever way, ends all: a half of them helps nobody.
+        ended += multiprocessing.connection.wait([p.sentinel for p in processes])
     finally:
         for process in processes:
             process.terminate()
         for process in processes:
+            process.join(STOP_SECONDS)
+            process.kill()
             process.join()
-    return max(abs(process.exitcode or 0) for process in processes)
+    return max(abs(p.exitcode or 0) for p in processes if p.sentinel in ended)
 
 
 def _serve_child(path: str) -> None:
+    end_with_parent()
     sys.exit(main(["site", "serve", path]))

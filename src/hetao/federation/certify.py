@@ -88,6 +88,7 @@ def _site(outcome: Outcome, site: str) -> dict[str, Any]:
         "quality": closing["quality"],
         "checkpoint": closing["checkpoint"],
         "proofs": closing["proofs"],
+        "closing": closing["record"],
     }
 
 

@@ -439,7 +439,12 @@ class Coordinator:
         }
         for site, meta in closings.items():
             match meta:
-                case {"checkpoint": str(), "proofs": list(), "quality": list()}:
+                case {
+                    "checkpoint": str(),
+                    "proofs": list(),
+                    "quality": list(),
+                    "record": dict(),
+                }:
                     pass
                 case _:
                     raise BadEnvelope(f"{site} sent a malformed 'closing'")

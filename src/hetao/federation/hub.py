@@ -25,6 +25,7 @@ from hetao.errors import (
     NotApproved,
     OutOfTime,
     Replayed,
+    TooFewSites,
     WrongShape,
 )
 from hetao.federation.store import Store
@@ -56,10 +57,17 @@ CREATE TABLE IF NOT EXISTS envelope (
     sender TEXT NOT NULL,
     data BLOB NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS opened (
+    permit TEXT NOT NULL,
+    analysis TEXT NOT NULL,
+    members TEXT NOT NULL,
+    PRIMARY KEY (permit, analysis, members)
+) STRICT;
 CREATE INDEX IF NOT EXISTS by_recipient ON envelope (recipient, seq);
 CREATE INDEX IF NOT EXISTS by_task ON envelope (run, task, kind);
 """
 BATCH: Final = 16  # envelopes handed over in one answer
+MOST_VALUES: Final = 5_000_001  # in one share; what the largest estimator declares
 
 Clock = Callable[[], datetime.datetime]
 
@@ -277,7 +285,52 @@ class Hub:
             return
         shares = [parse_envelope(data["share", site]) for site in members]
         header = parse_envelope(instruction).header
+        self._check_reopening(header, bundle, members)
         self._send_total(header, (study, bundle, members), shares)
+
+    def _check_reopening(
+        self, header: Header, bundle: Bundle, members: list[str]
+    ) -> None:
+        """Refuse a second sum that, beside an earlier one, would show a site's part.
+
+        Two sums of one analysis over lists that differ by a site give that site's own
+        part away. So an attempt that was given up stays shut even if its last share
+        comes late, and sums whose parts could not be published are opened for one
+        list only, in this run or any other under the permit.
+        """
+        later = self._store.rows(
+            "SELECT data FROM envelope WHERE run = ? AND kind = 'task' "
+            "AND recipient = ? AND seq > (SELECT max(seq) FROM envelope WHERE run = ? "
+            "AND task = ? AND kind = 'task' AND recipient = ?)",
+            (
+                header.run,
+                self.identity.name,
+                header.run,
+                header.task,
+                self.identity.name,
+            ),
+        )
+        for (data,) in later:
+            other = parse_envelope(bytes(data)).header
+            if other.analysis == header.analysis and other.attempt > header.attempt:
+                raise Replayed(f"{header.task} was given up for a later attempt")
+        protocol = bundle.permit.protocol(header.protocol)
+        if protocol is not None and protocol.publishable:
+            return
+        ours = json.dumps(sorted(members))
+        place = (bundle.permit.digest, header.analysis)
+        rows = self._store.rows(
+            "SELECT members FROM opened WHERE permit = ? AND analysis = ?", place
+        )
+        if any(str(row[0]) != ours for row in rows):
+            raise TooFewSites(
+                f"{header.analysis} was summed over other members before; beside that "
+                "sum, this one would show one site's part",
+                fix="ask for a new permit",
+            )
+        self._store.write(
+            [("INSERT OR IGNORE INTO opened VALUES (?, ?, ?)", (*place, ours))]
+        )
 
     def _send_total(
         self,
@@ -293,8 +346,12 @@ class Hub:
             ):
                 raise NotAParty(f"{share.header.sender} sent a share of another study")
         parts = [self._words(share, members) for share in shares]
-        if any(part.shape != parts[0].shape for part in parts):
-            raise WrongShape("the shares of this sum differ in length")
+        for share, part in zip(shares, parts, strict=True):
+            if part.shape != parts[0].shape:
+                raise WrongShape(
+                    f"the shares of {shares[0].header.sender} and "
+                    f"{share.header.sender} differ in length"
+                )
         words = add(parts)
         body = {
             "type": "hetao.total/1",
@@ -315,22 +372,24 @@ class Hub:
 
     def _words(self, share: Envelope, members: list[str]) -> NDArray[np.uint64]:
         """Return a share as words (2, n), whichever of the two forms it has."""
-        meta, arrays = self._content(share)
-        # The site froze this list with its share; a coordinator that could name a
-        # shorter one would get one site's own part.
-        if meta.get("members") != members:
-            raise NotAParty(
-                f"{share.header.sender} gave its share for another member list"
-            )
-        values = meta.get("values")
-        if type(values) is not int or not 1 <= values <= 10**8:
-            raise WrongShape(f"{share.header.sender} sent a share of no length")
-        if "seed" in meta:
-            seed = bytes.fromhex(str(meta["seed"]))
-            return stream(seed, 2 * values).reshape(2, values)
+        sender = share.header.sender
+        try:
+            meta, arrays = self._content(share)
+            # The site froze this list with its share; a coordinator that could name a
+            # shorter one would get one site's own part.
+            if meta.get("members") != members:
+                raise NotAParty(f"{sender} gave its share for another member list")
+            values = meta.get("values")
+            if type(values) is not int or not 1 <= values <= MOST_VALUES:
+                raise WrongShape(f"{sender} sent a share of no length")
+            if "seed" in meta:
+                seed = bytes.fromhex(str(meta["seed"]))
+                return stream(seed, 2 * values).reshape(2, values)
+        except (BadEnvelope, ValueError) as error:
+            raise BadEnvelope(f"{sender} sent a garbled share") from error
         words = arrays.get("words")
         if words is None or words.shape != (2, values) or words.dtype != np.uint64:
-            raise WrongShape(f"{share.header.sender} sent a share of another shape")
+            raise WrongShape(f"{sender} sent a share of another shape")
         return np.asarray(words, np.uint64)
 
     def _finish(self, envelope: Envelope) -> None:

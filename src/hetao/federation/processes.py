@@ -1,17 +1,23 @@
 """Hubs, sites and the coordinator of one machine, each a process of its own."""
 
 import contextlib
+import ctypes
 import os
+import queue
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hetao.errors import HetaoError, Unreachable
 from hetao.federation.pilot import Pilot
 
 STOP_SECONDS = 10.0
+LOOK_SECONDS = 0.5  # how soon a party's death is noticed
+PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 ERROR = "hetao: error: "
 
 
@@ -24,6 +30,16 @@ def environment() -> Mapping[str, str]:
     """Return the environment of a party's process: one thread for linear algebra."""
     threads = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
     return {**os.environ, **threads, "PYTHONUNBUFFERED": "1"}
+
+
+def end_with_parent() -> None:
+    """Have Linux end this process when its parent dies; elsewhere, do nothing.
+
+    A launcher that is killed outright cannot stop what it started; so nothing of a
+    demonstration goes on running behind anybody's back.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Process:
@@ -39,6 +55,7 @@ class Process:
             stdout=subprocess.DEVNULL,
             stderr=self._said,
             env=environment(),
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - this program forks no thread
         )
 
     @property
@@ -50,16 +67,17 @@ class Process:
         """Return quietly while it runs.
 
         Raises:
-            Unreachable: it has ended, with the last line that it said.
+            HetaoError: it has ended; its own sentence and exit code, if it gave one.
         """
-        if self._process.poll() is not None:
-            raise Unreachable(f"{self.name} has stopped: {self.last_line()}")
-
-    def last_line(self) -> str:
-        """Return the last line of what it said on standard error."""
+        status = self._process.poll()
+        if status is None:
+            return
         self._said.seek(0)
         lines = self._said.read().decode("utf-8", "replace").strip().splitlines()
-        return lines[-1][:500] if lines else "without a word"
+        if status > 0 and any(line.startswith(ERROR) for line in lines):
+            raise told(status, lines)
+        last = lines[-1][:500] if lines else "without a word"
+        raise Unreachable(f"{self.name} stopped: {last}")
 
     def stop(self) -> None:
         """End it and wait until it has."""
@@ -105,9 +123,8 @@ def run_study(
     Raises:
         HetaoError: with the coordinator's own sentence and exit code.
     """
-    words = command(
-        "run", study, "--network", pilot.network, "--permit", permit, "--out", out
-    )
+    words = command("run", study, "--network", pilot.network, "--permit", permit)
+    words += ["--out", str(out), "--json"]  # the caller says where results are
     with subprocess.Popen(  # noqa: S603 - our own interpreter
         words,
         stdin=subprocess.DEVNULL,
@@ -115,6 +132,7 @@ def run_study(
         stderr=subprocess.PIPE,
         env=environment(),
         text=True,
+        preexec_fn=end_with_parent,  # noqa: PLW1509 - this program forks no thread
     ) as process:
         try:
             lines = _follow(process, others)
@@ -128,16 +146,31 @@ def run_study(
 def _follow(process: "subprocess.Popen[str]", others: Sequence[Process]) -> list[str]:
     """Pass on what the coordinator says; stop if a party's process has died."""
     lines: list[str] = []
-    if process.stderr is None:
-        return lines
-    for line in process.stderr:
+    said: queue.SimpleQueue[str] = queue.SimpleQueue()
+    reader = threading.Thread(
+        target=_read, args=(process.stderr or (), said), daemon=True
+    )
+    reader.start()
+    while True:
+        try:
+            line = said.get(timeout=LOOK_SECONDS)
+        except queue.Empty:
+            for other in others:
+                other.check()
+            continue
+        if not line:
+            break
         lines.append(line.rstrip())
         if not line.startswith(ERROR):  # the caller says it once, for both
             sys.stderr.write(f"  {line}")
-        for other in others:
-            other.check()
     process.wait()
     return lines
+
+
+def _read(source: Iterable[str], said: "queue.SimpleQueue[str]") -> None:
+    for line in source:
+        said.put(line)
+    said.put("")
 
 
 def told(exit_code: int, lines: Sequence[str]) -> "Told":

@@ -1,6 +1,7 @@
 """A study and the parties → a draft permit that nobody has approved yet."""
 
 import datetime
+from dataclasses import asdict
 
 from hetao.analysis import estimator_for, protocols
 from hetao.errors import InvalidNetwork
@@ -66,9 +67,7 @@ def draft_permit(
             sites=study.sites,
             parties=(*sites, *hubs, *coordinators, *approvers),
             protocols=tuple(
-                PermittedProtocol(p.name, p.version, p.hash, p.most_rounds, p.sums)
-                for p in protocols()
-                if p.name in used
+                PermittedProtocol(**asdict(p)) for p in protocols() if p.name in used
             ),
             required=required,
             not_before=format_time(start),

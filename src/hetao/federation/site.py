@@ -288,17 +288,20 @@ class Site:
         # permit that does not stand now.
         check_standing(run.bundle, run.study.digest, self._clock(), self._setup.trusted)
         estimator, rows = self._prepared(run, header.analysis)
+        weights = None
         if header.round == 0:
             arrays = estimator.start(rows)
         else:
-            arrays = estimator.local(rows, _checked_state(state))
+            given = _checked_state(state)
+            arrays = estimator.local(rows, given)
+            weights = estimator.weights(rows, given)
         analysis = run.study.analysis(header.analysis)
         summary = Summary(
             protocol=_installed(estimator),
             publishable=estimator.publishable,
             declared=estimator.declare(header.round),
             arrays={name: np.asarray(a, np.float64) for name, a in arrays.items()},
-            evidence=evidence(estimator.plan, rows),
+            evidence=evidence(estimator.plan, rows, weights),
             members=tuple(str(name) for name in meta["members"]),
             own_cells=estimator.own_cells,
         )
@@ -348,7 +351,14 @@ class Site:
         self, outgoing: Summary | Notice, run: _Run, envelope: Envelope
     ) -> Release:
         setup = self._setup
-        door = Door(setup.identity, setup.trusted, run.bundle, run.study, setup.policy)
+        door = Door(
+            setup.identity,
+            setup.trusted,
+            run.bundle,
+            run.study,
+            setup.policy,
+            run.cohort.snapshot,
+        )
         place = self._place(envelope)
         return decide(outgoing, door, place, self._clock(), setup.random)
 

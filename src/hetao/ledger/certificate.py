@@ -14,7 +14,9 @@ doors of the sites:
      5  every release is signed by its site, under this permit, by a listed protocol
      6  every sum is signed by both hubs and is of the very shares that sites released
      7  the integers are the signed ones, and hold one part from each member
-     8  every release stands in its site's log, under a checkpoint the site signed
+     8  every release stands in its site's log, under a checkpoint the site signed; the
+        site's policy, snapshot and quality are as it signed them, and no release of
+        the run is left out
      9  the certificate stands in the coordinator's log, cosigned by both hubs
     10  there is one finding for each analysis of the study, over these very rounds
 
@@ -326,13 +328,36 @@ class _Check:
         if checkpoint.origin != site:
             raise Unverified(f"the log of {site} bears another name")
         proofs = {proof["task"]: proof for proof in entry["proofs"]}
+        self._closing(entry)
+        if set(proofs) != set(receipts):
+            raise Unverified(f"a release of {site} is left out")
         for task, receipt in receipts.items():
+            for field in ("policy", "snapshot"):
+                if receipt["body"][field] != entry[field]:
+                    raise Unverified(f"{site} signed another {field}")
             proof = proofs[task]
             path = [bytes.fromhex(node) for node in proof["path"]]
             leaf = leaf_hash(canonical(receipt))
             verify_inclusion(
                 proof["index"], checkpoint.size, leaf, path, checkpoint.root
             )
+
+    def _closing(self, entry: Mapping[str, Any]) -> None:
+        """Hold what the site said at the end against its own signature."""
+        site = entry["name"]
+        said = statement_from(entry["closing"])
+        said.verify(self._party(site, "site"))
+        content = {key: entry[key] for key in ("checkpoint", "proofs", "quality")}
+        expected = {
+            "type": "hetao.release/1",
+            "site": site,
+            "kind": "closing",
+            "study": self.permit.study,
+            "permit": self.permit.digest,
+            "run": self.body["run"],
+            "content": digest({**content, "site": site}),
+        }
+        _match(said.body, expected, f"the closing of {site}")
 
     def issue_log(self, _: bytes) -> str:  # 9
         coordinator = self.permit.coordinator
@@ -358,6 +383,9 @@ class _Check:
         found = [finding["analysis"] for finding in self.body["findings"]]
         if asked != found:
             raise Unverified("the findings are not those that the study asks for")
+        strictest = max(s["policy"]["minimum"]["cell"] for s in self.body["sites"])
+        if self.body["smallest_shown"] < strictest:
+            raise Unverified("smaller counts are shown than a site's policy allows")
         for finding in self.body["findings"]:
             self._finding(finding)
         return f"{len(found)} findings, one for each analysis"

@@ -47,6 +47,9 @@ class Draft:
 
     def original(self, text: str) -> str:
         """Return a term's name with the file's own column names."""
+        column = self.parts[0].split_column
+        if column:
+            text = re.sub(rf"\b{SITE}\[", lambda _: f"{column}[", text)
         for ours, theirs in self.names.items():
             text = re.sub(rf"\b{re.escape(ours)}\b", theirs.replace("\\", r"\\"), text)
         return text

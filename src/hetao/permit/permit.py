@@ -44,13 +44,18 @@ LARGEST_PERMIT = 4 * 2**20  # bytes
 
 @dataclass(frozen=True)
 class PermittedProtocol:
-    """A protocol that may run: exactly this code, at most so many rounds."""
+    """A protocol that may run: exactly this code, at most so many rounds.
+
+    `publishable` says whether one site's own part of its sums could be published; if
+    not, the hubs open its sums for one list of members only.
+    """
 
     name: str
     version: str
     hash: str
     most_rounds: int
     sums: str
+    publishable: bool = False
 
 
 @dataclass(frozen=True)

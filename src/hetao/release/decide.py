@@ -83,7 +83,8 @@ QUALITY_FIELDS: Final = {
 class Door:
     """What the site itself knows for certain when something asks to leave.
 
-    `trusted` is the site's own list of parties; `bundle` is verified at each use.
+    `trusted` is the site's own list of parties; `bundle` is verified at each use;
+    `snapshot` is the digest of the data that the answers come from.
     """
 
     identity: Identity
@@ -91,6 +92,7 @@ class Door:
     bundle: Bundle
     study: Study
     policy: Policy
+    snapshot: str = ""
 
 
 @dataclass(frozen=True)
@@ -424,6 +426,7 @@ def _send_sum(
             "values": len(vector) - 1,
             "members": list(summary.members),
             "policy": policy.as_json(),
+            "snapshot": door.snapshot,
             "rules": list(range(1, 11)),
             "shares": {s.header.recipient: s.digest for s in shares},
             "bytes": sum(len(s.data) for s in shares),
@@ -454,7 +457,9 @@ def _send_notice(
         "content": digest(content),
     }
     record = state(door.identity, body)
-    envelope = seal(door.identity, coordinator, header, pack(content))
+    # The record travels too: a certificate shows what the site itself signed.
+    payload = pack({**content, "record": record.as_json()})
+    envelope = seal(door.identity, coordinator, header, payload)
     return Release((envelope,), record)
 
 

@@ -56,6 +56,8 @@ def study_from(table: Mapping[str, Any], where: str = "study") -> Study:
     Raises:
         InvalidStudy: as `read_study`.
     """
+    if not isinstance(table, Mapping):
+        raise InvalidStudy(f"{where}: expected a table")
     fields = {key: value for key, value in table.items() if key != "type"}
     if table.get("type", "hetao.study/1") != "hetao.study/1":
         raise InvalidStudy(f"{where}: not a hetao.study/1")

@@ -1,0 +1,128 @@
+"""An error is a way out of a site: rules and columns pass, values and counts do not."""
+
+import json
+import re
+
+import pytest
+
+from hetao import errors
+from hetao.errors import HetaoError
+from hetao.ledger.envelope import parse_envelope
+from support_federation import COUNTS, LOGISTIC, Federation, Plan, toy_study
+
+
+def family(root=HetaoError):
+    """Return every deliberate error, by walking the tree."""
+    below = [kind for sub in root.__subclasses__() for kind in family(sub)]
+    return [root, *below]
+
+
+@pytest.mark.parametrize("kind", family(), ids=lambda kind: kind.__name__)
+def test_what_only_the_site_may_read_is_in_no_form_of_the_error(kind):
+    error = kind("a rule", fix="a remedy", local="people: 7 of Wong Tai Sin")
+
+    for shown in (str(error), repr(error), f"{error}", str(error.args)):
+        assert "7" not in shown.replace(kind.code, "")
+        assert "Wong" not in shown
+    assert str(error) == f"{kind.code}: a rule (a remedy)"
+    assert error.local == "people: 7 of Wong Tai Sin"
+
+
+def test_every_error_has_a_code_of_its_own_and_its_familys_exit_code():
+    kinds = family()
+    codes = [kind.code for kind in kinds]
+
+    assert len(set(codes)) == len(codes)
+    assert all(re.fullmatch(r"HT-\d{3}", code) for code in codes)
+    for kind in kinds:
+        for sub in kind.__subclasses__():
+            if kind is not HetaoError:
+                assert sub.exit_code == kind.exit_code
+
+
+def test_every_deliberate_error_stands_in_one_module():
+    homes = {kind.__module__ for kind in family()}
+
+    assert homes == {errors.__name__}
+
+
+# --- a study over bad rows ------------------------------------------------------------
+CANARY = "Qzx81737"
+BAD_ROWS = {
+    "a number beyond its bounds": "b,981737.25,f,no",
+    "a number below its bounds": "b,-981737.25,f,no",
+    "a text for a number": f"b,{CANARY},f,no",
+    "an unknown level": f"b,50,{CANARY},no",
+    "an unknown outcome": f"b,50,f,{CANARY}",
+    "a cell too many": f"b,50,f,no,{CANARY}",
+    "a quote that never closes": f'b,50,f,"{CANARY}',
+    "infinity": "b,inf,f,no",
+}
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_a_bad_row_stops_the_study_or_is_left_out_and_is_never_quoted(tmp_path, case):
+    plan = Plan(toy_study((COUNTS, LOGISTIC), deadline_seconds=5))
+    with Federation(tmp_path / "f", plan) as federation:
+        with federation.patients.open("a", encoding="utf-8") as file:
+            file.write(BAD_ROWS[case] + "\n")
+
+        try:
+            said = federation.run().certificate.decode()
+        except HetaoError as error:
+            said = str(error)
+
+        for text in (said, *everything_said(federation)):
+            assert CANARY not in text
+            assert "981737" not in text
+
+
+@pytest.mark.parametrize("people", [1, 7, 43, 49])
+def test_a_site_that_is_too_small_does_not_say_how_small(tmp_path, people):
+    plan = Plan(toy_study((COUNTS, LOGISTIC)), people=people)
+    with Federation(tmp_path / "f", plan) as federation:
+        with pytest.raises(HetaoError) as caught:
+            federation.run()
+
+        sentence = str(caught.value)
+        assert "HT-401" in sentence
+        numbers = set(re.findall(r"\d+", sentence.replace("attrition/1/0", "")))
+        assert numbers == {"420", "401", "50"}
+        for rule in rules_sent(federation):
+            assert not re.search(rf"\b{people}\b", rule.replace("/1/0", ""))
+
+
+def everything_said(federation):
+    """Yield what every envelope holds and every log keeps, as text."""
+    for data in federation.carried:
+        envelope = parse_envelope(data)
+        recipient = federation.cast.identities[envelope.header.recipient]
+        yield envelope.open(recipient).decode("latin-1")
+    for site in federation.sites.values():
+        for entry in federation.log_entries(site):
+            yield entry.decode()
+
+
+def rules_sent(federation):
+    for data in federation.carried:
+        if parse_envelope(data).header.kind == "refusal":
+            _, meta, _ = federation.opened(data)
+            assert set(meta) == {"code", "rule", "site"}
+            yield meta["rule"]
+
+
+def test_what_a_site_logs_of_a_refusal_is_what_it_sent(tmp_path):
+    plan = Plan(toy_study(), people=43)
+    with Federation(tmp_path / "f", plan) as federation:
+        with pytest.raises(HetaoError):
+            federation.run()
+
+        sent = set(rules_sent(federation))
+        logged = {
+            entry["rule"]
+            for site in federation.sites.values()
+            for data in federation.log_entries(site)
+            if (entry := json.loads(data)).get("what") == "refused"
+        }
+        assert sent
+        assert sent <= logged
