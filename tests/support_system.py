@@ -81,10 +81,13 @@ def hetao(*words, seconds=120):
 def called(capsys, *words):
     """Call a command in this process and return what it left: for all that is quick."""
     capsys.readouterr()
+    mask = os.umask(0o022)
     try:
         code = main([str(word) for word in words])
     except SystemExit as end:
         code = end.code
+    finally:
+        os.umask(mask)
     out, err = capsys.readouterr()
     return Said(code, out, err)
 
@@ -133,7 +136,13 @@ def wait_until(is_so, seconds=30.0):
         time.sleep(0.02)
 
 
-# --- data -------------------------------------------------------------------------------
+def estimates(out):
+    """Return a run's findings with their every bit, without what differs by run."""
+    results = json.loads((out / "findings.json").read_text("utf-8"))
+    return json.dumps(results["findings"], sort_keys=True)
+
+
+# --- data -----------------------------------------------------------------------------
 def people(count=400, seed=11):
     """Return columns of made-up people of three hospitals, every outcome in them."""
     draw = np.random.default_rng(seed)
@@ -157,7 +166,7 @@ def people(count=400, seed=11):
     }
 
 
-# --- a network --------------------------------------------------------------------------
+# --- a network ------------------------------------------------------------------------
 def write_network(folder, study, policies=None):
     """Write a pilot over made-up patients; return it with an approved permit."""
     patients = write_patients(folder / "patients.csv", study.sites)
@@ -241,7 +250,7 @@ class Network:
             coordinator.kill()
             coordinator.communicate()
 
-    # --- runs ---------------------------------------------------------------------------
+    # --- runs -------------------------------------------------------------------------
     def run(self, asked, out):
         """Start `hetao run` as a real process."""
         study, permit = asked
@@ -256,14 +265,14 @@ class Network:
         assert process.returncode == code, err
         return err
 
-    # --- logs ---------------------------------------------------------------------------
+    # --- logs -------------------------------------------------------------------------
     def folder(self, name):
         if name == "coordinator":
             return self.pilot.root / "coordinator"
         return (self.pilot.hubs | self.pilot.sites)[name].parent
 
     def entries(self, name):
-        """Return the log of a party as its file holds it, without opening it to write."""
+        """Return the log of a party as its file holds it, opened by nobody else."""
         path = self.folder(name) / "state" / "log.sqlite"
         if not path.exists():
             return []
@@ -286,7 +295,7 @@ class Network:
                 self.folder(name) / "state" / "log.sqlite", name, key.signing_key
             )
             try:
-                signed = parse_checkpoint(log.checkpoint())
+                signed = parse_checkpoint(log.checkpoint().split("\n\n")[0] + "\n")
             finally:
                 log.close()
             assert signed.size >= len(now[name])

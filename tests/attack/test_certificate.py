@@ -269,6 +269,17 @@ def drop_round(run, body):
     del body["rounds"][1]
 
 
+def drop_round_and_proofs(run, body):
+    task = body["rounds"].pop(1)["task"]
+    for site in body["sites"]:
+        site["proofs"] = [p for p in site["proofs"] if p["task"] != task]
+
+
+def swap_closings(run, body):
+    one, other = body["sites"][:2]
+    one["closing"], other["closing"] = other["closing"], one["closing"]
+
+
 def drop_last_round(run, body):
     body["rounds"].pop()
     body["findings"][-1]["rounds"] -= 1
@@ -378,7 +389,11 @@ LIES = {
     "a site stands on another side": (edited("sites", 0, "side", value="SZ"), 8),
     "a lowered policy is hidden": (hide_policy, 8),
     "smaller counts are shown": (edited("smallest_shown", value=1), 8),
-    "a round is left out": (drop_round, 10),
+    "a round is left out": (drop_round, 8),
+    "a round and its proofs are left out": (drop_round_and_proofs, 8),
+    "another snapshot": (edited("sites", 0, "snapshot", value="sha256:x"), 8),
+    "a check of quality is made up": (edited("sites", 0, "quality", value=[{}]), 8),
+    "one site's closing for another's": (swap_closings, 8),
     "a finding is left out": (drop_finding, 10),
     "the findings change places": (swap_findings, 10),
     "a finding stands for another": (repeat_finding, 10),

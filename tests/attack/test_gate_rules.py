@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hetao.analysis import Evidence, Protocol, Sum
+from hetao.canonical import digest
 from hetao.errors import (
     HetaoError,
     HighLeverage,
@@ -562,7 +563,9 @@ def test_a_notice_goes_to_the_coordinator_alone(scene):
     meta, arrays = unpack(
         envelope.open(scene.federation.cast.identities["coordinator"])
     )
-    assert meta == {"quality": [QUALITY], "site": "a"}
+    said = {"quality": [QUALITY], "site": "a"}
+    assert meta == {**said, "record": release.record.as_json()}
+    assert release.record.body["content"] == digest(said)
     assert arrays == {}
 
 

@@ -12,7 +12,6 @@ from hetao.errors import (
     BadEnvelope,
     BadSignature,
     HetaoError,
-    InvalidNetwork,
     NotAParty,
     OutOfTime,
     Replayed,
@@ -96,9 +95,9 @@ def test_an_unknown_party_neither_sends_nor_receives(federation):
         b"x",
     )
 
-    with pytest.raises(InvalidNetwork):
+    with pytest.raises(NotAParty):
         hub.accept("stranger", from_stranger.data)
-    with pytest.raises(InvalidNetwork):
+    with pytest.raises(NotAParty):
         hub.accept("coordinator", to_stranger.data)
 
 
@@ -262,6 +261,58 @@ def test_a_share_of_another_study_is_refused(federation):
     ((kind, meta, _),) = to_coordinator(federation, hub)
     assert kind == "refusal"
     assert "a sent a share of another study" in meta["rule"]
+
+
+@pytest.fixture
+def four(tmp_path):
+    """Return a federation of four sites whose study goes on without a lost one."""
+    study = toy_study(sites=("a", "b", "c", "d"), on_lost_site="continue")
+    with Federation(tmp_path / "four", Plan(study)) as made:
+        yield made
+
+
+def asked(federation, hub, members, sites, **place):
+    """Ask a hub and sites for a sum, and hand the hub the shares of the sites."""
+    run = {"run": place.get("run", RUN)}
+    hub.accept("coordinator", federation.task(HUB, members, **place).data)
+    for name in sites:
+        site = federation.sites[name]
+        if place.get("attempt", 1) == 1:
+            site.handle(federation.begin(name, **run).data)
+        for where, data in site.handle(federation.task(name, members, **place).data):
+            if where == HUB and parse_envelope(data).header.kind == "share":
+                hub.accept(name, data)
+
+
+def test_two_sums_that_differ_by_a_site_are_never_both_opened(four):
+    """Their difference would be that site's own part."""
+    hub, everybody, fewer = four.hubs[HUB], ("a", "b", "c", "d"), ("a", "b", "c")
+    hub.accept("coordinator", four.begin(HUB).data)
+    hub.accept("coordinator", four.begin(HUB, run="run-2").data)
+
+    asked(four, hub, everybody, everybody)
+    asked(four, hub, fewer, fewer, attempt=2)
+    asked(four, hub, fewer, fewer, run="run-2")
+
+    said = to_coordinator(four, hub)
+    assert [kind for kind, _, _ in said] == ["total", "refusal", "refusal"]
+    assert all("HT-405" in meta["rule"] for _, meta, _ in said[1:])
+
+
+def test_an_attempt_that_was_given_up_stays_shut(four):
+    """Though the share that it waited for comes after all."""
+    hub, everybody, fewer = four.hubs[HUB], ("a", "b", "c", "d"), ("a", "b", "c")
+    hub.accept("coordinator", four.begin(HUB).data)
+
+    asked(four, hub, everybody, fewer)
+    asked(four, hub, fewer, fewer, attempt=2)
+    site = four.sites["d"]
+    site.handle(four.begin("d").data)
+    for where, data in site.handle(four.task("d", everybody).data):
+        if where == HUB and parse_envelope(data).header.kind == "share":
+            hub.accept("d", data)
+
+    assert [kind for kind, _, _ in to_coordinator(four, hub)] == ["total", "refusal"]
 
 
 BAD_SHARES = {

@@ -139,7 +139,7 @@ def test_keys_stand_in_the_order_of_utf_16():
         object(),
         [[{"deep": math.nan}]],
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_a_value_without_canonical_form_is_refused(value):
     with pytest.raises(NotCanonical):

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import signal
 
 from hetao.cli.main import say
@@ -14,6 +15,7 @@ from hetao.federation.network import HubFile, read_hub
 
 def serve(chosen: argparse.Namespace) -> int:
     """Serve a hub until it is told to end."""
+    os.umask(0o077)
     asyncio.run(_serve(read_hub(chosen.hub)))
     return 0
 

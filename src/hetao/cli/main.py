@@ -12,6 +12,7 @@ import argparse
 import importlib
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,10 +69,14 @@ def folder_for(path: Path) -> None:
         Usage: nothing can be written there.
     """
     there = next(p for p in (path, *path.absolute().parents) if p.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as problem:
         raise Usage(
-            f"no results can be written in {path}", fix="name another folder with --out"
-        )
+            f"no results can be written in {path}: {problem.strerror}",
+            fix="name another folder with --out",
+        ) from problem
 
 
 def say(text: str) -> None:
@@ -170,12 +175,19 @@ def _add_study(commands: Any) -> None:
     propose.add_argument("--network", type=Path, metavar="NETWORK.toml")
     propose.add_argument("--out", type=Path, metavar="PERMIT")
     propose.add_argument("--days", type=int, default=90, help="how long it is to hold")
+    propose.add_argument(
+        "--highest-grade",
+        type=int,
+        default=3,
+        choices=range(1, 6),
+        help="highest class of what may leave a site (3; 2 needs three sites a sum)",
+    )
     _json(propose)
 
 
 def _add_approve(commands: Any) -> None:
     approve = _command(
-        commands, "approve", "hetao.cli.study:approve", "sign a permit, or withdraw"
+        commands, "approve", "hetao.cli.approve:approve", "sign a permit, or withdraw"
     )
     approve.add_argument("permit", type=Path, metavar="PERMIT")
     approve.add_argument("--key", type=Path, required=True, metavar="KEY")

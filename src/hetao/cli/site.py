@@ -5,8 +5,10 @@ import asyncio
 import json
 import multiprocessing
 import multiprocessing.connection
+import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from hetao.cdm import curate as curate_site
@@ -25,6 +27,7 @@ PRELOAD = ["hetao.cli.site"]
 
 def curate(chosen: argparse.Namespace) -> int:
     """Curate a site and say what was found; counts are for the site's own eyes."""
+    os.umask(0o077)  # patients' rows are for this user alone
     done = curate_site(chosen.site, say)
     if chosen.json:
         checks = [vars(check) for check in done.quality]
@@ -51,6 +54,7 @@ def curate(chosen: argparse.Namespace) -> int:
 
 def serve(chosen: argparse.Namespace) -> int:
     """Serve one site, or several, each in a process of its own."""
+    os.umask(0o077)
     if len(chosen.sites) == 1:
         asyncio.run(_serve(read_site_file(chosen.sites[0])))
         return 0
@@ -61,7 +65,7 @@ async def _serve(file: SiteFile) -> None:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: task and task.cancel())
-    site = Site(file.setup, utc_now)
+    site = Site(replace(file.setup, tell=say), utc_now)
     transport = HttpsTransport(file.hubs, file.tls, PATIENCE_SECONDS)
     say(f"{site.name} dials {file.setup.home}")
     try:

@@ -1,4 +1,4 @@
-"""`hetao study check`, `hetao study propose` and `hetao approve`."""
+"""`hetao study check` and `hetao study propose`."""
 
 import argparse
 import json
@@ -7,12 +7,14 @@ from pathlib import Path
 
 from hetao.analysis import estimator_for
 from hetao.cli.main import say
-from hetao.errors import InvalidNetwork
+from hetao.errors import InvalidNetwork, Usage
 from hetao.federation.clock import utc_now
 from hetao.federation.network import read_parties
 from hetao.federation.propose import draft_permit
-from hetao.permit import read_bundle, read_identity, sign_notice, write_bundle
+from hetao.permit import write_bundle
 from hetao.study import read_study
+
+MOST_DAYS = 3660  # ten years
 
 
 def check(chosen: argparse.Namespace) -> int:
@@ -43,6 +45,8 @@ def check(chosen: argparse.Namespace) -> int:
 
 def propose(chosen: argparse.Namespace) -> int:
     """Draft the permit of a study and write it for the approvers."""
+    if not 1 <= chosen.days <= MOST_DAYS:
+        raise Usage(f"a permit holds for 1 to {MOST_DAYS} days")
     study = read_study(chosen.study)
     network = chosen.network or chosen.study.with_name("network.toml")
     out: Path = chosen.out or chosen.study.with_name("permit.json")
@@ -50,7 +54,8 @@ def propose(chosen: argparse.Namespace) -> int:
         raise InvalidNetwork(
             f"{out} is already there", fix="a new draft needs a new name: --out"
         )
-    bundle = draft_permit(study, read_parties(network), utc_now(), chosen.days)
+    trusted, grade = read_parties(network), chosen.highest_grade
+    bundle = draft_permit(study, trusted, utc_now(), chosen.days, grade)
     write_bundle(out, bundle)
     if chosen.json:
         body = {"permit": str(out), "digest": bundle.permit.digest}
@@ -59,20 +64,5 @@ def propose(chosen: argparse.Namespace) -> int:
     say(f"{out} asks for these approvals:")
     for need in bundle.permit.required:
         say(f"  {need.role} on side {need.side} (rule {need.rule})")
-    sys.stdout.write(bundle.permit.digest + "\n")
-    return 0
-
-
-def approve(chosen: argparse.Namespace) -> int:
-    """Sign a permit with an approver's key."""
-    bundle = read_bundle(chosen.permit)
-    verb = "withdraw" if chosen.withdraw else "refuse" if chosen.refuse else "approve"
-    signed = sign_notice(bundle, read_identity(chosen.key), verb, utc_now())
-    write_bundle(chosen.permit, signed)
-    said = signed.notices[-1].body
-    if chosen.json:
-        sys.stdout.write(json.dumps(dict(said)) + "\n")
-        return 0
-    say(f"{said['by']} ({said['role']}, {said['side']}) said {verb!r} to")
     sys.stdout.write(bundle.permit.digest + "\n")
     return 0

@@ -1,4 +1,8 @@
-"""`hetao verify`: needs the certificate, `cryptography`, and no network."""
+"""`hetao verify`: the ledger's ten steps, then the findings worked out again.
+
+Offline. The ten steps need `cryptography` alone (`hetao.ledger.verify_certificate`);
+the last loads the estimators.
+"""
 
 import argparse
 import json

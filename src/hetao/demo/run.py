@@ -94,7 +94,8 @@ def run_demo(out: Path, scenario: str, say: Say) -> Shown:
     """Carry out a demonstration and leave its results in `out`.
 
     Args:
-        out: a folder of its own; an earlier demonstration in it is replaced.
+        out: a folder of its own; results of an earlier demonstration in it are
+            replaced, its network and logs are kept aside.
         scenario: "heart" or "lung".
         say: takes progress.
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from hetao.errors import Replayed
+from hetao.errors import Refused
 from hetao.federation.site import Site
 from hetao.federation.transport import Transport
 
@@ -42,9 +42,9 @@ async def _post_all(
     async def send(hub: str, answer: bytes) -> None:
         try:
             await transport.post(hub, answer)
-        except Replayed as error:
-            # The hub already holds another answer of ours to this task, from before a
-            # restart; that one counts.
-            say(str(error))
+        except Refused as error:
+            # Nothing that trying again would mend: the task has expired meanwhile, or
+            # the hub holds an answer of ours from before a restart, which counts.
+            say(f"{hub} did not take an answer: {error}")
 
     await asyncio.gather(*(send(hub, answer) for hub, answer in posts))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetao import __version__
-from hetao.analysis import Finding, estimator_for
+from hetao.analysis import Finding, estimator_for, protocols
 from hetao.canonical import parse_canonical
 from hetao.errors import HetaoError, Unverified
 from hetao.federation.coordinator import Coordinator, Outcome, RoundRecord, total_of
@@ -160,7 +160,16 @@ def recompute(body: Mapping[str, Any], tolerance: float = 1e-9) -> str:
         raise Unverified("a finding cannot be worked out from its sums") from error
     if wrong:
         raise Unverified(f"the finding of {wrong[0]} does not follow from its sums")
-    return f"{len(shown)} findings follow from the certified integers"
+    other = _other_code(body)
+    more = f", by another code of {', '.join(other)} than was run" if other else ""
+    return f"{len(shown)} findings follow from the certified integers{more}"
+
+
+def _other_code(body: Mapping[str, Any]) -> list[str]:
+    """Return the protocols of the permit that are installed here in another version."""
+    here = {protocol.name: protocol.hash for protocol in protocols()}
+    then = body["permit"]["permit"]["protocols"]
+    return [p["name"] for p in then if here.get(p["name"]) != p["hash"]]
 
 
 def _follows(

@@ -6,6 +6,7 @@ command replays the run and goes on where it was, to the same answer.
 """
 
 import asyncio
+import contextlib
 import datetime
 import json
 import math
@@ -277,13 +278,16 @@ class Coordinator:
         sites, hubs = self.study.sites, self.bundle.permit.hubs
         everyone = (*hubs, *sites)
         await self._send(*(_Letter("begin", "begin", to, content) for to in everyone))
-        try:
-            await self._wait([("begin", "ready", site) for site in sites], "begin")
-        except _Lost as lost:
-            return self._without(lost, sites)
-        for site in sites:
+        members = sites
+        while True:
+            try:
+                await self._wait([("begin", "ready", s) for s in members], "begin")
+                break
+            except _Lost as lost:
+                members = self._without(lost, members)
+        for site in members:
             self._check_ready(site)
-        return sites
+        return members
 
     def _check_ready(self, site: str) -> None:
         _, meta, _ = self._mail.items["begin", "ready", site]
@@ -581,10 +585,16 @@ class Coordinator:
     # --- receiving ------------------------------------------------------------------
     async def _listen(self, hub: str) -> None:
         """Take in everything of this run that waits at a hub, from the beginning."""
-        after = 0
+        after, epoch = 0, ""
         try:
             while True:
                 inbox = await self._transport.inbox(hub, after, self.run, POLL_SECONDS)
+                if epoch not in ("", inbox.epoch):
+                    raise Unreachable(
+                        f"{hub} has started over with an empty store",
+                        fix="run the study again; it will resume",
+                    )
+                epoch = inbox.epoch
                 taken = [self._take(data) for _, data in inbox.items]
                 known = [envelope for envelope in taken if envelope is not None]
                 if known:
@@ -637,16 +647,16 @@ class Coordinator:
                 left = end - loop.time()
                 if left <= 0:
                     raise _Lost(self._silent(missing), opened=False)
-                try:
-                    await asyncio.wait_for(self._mail.news.wait(), left)
-                except TimeoutError:
-                    continue
+                # not wait_for, which in Python 3.11 can lose a cancellation
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await self._mail.news.wait()
 
     def _check_refusals(self, task: str) -> None:
         refused = {
             sender: Stopped(f"{sender} refused {task}: {meta.get('rule')}")
             for (at, kind, sender), (_, meta, _) in self._mail.items.items()
-            if at == task and kind == "refusal"
+            if at == task and kind == "refusal" and sender not in self._lost
         }
         if refused:
             raise _Lost(refused, opened=False)

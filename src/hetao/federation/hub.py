@@ -21,6 +21,7 @@ from hetao.canonical import canonical, digest_bytes
 from hetao.errors import (
     BadEnvelope,
     HetaoError,
+    InvalidNetwork,
     NotAParty,
     NotApproved,
     OutOfTime,
@@ -36,6 +37,7 @@ from hetao.permit import (
     Bundle,
     Directory,
     Identity,
+    Party,
     bundle_from,
     check_standing,
     format_time,
@@ -59,14 +61,14 @@ CREATE TABLE IF NOT EXISTS envelope (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS opened (
     permit TEXT NOT NULL,
-    analysis TEXT NOT NULL,
     members TEXT NOT NULL,
-    PRIMARY KEY (permit, analysis, members)
+    PRIMARY KEY (permit, members)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS by_recipient ON envelope (recipient, seq);
 CREATE INDEX IF NOT EXISTS by_task ON envelope (run, task, kind);
 """
-BATCH: Final = 16  # envelopes handed over in one answer
+BATCH: Final = 16  # envelopes handed over in one answer …
+BATCH_BYTES: Final = 16 * 2**20  # … unless they are large; one always is
 MOST_VALUES: Final = 5_000_001  # in one share; what the largest estimator declares
 
 Clock = Callable[[], datetime.datetime]
@@ -140,8 +142,8 @@ class Hub:
         header = envelope.header
         if header.sender != sender:
             raise NotAParty(f"{sender} may not send in the name of another party")
-        envelope.verify(self._trusted[sender])
-        recipient = self._trusted[header.recipient]
+        envelope.verify(self._party(sender))
+        recipient = self._party(header.recipient)
         if self._clock() >= parse_time(header.not_after):
             raise OutOfTime("the envelope is past its not-after time")
         if self._is_known(envelope):
@@ -151,12 +153,21 @@ class Hub:
         if recipient.name == self.identity.name:
             self._act(envelope)
 
+    def _party(self, name: str) -> Party:
+        try:
+            return self._trusted[name]
+        except InvalidNetwork as error:
+            raise NotAParty(f"{self.identity.name} knows no {name[:60]!r}") from error
+
     def waiting(self, recipient: str, after: int, run: str = "") -> Inbox:
         """Return what waits for `recipient` past the cursor, of one run or of all."""
         rows = self._store.rows(
-            "SELECT seq, data FROM envelope WHERE recipient = ? AND seq > ? "
-            "AND (? = '' OR run = ?) ORDER BY seq LIMIT ?",
-            (recipient, after, run, run, BATCH),
+            "WITH waiting AS (SELECT seq, sum(length(data)) OVER (ORDER BY seq) "
+            "- length(data) AS before FROM envelope WHERE recipient = ? AND seq > ? "
+            "AND (? = '' OR run = ?) ORDER BY seq LIMIT ?) "
+            "SELECT seq, data FROM waiting JOIN envelope USING (seq) "
+            "WHERE before < ? ORDER BY seq",
+            (recipient, after, run, run, BATCH, BATCH_BYTES),
         )
         return Inbox(self.epoch, tuple((int(seq), bytes(data)) for seq, data in rows))
 
@@ -213,7 +224,9 @@ class Hub:
             (self.identity.name,),
         )
         for (data,) in rows:
-            self._act(parse_envelope(bytes(data)))
+            envelope = parse_envelope(bytes(data))
+            if self._clock() < parse_time(envelope.header.not_after):
+                self._act(envelope)
 
     # --- acting -----------------------------------------------------------------------
     def _act(self, envelope: Envelope) -> None:
@@ -285,6 +298,12 @@ class Hub:
             return
         shares = [parse_envelope(data["share", site]) for site in members]
         header = parse_envelope(instruction).header
+        for share in shares:
+            # What the sites signed decides what this sum is, not what we were told.
+            if _course(share.header) != _course(header):
+                raise NotAParty(
+                    f"{share.header.sender} answered another task than this"
+                )
         self._check_reopening(header, bundle, members)
         self._send_total(header, (study, bundle, members), shares)
 
@@ -293,10 +312,10 @@ class Hub:
     ) -> None:
         """Refuse a second sum that, beside an earlier one, would show a site's part.
 
-        Two sums of one analysis over lists that differ by a site give that site's own
-        part away. So an attempt that was given up stays shut even if its last share
-        comes late, and sums whose parts could not be published are opened for one
-        list only, in this run or any other under the permit.
+        Two sums over lists that differ by a site give that site's own part away. So
+        an attempt that was given up stays shut even if its last share comes late, and
+        sums whose parts could not be published are opened for one list of members
+        only, whatever the run or analysis, as long as the permit lasts.
         """
         later = self._store.rows(
             "SELECT data FROM envelope WHERE run = ? AND kind = 'task' "
@@ -318,19 +337,18 @@ class Hub:
         if protocol is not None and protocol.publishable:
             return
         ours = json.dumps(sorted(members))
-        place = (bundle.permit.digest, header.analysis)
+        permit = bundle.permit.digest
         rows = self._store.rows(
-            "SELECT members FROM opened WHERE permit = ? AND analysis = ?", place
+            "SELECT members FROM opened WHERE permit = ?", (permit,)
         )
         if any(str(row[0]) != ours for row in rows):
             raise TooFewSites(
-                f"{header.analysis} was summed over other members before; beside that "
-                "sum, this one would show one site's part",
+                "sums of this permit ran over other members before; beside them, "
+                f"{header.analysis} would show one site's part",
                 fix="ask for a new permit",
             )
-        self._store.write(
-            [("INSERT OR IGNORE INTO opened VALUES (?, ?, ?)", (*place, ours))]
-        )
+        row = ("INSERT OR IGNORE INTO opened VALUES (?, ?)", (permit, ours))
+        self._store.write([row])
 
     def _send_total(
         self,
@@ -448,6 +466,17 @@ class Hub:
     def _refuse(self, header: Header, error: HetaoError) -> None:
         content = pack({"code": error.code, "rule": str(error)})
         self._reply(header, "refusal", self._coordinator, content)
+
+
+def _course(header: Header) -> tuple[str, str, int, int, str]:
+    """Return the piece of work that an envelope belongs to."""
+    return (
+        header.task,
+        header.analysis,
+        header.attempt,
+        header.round,
+        f"{header.protocol}/{header.version}",
+    )
 
 
 def _key(header: Header) -> str:

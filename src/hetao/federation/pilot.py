@@ -61,6 +61,7 @@ def write_pilot(
             f"{root} already holds a network", fix="choose an empty folder"
         )
     root.mkdir(parents=True, exist_ok=True)
+    root.chmod(0o700)  # every party's keys, and patients' rows, stand below
     sides = {name: site.side for name, site in sites.items()}
     organisations = {name: site.organisation for name, site in sites.items()}
     cast = new_cast(sides, now, organisations)

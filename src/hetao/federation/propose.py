@@ -18,7 +18,11 @@ from hetao.study import Study
 
 
 def draft_permit(
-    study: Study, trusted: Directory, now: datetime.datetime, days: int = 90
+    study: Study,
+    trusted: Directory,
+    now: datetime.datetime,
+    days: int = 90,
+    highest_grade: int = 3,
 ) -> Bundle:
     """Return a draft permit for a study, with no approvals.
 
@@ -31,6 +35,7 @@ def draft_permit(
             every approver whom the rulebook asks for.
         now: UTC time from which the permit is to hold.
         days: for how long.
+        highest_grade: highest class (1-5) of what may leave a site.
 
     Raises:
         InvalidNetwork: a site of the study, or an office, is not in the list.
@@ -72,6 +77,7 @@ def draft_permit(
             required=required,
             not_before=format_time(start),
             not_after=format_time(start + datetime.timedelta(days=days)),
+            highest_grade=highest_grade,
         )
     )
 

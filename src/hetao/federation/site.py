@@ -42,6 +42,7 @@ from hetao.errors import (
     NotApproved,
     OutOfTime,
     Replayed,
+    UnlistedProtocol,
     WrongShape,
     WrongStudy,
 )
@@ -87,7 +88,9 @@ CREATE TABLE IF NOT EXISTS outgoing (
     data BLOB NOT NULL,
     PRIMARY KEY (task, place)
 ) STRICT;
-CREATE TABLE IF NOT EXISTS begun (run TEXT NOT NULL PRIMARY KEY, data BLOB) STRICT;
+CREATE TABLE IF NOT EXISTS begun (
+    run TEXT NOT NULL PRIMARY KEY, permit TEXT NOT NULL, data BLOB NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS place (
     hub TEXT NOT NULL PRIMARY KEY, epoch TEXT, seq INTEGER
 ) STRICT;
@@ -107,6 +110,7 @@ class SiteSetup:
         notices: returns what the site has heard about permits from elsewhere than the
             coordinator, such as a withdrawal; read anew for every envelope.
         home: the hub that this site dials.
+        tell: takes what only the site's own people may read.
     """
 
     identity: Identity
@@ -117,6 +121,7 @@ class SiteSetup:
     open_source: Callable[[], CuratedTables | FlatTable]
     quality: tuple[Mapping[str, str], ...] = ()
     notices: Callable[[], Sequence[Statement]] = tuple
+    tell: Callable[[str], None] = lambda _: None
     random: Callable[[int], bytes] = os.urandom
 
 
@@ -218,14 +223,17 @@ class Site:
     # --- begin ------------------------------------------------------------------------
     def _begin(self, envelope: Envelope) -> Release:
         run = self._start_run(envelope)
-        self._store.write(
-            [
-                (
-                    "INSERT OR REPLACE INTO begun VALUES (?, ?)",
-                    (envelope.header.run, envelope.data),
-                )
-            ]
+        permit = run.bundle.permit
+        earlier = self._store.rows(
+            "SELECT run FROM begun WHERE permit = ? AND run <> ?",
+            (permit.digest, envelope.header.run),
         )
+        if len(earlier) >= permit.most_runs:
+            raise UnlistedProtocol(
+                "the permit's runs are used up", fix="ask for a new permit"
+            )
+        row = (envelope.header.run, permit.digest, envelope.data)
+        self._store.write([("INSERT OR REPLACE INTO begun VALUES (?, ?, ?)", row)])
         body = {
             "snapshot": run.cohort.snapshot,
             "dictionary": run.study.dictionary,
@@ -287,6 +295,8 @@ class Site:
         # The permit may have been withdrawn since `begin`; nothing is computed for a
         # permit that does not stand now.
         check_standing(run.bundle, run.study.digest, self._clock(), self._setup.trusted)
+        if header.task != f"{header.analysis}/{header.attempt}/{header.round}":
+            raise BadEnvelope("the task's name is not that of its place in the study")
         estimator, rows = self._prepared(run, header.analysis)
         weights = None
         if header.round == 0:
@@ -415,6 +425,8 @@ class Site:
 
     def _refusal(self, envelope: Envelope, error: HetaoError) -> Release:
         self._log.append([self._entry("refused", envelope, error)])
+        if error.local:
+            self._setup.tell(f"for this site only: {error.local}")
         door = ClosedDoor(self._setup.identity, self._setup.trusted)
         # A refusal must reach the coordinator even for a task that has expired.
         later = self._clock() + datetime.timedelta(hours=1)

@@ -1,6 +1,6 @@
 """The network half of `site.toml`: whom a site dials, trusts, and what it lets out.
 
-    [network] home, folder, parties, hubs = { NAME = "https://host:port" }
+    [network] home, folder, parties, notices, hubs = { NAME = "https://host:port" }
     [keys]    sign, tls_certificate, tls_key, tls_authority
     [policy]  file, or minimum, highest_grade, reason; strict where it is left out
 
@@ -19,7 +19,7 @@ from hetao.cdm import SiteConfig, open_site, read_site
 from hetao.errors import InvalidNetwork
 from hetao.federation.network import Keys, hub_addresses
 from hetao.federation.site import SiteSetup
-from hetao.permit import read_directory
+from hetao.permit import Statement, read_bundle, read_directory
 from hetao.records import read_toml, record
 from hetao.release import Policy, policy_from, read_policy
 
@@ -32,6 +32,7 @@ class NetworkTable:
     folder: str
     hubs: dict[str, str] = field(default_factory=dict)
     parties: str = "parties.toml"
+    notices: str = "notices"
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,25 @@ def read_site_file(path: Path) -> SiteFile:
         home=network.home,
         folder=base / network.folder,
         open_source=functools.partial(open_site, path),
+        notices=functools.partial(heard, base / network.notices),
         quality=_quality(base, config),
     )
     return SiteFile(setup, hubs, keys.client(base))
+
+
+def heard(folder: Path) -> tuple[Statement, ...]:
+    """Return what permit files in a folder say, read anew at each use.
+
+    The site's own stop switch: a permit file with a withdrawal, laid into this folder,
+    ends every use of that permit here at once, whatever the hub carries.
+
+    Raises:
+        InvalidNetwork: a file in the folder is no permit; fails closed.
+    """
+    found: list[Statement] = []
+    for path in sorted(folder.glob("*.json")):
+        found += read_bundle(path).notices
+    return tuple(found)
 
 
 def _policy(base: Path, table: dict[str, Any], where: str) -> Policy:

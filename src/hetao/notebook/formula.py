@@ -165,6 +165,7 @@ class _Right:
             case ast.Call(ast.Name("I"), [inner], []):
                 return f"({ast.unparse(inner)})"
             case ast.Call(ast.Name("offset"), [inner], []):
+                parse_expression(ast.unparse(inner))
                 self.offsets.append(ast.unparse(inner))
                 return ""
             case ast.Call(ast.Name("strata"), names, []):

@@ -71,7 +71,8 @@ class Permit:
         required: approvals that must be there, each with the rule that asks for it.
         highest_grade: highest class (1-5) of what may leave a site, sealed.
         not_before, not_after: UTC times, `2026-11-22T00:00:00Z`.
-        most_attempts: how often one analysis may be started over.
+        most_attempts: how often one analysis may be started over within a run.
+        most_runs: how many runs of the study a site takes part in.
     """
 
     number: str
@@ -86,6 +87,7 @@ class Permit:
     not_after: str
     highest_grade: int = 3
     most_attempts: int = 3
+    most_runs: int = 20
 
     @cached_property
     def canonical(self) -> bytes:
@@ -170,6 +172,8 @@ def _check_form(permit: Permit, where: str) -> None:
         raise InvalidNetwork(f"{where}: a permit names protocols and approvals")
     if not 1 <= permit.highest_grade <= 5 or permit.most_attempts < 1:
         raise InvalidNetwork(f"{where}: highest_grade is 1 to 5, most_attempts from 1")
+    if permit.most_runs < 1:
+        raise InvalidNetwork(f"{where}: most_runs is from 1")
     if not parse_time(permit.not_before) < parse_time(permit.not_after):
         raise InvalidNetwork(f"{where}: not_before must lie before not_after")
 

@@ -1,0 +1,141 @@
+"""`hetao demo`: from hospitals' extracts to a certificate that a stranger verifies."""
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support_system import Said, called, hetao
+
+pytestmark = pytest.mark.xdist_group("system")
+
+RESULTS = ("findings.json", "certificate.json", "report.html", "parties.toml")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a demonstration said, and its results as they were before the next one."""
+
+    said: Said
+    out: Path
+    kept: dict[str, bytes]
+    logs: dict[str, list[bytes]]
+
+
+def entries(path):
+    with sqlite3.connect(path) as log:
+        rows = log.execute("SELECT bytes FROM entry ORDER BY i").fetchall()
+    log.close()
+    return [bytes(row[0]) for row in rows]
+
+
+def logs_of(network):
+    found = sorted(network.rglob("log.sqlite"))
+    return {str(path.relative_to(network)): entries(path) for path in found}
+
+
+def shown(out, *words):
+    said = hetao("demo", "--out", out, "--json", *words, seconds=240)
+    assert said.code == 0, said.err
+    kept = {name: (out / name).read_bytes() for name in RESULTS}
+    return Shown(said, out, kept, logs_of(out / "network"))
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo") / "out"
+
+
+@pytest.fixture(scope="module")
+def heart(out):
+    return shown(out)
+
+
+@pytest.fixture(scope="module")
+def lung(heart):
+    """Return a second demonstration, in the folder of the first."""
+    return shown(heart.out, "--scenario", "lung")
+
+
+@pytest.fixture
+def certificate(heart, tmp_path):
+    """Return the heart certificate as a file, with its parties beside it."""
+    for name, data in heart.kept.items():
+        (tmp_path / name).write_bytes(data)
+    return tmp_path / "certificate.json"
+
+
+def test_the_heart_demonstration_is_the_pooled_answer(heart):
+    body = heart.said.json
+
+    assert body["largest_difference_in_se"] < 1e-9
+    assert [item["analysis"] for item in body["findings"]] == [
+        "attrition",
+        "table1",
+        "risk",
+    ]
+    risk = body["findings"][2]
+    assert risk["rounds"] <= 6
+    assert len(risk["members"]) == 4
+    assert json.loads(heart.kept["findings.json"])["findings"] == body["findings"]
+
+
+def test_its_report_opens_by_itself(heart):
+    report = heart.kept["report.html"].decode("utf-8")
+
+    assert "<html" in report.lower()
+    assert 'src="http' not in report
+    assert 'rel="stylesheet" href="http' not in report
+
+
+def test_its_certificate_verifies_with_and_without_a_list_of_parties(
+    certificate, capsys
+):
+    parties = certificate.with_name("parties.toml")
+
+    trusted = called(capsys, "verify", certificate, "--trust", parties)
+    bare = called(capsys, "verify", certificate)
+
+    assert trusted.code == bare.code == 0
+    assert "VERIFIED" in trusted.out
+    assert "the keys come from the certificate itself" in bare.err
+    assert "the keys come" not in trusted.err
+    assert "zurich-basel lowered its minimum counts (events)" in trusted.err
+
+
+def test_any_changed_byte_is_found(certificate, capsys):
+    whole = certificate.read_bytes()
+    step = len(whole) // 11
+
+    for place in range(step // 2, len(whole), step):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        certificate.write_bytes(bytes(changed))
+        said = called(capsys, "verify", certificate)
+        assert (said.code, said.error) == (6, "HT-600"), place
+        assert "VERIFIED" not in said.out
+
+
+def test_the_lung_demonstration_is_the_pooled_answer(lung):
+    body = lung.said.json
+
+    assert body["largest_difference_in_se"] < 1e-9
+    methods = [item["finding"]["model"] for item in body["findings"]]
+    assert methods == ["counts", "table1", "km", "cox"]
+
+
+def test_a_second_demonstration_keeps_the_logs_of_the_first(heart, lung):
+    assert logs_of(heart.out / "network.1") == heart.logs
+    assert logs_of(heart.out / "network") == lung.logs
+    assert all(heart.logs.values())
+
+
+def test_a_demonstration_touches_no_folder_that_holds_something_else(tmp_path, capsys):
+    (tmp_path / "thesis.txt").write_text("mine")
+
+    said = called(capsys, "demo", "--out", tmp_path)
+
+    assert (said.code, said.error) == (4, "HT-103")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

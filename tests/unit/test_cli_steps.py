@@ -1,0 +1,209 @@
+"""The steps of a study by themselves: check, propose, approve, withdraw, run."""
+
+import datetime
+import json
+
+import pytest
+
+from hetao.demo.data_carrier import write_site
+from hetao.demo.data_lung import write_lung_extracts
+from hetao.federation.clock import utc_now
+from hetao.federation.propose import draft_permit
+from hetao.permit import (
+    new_identity,
+    read_bundle,
+    read_directory,
+    read_identity,
+    sign_notice,
+    write_bundle,
+    write_identity,
+)
+from hetao.study import read_study
+from hetao.study.writing import write_study
+from support_federation import COUNTS, LOGISTIC, toy_study
+from support_system import called, write_network
+
+STUDY = toy_study((COUNTS, LOGISTIC), deadline_seconds=1)
+ETHICS = "ethics-sz"
+
+
+@pytest.fixture(scope="module")
+def pilot(tmp_path_factory):
+    return write_network(tmp_path_factory.mktemp("steps"), STUDY)
+
+
+@pytest.fixture
+def desk(pilot, tmp_path, capsys):
+    """Return a folder with a study and its draft permit, and calls for each step."""
+    return Desk(pilot, tmp_path, capsys)
+
+
+class Desk:
+    def __init__(self, pilot, folder, capsys):
+        self.pilot, self.folder, self.capsys = pilot, folder, capsys
+        self.study, self.permit = folder / "study.toml", folder / "permit.json"
+        write_study(self.study, STUDY)
+
+    def call(self, *words):
+        return called(self.capsys, *words)
+
+    def propose(self, *words):
+        network = self.pilot.network
+        return self.call("study", "propose", self.study, "--network", network, *words)
+
+    def approve(self, name, *words):
+        key = self.pilot.approvers[name]
+        return self.call("approve", self.permit, "--key", key, *words)
+
+    def approve_all(self):
+        assert self.propose().code == 0
+        for name in self.pilot.approvers:
+            assert self.approve(name).code == 0
+
+    def run(self):
+        words = ["run", self.study, "--network", self.pilot.network]
+        return self.call(*words, "--out", self.folder / "out")
+
+    def assert_refused(self, code):
+        said = self.run()
+        assert (said.code, said.error) == (3, code)
+        assert not (self.folder / "out").exists()
+        return said.err
+
+
+def test_a_study_is_checked_and_named_by_its_digest(desk):
+    said = desk.call("study", "check", desk.study)
+    body = desk.call("study", "check", desk.study, "--json").json
+
+    assert said.code == 0
+    assert said.out == read_study(desk.study).digest + "\n"
+    assert body["digest"] == said.out.strip()
+    assert [item["name"] for item in body["analyses"]] == ["attrition", "model"]
+    assert body["analyses"][1]["most_rounds"] > 1
+
+
+def test_a_draft_permit_says_whose_approval_it_asks_for(desk):
+    said = desk.propose()
+
+    assert said.code == 0
+    for side in ("HK", "SZ"):
+        for office in ("ethics", "data-protection"):
+            assert f"{office} on side {side}" in said.err
+    assert said.out.strip() == read_bundle(desk.permit).permit.digest
+
+
+def test_a_draft_is_never_written_over_a_permit(desk):
+    desk.propose()
+    before = desk.permit.read_bytes()
+
+    said = desk.propose()
+
+    assert (said.code, said.error) == (4, "HT-103")
+    assert desk.permit.read_bytes() == before
+
+
+@pytest.mark.parametrize("days", ["0", "-3", "99999999"])
+def test_a_permit_holds_for_a_number_of_days_that_can_be(desk, days):
+    said = desk.propose("--days", days)
+
+    assert (said.code, said.error) == (2, "HT-001")
+    assert not desk.permit.exists()
+
+
+def test_an_approval_is_said_back(desk):
+    desk.propose()
+
+    said = desk.approve(ETHICS)
+
+    assert said.code == 0
+    assert "ethics-sz (ethics, SZ) said 'approve'" in said.err
+
+
+def test_a_run_with_too_few_approvals_names_who_is_missing(desk):
+    desk.propose()
+    for name in desk.pilot.approvers:
+        if name != ETHICS:
+            desk.approve(name)
+
+    assert "ethics" in desk.assert_refused("HT-301")
+
+
+@pytest.mark.parametrize("word", ["--withdraw", "--refuse"])
+def test_a_withdrawn_or_refused_approval_stops_the_study_and_names_who(desk, word):
+    desk.approve_all()
+
+    assert desk.approve(ETHICS, word).code == 0
+
+    assert ETHICS in desk.assert_refused("HT-301")
+
+
+def test_a_study_with_one_character_changed_is_another_study(desk):
+    desk.approve_all()
+    text = desk.study.read_text()
+    desk.study.write_text(text.replace("Does it work?", "Does it work!"))
+
+    desk.assert_refused("HT-303")
+
+
+def test_a_comment_or_a_blank_line_changes_no_study(desk):
+    before = read_study(desk.study).digest
+    desk.study.write_text("# a note\n\n" + desk.study.read_text())
+
+    assert read_study(desk.study).digest == before
+
+
+def test_an_expired_permit_is_refused(desk):
+    then = utc_now() - datetime.timedelta(days=10)
+    bundle = draft_permit(STUDY, read_directory(desk.pilot.parties), then, days=1)
+    for key in desk.pilot.approvers.values():
+        bundle = sign_notice(bundle, read_identity(key), "approve", then)
+    write_bundle(desk.permit, bundle)
+
+    desk.assert_refused("HT-302")
+
+
+def test_a_stranger_cannot_approve(desk):
+    desk.propose()
+    before = desk.permit.read_bytes()
+    key = write_identity(desk.folder, new_identity("stranger", sealing=False))
+
+    said = desk.call("approve", desk.permit, "--key", key)
+
+    assert said.code in (3, 4)
+    assert said.error
+    assert desk.permit.read_bytes() == before
+
+
+def test_a_forged_key_under_an_approvers_name_does_not_count(desk):
+    desk.propose()
+    for name in desk.pilot.approvers:
+        if name != ETHICS:
+            desk.approve(name)
+    key = write_identity(desk.folder, new_identity(ETHICS, sealing=False))
+
+    desk.call("approve", desk.permit, "--key", key)
+
+    desk.assert_refused("HT-301")
+
+
+def test_a_missing_key_is_named(desk):
+    desk.propose()
+
+    said = desk.call("approve", desk.permit, "--key", desk.folder / "no.sign.pem")
+
+    assert (said.code, said.error) == (4, "HT-103")
+    assert "no.sign.pem" in said.err
+
+
+def test_a_hospital_curates_its_extract(tmp_path, capsys):
+    folder = write_lung_extracts(tmp_path)["lung-north"].parent
+    path = write_site(folder, "lung-north")
+
+    said = called(capsys, "site", "curate", path)
+    body = called(capsys, "site", "curate", path, "--json").json
+
+    assert said.code == 0
+    assert "people in lung-north.duckdb" in said.err
+    assert body["people"] > 50
+    assert (folder / "quality.html").exists() or body["report"]
+    assert json.loads((folder / "quality.json").read_text())["checks"]

@@ -1,0 +1,288 @@
+"""The documents are true: commands parse, links resolve, words and codes exist."""
+
+import argparse
+import contextlib
+import importlib
+import inspect
+import re
+import shlex
+import tomllib
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hetao import errors
+from hetao.analysis import estimator_for, protocols
+from hetao.analysis.registry import INSTALLED
+from hetao.canonical import digest_bytes
+from hetao.cdm import read_site
+from hetao.cli.main import build_parser
+from hetao.federation.network import CoordinatorTable, HubTable, Keys
+from hetao.federation.site_file import NetworkTable
+from hetao.permit import directory_from
+from hetao.records import record
+from hetao.release import STRICT, add, decode, encode, policy_from, split, stream
+from hetao.study import read_study
+from hetao.study.terms import FUNCTIONS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("examples/*.md"),
+        *ROOT.glob("changes/*.md"),
+    ]
+)
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+README, GLOSSARY = ROOT / "README.md", ROOT / "GLOSSARY.md"
+ERRORS = ROOT / "docs" / "errors.md"
+SPECS, GUIDE = ROOT / "docs" / "specs", ROOT / "docs" / "guide"
+
+
+def blocks(page, language):
+    """Return the fenced blocks of a language, in the page's order."""
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+
+
+def block(page, marker):
+    """Return the one TOML block that holds a line."""
+    (found,) = [b for b in blocks(page, "toml") if marker in b.splitlines()]
+    return found
+
+
+def prose(page):
+    """Return a page without its fenced blocks."""
+    return re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+
+
+def rows(page, columns):
+    """Return the cells of every table row of so many columns."""
+    lines = [line for line in prose(page).splitlines() if line.startswith("|")]
+    cells = [
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines
+    ]
+    return [row for row in cells if len(row) == columns and set(row[0]) - set(":- ")]
+
+
+def slug(heading):
+    """Return the anchor that code hosts give a heading."""
+    return re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def subcommands(parser):
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return action.choices
+    return {}
+
+
+# --- commands ----------------------------------------------------------------------
+COMMANDS = [
+    (name, line)
+    for name, page in zip(NAMES, PAGES, strict=True)
+    for text in blocks(page, "sh")
+    for line in text.splitlines()
+]
+
+
+@pytest.mark.parametrize(("name", "line"), COMMANDS)
+def test_every_command_line_is_one_that_the_program_takes(name, line):
+    words = shlex.split(line)
+
+    if words[0] == "make":
+        assert re.search(rf"(?m)^{words[1]}:", (ROOT / "Makefile").read_text("utf-8"))
+    else:
+        assert words[0] == "hetao"
+        assert build_parser().parse_args(words[1:]).run
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_command_in_a_sentence_exists(page):
+    for text in re.findall(r"`hetao ([a-z][^`]*)`", prose(page)):
+        here = subcommands(build_parser())
+        assert text.split()[0] in here, text
+        for word in text.split():
+            if not here or word.startswith("-"):
+                break
+            assert word in here, text
+            here = subcommands(here[word])
+
+
+# --- links and paths ---------------------------------------------------------------
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if "://" in target:
+            assert target.startswith("https://")
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.is_relative_to(ROOT)
+        assert there.exists(), target
+        if anchor:
+            heads = re.findall(r"(?m)^#+ (.*)$", prose(there))
+            assert anchor in map(slug, heads), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_path_that_is_named_exists(page):
+    for path in re.findall(r"`((?:src|tests|docs|requirements)/[^`\s]*)`", prose(page)):
+        assert (ROOT / path).exists(), path
+
+
+# --- words ---------------------------------------------------------------------------
+WORDS = [row for row in rows(GLOSSARY, 5) if row[1] and row[0] != "word"]
+
+
+def test_the_glossary_has_each_word_once_in_three_scripts():
+    words = [row[0] for row in WORDS]
+
+    assert len(words) > 50
+    assert len(set(words)) == len(words)
+    assert all(all(row) for row in WORDS)
+
+
+@pytest.mark.parametrize("row", WORDS, ids=[row[0] for row in WORDS])
+def test_what_the_glossary_names_is_there(row):
+    if row[4] == "—":
+        return
+    (name,) = re.findall(r"^`(hetao[\w.]*)`$", row[4])
+    parts = name.split(".")
+    for count in range(len(parts), 0, -1):
+        with contextlib.suppress(ModuleNotFoundError):
+            found = importlib.import_module(".".join(parts[:count]))
+            break
+
+    for part in parts[count:]:
+        found = getattr(found, part)
+    assert found is not None
+
+
+# --- errors --------------------------------------------------------------------------
+KINDS = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, errors.HetaoError)
+]
+
+
+def test_every_error_has_a_code_of_its_own():
+    codes = [kind.code for kind in KINDS]
+
+    assert len(set(codes)) == len(codes)
+    assert all(re.fullmatch(r"HT-\d{3}", code) for code in codes)
+
+
+def test_every_error_is_documented_with_its_class_and_exit_code():
+    table = {(row[0], row[1], row[3]) for row in rows(ERRORS, 5) if row[0] != "code"}
+
+    assert table == {(k.code, f"`{k.__name__}`", str(k.exit_code)) for k in KINDS}
+
+
+def test_the_readme_lists_exactly_the_exit_codes_that_there_are():
+    listed = [int(row[0]) for row in rows(README, 2) if row[0].isdigit()]
+
+    assert listed == sorted({0, 130} | {kind.exit_code for kind in KINDS})
+
+
+# --- examples ------------------------------------------------------------------------
+def test_the_guides_study_holds(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(block(GUIDE / "investigator.md", "[study]"), "utf-8")
+
+    study = read_study(path)
+
+    assert [estimator_for(study, analysis).name for analysis in study.analyses]
+
+
+@pytest.mark.parametrize("marker", ["[source]", "[flat]"])
+def test_the_guides_site_files_hold(tmp_path, marker):
+    path = tmp_path / "site.toml"
+    path.write_text(block(GUIDE / "hospital.md", marker), "utf-8")
+
+    assert read_site(path).site.name == "north"
+
+
+@pytest.mark.parametrize(
+    ("page", "marker", "tables"),
+    [
+        ("hospital.md", "[network]", {"network": NetworkTable, "keys": Keys}),
+        ("hospital.md", "[hub]", {"hub": HubTable, "keys": Keys}),
+        (
+            "investigator.md",
+            "[coordinator]",
+            {"coordinator": CoordinatorTable, "keys": Keys},
+        ),
+    ],
+)
+def test_the_guides_network_files_hold(page, marker, tables):
+    read = tomllib.loads(block(GUIDE / page, marker))
+
+    for name, kind in tables.items():
+        assert record(kind, read[name], name, errors.InvalidNetwork)
+
+
+def test_the_policies_and_parties_of_the_documents_hold():
+    for page in (SPECS / "release.md", GUIDE / "hospital.md"):
+        text = block(page, "[minimum]")
+        assert policy_from(tomllib.loads(text)).lowered == ("cell",)
+    parties = tomllib.loads(block(SPECS / "permit.md", "[[parties]]"))
+    assert directory_from(parties).of_role("ethics")
+
+
+# --- figures -------------------------------------------------------------------------
+def test_the_strict_minimum_is_the_documented_one():
+    documented = {
+        row[0].strip("`").removeprefix("minimum."): float(row[1])
+        for row in rows(SPECS / "release.md", 3)
+        if row[0].startswith("`minimum.")
+    }
+
+    assert documented == asdict(STRICT)
+
+
+def test_every_estimator_is_documented_as_it_is():
+    documented = {
+        found[1]: (int(row[1]), row[2])
+        for row in rows(SPECS / "release.md", 3)
+        if (found := re.match(r"`(\w+)`", row[0])) and row[2].startswith(("yes", "no"))
+    }
+
+    assert documented.keys() == {protocol.name for protocol in protocols()}
+    for kind in INSTALLED:
+        rounds, words = documented[kind.name]
+        assert rounds == kind.most_rounds
+        assert words.startswith("yes") == kind.publishable
+        assert ("own_cells" in words) == kind.own_cells
+
+
+def test_the_functions_of_the_grammar_are_the_documented_ones():
+    text = prose(GUIDE / "investigator.md")
+
+    assert all(f"`{function}`" in text for function in FUNCTIONS)
+
+
+def test_the_example_of_the_sealed_sum_is_what_the_code_computes():
+    page = SPECS / "securesum.md"
+    table = [np.array(_numbers(row), np.uint64) for row in rows(page, 3)[-9:]]
+    seeds = [bytes(range(16)), bytes(range(16, 32))]
+    values = [np.array([1.5, -0.25, 1.0]), np.array([2.0, 0.75, 1.0])]
+    words = [encode(v, 2) for v in values]
+    shares = [split(w, lambda _, s=s: s) for w, s in zip(words, seeds, strict=True)]
+    streams = [stream(seed, 6).reshape(2, 3) for seed in seeds]
+    totals = [add(streams), add([rest for _, rest in shares])]
+
+    expected = [words[0], words[1], streams[0], shares[0][1], streams[1]]
+    expected += [shares[1][1], *totals, add(totals)]
+    for found, wanted in zip(table, expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(decode(add(totals)), [3.5, 0.5, 2.0])
+    for total in totals:
+        assert digest_bytes(total.astype("<u8").tobytes()) in prose(page)
+
+
+def _numbers(row):
+    return [[int(word, 16) for word in re.findall(r"[0-9a-f]{16}", c)] for c in row[1:]]

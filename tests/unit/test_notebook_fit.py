@@ -1,0 +1,229 @@
+"""`hetao.fit` reads formulas as R does, and gives the pooled rows' answer."""
+
+import asyncio
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+import statsmodels.formula.api as smf
+
+import hetao
+from hetao.cli import main
+from hetao.errors import HetaoError, InvalidData, NotEstimable, Stopped, Usage
+from hetao.release import Policy
+from hetao.study import Minimum
+from support_system import people
+
+OPEN = Policy(Minimum(cell=1, events=1, people=1, share=1.0, leverage=1.0), reason="a")
+ROWS = pd.DataFrame(people())
+ROWS = ROWS.assign(
+    stage=np.arange(len(ROWS)) % 3 + 1,
+    yes=np.where(ROWS["ill"] == 1, "yes", "no"),
+    truth=ROWS["ill"].astype(bool),
+    one_two=ROWS["ill"] + 1,
+    gone=ROWS["age"].where(np.arange(len(ROWS)) % 7 > 0),
+    sex_gone=ROWS["sex"].where(np.arange(len(ROWS)) % 11 > 0),
+    site=ROWS["sex"],
+    constant=1.0,
+    word="same",
+    double=2 * ROWS["age"] + 1,
+    apart=ROWS["ill"] * 2 + ROWS["age"] / 1000,
+)
+ROWS["ph.ecog"] = (ROWS["bmi"] / 10).round()
+ROWS["body mass"] = ROWS["bmi"]
+PLAIN = ROWS.rename(columns={"ph.ecog": "ecog", "body mass": "mass"})
+
+# what is asked of us → the same, for statsmodels
+LOGISTIC = {
+    "ill ~ age + C(group)": "age + C(group)",
+    'ill ~ age + C(group, Treatment("b"))': 'age + C(group, Treatment("b"))',
+    "ill ~ factor(stage) + age": "C(stage) + age",
+    "ill ~ age*sex": "age*sex",
+    "ill ~ age:bmi + sex": "age:bmi + sex",
+    "ill ~ I((age - 60)^2) + bmi": "I((age - 60)**2) + bmi",
+    "ill ~ log(age) + np.log(bmi)": "np.log(age) + np.log(bmi)",
+    "ill ~ ph.ecog + age": "ecog + age",
+    "ill ~ `body mass` + age": "mass + age",
+    "ill ~ gone + sex_gone": "gone + sex_gone",
+    "ill ~ age + hospital": "age + C(hospital, Treatment('North'))",
+    "ill ~ age + site": "age + sex",
+    "yes ~ age": "age",
+    "truth ~ age": "age",
+    "one_two ~ age": "age",
+}
+NAMES = {
+    "ill ~ ph.ecog + age": ["(Intercept)", "ph.ecog", "age"],
+    "ill ~ `body mass` + age": ["(Intercept)", "body mass", "age"],
+    "ill ~ age + site": ["(Intercept)", "age", "site[m]"],
+    "ill ~ age + hospital": ["(Intercept)", "age", "hospital[east]", "hospital[south]"],
+    'ill ~ age + C(group, Treatment("b"))': [
+        "(Intercept)",
+        "age",
+        "group[a]",
+        "group[c]",
+    ],
+}
+
+
+def fit(model, formula, data=ROWS, **words):
+    words.setdefault("split_by", "hospital")
+    return hetao.fit(model, formula, data=data, **words)
+
+
+def assert_pooled(result, pooled):
+    """Compare as sets: the order of terms is ours, the names are theirs."""
+    frame = result.frame().sort_values("estimate")
+    params = pooled.params.sort_values()
+    errors = pooled.bse[params.index].to_numpy()
+    assert np.max(np.abs(frame["estimate"].to_numpy() - params) / errors) < 1e-9
+    np.testing.assert_allclose(frame["se"], errors, rtol=1e-7)
+    assert result.body["rounds"] <= 6
+
+
+@pytest.mark.parametrize("formula", LOGISTIC)
+def test_a_logistic_formula_is_read_as_r_reads_it(formula):
+    model = smf.logit(f"ill ~ {LOGISTIC[formula]}", PLAIN)
+    pooled = model.fit(disp=False, method="newton", tol=1e-13)
+
+    result = fit("logistic", formula)
+
+    assert_pooled(result, pooled)
+    assert result.body["n"] == pooled.nobs
+    if formula in NAMES:
+        assert list(result.frame().index) == NAMES[formula]
+
+
+@pytest.mark.parametrize("formula", ["bmi ~ age + sex - 1", "bmi ~ 0 + age", "bmi ~ 1"])
+def test_a_linear_model_may_leave_the_intercept_out(formula):
+    assert_pooled(fit("linear", formula), smf.ols(formula, PLAIN).fit())
+
+
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+@pytest.mark.parametrize("words", [{}, {"strata": "site"}, {"strata": "hospital"}])
+def test_a_cox_model_over_all_sites_or_within_each(ties, words):
+    formula = "Surv(time, dead) ~ age + sex"
+    design = np.column_stack([ROWS["age"], ROWS["sex"] == "m"]).astype(float)
+    strata = ROWS["hospital"] if words else None
+    model = sm.PHReg(
+        ROWS["time"], design, status=ROWS["dead"], ties=ties, strata=strata
+    )
+    at = np.zeros(2)
+    for _ in range(10):
+        at = at - np.linalg.solve(model.hessian(at), model.score(at))
+
+    frame = fit("cox", formula, ties=ties, policy=OPEN, **words).frame()
+
+    assert np.max(np.abs(frame["estimate"] - at) / frame["se"]) < 1e-9
+
+
+def test_strata_may_stand_in_the_formula():
+    inside = fit("cox", "Surv(time, dead) ~ age + strata(hospital)")
+    outside = fit("cox", "Surv(time, dead) ~ age", strata="site")
+
+    assert inside.frame().equals(outside.frame())
+
+
+def test_whole_numbers_may_be_written_with_a_point_at_one_site():
+    parts = dict(iter(ROWS.groupby("hospital")))
+    loose = dict(parts)
+    loose["East"] = parts["East"].assign(
+        ill=parts["East"]["ill"].astype(float), stage=parts["East"]["stage"] * 1.0
+    )
+
+    same = hetao.fit("logistic", "ill ~ age + C(stage)", parts).frame()
+    mixed = hetao.fit("logistic", "ill ~ age + C(stage)", loose).frame()
+
+    assert mixed.equals(same)
+
+
+def test_the_notebook_gives_the_command_lines_numbers(tmp_path, capsys):
+    ROWS.to_csv(tmp_path / "rows.csv", index=False)
+    words = ["logistic", "ill ~ age + sex + ph.ecog"]
+    split = ["--data", str(tmp_path / "rows.csv"), "--split-by", "hospital"]
+
+    here = fit(*words)
+    assert main(["fit", *words, *split, "--json"]) == 0
+
+    there = json.loads(capsys.readouterr().out)
+    assert there["terms"] == here.body["terms"]
+    assert there["loglik"] == here.body["loglik"]
+    assert list(there) == list(here.body)
+
+
+def test_it_works_while_a_notebooks_loop_runs():
+    async def cell():
+        return fit("linear", "bmi ~ age")
+
+    assert asyncio.run(cell()).frame().equals(fit("linear", "bmi ~ age").frame())
+
+
+def test_the_result_shows_itself_and_escapes_what_a_file_calls_its_columns():
+    data = ROWS.rename(columns={"bmi": "<b>x</b>"})
+
+    result = fit("logistic", "ill ~ age + `<b>x</b>`", data)
+
+    assert list(result.frame().index) == ["(Intercept)", "age", "<b>x</b>"]
+    assert repr(result) == result.summary()
+    assert "logistic, 3 sites, 1200 people" in result.summary()
+    page = result._repr_html_()
+    assert "<b>x</b>" not in page
+    assert "&lt;b&gt;x&lt;/b&gt;" in page
+
+
+def test_curves_come_as_one_frame():
+    frame = fit("km", "Surv(time, dead) ~ sex", policy=OPEN).frame()
+
+    assert set(frame["stratum"]) == {"f", "m"}
+    assert {"time", "survival", "se", "at_risk", "events"} <= set(frame.columns)
+
+
+@pytest.mark.parametrize(
+    ("model", "formula", "error", "says"),
+    [
+        ("logistic", "ill ~ aeg", InvalidData, "no column 'aeg'"),
+        ("logistic", "ill ~ age + double", NotEstimable, "age, double"),
+        ("logistic", "ill ~ apart", NotEstimable, "separated"),
+        ("logistic", "ill ~ age + constant", Stopped, "one side of constant"),
+        ("logistic", "constant ~ age", Stopped, "people with"),
+        ("linear", "bmi ~ age + constant", Stopped, "one side of constant"),
+        ("linear", "sex ~ age", HetaoError, "'sex' must be a number"),
+        ("logistic", "age ~ bmi", InvalidData, "too many for a category"),
+        ("logistic", "group ~ bmi", HetaoError, "two levels"),
+        ("logistic", "ill ~ log(age - 60)", HetaoError, "finite"),
+        ("logistic", 'ill ~ C(group, Treatment("z"))', HetaoError, "no level 'z'"),
+        ("poisson", "bmi ~ age", Stopped, "no whole number"),
+        ("cox", "ill ~ age", HetaoError, "needs Surv(time, event)"),
+        ("km", "Surv(time, dead) ~ sex + group", HetaoError, "one grouping column"),
+        ("probit", "ill ~ age", Usage, "the model is one of"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused_by_name(model, formula, error, says):
+    with pytest.raises(error, match="HT-") as caught:
+        fit(model, formula)
+
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {},
+        {"sites": {}},
+        {"data": ROWS},
+        {"sites": {"a": ROWS}, "data": ROWS, "split_by": "hospital"},
+    ],
+)
+def test_a_call_that_says_not_which_rows_is_refused(words):
+    with pytest.raises(Usage):
+        hetao.fit("logistic", "ill ~ age", **words)
+
+
+def test_one_site_that_is_small_is_refused_by_name():
+    tiny = pd.concat([ROWS, ROWS.head(1).assign(hospital="Tiny")])
+
+    with pytest.raises(Stopped, match="tiny refused") as caught:
+        fit("logistic", "ill ~ age", tiny)
+
+    assert "1 people" not in str(caught.value)
