@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hetao.analysis import estimator_for
 from hetao.canonical import parse_canonical
 from hetao.cdm import open_flat
 from hetao.federation.attend import attend
@@ -215,8 +216,12 @@ class Federation:
         **fields: Any,
     ) -> Envelope:
         """Return a task of the first round of the first analysis."""
+        first = self.study.analyses[0]
+        estimator = estimator_for(self.study, first)
         chosen = {
-            "analysis": self.study.analyses[0].name,
+            "analysis": first.name,
+            "protocol": estimator.name,
+            "version": estimator.version,
             "attempt": 1,
             "round": 0,
             **fields,

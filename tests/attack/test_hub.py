@@ -315,6 +315,25 @@ def test_an_attempt_that_was_given_up_stays_shut(four):
     assert [kind for kind, _, _ in to_coordinator(four, hub)] == ["total", "refusal"]
 
 
+@pytest.mark.parametrize(
+    "told",
+    [{"protocol": "logistic"}, {"version": "2"}, {"round": 1}, {"analysis": "model"}],
+    ids=str,
+)
+def test_a_hub_that_is_told_of_another_task_than_the_sites_adds_nothing(
+    federation, told
+):
+    """What the sites signed decides what a sum is."""
+    hub = federation.hubs[HUB]
+    hub.accept("coordinator", federation.begin(HUB).data)
+    hub.accept("coordinator", federation.task(HUB, task=TASK, **told).data)
+
+    for envelope in answers(federation)[HUB]:
+        hub.accept(envelope.header.sender, envelope.data)
+
+    assert kinds(federation, hub) == ["refusal"]
+
+
 BAD_SHARES = {
     "nothing": {},
     "no length": {"values": None},

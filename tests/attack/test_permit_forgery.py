@@ -186,6 +186,7 @@ def changed(permit):
         "not_after": "2099-01-01T00:00:00Z",
         "highest_grade": 5,
         "most_attempts": 99,
+        "most_runs": 99,
     }
 
 

@@ -268,6 +268,21 @@ def test_a_permit_that_ends_between_begin_and_task_is_refused(federation):
     assert "not in force" in refusal(federation, posts)
 
 
+def test_a_site_takes_part_in_so_many_runs_as_the_permit_allows(federation):
+    """A run more is refused at its begin, and so is whatever it asks for."""
+    permit = replace(federation.bundle.permit, most_runs=2)
+    federation.bundle = federation.cast.approved(Bundle(permit), START)
+    site = federation.sites["a"]
+    runs = [f"run-{i}" for i in range(3)]
+
+    ready = [site.handle(federation.begin("a", run=run).data) for run in runs]
+    sums = [site.handle(federation.task("a", run=run).data) for run in runs]
+
+    assert [kinds(posts)[0] for posts in ready] == ["ready", "ready", "refusal"]
+    assert [kinds(posts)[0] for posts in sums] == ["share", "share", "refusal"]
+    assert "runs are used up" in refusal(federation, ready[-1])
+
+
 # --- once, and the same again -------------------------------------------------------
 def test_the_same_task_twice_gets_the_very_same_bytes(federation):
     site, ready = begun(federation)

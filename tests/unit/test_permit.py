@@ -142,6 +142,7 @@ def spoilt(table, **changes):
         {"highest_grade": True},
         {"highest_grade": 2.0},
         {"most_attempts": 0},
+        {"most_runs": 0},
         {"most_attempts": "3"},
         {"not_before": "2027-01-01"},
         {"not_before": "2026-11-22T08:00:00+00:00"},

@@ -229,6 +229,7 @@ class Site:
             (permit.digest, envelope.header.run),
         )
         if len(earlier) >= permit.most_runs:
+            del self._runs[envelope.header.run]  # else its tasks would be answered
             raise UnlistedProtocol(
                 "the permit's runs are used up", fix="ask for a new permit"
             )
