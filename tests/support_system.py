@@ -65,17 +65,19 @@ class Said:
 
 
 def hetao(*words, seconds=120):
-    """Run a command as a process of its own and return what it left."""
-    done = subprocess.run(
+    """Run a command as a process of its own; check that nothing of it goes on."""
+    process = subprocess.Popen(
         command(*words),
         env=environment(),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=seconds,
-        check=False,
+        start_new_session=True,
     )
-    return Said(done.returncode, done.stdout, done.stderr)
+    out, err = process.communicate(timeout=seconds)
+    wait_until(lambda: not pids_of_session(process.pid), 10)
+    return Said(process.returncode, out, err)
 
 
 def called(capsys, *words):

@@ -1,7 +1,6 @@
 """`hetao.fit` reads formulas as R does, and gives the pooled rows' answer."""
 
 import asyncio
-import json
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,6 @@ import statsmodels.api as sm
 import statsmodels.formula.api as smf
 
 import hetao
-from hetao.cli import main
 from hetao.errors import HetaoError, InvalidData, NotEstimable, Stopped, Usage
 from hetao.release import Policy
 from hetao.study import Minimum
@@ -136,20 +134,6 @@ def test_whole_numbers_may_be_written_with_a_point_at_one_site():
     mixed = hetao.fit("logistic", "ill ~ age + C(stage)", loose).frame()
 
     assert mixed.equals(same)
-
-
-def test_the_notebook_gives_the_command_lines_numbers(tmp_path, capsys):
-    ROWS.to_csv(tmp_path / "rows.csv", index=False)
-    words = ["logistic", "ill ~ age + sex + ph.ecog"]
-    split = ["--data", str(tmp_path / "rows.csv"), "--split-by", "hospital"]
-
-    here = fit(*words)
-    assert main(["fit", *words, *split, "--json"]) == 0
-
-    there = json.loads(capsys.readouterr().out)
-    assert there["terms"] == here.body["terms"]
-    assert there["loglik"] == here.body["loglik"]
-    assert list(there) == list(here.body)
 
 
 def test_it_works_while_a_notebooks_loop_runs():

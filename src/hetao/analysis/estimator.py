@@ -26,7 +26,7 @@ State = dict[str, Floats]
 Shapes = Mapping[str, str | int]
 
 SLACK = 1 + 1e-6  # rounding may carry a sum of standardised values this far
-MOST_NUMBERS = 5_000_000  # in one message
+MOST_NUMBERS = 2_000_000  # in one message
 SHARED = ("estimator", "expressions", "design", "plan", "rows", "finding")
 
 

@@ -30,8 +30,9 @@ def read_columns(study: Study, source: FlatTable) -> dict[str, Array]:
             )
         if variable.column not in source.columns:
             raise InvalidData(
-                f"{source.path.name} has no column {variable.column!r}",
-                fix="it has: " + ", ".join(source.columns)[:400],
+                f"the site's table has no column {variable.column!r}",
+                fix="compare the study's columns with the table's header",
+                local=f"{source.path.name}: " + ", ".join(source.columns)[:400],
             )
     wanted = ", ".join(_sql(i, v, source) for i, v in enumerate(study.variables))
     # S608: places are numbers, literals are quoted below.

@@ -11,7 +11,8 @@ from hetao import __version__
 from hetao.analysis import Finding, estimator_for, protocols
 from hetao.canonical import parse_canonical
 from hetao.errors import HetaoError, Unverified
-from hetao.federation.coordinator import Coordinator, Outcome, RoundRecord, total_of
+from hetao.federation.coordinator import Coordinator, Outcome, RoundRecord
+from hetao.federation.totals import total_of
 from hetao.ledger.certificate import (
     issue_leaf,
     sign_certificate,

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import datetime
 import json
-import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +18,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hetao.analysis import Estimator, Finding, Sum, estimator_for
-from hetao.canonical import canonical, digest_bytes, parse_canonical
+from hetao.analysis import Estimator, Finding, estimator_for
+from hetao.canonical import canonical, parse_canonical
 from hetao.errors import (
     BadEnvelope,
     HetaoError,
@@ -30,10 +29,10 @@ from hetao.errors import (
     Stopped,
     TooFewSites,
     Unreachable,
-    WrongShape,
     WrongStudy,
 )
 from hetao.federation.store import Store
+from hetao.federation.totals import Words, check_total, total_of
 from hetao.federation.transport import Transport
 from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
 from hetao.ledger.log import Log
@@ -47,7 +46,7 @@ from hetao.permit import (
     parse_time,
     statement_from,
 )
-from hetao.release import STRICT, add, decode, pack, unpack
+from hetao.release import STRICT, pack, unpack
 from hetao.study import Study
 
 SCHEMA: Final = """
@@ -71,7 +70,6 @@ POLL_SECONDS: Final = 10.0
 
 Clock = Callable[[], datetime.datetime]
 Place = tuple[str, str, str]  # task, kind, sender
-Words = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -369,7 +367,7 @@ class Coordinator:
         name, attempt, number = at
         task = f"{name}/{attempt}/{number}"
         hubs = self.bundle.permit.hubs
-        content = pack({"members": list(members)}, state)
+        content = self._asked(members, state)
         place = {
             "analysis": name,
             "attempt": attempt,
@@ -390,6 +388,20 @@ class Coordinator:
             list(record.words.values()), estimator.declare(number), task, len(members)
         )
 
+    def _asked(
+        self, members: tuple[str, ...], state: Mapping[str, NDArray[np.float64]] | None
+    ) -> bytes:
+        """Return a task's content: the state, and the signed sums it follows from."""
+        if state is None:
+            return pack({"members": list(members)})
+        last = self._rounds[-1]
+        totals = {hub: total.as_json() for hub, total in last.totals.items()}
+        arrays: dict[str, NDArray[Any]] = {
+            f"words {h}": w for h, w in last.words.items()
+        }
+        arrays |= {f"state {name}": array for name, array in state.items()}
+        return pack({"members": list(members), "totals": totals}, arrays)
+
     def _record(
         self,
         estimator: Estimator,
@@ -398,14 +410,24 @@ class Coordinator:
         members: tuple[str, ...],
     ) -> RoundRecord:
         receipts = {s: self._statement((task, "receipt", s)) for s in members}
-        totals = {
-            h: self._statement((task, "total", h)) for h in self.bundle.permit.hubs
-        }
-        words = {}
-        for hub, total in totals.items():
+        totals: dict[str, Statement] = {}
+        words: dict[str, Words] = {}
+        for hub in self.bundle.permit.hubs:
             _, _, arrays = self._mail.items[task, "total", hub]
-            words[hub] = arrays.get("words", np.empty(0))
-            _check_total(hub, total, words[hub], receipts)
+            total = self._statement((task, "total", hub))
+            part = arrays.get("words", np.empty(0))
+            expected = {
+                "study": self.study.digest,
+                "permit": self.bundle.permit.digest,
+                "run": self.run,
+                "task": task,
+                "shares": {
+                    site: receipt.body.get("shares", {}).get(hub)
+                    for site, receipt in receipts.items()
+                },
+            }
+            check_total(hub, total, part, expected, self.bundle.permit)
+            totals[hub], words[hub] = total, part
         return RoundRecord(
             task, at[0], estimator.name, at[1], at[2], members, receipts, totals, words
         )
@@ -672,53 +694,6 @@ class Coordinator:
             )
             for at, _, sender in late
         }
-
-
-def total_of(
-    words: Sequence[Words],
-    declared: Mapping[str, Sum],
-    task: str,
-    members: int | None = None,
-) -> dict[str, NDArray[np.float64]]:
-    """Return the summed arrays that two hubs' words hold together.
-
-    Args:
-        words: one (2, n + 1) of each hub.
-        declared: the arrays of the message, in order.
-        task: to name in an error.
-        members: how many parts the sum must hold; None where that was checked.
-
-    Raises:
-        WrongShape: the sum has another length, or another number of parts.
-    """
-    size = sum(math.prod(item.shape) for item in declared.values())
-    if any(part.shape != (2, size + 1) for part in words):
-        raise WrongShape(f"the sum of {task} has another length than declared")
-    values = decode(add(words))
-    if members is not None and values[-1] != members:
-        raise WrongShape(
-            f"the sum of {task} does not hold one part from each member",
-            fix="a site or hub did not follow the protocol; see the logs",
-        )
-    arrays, at = {}, 0
-    for name, item in declared.items():
-        length = math.prod(item.shape)
-        arrays[name] = values[at : at + length].reshape(item.shape)
-        at += length
-    return arrays
-
-
-def _check_total(
-    hub: str, total: Statement, words: Words, receipts: Mapping[str, Statement]
-) -> None:
-    """Refuse a hub's sum that is not of the very shares that the sites recorded."""
-    said = {site: r.body.get("shares", {}).get(hub) for site, r in receipts.items()}
-    if total.body.get("shares") != said:
-        raise BadEnvelope(f"{hub} added other shares than the sites sent")
-    if words.ndim != 2 or words.shape[0] != 2 or words.dtype != np.uint64:
-        raise WrongShape(f"{hub} sent a sum of another shape")
-    if total.body.get("words") != digest_bytes(words.astype("<u8").tobytes()):
-        raise BadEnvelope(f"{hub} sent another sum than it signed")
 
 
 def _study_json(study: Study) -> dict[str, Any]:

@@ -69,7 +69,7 @@ CREATE INDEX IF NOT EXISTS by_task ON envelope (run, task, kind);
 """
 BATCH: Final = 16  # envelopes handed over in one answer …
 BATCH_BYTES: Final = 16 * 2**20  # … unless they are large; one always is
-MOST_VALUES: Final = 5_000_001  # in one share; what the largest estimator declares
+MOST_VALUES: Final = 2_000_001  # in one share; what the largest estimator declares
 
 Clock = Callable[[], datetime.datetime]
 
@@ -245,7 +245,7 @@ class Hub:
                 raise BadEnvelope(f"a hub does not act on {header.kind!r}")
         except HetaoError as error:
             self._refuse(header, error)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, LookupError, AttributeError):
             self._refuse(header, BadEnvelope(f"{header.sender} sent malformed content"))
 
     def _begin(self, run: str) -> tuple[str, Bundle]:
@@ -292,6 +292,8 @@ class Hub:
             return
         meta, _ = self._content(parse_envelope(instruction))
         members = [str(name) for name in meta["members"]]
+        if not members or len(set(members)) != len(members):
+            raise BadEnvelope("the member list is empty or names a site twice")
         if not set(members) <= set(bundle.permit.sites):
             raise NotAParty("the member list names a site outside the permit")
         if any(("share", site) not in data for site in members):
@@ -363,14 +365,15 @@ class Hub:
                 bundle.permit.digest,
             ):
                 raise NotAParty(f"{share.header.sender} sent a share of another study")
-        parts = [self._words(share, members) for share in shares]
-        for share, part in zip(shares, parts, strict=True):
-            if part.shape != parts[0].shape:
+        words = self._words(shares[0], members)
+        for share in shares[1:]:  # one at a time: a share may be large
+            part = self._words(share, members)
+            if part.shape != words.shape:
                 raise WrongShape(
                     f"the shares of {shares[0].header.sender} and "
                     f"{share.header.sender} differ in length"
                 )
-        words = add(parts)
+            words = add([words, part])
         body = {
             "type": "hetao.total/1",
             "hub": self.identity.name,

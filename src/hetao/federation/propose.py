@@ -68,7 +68,7 @@ def draft_permit(
             number=f"{study.name}-{study.version}-{now:%Y%m%d}",
             crossing="data",
             study=study.digest,
-            purpose=study.question or study.title,
+            purpose=" ".join((study.question or study.title).split()),
             sites=study.sites,
             parties=(*sites, *hubs, *coordinators, *approvers),
             protocols=tuple(

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from hetao import cohort as cohorts
 from hetao.analysis import (
     Estimator,
+    Plan,
     Protocol,
     Rows,
     estimator_for,
@@ -47,7 +48,8 @@ from hetao.errors import (
     WrongStudy,
 )
 from hetao.federation.store import Store
-from hetao.ledger.envelope import Envelope, parse_envelope
+from hetao.federation.totals import check_total, total_of
+from hetao.ledger.envelope import Envelope, Header, parse_envelope
 from hetao.ledger.log import Log
 from hetao.permit import (
     Bundle,
@@ -58,6 +60,7 @@ from hetao.permit import (
     check_standing,
     format_time,
     parse_time,
+    statement_from,
 )
 from hetao.release import (
     ClosedDoor,
@@ -68,9 +71,10 @@ from hetao.release import (
     Release,
     Summary,
     decide,
+    pack,
     unpack,
 )
-from hetao.study import Study, study_from
+from hetao.study import SITE, Study, study_from
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS answered (
@@ -89,14 +93,28 @@ CREATE TABLE IF NOT EXISTS outgoing (
     PRIMARY KEY (task, place)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS begun (
-    run TEXT NOT NULL PRIMARY KEY, permit TEXT NOT NULL, data BLOB NOT NULL
+    run TEXT NOT NULL PRIMARY KEY,
+    permit TEXT NOT NULL,
+    snapshot TEXT NOT NULL,
+    data BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS state (
+    run TEXT NOT NULL,
+    analysis TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    round INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (run, analysis, attempt, round)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS place (
     hub TEXT NOT NULL PRIMARY KEY, epoch TEXT, seq INTEGER
 ) STRICT;
 """
 
+SAME_STATE: Final = 1e-9  # of a standardised coefficient, relative and absolute
+
 Clock = Callable[[], datetime.datetime]
+State = dict[str, NDArray[np.float64]]
 Post = tuple[str, bytes]  # to which hub, what
 
 
@@ -198,15 +216,21 @@ class Site:
         return envelope
 
     def _answered_key(self, envelope: Envelope) -> str:
-        """Return the journal's key of the answer already given; "" for none yet."""
-        for key in (_task_key(envelope), _refused_key(envelope)):
-            rows = self._store.rows(
-                "SELECT digest FROM answered WHERE task = ?", (key,)
-            )
-            if rows and rows[0][0] != envelope.digest:
-                raise Replayed("this task was given before with another content")
-            if rows:
-                return key
+        """Return the journal's key of the answer already given; "" for none yet.
+
+        A refusal is an answer: whoever could ask again with other content until it
+        stops being refused would learn from each refusal.
+        """
+        key = _task_key(envelope)
+        rows = self._store.rows(
+            "SELECT task, digest FROM answered WHERE task = ? OR task = ?",
+            (key, _refused_key(envelope)),
+        )
+        for found, digest in rows:
+            if digest == envelope.digest:
+                return str(found)
+        if rows:
+            raise Replayed("this task was given before with another content")
         return ""
 
     def _act(self, envelope: Envelope) -> Release:
@@ -223,24 +247,37 @@ class Site:
     # --- begin ------------------------------------------------------------------------
     def _begin(self, envelope: Envelope) -> Release:
         run = self._start_run(envelope)
-        permit = run.bundle.permit
-        earlier = self._store.rows(
-            "SELECT run FROM begun WHERE permit = ? AND run <> ?",
-            (permit.digest, envelope.header.run),
-        )
-        if len(earlier) >= permit.most_runs:
-            del self._runs[envelope.header.run]  # else its tasks would be answered
-            raise UnlistedProtocol(
-                "the permit's runs are used up", fix="ask for a new permit"
-            )
-        row = (envelope.header.run, permit.digest, envelope.data)
-        self._store.write([("INSERT OR REPLACE INTO begun VALUES (?, ?, ?)", row)])
+        self._check_earlier_runs(envelope.header.run, run)
+        permit, snapshot = run.bundle.permit.digest, run.cohort.snapshot
+        row = (envelope.header.run, permit, snapshot, envelope.data)
+        self._store.write([("INSERT OR REPLACE INTO begun VALUES (?, ?, ?, ?)", row)])
+        self._runs[envelope.header.run] = run
         body = {
             "snapshot": run.cohort.snapshot,
             "dictionary": run.study.dictionary,
             "policy": self._setup.policy.tightened(run.study.minimum).as_json(),
         }
         return self._decide(Notice("ready", body), run, envelope)
+
+    def _check_earlier_runs(self, name: str, run: _Run) -> None:
+        """Refuse a run too many, and one over other data than the permit's first.
+
+        Two answers to one question over data that differ by a patient, each harmless,
+        give that patient away when they are subtracted.
+        """
+        permit = run.bundle.permit
+        rows = self._store.rows(
+            "SELECT run, snapshot FROM begun WHERE permit = ?", (permit.digest,)
+        )
+        if len([one for one, _ in rows if one != name]) >= permit.most_runs:
+            raise UnlistedProtocol(
+                "the permit's runs are used up", fix="ask for a new permit"
+            )
+        if any(snapshot != run.cohort.snapshot for _, snapshot in rows):
+            raise Replayed(
+                f"{self.name} has answered under this permit from other data",
+                fix="ask for a new permit after the data were curated again",
+            )
 
     def _start_run(self, envelope: Envelope) -> _Run:
         """Verify permit and study before any row is read; then build the cohort."""
@@ -260,9 +297,7 @@ class Site:
             built = cohorts.build(study, table)
         finally:
             table.close()
-        run = _Run(study, bundle, built, {})
-        self._runs[envelope.header.run] = run
-        return run
+        return _Run(study, bundle, built, {})
 
     def _run(self, envelope: Envelope) -> _Run:
         header = envelope.header
@@ -272,7 +307,9 @@ class Site:
             )
             if not rows:
                 raise NotApproved("no permit has reached this site for this run")
-            self._start_run(parse_envelope(bytes(rows[0][0])))
+            again = self._start_run(parse_envelope(bytes(rows[0][0])))
+            self._check_earlier_runs(header.run, again)
+            self._runs[header.run] = again
         run = self._runs[header.run]
         run.bundle = self._with_notices(run.bundle)
         if (header.study, header.permit) != (
@@ -292,33 +329,126 @@ class Site:
     # --- compute ----------------------------------------------------------------------
     def _compute(self, envelope: Envelope, run: _Run) -> Release:
         header = envelope.header
-        meta, state = unpack(envelope.open(self._setup.identity))
+        meta, arrays = unpack(envelope.open(self._setup.identity))
         # The permit may have been withdrawn since `begin`; nothing is computed for a
         # permit that does not stand now.
         check_standing(run.bundle, run.study.digest, self._clock(), self._setup.trusted)
         if header.task != f"{header.analysis}/{header.attempt}/{header.round}":
             raise BadEnvelope("the task's name is not that of its place in the study")
         estimator, rows = self._prepared(run, header.analysis)
+        state = self._state(envelope, run, estimator, meta, arrays)
         weights = None
-        if header.round == 0:
-            arrays = estimator.start(rows)
+        if state is None:
+            message = estimator.start(rows)
         else:
-            given = _checked_state(state)
-            arrays = estimator.local(rows, given)
-            weights = estimator.weights(rows, given)
+            message = estimator.local(rows, state)
+            weights = estimator.weights(rows, state)
         analysis = run.study.analysis(header.analysis)
         summary = Summary(
             protocol=_installed(estimator),
             publishable=estimator.publishable,
             declared=estimator.declare(header.round),
-            arrays={name: np.asarray(a, np.float64) for name, a in arrays.items()},
+            arrays={name: np.asarray(a, np.float64) for name, a in message.items()},
             evidence=evidence(estimator.plan, rows, weights),
             members=tuple(str(name) for name in meta["members"]),
-            own_cells=estimator.own_cells,
+            # Where sites are told apart, each cell of the sum is one site's own.
+            own_cells=estimator.own_cells
+            or (not estimator.publishable and reads_site(estimator.plan)),
         )
         if analysis.name != header.analysis:
             raise InvalidStudy("the task names no analysis of the study")
         return self._decide(summary, run, envelope)
+
+    def _state(
+        self,
+        envelope: Envelope,
+        run: _Run,
+        estimator: Estimator,
+        meta: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]],
+    ) -> State | None:
+        """Return the state to compute at, once it follows from what hubs signed.
+
+        Nobody outside chooses it: a state made up to single a person out would turn
+        the next sum into that person's row. So the task brings both hubs' signed sums
+        of the round before, and this site takes the coordinator's step itself.
+        """
+        header = envelope.header
+        given = {
+            name.removeprefix("state "): array
+            for name, array in arrays.items()
+            if name.startswith("state ")
+        }
+        if header.round == 0:
+            if arrays or "totals" in meta:
+                raise WrongShape("the first round starts from nothing")
+            return None
+        before = self._sum_before(envelope, run, estimator, meta, arrays)
+        number = header.round - 1
+        mine = estimator.step(before, self._kept_state(header, number), number)
+        if not isinstance(mine, dict):
+            raise WrongShape(f"{header.analysis} has come to its end")
+        _check_state(given, mine)
+        row = (header.run, header.analysis, header.attempt, header.round)
+        data = pack({}, given)
+        self._store.write(
+            [("INSERT OR REPLACE INTO state VALUES (?,?,?,?,?)", (*row, data))]
+        )
+        return given
+
+    def _kept_state(self, header: Header, number: int) -> State | None:
+        if number == 0:
+            return None
+        rows = self._store.rows(
+            "SELECT data FROM state WHERE run = ? AND analysis = ? AND attempt = ? "
+            "AND round = ?",
+            (header.run, header.analysis, header.attempt, number),
+        )
+        if not rows:
+            raise Replayed(f"{self.name} did not take part in the round before")
+        return unpack(bytes(rows[0][0]))[1]
+
+    def _sum_before(
+        self,
+        envelope: Envelope,
+        run: _Run,
+        estimator: Estimator,
+        meta: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]],
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return the sums of the round before, both hubs' signatures checked."""
+        header, permit = envelope.header, run.bundle.permit
+        number = header.round - 1
+        task = f"{header.analysis}/{header.attempt}/{number}"
+        members = [str(name) for name in meta["members"]]
+        words = []
+        for hub in permit.hubs:
+            total = statement_from(meta["totals"][hub])
+            shares = dict(total.body["shares"])
+            if sorted(shares) != sorted(members):
+                raise WrongShape("the sums before were of other members")
+            expected = {
+                "study": header.study,
+                "permit": header.permit,
+                "run": header.run,
+                "task": task,
+                "shares": {
+                    **shares,
+                    self.name: self._sent_share(header.run, task, hub),
+                },
+            }
+            part = arrays[f"words {hub}"]
+            check_total(hub, total, part, expected, permit)
+            words.append(part)
+        declared = estimator.declare(number)
+        return total_of(words, declared, task, len(members))
+
+    def _sent_share(self, run: str, task: str, hub: str) -> str:
+        rows = self._store.rows(
+            "SELECT digest FROM outgoing WHERE task = ? AND hub = ? ORDER BY place",
+            (f"{run}|{task}|task", hub),
+        )
+        return str(rows[0][0]) if rows else ""
 
     def _prepared(self, run: _Run, name: str) -> tuple[Estimator, Rows]:
         if name not in run.rows:
@@ -397,6 +527,8 @@ class Site:
         """Keep the answer, then log it, then hand it over for sending."""
         if isinstance(outcome, HetaoError):
             key = _refused_key(envelope)
+            if isinstance(outcome, Replayed):  # the first answer keeps its place
+                key += f"|{envelope.digest}"
             outcome = self._refusal(envelope, outcome)
         else:
             key = _task_key(envelope)
@@ -506,13 +638,18 @@ class Site:
         )
 
 
+def reads_site(plan: Plan) -> bool:
+    """Return whether an analysis tells sites apart."""
+    return any(variable.name == SITE for variable in plan.variables)
+
+
 def _task_key(envelope: Envelope) -> str:
     header = envelope.header
     return f"{header.run}|{header.task}|{header.kind}"
 
 
 def _refused_key(envelope: Envelope) -> str:
-    return f"{_task_key(envelope)}|refused|{envelope.digest}"
+    return f"{_task_key(envelope)}|refused"
 
 
 def _installed(estimator: Estimator) -> Protocol:
@@ -522,9 +659,16 @@ def _installed(estimator: Estimator) -> Protocol:
     raise InvalidStudy(f"no protocol {estimator.name!r} is installed")
 
 
-def _checked_state(state: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float64]]:
-    """Refuse a state that is not finite reals; estimators check their own shapes."""
-    for name, array in state.items():
-        if array.dtype != np.float64 or not np.isfinite(array).all():
-            raise WrongShape(f"the state {name!r} is not finite reals")
-    return {name: np.asarray(array) for name, array in state.items()}
+def _check_state(given: Mapping[str, NDArray[Any]], mine: State) -> None:
+    """Refuse a state that is not the one that follows, but for rounding.
+
+    All sites compute at the coordinator's bits, so that every sum is over one state;
+    another processor's rounding differs by far less than this.
+    """
+    if sorted(given) != sorted(mine):
+        raise WrongShape("the state holds other arrays than the estimator's")
+    for name, array in given.items():
+        if array.dtype != np.float64 or array.shape != np.shape(mine[name]):
+            raise WrongShape(f"the state {name!r} has another shape or type")
+        if not np.allclose(array, mine[name], rtol=SAME_STATE, atol=SAME_STATE):
+            raise WrongStudy("the state does not follow from the sums before it")

@@ -4,12 +4,15 @@ Trusted: whoever can write this file can make its own party repeat or forget wor
 cannot make another party accept anything, because what it holds is signed.
 """
 
+import fcntl
 import os
 import sqlite3
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from hetao.errors import InvalidNetwork
 
 
 class Store:
@@ -20,6 +23,7 @@ class Store:
         if path is not None and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._alone = _held(path) if path is not None else None
         self._lock = threading.RLock()
         self._db = sqlite3.connect(
             path or ":memory:", isolation_level=None, check_same_thread=False
@@ -49,3 +53,20 @@ class Store:
         """Close the file."""
         with self._lock:
             self._db.close()
+        if self._alone is not None:
+            os.close(self._alone)
+            self._alone = None
+
+
+def _held(path: Path) -> int:
+    """Return a lock that ends with this process: two would answer one task twice."""
+    lock = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise InvalidNetwork(
+            f"another process works in the folder {path.parent.name}",
+            fix="stop it first; one party is one process",
+        ) from error
+    return lock

@@ -160,6 +160,8 @@ def bundle_from(table: object, where: str = "permit") -> Bundle:
 
 def _check_form(permit: Permit, where: str) -> None:
     """A permit must be well formed before any rule looks at it."""
+    if not permit.number.isprintable() or not permit.purpose.isprintable():
+        raise InvalidNetwork(f"{where}: number or purpose holds unprintable characters")
     directory_from({"parties": [asdict(p) for p in permit.parties]}, where)
     roles = {party.name: party.role for party in permit.parties}
     if not permit.sites or any(roles.get(site) != "site" for site in permit.sites):
@@ -187,7 +189,7 @@ def read_bundle(path: Path) -> Bundle:
     try:
         if path.stat().st_size > LARGEST_PERMIT:
             raise InvalidNetwork(f"{path.name} is larger than a permit can be")
-        table = json.loads(path.read_bytes())
+        table = json.loads(path.read_bytes(), object_pairs_hook=_once)
     except OSError as error:
         raise InvalidNetwork(
             f"the permit {path} cannot be read: {error.strerror}",
@@ -196,6 +198,14 @@ def read_bundle(path: Path) -> Bundle:
     except (ValueError, RecursionError) as error:
         raise InvalidNetwork(f"{path.name} is not JSON") from error
     return bundle_from(table, path.name)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a key that stands twice: a person would read the one, we the other."""
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a key stands twice")
+    return table
 
 
 def write_bundle(path: Path, bundle: Bundle) -> None:

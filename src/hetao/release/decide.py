@@ -246,6 +246,10 @@ def _check_members(summary: Summary, door: Door, minimum: Minimum) -> None:
         raise NotAParty("the sum's member list names a site outside the permit")
     if set(members) != set(permit.sites) and door.study.on_lost_site != "continue":
         raise TooFewSites("the study does not allow a sum without all its sites")
+    if len(members) < min(minimum.sites, len(permit.sites)):
+        raise TooFewSites(
+            f"a sum without all sites of the study needs {minimum.sites} of them"
+        )
     cells = summary.evidence.cells.values()
     is_thin = any(_is_small(count, minimum.cell) for count in cells)
     if is_thin and summary.own_cells:

@@ -2,6 +2,7 @@
 
 from hetao.study.model import (
     METHODS,
+    SITE,
     Analysis,
     Criterion,
     Grid,
@@ -24,6 +25,7 @@ from hetao.study.terms import (
 
 __all__ = [
     "METHODS",
+    "SITE",
     "Analysis",
     "Call",
     "Criterion",
