@@ -118,14 +118,23 @@ def _hide_cells(cells: list[Payload], smallest: int, alone: bool) -> bool:
     if "count" in cells[0]:
         mask = hidden([cell["count"] for cell in cells], smallest)
         _empty([cell for cell, is_hidden in zip(cells, mask, strict=True) if is_hidden])
+        if any(mask):  # a share of the known would give the hidden number known back
+            for cell in cells:
+                cell["percent"] = None
         return any(mask)
     cell = cells[0]
     if not any(hidden([cell["n"], cell["missing"]], smallest)):
         return False
     if _is_small(cell["n"], smallest):
         cell["mean"] = cell["sd"] = None
+    for key in ("mean", "sd"):  # exact, a mean of whole numbers tells of how many
+        cell[key] = _coarse(cell[key])
     cell["n"] = cell["missing"] = None
     return True
+
+
+def _coarse(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.3g}")
 
 
 # --- survival curves ----------------------------------------------------------------
@@ -165,5 +174,7 @@ def _merge_steps(curve: Payload, steps: int, smallest: int) -> None:
             t for t, s in zip(curve["time"], curve["survival"], strict=True) if s <= 0.5
         ]
         curve["median"] = halved[0] if halved else None
+        for key in ("survival", "se"):  # exact, they give the merged steps back
+            curve[key] = [round(value, 3) for value in curve[key]]
     curve["at_risk"] = [at_risk for _, at_risk, _ in kept]
     curve["events"] = [count for _, _, count in kept]

@@ -30,6 +30,7 @@ def verify(chosen: argparse.Namespace) -> int:
             "sites": list(verified.sites),
             "lowered": dict(verified.lowered),
             "pinned": verified.pinned,
+            "unchecked": list(verified.unchecked),
             "fingerprints": dict(verified.fingerprints),
         }
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
@@ -45,6 +46,10 @@ def _notes(verified: Verified) -> None:
     for site, policy in verified.lowered.items():
         counts = ", ".join(policy["lowered"])
         say(f"note: {site} lowered its minimum counts ({counts}): {policy['reason']}")
+    if verified.unchecked:
+        names = ", ".join(verified.unchecked)
+        say(f"note: {names}: small counts stand in the sums, so the integers are")
+        say("      withheld and the finding stands on the coordinator's word alone")
     if not verified.pinned:
         say("note: the keys come from the certificate itself; name your own list with")
         say("      --trust, or compare these fingerprints with the parties:")

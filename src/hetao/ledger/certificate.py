@@ -50,6 +50,21 @@ from hetao.permit import (
 TYPE: Final = "hetao.certificate/1"
 LARGEST: Final = 512 * 2**20  # bytes
 ONE: Final = 1 << 56  # a site's count word, in fixed point
+LATEST: Final = 3600  # seconds between the certificate's date and its cosignatures
+BODY: Final = {
+    "type",
+    "software",
+    "issued",
+    "study",
+    "permit",
+    "run",
+    "sites",
+    "lost",
+    "rounds",
+    "findings",
+    "smallest_shown",
+}
+FINDING: Final = {"analysis", "members", "rounds", "withheld", "finding"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,8 @@ class Verified:
         lowered: site → counts that its policy lowered, with its reason.
         fingerprints: party → sixteen hex digits, for a check by telephone.
         pinned: whether the keys were held against the verifier's own list.
+        unchecked: analyses whose integers are withheld, so that their findings stand
+            on the coordinator's word alone.
     """
 
     steps: tuple[str, ...]
@@ -71,6 +88,7 @@ class Verified:
     lowered: Mapping[str, Mapping[str, Any]]
     fingerprints: Mapping[str, str]
     pinned: bool
+    unchecked: tuple[str, ...] = ()
 
 
 def issue_leaf(body: Mapping[str, Any]) -> bytes:
@@ -174,6 +192,8 @@ class _Check:
         self.signature = str(value["signature"])
         if self.body["type"] != TYPE:
             raise Unverified(f"not a {TYPE}")
+        if set(self.body) != BODY:
+            raise Unverified("the body holds other fields than a certificate's")
         return f"the text is canonical, {len(data)} bytes"
 
     def issuer(self, _: bytes) -> str:  # 2
@@ -329,7 +349,8 @@ class _Check:
             raise Unverified(f"the log of {site} bears another name")
         proofs = {proof["task"]: proof for proof in entry["proofs"]}
         self._closing(entry)
-        if set(proofs) != set(receipts):
+        left_out = set(proofs) - set(receipts)
+        if set(receipts) - set(proofs) or not all(map(self._given_up, left_out)):
             raise Unverified(f"a release of {site} is left out")
         for task, receipt in receipts.items():
             for field in ("policy", "snapshot"):
@@ -341,6 +362,12 @@ class _Check:
             verify_inclusion(
                 proof["index"], checkpoint.size, leaf, path, checkpoint.root
             )
+
+    def _given_up(self, task: str) -> bool:
+        """Return whether a task belongs to an attempt that a later one replaced."""
+        name, attempt, _ = task.rsplit("/", 2)
+        attempts = [r["attempt"] for r in self.body["rounds"] if r["analysis"] == name]
+        return bool(attempts) and int(attempt) < max(attempts)
 
     def _closing(self, entry: Mapping[str, Any]) -> None:
         """Hold what the site said at the end against its own signature."""
@@ -367,8 +394,11 @@ class _Check:
         )
         if checkpoint.origin != coordinator.name:
             raise Unverified("the issuer's log bears another name")
+        issued = parse_time(str(self.body["issued"])).timestamp()
         for hub in self.permit.hubs:
-            verify_cosignature(note, hub, self._party(hub, "hub").sign_key)
+            seen = verify_cosignature(note, hub, self._party(hub, "hub").sign_key)
+            if abs(seen - issued) > LATEST:
+                raise Unverified(f"{hub} cosigned at another time than it was issued")
         path = [bytes.fromhex(node) for node in self.log["path"]]
         leaf = leaf_hash(issue_leaf(self.body))
         verify_inclusion(
@@ -383,17 +413,30 @@ class _Check:
         found = [finding["analysis"] for finding in self.body["findings"]]
         if asked != found:
             raise Unverified("the findings are not those that the study asks for")
-        strictest = max(s["policy"]["minimum"]["cell"] for s in self.body["sites"])
-        if self.body["smallest_shown"] < strictest:
-            raise Unverified("smaller counts are shown than a site's policy allows")
         for finding in self.body["findings"]:
             self._finding(finding)
-        return f"{len(found)} findings, one for each analysis"
+        unchecked = self.unchecked()
+        more = f"; on the issuer's word alone: {', '.join(unchecked)}"
+        return f"{len(found)} findings, one for each analysis" + more * bool(unchecked)
+
+    def unchecked(self) -> tuple[str, ...]:
+        """Return the analyses whose integers are withheld."""
+        return tuple(f["analysis"] for f in self.body["findings"] if f["withheld"])
 
     def _finding(self, finding: Mapping[str, Any]) -> None:
         rounds = [
             r for r in self.body["rounds"] if r["analysis"] == finding["analysis"]
         ]
+        if set(finding) != FINDING:
+            raise Unverified("a finding holds other fields than it should")
+        payload = finding["finding"]
+        if finding["withheld"] and "terms" in payload and payload["n"] is not None:
+            raise Unverified(f"{finding['analysis']} hides nothing, so it is checkable")
+        proved = {entry["name"] for entry in self.body["sites"]}
+        if not set(finding["members"]) <= proved:
+            raise Unverified(
+                f"{finding['analysis']} counts a site that has no log here"
+            )
         last = max(r["attempt"] for r in rounds)
         course = [r for r in rounds if r["attempt"] == last]
         if [r["round"] for r in course] != list(range(finding["rounds"])):
@@ -411,12 +454,14 @@ class _Check:
             title=str(self.body["study"].get("title", "")),
             sites=tuple(self.permit.sites),
             lowered={
-                str(s["name"]): s["policy"]
-                for s in self.body["sites"]
-                if s["policy"].get("lowered")
+                site: receipt["body"]["policy"]
+                for round_ in self.body["rounds"]
+                for site, receipt in round_["receipts"].items()
+                if receipt["body"]["policy"].get("lowered")
             },
             fingerprints={p.name: p.fingerprint for p in self.permit.parties},
             pinned=self.trusted is not None,
+            unchecked=self.unchecked(),
         )
 
 
