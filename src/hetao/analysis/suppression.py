@@ -6,6 +6,9 @@ whatever would give it back by subtraction from what is shown.
 KNOWN GAP: each finding is looked at alone; two findings of one study over nearly the
 same people can still be subtracted from each other, and so can the numbers at risk at
 two neighbouring steps of a survival curve, which tell how many left without an event.
+The survival that is shown stays exact, so the counts of merged steps can be searched
+for. A regression is shown whole: where it is saturated in two categories, their small
+cells over all sites together follow from its estimates.
 """
 
 import copy
@@ -174,7 +177,5 @@ def _merge_steps(curve: Payload, steps: int, smallest: int) -> None:
             t for t, s in zip(curve["time"], curve["survival"], strict=True) if s <= 0.5
         ]
         curve["median"] = halved[0] if halved else None
-        for key in ("survival", "se"):  # exact, they give the merged steps back
-            curve[key] = [round(value, 3) for value in curve[key]]
     curve["at_risk"] = [at_risk for _, at_risk, _ in kept]
     curve["events"] = [count for _, _, count in kept]
