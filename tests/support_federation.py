@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hetao.analysis import estimator_for
+from hetao.analysis import Estimator, estimator_for
 from hetao.canonical import parse_canonical
 from hetao.cdm import open_flat
 from hetao.federation.attend import attend
 from hetao.federation.certify import certify
-from hetao.federation.coordinator import Coordinator, Desk, Outcome
+from hetao.federation.coordinator import Coordinator, Outcome
+from hetao.federation.correspondence import Desk
 from hetao.federation.embedded import Cast, new_cast
 from hetao.federation.hub import Hub
 from hetao.federation.propose import draft_permit
 from hetao.federation.site import Site, SiteSetup
+from hetao.federation.totals import total_of
 from hetao.federation.transport_inproc import Exchange
 from hetao.ledger.certificate import issue_leaf, sign_certificate
 from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
@@ -112,6 +115,26 @@ class Plan:
     people: int = 400
 
 
+@dataclass(frozen=True)
+class Sums:
+    """Both hubs' signed sums of a round and the state that follows; tests bend it."""
+
+    members: tuple[str, ...]
+    totals: dict[str, Any]
+    words: dict[str, NDArray[np.uint64]]
+    state: dict[str, NDArray[np.float64]]
+
+    def content(self, members: tuple[str, ...] | None = None) -> bytes:
+        """Return what the coordinator asks sites with in the round after."""
+        meta = {
+            "members": list(self.members if members is None else members),
+            "totals": self.totals,
+        }
+        arrays = {f"words {hub}": words for hub, words in self.words.items()}
+        arrays |= {f"state {name}": array for name, array in self.state.items()}
+        return pack(meta, arrays)
+
+
 class Federation:
     """Every party with its folder, and the keys to speak in anybody's name."""
 
@@ -128,6 +151,7 @@ class Federation:
         )
         self.notices: list[Any] = []
         self.carried: list[bytes] = []
+        self._begun: set[tuple[str, str]] = set()
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Federation":
@@ -212,12 +236,15 @@ class Federation:
         self,
         to: str,
         members: tuple[str, ...] | None = None,
-        state: Any = None,
+        sums: Sums | None = None,
         **fields: Any,
     ) -> Envelope:
-        """Return a task of the first round of the first analysis."""
+        """Return a task of the first analysis: its first round, or that after `sums`.
+
+        `analysis` among the fields asks for another analysis of the study.
+        """
         first = self.study.analyses[0]
-        estimator = estimator_for(self.study, first)
+        estimator = self.estimator(fields.get("analysis", first.name))
         chosen = {
             "analysis": first.name,
             "protocol": estimator.name,
@@ -229,8 +256,83 @@ class Federation:
         chosen.setdefault(
             "task", f"{chosen['analysis']}/{chosen['attempt']}/{chosen['round']}"
         )
-        content = pack({"members": list(members or self.study.sites)}, state)
-        return self.envelope("task", to, content, **chosen)
+        asked = self.study.sites if members is None else members
+        content = sums.content(asked) if sums else pack({"members": list(asked)})
+        return self.envelope("task", to, chosen.pop("content", content), **chosen)
+
+    def estimator(self, name: str) -> Estimator:
+        """Return the estimator of an analysis; of the first for an unknown name."""
+        known = {analysis.name: analysis for analysis in self.study.analyses}
+        return estimator_for(self.study, known.get(name, self.study.analyses[0]))
+
+    # --- a round played for real ----------------------------------------------------
+    def play(
+        self,
+        before: Sums | None = None,
+        members: tuple[str, ...] | None = None,
+        **fields: Any,
+    ) -> Sums:
+        """Have sites answer a round and hubs add; return what the next one starts from.
+
+        Args:
+            before: what the round before came to; None plays the first round.
+            members: those that are asked; all sites by default.
+            fields: of the tasks' headers; `round` where `before` is given.
+        """
+        chosen = self.study.sites if members is None else members
+        run = fields.get("run", RUN)
+        for name in (*self.hubs, *chosen):
+            self._begin_once(name, run)
+        for name, hub in self.hubs.items():
+            task = self.task(name, chosen, **fields)
+            hub.accept("coordinator", task.data)
+        for name in chosen:
+            task = self.task(name, chosen, before, **fields)
+            for where, data in self.sites[name].handle(task.data):
+                self.hubs[where].accept(name, data)
+        return self._sums(task.header, chosen, before)
+
+    def _begin_once(self, to: str, run: str) -> None:
+        if (to, run) in self._begun:
+            return
+        self._begun.add((to, run))
+        data = self.begin(to, run=run).data
+        if to in self.hubs:
+            self.hubs[to].accept("coordinator", data)
+        else:
+            self.sites[to].handle(data)
+
+    def _sums(
+        self, asked: Header, members: tuple[str, ...], before: Sums | None
+    ) -> Sums:
+        """Return both hubs' sums of a task, and the state that follows from them."""
+        totals, words = {}, {}
+        for name in self.hubs:
+            totals[name], words[name] = self.total(name, asked.run, asked.task)
+        estimator, number = self.estimator(asked.analysis), asked.round
+        declared = estimator.declare(number)
+        total = total_of(list(words.values()), declared, asked.task, len(members))
+        state = dict(before.state) if before else None
+        result = estimator.step(total, state, number)
+        return Sums(members, totals, words, result if isinstance(result, dict) else {})
+
+    def total(self, hub: str, run: str, task: str) -> tuple[Any, Any]:
+        """Return the signed sum that a hub has sent for a task, and its words."""
+        for data in self.waiting(hub, run):
+            header = parse_envelope(data).header
+            if (header.task, header.kind) == (task, "total"):
+                _, statement, arrays = self.opened(data)
+                return statement, arrays["words"]
+        raise LookupError(f"{hub} has sent no sum for {task}")
+
+    def waiting(self, hub: str, run: str) -> list[bytes]:
+        """Return all that waits at a hub for the coordinator."""
+        found: list[bytes] = []
+        after = 0
+        while items := self.hubs[hub].waiting("coordinator", after, run).items:
+            found += [data for _, data in items]
+            after = items[-1][0]
+        return found
 
     def opened(self, data: bytes, by: str = "coordinator") -> tuple[str, Any, Any]:
         """Return (kind, object, arrays) of an envelope, opened with `by`'s key."""

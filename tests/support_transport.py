@@ -19,7 +19,8 @@ import pandas as pd
 
 from hetao.cdm import open_flat
 from hetao.federation.attend import attend
-from hetao.federation.coordinator import Coordinator, Desk, Outcome
+from hetao.federation.coordinator import Coordinator, Outcome
+from hetao.federation.correspondence import Desk
 from hetao.federation.embedded import Cast, new_cast
 from hetao.federation.hub import Hub
 from hetao.federation.hub_https import serve_hub, server_tls

@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import datetime
 import json
 
 import numpy as np
@@ -10,18 +11,30 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hetao.canonical import canonical, digest, digest_bytes, parse_canonical
-from hetao.errors import Unverified
+from hetao.errors import SmallCell, Unverified
 from hetao.federation.certify import recompute
+from hetao.federation.site import Site
 from hetao.ledger.certificate import sign_certificate, verify_certificate
 from hetao.permit import (
     Bundle,
     Directory,
     bundle_from,
+    format_time,
     new_identity,
     sign_notice,
     state,
 )
-from support_federation import START, restated
+from hetao.release import Policy
+from hetao.study import Criterion, Minimum
+from support_federation import (
+    COUNTS,
+    LOGISTIC,
+    START,
+    Federation,
+    Plan,
+    restated,
+    toy_study,
+)
 
 SLICES = 8  # of the certificate's bytes, to spread over processes
 
@@ -355,8 +368,29 @@ def change_study(run, body):
     body["study"]["title"] = "Another"
 
 
+def lose_a_site(run, body):
+    """Name a site that took part as lost, so that its log need not be shown."""
+    body["lost"] = {"a": "a was silent"}
+    body["sites"] = [site for site in body["sites"] if site["name"] != "a"]
+
+
+def withhold_model(run, body):
+    """Hide a model's integers, so that nobody can work its estimates out again."""
+    body["findings"][1]["withheld"] = True
+    for round_ in body["rounds"]:
+        if round_["analysis"] == "model":
+            round_["words"] = None
+
+
+def sign_odd_policy(run, body):
+    receipts = body["rounds"][1]["receipts"]
+    receipts["a"] = restated(run, receipts["a"], "a", policy=5)
+
+
+LATER = format_time(START + datetime.timedelta(hours=2))
 LIES = {
     "another type": (edited("type", value="hetao.certificate/2"), 1),
+    "a field more": (edited("note", value="peer reviewed"), 1),
     "another study": (change_study, 3),
     "an approval is left out": (drop_approval, 3),
     "an approval is withdrawn": (insert_withdrawal, 3),
@@ -374,6 +408,7 @@ LIES = {
     "a site is left out": (drop_site, 5),
     "a release of a class too high": (restate_receipt(grade=1), 5),
     "a release under another code": (restate_receipt(protocol_hash="x"), 5),
+    "a release with an odd policy": (sign_odd_policy, 5),
     "another protocol": (edited("rounds", 1, "protocol", value="linear"), 5),
     "another number of a round": (edited("rounds", 1, "round", value=7), 5),
     "a hub's sum is left out": (drop_total, 6),
@@ -394,6 +429,12 @@ LIES = {
     "another snapshot": (edited("sites", 0, "snapshot", value="sha256:x"), 8),
     "a check of quality is made up": (edited("sites", 0, "quality", value=[{}]), 8),
     "one site's closing for another's": (swap_closings, 8),
+    "issued hours after the cosignatures": (edited("issued", value=LATER), 9),
+    "a finding with a field more": (edited("findings", 1, "note", value="!"), 10),
+    "a model is marked withheld": (edited("findings", 1, "withheld", value=True), 10),
+    "a model's integers are withheld": (withhold_model, 10),
+    "a participant is named as lost": (edited("lost", value={"a": "silent"}), 10),
+    "a participant is made a lost site": (lose_a_site, 10),
     "a finding is left out": (drop_finding, 10),
     "the findings change places": (swap_findings, 10),
     "a finding stands for another": (repeat_finding, 10),
@@ -471,6 +512,101 @@ def test_a_body_that_the_log_does_not_hold_is_refused(model_run, small_run):
     boss = model_run.cast.identities["coordinator"]
 
     assert step_that_refuses(sign_certificate(boss, body, log)) == 9
+
+
+# --- a site lost in mid-run ---------------------------------------------------------
+class FallsOut(Site):
+    """A site that answers the first round of a model and refuses the rest."""
+
+    def _compute(self, envelope, run):
+        if envelope.header.round > 0:
+            raise SmallCell("no more", fix="none")
+        return super()._compute(envelope, run)
+
+
+@pytest.fixture(scope="module")
+def lost_run(tmp_path_factory):
+    """Return a run in which one of four sites, of a lowered policy, fell out."""
+    study = toy_study((LOGISTIC,), ("a", "b", "c", "d"), on_lost_site="continue")
+    low = Policy(Minimum(people=20, cell=5), reason="a small hospital")
+    plan = Plan(study, policies={"d": low}, site_types={"d": FallsOut})
+    with Federation(tmp_path_factory.mktemp("lost"), plan) as made:
+        return made.run()
+
+
+def test_a_run_that_lost_a_site_verifies_without_it(lost_run):
+    """What was released for the attempt that was given up is not left out."""
+    verified = verify_certificate(lost_run.certificate, lost_run.cast.directory)
+
+    body = lost_run.body
+    assert list(body["lost"]) == ["d"]
+    assert body["findings"][0]["members"] == ["a", "b", "c"]
+    assert {r["attempt"] for r in body["rounds"]} == {1, 2}
+    tasks = {r["task"] for r in body["rounds"]}
+    assert any(p["task"] not in tasks for s in body["sites"] for p in s["proofs"])
+    assert recompute(body) == "1 findings follow from the certified integers"
+    assert verified.unchecked == ()
+
+
+def test_a_policy_that_a_lost_site_lowered_is_told(lost_run):
+    """From what it signed: its entry among the sites is not there."""
+    verified = verify_certificate(lost_run.certificate)
+
+    assert "d" not in {site["name"] for site in lost_run.body["sites"]}
+    assert list(verified.lowered) == ["d"]
+    assert verified.lowered["d"]["reason"] == "a small hospital"
+    assert verified.lowered["d"]["lowered"] == ["people", "cell"]
+
+
+def test_an_odd_policy_of_a_lost_site_is_refused_and_nothing_else_raised(lost_run):
+    body = lost_run.body
+    receipts = body["rounds"][0]["receipts"]
+    receipts["d"] = restated(lost_run, receipts["d"], "d", policy=5)
+
+    assert step_that_refuses(lost_run.resigned(body)) == 5
+
+
+def test_the_attempt_that_counted_may_not_be_left_out(lost_run):
+    """Nor may an earlier one, of other members, stand in its place."""
+    body = lost_run.body
+    body["rounds"] = [r for r in body["rounds"] if r["attempt"] == 1]
+    body["findings"][0]["rounds"] = len(body["rounds"])
+    body["findings"][0]["members"] = ["a", "b", "c", "d"]
+
+    assert step_that_refuses(lost_run.resigned(body)) == 8
+
+
+def test_a_lost_site_counted_in_a_finding_is_refused(lost_run):
+    body = lost_run.body
+    body["findings"][0]["members"] = ["a", "b", "c", "d"]
+
+    assert step_that_refuses(lost_run.resigned(body)) == 10
+
+
+# --- what stands on the issuer's word alone -----------------------------------------
+def test_a_withheld_analysis_is_named_as_unchecked(tmp_path):
+    """A step removes fewer people than may be shown, so its sum is withheld."""
+    few = (Criterion("not very old", "age < 88"),)
+    plan = Plan(toy_study((COUNTS, LOGISTIC), criteria=few))
+    with Federation(tmp_path / "f", plan) as federation:
+        ran = federation.run()
+
+    verified = verify_certificate(ran.certificate)
+
+    assert [f["withheld"] for f in ran.body["findings"]] == [True, False]
+    assert verified.unchecked == ("attrition",)
+    assert "on the issuer's word alone: attrition" in verified.steps[9]
+
+
+def test_integers_that_a_liar_withholds_are_named_as_unchecked(model_run):
+    body = model_run.body
+    body["findings"][0]["withheld"] = True
+    body["rounds"][0]["words"] = None
+
+    verified = verify_certificate(model_run.resigned(body))
+
+    assert verified.unchecked == ("attrition",)
+    assert verify_certificate(model_run.certificate).unchecked == ()
 
 
 # --- findings follow from integers --------------------------------------------------

@@ -1,6 +1,8 @@
 """A hub carries and adds; nobody gets it to open what the sites did not agree to."""
 
 import datetime
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +22,8 @@ from hetao.federation.hub import Hub
 from hetao.ledger.envelope import Envelope, parse_envelope, seal
 from hetao.permit import Bundle, new_identity
 from hetao.release import add, decode, pack
-from support_federation import RUN, SITES, Federation, Plan, toy_study
+from hetao.study import Analysis
+from support_federation import COUNTS, RUN, SITES, Federation, Plan, toy_study
 
 HUB = "hub-hk"
 TASK = "attrition/1/0"
@@ -332,6 +335,113 @@ def test_a_hub_that_is_told_of_another_task_than_the_sites_adds_nothing(
         hub.accept(envelope.header.sender, envelope.data)
 
     assert kinds(federation, hub) == ["refusal"]
+
+
+@pytest.mark.parametrize(
+    "course",
+    [
+        {"protocol": "logistic"},
+        {"version": "2"},
+        {"analysis": "model"},
+        {"round": 1},
+        {"attempt": 2},
+    ],
+    ids=str,
+)
+def test_a_share_for_another_task_than_the_others_is_refused(federation, course):
+    """A site's own signature says which sum its share is for."""
+    shares, hub = answers(federation)[HUB], began(federation)
+    _, meta, arrays = federation.opened(shares[0].data, HUB)
+    odd = seal(
+        federation.cast.identities["a"],
+        federation.cast.directory[HUB],
+        replace(shares[0].header, **course),
+        pack(meta, arrays),
+    )
+
+    for envelope in (odd, *shares[1:]):
+        hub.accept(envelope.header.sender, envelope.data)
+
+    ((kind, meta, _),) = to_coordinator(federation, hub)
+    assert kind == "refusal"
+    assert "a answered another task than this" in meta["rule"]
+
+
+@pytest.mark.parametrize("members", [(), ("a", "a"), ("a", "b", "c", "c")])
+def test_a_list_of_nobody_or_of_one_twice_is_refused_and_the_hub_lives(
+    federation, members
+):
+    hub = began(federation, members=members)
+    for envelope in answers(federation)[HUB]:
+        hub.accept(envelope.header.sender, envelope.data)
+    hub.resume()
+
+    back = federation.open_hub(HUB)
+    back.resume()
+    back.accept("coordinator", federation.task(HUB, attempt=2).data)
+    for name in SITES:
+        task = federation.task(name, attempt=2)
+        for where, data in federation.sites[name].handle(task.data):
+            if where == HUB and parse_envelope(data).header.kind == "share":
+                back.accept(name, data)
+
+    said = to_coordinator(federation, back)
+    assert [kind for kind, _, _ in said] == ["refusal", "total"]
+    assert "member list is empty or names a site twice" in said[0][1]["rule"]
+
+
+@pytest.mark.parametrize("run", [RUN, "run-2"])
+@pytest.mark.parametrize("is_wider_first", [True, False])
+def test_two_analyses_are_never_summed_over_lists_that_differ(
+    tmp_path, run, is_wider_first
+):
+    """Of one permit, whatever the run, and though the hub was restarted between."""
+    again = Analysis("again", "counts")
+    study = toy_study((COUNTS, again), ("a", "b", "c", "d"), on_lost_site="continue")
+    lists = [("a", "b", "c", "d"), ("a", "b", "c")]
+    first, second = lists if is_wider_first else reversed(lists)
+    with Federation(tmp_path / "f", Plan(study)) as federation:
+        hub = federation.hubs[HUB]
+        for name in {RUN, run}:
+            hub.accept("coordinator", federation.begin(HUB, run=name).data)
+        asked(federation, hub, first, first)
+
+        hub = federation.open_hub(HUB)
+        asked(federation, hub, second, second, analysis="again", run=run)
+        asked(federation, hub, first, first, analysis="again", run=run, attempt=2)
+
+        said = to_coordinator(federation, hub)
+        assert [kind for kind, _, _ in said] == ["total", "refusal", "total"]
+        assert "HT-405" in said[1][1]["rule"]
+
+
+OPENER = """
+import sys
+from pathlib import Path
+from hetao.errors import InvalidNetwork
+from hetao.federation.store import Store
+try:
+    Store(Path(sys.argv[1]), "").close()
+except InvalidNetwork as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.parametrize("party", ["hub", "site"])
+def test_a_second_process_on_the_same_folder_is_refused(federation, party):
+    """Two would answer one task twice, with shares that can be subtracted."""
+    made = federation.hubs[HUB] if party == "hub" else federation.sites["a"]
+    folder = federation.folder / (HUB if party == "hub" else "site-a")
+    ask = [sys.executable, "-c", OPENER, str(folder / f"{party}.sqlite")]
+
+    held = subprocess.run(ask, capture_output=True, text=True, check=False)
+    made.close()
+    free = subprocess.run(ask, capture_output=True, text=True, check=False)
+
+    assert held.returncode == 1
+    assert f"another process works in the folder {folder.name}" in held.stderr
+    assert "one party is one process" in held.stderr
+    assert (free.returncode, free.stderr) == (0, "")
 
 
 BAD_SHARES = {

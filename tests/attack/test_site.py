@@ -16,12 +16,15 @@ from hetao.federation.site import Site
 from hetao.ledger.envelope import parse_envelope, seal
 from hetao.permit import Bundle, new_identity, sign_notice, state
 from hetao.release import pack, unpack
+from hetao.study import Analysis
+from hetao.study.model import Grid
 from support_federation import (
     COUNTS,
     LOGISTIC,
     START,
     Federation,
     Plan,
+    column,
     toy_study,
 )
 
@@ -283,6 +286,101 @@ def test_a_site_takes_part_in_so_many_runs_as_the_permit_allows(federation):
     assert "runs are used up" in refusal(federation, ready[-1])
 
 
+def test_a_run_too_many_is_refused_after_a_restart_too(federation):
+    permit = replace(federation.bundle.permit, most_runs=1)
+    federation.bundle = federation.cast.approved(Bundle(permit), START)
+    begun(federation)
+    federation.sites["a"].handle(federation.begin("a", run="run-2").data)
+
+    back = federation.open_site("a")
+
+    for ask in (federation.begin, federation.task):
+        posts = back.handle(ask("a", run="run-3").data)
+        assert kinds(posts) == ["refusal"]
+    assert kinds(back.handle(federation.task("a", run="run-2").data)) == ["refusal"]
+    assert "share" in kinds(back.handle(federation.task("a").data))
+
+
+def a_patient_more(federation):
+    """Curate site a's data again, with one patient more."""
+    with federation.patients.open("a", encoding="utf-8") as file:
+        file.write("a,43.125,m,yes\n")
+
+
+def test_a_second_run_over_other_data_is_refused(federation):
+    """The difference of the two runs' sums would be the new patient's row."""
+    site, _ = begun(federation)
+    a_patient_more(federation)
+
+    ready = site.handle(federation.begin("a", run="run-2").data)
+    sums = site.handle(federation.task("a", run="run-2").data)
+
+    assert "from other data" in refusal(federation, ready)
+    assert kinds(sums) == ["refusal"]
+    assert "share" in kinds(site.handle(federation.task("a").data))
+
+
+def test_a_run_does_not_go_on_over_other_data_after_a_restart(federation):
+    begun(federation)
+    a_patient_more(federation)
+    back = federation.open_site("a")
+
+    posts = back.handle(federation.task("a").data)
+    again = back.handle(federation.begin("a", run="run-2").data)
+
+    assert "from other data" in refusal(federation, posts)
+    assert "from other data" in refusal(federation, again)
+
+
+# --- sums that are one site's own ---------------------------------------------------
+DAYS = column("days", kind="number", bounds=(0.0, 1000.0))
+TELLS_SITES_APART = {
+    "table1": Analysis("table", "table1", by="site", variables=("sex", "ill")),
+    "km": Analysis(
+        "curve",
+        "km",
+        time="days",
+        event="ill",
+        by="site",
+        grid=Grid((0.0, 250.0, 500.0, 750.0, 1000.0)),
+    ),
+}
+
+
+@pytest.mark.parametrize("method", TELLS_SITES_APART)
+def test_a_sum_that_tells_sites_apart_is_refused(tmp_path, method):
+    """However many sites are in the sum, each cell of it is one site's own."""
+    study = toy_study((TELLS_SITES_APART[method],))
+    plan = Plan(replace(study, variables=(*study.variables, DAYS)))
+    with Federation(tmp_path / "f", plan) as federation:
+        head, *lines = federation.patients.read_text().splitlines()
+        dated = [f"{line},{i * 37 % 999 + 1}" for i, line in enumerate(lines)]
+        federation.patients.write_text("\n".join([f"{head},days", *dated]) + "\n")
+        site, ready = begun(federation)
+
+        posts = site.handle(federation.task("a").data)
+
+        assert kinds(ready) == ["ready"]
+        assert "HT-402" in refusal(federation, posts)
+        assert f"in a cell of {method}" in refusal(federation, posts)
+
+
+@pytest.mark.parametrize("analysis", [COUNTS, LOGISTIC], ids=lambda a: a.method)
+def test_a_site_is_never_summed_with_too_few_of_the_others(tmp_path, analysis):
+    """Not even where its own part could be published."""
+    study = toy_study((analysis,), ("a", "b", "c", "d"), on_lost_site="continue")
+    with Federation(tmp_path / "f", Plan(study)) as federation:
+        site, _ = begun(federation)
+
+        few = site.handle(federation.task("a", ("a", "b")).data)
+        alone = site.handle(federation.task("a", ("a",), attempt=2).data)
+        enough = site.handle(federation.task("a", ("a", "b", "c"), attempt=3).data)
+
+        assert "HT-405" in refusal(federation, few)
+        assert "HT-405" in refusal(federation, alone)
+        assert kinds(enough) == ["share", "share", "receipt"]
+
+
 # --- once, and the same again -------------------------------------------------------
 def test_the_same_task_twice_gets_the_very_same_bytes(federation):
     site, ready = begun(federation)
@@ -299,12 +397,11 @@ def test_the_same_task_twice_gets_the_very_same_bytes(federation):
 
 def test_the_same_task_with_another_state_is_a_replay(tmp_path):
     with Federation(tmp_path / "f", Plan(toy_study((LOGISTIC,)))) as federation:
-        site, _ = begun(federation)
-        state = {"beta": np.zeros(3)}
-        first = site.handle(federation.task("a", state=state, round=1).data)
-        moved = {"beta": np.ones(3)}
+        sums, site = federation.play(), federation.sites["a"]
+        first = site.handle(federation.task("a", sums=sums, round=1).data)
+        moved = replace(sums, state={"beta": sums.state["beta"] + 1})
 
-        posts = site.handle(federation.task("a", state=moved, round=1).data)
+        posts = site.handle(federation.task("a", sums=moved, round=1).data)
 
         assert kinds(first) == ["share", "share", "receipt"]
         assert "another content" in refusal(federation, posts)
@@ -325,11 +422,13 @@ def test_the_same_task_with_another_state_is_a_replay(tmp_path):
 )
 def test_a_state_that_does_not_fit_is_refused(tmp_path, state):
     with Federation(tmp_path / "f", Plan(toy_study((LOGISTIC,)))) as federation:
-        site, _ = begun(federation)
+        bent = replace(federation.play(), state=state)
 
-        posts = site.handle(federation.task("a", state=state, round=1).data)
+        posts = federation.sites["a"].handle(
+            federation.task("a", sums=bent, round=1).data
+        )
 
-        assert len(federation.refusals(posts)) == 1
+        assert "state" in refusal(federation, posts)
 
 
 # --- killed -------------------------------------------------------------------------

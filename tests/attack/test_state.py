@@ -1,36 +1,42 @@
-"""The state of a round comes from outside: it must not make one person count alone."""
+"""The state of a round comes from outside: it must be the one that follows.
+
+A site takes the coordinator's step itself, from the sums that both hubs signed; else a
+state made up to single one person out would turn the next sum into that person's row.
+"""
 
 import datetime
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from hetao.errors import InvalidNetwork
+from hetao.analysis import evidence
+from hetao.canonical import digest_bytes
+from hetao.errors import HighLeverage, InvalidNetwork
 from hetao.federation.site_file import heard
-from hetao.permit import sign_notice, write_bundle
-from support_federation import LOGISTIC, Federation, Plan, toy_study
+from hetao.ledger.envelope import parse_envelope
+from hetao.permit import sign_notice, state, write_bundle
+from hetao.release import STRICT, pack
+from hetao.release.decide import _check_model
+from support_federation import LOGISTIC, RUN, Federation, Plan, toy_study
 
-FAR = 60.0  # so steep that the logistic curve is a step between two people
+ANSWER = ["share", "share", "receipt"]
 
 
 @pytest.fixture
 def fitted(tmp_path):
+    """Return a federation that fits a logistic model over three sites."""
     plan = Plan(toy_study((LOGISTIC,)))
     with Federation(tmp_path / "federation", plan) as made:
-        made.sites["a"].handle(made.begin("a").data)
         yield made
 
 
-def answer(federation, round_number, beta):
-    task = federation.task("a", round=round_number, state={"beta": np.array(beta)})
-    posts = federation.sites["a"].handle(task.data)
-    return [federation_kind(federation, data) for hub, data in posts]
+def kinds(posts):
+    return [parse_envelope(data).header.kind for _, data in posts]
 
 
 def federation_kind(federation, data):
-    from hetao.ledger.envelope import parse_envelope
-
     envelope = parse_envelope(data)
     if envelope.header.recipient != "coordinator":
         return envelope.header.kind, {}
@@ -38,41 +44,377 @@ def federation_kind(federation, data):
     return kind, meta
 
 
-def oldest_and_next(federation):
-    """Return the standardised ages of the two oldest people at site a."""
+def asked(federation, sums, **fields):
+    """Return what site a answers to a task after `sums`."""
+    task = federation.task("a", sums=sums, **{"round": 1, **fields})
+    return federation.sites["a"].handle(task.data)
+
+
+def rule(federation, posts):
+    """Return the rule of the one refusal that a site answered with."""
+    assert kinds(posts) == ["refusal"]
+    return federation.refusals(posts)[0]
+
+
+# --- the honest course --------------------------------------------------------------
+def test_the_state_that_follows_is_answered(fitted):
+    assert kinds(asked(fitted, fitted.play())) == ANSWER
+
+
+def test_rounds_go_on_after_a_restart(fitted):
+    """The state that a site agreed to stands in its journal."""
+    second = fitted.play(fitted.play(), round=1)
+
+    fitted.sites["a"] = fitted.open_site("a")
+
+    assert kinds(asked(fitted, second, round=2)) == ANSWER
+
+
+def test_another_processors_rounding_is_no_other_state(fitted):
+    sums = fitted.play()
+    rounded = {"beta": sums.state["beta"] * (1 + 1e-13)}
+
+    assert kinds(asked(fitted, replace(sums, state=rounded))) == ANSWER
+
+
+# --- another state than the one that follows ----------------------------------------
+def standardised_ages(federation):
+    """Return the standardised ages of the people at site a, oldest first."""
     rows = [
         line.split(",")
-        for line in federation.patients.read_text().splitlines()[1:]
+        for line in federation.patients.read_text().splitlines()
         if line.startswith("a,")
     ]
-    ages = sorted({(float(row[1]) - 60) / 60 for row in rows})
-    return ages[-1], ages[-2]
+    return sorted({(float(row[1]) - 60) / 60 for row in rows}, reverse=True)
 
 
-def test_a_plain_state_is_answered(fitted):
-    kinds = [kind for kind, _ in answer(fitted, 1, [0.0, 0.5, 0.1])]
-
-    assert kinds == ["share", "share", "receipt"]
-
-
-def test_a_state_that_singles_one_person_out_is_refused(fitted):
-    oldest, second = oldest_and_next(fitted)
-    slope = FAR / (oldest - second)
-    singled_out = [-slope * oldest, slope, 0.0]  # everyone else lies far off the step
-
-    ((kind, meta),) = answer(fitted, 1, singled_out)
-
-    assert kind == "refusal"
-    assert "HT-404" in meta["rule"]
+def single_out(federation):
+    """Return a state at which the oldest alone counts: a step beside everyone else."""
+    oldest, second, *_ = standardised_ages(federation)
+    slope = 60.0 / (oldest - second)
+    return np.array([-slope * oldest, slope, 0.0])
 
 
-def test_a_state_at_which_nobody_counts_is_refused(fitted):
-    ((kind, meta),) = answer(fitted, 1, [1e300, 0.0, 0.0])
-
-    assert kind == "refusal"
-    assert meta["rule"].startswith("HT-")
+def a_little_beside(federation, beta):
+    return {"beta": beta + 1e-6}
 
 
+def far_off(federation, beta):
+    return {"beta": beta + 1.0}
+
+
+def the_state_before(federation, beta):
+    return {"beta": np.zeros(3)}
+
+
+def one_person(federation, beta):
+    return {"beta": single_out(federation)}
+
+
+def nobody(federation, beta):
+    return {"beta": np.array([1e300, 0.0, 0.0])}
+
+
+def one_more_array(federation, beta):
+    return {"beta": beta, "gamma": beta}
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [a_little_beside, far_off, the_state_before, one_person, nobody, one_more_array],
+)
+def test_a_state_that_does_not_follow_is_refused(fitted, bend):
+    sums = fitted.play()
+    bent = replace(sums, state=bend(fitted, sums.state["beta"]))
+
+    said = rule(fitted, asked(fitted, bent))
+
+    assert "the state" in said
+
+
+@pytest.mark.parametrize("array", ["state beta", "words hub-hk", "anything"])
+def test_the_first_round_takes_no_array(fitted, array):
+    fitted.sites["a"].handle(fitted.begin("a").data)
+    content = pack({"members": list(fitted.study.sites)}, {array: np.zeros(3)})
+
+    posts = fitted.sites["a"].handle(fitted.task("a", content=content).data)
+
+    assert "starts from nothing" in rule(fitted, posts)
+
+
+def test_the_first_round_takes_no_sums(fitted):
+    fitted.sites["a"].handle(fitted.begin("a").data)
+    content = pack({"members": list(fitted.study.sites), "totals": {}})
+
+    posts = fitted.sites["a"].handle(fitted.task("a", content=content).data)
+
+    assert "starts from nothing" in rule(fitted, posts)
+
+
+def test_a_later_round_without_sums_is_refused(fitted):
+    sums = fitted.play()
+    content = pack({"members": list(sums.members)}, {"state beta": sums.state["beta"]})
+
+    posts = fitted.sites["a"].handle(fitted.task("a", round=1, content=content).data)
+
+    assert "malformed" in rule(fitted, posts)
+
+
+# --- sums that no hub signed, or signed for something else --------------------------
+def signed_anew(federation, sums, hub="hub-sz", **changes):
+    """Return sums in which a lying hub has signed other fields."""
+    body = {**sums.totals[hub]["body"], **changes}
+    signed = state(federation.cast.identities[hub], body).as_json()
+    return replace(sums, totals={**sums.totals, hub: signed})
+
+
+ELSEWHERE = {
+    "another run": {"run": "run-2"},
+    "another task": {"task": "model/1/1"},
+    "another attempt": {"task": "model/2/0"},
+    "another study": {"study": "sha256:x"},
+    "another permit": {"permit": "sha256:x"},
+}
+
+
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_a_sum_signed_for_another_place_is_refused(fitted, where):
+    bent = signed_anew(fitted, fitted.play(), **ELSEWHERE[where])
+
+    said = rule(fitted, asked(fitted, bent))
+
+    assert "hub-sz answered for another study, run or task" in said
+
+
+def test_the_sums_of_another_run_are_refused(fitted):
+    """Both hubs signed them, over this site's own shares, but of the other run."""
+    fitted.play()
+    other = fitted.play(run="run-2")
+
+    said = rule(fitted, asked(fitted, other))
+
+    assert "another study, run or task" in said
+
+
+def test_the_sums_of_the_round_before_the_last_are_refused(fitted):
+    first = fitted.play()
+    second = fitted.play(first, round=1)
+    stale = replace(first, state=second.state)
+
+    said = rule(fitted, asked(fitted, stale, round=2))
+
+    assert "another study, run or task" in said
+
+
+@pytest.mark.parametrize("members", [("a", "b"), ("a", "b", "c", "d"), ("b", "c")])
+def test_a_sum_of_other_members_is_refused(fitted, members):
+    sums = fitted.play()
+    shares = dict.fromkeys(members, "sha256:x") | {
+        site: share
+        for site, share in sums.totals["hub-sz"]["body"]["shares"].items()
+        if site in members
+    }
+
+    said = rule(fitted, asked(fitted, signed_anew(fitted, sums, shares=shares)))
+
+    assert "of other members" in said
+
+
+def test_other_members_than_those_of_the_sums_are_refused(fitted):
+    sums = fitted.play()
+    task = fitted.task("a", ("a", "b"), sums, round=1)
+
+    posts = fitted.sites["a"].handle(task.data)
+
+    assert "of other members" in rule(fitted, posts)
+
+
+@pytest.mark.parametrize("hub", ["hub-hk", "hub-sz"])
+def test_a_sum_of_another_share_than_this_site_sent_is_refused(fitted, hub):
+    sums = fitted.play()
+    shares = {**sums.totals[hub]["body"]["shares"], "a": "sha256:" + "0" * 64}
+
+    said = rule(fitted, asked(fitted, signed_anew(fitted, sums, hub, shares=shares)))
+
+    assert f"{hub} added other shares than the sites sent" in said
+
+
+def test_changed_words_are_refused(fitted):
+    sums = fitted.play()
+    words = {**sums.words, "hub-sz": sums.words["hub-sz"] + np.uint64(1)}
+
+    said = rule(fitted, asked(fitted, replace(sums, words=words)))
+
+    assert "hub-sz sent another sum than it signed" in said
+
+
+@pytest.mark.parametrize(
+    "odd", [np.zeros(3), np.zeros((2, 3)), np.zeros((2, 3, 1), np.uint64)], ids=repr
+)
+def test_words_of_another_form_are_refused(fitted, odd):
+    sums = fitted.play()
+
+    posts = asked(fitted, replace(sums, words={**sums.words, "hub-sz": odd}))
+
+    assert "hub-sz sent a sum of another shape" in rule(fitted, posts)
+
+
+def test_words_that_lack_a_member_are_refused_though_a_hub_signed_them(fitted):
+    sums = fitted.play()
+    words = sums.words["hub-sz"].copy()
+    words[0, -1] -= np.uint64(1 << 8)  # one from the count's high word
+    digest = digest_bytes(words.astype("<u8").tobytes())
+
+    totals = signed_anew(fitted, sums, words=digest).totals
+    bent = replace(sums, totals=totals, words={**sums.words, "hub-sz": words})
+
+    said = rule(fitted, asked(fitted, bent))
+
+    assert "one part from each member" in said
+
+
+@pytest.mark.parametrize("forger", ["coordinator", "hub-hk", "a"])
+def test_sums_signed_by_another_key_are_refused(fitted, forger):
+    sums = fitted.play()
+    body = sums.totals["hub-sz"]["body"]
+    forged = state(fitted.cast.identities[forger], body).as_json()
+
+    posts = asked(fitted, replace(sums, totals={**sums.totals, "hub-sz": forged}))
+
+    assert "sig" in rule(fitted, posts)
+
+
+@pytest.mark.parametrize("hub", ["hub-hk", "hub-sz"])
+def test_the_sums_of_one_hub_do_not_do(fitted, hub):
+    sums = fitted.play()
+    totals = {name: total for name, total in sums.totals.items() if name != hub}
+
+    posts = asked(fitted, replace(sums, totals=totals))
+
+    assert "malformed" in rule(fitted, posts)
+
+
+def test_a_round_after_one_that_was_not_answered_is_refused(fitted):
+    """Whatever both hubs and the coordinator say: this site knows no state before."""
+    first = fitted.play()
+    second = fitted.play(first, round=1)
+    back = fitted.open_site("a")
+    back._store.write([("DELETE FROM state WHERE round = 1", ())])
+
+    posts = back.handle(fitted.task("a", sums=second, round=2).data)
+
+    assert "did not take part in the round before" in rule(fitted, posts)
+
+
+def test_a_round_that_leaps_over_another_is_refused(fitted):
+    sums = fitted.play()
+
+    for number in (2, 3):
+        posts = asked(fitted, sums, round=number)
+        assert kinds(posts) == ["refusal"]
+
+
+def test_a_round_is_refused_whose_sums_hold_no_share_of_this_site(fitted):
+    """Both hubs lie and sign that this site's share was nothing."""
+    fitted.sites["a"].handle(fitted.begin("a", run="run-2").data)
+    sums = fitted.play()
+    for hub in fitted.hubs:
+        shares = {**sums.totals[hub]["body"]["shares"], "a": ""}
+        sums = signed_anew(fitted, sums, hub, shares=shares, run="run-2")
+
+    posts = asked(fitted, sums, run="run-2")
+
+    assert "did not take part in the round before" in rule(fitted, posts)
+
+
+def test_a_course_that_has_ended_is_not_gone_on_with(fitted):
+    sums, number = fitted.play(), 1
+    while sums.state:
+        sums, number = fitted.play(sums, round=number), number + 1
+
+    posts = asked(fitted, sums, round=number)
+
+    assert "has come to its end" in rule(fitted, posts)
+
+
+# --- the rule by itself -------------------------------------------------------------
+def test_weights_that_single_one_person_out_are_high_leverage(fitted):
+    """Should a state ever slip through, the gate weighs people as the state does."""
+    site = fitted.sites["a"]
+    site.handle(fitted.begin("a").data)
+    estimator, rows = site._prepared(site._runs[RUN], "model")
+    alone = np.full(rows.n, 1e-12)
+    alone[7] = 1.0
+
+    plain = evidence(estimator.plan, rows)
+    singled = evidence(estimator.plan, rows, alone)
+
+    assert plain.max_leverage < 0.1
+    assert singled.max_leverage > 0.99
+    _check_model(plain, STRICT, "a")
+    with pytest.raises(HighLeverage):
+        _check_model(singled, STRICT, "a")
+
+
+def test_the_weights_at_a_state_that_singles_one_person_out_are_high_leverage(fitted):
+    site = fitted.sites["a"]
+    site.handle(fitted.begin("a").data)
+    estimator, rows = site._prepared(site._runs[RUN], "model")
+
+    weights = estimator.weights(rows, {"beta": single_out(fitted)})
+
+    assert evidence(estimator.plan, rows, weights).max_leverage > 0.99
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
+def test_weights_at_which_nobody_or_everybody_counts_are_high_leverage(fitted, value):
+    site = fitted.sites["a"]
+    site.handle(fitted.begin("a").data)
+    estimator, rows = site._prepared(site._runs[RUN], "model")
+
+    found = evidence(estimator.plan, rows, np.full(rows.n, value))
+
+    assert found.max_leverage == 1.0
+
+
+# --- once ---------------------------------------------------------------------------
+def test_a_refused_task_is_not_weighed_again_with_other_content(fitted):
+    """Each refusal tells something; so there is one for each task."""
+    sums = fitted.play()
+    site = fitted.sites["a"]
+    bent = replace(sums, state={"beta": sums.state["beta"] + 1})
+    task = fitted.task("a", sums=bent, round=1)
+
+    first = site.handle(task.data)
+    honest = asked(fitted, sums)
+    again = site.handle(task.data)
+    back = fitted.open_site("a")
+
+    assert "does not follow" in rule(fitted, first)
+    assert "another content" in rule(fitted, honest)
+    assert again == first
+    assert back.handle(task.data) == first
+    later = back.handle(fitted.task("a", sums=sums, round=1).data)
+    assert "another content" in rule(fitted, later)
+
+
+def test_a_replay_does_not_displace_a_good_answer(fitted):
+    sums = fitted.play()
+    site = fitted.sites["a"]
+    task = fitted.task("a", sums=sums, round=1)
+    first = site.handle(task.data)
+    bent = replace(sums, state={"beta": sums.state["beta"] + 1})
+
+    replays = [asked(fitted, other) for other in (bent, bent, sums)]
+
+    assert kinds(first) == ANSWER
+    for posts in replays:
+        assert "another content" in rule(fitted, posts)
+    assert site.handle(task.data) == first
+    assert fitted.open_site("a").handle(task.data) == first
+
+
+# --- permits and notices ------------------------------------------------------------
 def test_a_permit_covers_so_many_runs_and_no_more(tmp_path):
     with Federation(tmp_path / "federation") as federation:
         most = federation.bundle.permit.most_runs

@@ -110,6 +110,62 @@ def test_few_missing_hide_both_parts_but_not_the_mean():
     assert cell["mean"] is not None
 
 
+def test_no_level_tells_its_share_of_a_number_known_that_is_hidden():
+    """A percentage beside a count would give back how many values are missing."""
+    columns = people(1, 300)
+    columns["grade"] = np.where(np.arange(300) < 6, -1, np.arange(300) % 3)
+    columns["grade"][6:10] = 0
+
+    exact, _ = table(columns, 1)
+    rows, _ = table(columns, 10)
+
+    for group in (0, 1):
+        levels = [
+            rows["grade", level]["by_group"][group]
+            for level in ("low", "middle", "high")
+        ]
+        hides = any(cell["count"] is None for cell in levels)
+        assert hides == any(cell["percent"] is None for cell in levels)
+        assert len({cell["percent"] is None for cell in levels}) == 1
+    assert all(
+        cell["percent"] is not None
+        for level in ("low", "middle", "high")
+        for cell in exact["grade", level]["by_group"]
+    )
+
+
+def test_a_mean_of_whole_numbers_does_not_tell_how_many_are_missing():
+    """The mean times the number known would be whole for the right number only."""
+    columns = people(1, 300)
+    whole = np.round(columns["chol"])
+    columns["chol"] = np.where(np.arange(300) < 6, np.nan, whole)
+
+    rows, _ = table(columns, 10)
+
+    size = rows["", ""]["by_group"][0]["count"]
+    cell = rows["chol", ""]["by_group"][0]
+    for value in (cell["mean"], cell["sd"]):
+        assert value == float(f"{value:.3g}")
+    for missing in range(1, 10):
+        known, half = size - missing, 0.5  # what three digits of hundreds leave open
+        low, high = (cell["mean"] - half) * known, (cell["mean"] + half) * known
+        assert high - low > 100
+        assert np.floor(high) >= np.ceil(low)
+
+
+def test_a_mean_of_few_known_values_is_hidden():
+    columns = people(1, 300)
+    columns["chol"] = np.where(np.arange(300) >= 6, np.nan, columns["chol"])
+
+    rows, _ = table(columns, 10)
+
+    cells = rows["chol", ""]["by_group"]
+    hidden_cells = [cell for cell in cells if cell["n"] is None]
+    assert hidden_cells
+    for cell in hidden_cells:
+        assert all(value is None for value in cell.values())
+
+
 def test_a_small_group_empties_the_table_that_would_give_it_back():
     columns = people(1, 300)
     columns["sex"] = (np.arange(300) < 5).astype(int)

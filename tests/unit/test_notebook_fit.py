@@ -163,6 +163,20 @@ def test_curves_come_as_one_frame():
     assert {"time", "survival", "se", "at_risk", "events"} <= set(frame.columns)
 
 
+def test_a_curve_says_when_steps_with_small_counts_are_joined():
+    strict = fit("km", "Surv(time, dead) ~ sex")
+    open_ = fit("km", "Surv(time, dead) ~ sex", policy=OPEN)
+
+    assert strict.body["withheld"]
+    assert "steps with small counts joined" in strict.summary()
+    assert not open_.body["withheld"]
+    assert "joined" not in open_.summary()
+    every = open_.frame().set_index(["stratum", "time"])["survival"]
+    shown = strict.frame().set_index(["stratum", "time"])["survival"]
+    assert len(shown) < len(every)
+    np.testing.assert_allclose(shown, every[shown.index], rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("model", "formula", "error", "says"),
     [

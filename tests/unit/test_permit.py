@@ -1,6 +1,7 @@
 """A permit stands if, and only if, every office has signed exactly it."""
 
 import datetime
+import json
 from dataclasses import asdict, replace
 
 import pytest
@@ -121,6 +122,57 @@ def test_a_missing_nested_or_huge_permit_file_is_refused(tmp_path):
     for path in (tmp_path / "none.json", deep, huge):
         with pytest.raises(InvalidNetwork):
             read_bundle(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("number", "P-2"), ("highest_grade", 5), ("type", "hetao.permit/1")],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_permit_file_with_a_key_twice_is_refused(
+    federation, tmp_path, field, value, is_first
+):
+    """A person would read the one, a program the other."""
+    path = tmp_path / "permit.json"
+    write_bundle(path, federation.bundle)
+    text = path.read_text(encoding="utf-8")
+    more = f'"{field}": {json.dumps(value)}'
+    head, tail = text.split('"permit": {', 1)
+    if is_first:
+        twice = f'{head}"permit": {{{more},{tail}'
+    else:
+        body, rest = tail.split('"approvals"', 1)
+        end = body.rindex("}")
+        twice = f'{head}"permit": {{{body[:end]},{more}{body[end:]}"approvals"{rest}'
+    assert json.loads(twice).keys() == json.loads(text).keys()
+    path.write_text(twice, encoding="utf-8")
+
+    with pytest.raises(InvalidNetwork):
+        read_bundle(path)
+
+
+def test_a_permit_file_with_approvals_twice_is_refused(federation, tmp_path):
+    path = tmp_path / "permit.json"
+    write_bundle(path, federation.bundle)
+    text = path.read_text(encoding="utf-8").rstrip()
+    path.write_text(f'{text[:-1]}, "approvals": []}}', encoding="utf-8")
+
+    with pytest.raises(InvalidNetwork):
+        read_bundle(path)
+
+
+ODD = ("\n", "\x1b[2J", "\x00", "\u202e", "\u2028", "\u200b")
+
+
+@pytest.mark.parametrize("field", ["number", "purpose"])
+@pytest.mark.parametrize("odd", ODD, ids=ascii)
+def test_characters_that_nobody_sees_are_refused(federation, field, odd):
+    """They could show an approver another permit than the one that is signed."""
+    table = federation.bundle.as_json()
+    value = f"{table['permit'][field]}{odd}x"
+
+    with pytest.raises(InvalidNetwork):
+        bundle_from(spoilt(table, **{field: value}))
 
 
 def spoilt(table, **changes):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from scipy.stats import norm, t
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from hetao.analysis.estimator import State
 from hetao.analysis.expressions import Floats
@@ -201,8 +201,11 @@ def model_payload(plan: Plan, fit: Fit, freedom: float | None = None) -> dict[st
         estimate[0] += plan.outcome_scale[0]
     se = np.sqrt(np.diag(turn @ fit.covariance @ turn.T))
     ratio = estimate / se
-    law = norm if freedom is None else t(freedom)
-    tail, width = 2 * law.sf(np.abs(ratio)), float(law.ppf(0.975))
+    if freedom is None:
+        tail, width = 2 * ndtr(-np.abs(ratio)), float(ndtri(0.975))
+    else:
+        tail = 2 * stdtr(freedom, -np.abs(ratio))
+        width = float(stdtrit(freedom, 0.975))
     terms = [
         {
             "name": name,

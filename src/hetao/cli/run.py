@@ -10,7 +10,8 @@ from pathlib import Path
 from hetao.cli.main import folder_for, say
 from hetao.federation.certify import certify, results_of
 from hetao.federation.clock import utc_now
-from hetao.federation.coordinator import Coordinator, Desk, Outcome
+from hetao.federation.coordinator import Coordinator, Outcome
+from hetao.federation.correspondence import Desk
 from hetao.federation.network import Network, read_network
 from hetao.federation.transport_https import HttpsTransport
 from hetao.permit import Bundle, format_time, read_bundle, write_directory

@@ -2,12 +2,12 @@
 
 import base64
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hetao import __version__
 from hetao.analysis import Finding, estimator_for, protocols
 from hetao.canonical import parse_canonical
 from hetao.errors import HetaoError, Unverified
@@ -66,7 +66,7 @@ def body_of(outcome: Outcome, issued: str) -> dict[str, Any]:
     withheld = {f["analysis"] for f in findings if f["withheld"]}
     return {
         "type": "hetao.certificate/1",
-        "software": f"hetao {__version__}",
+        "software": f"hetao {version('hetao')}",
         "issued": issued,
         "study": parse_canonical(outcome.study.canonical),
         "permit": outcome.bundle.as_json(),

@@ -6,24 +6,19 @@ command replays the run and goes on where it was, to the same answer.
 """
 
 import asyncio
-import contextlib
-import datetime
-import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetao.analysis import Estimator, Finding, estimator_for
-from hetao.canonical import canonical, parse_canonical
+from hetao.canonical import parse_canonical
 from hetao.errors import (
     BadEnvelope,
     HetaoError,
-    NotAParty,
     NotEstimable,
     OutOfTime,
     Stopped,
@@ -31,22 +26,25 @@ from hetao.errors import (
     Unreachable,
     WrongStudy,
 )
+from hetao.federation.correspondence import (
+    SENT,
+    Correspondence,
+    Desk,
+    Letter,
+    Lost,
+    Place,
+)
 from hetao.federation.store import Store
 from hetao.federation.totals import Words, check_total, total_of
 from hetao.federation.transport import Transport
-from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
 from hetao.ledger.log import Log
 from hetao.permit import (
     Bundle,
-    Directory,
-    Identity,
     Statement,
     check_standing,
-    format_time,
-    parse_time,
     statement_from,
 )
-from hetao.release import STRICT, pack, unpack
+from hetao.release import STRICT, pack
 from hetao.study import Study
 
 SCHEMA: Final = """
@@ -56,20 +54,10 @@ CREATE TABLE IF NOT EXISTS run (
     permit TEXT NOT NULL,
     finished INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE TABLE IF NOT EXISTS sent (
-    key TEXT NOT NULL PRIMARY KEY,
-    run TEXT NOT NULL,
-    hub TEXT NOT NULL,
-    data BLOB NOT NULL
-) STRICT;
 CREATE TABLE IF NOT EXISTS cosigned (
     hub TEXT NOT NULL PRIMARY KEY, size INTEGER NOT NULL
 ) STRICT;
 """
-POLL_SECONDS: Final = 10.0
-
-Clock = Callable[[], datetime.datetime]
-Place = tuple[str, str, str]  # task, kind, sender
 
 
 @dataclass(frozen=True)
@@ -119,47 +107,6 @@ class Outcome:
     seconds: Mapping[str, float]
 
 
-@dataclass(frozen=True)
-class Desk:
-    """What the coordinator works with: keys, whom it trusts, its folder, a clock."""
-
-    identity: Identity
-    trusted: Directory
-    folder: Path
-    clock: Clock
-    say: Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class _Letter:
-    """Something to send: for which piece of work, of which kind, to whom, what."""
-
-    task: str
-    kind: str
-    to: str
-    content: bytes
-    place: Mapping[str, Any] = field(default_factory=dict)
-
-
-class _Lost(Exception):
-    """Sites that refused or stayed silent in one round; never leaves this module."""
-
-    def __init__(self, why: Mapping[str, HetaoError], *, opened: bool) -> None:
-        super().__init__()
-        self.why, self.opened = dict(why), opened
-
-
-@dataclass
-class _Mail:
-    """What has come in, by task, kind and sender."""
-
-    items: dict[Place, tuple[Envelope, dict[str, Any], dict[str, Any]]] = field(
-        default_factory=dict
-    )
-    fault: BaseException | None = None
-    news: asyncio.Condition = field(default_factory=asyncio.Condition)
-
-
 class Coordinator:
     """Carries out one study over a transport."""
 
@@ -175,16 +122,15 @@ class Coordinator:
         if set(study.sites) != set(bundle.permit.sites):
             raise WrongStudy("the study and the permit name different sites")
         self._desk, self.study, self.bundle = desk, study, bundle
-        self._transport = transport
         desk.folder.mkdir(parents=True, exist_ok=True)
-        self._store = Store(desk.folder / "coordinator.sqlite", SCHEMA)
+        self._store = Store(desk.folder / "coordinator.sqlite", SCHEMA + SENT)
         key = desk.identity.signing_key
         self.log = Log.open(desk.folder / "log.sqlite", desk.identity.name, key)
         self.identity = desk.identity
         self.run = self._resumed_run()
-        self._mail = _Mail()
+        question = (study, bundle, self.run)
+        self._mail = Correspondence(desk, question, transport, self._store, self.log)
         self._rounds: list[RoundRecord] = []
-        self._lost: dict[str, str] = {}
         self._seconds: dict[str, float] = {}
 
     def close(self) -> None:
@@ -214,27 +160,22 @@ class Coordinator:
             Unreachable: a site or hub stayed silent past the study's deadline.
             NotEstimable: the sums do not determine a model.
         """
-        hubs = self.bundle.permit.hubs
-        listeners = [asyncio.create_task(self._listen(hub)) for hub in hubs]
+        answers: list[Answer] = []
         try:
-            members = await self._begin()
-            answers: list[Answer] = []
-            for analysis in self.study.analyses:
-                start = asyncio.get_running_loop().time()
-                found, members = await self._analyse(analysis.name, members)
-                took = asyncio.get_running_loop().time() - start
-                self._seconds[analysis.name] = took
-                answers.append(found)
-            closings = await self._finish(members)
+            async with self._mail.listening():
+                members = await self._begin()
+                for analysis in self.study.analyses:
+                    start = asyncio.get_running_loop().time()
+                    found, members = await self._analyse(analysis.name, members)
+                    took = asyncio.get_running_loop().time() - start
+                    self._seconds[analysis.name] = took
+                    answers.append(found)
+                closings = await self._finish(members)
         except Unreachable:
             raise  # the same command resumes this run
         except HetaoError:
             self.mark_finished()  # asking again, once it is mended, is a new run
             raise
-        finally:
-            for listener in listeners:
-                listener.cancel()
-            await asyncio.gather(*listeners, return_exceptions=True)
         return self._outcome(answers, closings)
 
     def mark_finished(self) -> None:
@@ -253,7 +194,6 @@ class Coordinator:
         for record in self._rounds:
             for site, receipt in record.receipts.items():
                 sizes[site] += int(receipt.body["bytes"])
-        sent = self._store.rows("SELECT count(*) FROM sent")[0][0]
         return Outcome(
             study=self.study,
             bundle=self.bundle,
@@ -262,8 +202,8 @@ class Coordinator:
             rounds=tuple(self._rounds),
             ready=ready,
             closings=closings,
-            lost=self._lost,
-            messages=int(sent) + len(self._mail.items),
+            lost=self._mail.let_go,
+            messages=self._mail.sent + len(self._mail.items),
             bytes_per_site=sizes,
             seconds=self._seconds,
         )
@@ -275,13 +215,15 @@ class Coordinator:
         )
         sites, hubs = self.study.sites, self.bundle.permit.hubs
         everyone = (*hubs, *sites)
-        await self._send(*(_Letter("begin", "begin", to, content) for to in everyone))
+        await self._mail.send(
+            *(Letter("begin", "begin", to, content) for to in everyone)
+        )
         members = sites
         while True:
             try:
-                await self._wait([("begin", "ready", s) for s in members], "begin")
+                await self._mail.wait([("begin", "ready", s) for s in members], "begin")
                 break
-            except _Lost as lost:
+            except Lost as lost:
                 members = self._without(lost, members)
         for site in members:
             self._check_ready(site)
@@ -297,20 +239,20 @@ class Coordinator:
         if meta.get("dictionary") != self.study.dictionary:
             raise WrongStudy(f"{site} holds another data dictionary than the study's")
 
-    def _without(self, lost: _Lost, members: Sequence[str]) -> tuple[str, ...]:
+    def _without(self, lost: Lost, members: Sequence[str]) -> tuple[str, ...]:
         """Return the members that stay, if the study said so beforehand; else stop."""
-        first = next(iter(lost.why.values()))
-        if self.study.on_lost_site != "continue":
+        first = lost.first
+        if self.study.on_lost_site != "continue" or set(lost.why) - set(members):
             raise first
         least = (self.study.minimum or STRICT).sites
         rest = tuple(site for site in members if site not in lost.why)
-        if len(rest) < max(least, 2) or any(s not in members for s in lost.why):
+        if len(rest) < max(least, 2):
             raise TooFewSites(
                 f"without {', '.join(lost.why)} fewer than {least} sites remain",
                 fix=str(first),
             ) from first
         for site, error in lost.why.items():
-            self._lost[site] = str(error)
+            self._mail.let_go[site] = str(error)
             self._desk.say(f"going on without {site}, as the study allows: {error}")
         return rest
 
@@ -322,10 +264,10 @@ class Coordinator:
         for attempt in range(1, self.bundle.permit.most_attempts + 1):
             try:
                 found = await self._attempt(estimator, name, attempt, members)
-            except _Lost as lost:
+            except Lost as lost:
                 if lost.opened and not estimator.publishable:
                     # Two sums that differ by one site would show that site's part.
-                    raise next(iter(lost.why.values())) from lost
+                    raise lost.first from lost
                 members = self._without(lost, members)
                 continue
             except OutOfTime:
@@ -344,8 +286,8 @@ class Coordinator:
                 total = await self._round(
                     estimator, (name, attempt, number), members, state
                 )
-            except _Lost as lost:
-                raise _Lost(lost.why, opened=opened) from lost
+            except Lost as lost:
+                raise Lost(lost.why, opened=opened) from lost
             opened = True
             result = estimator.step(total, dict(state) if state else None, number)
             if isinstance(result, Finding):
@@ -376,12 +318,12 @@ class Coordinator:
             "version": estimator.version,
         }
         frozen = pack({"members": list(members)})
-        letters = [_Letter(task, "task", hub, frozen, place) for hub in hubs]
-        letters += [_Letter(task, "task", site, content, place) for site in members]
-        await self._send(*letters)
+        letters = [Letter(task, "task", hub, frozen, place) for hub in hubs]
+        letters += [Letter(task, "task", site, content, place) for site in members]
+        await self._mail.send(*letters)
         wanted: list[Place] = [(task, "receipt", site) for site in members]
         wanted += [(task, "total", hub) for hub in hubs]
-        await self._wait(wanted, task)
+        await self._mail.wait(wanted, task)
         record = self._record(estimator, at, task, members)
         self._rounds.append(record)
         return total_of(
@@ -455,11 +397,11 @@ class Coordinator:
     # --- finish -----------------------------------------------------------------------
     async def _finish(self, members: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         empty = pack({})
-        await self._send(*(_Letter("finish", "finish", s, empty) for s in members))
+        await self._mail.send(*(Letter("finish", "finish", s, empty) for s in members))
         try:
-            await self._wait([("finish", "closing", s) for s in members], "finish")
-        except _Lost as lost:
-            raise next(iter(lost.why.values())) from lost
+            await self._mail.wait([("finish", "closing", s) for s in members], "finish")
+        except Lost as lost:
+            raise lost.first from lost
         closings: dict[str, Mapping[str, Any]] = {
             s: self._mail.items["finish", "closing", s][1] for s in members
         }
@@ -481,17 +423,13 @@ class Coordinator:
         index = self.log.append([leaf])
         size, note = self.log.size, self.log.checkpoint()
         hubs = self.bundle.permit.hubs
-        listeners = [asyncio.create_task(self._listen(hub)) for hub in hubs]
         try:
-            lines = await asyncio.gather(
-                *(self._cosignature(hub, size, note) for hub in hubs)
-            )
-        except _Lost as lost:
-            raise next(iter(lost.why.values())) from lost
-        finally:
-            for listener in listeners:
-                listener.cancel()
-            await asyncio.gather(*listeners, return_exceptions=True)
+            async with self._mail.listening():
+                lines = await asyncio.gather(
+                    *(self._cosignature(hub, size, note) for hub in hubs)
+                )
+        except Lost as lost:
+            raise lost.first from lost
         return index, note + "".join(lines), self.log.inclusion(index, size)
 
     async def _cosignature(self, hub: str, size: int, note: str) -> str:
@@ -502,8 +440,8 @@ class Coordinator:
             task = f"cosign/{size}/{old}"
             path = [node.hex() for node in self.log.consistency(old, size)]
             content = pack({"note": note, "old_size": old, "path": path})
-            await self._send(_Letter(task, "finish", hub, content))
-            await self._wait([(task, "closing", hub)], task)
+            await self._mail.send(Letter(task, "finish", hub, content))
+            await self._mail.wait([(task, "closing", hub)], task)
             _, meta, _ = self._mail.items[task, "closing", hub]
             if isinstance(meta.get("cosignature"), str):
                 row = ("INSERT OR REPLACE INTO cosigned VALUES (?, ?)", (hub, size))
@@ -513,187 +451,6 @@ class Coordinator:
             if type(old) is not int or not 0 <= old <= size:
                 break
         raise Stopped(f"{hub} has seen a longer log of this coordinator than there is")
-
-    # --- sending ----------------------------------------------------------------------
-    async def _send(self, *letters: _Letter) -> None:
-        """Journal, log and post; after a kill, the very same bytes go out again."""
-        posts: list[tuple[str, bytes]] = []
-        fresh: list[tuple[str, str, Envelope]] = []
-        previous = self._last_sent()
-        for letter in letters:
-            key = json.dumps([self.run, letter.task, letter.kind, letter.to])
-            rows = self._store.rows("SELECT hub, data FROM sent WHERE key = ?", (key,))
-            if rows:
-                hub, data = str(rows[0][0]), bytes(rows[0][1])
-                self._check_fresh(data)
-            else:
-                hub, envelope = self._home(letter.to), self._sealed(letter, previous)
-                data, previous = envelope.data, envelope.digest
-                fresh.append((key, hub, envelope))
-            posts.append((hub, data))
-        if fresh:
-            text = "INSERT INTO sent VALUES (?, ?, ?, ?)"
-            self._store.write(
-                [(text, (key, self.run, hub, e.data)) for key, hub, e in fresh]
-            )
-            self._note("asked", [e for _, _, e in fresh])
-        await asyncio.gather(*(self._transport.post(hub, d) for hub, d in posts))
-
-    def _last_sent(self) -> str:
-        rows = self._store.rows(
-            "SELECT data FROM sent WHERE run = ? ORDER BY rowid DESC LIMIT 1",
-            (self.run,),
-        )
-        return parse_envelope(bytes(rows[0][0])).digest if rows else ""
-
-    def _check_fresh(self, data: bytes) -> None:
-        if self._desk.clock() >= parse_time(parse_envelope(data).header.not_after):
-            raise OutOfTime("a task of the interrupted run has expired")
-
-    def _sealed(self, letter: _Letter, previous: str) -> Envelope:
-        # What asks for work is dated by the deadline; the rest by the permit alone,
-        # so that a run can be resumed for as long as the permit holds.
-        last = parse_time(self.bundle.permit.not_after)
-        if letter.kind == "task":
-            slack = datetime.timedelta(seconds=2 * self.study.deadline_seconds + 60)
-            last = min(self._desk.clock() + slack, last)
-        header = Header(
-            study=self.study.digest,
-            permit=self.bundle.permit.digest,
-            run=self.run,
-            task=letter.task,
-            kind=letter.kind,
-            sender="",
-            recipient="",
-            not_after=format_time(last),
-            grade=2,
-            previous=previous,
-            **letter.place,
-        )
-        party = self.bundle.permit.directory[letter.to]
-        return seal(self._desk.identity, party, header, letter.content)
-
-    def _home(self, to: str) -> str:
-        """Return the hub of a party's own park; a hub is its own."""
-        directory = self.bundle.permit.directory
-        party = directory[to]
-        if party.role == "hub":
-            return to
-        for hub in directory.of_role("hub"):
-            if hub.side == party.side:
-                return hub.name
-        raise NotAParty(f"no hub of the permit serves side {party.side}")
-
-    def _note(self, what: str, envelopes: Sequence[Envelope]) -> None:
-        """Log envelopes, all in one durable append."""
-        now = format_time(self._desk.clock())
-        entries = [
-            {
-                "type": "hetao.entry/1",
-                "what": what,
-                "at": now,
-                "envelope": e.digest,
-                "study": e.header.study,
-                "run": e.header.run,
-                "task": e.header.task,
-                "kind": e.header.kind,
-                "from": e.header.sender,
-                "to": e.header.recipient,
-            }
-            for e in envelopes
-        ]
-        self.log.append([canonical(entry) for entry in entries])
-
-    # --- receiving ------------------------------------------------------------------
-    async def _listen(self, hub: str) -> None:
-        """Take in everything of this run that waits at a hub, from the beginning."""
-        after, epoch = 0, ""
-        try:
-            while True:
-                inbox = await self._transport.inbox(hub, after, self.run, POLL_SECONDS)
-                if epoch not in ("", inbox.epoch):
-                    raise Unreachable(
-                        f"{hub} has started over with an empty store",
-                        fix="run the study again; it will resume",
-                    )
-                epoch = inbox.epoch
-                taken = [self._take(data) for _, data in inbox.items]
-                known = [envelope for envelope in taken if envelope is not None]
-                if known:
-                    self._note("received", known)
-                if inbox.items:
-                    after = inbox.items[-1][0]
-                    async with self._mail.news:
-                        self._mail.news.notify_all()
-        except HetaoError as error:
-            self._mail.fault = error
-            async with self._mail.news:
-                self._mail.news.notify_all()
-
-    def _take(self, data: bytes) -> Envelope | None:
-        """Verify and keep an envelope; what nobody of the permit signed is dropped."""
-        try:
-            envelope = parse_envelope(data)
-            sender = self.bundle.permit.directory[envelope.header.sender]
-            envelope.verify(sender)
-            header = envelope.header
-            if header.run != self.run or header.study != self.study.digest:
-                raise WrongStudy("an envelope of another run")
-            meta, arrays = unpack(envelope.open(self._desk.identity))
-        except HetaoError as error:
-            self._desk.say(f"dropped an envelope: {error}")
-            return None
-        place = (header.task, header.kind, header.sender)
-        if place in self._mail.items:
-            return None
-        self._mail.items[place] = (envelope, meta, arrays)
-        return envelope
-
-    async def _wait(self, wanted: Sequence[Place], task: str) -> None:
-        """Wait until all wanted mail is here.
-
-        Raises:
-            _Lost: a party refused this task, or was silent past the deadline.
-            Unreachable: a hub is away.
-        """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self.study.deadline_seconds
-        while True:
-            async with self._mail.news:
-                self._check_refusals(task)
-                missing = [p for p in wanted if p not in self._mail.items]
-                if not missing:
-                    return
-                if self._mail.fault is not None:
-                    raise self._mail.fault
-                left = end - loop.time()
-                if left <= 0:
-                    raise _Lost(self._silent(missing), opened=False)
-                # not wait_for, which in Python 3.11 can lose a cancellation
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(left):
-                        await self._mail.news.wait()
-
-    def _check_refusals(self, task: str) -> None:
-        refused = {
-            sender: Stopped(f"{sender} refused {task}: {meta.get('rule')}")
-            for (at, kind, sender), (_, meta, _) in self._mail.items.items()
-            if at == task and kind == "refusal" and sender not in self._lost
-        }
-        if refused:
-            raise _Lost(refused, opened=False)
-
-    def _silent(self, missing: Sequence[Place]) -> dict[str, HetaoError]:
-        """Name the sites that stayed silent; only if none did, the hubs."""
-        late = [p for p in missing if p[2] in self.study.sites] or list(missing)
-        waited = self.study.deadline_seconds
-        return {
-            sender: Unreachable(
-                f"{sender} did not answer {at} within {waited} seconds",
-                fix="check that it runs, then run the study again; it will resume",
-            )
-            for at, _, sender in late
-        }
 
 
 def _study_json(study: Study) -> dict[str, Any]:

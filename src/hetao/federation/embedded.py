@@ -15,7 +15,8 @@ from hetao.cdm import CuratedTables, FlatTable
 from hetao.federation.attend import attend
 from hetao.federation.certify import certify
 from hetao.federation.clock import utc_now
-from hetao.federation.coordinator import Coordinator, Desk, Outcome
+from hetao.federation.coordinator import Coordinator, Outcome
+from hetao.federation.correspondence import Desk
 from hetao.federation.hub import Hub
 from hetao.federation.propose import draft_permit
 from hetao.federation.site import Site, SiteSetup

@@ -405,7 +405,7 @@ class Site:
             (header.run, header.analysis, header.attempt, number),
         )
         if not rows:
-            raise Replayed(f"{self.name} did not take part in the round before")
+            raise WrongStudy(f"{self.name} did not take part in the round before")
         return unpack(bytes(rows[0][0]))[1]
 
     def _sum_before(
@@ -448,7 +448,9 @@ class Site:
             "SELECT digest FROM outgoing WHERE task = ? AND hub = ? ORDER BY place",
             (f"{run}|{task}|task", hub),
         )
-        return str(rows[0][0]) if rows else ""
+        if not rows:  # nor may two hubs sign that its share was nothing
+            raise WrongStudy(f"{self.name} did not take part in the round before")
+        return str(rows[0][0])
 
     def _prepared(self, run: _Run, name: str) -> tuple[Estimator, Rows]:
         if name not in run.rows:

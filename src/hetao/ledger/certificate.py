@@ -261,6 +261,8 @@ class _Check:
             raise Unverified(f"{round_['task']} lies beyond the permitted rounds")
         if not 1 <= body["grade"] <= self.permit.highest_grade:
             raise Unverified(f"{site} released a class that the permit does not allow")
+        if not isinstance(body["policy"]["lowered"], list):  # also of a lost site
+            raise Unverified(f"{site} does not say what its policy lowered")
 
     def _place(self, round_: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -430,12 +432,12 @@ class _Check:
         if set(finding) != FINDING:
             raise Unverified("a finding holds other fields than it should")
         payload = finding["finding"]
-        if finding["withheld"] and "terms" in payload and payload["n"] is not None:
+        if finding["withheld"] and "terms" in payload and not _hides(payload):
             raise Unverified(f"{finding['analysis']} hides nothing, so it is checkable")
         proved = {entry["name"] for entry in self.body["sites"]}
-        if not set(finding["members"]) <= proved:
+        if not set(finding["members"]) <= proved - set(self.body["lost"]):
             raise Unverified(
-                f"{finding['analysis']} counts a site that has no log here"
+                f"{finding['analysis']} counts a site that is lost or has no log here"
             )
         last = max(r["attempt"] for r in rounds)
         course = [r for r in rounds if r["attempt"] == last]
@@ -463,6 +465,12 @@ class _Check:
             pinned=self.trusted is not None,
             unchecked=self.unchecked(),
         )
+
+
+def _hides(payload: Mapping[str, Any]) -> bool:
+    """Return whether a model's finding hides a count; linear has no events."""
+    no_events = payload["model"] != "linear" and payload["events"] is None
+    return payload["n"] is None or no_events
 
 
 def _match(body: Mapping[str, Any], expected: Mapping[str, Any], what: str) -> None:

@@ -45,6 +45,8 @@ class FitResult:
         if body.get("loglik") is not None:
             parts.append(f"log-likelihood {body['loglik']:.6g}")
         parts.append(f"{body['rounds']} rounds")
+        if body["withheld"]:
+            parts.append("steps with small counts joined")
         return ", ".join(parts)
 
     def __repr__(self) -> str:
@@ -77,5 +79,6 @@ def result_of(
         "rounds": item["rounds"],
         "messages": results["messages"],
         "bytes_per_site": results["bytes_per_site"],
+        "withheld": item["withheld"],
     }
     return FitResult({**body, **finding}, certificate)

@@ -1,0 +1,316 @@
+"""The coordinator's letters out and mail in: journaled, logged, verified, awaited.
+
+What is asked is journaled before it is sent, and everything that comes back waits at
+the hubs; so after a kill the very same bytes go out again, and the same answers come.
+"""
+
+import asyncio
+import contextlib
+import datetime
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from hetao.canonical import canonical
+from hetao.errors import (
+    HetaoError,
+    NotAParty,
+    OutOfTime,
+    Stopped,
+    Unreachable,
+    WrongStudy,
+)
+from hetao.federation.store import Store
+from hetao.federation.transport import Transport
+from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
+from hetao.ledger.log import Log
+from hetao.permit import (
+    Bundle,
+    Directory,
+    Identity,
+    format_time,
+    parse_time,
+)
+from hetao.release import unpack
+from hetao.study import Study
+
+SENT: Final = """
+CREATE TABLE IF NOT EXISTS sent (
+    key TEXT NOT NULL PRIMARY KEY,
+    run TEXT NOT NULL,
+    hub TEXT NOT NULL,
+    data BLOB NOT NULL
+) STRICT;
+"""
+POLL_SECONDS: Final = 10.0
+
+Clock = Callable[[], datetime.datetime]
+Place = tuple[str, str, str]  # task, kind, sender
+Mail = tuple[Envelope, dict[str, Any], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the coordinator works with: keys, whom it trusts, its folder, a clock."""
+
+    identity: Identity
+    trusted: Directory
+    folder: Path
+    clock: Clock
+    say: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Letter:
+    """Something to send: for which piece of work, of which kind, to whom, what."""
+
+    task: str
+    kind: str
+    to: str
+    content: bytes
+    place: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Lost(Exception):
+    """Parties that refused or stayed silent in one piece of work; never shown."""
+
+    def __init__(self, why: Mapping[str, HetaoError], *, opened: bool = False) -> None:
+        """Keep each party's error, and whether a sum had been opened before."""
+        super().__init__()
+        self.why, self.opened = dict(why), opened
+
+    @property
+    def first(self) -> HetaoError:
+        """Return the first party's error."""
+        return next(iter(self.why.values()))
+
+
+class Correspondence:
+    """One run's letters and mail.
+
+    Attributes:
+        items: what has come in, by task, kind and sender.
+        let_go: parties that the run goes on without; their refusals no longer count.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        question: tuple[Study, Bundle, str],
+        transport: Transport,
+        store: Store,
+        log: Log,
+    ) -> None:
+        """Write and read for the run of that name, of a study under its permit."""
+        self._desk, self._transport, self._store, self._log = (
+            desk,
+            transport,
+            store,
+            log,
+        )
+        self._study, self._bundle, self._run = question
+        self.items: dict[Place, Mail] = {}
+        self.let_go: dict[str, str] = {}
+        self._fault: BaseException | None = None
+        self._news = asyncio.Condition()
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Take in what waits at both hubs while the block runs."""
+        hubs = self._bundle.permit.hubs
+        listeners = [asyncio.create_task(self._listen(hub)) for hub in hubs]
+        try:
+            yield
+        finally:
+            for listener in listeners:
+                listener.cancel()
+            await asyncio.gather(*listeners, return_exceptions=True)
+
+    @property
+    def sent(self) -> int:
+        """Return how many letters the run has sent."""
+        rows = self._store.rows("SELECT count(*) FROM sent WHERE run = ?", (self._run,))
+        return int(rows[0][0])
+
+    # --- sending ----------------------------------------------------------------------
+    async def send(self, *letters: Letter) -> None:
+        """Journal, log and post; after a kill, the very same bytes go out again."""
+        posts: list[tuple[str, bytes]] = []
+        fresh: list[tuple[str, str, Envelope]] = []
+        previous = self._last_sent()
+        for letter in letters:
+            key = json.dumps([self._run, letter.task, letter.kind, letter.to])
+            rows = self._store.rows("SELECT hub, data FROM sent WHERE key = ?", (key,))
+            if rows:
+                hub, data = str(rows[0][0]), bytes(rows[0][1])
+                self._check_fresh(data)
+            else:
+                hub, envelope = self._home(letter.to), self._sealed(letter, previous)
+                data, previous = envelope.data, envelope.digest
+                fresh.append((key, hub, envelope))
+            posts.append((hub, data))
+        if fresh:
+            text = "INSERT INTO sent VALUES (?, ?, ?, ?)"
+            self._store.write(
+                [(text, (key, self._run, hub, e.data)) for key, hub, e in fresh]
+            )
+            self._note("asked", [e for _, _, e in fresh])
+        await asyncio.gather(*(self._transport.post(hub, d) for hub, d in posts))
+
+    def _last_sent(self) -> str:
+        rows = self._store.rows(
+            "SELECT data FROM sent WHERE run = ? ORDER BY rowid DESC LIMIT 1",
+            (self._run,),
+        )
+        return parse_envelope(bytes(rows[0][0])).digest if rows else ""
+
+    def _check_fresh(self, data: bytes) -> None:
+        if self._desk.clock() >= parse_time(parse_envelope(data).header.not_after):
+            raise OutOfTime("a task of the interrupted run has expired")
+
+    def _sealed(self, letter: Letter, previous: str) -> Envelope:
+        # What asks for work is dated by the deadline; the rest by the permit alone,
+        # so that a run can be resumed for as long as the permit holds.
+        last = parse_time(self._bundle.permit.not_after)
+        if letter.kind == "task":
+            slack = datetime.timedelta(seconds=2 * self._study.deadline_seconds + 60)
+            last = min(self._desk.clock() + slack, last)
+        header = Header(
+            study=self._study.digest,
+            permit=self._bundle.permit.digest,
+            run=self._run,
+            task=letter.task,
+            kind=letter.kind,
+            sender="",
+            recipient="",
+            not_after=format_time(last),
+            grade=2,
+            previous=previous,
+            **letter.place,
+        )
+        party = self._bundle.permit.directory[letter.to]
+        return seal(self._desk.identity, party, header, letter.content)
+
+    def _home(self, to: str) -> str:
+        """Return the hub of a party's own park; a hub is its own."""
+        directory = self._bundle.permit.directory
+        party = directory[to]
+        if party.role == "hub":
+            return to
+        for hub in directory.of_role("hub"):
+            if hub.side == party.side:
+                return hub.name
+        raise NotAParty(f"no hub of the permit serves side {party.side}")
+
+    def _note(self, what: str, envelopes: Sequence[Envelope]) -> None:
+        """Log envelopes, all in one durable append."""
+        now = format_time(self._desk.clock())
+        entries = [
+            {
+                "type": "hetao.entry/1",
+                "what": what,
+                "at": now,
+                "envelope": e.digest,
+                "study": e.header.study,
+                "run": e.header.run,
+                "task": e.header.task,
+                "kind": e.header.kind,
+                "from": e.header.sender,
+                "to": e.header.recipient,
+            }
+            for e in envelopes
+        ]
+        self._log.append([canonical(entry) for entry in entries])
+
+    # --- receiving ------------------------------------------------------------------
+    async def _listen(self, hub: str) -> None:
+        """Take in everything of this run that waits at a hub, from the beginning."""
+        after, epoch = 0, ""
+        try:
+            while True:
+                inbox = await self._transport.inbox(hub, after, self._run, POLL_SECONDS)
+                if epoch not in ("", inbox.epoch):
+                    raise Unreachable(
+                        f"{hub} has started over with an empty store",
+                        fix="run the study again; it will resume",
+                    )
+                epoch = inbox.epoch
+                taken = [self._take(data) for _, data in inbox.items]
+                known = [envelope for envelope in taken if envelope is not None]
+                if known:
+                    self._note("received", known)
+                if inbox.items:
+                    after = inbox.items[-1][0]
+                    async with self._news:
+                        self._news.notify_all()
+        except HetaoError as error:
+            self._fault = error
+            async with self._news:
+                self._news.notify_all()
+
+    def _take(self, data: bytes) -> Envelope | None:
+        """Verify and keep an envelope; what nobody of the permit signed is dropped."""
+        try:
+            envelope = parse_envelope(data)
+            sender = self._bundle.permit.directory[envelope.header.sender]
+            envelope.verify(sender)
+            header = envelope.header
+            if header.run != self._run or header.study != self._study.digest:
+                raise WrongStudy("an envelope of another run")
+            meta, arrays = unpack(envelope.open(self._desk.identity))
+        except HetaoError as error:
+            self._desk.say(f"dropped an envelope: {error}")
+            return None
+        place = (header.task, header.kind, header.sender)
+        if place in self.items:
+            return None
+        self.items[place] = (envelope, meta, arrays)
+        return envelope
+
+    async def wait(self, wanted: Sequence[Place], task: str) -> None:
+        """Wait until all wanted mail is here.
+
+        Raises:
+            Lost: a party refused this task, or was silent past the deadline.
+            Unreachable: a hub is away.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._study.deadline_seconds
+        while True:
+            async with self._news:
+                self._check_refusals(task)
+                missing = [p for p in wanted if p not in self.items]
+                if not missing:
+                    return
+                if self._fault is not None:
+                    raise self._fault
+                left = end - loop.time()
+                if left <= 0:
+                    raise Lost(self._silent(missing), opened=False)
+                # not wait_for, which in Python 3.11 can lose a cancellation
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await self._news.wait()
+
+    def _check_refusals(self, task: str) -> None:
+        refused = {
+            sender: Stopped(f"{sender} refused {task}: {meta.get('rule')}")
+            for (at, kind, sender), (_, meta, _) in self.items.items()
+            if at == task and kind == "refusal" and sender not in self.let_go
+        }
+        if refused:
+            raise Lost(refused, opened=False)
+
+    def _silent(self, missing: Sequence[Place]) -> dict[str, HetaoError]:
+        """Name the sites that stayed silent; only if none did, the hubs."""
+        late = [p for p in missing if p[2] in self._study.sites] or list(missing)
+        waited = self._study.deadline_seconds
+        return {
+            sender: Unreachable(
+                f"{sender} did not answer {at} within {waited} seconds",
+                fix="check that it runs, then run the study again; it will resume",
+            )
+            for at, _, sender in late
+        }
