@@ -226,7 +226,7 @@ def test_a_coordinator_killed_while_it_certifies_can_certify_again(tmp_path, pos
             stage.work_all("abc")
             first = stage.coordinator()
             outcome = await first.answer()
-            first._transport = Mortal(first._transport, posts, before=False)
+            first._mail._transport = Mortal(first._mail._transport, posts, before=False)
             await until_dead(asyncio.create_task(certified(first, outcome, stage)))
 
             second = stage.coordinator()
