@@ -404,6 +404,8 @@ def test_two_analyses_are_never_summed_over_lists_that_differ(
         hub = federation.hubs[HUB]
         for name in {RUN, run}:
             hub.accept("coordinator", federation.begin(HUB, run=name).data)
+        for name, site in federation.sites.items():
+            site.handle(federation.begin(name, run=run).data)
         asked(federation, hub, first, first)
 
         hub = federation.open_hub(HUB)

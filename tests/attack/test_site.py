@@ -342,7 +342,7 @@ TELLS_SITES_APART = {
         time="days",
         event="ill",
         by="site",
-        grid=Grid((0.0, 250.0, 500.0, 750.0, 1000.0)),
+        grid=Grid(tuple(10.0 * i for i in range(101))),
     ),
 }
 

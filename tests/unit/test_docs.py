@@ -7,7 +7,7 @@ import inspect
 import re
 import shlex
 import tomllib
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,11 @@ from hetao.analysis.registry import INSTALLED
 from hetao.canonical import digest_bytes
 from hetao.cdm import read_site
 from hetao.cli.main import build_parser
+from hetao.federation.hub import MOST_VALUES
 from hetao.federation.network import CoordinatorTable, HubTable, Keys
 from hetao.federation.site_file import NetworkTable
-from hetao.permit import directory_from
+from hetao.ledger import certificate
+from hetao.permit import Permit, directory_from
 from hetao.records import record
 from hetao.release import STRICT, add, decode, encode, policy_from, split, stream
 from hetao.study import read_study
@@ -257,6 +259,51 @@ def test_every_estimator_is_documented_as_it_is():
         assert rounds == kind.most_rounds
         assert words.startswith("yes") == kind.publishable
         assert ("own_cells" in words) == kind.own_cells
+
+
+def named(page, *columns):
+    """Return every code word in the first cells of the tables of so many columns."""
+    cells = [row[0] for count in columns for row in rows(page, count)]
+    return {word for cell in cells for word in re.findall(r"`([\w.]+)`", cell)}
+
+
+def test_every_field_of_a_permit_and_a_certificate_is_documented():
+    permit, page = SPECS / "permit.md", SPECS / "certificate.md"
+
+    assert {field.name for field in fields(Permit)} <= named(permit, 2)
+    assert named(page, 2) >= certificate.BODY
+    (findings,) = [row[1] for row in rows(page, 2) if row[0] == "`findings`"]
+    assert set(re.findall(r"`(\w+)`", findings)) == certificate.FINDING
+    assert certificate.LATEST == 3600
+    assert "within an hour of `issued`" in prose(page)
+
+
+def test_what_a_draft_permit_says_is_documented():
+    said = {row[0]: row[1] for row in rows(SPECS / "permit.md", 2)}
+
+    for name in ("highest_grade", "most_attempts", "most_runs"):
+        default = Permit.__dataclass_fields__[name].default
+        assert f"a draft says {default}" in said[f"`{name}`"]
+
+
+def test_every_field_of_a_sites_network_is_documented():
+    assert {f.name for f in fields(NetworkTable)} <= named(GUIDE / "hospital.md", 2)
+
+
+def test_the_longest_vector_is_the_documented_one():
+    (most,) = [row[1] for row in rows(SPECS / "securesum.md", 2) if "hub" in row[0]]
+
+    assert most == f"1 to {MOST_VALUES:,}"
+
+
+def test_every_decision_stands_in_the_list():
+    pages = (ROOT / "docs" / "decisions").glob("0*.md")
+    listed = (ROOT / "docs" / "decisions" / "README.md").read_text("utf-8")
+
+    for page in pages:
+        title = page.read_text("utf-8").splitlines()[0].removeprefix("# ")
+        number, _, words = title.partition(" ")
+        assert f"| [{number}]({page.name}) | {words} |" in listed
 
 
 def test_the_functions_of_the_grammar_are_the_documented_ones():

@@ -161,7 +161,7 @@ def _curves(
 
 def _median(curve: Mapping[str, Any]) -> str:
     median = number_of(curve.get("median"))
-    return "not reached" if median is None else tick_text(median)
+    return "not reached within what is shown" if median is None else tick_text(median)
 
 
 def _logrank(test: Mapping[str, Any]) -> str:
