@@ -54,7 +54,8 @@ $(VENV)/tested: $(VENV)/ready requirements/test-data.txt
 
 # What tests meet that is no Python package: R as an oracle, a browser for the report.
 packages:
-	@if command -v Rscript chromium > /dev/null && fc-list 2> /dev/null | grep -q 'Noto Sans CJK'; then exit 0; fi; \
+	@if dpkg-query -W $(PACKAGES) > /dev/null 2>&1; then exit 0; fi; \
+	if ! command -v apt-get > /dev/null && command -v Rscript chromium > /dev/null; then exit 0; fi; \
 	if command -v apt-get > /dev/null && [ "$$(id -u)" = 0 ]; then \
 	  echo "hetao: installing Debian's $(PACKAGES)"; \
 	  export DEBIAN_FRONTEND=noninteractive; \

@@ -1,5 +1,6 @@
 """What people are shown: no small count, and none that the rest gives back."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from hetao import canonical
 from hetao.analysis import Finding, oracle
-from hetao.analysis.suppression import hidden
+from hetao.analysis.suppression import hidden, shown_payload
 from support_analysis import ANALYSES, STUDY, people
 
 
@@ -218,3 +219,33 @@ def test_a_model_of_few_events_shows_no_count_of_them():
     assert withheld
     assert shown.as_json()["events"] is None
     assert shown.as_json()["n"] == 200
+
+
+@pytest.mark.parametrize("total", [3, 57, 640, 31_000])
+def test_a_shown_mean_fits_every_count_that_may_be_hidden(total):
+    size, missing = 1200, 4
+    cell = {
+        "n": size - missing,
+        "missing": missing,
+        "mean": total / (size - missing),
+        "sd": 1.0,
+    }
+    payload = {
+        "model": "table1",
+        "groups": ["All"],
+        "rows": [
+            {"variable": "", "by_group": [{"count": size, "percent": 100.0}]},
+            {"variable": "pills", "by_group": [cell], "smd": None},
+        ],
+    }
+
+    shown, _ = shown_payload(payload, 10)
+
+    mean = shown["rows"][1]["by_group"][0]["mean"]
+    text = f"{mean:.10f}".rstrip("0")
+    unit = 10.0 ** -len(text.partition(".")[2]) if mean else 0.01
+    unit = max(unit, 10.0 ** math.ceil(math.log10(2 / size)))
+    for unseen in range(1, 10):
+        known = size - unseen
+        nearest = round(mean * known)
+        assert abs(nearest / known - mean) <= unit / 2 + 1e-12

@@ -13,6 +13,7 @@ cells over all sites together follow from its estimates.
 
 import copy
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -130,14 +131,23 @@ def _hide_cells(cells: list[Payload], smallest: int, alone: bool) -> bool:
         return False
     if _is_small(cell["n"], smallest):
         cell["mean"] = cell["sd"] = None
+    people = cell["n"] + cell["missing"]
     for key in ("mean", "sd"):  # exact, a mean of whole numbers tells of how many
-        cell[key] = _coarse(cell[key])
+        cell[key] = _coarse(cell[key], people)
     cell["n"] = cell["missing"] = None
     return True
 
 
-def _coarse(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.3g}")
+def _coarse(value: float | None, people: int) -> float | None:
+    """Return a number to three digits, and to no finer than two people's share of one.
+
+    Then every count that may be hidden has a whole total that rounds to this mean.
+    """
+    if value is None or value == 0:
+        return value
+    digits = math.floor(math.log10(abs(value))) - 2
+    shares = math.ceil(math.log10(2 / people))
+    return round(value, -max(digits, shares))
 
 
 # --- survival curves ----------------------------------------------------------------
