@@ -70,7 +70,7 @@ def test_chinese_is_drawn_with_a_font_that_has_it(page):
             encoding="utf-8",
         )
         image = page.parent / f"glyph{number}.png"
-        browse(sheet, f"--screenshot={image}", "--window-size=120,120")
+        browse(sheet, f"--screenshot={image}", "--window-size=400,300")
         shots.append(image.read_bytes())
 
     assert shots[0] != shots[1]
