@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hetao import cohort as cohorts
 from hetao.analysis import (
@@ -44,12 +43,11 @@ from hetao.errors import (
     OutOfTime,
     Replayed,
     UnlistedProtocol,
-    WrongShape,
     WrongStudy,
 )
+from hetao.federation.course import STATES, Course
 from hetao.federation.store import Store
-from hetao.federation.totals import check_total, total_of
-from hetao.ledger.envelope import Envelope, Header, parse_envelope
+from hetao.ledger.envelope import Envelope, parse_envelope
 from hetao.ledger.log import Log
 from hetao.permit import (
     Bundle,
@@ -60,7 +58,6 @@ from hetao.permit import (
     check_standing,
     format_time,
     parse_time,
-    statement_from,
 )
 from hetao.release import (
     ClosedDoor,
@@ -71,7 +68,6 @@ from hetao.release import (
     Release,
     Summary,
     decide,
-    pack,
     unpack,
 )
 from hetao.study import SITE, Study, study_from
@@ -98,23 +94,13 @@ CREATE TABLE IF NOT EXISTS begun (
     snapshot TEXT NOT NULL,
     data BLOB NOT NULL
 ) STRICT;
-CREATE TABLE IF NOT EXISTS state (
-    run TEXT NOT NULL,
-    analysis TEXT NOT NULL,
-    attempt INTEGER NOT NULL,
-    round INTEGER NOT NULL,
-    data BLOB NOT NULL,
-    PRIMARY KEY (run, analysis, attempt, round)
-) STRICT;
 CREATE TABLE IF NOT EXISTS place (
     hub TEXT NOT NULL PRIMARY KEY, epoch TEXT, seq INTEGER
 ) STRICT;
 """
 
-SAME_STATE: Final = 1e-9  # of a standardised coefficient, relative and absolute
 
 Clock = Callable[[], datetime.datetime]
-State = dict[str, NDArray[np.float64]]
 Post = tuple[str, bytes]  # to which hub, what
 
 
@@ -161,7 +147,8 @@ class Site:
         self._setup, self._clock = setup, clock
         self.name = setup.identity.name
         setup.folder.mkdir(parents=True, exist_ok=True)
-        self._store = Store(setup.folder / "site.sqlite", SCHEMA)
+        self._store = Store(setup.folder / "site.sqlite", SCHEMA + STATES)
+        self._course = Course(self._store, self.name)
         key = setup.identity.signing_key
         self._log = Log.open(setup.folder / "log.sqlite", self.name, key)
         self._runs: dict[str, _Run] = {}
@@ -336,7 +323,7 @@ class Site:
         if header.task != f"{header.analysis}/{header.attempt}/{header.round}":
             raise BadEnvelope("the task's name is not that of its place in the study")
         estimator, rows = self._prepared(run, header.analysis)
-        state = self._state(envelope, run, estimator, meta, arrays)
+        state = self._course.state(header, run.bundle.permit, estimator, (meta, arrays))
         weights = None
         if state is None:
             message = estimator.start(rows)
@@ -358,99 +345,6 @@ class Site:
         if analysis.name != header.analysis:
             raise InvalidStudy("the task names no analysis of the study")
         return self._decide(summary, run, envelope)
-
-    def _state(
-        self,
-        envelope: Envelope,
-        run: _Run,
-        estimator: Estimator,
-        meta: Mapping[str, Any],
-        arrays: Mapping[str, NDArray[Any]],
-    ) -> State | None:
-        """Return the state to compute at, once it follows from what hubs signed.
-
-        Nobody outside chooses it: a state made up to single a person out would turn
-        the next sum into that person's row. So the task brings both hubs' signed sums
-        of the round before, and this site takes the coordinator's step itself.
-        """
-        header = envelope.header
-        given = {
-            name.removeprefix("state "): array
-            for name, array in arrays.items()
-            if name.startswith("state ")
-        }
-        if header.round == 0:
-            if arrays or "totals" in meta:
-                raise WrongShape("the first round starts from nothing")
-            return None
-        before = self._sum_before(envelope, run, estimator, meta, arrays)
-        number = header.round - 1
-        mine = estimator.step(before, self._kept_state(header, number), number)
-        if not isinstance(mine, dict):
-            raise WrongShape(f"{header.analysis} has come to its end")
-        _check_state(given, mine)
-        row = (header.run, header.analysis, header.attempt, header.round)
-        data = pack({}, given)
-        self._store.write(
-            [("INSERT OR REPLACE INTO state VALUES (?,?,?,?,?)", (*row, data))]
-        )
-        return given
-
-    def _kept_state(self, header: Header, number: int) -> State | None:
-        if number == 0:
-            return None
-        rows = self._store.rows(
-            "SELECT data FROM state WHERE run = ? AND analysis = ? AND attempt = ? "
-            "AND round = ?",
-            (header.run, header.analysis, header.attempt, number),
-        )
-        if not rows:
-            raise WrongStudy(f"{self.name} did not take part in the round before")
-        return unpack(bytes(rows[0][0]))[1]
-
-    def _sum_before(
-        self,
-        envelope: Envelope,
-        run: _Run,
-        estimator: Estimator,
-        meta: Mapping[str, Any],
-        arrays: Mapping[str, NDArray[Any]],
-    ) -> dict[str, NDArray[np.float64]]:
-        """Return the sums of the round before, both hubs' signatures checked."""
-        header, permit = envelope.header, run.bundle.permit
-        number = header.round - 1
-        task = f"{header.analysis}/{header.attempt}/{number}"
-        members = [str(name) for name in meta["members"]]
-        words = []
-        for hub in permit.hubs:
-            total = statement_from(meta["totals"][hub])
-            shares = dict(total.body["shares"])
-            if sorted(shares) != sorted(members):
-                raise WrongShape("the sums before were of other members")
-            expected = {
-                "study": header.study,
-                "permit": header.permit,
-                "run": header.run,
-                "task": task,
-                "shares": {
-                    **shares,
-                    self.name: self._sent_share(header.run, task, hub),
-                },
-            }
-            part = arrays[f"words {hub}"]
-            check_total(hub, total, part, expected, permit)
-            words.append(part)
-        declared = estimator.declare(number)
-        return total_of(words, declared, task, len(members))
-
-    def _sent_share(self, run: str, task: str, hub: str) -> str:
-        rows = self._store.rows(
-            "SELECT digest FROM outgoing WHERE task = ? AND hub = ? ORDER BY place",
-            (f"{run}|{task}|task", hub),
-        )
-        if not rows:  # nor may two hubs sign that its share was nothing
-            raise WrongStudy(f"{self.name} did not take part in the round before")
-        return str(rows[0][0])
 
     def _prepared(self, run: _Run, name: str) -> tuple[Estimator, Rows]:
         if name not in run.rows:
@@ -659,18 +553,3 @@ def _installed(estimator: Estimator) -> Protocol:
         if protocol.name == estimator.name:
             return protocol
     raise InvalidStudy(f"no protocol {estimator.name!r} is installed")
-
-
-def _check_state(given: Mapping[str, NDArray[Any]], mine: State) -> None:
-    """Refuse a state that is not the one that follows, but for rounding.
-
-    All sites compute at the coordinator's bits, so that every sum is over one state;
-    another processor's rounding differs by far less than this.
-    """
-    if sorted(given) != sorted(mine):
-        raise WrongShape("the state holds other arrays than the estimator's")
-    for name, array in given.items():
-        if array.dtype != np.float64 or array.shape != np.shape(mine[name]):
-            raise WrongShape(f"the state {name!r} has another shape or type")
-        if not np.allclose(array, mine[name], rtol=SAME_STATE, atol=SAME_STATE):
-            raise WrongStudy("the state does not follow from the sums before it")

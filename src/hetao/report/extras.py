@@ -28,12 +28,12 @@ class Comparison:
 
     Attributes:
         analysis: its name in the study.
-        library: what fitted the pooled rows, with its version.
+        software: what fitted the pooled rows, with its version.
         largest: the largest `difference_in_se` of the terms.
     """
 
     analysis: str
-    library: str
+    software: str
     largest: float
     terms: tuple[ComparedTerm, ...]
 

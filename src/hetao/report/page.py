@@ -169,7 +169,7 @@ class _Compared:
     """A comparison with the labels of its terms."""
 
     analysis: str
-    library: str
+    software: str
     largest: float
     rows: tuple[tuple[str, Any], ...]
 
@@ -179,5 +179,5 @@ def _compared(study: Study, extras: Extras) -> tuple[_Compared, ...]:
     for one in extras.comparison:
         names = [term.name for term in one.terms]
         rows = tuple((term_label(study, t.name, names).full, t) for t in one.terms)
-        found.append(_Compared(one.analysis, one.library, one.largest, rows))
+        found.append(_Compared(one.analysis, one.software, one.largest, rows))
     return tuple(found)
