@@ -71,9 +71,9 @@ def _apply_criteria(
     kept = np.ones(people, dtype=bool)
     attrition = [(EVERYONE, people)]
     for criterion in study.criteria:
-        comparison = parse_criterion(criterion.rule)
-        variable = study.variable(comparison.variable)
-        kept &= _meets(comparison, variable, columns[variable.name])
+        for comparison in parse_criterion(criterion.rule):
+            variable = study.variable(comparison.variable)
+            kept &= _meets(comparison, variable, columns[variable.name])
         attrition.append((criterion.label, int(kept.sum())))
     return kept, tuple(attrition)
 

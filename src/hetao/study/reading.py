@@ -11,7 +11,13 @@ from typing import Any
 from hetao.errors import BadFormula, InvalidStudy
 from hetao.records import read_toml, record
 from hetao.study.model import METHODS, SITE, Analysis, Level, Study, Variable
-from hetao.study.terms import names_of, parse_criterion, parse_expression, parse_term
+from hetao.study.terms import (
+    Comparison,
+    names_of,
+    parse_criterion,
+    parse_expression,
+    parse_term,
+)
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}|[A-Za-z][A-Za-z0-9_.]{0,39}")
 SITE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}", re.IGNORECASE)
@@ -254,7 +260,13 @@ def _check_levels(levels: tuple[Level, ...], where: str) -> None:
 
 
 def _check_criterion(study: Study, rule: str, where: str) -> None:
-    comparison = parse_criterion(rule)
+    for comparison in parse_criterion(rule):
+        _check_comparison(study, comparison, rule, where)
+
+
+def _check_comparison(
+    study: Study, comparison: Comparison, rule: str, where: str
+) -> None:
     variable = study.variable(comparison.variable)
     if comparison.operator == "known":
         return

@@ -112,20 +112,23 @@ def parse_expression(text: str) -> Expression:
     return _expression(_parse(text), text)
 
 
-def parse_criterion(text: str) -> Comparison:
-    """Return a criterion such as `age >= 18`, `sex == "female"` or `known(bmi)`.
+def parse_criterion(text: str) -> tuple[Comparison, ...]:
+    """Return what a criterion asks, all of it: `age >= 18`, `known(bmi, sex)`, ….
 
     Raises:
         BadFormula: the text is not in the grammar.
     """
     node = _parse(text)
     match node:
-        case ast.Call(ast.Name("known"), [ast.Name(name)], []):
-            return Comparison(name, "known", None)
+        case ast.Call(ast.Name("known"), [ast.Name(), *_] as names, []) if all(
+            isinstance(name, ast.Name) for name in names
+        ):
+            return tuple(Comparison(ast.unparse(n), "known", None) for n in names)
         case ast.Compare(ast.Name(name), [operator], [value]) if (
             type(operator) in COMPARISONS
         ):
-            return Comparison(name, COMPARISONS[type(operator)], _constant(value, text))
+            symbol = COMPARISONS[type(operator)]
+            return (Comparison(name, symbol, _constant(value, text)),)
     raise BadFormula(
         f"the criterion {text!r} cannot be read",
         fix='write `age >= 18`, `sex == "female"` or `known(bmi)`',
