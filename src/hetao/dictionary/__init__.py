@@ -1,0 +1,1 @@
+"""What words mean: tables, fields, analytes, code systems. No rows here."""

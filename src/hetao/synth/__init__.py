@@ -1,0 +1,1 @@
+"""A made-up population: no real person, known effects, each hospital's own form."""
