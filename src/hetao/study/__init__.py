@@ -1,5 +1,6 @@
 """What is asked: one study file, one canonical form, one digest."""
 
+from hetao.study.concepts import CodeList, ConceptSet
 from hetao.study.model import (
     METHODS,
     SITE,
@@ -28,6 +29,8 @@ __all__ = [
     "SITE",
     "Analysis",
     "Call",
+    "CodeList",
+    "ConceptSet",
     "Criterion",
     "Expression",
     "Grid",

@@ -6,6 +6,7 @@ from typing import Any
 
 from hetao import canonical as bytes_of
 from hetao.errors import InvalidStudy
+from hetao.study.concepts import ConceptSet
 
 METHODS = ("counts", "table1", "logistic", "linear", "poisson", "cox", "km")
 SITE = "site"  # the one variable that every study has: where a person's rows lie
@@ -145,6 +146,7 @@ class Study:
     minimum: Minimum | None = None
     on_lost_site: str = "stop"
     deadline_seconds: int = 120
+    concepts: tuple[ConceptSet, ...] = ()
 
     @cached_property
     def canonical(self) -> bytes:
@@ -171,6 +173,20 @@ class Study:
         raise InvalidStudy(
             f"the study has no variable {name!r}",
             fix="name one of: " + ", ".join(v.name for v in self.variables),
+        )
+
+    def concept_set(self, name: str) -> ConceptSet:
+        """Return the concept set of that name.
+
+        Raises:
+            InvalidStudy: the study has no such concept set.
+        """
+        for concepts in self.concepts:
+            if concepts.name == name:
+                return concepts
+        raise InvalidStudy(
+            f"the study has no concept set {name!r}",
+            fix=f"write it under [concepts.{name}]",
         )
 
     def analysis(self, name: str) -> Analysis:

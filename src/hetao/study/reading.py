@@ -10,6 +10,7 @@ from typing import Any
 
 from hetao.errors import BadFormula, InvalidStudy
 from hetao.records import read_toml, record
+from hetao.study.concepts import check_concept_set, concept_set_fields
 from hetao.study.model import METHODS, SITE, Analysis, Level, Study, Variable
 from hetao.study.terms import (
     Comparison,
@@ -42,6 +43,7 @@ NEEDS = {
     "km": ("time", "event", "grid"),
 }
 MOST_SITES, MOST_GRID, MOST_ANALYSES = 1000, 20_000, 200
+MOST_CONCEPT_SETS = 1000
 
 
 def read_study(path: Path) -> Study:
@@ -82,6 +84,7 @@ def _flatten(tables: dict[str, Any], where: str) -> dict[str, Any]:
         "analyses",
         "minimum",
         "sites",
+        "concepts",
     }
     for key in tables:
         if key not in known:
@@ -101,6 +104,10 @@ def _flatten(tables: dict[str, Any], where: str) -> dict[str, Any]:
         flat["minimum"] = tables["minimum"]
     flat.update(_population(tables.get("population", {}), where))
     flat.update(_sites(tables["sites"], where))
+    flat["concepts"] = [
+        concept_set_fields(name, body, where)
+        for name, body in sorted(tables.get("concepts", {}).items())
+    ]
     flat["variables"] = [
         _variable(name, body, where) for name, body in tables["variables"].items()
     ]
@@ -187,6 +194,11 @@ def _check_study(study: Study, where: str) -> None:
     _check_unique(names, f"{where} [variables]", NAME, 10_000)
     if SITE in names:
         raise InvalidStudy(f"{where}: the name {SITE!r} is kept for the site itself")
+    if study.concepts:
+        sets = [concepts.name for concepts in study.concepts]
+        _check_unique(sets, f"{where} [concepts]", NAME, MOST_CONCEPT_SETS)
+    for concepts in study.concepts:
+        check_concept_set(concepts, where)
     labels = [a.name for a in study.analyses]
     _check_unique(labels, f"{where} [[analyses]]", SITE_NAME, MOST_ANALYSES)
     _check_minimum(study, where)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hetao.study.concepts import CodeList, ConceptSet
 from hetao.study.model import Study
 
 HEAD = ("name", "title", "question", "version", "dictionary")
@@ -24,6 +25,10 @@ def write_study(path: Path, study: Study) -> None:
         population["criteria"] = [asdict(criterion) for criterion in study.criteria]
     if population:
         blocks.append(_table("population", population))
+    blocks += [
+        _table(f"concepts.{json.dumps(one.name)}", _concepts(one))
+        for one in study.concepts
+    ]
     for variable in study.variables:
         body = _without_defaults(asdict(variable), ("name",))
         blocks.append(_table(f"variables.{json.dumps(variable.name)}", body))
@@ -40,6 +45,17 @@ def write_study(path: Path, study: Study) -> None:
     }
     blocks.append(_table("sites", sites))
     path.write_text("\n".join(blocks), encoding="utf-8")
+
+
+def _concepts(concepts: ConceptSet) -> dict[str, Any]:
+    def written(lists: tuple[CodeList, ...], omop: tuple[int, ...]) -> dict[str, Any]:
+        found: dict[str, Any] = {one.system: list(one.codes) for one in lists}
+        return found | ({"omop": list(omop)} if omop else {})
+
+    body = {"label": concepts.label} if concepts.label else {}
+    body |= written(concepts.lists, concepts.omop)
+    excluded = written(concepts.exclude, concepts.exclude_omop)
+    return body | ({"exclude": excluded} if excluded else {})
 
 
 def _without_defaults(
