@@ -86,6 +86,12 @@ class BadFormula(Invalid):
     code = "HT-120"
 
 
+class UnportablePlan(Invalid):
+    """A query lies outside what means the same on every engine."""
+
+    code = "HT-121"
+
+
 class NotEstimable(Invalid):
     """The summed data do not determine the model."""
 

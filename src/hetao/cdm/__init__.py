@@ -2,7 +2,8 @@
 
 from hetao.cdm.curation import curate
 from hetao.cdm.dictionary import DICTIONARY
-from hetao.cdm.engine_duckdb import Connection
+from hetao.cdm.engine import Column, Columns, Engine, Row, literal
+from hetao.cdm.engine_duckdb import Connection, DuckDBEngine
 from hetao.cdm.mapping import Mapping, SiteConfig, read_mapping, read_site
 from hetao.cdm.opening import (
     FLAT,
@@ -18,13 +19,19 @@ __all__ = [
     "DICTIONARY",
     "FLAT",
     "Check",
+    "Column",
+    "Columns",
     "Connection",
     "CuratedTables",
     "Curation",
+    "DuckDBEngine",
+    "Engine",
     "FlatTable",
     "Mapping",
+    "Row",
     "SiteConfig",
     "curate",
+    "literal",
     "open_flat",
     "open_site",
     "open_tables",

@@ -10,8 +10,10 @@ from typing import Self
 
 from hetao.canonical import digest
 from hetao.cdm.dictionary import DICTIONARY
+from hetao.cdm.engine import Engine
 from hetao.cdm.engine_duckdb import (
     Connection,
+    DuckDBEngine,
     Problem,
     connect,
     connect_read_only,
@@ -57,6 +59,11 @@ class CuratedTables(_Opened):
     connection: Connection
     snapshot: str
     dictionary: str = DICTIONARY
+
+    @property
+    def engine(self) -> Engine:
+        """Return the engine that carries out plans on the tables."""
+        return DuckDBEngine(self.connection)
 
 
 @dataclass(frozen=True)
