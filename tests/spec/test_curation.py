@@ -2,6 +2,7 @@
 
 import hmac
 import json
+from decimal import Decimal
 
 import duckdb
 import numpy as np
@@ -94,7 +95,7 @@ def test_cholesterol_arrives_in_mmol_per_litre(heart, source):
 
     assert {unit for _, _, unit in found} == {"mmol/L"}
     assert sorted(int(raw) for _, raw, _ in found) == sorted(first.astype(int))
-    assert all(value == int(raw) * 0.02586 for value, raw, _ in found)
+    assert all(value == int(raw) * Decimal("0.02586") for value, raw, _ in found)
 
 
 def test_a_cholesterol_of_zero_is_found_and_never_becomes_a_value(heart):
@@ -131,15 +132,21 @@ def test_a_negative_st_depression_is_kept(heart):
         "WHERE measurement_concept_id = 2000000002",
     )[0]
 
-    assert lowest == -2.6
+    assert lowest == Decimal("-2.6")
 
 
 def test_what_is_kept_aside_names_place_and_reason_but_no_value(heart):
     found = rows(heart["long-beach"], "SELECT * FROM rejected ORDER BY ALL LIMIT 1")
     columns = rows(heart["long-beach"], "DESCRIBE rejected")
 
-    assert [name for name, *_ in columns] == ["source_row", "source_column", "reason"]
-    assert found[0][2] == "zero stands for not measured"
+    assert [name for name, *_ in columns] == [
+        "source",
+        "source_file",
+        "source_row",
+        "source_column",
+        "reason",
+    ]
+    assert found[0][4] == "zero stands for not measured"
 
 
 def test_source_identifiers_do_not_reach_the_tables(heart):
@@ -224,7 +231,7 @@ def expected(mine: pd.DataFrame) -> dict[str, np.ndarray]:
         "systolic": systolic,
         "max_heart_rate": mine["thalch"].to_numpy(dtype=float),
         "st_depression": mine["oldpeak"].to_numpy(dtype=float),
-        "cholesterol": cholesterol * 0.02586,
+        "cholesterol": np.round(cholesterol * 0.02586, 6),
     }
 
 

@@ -90,7 +90,8 @@ def site(folder: Path, rows=ROWS, header=HEADER, encoding="utf-8", toml=SITE) ->
 
 def rejected(path: Path) -> list[tuple]:
     with open_tables(path) as tables:
-        query = "SELECT * FROM rejected ORDER BY ALL"
+        query = """SELECT source_row, source_column, reason FROM rejected
+            ORDER BY ALL"""
         return tables.connection.execute(query).fetchall()
 
 
@@ -238,7 +239,7 @@ BAD_MAPPINGS = {
     "both sexes": ('female = ["女"]', 'female = ["男"]', "both sexes"),
     "encoding": ('"{encoding}"', '"klingon"', "unknown"),
     "byte codec": ('"{encoding}"', '"hex"', "unknown"),
-    "unit": ('unit = "mmol/L"', 'unit = "mg/dL"', "not in the dictionary"),
+    "unit": ('unit = "mmol/L"', 'unit = "mg%"', "not in the dictionary"),
     "factor": ("factor = 0.02586", "factor = 0", "factor of 0"),
     "range": ("[1.0, 20.0]", "[20.0, 1.0]", "low < high"),
     "codes": ('code = "否"', 'code = "是"', "one meaning"),

@@ -10,6 +10,7 @@ from hetao.cdm import CuratedTables, open_tables
 from hetao.cdm.dictionary import CONTENT
 from hetao.cdm.engine_duckdb import connect
 from hetao.cohort import build
+from hetao.dictionary import ddl
 from hetao.errors import InvalidData, InvalidStudy
 from hetao.study import Criterion, Level, Study, Variable
 
@@ -46,7 +47,7 @@ def make(path: Path, *statements: str) -> None:
     known = connection.execute("SHOW TABLES").fetchall()
     if not known:
         for table in CONTENT:
-            connection.execute(table.ddl)
+            connection.execute(ddl(table, "duckdb"))
         connection.execute(
             "CREATE TABLE snapshot AS SELECT 'omop-5.4' AS dictionary, 'd' AS digest"
         )

@@ -4,7 +4,6 @@ from hetao.cdm.dictionary import (
     CDM_VERSION_CONCEPT,
     CONTENT,
     FEMALE,
-    FIRST_LOCAL,
     MALE,
     STANDARD,
     TYPE_EHR,
@@ -13,12 +12,13 @@ from hetao.cdm.dictionary import (
 from hetao.cdm.engine_duckdb import Connection, text
 from hetao.cdm.mapping import Mapping
 from hetao.cdm.stage import FUTURE, MISSING, NO_BIRTH, NO_DATE, NO_ID, UNMAPPED
+from hetao.dictionary import FIRST_LOCAL, ddl
 
 
 def fill_tables(connection: Connection, mapping: Mapping) -> None:
     """Make and fill every content table from what `stage_extract` left."""
     for table in CONTENT:
-        connection.execute(table.ddl)
+        connection.execute(ddl(table, "duckdb"))
     _visits(connection, mapping)
     _people(connection)
     _measurements(connection)
@@ -115,6 +115,7 @@ def _rejected(connection: Connection, mapping: Mapping) -> None:
     placed = " ".join(f"WHEN {text(r)} THEN {text(c)}" for r, c in columns.items())
     connection.execute(f"""
         INSERT INTO rejected
+        SELECT 'extract', {text(mapping.source.file)}, kept.* FROM (
         SELECT source_row, CASE problem {placed} END, problem
         FROM placed WHERE problem IS NOT NULL
         UNION ALL
@@ -124,7 +125,7 @@ def _rejected(connection: Connection, mapping: Mapping) -> None:
         SELECT source_row, col, problem FROM followed WHERE problem IS NOT NULL
         UNION ALL
         SELECT source_row, col, problem FROM cells JOIN entries USING (place)
-        WHERE problem <> {text(MISSING)}
+        WHERE problem <> {text(MISSING)}) AS kept
     """)  # noqa: S608
 
 

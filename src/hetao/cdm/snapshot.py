@@ -2,8 +2,9 @@
 
 import hashlib
 
-from hetao.cdm.dictionary import CONTENT, Table
+from hetao.cdm.dictionary import CONTENT
 from hetao.cdm.engine_duckdb import Connection
+from hetao.dictionary import Table
 
 BAND_ROWS = 65_536  # rows hashed as one band, so that memory stays bounded
 
