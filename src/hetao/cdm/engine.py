@@ -28,14 +28,6 @@ class Engine(Protocol):
 
     name: str
 
-    def execute(self, sql: str) -> None:
-        """Run a statement for its effect: `DROP TABLE IF EXISTS` of a made table.
-
-        Raises:
-            UnportablePlan: the statement lies outside the subset.
-            InvalidData: the tables do not bear it.
-        """
-
     def make(self, name: str, sql: str) -> None:
         """Keep a plan's rows as the temporary table `name`, replacing one of that name.
 
@@ -46,6 +38,9 @@ class Engine(Protocol):
             UnportablePlan: the plan lies outside the subset.
             InvalidData: the tables do not bear it.
         """
+
+    def drop(self, name: str) -> None:
+        """Let go of the temporary table `name`, if there is one."""
 
     def load(self, name: str, columns: Mapping[str, Column]) -> None:
         """Keep arrays as the temporary table `name`, replacing one of that name.

@@ -8,6 +8,7 @@ import duckdb
 import numpy as np
 
 from hetao.cdm.engine import ClosesItself, Column, Columns, Row, column
+from hetao.cdm.plan import checked_name, translate
 from hetao.errors import InvalidData, UnportablePlan
 
 Connection = duckdb.DuckDBPyConnection
@@ -102,34 +103,38 @@ class DuckDBEngine(ClosesItself):
         """Work on the tables that the connection sees by their bare names."""
         self.connection = connection
 
-    def execute(self, sql: str) -> None:
-        """Run a statement for its effect."""
-        with failures():
-            self.connection.execute(sql)
-
     def make(self, name: str, sql: str) -> None:
         """Keep a plan's rows as the temporary table `name`."""
+        table, plan = checked_name(name), translate(sql, self.name)
         with failures():
-            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
+            for key in result_forms(self.connection.sql(plan)):
+                checked_name(key)
+            self._keep(table, plan)
+
+    def drop(self, name: str) -> None:
+        """Let go of the temporary table `name`, if there is one."""
+        with failures():
+            self.connection.execute(f"DROP TABLE IF EXISTS temp.{checked_name(name)}")
 
     def load(self, name: str, columns: Mapping[str, Column]) -> None:
         """Keep arrays as the temporary table `name`."""
         handed = {key: _handed(values) for key, values in columns.items()}
         typed = ", ".join(
-            f"CAST({quoted(key)} AS {TYPES[values.dtype.name]}) AS {quoted(key)}"
+            f'CAST("{checked_name(key)}" AS {TYPES[values.dtype.name]}) AS "{key}"'
             for key, values in columns.items()
         )
         with failures():
             self.connection.register("handed", handed)
             try:
-                self.make(name, f"SELECT {typed} FROM handed")  # noqa: S608
+                # S608: the names are checked.
+                self._keep(checked_name(name), f"SELECT {typed} FROM handed")  # noqa: S608
             finally:
                 self.connection.unregister("handed")
 
     def fetch(self, sql: str) -> Columns:
         """Return a plan's columns as arrays, in the plan's order of rows."""
         with failures():
-            plan = self.connection.sql(sql)
+            plan = self.connection.sql(translate(sql, self.name))
             forms = result_forms(plan)
             wanted = ", ".join(
                 f"{form.format(quoted(key))} AS {quoted(key)}"
@@ -146,7 +151,12 @@ class DuckDBEngine(ClosesItself):
     def rows(self, sql: str) -> list[Row]:
         """Return a plan's few rows as Python values."""
         with failures():
-            return list(self.connection.execute(sql).fetchall())
+            plan = self.connection.sql(translate(sql, self.name))
+            result_forms(plan)
+            return list(plan.fetchall())
+
+    def _keep(self, table: str, query: str) -> None:
+        self.connection.execute(f'CREATE OR REPLACE TEMP TABLE "{table}" AS {query}')
 
     def close(self) -> None:
         """Drop what was made, and let go of the file."""
