@@ -12,7 +12,7 @@ from hetao.cdm.engine_duckdb import connect
 from hetao.cohort import build
 from hetao.dictionary import ddl
 from hetao.errors import InvalidData, InvalidStudy
-from hetao.study import Criterion, Level, Study, Variable
+from hetao.study import Criterion, Event, Level, Population, Study, Variable
 
 YES_NO = (Level("no", 4188540), Level("yes", 4188539))
 PAIR = (Level("no", 0), Level("yes", 1))
@@ -148,7 +148,7 @@ def test_the_index_day_is_the_first_visit_of_an_entry_concept(tables):
     day = replace(NUMBER, window_days=(0, 0))
 
     assert np.isnan(columns(tables, study(day))["x"][0])
-    asked = study(day, entry_concepts=(9201,))
+    asked = study(day, population=Population((Event("visit", (9201,)),)))
     assert columns(tables, asked)["x"].tolist() == [5.0]
 
 

@@ -20,7 +20,6 @@ from hetao.study import (
 from hetao.study.model import SITE
 
 REGRESSIONS = ("logistic", "linear", "poisson", "cox")
-EVERYONE = "Everyone in the data"
 ALL = "All"
 MOST_STRATA = 10_000
 
@@ -109,8 +108,7 @@ def make_plan(study: Study, analysis: Analysis) -> Plan:
     variables = tuple(study.variable(name) for name in _reads(analysis))
     plan = Plan(analysis, variables, study.sites, study.minimum)
     if analysis.method == "counts":
-        steps = (EVERYONE, *(criterion.label for criterion in study.criteria))
-        return _with(plan, steps=steps)
+        return _with(plan, steps=study.steps)
     if analysis.method in ("table1", "km"):
         plan = _with(plan, groups=_labels(study, (analysis.by,) if analysis.by else ()))
     if analysis.method in ("cox", "km"):

@@ -90,7 +90,9 @@ def read_columns(study: Study, source: CuratedTables) -> Columns:
 
 def _make_index(connection: Connection, study: Study) -> int:
     """Make the temporary table `index_day`, a row a person; return how many."""
-    entry = ", ".join(map(str, study.entry_concepts))
+    entry = ", ".join(
+        str(concept) for event in study.population.entry for concept in event.concepts
+    )
     where = f"WHERE visit_concept_id IN ({entry})" if entry else ""
     # S608, here and below: numbers are ints of the checked study, names are ours.
     connection.execute(f"""

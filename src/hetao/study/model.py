@@ -7,8 +7,50 @@ from typing import Any
 from hetao import canonical as bytes_of
 from hetao.errors import InvalidStudy
 from hetao.study.concepts import ConceptSet
+from hetao.study.population import (
+    TABLES,
+    Criterion,
+    Event,
+    FollowUp,
+    Matching,
+    Outcome,
+    Population,
+    Score,
+    Value,
+)
 
+EVERYONE = "Everyone in the data"
 METHODS = ("counts", "table1", "logistic", "linear", "poisson", "cox", "km")
+EVENT_TABLES = tuple(table for table in TABLES if table != "death")
+SOURCES = (
+    *EVENT_TABLES,
+    "events",
+    "age",
+    "sex",
+    "index_day",
+    "month",
+    "arm",
+    "time_at_risk",
+    "outcome",
+    "outcome_count",
+    "death",
+    "time_to_death",
+    "score",
+    "column",
+)
+AGGREGATES = (
+    "any",
+    "count",
+    "days",
+    "days_since_first",
+    "days_since_last",
+    "first",
+    "last",
+    "min",
+    "max",
+    "mean",
+    "days_supply",
+)
 SITE = "site"  # the one variable that every study has: where a person's rows lie
 
 
@@ -30,36 +72,63 @@ class Variable:
     Attributes:
         name: how terms refer to it.
         kind: "number" or "category".
-        source: "age", "sex", "measurement", "observation", "condition", "drug",
-            "time_to_death", "death", or "column" of a flat table.
-        concepts: OMOP concept ids any of which counts; empty for age, sex, column.
+        source: one of SOURCES: an event table, "events" of several tables, what a
+            person is on the index day ("age", "sex", "index_day", "month", "arm"),
+            what follow-up gives ("time_at_risk", "outcome", "outcome_count",
+            "time_to_death", "death"), "score", or "column" of a flat table.
+        concepts: names of concept sets, or OMOP concept ids that stand for themselves
+            alone; any of them counts.
         column: the flat table's column; "" otherwise.
         unit: UCUM unit of a number; "" for a category.
         bounds: (low, high) of a number in that unit, public; rows beyond are an
             error, and the secure sum's declared bounds follow from them.
-        levels: of a category, the first being the reference; at least two.
+        levels: of a category, the first being the reference; at least two. An age
+            band is a level such as "65-74", a calendar period "2015-01-01/2017-12-31",
+            a season "12-2" of months.
         window_days: (from, to) relative to the index day, both included.
         label: what a reader sees.
+        aggregate: one of AGGREGATES; "" for the source's usual one.
+        at_least: of "any", how many rows in the window make it the second level.
+        value: which rows count, by their value.
+        events: of the source "events", what counts.
+        outcome: name of the outcome that a follow-up variable is about.
+        score: name of the score.
     """
 
     name: str
     kind: str
     source: str
-    concepts: tuple[int, ...] = ()
+    concepts: tuple[int | str, ...] = ()
     column: str = ""
     unit: str = ""
     bounds: tuple[float, float] | None = None
     levels: tuple[Level, ...] = ()
     window_days: tuple[int, int] = (-365, 0)
     label: str = ""
+    aggregate: str = ""
+    at_least: int = 1
+    value: Value | None = None
+    events: tuple[Event, ...] = ()
+    outcome: str = ""
+    score: str = ""
 
+    @property
+    def event_rows(self) -> tuple[Event, ...]:
+        """Return the rows that the variable is made of; none where it is of none."""
+        if self.source == "events":
+            return self.events
+        if self.source in EVENT_TABLES:
+            return (Event(self.source, self.concepts, self.value),)
+        return ()
 
-@dataclass(frozen=True)
-class Criterion:
-    """Who stays in: a label for the attrition table and a rule such as `age >= 18`."""
-
-    label: str
-    rule: str
+    @property
+    def summary(self) -> str:
+        """Return the aggregate, spelled out; "" where rows are not summed up."""
+        if self.source in ("measurement", "observation"):
+            return self.aggregate or "last"
+        if self.source in EVENT_TABLES or self.source == "events":
+            return self.aggregate or "any"
+        return ""
 
 
 @dataclass(frozen=True)
@@ -141,12 +210,43 @@ class Study:
     variables: tuple[Variable, ...]
     analyses: tuple[Analysis, ...]
     criteria: tuple[Criterion, ...] = ()
-    entry_concepts: tuple[int, ...] = ()
     estimand: dict[str, str] = field(default_factory=dict)
     minimum: Minimum | None = None
     on_lost_site: str = "stop"
     deadline_seconds: int = 120
     concepts: tuple[ConceptSet, ...] = ()
+    population: Population = field(default_factory=Population)
+    follow_up: FollowUp | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    scores: tuple[Score, ...] = ()
+    matching: Matching | None = None
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Return the labels of the attrition table, in the order of their carrying out.
+
+        First what the population asks, then the criteria about events, the time at
+        risk, the criteria about variables, and the matching.
+        """
+        population = self.population
+        asked = (
+            (EVERYONE, True),
+            ("Index day in the period", population.period is not None),
+            ("Of the age asked for", population.ages is not None),
+            ("Of the sex asked for", bool(population.sexes)),
+            ("Index day in the season", population.months is not None),
+            ("Observed for long enough", population.prior_observation_days is not None),
+            ("No entry event in the washout", population.washout_days > 0),
+            ("In one arm alone", bool(population.arms)),
+        )
+        rules = [one.label for one in self.criteria if one.rule]
+        return (
+            *(label for label, is_asked in asked if is_asked),
+            *(one.label for one in self.criteria if not one.rule),
+            *(("At risk",) if self.follow_up else ()),
+            *rules,
+            *(("Matched",) if self.matching else ()),
+        )
 
     @cached_property
     def canonical(self) -> bytes:

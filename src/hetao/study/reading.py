@@ -11,7 +11,16 @@ from typing import Any
 from hetao.errors import BadFormula, InvalidStudy
 from hetao.records import read_toml, record
 from hetao.study.concepts import check_concept_set, concept_set_fields
-from hetao.study.model import METHODS, SITE, Analysis, Level, Study, Variable
+from hetao.study.model import METHODS, SITE, SOURCES, Analysis, Level, Study, Variable
+from hetao.study.population_checks import check_cohort, check_variable_source
+from hetao.study.population_reading import (
+    follow_up_fields,
+    matching_fields,
+    outcome_fields,
+    population_fields,
+    variable_fields,
+)
+from hetao.study.scores import score_fields
 from hetao.study.terms import (
     Comparison,
     names_of,
@@ -22,17 +31,6 @@ from hetao.study.terms import (
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}|[A-Za-z][A-Za-z0-9_.]{0,39}")
 SITE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}", re.IGNORECASE)
-SOURCES = (
-    "age",
-    "sex",
-    "measurement",
-    "observation",
-    "condition",
-    "drug",
-    "death",
-    "time_to_death",
-    "column",
-)
 NEEDS = {
     "counts": (),
     "table1": ("variables",),
@@ -44,6 +42,22 @@ NEEDS = {
 }
 MOST_SITES, MOST_GRID, MOST_ANALYSES = 1000, 20_000, 200
 MOST_CONCEPT_SETS = 1000
+TABLES = frozenset(
+    {
+        "study",
+        "estimand",
+        "population",
+        "variables",
+        "analyses",
+        "minimum",
+        "sites",
+        "concepts",
+        "follow_up",
+        "outcomes",
+        "scores",
+        "matching",
+    }
+)
 
 
 def read_study(path: Path) -> Study:
@@ -69,51 +83,66 @@ def study_from(table: Mapping[str, Any], where: str = "study") -> Study:
     fields = {key: value for key, value in table.items() if key != "type"}
     if table.get("type", "hetao.study/1") != "hetao.study/1":
         raise InvalidStudy(f"{where}: not a hetao.study/1")
-    study = record(Study, fields, where, InvalidStudy)
+    try:
+        study = record(Study, fields, where, InvalidStudy)
+    except RecursionError as problem:
+        raise InvalidStudy(f"{where}: criteria stand too deep") from problem
     _check_study(study, where)
     return study
 
 
 def _flatten(tables: dict[str, Any], where: str) -> dict[str, Any]:
     """Bring the author's tables into the canonical form's fields."""
-    known = {
-        "study",
-        "estimand",
-        "population",
-        "variables",
-        "analyses",
-        "minimum",
-        "sites",
-        "concepts",
-    }
-    for key in tables:
-        if key not in known:
-            raise InvalidStudy(
-                f"{where}: unknown table [{key}]",
-                fix="known tables: " + ", ".join(sorted(known)),
-            )
-    for key in ("study", "sites", "variables", "analyses"):
-        if key not in tables:
-            raise InvalidStudy(f"{where}: table [{key}] is missing")
-    for key in known - {"analyses"}:
-        if key in tables and not isinstance(tables[key], dict):
-            raise InvalidStudy(f"{where}: [{key}] is not a table")
+    _check_tables(tables, where)
     flat = dict(tables["study"])
     flat["estimand"] = tables.get("estimand", {})
     if "minimum" in tables:
         flat["minimum"] = tables["minimum"]
-    flat.update(_population(tables.get("population", {}), where))
     flat.update(_sites(tables["sites"], where))
-    flat["concepts"] = [
-        concept_set_fields(name, body, where)
-        for name, body in sorted(tables.get("concepts", {}).items())
-    ]
-    flat["variables"] = [
-        _variable(name, body, where) for name, body in tables["variables"].items()
-    ]
+    flat.update(_cohort(tables, where))
     if not isinstance(tables["analyses"], list):
         raise InvalidStudy(f"{where}: write each analysis under [[analyses]]")
     flat["analyses"] = [_analysis(body, where) for body in tables["analyses"]]
+    return flat
+
+
+def _check_tables(tables: dict[str, Any], where: str) -> None:
+    for key in tables:
+        if key not in TABLES:
+            raise InvalidStudy(
+                f"{where}: unknown table [{key}]",
+                fix="known tables: " + ", ".join(sorted(TABLES)),
+            )
+    for key in ("study", "sites", "variables", "analyses"):
+        if key not in tables:
+            raise InvalidStudy(f"{where}: table [{key}] is missing")
+    for key in TABLES - {"analyses"}:
+        if key in tables and not isinstance(tables[key], dict):
+            raise InvalidStudy(f"{where}: [{key}] is not a table")
+
+
+def _cohort(tables: dict[str, Any], where: str) -> dict[str, Any]:
+    """Bring what is said about people, events and columns into canonical fields."""
+    flat = population_fields(tables.get("population", {}), where)
+    if "follow_up" in tables:
+        flat["follow_up"] = follow_up_fields(tables["follow_up"], where)
+    if "matching" in tables:
+        flat["matching"] = matching_fields(tables["matching"], where)
+    flat["outcomes"] = outcome_fields(tables.get("outcomes", {}), where)
+    flat["scores"], brought = score_fields(tables.get("scores", {}), where)
+    written = [
+        concept_set_fields(name, body, where)
+        for name, body in tables.get("concepts", {}).items()
+    ]
+    flat["concepts"] = sorted(
+        [*written, *(one for one in brought if one not in written)],
+        key=lambda one: str(one["name"]),
+    )
+    arms = flat["population"].get("arms", [])
+    flat["variables"] = [
+        variable_fields(name, body, arms, where)
+        for name, body in tables["variables"].items()
+    ]
     return flat
 
 
@@ -125,11 +154,6 @@ def _only(table: dict[str, Any], fields: tuple[str, ...], where: str) -> None:
             )
 
 
-def _population(table: dict[str, Any], where: str) -> dict[str, Any]:
-    _only(table, ("entry_concepts", "criteria"), f"{where} [population]")
-    return dict(table)
-
-
 def _sites(table: dict[str, Any], where: str) -> dict[str, Any]:
     known = ("members", "on_lost_site", "deadline_seconds")
     _only(table, known, f"{where} [sites]")
@@ -137,18 +161,6 @@ def _sites(table: dict[str, Any], where: str) -> dict[str, Any]:
     if "members" not in flat:
         raise InvalidStudy(f"{where} [sites]: field 'members' is missing")
     flat["sites"] = flat.pop("members")
-    return flat
-
-
-def _variable(name: str, body: Any, where: str) -> dict[str, Any]:
-    if not isinstance(body, dict):
-        raise InvalidStudy(f"{where} [variables.{name}]: expected a table")
-    if "name" in body:
-        raise InvalidStudy(f"{where} [variables.{name}]: unknown field 'name'")
-    flat = {"name": name, **body}
-    levels = flat.get("levels")
-    if isinstance(levels, dict):
-        flat["levels"] = [{"name": k, "value": v} for k, v in levels.items()]
     return flat
 
 
@@ -203,10 +215,15 @@ def _check_study(study: Study, where: str) -> None:
     _check_unique(labels, f"{where} [[analyses]]", SITE_NAME, MOST_ANALYSES)
     _check_minimum(study, where)
     for variable in study.variables:
-        _check_variable(variable, f"{where} [variables.{variable.name}]")
-    for criterion in study.criteria:
+        place = f"{where} [variables.{variable.name}]"
+        with _naming(place):
+            _check_variable(variable, place)
+            check_variable_source(study, variable, place)
+    with _naming(where):
+        check_cohort(study, where)
+    for rule in (one.rule for one in study.criteria if one.rule):
         with _naming(f"{where} [population]"):
-            _check_criterion(study, criterion.rule, where)
+            _check_criterion(study, rule, where)
     for analysis in study.analyses:
         place = f"{where} [[analyses]] {analysis.name}"
         with _naming(place):
@@ -240,10 +257,7 @@ def _check_minimum(study: Study, where: str) -> None:
 def _check_variable(variable: Variable, where: str) -> None:
     if variable.source not in SOURCES:
         raise InvalidStudy(f"{where}: source is one of " + ", ".join(SOURCES))
-    if variable.source in ("measurement", "observation", "condition", "drug"):
-        if not variable.concepts:
-            raise InvalidStudy(f"{where}: name the concepts")
-    elif variable.source == "column" and not variable.column:
+    if variable.source == "column" and not variable.column:
         raise InvalidStudy(f"{where}: name the column")
     if variable.kind == "number":
         _check_number(variable, where)

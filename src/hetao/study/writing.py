@@ -8,6 +8,11 @@ from typing import Any
 
 from hetao.study.concepts import CodeList, ConceptSet
 from hetao.study.model import Study
+from hetao.study.population_writing import (
+    cohort_tables,
+    population_table,
+    variable_table,
+)
 
 HEAD = ("name", "title", "question", "version", "dictionary")
 
@@ -18,20 +23,18 @@ def write_study(path: Path, study: Study) -> None:
     blocks = [_table("study", {key: fields[key] for key in HEAD})]
     if study.estimand:
         blocks.append(_table("estimand", study.estimand))
-    population: dict[str, Any] = {}
-    if study.entry_concepts:
-        population["entry_concepts"] = list(study.entry_concepts)
-    if study.criteria:
-        population["criteria"] = [asdict(criterion) for criterion in study.criteria]
+    population = population_table(study)
     if population:
         blocks.append(_table("population", population))
     blocks += [
         _table(f"concepts.{json.dumps(one.name)}", _concepts(one))
         for one in study.concepts
     ]
-    for variable in study.variables:
-        body = _without_defaults(asdict(variable), ("name",))
-        blocks.append(_table(f"variables.{json.dumps(variable.name)}", body))
+    blocks += [_table(name, body) for name, body in cohort_tables(study)]
+    blocks += [
+        _table(f"variables.{json.dumps(variable.name)}", variable_table(variable))
+        for variable in study.variables
+    ]
     blocks += [
         _table("[analyses]", _without_defaults(asdict(analysis), ()))
         for analysis in study.analyses

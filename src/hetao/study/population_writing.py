@@ -1,0 +1,95 @@
+"""The cohort algebra → tables as an author writes them; reading gives them back."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from hetao.study.model import Study, Variable
+from hetao.study.population import Criterion, Event, Value
+
+
+def population_table(study: Study) -> dict[str, Any]:
+    """Return the body of `[population]`, empty if the study says nothing there."""
+    body = _written(study.population, ("arms",))
+    if study.criteria:
+        body["criteria"] = [_criterion(one) for one in study.criteria]
+    if study.population.arms:
+        body["arms"] = {arm.name: _written(arm) for arm in study.population.arms}
+    return body
+
+
+def cohort_tables(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the names and bodies of `[follow_up]`, `[outcomes]`, `[scores]`, …."""
+    if study.follow_up is not None:
+        yield "follow_up", _written(study.follow_up)
+    for outcome in study.outcomes:
+        yield f"outcomes.{json.dumps(outcome.name)}", _written(outcome)
+    for score in study.scores:
+        items = {item.name: _written(item) for item in score.items}
+        body = _written(score, ("items",)) | {"items": items}
+        yield f"scores.{json.dumps(score.name)}", body
+    if study.matching is not None:
+        body = _written(study.matching, ("nearest",))
+        if study.matching.nearest:
+            pairs = {one.variable: one.caliper for one in study.matching.nearest}
+            body["nearest"] = pairs
+        yield "matching", body
+
+
+def variable_table(variable: Variable) -> dict[str, Any]:
+    """Return the body of `[variables.NAME]`."""
+    body = _written(variable, ("levels",))
+    body["kind"] = variable.kind
+    if variable.levels:
+        body["levels"] = [dataclasses.asdict(level) for level in variable.levels]
+    return body
+
+
+def _written(value: Any, left_out: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the fields that differ from their defaults, without the name."""
+    body: dict[str, Any] = {}
+    for field in dataclasses.fields(value):
+        found = getattr(value, field.name)
+        if field.name in left_out or field.name == "name" or found == field.default:
+            continue
+        body[field.name] = _value(found)
+    return body
+
+
+def _value(found: Any) -> Any:
+    match found:
+        case Event():
+            return _event(found)
+        case Value():
+            return _row_value(found)
+        case list() | tuple():
+            return [_value(item) for item in found]
+    return _written(found) if dataclasses.is_dataclass(found) else found
+
+
+def _event(event: Event) -> dict[str, Any]:
+    body: dict[str, Any] = {event.table: list(event.concepts)}
+    if event.value is not None:
+        body |= _row_value(event.value)
+    if event.visit:
+        body["within_visit"] = list(event.visit)
+    return body
+
+
+def _row_value(value: Value) -> dict[str, Any]:
+    body = _written(value)
+    if "concepts" in body:
+        body["answers"] = body.pop("concepts")
+    return body
+
+
+def _criterion(one: Criterion) -> dict[str, Any]:
+    body = _written(one, ("at_least", "all_of", "any_of", "none_of"))
+    if one.events:
+        body["at_least"] = one.at_least
+    for key in ("all_of", "any_of", "none_of"):
+        inner = getattr(one, key)
+        if inner:
+            body[key] = [_criterion(part) for part in inner]
+    return body
