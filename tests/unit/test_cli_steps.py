@@ -80,6 +80,7 @@ def test_a_study_is_checked_and_named_by_its_digest(desk):
     assert body["digest"] == said.out.strip()
     assert [item["name"] for item in body["analyses"]] == ["attrition", "model"]
     assert body["analyses"][1]["most_rounds"] > 1
+    assert body["analyses"][1]["level"] == 5  # a flat table: not in the dictionary
 
 
 def test_a_draft_permit_says_whose_approval_it_asks_for(desk):

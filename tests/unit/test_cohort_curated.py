@@ -10,7 +10,7 @@ from hetao.cdm import CuratedTables, open_tables
 from hetao.cdm.dictionary import CONTENT
 from hetao.cdm.engine_duckdb import connect
 from hetao.cohort import build
-from hetao.dictionary import ddl
+from hetao.dictionary import ddl, dictionary
 from hetao.errors import InvalidData, InvalidStudy
 from hetao.study import Criterion, Event, Level, Population, Study, Variable
 
@@ -23,6 +23,7 @@ NUMBER = Variable(
 
 def study(*variables: Variable, **fields) -> Study:
     whole = Study("s", "", "", "1", "omop-5.4", ("a",), variables, ())
+    whole = replace(whole, dictionary_digest=dictionary().digest)
     return replace(whole, **fields)
 
 
@@ -49,7 +50,8 @@ def make(path: Path, *statements: str) -> None:
         for table in CONTENT:
             connection.execute(ddl(table, "duckdb"))
         connection.execute(
-            "CREATE TABLE snapshot AS SELECT 'omop-5.4' AS dictionary, 'd' AS digest"
+            "CREATE TABLE snapshot AS SELECT 'omop-5.4' AS dictionary, 'd' AS digest, "
+            f"'{dictionary().digest}' AS dictionary_digest"
         )
     for statement in statements:
         connection.execute(statement)
@@ -284,6 +286,15 @@ def test_a_missing_value_meets_no_criterion(tables, rule, left):
 def test_a_study_of_another_dictionary_is_refused(tables):
     with open_tables(tables) as opened, pytest.raises(InvalidStudy, match="'flat'"):
         build(study(NUMBER, dictionary="flat"), opened)
+
+
+def test_a_study_of_another_edition_of_the_dictionary_is_refused(tables):
+    other = study(NUMBER, dictionary_digest="sha256:" + "0" * 64)
+
+    with open_tables(tables) as opened, pytest.raises(InvalidStudy) as refused:
+        build(other, opened)
+
+    assert "dictionary digests differ" in str(refused.value)
 
 
 def test_a_column_of_a_flat_file_is_not_in_omop_tables(tables):

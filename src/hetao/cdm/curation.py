@@ -18,6 +18,7 @@ from hetao.cdm.quality import Curation, check_quality
 from hetao.cdm.report import write_reports
 from hetao.cdm.snapshot import snapshot_digest
 from hetao.cdm.stage import stage_extract
+from hetao.dictionary import dictionary
 from hetao.errors import InvalidData
 
 
@@ -105,8 +106,14 @@ def _build(
 
 
 def _sign_off(connection: Connection, snapshot: str) -> None:
-    connection.execute("CREATE TABLE snapshot (dictionary VARCHAR, digest VARCHAR)")
-    connection.execute("INSERT INTO snapshot VALUES (?, ?)", [DICTIONARY, snapshot])
+    connection.execute(
+        "CREATE TABLE snapshot "
+        "(dictionary VARCHAR, dictionary_digest VARCHAR, digest VARCHAR)"
+    )
+    connection.execute(
+        "INSERT INTO snapshot VALUES (?, ?, ?)",
+        [DICTIONARY, dictionary().digest, snapshot],
+    )
     connection.execute("CHECKPOINT")
 
 

@@ -58,6 +58,7 @@ class CuratedTables(_Opened):
     path: Path
     connection: Connection
     snapshot: str
+    dictionary_digest: str
     dictionary: str = DICTIONARY
 
     @property
@@ -80,6 +81,7 @@ class FlatTable(_Opened):
     columns: tuple[str, ...]
     missing: tuple[str, ...]
     dictionary: str = FLAT
+    dictionary_digest: str = ""
 
 
 def open_tables(db_path: Path) -> CuratedTables:
@@ -98,7 +100,9 @@ def open_tables(db_path: Path) -> CuratedTables:
             fix="curate the site's data again",
         ) from None
     try:
-        row = connection.execute("SELECT dictionary, digest FROM snapshot").fetchone()
+        row = connection.execute(
+            "SELECT dictionary, digest, dictionary_digest FROM snapshot"
+        ).fetchone()
     except Problem:
         row = None
     if row is None or row[0] != DICTIONARY:
@@ -107,7 +111,7 @@ def open_tables(db_path: Path) -> CuratedTables:
             f"{db_path.name} holds no tables of {DICTIONARY} with a digest",
             fix="curate the site's data again",
         )
-    return CuratedTables(db_path, connection, str(row[1]))
+    return CuratedTables(db_path, connection, str(row[1]), str(row[2]))
 
 
 def open_flat(

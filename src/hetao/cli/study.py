@@ -7,28 +7,32 @@ from pathlib import Path
 
 from hetao.analysis import estimator_for
 from hetao.cli.main import say
+from hetao.dictionary import dictionary
 from hetao.errors import InvalidNetwork, Usage
 from hetao.federation.clock import utc_now
 from hetao.federation.network import read_parties
 from hetao.federation.propose import draft_permit
 from hetao.permit import write_bundle
-from hetao.study import read_study
+from hetao.study import fields_read, read_study
 
 MOST_DAYS = 3660  # ten years
 
 
 def check(chosen: argparse.Namespace) -> int:
-    """Check a study file and every plan in it; print its digest."""
+    """Check a study file and every plan in it; print its digest and the levels."""
     study = read_study(chosen.study)
     analyses = []
     for analysis in study.analyses:
         estimator = estimator_for(study, analysis)
+        fields = fields_read(study, analysis)
         sums = {name: list(s.shape) for name, s in estimator.declare(1).items()}
         analyses.append(
             {
                 "name": analysis.name,
                 "method": analysis.method,
                 "most_rounds": estimator.most_rounds,
+                "level": dictionary().level(fields),
+                "fields": list(fields),
                 "sums": sums,
             }
         )
@@ -38,7 +42,9 @@ def check(chosen: argparse.Namespace) -> int:
         return 0
     say(f"{chosen.study.name} holds: {study.title}")
     for item in analyses:
-        say(f"  {item['name']}: {item['method']}, at most {item['most_rounds']} rounds")
+        rounds, level = item["most_rounds"], item["level"]
+        say(f"  {item['name']}: {item['method']}, at most {rounds} rounds,")
+        say(f"      from data of level {level}")
     sys.stdout.write(study.digest + "\n")
     return 0
 

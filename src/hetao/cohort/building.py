@@ -43,8 +43,8 @@ def build(study: Study, source: CuratedTables | FlatTable) -> Cohort:
     the study. A missing value fails every criterion except its absence.
 
     Raises:
-        InvalidStudy: the study is written for another dictionary, or asks a source
-            that this dictionary does not have.
+        InvalidStudy: the study is written for another dictionary, by name or by
+            digest, or asks a source that this dictionary does not have.
         InvalidData: a variable's values do not fit its unit, bounds or levels.
     """
     if study.dictionary != source.dictionary:
@@ -52,6 +52,12 @@ def build(study: Study, source: CuratedTables | FlatTable) -> Cohort:
             f"the study is written for the dictionary {study.dictionary[:40]!r}; "
             f"this site's data follow {source.dictionary!r}",
             fix="write the study for this dictionary, or map the site's data to it",
+        )
+    if study.dictionary_digest != source.dictionary_digest:
+        raise InvalidStudy(
+            f"the study is written for another edition of {source.dictionary} than "
+            "this site's data were curated with (their dictionary digests differ)",
+            fix="use one version of hetao at every site, and curate the data again",
         )
     if isinstance(source, CuratedTables):
         columns = curated_duckdb.read_columns(study, source)

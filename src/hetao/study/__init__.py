@@ -1,6 +1,7 @@
 """What is asked: one study file, one canonical form, one digest."""
 
 from hetao.study.concepts import CodeList, ConceptSet
+from hetao.study.meaning import fields_read
 from hetao.study.model import (
     METHODS,
     SITE,
@@ -66,6 +67,7 @@ __all__ = [
     "Term",
     "Value",
     "Variable",
+    "fields_read",
     "parse_expression",
     "parse_term",
     "read_study",

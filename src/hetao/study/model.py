@@ -198,7 +198,9 @@ class Study:
 
     `minimum` tightens what the sites' own policies ask; None asks no more.
     `on_lost_site` is "stop" or "continue"; `deadline_seconds` is how long a round
-    waits for a site. `dictionary` names the common data model, "omop-5.4" or "flat".
+    waits for a site. `dictionary` names the common data model, "omop-5.4" or "flat";
+    `dictionary_digest` is that of the data dictionary the study was written for, so
+    that the permit and the certificate fix what its words mean; "" for a flat table.
     """
 
     name: str
@@ -212,6 +214,7 @@ class Study:
     criteria: tuple[Criterion, ...] = ()
     estimand: dict[str, str] = field(default_factory=dict)
     minimum: Minimum | None = None
+    dictionary_digest: str = ""
     on_lost_site: str = "stop"
     deadline_seconds: int = 120
     concepts: tuple[ConceptSet, ...] = ()

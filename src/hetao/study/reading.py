@@ -11,6 +11,7 @@ from typing import Any
 from hetao.errors import BadFormula, InvalidStudy
 from hetao.records import read_toml, record
 from hetao.study.concepts import check_concept_set, concept_set_fields
+from hetao.study.meaning import check_digest, with_digest
 from hetao.study.model import METHODS, SITE, SOURCES, Analysis, Level, Study, Variable
 from hetao.study.population_checks import check_cohort, check_variable_source
 from hetao.study.population_reading import (
@@ -69,7 +70,8 @@ def read_study(path: Path) -> Study:
         InvalidData: the file cannot be read at all.
     """
     tables = read_toml(path, InvalidStudy)
-    return study_from(_flatten(tables, path.name), where=path.name)
+    fields = with_digest(_flatten(tables, path.name), path.name)
+    return study_from(fields, where=path.name)
 
 
 def study_from(table: Mapping[str, Any], where: str = "study") -> Study:
@@ -197,6 +199,7 @@ def _naming(place: str) -> Iterator[None]:
 def _check_study(study: Study, where: str) -> None:
     if not study.name or not NAME.fullmatch(study.name.replace("-", "_")):
         raise InvalidStudy(f"{where}: the study's name must be letters, digits, - or _")
+    check_digest(study, where)
     if study.on_lost_site not in ("stop", "continue"):
         raise InvalidStudy(f"{where}: on_lost_site is 'stop' or 'continue'")
     if not 1 <= study.deadline_seconds <= 86_400:

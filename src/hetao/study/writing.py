@@ -14,13 +14,16 @@ from hetao.study.population_writing import (
     variable_table,
 )
 
-HEAD = ("name", "title", "question", "version", "dictionary")
+HEAD = ("name", "title", "question", "version", "dictionary", "dictionary_digest")
 
 
 def write_study(path: Path, study: Study) -> None:
     """Write the study as an author would; `read_study` gives the same digest."""
     fields = asdict(study)
-    blocks = [_table("study", {key: fields[key] for key in HEAD})]
+    head = {key: fields[key] for key in HEAD}
+    if not study.dictionary_digest:
+        del head["dictionary_digest"]
+    blocks = [_table("study", head)]
     if study.estimand:
         blocks.append(_table("estimand", study.estimand))
     population = population_table(study)

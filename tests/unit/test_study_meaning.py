@@ -1,0 +1,119 @@
+"""A study fixes the dictionary that it is written for, and says what it reads of it."""
+
+from dataclasses import replace
+
+import pytest
+
+from hetao.canonical import parse_canonical
+from hetao.demo.data import study_file
+from hetao.dictionary import dictionary
+from hetao.errors import InvalidStudy
+from hetao.study import fields_read, read_study, study_from
+from hetao.study.writing import write_study
+
+OTHER = "sha256:" + "0" * 64
+
+
+@pytest.fixture(scope="module")
+def heart():
+    return read_study(study_file("heart"))
+
+
+def with_line(tmp_path, line):
+    text = study_file("heart").read_text("utf-8")
+    path = tmp_path / "study.toml"
+    path.write_text(text.replace("[study]\n", f"[study]\n{line}\n"), "utf-8")
+    return path
+
+
+def test_reading_fills_in_the_digest_of_the_dictionary_here(heart):
+    assert heart.dictionary_digest == dictionary().digest
+
+
+def test_the_digest_of_the_dictionary_is_part_of_what_is_approved(heart):
+    other = replace(heart, dictionary_digest=OTHER)
+
+    assert other.digest != heart.digest
+    assert parse_canonical(heart.canonical)["dictionary_digest"] == dictionary().digest
+
+
+def test_an_author_may_write_the_digest_down(heart, tmp_path):
+    path = with_line(tmp_path, f'dictionary_digest = "{dictionary().digest}"')
+
+    assert read_study(path).digest == heart.digest
+
+
+def test_a_study_file_for_another_dictionary_is_refused(tmp_path):
+    path = with_line(tmp_path, f'dictionary_digest = "{OTHER}"')
+
+    with pytest.raises(InvalidStudy, match="another data dictionary"):
+        read_study(path)
+
+
+def test_a_written_study_reads_back_with_its_dictionary(heart, tmp_path):
+    write_study(tmp_path / "again.toml", heart)
+
+    assert read_study(tmp_path / "again.toml") == heart
+
+
+def test_a_study_of_the_past_can_still_be_read_by_a_verifier(heart):
+    past = replace(heart, dictionary_digest=OTHER)
+
+    assert study_from(parse_canonical(past.canonical)) == past
+
+
+@pytest.mark.parametrize("digest", ["", "sha256:0", OTHER.upper()])
+def test_a_canonical_study_without_a_digest_is_refused(heart, digest):
+    form = parse_canonical(replace(heart, dictionary_digest=digest).canonical)
+
+    with pytest.raises(InvalidStudy, match="dictionary_digest"):
+        study_from(form)
+
+
+def test_a_flat_study_names_no_digest(heart):
+    form = parse_canonical(replace(heart, dictionary="flat").canonical)
+
+    with pytest.raises(InvalidStudy, match="dictionary_digest"):
+        study_from(form)
+
+
+def test_an_analysis_reads_the_fields_of_its_variables_and_criteria(heart):
+    read = fields_read(heart, heart.analysis("risk"))
+
+    assert "person.gender_concept_id" in read
+    assert "person.year_of_birth" in read  # the criterion `age >= 18` and a term
+    assert "condition_occurrence.condition_concept_id" in read
+    assert "measurement.value_as_number" in read
+    assert "death.death_date" not in read
+
+
+def test_every_field_read_stands_in_the_dictionary():
+    for demo in ("heart", "lung"):
+        study = read_study(study_file(demo))
+        for analysis in study.analyses:
+            for path in fields_read(study, analysis):
+                assert dictionary().field(path).name
+
+
+def test_a_criterion_alone_is_read_too(heart):
+    bare = replace(heart, criteria=())
+    counted = heart.analysis("attrition")
+
+    assert "measurement.value_as_number" in fields_read(heart, counted)
+    assert "measurement.value_as_number" not in fields_read(bare, counted)
+
+
+def test_a_column_of_a_flat_table_is_graded_as_unknown(heart):
+    variable = replace(heart.variable("age"), source="column", column="alter")
+    flat = replace(
+        heart,
+        dictionary="flat",
+        dictionary_digest="",
+        criteria=(),
+        variables=(variable, *heart.variables[1:]),
+    )
+
+    read = fields_read(flat, flat.analysis("risk"))
+
+    assert "column.alter" in read
+    assert dictionary().level(read) == 5
