@@ -3,14 +3,19 @@
 from hetao.synth.catalogue import Catalogue, catalogue
 from hetao.synth.draws import define_draws
 from hetao.synth.faults import fault_rates, fault_sql
+from hetao.synth.population import Population
 from hetao.synth.sites import SyntheticSite, allot, read_sites
 from hetao.synth.truth import KEYS, TRUTH, create_truth
+from hetao.synth.world import Comparison, World, read_world, shipped_world
 
 __all__ = [
     "KEYS",
     "TRUTH",
     "Catalogue",
+    "Comparison",
+    "Population",
     "SyntheticSite",
+    "World",
     "allot",
     "catalogue",
     "create_truth",
@@ -18,4 +23,6 @@ __all__ = [
     "fault_rates",
     "fault_sql",
     "read_sites",
+    "read_world",
+    "shipped_world",
 ]

@@ -5,6 +5,7 @@ and no draw depends on another. DuckDB's `hash` is not promised to stay the same
 its versions; within one version it does.
 """
 
+import hashlib
 from typing import Final
 
 from hetao.synth.truth import Connection
@@ -37,3 +38,8 @@ def define_draws(connection: Connection, seed: int) -> None:
     connection.execute("""
         CREATE OR REPLACE MACRO waiting(k, e, s) AS -ln(1 - u(k, e, s))
     """)
+
+
+def salt(*words: str) -> int:
+    """Return the salt of a draw from what it is for: adding one changes no other."""
+    return int.from_bytes(hashlib.sha256("|".join(words).encode()).digest()[:4], "big")

@@ -1,12 +1,12 @@
 """Faults of data at declared rates: which row carries one is a draw like any other."""
 
 import functools
-import hashlib
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
 
 from hetao.errors import InvalidData
+from hetao.synth.draws import salt
 
 
 @functools.cache
@@ -33,5 +33,4 @@ def fault_sql(fault: str, key: str) -> str:
             f"no fault {fault!r} is declared",
             fix="name one of: " + ", ".join(fault_rates()),
         )
-    salt = int.from_bytes(hashlib.sha256(fault.encode()).digest()[:4], "big")
-    return f"(u({key}, 1, {salt + 1_000_000}) < {fault_rates()[fault]!r})"
+    return f"(u({key}, 1, {salt('fault', fault)}) < {fault_rates()[fault]!r})"

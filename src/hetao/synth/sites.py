@@ -1,6 +1,7 @@
 """The made-up hospitals and clinics: who they are, how large, how they practise."""
 
 import itertools
+import re
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,7 @@ SHIPPED: Final = ("gba", "ha")
 SIDES: Final = ("HK", "SZ")
 KINDS: Final = ("hospital", "clinic")
 FEWEST_PEOPLE: Final = 1
+SITE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,11 @@ def _check(sites: list[SyntheticSite], file: str) -> None:
     if not sites or len(set(names)) != len(names):
         raise InvalidData(f"{file}: no sites, or two of one name")
     for site in sites:
+        if not SITE_NAME.fullmatch(site.name):
+            raise InvalidData(
+                f"{file}: {site.name[:40]!r} is no name of a site",
+                fix="use a to z, digits and hyphens, 40 at most",
+            )
         if site.side not in SIDES or site.kind not in KINDS or not site.share > 0:
             raise InvalidData(
                 f"{file}: site {site.name[:40]!r} has a side, kind or share that "
