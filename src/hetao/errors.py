@@ -80,6 +80,12 @@ class ColumnMismatch(Invalid):
     code = "HT-111"
 
 
+class InvalidVocabulary(Invalid):
+    """A downloaded or loaded vocabulary is not whole."""
+
+    code = "HT-112"
+
+
 class BadFormula(Invalid):
     """A model formula or a criterion cannot be read."""
 
