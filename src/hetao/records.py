@@ -5,6 +5,7 @@ wrong types and missing values in the same words.
 """
 
 import dataclasses
+import functools
 import tomllib
 import types
 import typing
@@ -71,11 +72,16 @@ def record(cls: type[T], table: object, where: str, error: type[HetaoError]) -> 
     missing = [name for name, f in fields.items() if _required(f) and name not in table]
     if missing:
         raise error(f"{where}: field {missing[0]!r} is missing")
-    hints = typing.get_type_hints(cls)
+    hints = _hints((cls,))
     values = {
         key: _value(hints[key], table[key], f"{where}: {key}", error) for key in table
     }
     return cls(**values)
+
+
+@functools.cache
+def _hints(of: tuple[type[Any]]) -> Mapping[str, Any]:
+    return typing.get_type_hints(of[0])
 
 
 def _required(field: "dataclasses.Field[Any]") -> bool:

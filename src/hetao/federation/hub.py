@@ -9,7 +9,7 @@ for another list.
 import datetime
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -108,6 +108,8 @@ class Hub:
             folder / "witness.sqlite", identity.name, identity.signing_key, self._when
         )
         self._bundles: dict[str, tuple[str, Bundle]] = {}
+        self._tasks: dict[tuple[str, str], tuple[Header, list[str]]] = {}
+        self.on_letter: Callable[[str], None] = lambda _: None  # told the recipient
         if not self._store.rows("SELECT epoch FROM hub"):
             row = ("INSERT INTO hub VALUES (?)", (secrets.token_hex(8),))
             self._store.write([row])
@@ -138,20 +140,48 @@ class Hub:
             BadEnvelope, BadSignature, NotAParty, OutOfTime: it may not be carried.
             Replayed: another envelope already stands in this place.
         """
+        (refusal,) = self.accept_all([(sender, data)])
+        if refusal is not None:
+            raise refusal
+
+    def accept_all(self, posts: Sequence[tuple[str, bytes]]) -> list[HetaoError | None]:
+        """Take envelopes, each as `accept` would, with one wait for the disk.
+
+        Returns:
+            For each post None, or the refusal that `accept` would raise.
+        """
+        refusals: list[HetaoError | None] = []
+        new: dict[str, Envelope] = {}
+        for sender, data in posts:
+            try:
+                envelope = self._carried(sender, data, new)
+            except HetaoError as error:
+                refusals.append(error)
+            else:
+                refusals.append(None)
+                if envelope is not None:
+                    new[_key(envelope.header)] = envelope
+        if new:
+            self._append("carried", *new.values())
+            self._insert(*new.values())
+        for envelope in new.values():
+            if envelope.header.recipient == self.identity.name:
+                self._act(envelope)
+        return refusals
+
+    def _carried(
+        self, sender: str, data: bytes, new: Mapping[str, Envelope]
+    ) -> Envelope | None:
+        """Return the envelope if it may be carried; None if it is carried already."""
         envelope = parse_envelope(data)
         header = envelope.header
         if header.sender != sender:
             raise NotAParty(f"{sender} may not send in the name of another party")
         envelope.verify(self._party(sender))
-        recipient = self._party(header.recipient)
+        self._party(header.recipient)
         if self._clock() >= parse_time(header.not_after):
             raise OutOfTime("the envelope is past its not-after time")
-        if self._is_known(envelope):
-            return
-        self._append("carried", envelope)
-        self._insert(envelope)
-        if recipient.name == self.identity.name:
-            self._act(envelope)
+        return None if self._is_known(envelope, new) else envelope
 
     def _party(self, name: str) -> Party:
         try:
@@ -172,49 +202,56 @@ class Hub:
         return Inbox(self.epoch, tuple((int(seq), bytes(data)) for seq, data in rows))
 
     # --- keeping --------------------------------------------------------------------
-    def _is_known(self, envelope: Envelope) -> bool:
-        rows = self._store.rows(
-            "SELECT digest FROM envelope WHERE key = ?", (_key(envelope.header),)
-        )
-        if rows and rows[0][0] != envelope.digest:
+    def _is_known(self, envelope: Envelope, new: Mapping[str, Envelope]) -> bool:
+        key = _key(envelope.header)
+        rows = self._store.rows("SELECT digest FROM envelope WHERE key = ?", (key,))
+        known = [str(digest) for (digest,) in rows]
+        known += [new[key].digest] if key in new else []
+        if known and known[0] != envelope.digest:
             raise Replayed("another envelope already stands in this place of the run")
-        return bool(rows)
+        return bool(known)
 
-    def _insert(self, envelope: Envelope) -> None:
-        h = envelope.header
+    def _insert(self, *envelopes: Envelope) -> None:
         self._store.write(
             [
                 (
                     "INSERT OR IGNORE INTO envelope (key, digest, recipient, run, task,"
                     " kind, sender, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     (
-                        _key(h),
+                        _key(envelope.header),
                         envelope.digest,
-                        h.recipient,
-                        h.run,
-                        h.task,
-                        h.kind,
-                        h.sender,
+                        envelope.header.recipient,
+                        envelope.header.run,
+                        envelope.header.task,
+                        envelope.header.kind,
+                        envelope.header.sender,
                         envelope.data,
                     ),
                 )
+                for envelope in envelopes
             ]
         )
+        for recipient in {envelope.header.recipient for envelope in envelopes}:
+            self.on_letter(recipient)
 
-    def _append(self, what: str, envelope: Envelope) -> None:
-        entry = {
-            "type": "hetao.entry/1",
-            "what": what,
-            "at": format_time(self._clock()),
-            "envelope": envelope.digest,
-            "kind": envelope.header.kind,
-            "from": envelope.header.sender,
-            "to": envelope.header.recipient,
-            "study": envelope.header.study,
-            "run": envelope.header.run,
-            "task": envelope.header.task,
-        }
-        self._log.append([canonical(entry)])
+    def _append(self, what: str, *envelopes: Envelope) -> None:
+        now = format_time(self._clock())
+        entries = [
+            {
+                "type": "hetao.entry/1",
+                "what": what,
+                "at": now,
+                "envelope": envelope.digest,
+                "kind": envelope.header.kind,
+                "from": envelope.header.sender,
+                "to": envelope.header.recipient,
+                "study": envelope.header.study,
+                "run": envelope.header.run,
+                "task": envelope.header.task,
+            }
+            for envelope in envelopes
+        ]
+        self._log.append([canonical(entry) for entry in entries])
 
     def resume(self) -> None:
         """Act on what was taken on before a crash; acting twice is acting once."""
@@ -278,6 +315,11 @@ class Hub:
 
     def _open_if_complete(self, run: str, task: str) -> None:
         """Add the shares once every frozen member's is here."""
+        study, bundle = self._begin(run)
+        asked = self._asked(run, task, bundle)
+        if asked is None or not self._may_be_complete(run, task, asked[1]):
+            return
+        header, members = asked
         data = {
             (row[0], row[1]): bytes(row[2])
             for row in self._store.rows(
@@ -286,20 +328,11 @@ class Hub:
                 (run, task, self.identity.name, self.identity.name),
             )
         }
-        study, bundle = self._begin(run)
-        instruction = data.get(("task", bundle.permit.coordinator.name))
-        if instruction is None or ("total", self.identity.name) in data:
+        if ("total", self.identity.name) in data:
             return
-        meta, _ = self._content(parse_envelope(instruction))
-        members = [str(name) for name in meta["members"]]
-        if not members or len(set(members)) != len(members):
-            raise BadEnvelope("the member list is empty or names a site twice")
-        if not set(members) <= set(bundle.permit.sites):
-            raise NotAParty("the member list names a site outside the permit")
         if any(("share", site) not in data for site in members):
             return
         shares = [parse_envelope(data["share", site]) for site in members]
-        header = parse_envelope(instruction).header
         for share in shares:
             # What the sites signed decides what this sum is, not what we were told.
             if _course(share.header) != _course(header):
@@ -308,6 +341,37 @@ class Hub:
                 )
         self._check_reopening(header, bundle, members)
         self._send_total(header, (study, bundle, members), shares)
+
+    def _asked(
+        self, run: str, task: str, bundle: Bundle
+    ) -> tuple[Header, list[str]] | None:
+        """Return a task's header and its frozen members; None before it is here."""
+        if (run, task) not in self._tasks:
+            found = self._store.rows(
+                "SELECT data FROM envelope WHERE run = ? AND task = ? AND kind = 'task'"
+                " AND recipient = ? AND sender = ?",
+                (run, task, self.identity.name, bundle.permit.coordinator.name),
+            )
+            if not found:
+                return None
+            envelope = parse_envelope(bytes(found[0][0]))
+            meta, _ = self._content(envelope)
+            members = [str(name) for name in meta["members"]]
+            if not members or len(set(members)) != len(members):
+                raise BadEnvelope("the member list is empty or names a site twice")
+            if not set(members) <= set(bundle.permit.sites):
+                raise NotAParty("the member list names a site outside the permit")
+            self._tasks[run, task] = (envelope.header, members)
+        return self._tasks[run, task]
+
+    def _may_be_complete(self, run: str, task: str, members: list[str]) -> bool:
+        """Say whether there are enough shares: asked at each one, it reads none."""
+        ((shares,),) = self._store.rows(
+            "SELECT count(*) FROM envelope WHERE run = ? AND task = ? "
+            "AND kind = 'share' AND recipient = ?",
+            (run, task, self.identity.name),
+        )
+        return int(shares) >= len(members)
 
     def _check_reopening(
         self, header: Header, bundle: Bundle, members: list[str]

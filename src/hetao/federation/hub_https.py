@@ -7,8 +7,6 @@
 The name in the client's certificate decides who speaks; nothing in a request does.
 """
 
-import asyncio
-import contextlib
 import ssl
 import struct
 from collections.abc import Awaitable, Callable
@@ -18,6 +16,7 @@ from typing import Final
 from aiohttp import web
 
 from hetao.errors import HetaoError, NotAParty, Replayed
+from hetao.federation.counter import Counter
 from hetao.federation.hub import Hub, Inbox
 from hetao.federation.transport import POLL_SECONDS
 from hetao.ledger.envelope import LARGEST_ENVELOPE
@@ -64,13 +63,11 @@ def unframe(data: bytes) -> tuple[tuple[int, bytes], ...]:
 
 
 class HubServer:
-    """Two routes over a `Hub`, and the parties who wait for news."""
+    """Two routes to the counter of a `Hub`."""
 
     def __init__(self, hub: Hub) -> None:
         """Serve `hub`."""
-        self._hub = hub
-        self._news = asyncio.Condition()
-        self._closing = False
+        self._counter = Counter(hub)
 
     def application(self) -> web.Application:
         """Return the web application."""
@@ -82,18 +79,14 @@ class HubServer:
 
     async def _release(self, _: web.Application) -> None:
         """End every open poll now, to be tried again; a stop would wait for them."""
-        self._closing = True
-        async with self._news:
-            self._news.notify_all()
+        self._counter.close()
 
     async def _post(self, request: web.Request) -> web.Response:
         length = request.content_length or 0
         if length > LARGEST_BODY:
             raise web.HTTPRequestEntityTooLarge(LARGEST_BODY, length)
         data = await request.read()
-        self._hub.accept(_speaker(request), data)
-        async with self._news:
-            self._news.notify_all()
+        await self._counter.hand_in(_speaker(request), data)
         return web.Response(status=201)
 
     async def _get(self, request: web.Request) -> web.Response:
@@ -106,19 +99,9 @@ class HubServer:
             raise web.HTTPBadRequest from error
         if not 0 <= after <= LAST_PLACE:
             raise web.HTTPBadRequest
-        end = asyncio.get_running_loop().time() + wait
-        while True:
-            async with self._news:
-                inbox = self._hub.waiting(speaker, after, run)
-                left = end - asyncio.get_running_loop().time()
-                if inbox.items or not left > 0:
-                    break
-                if self._closing:
-                    raise web.HTTPServiceUnavailable
-                # not wait_for, which in Python 3.11 can lose a cancellation
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(left):
-                        await self._news.wait()
+        inbox = await self._counter.collect(speaker, after, run, wait)
+        if self._counter.is_closed and not inbox.items:
+            raise web.HTTPServiceUnavailable
         headers = {EPOCH: inbox.epoch}
         status = 200 if inbox.items else 204
         return web.Response(status=status, body=frame(inbox) or None, headers=headers)

@@ -35,14 +35,30 @@ class Store:
     def write(self, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
         """Carry out all statements, durably, or none."""
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._transact(statements)
+
+    def note(self, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
+        """Carry out all statements or none, on the disk with the next `write`.
+
+        For what a kill of the process keeps and a power cut may lose, because it can
+        be worked out again: this does not wait for the disk.
+        """
+        with self._lock:
+            self._db.execute("PRAGMA synchronous=OFF")
             try:
-                for text, values in statements:
-                    self._db.execute(text, values)
-                self._db.execute("COMMIT")
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
+                self._transact(statements)
+            finally:
+                self._db.execute("PRAGMA synchronous=FULL")
+
+    def _transact(self, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            for text, values in statements:
+                self._db.execute(text, values)
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
 
     def rows(self, text: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""

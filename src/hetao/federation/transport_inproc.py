@@ -1,11 +1,11 @@
 """The transport of tests and notebooks: same envelopes, same journals, no sockets."""
 
 import asyncio
-import contextlib
 from collections import defaultdict
 from collections.abc import Mapping
 
 from hetao.errors import HetaoError, Refused, Unreachable
+from hetao.federation.counter import Counter
 from hetao.federation.hub import Hub, Inbox
 from hetao.federation.transport import POLL_SECONDS
 
@@ -23,8 +23,10 @@ class Exchange:
             hubs: by name.
             patience_seconds: how long a hub may be away before Unreachable.
         """
-        self.hubs = dict(hubs)
-        self.news: defaultdict[str, asyncio.Condition] = defaultdict(asyncio.Condition)
+        self._counters = {name: Counter(hub) for name, hub in hubs.items()}
+        self._returns: defaultdict[str, asyncio.Condition] = defaultdict(
+            asyncio.Condition
+        )
         self._patience = patience_seconds
 
     def transport(self, party: str) -> "InprocTransport":
@@ -33,29 +35,33 @@ class Exchange:
 
     def take_away(self, name: str) -> Hub:
         """Return a hub that nobody can reach from now on."""
-        return self.hubs.pop(name)
+        counter = self._counters.pop(name)
+        counter.close()
+        return counter.hub
 
     async def put_back(self, name: str, hub: Hub) -> None:
         """Let parties reach the hub again, or another one on the same folder."""
         hub.resume()
-        async with self.news[name]:
-            self.hubs[name] = hub
-            self.news[name].notify_all()
+        async with self._returns[name]:
+            self._counters[name] = Counter(hub)
+            self._returns[name].notify_all()
 
-    async def reach(self, name: str) -> Hub:
-        """Return a hub as soon as it is there; the caller holds its `news`.
+    async def reach(self, name: str) -> Counter:
+        """Return a hub's counter as soon as the hub is there.
 
         Raises:
             Unreachable: it stayed away.
         """
+        if name in self._counters:
+            return self._counters[name]
         try:
-            async with asyncio.timeout(self._patience):
-                await self.news[name].wait_for(lambda: name in self.hubs)
+            async with asyncio.timeout(self._patience), self._returns[name]:
+                await self._returns[name].wait_for(lambda: name in self._counters)
         except TimeoutError as error:
             raise Unreachable(
                 f"the hub {name} does not answer", fix="check that it runs"
             ) from error
-        return self.hubs[name]
+        return self._counters[name]
 
 
 class InprocTransport:
@@ -67,36 +73,28 @@ class InprocTransport:
 
     async def post(self, hub: str, data: bytes) -> None:
         """Hand an envelope to a hub."""
-        condition = self._exchange.news[hub]
-        async with condition:
-            here = await self._exchange.reach(hub)
-            try:
-                here.accept(self._party, data)
-            except Refused:
-                raise
-            except HetaoError as error:
-                raise Refused(
-                    f"{hub} refused an envelope: {error.what} [{error.code}]"
-                ) from error
-            condition.notify_all()
+        counter = await self._exchange.reach(hub)
+        try:
+            await counter.hand_in(self._party, data)
+        except Refused:
+            raise
+        except HetaoError as error:
+            raise Refused(
+                f"{hub} refused an envelope: {error.what} [{error.code}]"
+            ) from error
 
     async def inbox(
         self, hub: str, after: int, run: str = "", wait_seconds: float = POLL_SECONDS
     ) -> Inbox:
         """Return what waits at a hub for this party past a cursor."""
-        condition = self._exchange.news[hub]
-        end = asyncio.get_running_loop().time() + wait_seconds
+        loop = asyncio.get_running_loop()
+        end = loop.time() + wait_seconds
         while True:
-            async with condition:
-                here = await self._exchange.reach(hub)
-                found = here.waiting(self._party, after, run)
-                left = end - asyncio.get_running_loop().time()
-                if found.items or left <= 0:
-                    return found
-                # not wait_for, which in Python 3.11 can lose a cancellation
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(left):
-                        await condition.wait()
+            counter = await self._exchange.reach(hub)
+            left = max(end - loop.time(), 0.0)
+            found = await counter.collect(self._party, after, run, left)
+            if found.items or not counter.is_closed or loop.time() >= end:
+                return found
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -9,7 +9,7 @@ envelope reads the header and nothing more. Specification: `docs/specs/envelope.
 """
 
 import struct
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -78,9 +78,19 @@ class Header:
     suite: str = SUITE
 
     @property
+    def fields(self) -> dict[str, str | int]:
+        """Return every field by its name, in the order above."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @cached_property
     def route(self) -> bytes:
         """Return the bytes that bind a sealed payload to this header."""
-        return canonical({**asdict(self), "payload": ""})
+        return canonical({**self.fields, "payload": ""})
+
+    @cached_property
+    def text(self) -> bytes:
+        """Return the bytes that the sender signs, and that travel."""
+        return canonical({"type": "hetao.envelope/1", **self.fields})
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,7 @@ class Envelope:
     @cached_property
     def data(self) -> bytes:
         """Return the bytes that travel."""
-        header = canonical({"type": "hetao.envelope/1", **asdict(self.header)})
+        header = self.header.text
         length = struct.pack(">I", len(header))
         return MAGIC + length + header + self.signature + self.payload
 
@@ -114,8 +124,7 @@ class Envelope:
             raise BadEnvelope(f"the envelope is not from {sender.name}")
         if self.header.payload != digest_bytes(self.payload):
             raise BadEnvelope("the payload is not the one that was signed")
-        signed = canonical({"type": "hetao.envelope/1", **asdict(self.header)})
-        verify(sender, DOMAIN, signed, self.signature)
+        verify(sender, DOMAIN, self.header.text, self.signature)
 
     def open(self, recipient: Identity) -> bytes:
         """Return what was sealed.
@@ -143,8 +152,7 @@ def seal(
     routed = replace(header, sender=sender.name, recipient=recipient.name, payload="")
     sealed = _HPKE.encrypt(content, recipient.seal_key, info=routed.route)
     signed = replace(routed, payload=digest_bytes(sealed))
-    text = canonical({"type": "hetao.envelope/1", **asdict(signed)})
-    return Envelope(signed, sender.sign(DOMAIN, text), sealed)
+    return Envelope(signed, sender.sign(DOMAIN, signed.text), sealed)
 
 
 def parse_envelope(data: bytes) -> Envelope:
@@ -172,7 +180,7 @@ def _header(text: bytes) -> Header:
     if not isinstance(fields, dict) or fields.pop("type", "") != "hetao.envelope/1":
         raise BadEnvelope("an envelope's header is of an unknown type")
     header = record(Header, fields, "envelope header", BadEnvelope)
-    if len(fields) != len(asdict(header)):  # else two texts would be one envelope
+    if len(fields) != len(header.fields):  # else two texts would be one envelope
         raise BadEnvelope("an envelope's header leaves out a field")
     if header.kind not in KINDS or header.suite != SUITE:
         raise BadEnvelope("an envelope is of an unknown kind or suite")

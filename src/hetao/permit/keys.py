@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -206,20 +207,23 @@ class Directory:
                 raise InvalidNetwork(f"{party.name}: side is one of HK, SZ")
             party.sign_key  # noqa: B018  - refuses a malformed key now, not later
 
+    @cached_property
+    def _by_name(self) -> Mapping[str, Party]:
+        return {party.name: party for party in self.parties}
+
     def __getitem__(self, name: str) -> Party:
         """Return the party of that name.
 
         Raises:
             InvalidNetwork: there is none.
         """
-        for party in self.parties:
-            if party.name == name:
-                return party
-        raise InvalidNetwork(f"no party is named {name[:60]!r}")
+        if name not in self._by_name:
+            raise InvalidNetwork(f"no party is named {name[:60]!r}")
+        return self._by_name[name]
 
     def __contains__(self, party: Party) -> bool:
         """Return whether exactly this party, with these keys, is listed."""
-        return party in self.parties
+        return self._by_name.get(party.name) == party
 
     def of_role(self, role: str) -> tuple[Party, ...]:
         """Return the parties of that role, in the file's order."""

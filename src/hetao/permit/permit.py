@@ -126,6 +126,20 @@ class Bundle:
     permit: Permit
     notices: tuple[Statement, ...] = ()
 
+    @cached_property
+    def words(self) -> Mapping[str, str]:
+        """Return each signer's last word, every signature checked; later ones prevail.
+
+        Raises:
+            NotApproved: a notice is forged, of an unknown kind or about another permit.
+        """
+        return _latest(self.permit, self.notices)
+
+    @cached_property
+    def listed_in(self) -> list[Directory]:
+        """Return the lists in which every party of the permit was found, so far."""
+        return []
+
     def as_json(self) -> dict[str, Any]:
         """Return the form of a permit file."""
         return {
@@ -324,20 +338,21 @@ def check_standing(
     """
     permit = bundle.permit
     # 1 parties pinned  2 study  3 window  4 rulebook asks no more  5 every signature
-    if trusted is not None:  # 1
+    if trusted is not None and not any(trusted is d for d in bundle.listed_in):  # 1
         for party in permit.parties:
             if party not in trusted:
                 raise NotAParty(
                     f"{party.name} of the permit is not in the list of trusted parties",
                     fix="compare fingerprints, then add the party by hand",
                 )
+        bundle.listed_in.append(trusted)
     if permit.study != study:  # 2
         raise WrongStudy("the permit is for another study")
     begin, end = parse_time(permit.not_before), parse_time(permit.not_after)
     if not begin <= now < end:  # 3
         raise OutOfTime("the permit is not in force at this time")
     _check_required(permit, now)  # 4
-    words = _latest(permit, bundle.notices)  # 5
+    words = bundle.words  # 5
     for signer, verb in words.items():
         if verb != "approve":
             raise NotApproved(f"{signer} said {verb!r} to this permit")

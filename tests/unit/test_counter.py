@@ -1,0 +1,80 @@
+"""A hub's counter: what is handed in together is taken together, each by itself."""
+
+import asyncio
+from dataclasses import replace
+
+from hetao.errors import BadSignature, Replayed
+from hetao.federation.counter import Counter
+from hetao.ledger.envelope import parse_envelope
+
+HUB = "hub-hk"
+
+
+def test_a_refused_post_does_not_touch_those_handed_in_beside_it(federation):
+    hub = federation.hubs[HUB]
+    good = federation.begin(HUB).data
+    other = federation.begin(HUB, run="run-2")
+    forged = replace(other, signature=bytes(64)).data
+    counter = Counter(hub)
+
+    async def hand_in():
+        posts = [counter.hand_in("coordinator", d) for d in (forged, good, good)]
+        return await asyncio.gather(*posts, return_exceptions=True)
+
+    first, second, third = asyncio.run(hand_in())
+
+    assert isinstance(first, BadSignature)
+    assert (second, third) == (None, None)
+    waiting = hub.waiting(HUB, 0).items
+    assert [parse_envelope(data).digest for _, data in waiting] == [
+        parse_envelope(good).digest
+    ]
+
+
+def test_posts_of_one_moment_are_one_entry_of_the_log_each_and_one_commit(federation):
+    hub = federation.hubs[HUB]
+    posts = [federation.begin(name).data for name in federation.sites]
+    taken = []
+    accept_all = hub.accept_all
+    hub.accept_all = lambda batch: taken.append(len(batch)) or accept_all(batch)
+    before, counter = hub._log.size, Counter(hub)
+
+    async def hand_in():
+        await asyncio.gather(*(counter.hand_in("coordinator", d) for d in posts))
+
+    asyncio.run(hand_in())
+
+    assert taken == [len(posts)]
+    assert hub._log.size == before + len(posts)
+
+
+def test_a_letter_wakes_its_recipient_and_a_closed_counter_everybody(federation):
+    counter = Counter(federation.hubs[HUB])
+    to_a = federation.begin("a").data
+
+    async def wait():
+        polls = [
+            asyncio.create_task(counter.collect(name, 0, "", 60.0)) for name in "ab"
+        ]
+        await asyncio.sleep(0)
+        await counter.hand_in("coordinator", to_a)
+        found = await polls[0]
+        still_waiting = not polls[1].done()
+        counter.close()
+        return found, still_waiting, await polls[1]
+
+    found, still_waiting, nothing = asyncio.run(wait())
+
+    assert [data for _, data in found.items] == [to_a]
+    assert still_waiting
+    assert nothing.items == ()
+
+
+def test_two_envelopes_for_one_place_in_one_batch_are_a_replay(federation):
+    hub = federation.hubs[HUB]
+    first, second = (federation.begin(HUB).data for _ in range(2))
+
+    refusals = hub.accept_all([("coordinator", first), ("coordinator", second)])
+
+    assert refusals[0] is None
+    assert isinstance(refusals[1], Replayed)
