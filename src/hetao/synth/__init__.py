@@ -7,15 +7,18 @@ from hetao.synth.population import Population
 from hetao.synth.sites import SyntheticSite, allot, read_sites
 from hetao.synth.truth import KEYS, TRUTH, create_truth
 from hetao.synth.world import Comparison, World, read_world, shipped_world
+from hetao.synth.writing import WRITERS, Written, write_extract
 
 __all__ = [
     "KEYS",
     "TRUTH",
+    "WRITERS",
     "Catalogue",
     "Comparison",
     "Population",
     "SyntheticSite",
     "World",
+    "Written",
     "allot",
     "catalogue",
     "create_truth",
@@ -25,4 +28,5 @@ __all__ = [
     "read_sites",
     "read_world",
     "shipped_world",
+    "write_extract",
 ]

@@ -16,7 +16,7 @@ def fault_rates() -> Mapping[str, float]:
     return {k: float(v) for k, v in tomllib.loads(text)["faults"].items()}
 
 
-def fault_sql(fault: str, key: str) -> str:
+def fault_sql(fault: str, key: str, times: float = 1.0) -> str:
     """Return a condition in SQL: does the row of this key carry the fault?
 
     Needs the macros of `define_draws`. Faults fall independently of each other.
@@ -24,6 +24,7 @@ def fault_sql(fault: str, key: str) -> str:
     Args:
         fault: a name of `faults.toml`.
         key: an expression in SQL, a whole number that no other row of the file has.
+        times: how many times its declared rate; 0 puts it nowhere.
 
     Raises:
         InvalidData: no such fault is declared.
@@ -33,4 +34,5 @@ def fault_sql(fault: str, key: str) -> str:
             f"no fault {fault!r} is declared",
             fix="name one of: " + ", ".join(fault_rates()),
         )
-    return f"(u({key}, 1, {salt('fault', fault)}) < {fault_rates()[fault]!r})"
+    rate = times * fault_rates()[fault]
+    return f"(u({key}, 1, {salt('fault', fault)}) < {rate!r})"

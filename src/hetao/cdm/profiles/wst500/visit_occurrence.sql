@@ -1,0 +1,25 @@
+-- An admission is known by record number and which admission of the person it is; a
+-- visit by its number.
+SELECT
+    pseudonym(clean("病案号") || ' ' || clean("住院次数")) AS visit_occurrence_id,
+    pseudonym(clean("身份证号")) AS person_id,
+    CAST(as_datetime(clean("入院时间")) AS DATE) AS visit_start_date,
+    CAST(as_datetime(clean("出院时间")) AS DATE) AS visit_end_date,
+    '住院' AS visit_source_value,
+    'local' AS visit_system,
+    32817 AS visit_type_concept_id,
+    source_row,
+    source_file
+FROM front_page
+UNION ALL
+SELECT
+    pseudonym(clean("DE01.00.010.00")),
+    pseudonym(clean("DE02.01.030.00")),
+    as_date(left(clean("DE06.00.062.00"), 8)),
+    as_date(left(clean("DE06.00.062.00"), 8)),
+    clean("就诊类别"),
+    'local',
+    32817,
+    source_row,
+    source_file
+FROM outpatient
