@@ -58,8 +58,9 @@ def texts(values: tuple[str, ...]) -> str:
 def count(connection: Connection, table: str, where: str = "TRUE") -> int:
     """Return how many rows of a table or subquery meet a condition."""
     # S608: table and condition are our own SQL, values in it are quoted by `text`.
-    row = connection.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()  # noqa: S608
-    return int(row[0]) if row else 0
+    query = f"SELECT count(*) FROM {table} WHERE {where}"  # noqa: S608
+    ((found,),) = connection.execute(query).fetchall()
+    return int(found)
 
 
 # A type of DuckDB → the dtype of its column, and the SQL that brings a cell there.

@@ -100,12 +100,13 @@ def open_tables(db_path: Path) -> CuratedTables:
             fix="curate the site's data again",
         ) from None
     try:
-        row = connection.execute(
+        found = connection.execute(
             "SELECT dictionary, digest, dictionary_digest FROM snapshot"
-        ).fetchone()
+        ).fetchall()
     except Problem:
-        row = None
-    if row is None or row[0] != DICTIONARY:
+        found = []
+    row = found[0] if len(found) == 1 else ("", "", "")
+    if row[0] != DICTIONARY:
         connection.close()
         raise InvalidData(
             f"{db_path.name} holds no tables of {DICTIONARY} with a digest",

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from hetao.cdm import CuratedTables, FlatTable
-from hetao.cohort import curated_duckdb, flat_duckdb
+from hetao.cohort import flat_duckdb
+from hetao.cohort.curated import read_columns
+from hetao.cohort.matching import match
+from hetao.cohort.wanted import Wanted
 from hetao.errors import InvalidData, InvalidStudy
 from hetao.study import Study, Variable
 from hetao.study.terms import Comparison, parse_criterion
 
-EVERYONE = "Everyone in the data"
 NUMBER = "number"
 
 
@@ -27,20 +29,25 @@ class Cohort:
         attrition: (label, people left): first everyone with an index day, then after
             each criterion in the study's order.
         snapshot: digest of the data that the cohort was built from.
+        fields: `table.column` of all that was read, in order; a flat table's columns
+            as `flat.<header>`. The level of what is made of them follows from these.
+        resolved: `sha256:…` over what every concept set came to here; "" without any.
     """
 
     people: int
     columns: Mapping[str, np.ndarray]
     attrition: tuple[tuple[str, int], ...]
     snapshot: str
+    fields: tuple[str, ...] = ()
+    resolved: str = ""
 
 
 def build(study: Study, source: CuratedTables | FlatTable) -> Cohort:
     """Return the cohort of a study in a site's data, the same at every call.
 
-    The index day is the first visit whose concept is among the study's entry
-    concepts, any visit if it names none; who has no such visit is not in the data of
-    the study. A missing value fails every criterion except its absence.
+    Who enters and when, the population says; without a word of it the index day is
+    the first visit. Who has none is not in the data of the study. A missing value
+    fails every criterion except its absence.
 
     Raises:
         InvalidStudy: the study is written for another dictionary, by name or by
@@ -60,28 +67,43 @@ def build(study: Study, source: CuratedTables | FlatTable) -> Cohort:
             fix="use one version of hetao at every site, and curate the data again",
         )
     if isinstance(source, CuratedTables):
-        columns = curated_duckdb.read_columns(study, source)
+        wanted = Wanted(source.engine, study)
+        columns, counts = read_columns(study, wanted)
+        wanted.forget()
+        fields, resolved = tuple(sorted(wanted.fields)), wanted.digest
     else:
         columns = flat_duckdb.read_columns(study, source)
-    kept, attrition = _apply_criteria(study, columns)
+        counts = (len(next(iter(columns.values()))),)
+        fields = tuple(sorted({f"flat.{v.column}" for v in study.variables}))
+        resolved = ""
+    attrition = list(zip(study.steps, counts, strict=False))
+    kept = _apply_rules(study, columns, attrition)
+    if study.matching is not None:
+        kept = match(study, columns, kept)
+        attrition.append((study.steps[-1], int(kept.sum())))
     final = {name: values[kept] for name, values in columns.items()}
     for variable in study.variables:
         _check_bounds(variable, final[variable.name])
-    return Cohort(int(kept.sum()), final, attrition, source.snapshot)
+    return Cohort(
+        int(kept.sum()), final, tuple(attrition), source.snapshot, fields, resolved
+    )
 
 
-def _apply_criteria(
-    study: Study, columns: Mapping[str, np.ndarray]
-) -> tuple[np.ndarray, tuple[tuple[str, int], ...]]:
-    people = len(columns[study.variables[0].name])
-    kept = np.ones(people, dtype=bool)
-    attrition = [(EVERYONE, people)]
+def _apply_rules(
+    study: Study,
+    columns: Mapping[str, np.ndarray],
+    attrition: list[tuple[str, int]],
+) -> np.ndarray:
+    """Return who meets every rule about variables; each adds a line of attrition."""
+    kept = np.ones(len(columns[study.variables[0].name]), dtype=bool)
     for criterion in study.criteria:
+        if not criterion.rule:
+            continue
         for comparison in parse_criterion(criterion.rule):
             variable = study.variable(comparison.variable)
             kept &= _meets(comparison, variable, columns[variable.name])
         attrition.append((criterion.label, int(kept.sum())))
-    return kept, tuple(attrition)
+    return kept
 
 
 def _meets(
