@@ -1,39 +1,48 @@
 """What a study means by the data dictionary: which one, and what it reads of it."""
 
+import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 from hetao.dictionary import dictionary
 from hetao.errors import InvalidStudy
-from hetao.study.model import SITE, Analysis, Study
+from hetao.study.model import SITE, Analysis, Study, Variable
+from hetao.study.population import Event
 from hetao.study.terms import names_of, parse_criterion, parse_expression, parse_term
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-INDEX = (
-    "visit_occurrence.person_id",
-    "visit_occurrence.visit_concept_id",
-    "visit_occurrence.visit_start_date",
-)
-FOLLOWED = (
-    "death.death_date",
+EVENTS = {
+    "condition": "condition_occurrence",
+    "drug": "drug_exposure",
+    "procedure": "procedure_occurrence",
+    "measurement": "measurement",
+    "observation": "observation",
+    "device": "device_exposure",
+    "visit": "visit_occurrence",
+    "death": "death",
+}
+VALUES = ("value_as_number", "value_as_concept_id", "unit_concept_id")
+BIRTH, SEX = "person.year_of_birth", "person.gender_concept_id"
+OBSERVED = (
     "observation_period.observation_period_start_date",
     "observation_period.observation_period_end_date",
 )
-PERSON = {
-    "age": ("person.year_of_birth",),
-    "sex": ("person.gender_concept_id",),
+FOLLOWED = ("death.death_date", *OBSERVED)
+ON_INDEX_DAY = {
+    "age": (BIRTH,),
+    "sex": (SEX,),
     "death": FOLLOWED,
     "time_to_death": FOLLOWED,
+    "time_at_risk": FOLLOWED,
+    "outcome": FOLLOWED,
+    "outcome_count": FOLLOWED,
+    "score": (BIRTH, SEX),
+    "index_day": (),
+    "month": (),
+    "arm": (),
     SITE: (),
 }
-EVENTS = {
-    "measurement": "measurement",
-    "observation": "observation",
-    "condition": "condition_occurrence",
-    "drug": "drug_exposure",
-}
-VALUES = ("value_as_number", "value_as_concept_id", "unit_concept_id")
 
 
 def with_digest(fields: dict[str, Any], where: str) -> dict[str, Any]:
@@ -76,18 +85,19 @@ def check_digest(study: Study, where: str) -> None:
 def fields_read(study: Study, analysis: Analysis) -> tuple[str, ...]:
     """Return the `table.field`s that decide an analysis, sorted, each once.
 
-    These are the fields of its variables, of the variables of every criterion, and
-    of the index day. A variable that the dictionary knows no field for, such as a
-    column of a flat table, counts as a field of that name, so that it is graded as
-    unknown.
+    These are the fields of its variables, of who enters the study and how they are
+    followed. A variable that the dictionary knows no field for, such as a column of a
+    flat table, counts as a field of that name, so that it is graded as unknown.
     """
-    found = set(INDEX) if study.dictionary == dictionary().name else set()
-    for name in {*_of_analysis(analysis), *_of_criteria(study)}:
-        found.update(_fields(study, name))
+    found: set[str] = set()
+    if study.dictionary == dictionary().name:
+        found.update(_of_population(study))
+    for name in {*_of_analysis(analysis), *_of_rules(study)}:
+        found.update(_of_variable(study, study.variable(name)))
     return tuple(sorted(found))
 
 
-def _of_analysis(analysis: Analysis) -> Iterable[str]:
+def _of_analysis(analysis: Analysis) -> Iterator[str]:
     yield from filter(None, (analysis.outcome, analysis.time, analysis.event))
     yield from filter(None, (analysis.by, *analysis.strata, *analysis.variables))
     for term in analysis.terms:
@@ -96,20 +106,67 @@ def _of_analysis(analysis: Analysis) -> Iterable[str]:
         yield from names_of(parse_expression(analysis.offset))
 
 
-def _of_criteria(study: Study) -> Iterable[str]:
+def _of_rules(study: Study) -> Iterator[str]:
     for criterion in study.criteria:
-        yield from (found.variable for found in parse_criterion(criterion.rule))
+        if criterion.rule:
+            yield from (found.variable for found in parse_criterion(criterion.rule))
+    if study.matching:
+        yield from study.matching.exact
+        yield from (near.variable for near in study.matching.nearest)
 
 
-def _fields(study: Study, name: str) -> tuple[str, ...]:
-    variable = study.variable(name)
-    if variable.source in PERSON:
-        return PERSON[variable.source]
-    if variable.source not in EVENTS:
-        return (f"{variable.source}.{variable.column or variable.name}",)
-    table = dictionary().tables[EVENTS[variable.source]]
-    if table.event is None:
-        return (f"{table.name}.?",)
-    read = [table.event.concept, table.event.source_concept, table.event.date]
-    read += [value for value in VALUES if value in table.fields]
-    return ("person.person_id", *(f"{table.name}.{column}" for column in read))
+def _of_population(study: Study) -> Iterator[str]:
+    population = study.population
+    yield "person.person_id"
+    for event in (*population.entry_events, *_events(population)):
+        yield from _of_event(event)
+    for event in _events((study.criteria, study.follow_up)):
+        yield from _of_event(event)
+    if population.ages:
+        yield BIRTH
+    if population.sexes:
+        yield SEX
+    if population.prior_observation_days is not None or study.follow_up:
+        yield from OBSERVED
+    if study.follow_up:
+        yield from FOLLOWED
+
+
+def _of_variable(study: Study, variable: Variable) -> Iterator[str]:
+    events = list(variable.event_rows)
+    if variable.outcome:
+        events += _events([o for o in study.outcomes if o.name == variable.outcome])
+    if variable.score:
+        events += _events([s for s in study.scores if s.name == variable.score])
+    for event in events:
+        yield from _of_event(event)
+    if variable.source in ON_INDEX_DAY:
+        yield from ON_INDEX_DAY[variable.source]
+    elif not events:
+        yield f"{variable.source}.{variable.column or variable.name}"
+
+
+def _of_event(event: Event) -> Iterator[str]:
+    table = dictionary().tables[EVENTS[event.table]]
+    yield f"{table.name}.person_id"
+    if table.event is not None:
+        columns = table.event
+        named = (columns.concept, columns.source_concept, columns.date)
+        yield from (f"{table.name}.{name}" for name in named if name)
+        if columns.end_date:
+            yield f"{table.name}.{columns.end_date}"
+    yield from (f"{table.name}.{name}" for name in VALUES if name in table.fields)
+    if event.visit:
+        yield "visit_occurrence.visit_concept_id"
+
+
+def _events(value: Any) -> Iterator[Event]:
+    """Yield every event inside a part of the study, however deep."""
+    if isinstance(value, Event):
+        yield value
+    elif dataclasses.is_dataclass(value):
+        for part in dataclasses.fields(value):
+            yield from _events(getattr(value, part.name))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _events(item)
