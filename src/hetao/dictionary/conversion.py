@@ -13,7 +13,8 @@ COLUMNS = (
     "high",
     "zero_impossible",
 )
-_FACTOR, _NUMBER = "DECIMAL(18,9)", "DECIMAL(18,6)"
+# Wider than 18 digits, or the engine multiplies in 64 bits and overflows.
+_FACTOR, _NUMBER = "DECIMAL(28,9)", "DECIMAL(18,6)"
 
 
 def conversion_sql(dictionary: Dictionary) -> str:
@@ -23,7 +24,8 @@ def conversion_sql(dictionary: Dictionary) -> str:
     `unit_concept_id` (the analyte's canonical unit), `a` and `b` (canonical value =
     `a * x + b`), `low` and `high` (plausible, in the canonical unit), and
     `zero_impossible`. With `x` a DECIMAL(18,6),
-    `CAST(a * x + b AS DECIMAL(18,6))` is exactly `Analyte.convert`.
+    `TRY_CAST(a * x + b AS DECIMAL(18,6))` is exactly `Analyte.convert`, and NULL where
+    that does not fit.
     """
     rows = ",\n".join(
         _row(dictionary, name, spelling, code)
@@ -43,7 +45,7 @@ def _row(dictionary: Dictionary, name: str, spelling: str, code: str) -> str:
         _text(analyte.unit),
         str(dictionary.units[analyte.unit].concept_id),
         f"CAST('{a}' AS {_FACTOR})",
-        f"CAST('{b}' AS {_NUMBER})",
+        f"CAST('{b}' AS {_FACTOR})",
         f"CAST('{low}' AS {_NUMBER})",
         f"CAST('{high}' AS {_NUMBER})",
         str(analyte.zero_impossible).upper(),

@@ -99,7 +99,7 @@ def _plain(value: Any) -> Any:
 
 def _table(body: Mapping[str, Any]) -> Table:
     key = tuple(body["key"])
-    words = {language: body.get(language, {}) for language in LANGUAGES}
+    words = {language: body[language] for language in LANGUAGES}
     fields = {
         name: _field(name, facts, name in key, words)
         for name, facts in body["fields"].items()
@@ -143,7 +143,7 @@ def _field(
 def _words(
     name: str, words: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    pairs = {language: said.get(name, [name, ""]) for language, said in words.items()}
+    pairs = {language: said[name] for language, said in words.items()}
     label = {language: pair[0] for language, pair in pairs.items()}
     return label, {language: pair[1] for language, pair in pairs.items()}
 

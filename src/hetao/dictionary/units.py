@@ -42,17 +42,18 @@ _LOWER = {chr(k): chr(k + 32) for k in range(ord("A"), ord("Z") + 1)}
 _FROM = "".join({**_FOLDS, **_LOWER})
 _TO = "".join(_LOWER.get(to, to) for to in {**_FOLDS, **_LOWER}.values())
 _TABLE = str.maketrans(_FROM, _TO, _BLANKS)
-_POWER = r"^[x*]?10(\^|\*\*|\*|e)?(3|6|9|12)/"
+_POWER = r"^(?:[x*]?10(?:\^|\*\*|\*|e\+?)?|[x*]?e\+?)(3|6|9|12)/"
 
 
 def unit_text(text: str) -> str:
     """Return the text of a unit without differences that mean nothing.
 
     Blanks go; full-width characters, superscripts and both micro signs become plain
-    ones; letters are lowered; `x10^9/L`, `10e9/L` and `10*9/L` become `10*9/l`.
+    ones; letters are lowered; `x10^9/L`, `10e9/L`, `E9/L` and `10*9/L` become
+    `10*9/l`.
     """
     folded = text.translate(_TABLE).replace("℃", "°c").replace("℉", "°f")
-    return re.sub(_POWER, r"10*\2/", folded)
+    return re.sub(_POWER, r"10*\1/", folded)
 
 
 def unit_text_sql(expression: str) -> str:
@@ -60,7 +61,7 @@ def unit_text_sql(expression: str) -> str:
     start, to = _FROM + _BLANKS, _TO
     folded = f"translate({expression}, {_quoted(start)}, {_quoted(to)})"
     folded = f"replace(replace({folded}, '℃', '°c'), '℉', '°f')"
-    return rf"regexp_replace({folded}, {_quoted(_POWER)}, '10*\2/')"
+    return rf"regexp_replace({folded}, {_quoted(_POWER)}, '10*\1/')"
 
 
 def _quoted(text: str) -> str:
