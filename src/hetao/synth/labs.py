@@ -170,7 +170,8 @@ def _alt(m: Moment, own: str, noise: str) -> str:
 
 def _hbv_dna(m: Moment, own: str, noise: str) -> str:
     low, high = f"1.6 + 0.2 * {own}", f"5.0 + 1.4 * {own}"
-    return f"{_if(m.treated('hepatitis_b'), low, high)} + 0.2 * {noise}"
+    level = _if(m.treated("hepatitis_b"), low, high)
+    return f"pow(10, least({level} + 0.2 * {noise}, 9))"
 
 
 def _haemoglobin(m: Moment, own: str, noise: str) -> str:
@@ -194,12 +195,12 @@ def _sbp(m: Moment, own: str, noise: str) -> str:
 LEVELS: Final[dict[str, Level]] = {
     "hba1c": Level(_hba1c, 20, 150, 0),  # mmol/mol
     "egfr": Level(_egfr, 5, 130, 0),  # mL/min/1.73 m2
-    "ldl": Level(_ldl, 0.6, 9, 1),  # mmol/L
+    "cholesterol_ldl": Level(_ldl, 0.6, 9, 1),  # mmol/L
     "alt": Level(_alt, 5, 900, 0),  # U/L
-    "hbv_dna": Level(_hbv_dna, 1, 9, 1),  # log10 IU/mL
+    "hbv_dna": Level(_hbv_dna, 10, 1e9, 0),  # IU/mL
     "haemoglobin": Level(_haemoglobin, 60, 190, 0),  # g/L
     "inr": Level(_inr, 0.8, 7, 1),
-    "sbp": Level(_sbp, 80, 230, 0),  # mm Hg
+    "systolic_pressure": Level(_sbp, 80, 230, 0),  # mm Hg
 }
 
 
@@ -222,18 +223,19 @@ def _glucose(m: Moment) -> str:
         Nathan et al. (2008), Diabetes Care 31, 1473-1478.
     """
     mean = "1.59 * (hba1c / 10.929 + 2.15) - 2.59"
-    return f"round(greatest({mean} + 0.6 * {m.noise('glucose')}, 2.5), 1)"
+    return f"round(greatest({mean} + 0.6 * {m.noise('glucose_fasting')}, 2.5), 1)"
 
 
 def _dbp(m: Moment) -> str:
-    return f"round(greatest(22 + 0.42 * sbp + 4 * {m.noise('dbp')}, 40))"
+    noise = m.noise("diastolic_pressure")
+    return f"round(greatest(22 + 0.42 * systolic_pressure + 4 * {noise}, 40))"
 
 
 # Analyte → the one of the same visit that it follows from, and how.
 FOLLOWING: Final[dict[str, tuple[str, Callable[[Moment], str]]]] = {
     "creatinine": ("egfr", _creatinine),
-    "glucose": ("hba1c", _glucose),
-    "dbp": ("sbp", _dbp),
+    "glucose_fasting": ("hba1c", _glucose),
+    "diastolic_pressure": ("systolic_pressure", _dbp),
 }
 
 
@@ -243,12 +245,12 @@ def _shares(m: Moment) -> dict[str, str]:
     return {
         "hba1c": _if(m.since("diabetes"), "0.5", "0.03"),
         "egfr": _if(kidneys, "0.5", "0.2"),
-        "ldl": _if(m.since("dyslipidaemia"), "0.4", "0.1"),
+        "cholesterol_ldl": _if(m.since("dyslipidaemia"), "0.4", "0.1"),
         "alt": _if(m.since("hepatitis_b"), "0.7", "0.12"),
         "hbv_dna": _if(m.since("hepatitis_b"), "0.6"),
         "haemoglobin": "0.15",
         "inr": _if(m.compares("warfarin"), "0.8"),
-        "sbp": "0.5",
+        "systolic_pressure": "0.5",
     }
 
 

@@ -8,19 +8,19 @@ from hetao.synth.here import Here
 # What else the same analyte is reported in, now and then, and said so.
 OTHER = {
     "hba1c": ("%", "mmol/mol"),
-    "glucose": ("mg/dL",),
+    "glucose_fasting": ("mg/dL",),
     "creatinine": ("mg/dL",),
-    "ldl": ("mg/dL",),
+    "cholesterol_ldl": ("mg/dL",),
     "haemoglobin": ("g/dL", "g/L"),
 }
 # A mislabelled value of these can be told from a true one: the factor is ten or more.
-TELLING = ("glucose", "creatinine", "ldl", "haemoglobin")
+TELLING = ("glucose_fasting", "creatinine", "cholesterol_ldl", "haemoglobin")
 DECIMALS = {
     ("hba1c", "%"): 1,
     ("hba1c", "mmol/mol"): 0,
-    ("glucose", "mg/dL"): 0,
+    ("glucose_fasting", "mg/dL"): 0,
     ("creatinine", "mg/dL"): 2,
-    ("ldl", "mg/dL"): 0,
+    ("cholesterol_ldl", "mg/dL"): 0,
     ("haemoglobin", "g/dL"): 1,
     ("haemoglobin", "g/L"): 0,
 }

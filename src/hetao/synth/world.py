@@ -14,7 +14,7 @@ from hetao.records import read_toml, record
 from hetao.synth.catalogue import catalogue
 from hetao.synth.slots import MOST_EVENTS, MOST_INDEX
 
-LABS = ("hba1c", "egfr", "sbp", "alt")  # labs that may stand in a formula
+LABS = ("hba1c", "egfr", "systolic_pressure", "alt")  # labs that may stand in a formula
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,13 @@ from hetao.synth.sites import SyntheticSite
 
 DIAGNOSES = 3
 DRUGS = 2
-TESTS = ("hba1c", "creatinine", "haemoglobin", "sbp", "dbp")
+TESTS = {  # column → analyte
+    "hba1c": "hba1c",
+    "creatinine": "creatinine",
+    "haemoglobin": "haemoglobin",
+    "sbp": "systolic_pressure",
+    "dbp": "diastolic_pressure",
+}
 VISIT = (
     "patient",
     "sex",
@@ -58,7 +64,10 @@ def _visits(here: Here) -> Rows:
         f"max(days) FILTER (place = {place}) AS days_{place}"
         for place in range(1, DRUGS + 1)
     )
-    tests = ", ".join(f"max(shown) FILTER (analyte = '{t}') AS {t}" for t in TESTS)
+    tests = ", ".join(
+        f"max(shown) FILTER (analyte = '{analyte}') AS {column}"
+        for column, analyte in TESTS.items()
+    )
     birth = here.hits("estimated_birth", "person_no")
     return Rows(
         f"""
