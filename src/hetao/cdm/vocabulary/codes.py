@@ -9,7 +9,9 @@ from hetao.dictionary import dictionary
 from hetao.errors import InvalidMapping
 
 CONFIRMED: Final = "confirmed"
-STATUSES: Final = (CONFIRMED, "suggested", "rejected")
+SUGGESTED: Final = "suggested"
+REJECTED: Final = "rejected"
+STATUSES: Final = (CONFIRMED, SUGGESTED, REJECTED)
 COLUMNS: Final = (
     "system",
     "code",
@@ -19,6 +21,7 @@ COLUMNS: Final = (
     "classes",
     "status",
     "score",
+    "meaning",
     "confirmed_by",
     "confirmed_on",
 )
@@ -45,8 +48,8 @@ def load_codes(connection: Connection, path: Path | None) -> None:
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {TABLE} (line BIGINT, system VARCHAR, "
         "code VARCHAR, concept_id BIGINT, name VARCHAR, analyte VARCHAR, "
-        "classes VARCHAR, status VARCHAR, score DOUBLE, confirmed_by VARCHAR, "
-        "confirmed_on VARCHAR)"
+        "classes VARCHAR, status VARCHAR, score DOUBLE, meaning VARCHAR, "
+        "confirmed_by VARCHAR, confirmed_on VARCHAR)"
     )
     if path is None:
         return
