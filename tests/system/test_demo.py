@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hetao.dictionary import dictionary
 from support_system import Said, called, hetao
 
 pytestmark = pytest.mark.xdist_group("system")
@@ -100,6 +101,7 @@ def test_its_certificate_verifies_with_and_without_a_list_of_parties(
 
     assert trusted.code == bare.code == 0
     assert "VERIFIED" in trusted.out
+    assert f"data dictionary {dictionary().digest}" in trusted.out
     assert "the keys come from the certificate itself" in bare.err
     assert "the keys come" not in trusted.err
     assert "zurich-basel lowered its minimum counts (events)" in trusted.err

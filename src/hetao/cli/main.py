@@ -99,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_site(commands)
     _add_hub(commands)
     _add_study(commands)
+    _add_dictionary(commands)
     _add_approve(commands)
     _add_run(commands)
     _add_verify(commands)
@@ -183,6 +184,26 @@ def _add_study(commands: Any) -> None:
         help="highest class of what may leave a site (3; 2 needs three sites a sum)",
     )
     _json(propose)
+
+
+def _add_dictionary(commands: Any) -> None:
+    words = _group(commands, "dictionary", "what tables, fields and units mean")
+    show = _command(
+        words,
+        "show",
+        "hetao.cli.dictionary:show",
+        "print a table or a field; without either, the digest and the tables",
+    )
+    show.add_argument("path", nargs="?", default="", metavar="TABLE[.FIELD]")
+    show.add_argument("--language", choices=("en", "zh-Hant", "zh-Hans"), default="en")
+    _json(show)
+    page = _command(
+        words,
+        "page",
+        "hetao.cli.dictionary:write",
+        "write the published dictionary, a page a language",
+    )
+    page.add_argument("--out", type=Path, default=Path("docs"), metavar="DIR")
 
 
 def _add_approve(commands: Any) -> None:

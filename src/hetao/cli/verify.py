@@ -20,7 +20,9 @@ def verify(chosen: argparse.Namespace) -> int:
     trusted = read_directory(chosen.trust) if chosen.trust else None
     data = read_certificate(chosen.certificate)
     verified = verify_certificate(data, trusted)
-    steps = [*verified.steps, recompute(parse_canonical(data)["body"])]
+    certified = parse_canonical(data)["body"]
+    steps = [*verified.steps, recompute(certified)]
+    edition = str(certified["study"].get("dictionary_digest", ""))
     if chosen.json:
         body = {
             "verified": True,
@@ -28,6 +30,7 @@ def verify(chosen: argparse.Namespace) -> int:
             "study": verified.study,
             "title": verified.title,
             "sites": list(verified.sites),
+            "dictionary": edition,
             "lowered": dict(verified.lowered),
             "pinned": verified.pinned,
             "unchecked": list(verified.unchecked),
@@ -38,6 +41,8 @@ def verify(chosen: argparse.Namespace) -> int:
     for number, step in enumerate(steps, 1):
         sys.stdout.write(f"{number:>3}  {step}\n")
     _notes(verified)
+    if edition:
+        sys.stdout.write(f"     data dictionary {edition}\n")
     sys.stdout.write(f"VERIFIED  {verified.title}\n")
     return 0
 

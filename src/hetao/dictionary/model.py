@@ -117,18 +117,27 @@ class Dictionary:
         Raises:
             InvalidMapping: the dictionary has no such field.
         """
-        table, _, name = path.partition(".")
-        if table not in self.tables:
-            raise InvalidMapping(
-                f"the data dictionary has no table {table[:60]!r}",
-                fix="known tables: " + ", ".join(self.tables),
-            )
-        if name not in self.tables[table].fields:
+        name, _, column = path.partition(".")
+        table = self.table(name)
+        if column not in table.fields:
             raise InvalidMapping(
                 f"the data dictionary has no field {path[:120]!r}",
-                fix=f"known fields: {', '.join(self.tables[table].columns)}",
+                fix=f"known fields: {', '.join(table.columns)}",
             )
-        return self.tables[table].fields[name]
+        return table.fields[column]
+
+    def table(self, name: str) -> Table:
+        """Return the table of that name.
+
+        Raises:
+            InvalidMapping: the dictionary has no such table.
+        """
+        if name not in self.tables:
+            raise InvalidMapping(
+                f"the data dictionary has no table {name[:60]!r}",
+                fix="known tables: " + ", ".join(self.tables),
+            )
+        return self.tables[name]
 
     def level(self, fields: Iterable[str]) -> int:
         """Return the highest level of these `table.field`s.
