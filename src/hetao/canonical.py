@@ -13,7 +13,7 @@ from typing import Any
 
 from hetao.errors import NotCanonical
 
-_quoted = json.JSONEncoder(ensure_ascii=False).encode
+_quoted = json.encoder.encode_basestring
 # Where texts are ASCII and numbers whole, Python's own encoder writes RFC 8785.
 _simple = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":")
@@ -85,14 +85,13 @@ def _is_simple(value: Any) -> bool:
             if not item.isascii():
                 return False
         elif kind is dict:
-            waiting += item
             waiting += item.values()
-            if not all(type(key) is str for key in item):
+            if not all(type(key) is str and key.isascii() for key in item):
                 return False
         elif kind is list or kind is tuple:
             waiting += item
         elif kind is int:
-            if abs(item) > LARGEST_INTEGER:
+            if not -LARGEST_INTEGER <= item <= LARGEST_INTEGER:
                 return False
         elif item is not None and kind is not bool:
             return False
@@ -100,14 +99,28 @@ def _is_simple(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str):
+    kind = type(value)
+    if kind is str:
         return _string(value)
-    if value is None or isinstance(value, bool):
+    if kind is dict:
+        return _object(value)
+    if kind is float:
+        return _number(value)
+    if kind is list or kind is tuple:
+        return "[" + ",".join([_text(item) for item in value]) + "]"
+    if value is None or kind is bool:
         return {None: "null", True: "true", False: "false"}[value]
+    return _unusual(value)
+
+
+def _unusual(value: Any) -> str:
+    """Write integers, and what only behaves like one of the plain types."""
     if isinstance(value, int):
         if abs(value) > LARGEST_INTEGER:
             raise NotCanonical("an integer lies beyond 2^53-1", fix="write it as text")
         return str(int(value))
+    if isinstance(value, str):
+        return _string(value)
     if isinstance(value, float):
         return _number(value)
     if isinstance(value, Mapping):
@@ -129,10 +142,13 @@ def _string(value: str) -> str:
 def _object(value: Mapping[Any, Any]) -> str:
     if not all(isinstance(key, str) for key in value):
         raise NotCanonical("an object key is not text")
-    # RFC 8785 3.2.3 sorts by UTF-16 code units, which differs from code points
-    # beyond the basic plane.
-    keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
-    return "{" + ",".join(_string(k) + ":" + _text(value[k]) for k in keys) + "}"
+    if "".join(value).isascii():
+        keys = sorted(value)
+    else:
+        # RFC 8785 3.2.3 sorts by UTF-16 code units, which differs from code points
+        # beyond the basic plane.
+        keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
+    return "{" + ",".join([_string(k) + ":" + _text(value[k]) for k in keys]) + "}"
 
 
 def _number(value: float) -> str:

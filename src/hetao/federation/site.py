@@ -11,6 +11,7 @@ For each envelope, in this order:
 """
 
 import datetime
+import functools
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -268,9 +269,8 @@ class Site:
 
     def _start_run(self, envelope: Envelope) -> _Run:
         """Verify permit and study before any row is read; then build the cohort."""
-        meta, _ = unpack(envelope.open(self._setup.identity))
-        study = study_from(meta["study"])
-        bundle = self._with_notices(bundle_from(meta["permit"]))
+        study, given = _opening(envelope.open(self._setup.identity))
+        bundle = self._with_notices(given)
         check_standing(bundle, study.digest, self._clock(), self._setup.trusted)
         if (envelope.header.study, envelope.header.permit) != (
             study.digest,
@@ -534,6 +534,13 @@ class Site:
         self._store.note(  # lost in a power cut, the same answers are sent again
             [("INSERT OR REPLACE INTO place VALUES (?, ?, ?)", (hub, epoch, seq))]
         )
+
+
+@functools.lru_cache(maxsize=4)
+def _opening(content: bytes) -> tuple[Study, Bundle]:
+    """Return what a `begin` asks; sites of one process are all given the same bytes."""
+    meta, _ = unpack(content)
+    return study_from(meta["study"]), bundle_from(meta["permit"])
 
 
 def reads_site(plan: Plan) -> bool:
