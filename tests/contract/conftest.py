@@ -1,9 +1,13 @@
-"""The implementations that the contract of `Transport` holds for."""
+"""The implementations that the contracts of `Transport` and `Engine` hold for."""
 
+import contextlib
 import functools
 
 import pytest
 
+from support_engines import ENGINES, TABLES, serve, write_tables
+from support_postgres import BY_BYTES, BY_LANGUAGE, postgres_server
+from support_spark import spark_session
 from support_transport import NETS, InprocNet, Stage, play, study_of
 
 
@@ -24,3 +28,42 @@ def undisturbed(tmp_path_factory):
             return await stage.coordinator().answer()
 
     return play(InprocNet, folder, scene)
+
+
+@pytest.fixture(scope="session")
+def started():
+    """Return a starter of servers: each once a session, and only if asked for."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def start(kind):
+            if kind == "spark":
+                session = spark_session()
+                stack.callback(session.stop)
+                return session
+            locale = BY_LANGUAGE if kind == "postgres-language" else BY_BYTES
+            return stack.enter_context(postgres_server(locale))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory):
+    """Return the folder of the tables that the engines' contract is held on."""
+    folder = tmp_path_factory.mktemp("tables")
+    write_tables(folder, TABLES)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def embedded(written, started):
+    """Return the embedded engine: what the others are compared with."""
+    with serve("duckdb", written, started) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def engine(request, written, started):
+    """Return one engine after the other over the same tables."""
+    with serve(request.param, written, started) as engine:
+        yield engine

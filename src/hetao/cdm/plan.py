@@ -35,7 +35,7 @@ SHAPE: tuple[type[exp.Expr], ...] = (
     *(exp.Abs, exp.Floor, exp.Ceil, exp.Round, exp.StartsWith, exp.Replace),
     *(exp.Count, exp.Sum, exp.Min, exp.Max, exp.LogicalAnd, exp.LogicalOr),
     *(exp.RowNumber, exp.Rank, exp.DenseRank, exp.Lag, exp.Lead),
-    *(exp.FirstValue, exp.LastValue),
+    *(exp.FirstValue, exp.LastValue, exp.GroupConcat),
 )
 ALLOWED = frozenset((*SHAPE, *FORMS))
 ORDERED_WINDOWS = (
@@ -315,8 +315,14 @@ def _check_ordered(node: exp.Expr) -> None:
         _refuse("ORDER BY ALL", "name the columns")
 
 
+def _check_text_of_many(node: exp.Expr) -> None:
+    if not isinstance(node.this, exp.Order) or not _is_text(node.args.get("separator")):
+        _refuse("string_agg() without a literal between and ORDER BY within")
+
+
 CHECKS: dict[type[exp.Expr], Callable[[exp.Expr], None]] = {
     exp.Ordered: _check_ordered,
+    exp.GroupConcat: _check_text_of_many,
     exp.Identifier: _check_identifier,
     exp.Join: _check_join,
     exp.Limit: _check_limit,

@@ -208,7 +208,11 @@ def _postgres(node: exp.Expr) -> exp.Expr:
 
 
 def _spark(node: exp.Expr) -> exp.Expr:
-    """Round, where Spark would cut, when a number becomes a whole one."""
+    """Round where Spark would cut; add up whole numbers beyond 64 bits, as all do."""
+    if isinstance(node, exp.Sum) and not isinstance(node.this, exp.Distinct):
+        one = exp.cast(exp.Literal.number(1), "DECIMAL(1, 0)", dialect="spark")
+        wide = exp.Mul(this=_whole(node.this.copy()), expression=one)
+        return exp.Sum(this=wide)
     if (
         isinstance(node, exp.Cast)
         and node.to.this.name in WHOLE
