@@ -366,3 +366,11 @@ def test_code_systems_do_not_share_an_identifier():
     assert len({system.vocabulary_id for system in systems}) == len(HERE.systems)
     assert len(set(oids)) == len(oids)
     assert all(system.name == name for name, system in HERE.systems.items())
+
+
+def test_a_system_says_how_its_codes_are_matched():
+    for system in HERE.systems.values():
+        assert system.matching in ("prefix", "section", "exact"), system.name
+    assert HERE.systems["icd10"].matching == "prefix"
+    assert HERE.systems["bnf"].matching == "section"  # 2.1 is no part of 2.10
+    assert HERE.systems["loinc"].matching == "exact"  # 216-1 and 2160-0

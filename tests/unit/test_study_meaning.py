@@ -8,10 +8,23 @@ from hetao.canonical import parse_canonical
 from hetao.demo.data import study_file
 from hetao.dictionary import dictionary
 from hetao.errors import InvalidStudy
-from hetao.study import fields_read, read_study, study_from
+from hetao.study import Analysis, Level, Variable, fields_read, read_study, study_from
+from hetao.study.meaning import EVENTS, ON_INDEX_DAY
+from hetao.study.model import SOURCES
+from hetao.study.population import (
+    TABLES,
+    Criterion,
+    Event,
+    FollowUp,
+    Outcome,
+    Population,
+    Score,
+    ScoreItem,
+)
 from hetao.study.writing import write_study
 
 OTHER = "sha256:" + "0" * 64
+PAIR = (Level("no", 0), Level("yes", 1))
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +130,60 @@ def test_a_column_of_a_flat_table_is_graded_as_unknown(heart):
 
     assert "column.alter" in read
     assert dictionary().level(read) == 5
+
+
+def test_who_enters_and_how_they_are_followed_is_read_by_every_analysis(heart):
+    asked = replace(
+        heart,
+        population=Population(
+            entry=(Event("drug", (2,)),), ages=(18, 90), prior_observation_days=365
+        ),
+        criteria=(
+            Criterion("c", none_of=(Criterion(events=(Event("procedure", (3,)),)),)),
+        ),
+        follow_up=FollowUp(censor=(Event("device", (4,)),)),
+    )
+
+    read = fields_read(asked, asked.analysis("attrition"))
+
+    assert "drug_exposure.drug_exposure_start_date" in read
+    assert "person.year_of_birth" in read
+    assert "observation_period.observation_period_end_date" in read
+    assert "procedure_occurrence.procedure_concept_id" in read
+    assert "device_exposure.device_concept_id" in read
+    assert "death.death_date" in read
+    assert "condition_occurrence.condition_concept_id" not in read
+
+
+def test_an_outcome_and_a_score_are_read_where_a_variable_is_made_of_them(heart):
+    outcome = Outcome("stroke", events=(Event("condition", (1,)),))
+    score = Score("frail", items=(ScoreItem("dialysis", 1, events=(Event("visit"),)),))
+    variables = (
+        Variable("ill", "category", "outcome", levels=PAIR, outcome="stroke"),
+        Variable("frailty", "number", "score", bounds=(0, 9), score="frail"),
+    )
+    asked = replace(
+        heart,
+        criteria=(),
+        outcomes=(outcome,),
+        scores=(score,),
+        variables=variables,
+        population=Population(entry=(Event("drug", (2,)),)),
+    )
+
+    of_outcome = fields_read(asked, Analysis("a", "table1", variables=("ill",)))
+    of_score = fields_read(asked, Analysis("b", "table1", variables=("frailty",)))
+
+    assert "condition_occurrence.condition_concept_id" in of_outcome
+    assert "visit_occurrence.visit_concept_id" not in of_outcome
+    assert "visit_occurrence.visit_concept_id" in of_score
+    assert "person.gender_concept_id" in of_score
+    assert "condition_occurrence.condition_concept_id" not in of_score
+
+
+def test_every_source_of_a_variable_is_graded_by_the_dictionary():
+    known = set(EVENTS) | set(ON_INDEX_DAY) | {"events", "column"}
+
+    assert known >= set(SOURCES)
+    assert set(EVENTS) == set(TABLES)
+    assert set(EVENTS.values()) <= set(dictionary().tables)

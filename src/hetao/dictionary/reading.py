@@ -181,6 +181,9 @@ def _system(name: str, body: Mapping[str, Any]) -> System:
     return System(
         name=name,
         vocabulary_id=body["vocabulary_id"],
+        matching=body["matching"],
+        domain=body.get("domain", ""),
+        extensions=tuple(body.get("extensions", ())),
         oid=tuple(body.get("oid", ())),
         uri=body.get("uri", ""),
         labels={language: body[language] for language in LANGUAGES},

@@ -17,11 +17,19 @@ class System:
         vocabulary_id: OMOP's name of the vocabulary, or ours where OMOP has none.
         oid: object identifiers seen in documents, the official one first; () for none.
         uri: what FHIR calls the system; "" for none.
+        matching: how a code of a concept set meets a site's codes: "prefix": every
+            code that begins so, dots left out; "section": this section and those
+            under it; "exact": the code itself, unless it ends in `*`.
+        domain: OMOP's domain of its codes; "" where they are of several.
+        extensions: vocabulary ids whose codes extend the same roots.
         labels: by language: "en", "zh-Hant", "zh-Hans".
     """
 
     name: str
     vocabulary_id: str
+    matching: str
+    domain: str
+    extensions: tuple[str, ...]
     oid: tuple[str, ...]
     uri: str
     labels: Mapping[str, str]

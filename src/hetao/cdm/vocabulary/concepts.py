@@ -17,26 +17,6 @@ ATTACHED: Final = "loaded_vocabulary"
 NO_CONCEPT: Final = 0  # OMOP: no matching concept
 FOREVER: Final = "DATE '1970-01-01', DATE '2099-12-31', NULL"  # OMOP's own habit
 TABLES: Final = ("concept", "concept_ancestor", "concept_relationship", "vocabulary")
-# The domain of a code that no vocabulary knows, by its system.
-DOMAINS: Final = {
-    "icd9cm": "Condition",
-    "icd10": "Condition",
-    "icd10cn": "Condition",
-    "icpc2": "Condition",
-    "gbt15657": "Condition",
-    "icd9proc": "Procedure",
-    "bnf": "Drug",
-    "atc": "Drug",
-    "rxnorm": "Drug",
-    "ha_drug": "Drug",
-    "nhsa": "Drug",
-    "hkcmms": "Drug",
-    "loinc": "Measurement",
-    "ha_lis": "Measurement",
-    "ucum": "Unit",
-    "gbt2261": "Gender",
-    "gbt3304": "Race",
-}
 
 
 def make_concepts(
@@ -96,7 +76,7 @@ def plain_sql(code: str) -> str:
 def _make_systems(connection: Connection) -> None:
     rows = ", ".join(
         f"({text(name)}, {text(system.vocabulary_id)}, {text(system.labels['en'])}, "
-        f"{text(DOMAINS.get(name, 'Metadata'))})"
+        f"{text(system.domain or 'Metadata')})"
         for name, system in dictionary().systems.items()
     )
     connection.execute(

@@ -6,29 +6,6 @@ from hetao.dictionary import dictionary
 from hetao.errors import InvalidStudy
 from hetao.study import CodeList
 
-# Lists of single items: their codes are names, and one that begins like another has
-# nothing to do with it (LOINC 216-1 and 2160-0).
-ITEMS = frozenset(
-    {
-        "gbt2261",
-        "gbt3304",
-        "ha_drug",
-        "ha_lis",
-        "hkcmms",
-        "loinc",
-        "local",
-        "rxnorm",
-        "snomed",
-        "ucum",
-    }
-)
-# Sections numbered in parts of any width: 2.1 is no part of 2.10, and 1 none of 10.
-SECTIONS = frozenset({"bnf"})
-# What the codes of a system also mean elsewhere: national extensions of the same roots.
-EXTENSIONS = {
-    "icd10": ("ICD10CN",),
-    "icd9proc": ("ICD9ProcCN",),
-}
 EXACT, PREFIX, SECTION = "exact", "prefix", "section"
 
 
@@ -60,20 +37,19 @@ def patterns(codes: CodeList) -> tuple[Pattern, ...]:
             f"the data dictionary has no code system {codes.system[:40]!r}",
             fix="known systems: omop, " + ", ".join(systems),
         )
-    own = systems[codes.system].vocabulary_id
-    vocabularies = (own, *EXTENSIONS.get(codes.system, ()))
+    system = systems[codes.system]
     return tuple(
-        _pattern(codes.system, vocabulary, code)
+        _pattern(system.matching, vocabulary, code)
         for code in codes.codes
-        for vocabulary in vocabularies
+        for vocabulary in (system.vocabulary_id, *system.extensions)
     )
 
 
-def _pattern(system: str, vocabulary: str, code: str) -> Pattern:
+def _pattern(how: str, vocabulary: str, code: str) -> Pattern:
     text = _upper(code.removesuffix("*"))
-    if system in ITEMS and not code.endswith("*"):
+    if how == EXACT and not code.endswith("*"):
         return Pattern(vocabulary, EXACT, text)
-    if system in SECTIONS:
+    if how == SECTION:
         return Pattern(vocabulary, SECTION, text.rstrip(".") + ".")
     return Pattern(vocabulary, PREFIX, text.replace(".", ""))
 

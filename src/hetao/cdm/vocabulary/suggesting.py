@@ -16,7 +16,6 @@ from hetao.cdm.engine_duckdb import connect_read_only, texts
 from hetao.cdm.vocabulary.athena import Loaded
 from hetao.cdm.vocabulary.codes import CONFIRMED, REJECTED, SUGGESTED
 from hetao.cdm.vocabulary.codes_file import CodeRow
-from hetao.cdm.vocabulary.concepts import DOMAINS
 from hetao.cdm.vocabulary.terms import normal_term
 from hetao.dictionary import FIRST_LOCAL, dictionary
 from hetao.errors import InvalidMapping, Usage
@@ -95,12 +94,18 @@ def _scores(written: Sequence[str], offered: Sequence[str]) -> np.ndarray:
     return np.asarray(np.maximum(*parts))
 
 
+def _domain(system: str) -> str:
+    """Return OMOP's domain of a system's codes; "" where they are of several."""
+    known = dictionary().systems.get(system)
+    return known.domain if known else ""
+
+
 def _rows(
     term: Term, found: list[tuple[float, int]], candidates: Sequence[Candidate]
 ) -> list[CodeRow]:
     rows: list[CodeRow] = []
     seen: set[tuple[int | None, str, str]] = set()
-    domain = DOMAINS.get(term.system, "")
+    domain = _domain(term.system)
     for score, place in sorted(found, key=lambda pair: (-pair[0], pair[1])):
         candidate = candidates[place]
         fits = not domain or not candidate.domain or candidate.domain == domain
@@ -176,7 +181,7 @@ def code_candidates(rows: Iterable[CodeRow]) -> list[Candidate]:
             row.concept_id,
             row.analyte,
             row.classes,
-            DOMAINS.get(row.system, ""),
+            _domain(row.system),
         )
         for row in rows
         if row.status == CONFIRMED and (row.concept_id or row.analyte or row.classes)
@@ -192,7 +197,7 @@ def vocabulary_candidates(loaded: Loaded, systems: Iterable[str]) -> list[Candid
         systems: of the terms to be mapped: only concepts of their domains are read,
             or all if a system has none.
     """
-    domains = {DOMAINS.get(system, "") for system in systems}
+    domains = {_domain(system) for system in systems}
     where = "" if "" in domains else f"AND domain_id IN {texts(tuple(sorted(domains)))}"
     connection = connect_read_only(loaded.path)
     try:
