@@ -17,7 +17,7 @@ _TYPES = {
         "integer": "INTEGER",
         "date": "DATE",
         "timestamp": "TIMESTAMP",
-        "text": "TEXT",
+        "text": 'TEXT COLLATE "C"',  # ordered by bytes, as the other engines do
         "decimal": "NUMERIC(18,6)",
     },
     "spark": {
