@@ -219,6 +219,12 @@ class UngradedRelease(Refused):
     code = "HT-413"
 
 
+class IdentifierLeak(Refused):
+    """A site's mapping could carry a direct identifier into the curated tables."""
+
+    code = "HT-414"
+
+
 class Stopped(Refused):
     """A party refused, so the study stopped; the message names it and its rule."""
 

@@ -204,7 +204,7 @@ def test_a_hospital_curates_its_extract(tmp_path, capsys):
     body = called(capsys, "site", "curate", path, "--json").json
 
     assert said.code == 0
-    assert "people in lung-north.duckdb" in said.err
-    assert body["people"] > 50
-    assert (folder / "quality.html").exists() or body["report"]
-    assert json.loads((folder / "quality.json").read_text())["checks"]
+    assert "lung-north: 76 people" in said.err
+    assert body["people"] == 76
+    home = folder / "store" / "snapshots" / body["snapshot"][7:19]
+    assert json.loads((home / "quality.json").read_text())["site"] == "lung-north"

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from hetao.cdm import CuratedTables, open_tables
-from hetao.cdm.dictionary import CONTENT
 from hetao.cdm.engine_duckdb import connect
 from hetao.cohort import build
 from hetao.dictionary import ddl, dictionary
@@ -47,7 +46,7 @@ def make(path: Path, *statements: str) -> None:
     connection = connect(path)
     known = connection.execute("SHOW TABLES").fetchall()
     if not known:
-        for table in CONTENT:
+        for table in dictionary().tables.values():
             connection.execute(ddl(table, "duckdb"))
         connection.execute(
             "CREATE TABLE snapshot AS SELECT 'omop-5.4' AS dictionary, 'd' AS digest, "

@@ -200,7 +200,7 @@ def test_the_guides_study_holds(tmp_path):
     assert [estimator_for(study, analysis).name for analysis in study.analyses]
 
 
-@pytest.mark.parametrize("marker", ["[source]", "[flat]"])
+@pytest.mark.parametrize("marker", ["[[sources]]", "[flat]"])
 def test_the_guides_site_files_hold(tmp_path, marker):
     path = tmp_path / "site.toml"
     path.write_text(block(GUIDE / "hospital.md", marker), "utf-8")

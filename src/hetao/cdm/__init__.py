@@ -1,11 +1,11 @@
 """One data dictionary: a site's source → curated tables with a digest and a report."""
 
-from hetao.cdm.curation import curate
-from hetao.cdm.dictionary import DICTIONARY
+from hetao.cdm.curation import Curation, curate
 from hetao.cdm.engine import Column, Columns, Engine, Row, literal
 from hetao.cdm.engine_duckdb import Connection, DuckDBEngine
-from hetao.cdm.mapping import Mapping, SiteConfig, read_mapping, read_site
+from hetao.cdm.mapping import SiteConfig, SiteFolder, read_folder, read_site
 from hetao.cdm.opening import (
+    DICTIONARY,
     FLAT,
     CuratedTables,
     FlatTable,
@@ -13,12 +13,11 @@ from hetao.cdm.opening import (
     open_site,
     open_tables,
 )
-from hetao.cdm.quality import Check, Curation, share_band
+from hetao.cdm.store import Manifest, read_manifest, snapshot_folder, snapshots
 
 __all__ = [
     "DICTIONARY",
     "FLAT",
-    "Check",
     "Column",
     "Columns",
     "Connection",
@@ -27,15 +26,18 @@ __all__ = [
     "DuckDBEngine",
     "Engine",
     "FlatTable",
-    "Mapping",
+    "Manifest",
     "Row",
     "SiteConfig",
+    "SiteFolder",
     "curate",
     "literal",
     "open_flat",
     "open_site",
     "open_tables",
-    "read_mapping",
+    "read_folder",
+    "read_manifest",
     "read_site",
-    "share_band",
+    "snapshot_folder",
+    "snapshots",
 ]

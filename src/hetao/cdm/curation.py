@@ -1,108 +1,349 @@
-"""A site's extract → its curated tables, their digest and a quality report."""
+"""A site folder → a snapshot: tables, their digest, a proof and a quality report."""
 
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Final
 
-from hetao.cdm.dictionary import CONTENT, DICTIONARY
-from hetao.cdm.engine_duckdb import Connection, Problem, connect, count
-from hetao.cdm.extract import Extract, load_extract, require_columns
-from hetao.cdm.fill import fill_tables
-from hetao.cdm.mapping import Mapping, read_mapping
+from sqlglot import exp
+
+from hetao import canonical
+from hetao.cdm.engine_duckdb import (
+    Connection,
+    DuckDBEngine,
+    Problem,
+    connect,
+    count,
+    text,
+    texts,
+)
+from hetao.cdm.filling import (
+    ASIDE_DDL,
+    Selected,
+    check_columns,
+    fill_table,
+    gather_codes,
+    run_select,
+)
+from hetao.cdm.leaking import check_cells
+from hetao.cdm.lineage import Proof, check_headers, prove
+from hetao.cdm.macros import drop_key, make_macros
+from hetao.cdm.mapping import SiteFolder, read_folder
 from hetao.cdm.pseudonym import read_or_make_key
-from hetao.cdm.quality import Curation, check_quality
-from hetao.cdm.report import write_reports
+from hetao.cdm.quality import Quality, Subject, assess, read_quality, write_reports
+from hetao.cdm.reconciling import (
+    count_fates,
+    count_missing,
+    make_places,
+    write_rejected,
+)
+from hetao.cdm.selecting import outputs, read_select
+from hetao.cdm.shadow import with_shadows
 from hetao.cdm.snapshot import snapshot_digest
-from hetao.cdm.stage import stage_extract
-from hetao.dictionary import dictionary
+from hetao.cdm.staging import Staged, scratch_folder, stage_source, sync
+from hetao.cdm.store import (
+    CURRENT,
+    DATABASE,
+    SNAPSHOTS,
+    Manifest,
+    current_folder,
+    folder_of,
+    keep,
+    make_current,
+    write_manifest,
+    write_whole,
+)
+from hetao.cdm.supplying import load_units, supply_tables
+from hetao.cdm.vocabulary.athena import current_vocabulary
+from hetao.cdm.vocabulary.concepts import make_concepts
+from hetao.dictionary import ddl, dictionary
 from hetao.errors import InvalidData
 
+SOURCES: Final = "extract"  # the schema that the SELECTs read
+Say = Callable[[str], None]
 
-def curate(
-    config_path: Path,
-    progress: Callable[[str], None],
-    *,
-    today: date | None = None,
-) -> Curation:
-    """Return the curation of the extract that a `site.toml` describes.
 
-    The tables are built in a private folder beside the database and put in its place
-    by one rename: whoever is killed halfway leaves the last good tables as they were.
+@dataclass(frozen=True)
+class Curation:
+    """What a curation left behind. Counts in it are for the site's own eyes.
+
+    Attributes:
+        site: the site's id.
+        folder: of the snapshot, in the store.
+        snapshot: digest over the content of its tables; may leave the site.
+        rows: rows of the extract, those that did not fit their file too.
+        people: people in the CDM.
+        rejected: rows and cells kept aside.
+        tables: rows of each table that has any.
+        proof: digest of the proof that no identifier reaches the tables.
+    """
+
+    site: str
+    folder: Path
+    snapshot: str
+    rows: int
+    people: int
+    rejected: int
+    tables: Mapping[str, int]
+    proof: str
+
+    @property
+    def report(self) -> Path:
+        """Return the readable quality report."""
+        return self.folder / "quality.html"
+
+    @property
+    def database(self) -> Path:
+        """Return the DuckDB file with the tables."""
+        return self.folder / DATABASE
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What one curation works with."""
+
+    site: SiteFolder
+    staged: tuple[Staged, ...]
+    selects: tuple[Selected, ...]
+    proof: Proof
+    key: bytes
+    today: date
+    say: Say
+
+
+def curate(config_path: Path, progress: Say, *, today: date | None = None) -> Curation:
+    """Curate a site folder; return what was made of it.
+
+    Files that did not change since an earlier curation are not read again. The tables
+    are built in a private folder of the store, and become a snapshot by one rename and
+    the current one by another: whoever is killed leaves the last good one.
 
     Args:
         config_path: the `site.toml`.
         progress: called with a short sentence at each step; never with a value.
-        today: day after which a visit lies in the future; None asks the clock.
+        today: day after which an event lies in the future; None asks the clock.
 
     Raises:
-        InvalidMapping: the `site.toml` does not hold.
+        InvalidMapping: the folder does not hold.
+        IdentifierLeak: an identifier could reach a table.
         InvalidData: the extract cannot be read as what the mapping says.
     """
-    mapping = read_mapping(config_path)
+    site = read_folder(config_path)
+    key = read_or_make_key(site.key_path)
     day = today or datetime.now(UTC).date()
-    key = read_or_make_key(mapping.key_path)
-    database = mapping.database_path
-    if database.is_dir():
-        raise InvalidData(f"{database} is a folder", fix="name a file in [database]")
-    with _scratch(database) as folder:
-        built = folder / "built.duckdb"
-        connection = connect(built)
-        try:
-            curation = _build(connection, mapping, key, day, progress, folder)
-        except Problem as problem:
-            # `from None`: the engine's message may quote a cell.
-            raise InvalidData(
-                f"{mapping.source.file} cannot be turned into tables",
-                fix="see the local details; check the disk and the mapping",
-                local=str(problem),
-            ) from None
-        finally:
-            connection.close()
-        _sync(built)
-        built.replace(database)
-    progress("writing the quality report")
-    write_reports(curation, mapping.site)
+    staged = _stage(site, progress)
+    progress("proving that no identifier reaches the tables")
+    selects, proof = prepare(site, staged)
+    work = _Work(site, staged, selects, proof, key, day, progress)
+    home = site.store_path / SNAPSHOTS
+    with scratch_folder(home, site.site.name) as built:
+        curation = _build(work, built)
+        progress("keeping the snapshot")
+        for part in built.iterdir():
+            sync(part)
+        folder = keep(built, site.store_path, curation.snapshot)
+    make_current(site.store_path, folder)
     return curation
 
 
-def _build(
-    connection: Connection,
-    mapping: Mapping,
-    key: bytes,
-    day: date,
-    progress: Callable[[str], None],
-    folder: Path,
-) -> Curation:
-    progress("reading the extract")
-    source = mapping.source
-    extract = Extract(mapping.extract_path, source.encoding, source.delimiter)
-    headers = load_extract(connection, extract, folder)
-    require_columns(headers, mapping.columns, source.file)
-    progress("mapping cells to concepts and units")
-    stage_extract(connection, mapping, headers, key, day.isoformat())
-    progress("filling the tables of OMOP CDM 5.4")
-    fill_tables(connection, mapping)
-    progress("checking quality")
-    quality = check_quality(connection, mapping, headers)
-    progress("taking the digest")
-    snapshot = snapshot_digest(connection)
-    _sign_off(connection, snapshot)
-    database = mapping.database_path
-    return Curation(
-        site=mapping.site.name,
-        database=database,
-        snapshot=snapshot,
-        rows=count(connection, "extract"),
-        people=count(connection, "person"),
-        rejected=count(connection, "rejected"),
-        tables=tuple((t.name, count(connection, t.name)) for t in CONTENT),
-        quality=quality,
-        report=database.parent / "quality.html",
+def prepare(
+    site: SiteFolder, staged: Sequence[Staged]
+) -> tuple[tuple[Selected, ...], Proof]:
+    """Return a folder's SELECTs, ready to run, and the proof about identifiers.
+
+    Raises:
+        InvalidMapping: a SELECT does not hold.
+        IdentifierLeak: an identifier could reach a table.
+    """
+    headers: dict[str, tuple[str, ...]] = {}
+    for part in staged:
+        headers.setdefault(part.source, part.headers)
+    sources = {source.name: source for source in site.sources}
+    check_headers(sources, headers)
+    queries = {
+        table: read_select(table, body, headers) for table, body in site.selects.items()
+    }
+    proof = prove(queries, sources, headers)
+    tables = frozenset(queries)
+    selects = tuple(_selected(table, query, proof) for table, query in queries.items())
+    for selected in selects:
+        check_columns(selected, tables)
+    return selects, proof
+
+
+def _selected(table: str, query: exp.Query, proof: Proof) -> Selected:
+    shadowed, names = with_shadows(query, table)
+    for node in shadowed.find_all(exp.Table):
+        if not node.db and node.name.lower() not in _own_names(shadowed):
+            node.set("db", exp.to_identifier("main"))
+            node.set("catalog", exp.to_identifier(SOURCES))
+    places = tuple(
+        {
+            name: ", ".join(sorted(_column_name(place) for place in flow.columns))
+            for name, flow in flows.items()
+            if flow.columns
+        }
+        for flows in proof.branches[table]
     )
+    return Selected(
+        table=dictionary().tables[table],
+        query=shadowed,
+        columns=outputs(query),
+        shadowed=names,
+        places=places,
+    )
+
+
+def _own_names(query: exp.Query) -> frozenset[str]:
+    return frozenset(cte.alias.lower() for cte in query.find_all(exp.CTE))
+
+
+def _column_name(place: str) -> str:
+    return place.partition(".")[2]
+
+
+# --- building -------------------------------------------------------------------------
+def _stage(site: SiteFolder, say: Say) -> tuple[Staged, ...]:
+    return tuple(
+        part
+        for source in site.sources
+        for part in stage_source(source, site.folder, site.store_path, say)
+    )
+
+
+def _build(work: _Work, folder: Path) -> Curation:
+    site, path = work.site, folder / DATABASE
+    connection = connect(path)
+    try:
+        _open_sources(connection, work)
+        _fill(connection, work)
+        work.say("taking the digest")
+        snapshot = snapshot_digest(connection)
+        curation = _told(connection, work, snapshot)
+        _sign_off(connection, snapshot)
+        work.say("checking quality")
+        write_reports(folder, _assess(connection, work, snapshot))
+        _write_about(work, folder, curation)
+    except Problem as problem:
+        # `from None`: the engine's message may quote a cell.
+        raise InvalidData(
+            f"{site.site.name}: the extract cannot be turned into tables",
+            fix="see the local details; check the disk and the mapping",
+            local=str(problem),
+        ) from None
+    finally:
+        connection.close()
+    return curation
+
+
+def _open_sources(connection: Connection, work: _Work) -> None:
+    """Show every source as a view of text cells, and shut all other ways out.
+
+    What a SELECT can reach from here on: staged files of this curation, codes and the
+    loaded vocabulary; no other file, no network, and no setting can be changed.
+    """
+    connection.execute(f"ATTACH ':memory:' AS {SOURCES}")
+    base = 0
+    parts: dict[str, list[str]] = {}
+    for staged in work.staged:
+        source = work.site.source(staged.source)
+        parts.setdefault(staged.source, []).append(
+            _view(staged, source.missing, base, parts_headers(work, staged.source))
+        )
+        base += staged.rows
+    for name, selects in parts.items():
+        connection.execute(
+            f"CREATE VIEW {SOURCES}.main.{name} AS " + " UNION ALL ".join(selects)
+        )
+    commas = " OR ".join(
+        f"x BETWEEN {first + 1} AND {last}"
+        for first, last, source in _ranges(work)
+        if work.site.source(source).decimal == ","
+    )
+    make_macros(connection, work.key)
+    connection.execute(f"CREATE TEMP MACRO decimal_comma(x) AS ({commas or 'FALSE'})")
+    paths = [
+        str(part.folder / name)
+        for part in work.staged
+        for name in ("rows.parquet", "unfit.parquet")
+    ]
+    paths.append(str(work.site.codes_path))
+    vocabulary = current_vocabulary(work.site.store_path)
+    if vocabulary is not None:
+        paths.append(str(vocabulary.path))
+    connection.execute(f"SET allowed_paths = [{', '.join(map(text, paths))}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _ranges(work: _Work) -> list[tuple[int, int, str]]:
+    found, base = [], 0
+    for staged in work.staged:
+        found.append((base, base + staged.rows, staged.source))
+        base += staged.rows
+    return found
+
+
+def parts_headers(work: _Work, source: str) -> tuple[str, ...]:
+    """Return a source's headers, in the order of its first file."""
+    return next(part.headers for part in work.staged if part.source == source)
+
+
+def _view(
+    staged: Staged, missing: tuple[str, ...], base: int, headers: tuple[str, ...]
+) -> str:
+    codes = tuple(code.strip() for code in missing if code.strip())
+    cells = []
+    for header in headers:
+        cell = f"c{staged.headers.index(header)}"
+        if codes:
+            cell = f"CASE WHEN {cell} NOT IN {texts(codes)} THEN {cell} END"
+        cells.append(f"{cell} AS {quoted(header)}")
+    path = text(str(staged.folder / "rows.parquet"))
+    # S608: literals are quoted by `text`, names by `quoted`.
+    return (
+        f"SELECT {base} + source_row AS source_row, "  # noqa: S608
+        f"{text(staged.file)} AS source_file, {', '.join(cells)} "
+        f"FROM read_parquet({path})"
+    )
+
+
+def quoted(name: str) -> str:
+    """Return a column's name as SQL reads it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _fill(connection: Connection, work: _Work) -> None:
+    for table in dictionary().tables.values():
+        connection.execute(ddl(table, "duckdb"))
+    connection.execute(ASIDE_DDL)
+    for selected in work.selects:
+        work.say(f"selecting {selected.table.name}")
+        run_select(connection, selected)
+    drop_key(connection)
+    work.say("mapping codes and units")
+    gather_codes(connection, work.selects)
+    codes, vocabulary = work.site.codes_path, current_vocabulary(work.site.store_path)
+    make_concepts(
+        connection,
+        codes if codes.exists() else None,
+        vocabulary.path if vocabulary else None,
+    )
+    load_units(connection, work.site.units_path)
+    for selected in work.selects:
+        work.say(f"filling {selected.table.name}")
+        fill_table(connection, selected, work.today.isoformat())
+    mapped = frozenset(selected.table.name for selected in work.selects)
+    supply_tables(connection, work.site.site, mapped)
+    work.say("accounting for every row")
+    make_places(connection, work.staged, work.selects)
+    write_rejected(connection, work.staged)
+    count_fates(connection, work.staged, work.selects)
+    count_missing(connection, work.site, work.staged)
+    check_cells(connection, work.site.sources, SOURCES)
 
 
 def _sign_off(connection: Connection, snapshot: str) -> None:
@@ -112,46 +353,78 @@ def _sign_off(connection: Connection, snapshot: str) -> None:
     )
     connection.execute(
         "INSERT INTO snapshot VALUES (?, ?, ?)",
-        [DICTIONARY, dictionary().digest, snapshot],
+        [dictionary().name, dictionary().digest, snapshot],
     )
+    connection.execute(f"DETACH {SOURCES}")
     connection.execute("CHECKPOINT")
 
 
-@contextmanager
-def _scratch(database: Path) -> Iterator[Path]:
-    """Give a private folder beside the database, and take away what killed runs left.
-
-    It holds patients' rows in the clear while it lives, so it is readable by the
-    owner only (mkdtemp makes it so).
-    """
-    prefix = f".{database.name}.part-"
-    try:
-        database.parent.mkdir(parents=True, exist_ok=True)
-        for left in database.parent.glob(prefix + "*"):
-            if not _is_running(left.name.removeprefix(prefix).split("-")[0]):
-                shutil.rmtree(left, ignore_errors=True)
-        folder = tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=database.parent)
-    except OSError as problem:
-        raise InvalidData(
-            f"nothing can be written beside {database.name}: {problem.strerror}"
-        ) from problem
-    try:
-        yield Path(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _told(connection: Connection, work: _Work, snapshot: str) -> Curation:
+    counts = {name: count(connection, name) for name in dictionary().tables}
+    return Curation(
+        site=work.site.site.name,
+        folder=folder_of(work.site.store_path, snapshot),
+        snapshot=snapshot,
+        rows=sum(part.rows + part.unfit for part in work.staged),
+        people=counts["person"],
+        rejected=counts["rejected"],
+        tables={name: number for name, number in counts.items() if number},
+        proof=work.proof.digest,
+    )
 
 
-def _is_running(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True
+def _assess(connection: Connection, work: _Work, snapshot: str) -> Quality:
+    """Check the tables, and hold them against the snapshot before this one."""
+    site, store = work.site.site, work.site.store_path
+    subject = Subject(
+        site=site.name,
+        title=site.title,
+        language=site.language,
+        snapshot=snapshot,
+        dictionary=dictionary().digest,
+        day=work.today,
+        previous=_previous(store, snapshot),
+    )
+    return assess(DuckDBEngine(connection), subject)
 
 
-def _sync(path: Path) -> None:
-    """Bring the file to the disk before it takes the last good one's place."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+def _previous(store: Path, snapshot: str) -> Quality | None:
+    if not (store / CURRENT).is_file():
+        return None
+    folder = current_folder(store)
+    report = folder / "quality.json"
+    if folder == folder_of(store, snapshot) or not report.is_file():
+        return None
+    return read_quality(report)
+
+
+def _write_about(work: _Work, folder: Path, curation: Curation) -> None:
+    lineage = json.dumps(work.proof.as_json(), ensure_ascii=False, indent=1) + "\n"
+    write_whole(folder / "lineage.json", lineage)
+    manifest = Manifest(
+        site=curation.site,
+        snapshot=curation.snapshot,
+        dictionary=dictionary().name,
+        dictionary_digest=dictionary().digest,
+        lineage=work.proof.digest,
+        mapping=mapping_digest(work.site),
+        curated_on=work.today.isoformat(),
+        rows=dict(curation.tables),
+    )
+    write_manifest(folder, manifest)
+
+
+def mapping_digest(site: SiteFolder) -> str:
+    """Return the digest of what the site says its extract means."""
+    files = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (site.codes_path, site.units_path)
+        if path.exists()
+    }
+    body = {
+        "type": "hetao.mapping/1",
+        "selects": site.selects,
+        "files": files,
+        "sources": [repr(source) for source in site.sources],
+    }
+    return canonical.digest(body)

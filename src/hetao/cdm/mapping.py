@@ -1,42 +1,37 @@
-"""`site.toml`: what a site's extract means, declared column by column.
+"""The site folder: `site.toml`, one SELECT a CDM table, and tables of codes and units.
 
-    [site]          name, title, language
-    [source]        file, encoding, delimiter, decimal, missing
-    [database]      path, key
-    [person]        id, age or year_of_birth, sex, male, female
-    [visit]         date, format, concept_id, name, repeats
-    [[measurements]] column, concept_id, name, unit_source_value, unit, factor,
-                    offset, zero_means_missing, plausible
-    [[observations]] column, concept_id, name, values = [{code, concept_id, name}]
-    [[conditions]]  column, concept_id, name, present_when | values and absent
-    [followup]      days, died, yes, no        (counted from the first visit)
-    [death]         date, format               (instead of followup)
+    site.toml     [site] name, title, language
+                  [store] path, key, engine
+                  [[sources]] name, files, format, …     (one a table of the extract)
+    <table>.sql   one SELECT that gives the CDM table's columns by name
+    codes.csv     system, code, concept_id, name, analyte, classes, status
+    units.csv     analyte, source_unit, unit
 
 or, for a study whose dictionary is "flat", `[site]` and
 
-    [flat]          file, split_column, split_value, missing
+    [flat]        file, split_column, split_value, missing
 
-Paths are relative to the file itself. A number becomes `value * factor + offset`, so
-that every unit is a declared affine map of one analyte. `[network]`, `[keys]`,
-`[policy]` and `[trust]` may stand in the same file: other packages read them.
+Paths are relative to the file itself. `[network]`, `[keys]`, `[policy]` and `[trust]`
+may stand in the same file: other packages read them.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from hetao.cdm.dictionary import UNITS
-from hetao.errors import InvalidMapping
+from hetao.dictionary import dictionary
+from hetao.errors import InvalidData, InvalidMapping
 from hetao.records import read_toml, record
 
 ELSEWHERE = ("network", "keys", "policy", "trust")  # other packages read these
-COMPARISON = re.compile(r"\s*(>=|<=|>|<|==)\s*(-?\d+(?:\.\d+)?)\s*")
-MISSING = ("", "?", "-9", "NA")
+FORMATS = ("csv", "html", "excel", "ndjson", "parquet", "postgres")
+ENGINES = ("duckdb", "postgres", "spark")
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+LARGEST_SQL = 1 << 20  # characters; nobody writes such a SELECT by hand
 
 
 @dataclass(frozen=True)
-class Site:
+class SiteTable:
     """Who holds the data: its id in studies, a title, the language of its words."""
 
     name: str
@@ -45,118 +40,49 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Source:
-    """The extract: a delimited text file with one header line.
+class StoreTable:
+    """Where snapshots stand, the secret of pseudonyms, and which engine serves them."""
 
-    `missing` lists the cells that stand for "not known"; an empty cell always does.
+    path: str = "store"
+    key: str = "pseudonym.key"
+    engine: str = "duckdb"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One table of the extract: its files, how they are written, what identifies.
+
+    Attributes:
+        name: what the SELECTs call it.
+        files: a glob; several files are one table.
+        format: one of FORMATS. `html` and `excel` are told apart by a file's first
+            bytes: both are sold as `.xls`.
+        encoding, delimiter, decimal: of text; decimal is "." or ",".
+        missing: cells that stand for "not known"; an empty cell always does.
+        identifiers: direct identifiers; they reach the CDM only through pseudonym().
+        harmless: columns that look like identifiers by their name and are none.
+        columns: ndjson only: column → JSON path.
+        sheet: excel only; the first one if left out.
+        dsn_env, query: postgres only: the environment variable that holds the
+            connection string, and the SELECT to run there.
+        most_unfit: the share of rows that may be ragged or garbled; they are kept
+            aside. Beyond it the file is refused.
     """
 
-    file: str
+    name: str
+    files: str = ""
+    format: str = "csv"
     encoding: str = "utf-8"
     delimiter: str = ","
     decimal: str = "."
-    missing: tuple[str, ...] = MISSING
-
-
-@dataclass(frozen=True)
-class Database:
-    """Where the curated tables stand, and the secret that makes pseudonyms."""
-
-    path: str
-    key: str = "pseudonym.key"
-
-
-@dataclass(frozen=True)
-class Person:
-    """Columns of the person: exactly one of `age` (at the visit) and `year_of_birth`.
-
-    `male` and `female` list the codes of the sex column.
-    """
-
-    id: str
-    sex: str
-    male: tuple[str, ...]
-    female: tuple[str, ...]
-    age: str = ""
-    year_of_birth: str = ""
-
-
-@dataclass(frozen=True)
-class Visit:
-    """The visit that a row tells of. Without `repeats`, a person has one row."""
-
-    date: str
-    format: str = "%Y-%m-%d"
-    concept_id: int = 9202
-    name: str = "Outpatient Visit"
-    repeats: bool = False
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """A number: its concept, its unit here and there, and what is plausible.
-
-    `plausible` is meant in `unit`, the unit after conversion.
-    """
-
-    column: str
-    concept_id: int
-    name: str
-    unit: str
-    unit_source_value: str = ""
-    factor: float = 1.0
-    offset: float = 0.0
-    zero_means_missing: bool = False
-    plausible: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Code:
-    """One code of a column, and the concept that it means."""
-
-    code: str
-    concept_id: int
-    name: str
-
-
-@dataclass(frozen=True)
-class Observation:
-    """A category: its concept, and what each code means."""
-
-    column: str
-    concept_id: int
-    name: str
-    values: tuple[Code, ...]
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A diagnosis, present when a number compares (`">0"`) or a code is listed."""
-
-    column: str
-    concept_id: int
-    name: str
-    present_when: str = ""
-    values: tuple[str, ...] = ()
-    absent: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Followup:
-    """Days from the first visit to death or to the last sight, and which it was."""
-
-    days: str
-    died: str
-    yes: tuple[str, ...]
-    no: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Death:
-    """The column of the date of death; empty for who lives."""
-
-    date: str
-    format: str = "%Y-%m-%d"
+    missing: tuple[str, ...] = ()
+    identifiers: tuple[str, ...] = ()
+    harmless: tuple[str, ...] = ()
+    columns: dict[str, str] = field(default_factory=dict)
+    sheet: str = ""
+    dsn_env: str = ""
+    query: str = ""
+    most_unfit: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -171,77 +97,54 @@ class Flat:
 
 @dataclass(frozen=True)
 class SiteConfig:
-    """A whole `site.toml`, checked. `folder` is where its relative paths start."""
+    """A whole `site.toml`, checked."""
 
-    site: Site
-    source: Source | None = None
-    database: Database | None = None
-    person: Person | None = None
-    visit: Visit | None = None
-    measurements: tuple[Measurement, ...] = ()
-    observations: tuple[Observation, ...] = ()
-    conditions: tuple[Condition, ...] = ()
-    followup: Followup | None = None
-    death: Death | None = None
+    site: SiteTable
+    store: StoreTable | None = None
+    sources: tuple[Source, ...] = ()
     flat: Flat | None = None
 
 
 @dataclass(frozen=True)
-class Mapping:
-    """The part of a `site.toml` that curation needs, nothing optional left open."""
+class SiteFolder:
+    """A site folder that can be curated; paths are absolute.
+
+    Attributes:
+        folder: where `site.toml` lies.
+        site, store: the tables of `site.toml`.
+        sources: in the order of the file.
+        selects: CDM table → the text of its `<table>.sql`, in the dictionary's order.
+    """
 
     folder: Path
-    site: Site
-    source: Source
-    database: Database
-    person: Person
-    visit: Visit
-    measurements: tuple[Measurement, ...]
-    observations: tuple[Observation, ...]
-    conditions: tuple[Condition, ...]
-    followup: Followup | None
-    death: Death | None
+    site: SiteTable
+    store: StoreTable
+    sources: tuple[Source, ...]
+    selects: dict[str, str]
 
     @property
-    def extract_path(self) -> Path:
-        """Return where the extract lies."""
-        return self.folder / self.source.file
-
-    @property
-    def database_path(self) -> Path:
-        """Return where the curated tables belong."""
-        return self.folder / self.database.path
+    def store_path(self) -> Path:
+        """Return where snapshots stand."""
+        return self.folder / self.store.path
 
     @property
     def key_path(self) -> Path:
         """Return where the pseudonym secret lies."""
-        return self.folder / self.database.key
+        return self.folder / self.store.key
 
     @property
-    def entries(self) -> tuple[Measurement | Observation | Condition, ...]:
-        """Return every mapped column in the order of the mapping."""
-        return (*self.measurements, *self.observations, *self.conditions)
+    def codes_path(self) -> Path:
+        """Return where `codes.csv` lies, if there is one."""
+        return self.folder / "codes.csv"
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Return every source column that the mapping names, each once."""
-        named = [
-            self.person.id,
-            self.person.age,
-            self.person.year_of_birth,
-            self.person.sex,
-            self.visit.date,
-            *(entry.column for entry in self.entries),
-        ]
-        if self.followup:
-            named += [self.followup.days, self.followup.died]
-        if self.death:
-            named.append(self.death.date)
-        return tuple(dict.fromkeys(filter(None, named)))
+    def units_path(self) -> Path:
+        """Return where `units.csv` lies, if there is one."""
+        return self.folder / "units.csv"
 
-    def cell(self, column: str) -> str:
-        """Return what staging calls a source column: no header can clash with it."""
-        return f"cell_{self.columns.index(column)}"
+    def source(self, name: str) -> Source:
+        """Return the source of that name."""
+        return next(source for source in self.sources if source.name == name)
 
 
 def read_site(path: Path) -> SiteConfig:
@@ -261,78 +164,126 @@ def read_site(path: Path) -> SiteConfig:
                 fix="a flat file is not curated: drop [flat], or drop the mapping",
             )
         return config
-    _check_mapping(_mapping(config, path), path.name)
-    return config
+    if not config.sources:
+        raise InvalidMapping(
+            f"{path.name}: no [[sources]]", fix="name the extract's files, or [flat]"
+        )
+    store = config.store or StoreTable()
+    if store.engine not in ENGINES:
+        raise InvalidMapping(
+            f"{path.name} [store]: engine {store.engine[:40]!r} is unknown",
+            fix="one of " + ", ".join(ENGINES),
+        )
+    names = [source.name for source in config.sources]
+    for source in config.sources:
+        _check_source(source, f"{path.name} [[sources]] {source.name[:60]}")
+        if names.count(source.name) > 1:
+            raise InvalidMapping(f"{path.name}: source {source.name!r} stands twice")
+    return replace(config, store=store)
 
 
-def read_mapping(path: Path) -> Mapping:
-    """Return the mapping of a `site.toml` that has a source to curate.
+def read_folder(path: Path) -> SiteFolder:
+    """Return the site folder of a `site.toml` that has something to curate.
 
     Raises:
-        InvalidMapping: as `read_site`, or the site holds a flat file only.
+        InvalidMapping: as `read_site`; or the site holds a flat file only; or an
+            `.sql` file is named like no CDM table, or `person.sql` is missing.
+        InvalidData: a file cannot be read.
     """
     config = read_site(path)
-    if config.flat:
+    if config.flat or config.store is None:
         raise InvalidMapping(
             f"{path.name}: a [flat] file is used as it is; there is nothing to curate",
             fix="open it with the study's dictionary = 'flat'",
         )
-    return _mapping(config, path)
+    folder = path.resolve().parent
+    return SiteFolder(
+        folder, config.site, config.store, config.sources, _selects(folder)
+    )
 
 
-def comparison_of(text: str) -> tuple[str, float] | None:
-    """Return the operator and number of `">0"`, or None when it is no comparison."""
-    match = COMPARISON.fullmatch(text)
-    if not match:
-        return None
-    operator = "=" if match[1] == "==" else match[1]
-    return operator, float(match[2])
-
-
-def _mapping(config: SiteConfig, path: Path) -> Mapping:
-    needed = ("source", "database", "person", "visit")
-    for name in needed:
-        if getattr(config, name) is None:
-            raise InvalidMapping(f"{path.name}: table [{name}] is missing")
-    fields: dict[str, Any] = {
-        name: getattr(config, name)
-        for name in Mapping.__dataclass_fields__
-        if name != "folder"
-    }
-    mapping = Mapping(folder=path.resolve().parent, **fields)
-    empty_too = tuple(dict.fromkeys(("", *mapping.source.missing)))
-    return replace(mapping, source=replace(mapping.source, missing=empty_too))
-
-
-def _check_mapping(mapping: Mapping, where: str) -> None:
-    person, source = mapping.person, mapping.source
-    if bool(person.age) == bool(person.year_of_birth):
+def _selects(folder: Path) -> dict[str, str]:
+    known = [t.name for t in dictionary().tables.values() if t.kind == "content"]
+    found = {file.stem: file for file in sorted(folder.glob("*.sql"))}
+    for name in found:
+        if name not in known:
+            raise InvalidMapping(
+                f"{name[:60]}.sql is named like no table of the dictionary",
+                fix="known tables: " + ", ".join(known),
+            )
+    if "person" not in found:
         raise InvalidMapping(
-            f"{where} [person]: give age or year_of_birth, one of them"
+            "person.sql is missing", fix="write one SELECT that gives person_id"
         )
-    if set(person.male) & set(person.female):
-        raise InvalidMapping(f"{where} [person]: a code means both sexes")
+    return {name: _text(found[name]) for name in known if name in found}
+
+
+def _text(path: Path) -> str:
+    try:
+        text = path.read_text("utf-8-sig")
+    except OSError as problem:
+        raise InvalidData(f"{path.name} cannot be read: {problem.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidData(
+            f"{path.name} is not UTF-8 text", fix="save it again as UTF-8"
+        ) from None
+    if len(text) > LARGEST_SQL:
+        raise InvalidMapping(f"{path.name} is longer than {LARGEST_SQL} characters")
+    return text
+
+
+def _check_source(source: Source, where: str) -> None:
+    if not NAME.fullmatch(source.name):
+        raise InvalidMapping(
+            f"{where}: a source's name is lower-case letters, digits and _",
+            fix="for example name = 'diagnosis'",
+        )
+    if source.format not in FORMATS:
+        raise InvalidMapping(
+            f"{where}: format {source.format[:40]!r} is unknown",
+            fix="one of " + ", ".join(FORMATS),
+        )
+    if source.format == "postgres":
+        _check_database(source, where)
+    elif not source.files:
+        raise InvalidMapping(f"{where}: field 'files' is missing")
     if (
         len(source.delimiter) != 1
         or source.delimiter in '"\r\n'
-        or (source.decimal not in (".", ","))
+        or source.decimal not in (".", ",")
     ):
         raise InvalidMapping(
-            f"{where} [source]: the delimiter is one character, decimal is '.' or ','"
+            f"{where}: the delimiter is one character, decimal is '.' or ','"
         )
     if not _is_text_encoding(source.encoding):
         raise InvalidMapping(
-            f"{where} [source]: encoding {source.encoding[:40]!r} is unknown",
+            f"{where}: encoding {source.encoding[:40]!r} is unknown",
             fix="for example utf-8, gb18030, big5hkscs, iso-8859-2",
         )
-    if mapping.followup and mapping.death:
-        raise InvalidMapping(f"{where}: give [followup] or [death], not both")
-    for measurement in mapping.measurements:
-        _check_measurement(measurement, where)
-    for observation in mapping.observations:
-        _check_observation(observation, where)
-    for condition in mapping.conditions:
-        _check_condition(condition, where)
+    if not 0 <= source.most_unfit <= 1:
+        raise InvalidMapping(f"{where}: most_unfit is a share, 0 to 1")
+    if (source.format == "ndjson") != bool(source.columns):
+        raise InvalidMapping(
+            f"{where}: columns = {{ name = JSON path }} belongs to ndjson, only there"
+        )
+    both = set(source.identifiers) & set(source.harmless)
+    if both:
+        raise InvalidMapping(
+            f"{where}: {min(both)!r} is both an identifier and harmless"
+        )
+
+
+def _check_database(source: Source, where: str) -> None:
+    if not source.dsn_env or not source.query or source.files:
+        raise InvalidMapping(
+            f"{where}: a database needs dsn_env and query, and has no files",
+            fix="dsn_env names the environment variable with the connection string",
+        )
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", source.dsn_env):
+        raise InvalidMapping(
+            f"{where}: dsn_env is the name of an environment variable",
+            fix="keep the connection string itself, and its password, out of the file",
+        )
 
 
 def _is_text_encoding(name: str) -> bool:
@@ -341,40 +292,3 @@ def _is_text_encoding(name: str) -> bool:
     except (LookupError, ValueError):
         return False
     return True
-
-
-def _check_measurement(entry: Measurement, where: str) -> None:
-    place = f"{where} [[measurements]] {entry.column}"
-    if entry.unit not in UNITS:
-        raise InvalidMapping(
-            f"{place}: unit {entry.unit[:40]!r} is not in the dictionary",
-            fix="known units: " + ", ".join(UNITS),
-        )
-    if entry.factor == 0:
-        raise InvalidMapping(f"{place}: a factor of 0 makes every value the same")
-    if entry.plausible and entry.plausible[0] >= entry.plausible[1]:
-        raise InvalidMapping(f"{place}: plausible needs low < high")
-
-
-def _check_observation(entry: Observation, where: str) -> None:
-    codes = [value.code for value in entry.values]
-    if not codes or len(set(codes)) != len(codes):
-        raise InvalidMapping(
-            f"{where} [[observations]] {entry.column}: each code needs one meaning"
-        )
-
-
-def _check_condition(entry: Condition, where: str) -> None:
-    place = f"{where} [[conditions]] {entry.column}"
-    listed = bool(entry.values and entry.absent)
-    if bool(entry.present_when) == listed:
-        raise InvalidMapping(
-            f"{place}: give present_when, or both values and absent",
-            fix='for example present_when = ">0"',
-        )
-    if entry.present_when and comparison_of(entry.present_when) is None:
-        raise InvalidMapping(
-            f"{place}: present_when cannot be read", fix='write for example ">0"'
-        )
-    if set(entry.values) & set(entry.absent):
-        raise InvalidMapping(f"{place}: a code means both present and absent")

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Self
 
 from hetao.canonical import digest
-from hetao.cdm.dictionary import DICTIONARY
 from hetao.cdm.engine import Engine
 from hetao.cdm.engine_duckdb import (
     Connection,
@@ -20,10 +19,14 @@ from hetao.cdm.engine_duckdb import (
     count,
     text,
 )
-from hetao.cdm.extract import Extract, load_extract, require_columns
-from hetao.cdm.mapping import read_mapping, read_site
+from hetao.cdm.mapping import Source, read_folder, read_site
+from hetao.cdm.read_delimited import read_delimited
+from hetao.cdm.reading import band_of
+from hetao.cdm.store import DATABASE, snapshot_folder
+from hetao.dictionary import dictionary
 from hetao.errors import InvalidData
 
+DICTIONARY = dictionary().name
 FLAT = "flat"
 PARQUET_MAGIC = b"PAR1"
 
@@ -141,16 +144,24 @@ def open_flat(
         raise
 
 
-def open_site(config_path: Path) -> CuratedTables | FlatTable:
+def open_site(
+    config_path: Path, snapshot: str | None = None
+) -> CuratedTables | FlatTable:
     """Return what a `site.toml` points to, opened for reading.
+
+    Args:
+        config_path: the `site.toml`.
+        snapshot: digest of the snapshot to open; None opens the current one. A flat
+            file has no snapshots but itself.
 
     Raises:
         InvalidMapping: the `site.toml` does not hold.
-        InvalidData: the tables or the file cannot be opened.
+        InvalidData: the snapshot or the file is not there or cannot be opened.
     """
     flat = read_site(config_path).flat
     if flat is None:
-        return open_tables(read_mapping(config_path).database_path)
+        store = read_folder(config_path).store_path
+        return open_tables(snapshot_folder(store, snapshot) / DATABASE)
     path = config_path.resolve().parent / flat.file
     return open_flat(path, flat.split_column, flat.split_value, flat.missing)
 
@@ -164,12 +175,15 @@ def _open_flat(
         places = ", ".join(f"c{place}" for place in range(len(columns)))
         rows = f"SELECT * FROM ({rows}) AS file({places})"  # noqa: S608
     else:
-        with tempfile.TemporaryDirectory(prefix="hetao-") as scratch:
-            columns = load_extract(connection, Extract(path), Path(scratch))
+        columns = _load_text(connection, path)
         rows = "SELECT * EXCLUDE (source_row) FROM extract ORDER BY source_row"
     where = ""
     if split[0]:
-        require_columns(columns, split[:1], path.name)
+        if split[0] not in columns:
+            raise InvalidData(
+                f"{path.name} has no column {split[0]!r}",
+                fix="it has: " + ", ".join(columns)[:400],
+            )
         place = columns.index(split[0])
         where = f" WHERE c{place}::VARCHAR = {text(split[1])}"
     with _unreadable(path):
@@ -183,6 +197,35 @@ def _open_flat(
     return FlatTable(
         path, connection, _flat_digest(connection, columns), columns, missing
     )
+
+
+def _load_text(connection: Connection, path: Path) -> tuple[str, ...]:
+    """Make the table `extract`; here a row that does not fit is an error.
+
+    Nothing could be kept aside: a lost row would be a lost patient.
+    """
+    with tempfile.TemporaryDirectory(prefix="hetao-") as scratch:
+        reading = read_delimited(connection, Source("flat"), path, Path(scratch))
+        try:
+            connection.execute(
+                "CREATE TEMP TABLE extract AS SELECT row_number() OVER () AS "  # noqa: S608
+                f"source_row, * FROM ({reading.select})"
+            )
+            first = connection.execute(
+                f"SELECT line, reason FROM ({reading.unfit}) ORDER BY line LIMIT 1"  # noqa: S608
+            ).fetchone()
+        except Problem:
+            # `from None`: the engine's message may quote a cell.
+            first = (1, "the rows cannot be read")
+    if first is not None:
+        raise InvalidData(
+            f"{path.name}, {band_of(int(first[0]))}: {first[1]}",
+            fix="check delimiter, quotes and line ends of the file",
+            local=f"first such line: {first[0]}",
+        )
+    if count(connection, "extract") == 0:
+        raise InvalidData(f"{path.name} has a header but no row", fix="export it again")
+    return reading.headers
 
 
 def _is_parquet(path: Path) -> bool:

@@ -33,18 +33,19 @@ def pseudonym_sql(identifier: str) -> str:
     """Return SQL for the pseudonym of a text expression.
 
     HMAC-SHA-256 in two hashes, so that the engine makes it a column at a time. The
-    parameters `$inner` and `$outer` are the padded keys of `pads`.
+    padded keys of `pads` stand in the session variables `hetao_inner` and
+    `hetao_outer`, never in the text of a statement or of a stored macro.
 
     Source:
         RFC 2104. Test: `tests/unit/test_cdm_pseudonym.py` compares with `hmac`.
     """
-    inner = f"unhex(sha256($inner::BLOB || encode({identifier})))"
-    digest = f"sha256($outer::BLOB || {inner})"
+    inner = f"unhex(sha256(getvariable('hetao_inner') || encode({identifier})))"
+    digest = f"sha256(getvariable('hetao_outer') || {inner})"
     return f"((('0x' || substr({digest}, 1, 16))::UBIGINT >> 1)::BIGINT)"
 
 
 def pads(key: bytes) -> dict[str, bytes]:
-    """Return the two padded keys that `pseudonym_sql` takes as parameters."""
+    """Return the two padded keys that `pseudonym_sql` reads as variables."""
     block = key.ljust(BLOCK_BYTES, b"\0")
     return {
         "inner": bytes(byte ^ 0x36 for byte in block),

@@ -2,9 +2,8 @@
 
 import hashlib
 
-from hetao.cdm.dictionary import CONTENT
 from hetao.cdm.engine_duckdb import Connection
-from hetao.dictionary import Table
+from hetao.dictionary import Table, dictionary
 
 BAND_ROWS = 65_536  # rows hashed as one band, so that memory stays bounded
 
@@ -18,7 +17,7 @@ def snapshot_digest(connection: Connection) -> str:
     The order of rows in storage, threads and file layout do not matter.
     """
     whole = hashlib.sha256(b"hetao.snapshot/1\n")
-    for table in CONTENT:
+    for table in dictionary().tables.values():
         columns = _filled(connection, table)
         whole.update(f"{table.name}({','.join(columns)})\n".encode())
         for (band,) in connection.execute(_bands(table, columns)).fetchall():

@@ -30,7 +30,6 @@ def curate(chosen: argparse.Namespace) -> int:
     os.umask(0o077)  # patients' rows are for this user alone
     done = curate_site(chosen.site, say)
     if chosen.json:
-        checks = [vars(check) for check in done.quality]
         body = {
             "site": done.site,
             "database": str(done.database),
@@ -38,16 +37,15 @@ def curate(chosen: argparse.Namespace) -> int:
             "rows": done.rows,
             "people": done.people,
             "rejected": done.rejected,
+            "tables": dict(done.tables),
+            "proof": done.proof,
             "report": str(done.report),
-            "checks": checks,
         }
         sys.stdout.write(json.dumps(body, ensure_ascii=False, indent=1) + "\n")
         return 0
-    open_points = [check for check in done.quality if check.status != "pass"]
-    say(f"{done.site}: {done.people} people in {done.database.name}")
-    for check in open_points:
-        where = f"{check.table}.{check.column}" if check.column else check.table
-        say(f"  {check.status}: {where}: {check.what} [{check.share_band}]")
+    say(f"{done.site}: {done.people} people, snapshot {done.folder.name}")
+    for table, rows in done.tables.items():
+        say(f"  {table}: {rows} rows")
     say(f"quality report: {done.report}")
     return 0
 

@@ -7,6 +7,7 @@ data files are read (`requirements/data.txt` pins them by hash).
 import csv
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def write_extract(folder: Path, form: Extract, rows: list[dict[str, str]]) -> Pa
 
 
 def write_site(folder: Path, site: str) -> Path:
-    """Copy a demo site's `site.toml` into its folder, and return it.
+    """Copy a demo site's mapping into its folder, and return its `site.toml`.
 
     Args:
         folder: the site's own folder, where its extract lies too.
@@ -76,13 +77,28 @@ def write_site(folder: Path, site: str) -> Path:
     Raises:
         InvalidData: there is no such site.
     """
+    path = folder / "site.toml"
+    write_mapping(folder, site)
+    path.write_text(_shipped(site).joinpath("site.toml").read_text("utf-8"), "utf-8")
+    return path
+
+
+def write_mapping(folder: Path, site: str) -> None:
+    """Copy what stands beside a demo site's `site.toml`: its SELECTs and codes.
+
+    Raises:
+        InvalidData: there is no such site.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in _shipped(site).iterdir():
+        if part.name != "site.toml":
+            (folder / part.name).write_text(part.read_text("utf-8"), "utf-8")
+
+
+def _shipped(site: str) -> Traversable:
     if site not in SITES:
         raise InvalidData(f"there is no demo site {site[:40]!r}", fix=", ".join(SITES))
-    shipped = resources.files("hetao.demo") / SITES[site] / site / "site.toml"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "site.toml"
-    path.write_text(shipped.read_text("utf-8"), "utf-8")
-    return path
+    return resources.files("hetao.demo") / SITES[site] / site
 
 
 def study_file(demo: str) -> Path:

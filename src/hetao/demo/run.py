@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hetao.demo.data import write_heart_extracts
-from hetao.demo.data_carrier import SITES, study_file
+from hetao.demo.data_carrier import SITES, study_file, write_mapping
 from hetao.demo.data_lung import write_lung_extracts
 from hetao.demo.pooled import compare_with_pooled
 from hetao.errors import InvalidNetwork
@@ -138,6 +138,8 @@ def _network(out: Path, scenario: Scenario, say: Say) -> tuple[Pilot, Path]:
         for name, side in scenario.sides.items()
     }
     pilot = write_pilot(root, sites, utc_now())
+    for name, path in pilot.sites.items():
+        write_mapping(path.parent, name)
     scenario.write_extracts(root / "sites")
     return pilot, out
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hetao.cdm import SiteConfig, open_site, read_site
+from hetao.cdm import SiteConfig, open_site, read_site, snapshot_folder
 from hetao.errors import InvalidNetwork
 from hetao.federation.network import Keys, hub_addresses
 from hetao.federation.site import SiteSetup
@@ -76,7 +76,7 @@ def read_site_file(path: Path) -> SiteFile:
         folder=base / network.folder,
         open_source=functools.partial(open_site, path),
         notices=functools.partial(heard, base / network.notices),
-        quality=_quality(base, config),
+        quality=_quality(path, config),
     )
     return SiteFile(setup, hubs, keys.client(base))
 
@@ -102,13 +102,11 @@ def _policy(base: Path, table: dict[str, Any], where: str) -> Policy:
     return policy_from(table, f"{where} [policy]")
 
 
-def _quality(base: Path, config: SiteConfig) -> tuple[Mapping[str, str], ...]:
+def _quality(path: Path, config: SiteConfig) -> tuple[Mapping[str, str], ...]:
     """Return the last curation's checks without their counts; none for a flat file."""
-    if config.database is None:
+    if config.store is None:
         return ()
-    path = (base / config.database.path).with_name("quality.json")
-    if not path.exists():
-        return ()
-    checks = json.loads(path.read_text(encoding="utf-8"))["checks"]
-    kept = ("id", "table", "column", "what", "status", "share_band", "done")
+    report = snapshot_folder(path.parent / config.store.path, None) / "quality.json"
+    kept = ("type", "table", "field", "concept", "status")
+    checks = json.loads(report.read_text(encoding="utf-8"))["checks"]
     return tuple({key: str(check[key]) for key in kept} for check in checks)

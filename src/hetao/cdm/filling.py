@@ -1,0 +1,556 @@
+"""SELECTs of a mapping → the CDM's tables; what does not fit is kept aside.
+
+For each table, in turn: run its SELECT once, look its codes and units up, type every
+column, judge every row, and put the good ones into the table in one total order. A row
+or a cell that is not good goes to `rejected` by place and reason, never with its value.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sqlglot import exp
+
+from hetao.cdm.engine_duckdb import Connection, Problem, count, text, texts
+from hetao.cdm.shadow import BRANCH, MARK, ROW
+from hetao.dictionary import Table, dictionary, unit_text_sql
+from hetao.errors import InvalidData, InvalidMapping
+
+TYPE_EHR: Final = 32817
+NO_CONCEPT: Final = 0
+TYPES: Final = {
+    "bigint": "BIGINT",
+    "integer": "INTEGER",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP",
+    "text": "VARCHAR",
+    "decimal": "DECIMAL(18,6)",
+}
+# Required columns that a mapping may leave out, and what they are then.
+DEFAULTS: Final = {
+    "race_concept_id": str(NO_CONCEPT),
+    "ethnicity_concept_id": str(NO_CONCEPT),
+    "visit_end_date": "visit_start_date",
+    "visit_detail_end_date": "visit_detail_start_date",
+    "drug_exposure_end_date": "drug_exposure_start_date",
+    "observation_period_end_date": "observation_period_start_date",
+}
+OPERATORS: Final = {
+    "<=": 4171754,
+    ">=": 4171755,
+    "≤": 4171754,
+    "≥": 4171755,
+    "<": 4171756,
+    ">": 4172704,
+}
+FUTURE = "date lies in the future"
+UNKNOWN_PERSON = "person is not among the people"
+UNKNOWN_UNIT = "unit has no conversion for this analyte"
+ZERO = "zero stands for not measured"
+IMPLAUSIBLE = "outside the plausible range"
+NOT_A_NUMBER = "not a number"
+NO_VALUE = "nothing was measured"
+NO_BIRTH = "no plausible year of birth"
+TWICE = "key stands twice"
+
+
+@dataclass(frozen=True)
+class Selected:
+    """One table's SELECT, ready to run.
+
+    Attributes:
+        table: of the dictionary.
+        query: with shadows.
+        columns: outputs that the mapping wrote, pseudo-columns too, in order.
+        shadowed: those with a shadow.
+        places: branch → output → source columns that it comes from, to name them.
+    """
+
+    table: Table
+    query: exp.Query
+    columns: tuple[str, ...]
+    shadowed: tuple[str, ...]
+    places: tuple[Mapping[str, str], ...]
+
+    @property
+    def coded(self) -> tuple[str, ...]:
+        """Return each x of which the mapping gives x_source_value and x_system."""
+        return tuple(
+            name.removesuffix("_system")
+            for name in self.columns
+            if name.endswith("_system")
+        )
+
+
+def check_columns(selected: Selected, tables: frozenset[str]) -> None:
+    """Refuse a SELECT that cannot fill its table, before anything runs.
+
+    Args:
+        selected: the SELECT.
+        tables: CDM tables that have a SELECT.
+
+    Raises:
+        InvalidMapping: a required column is missing, an output is unknown, or a
+            column points to a table that has no SELECT.
+    """
+    table, where = selected.table, f"{selected.table.name}.sql"
+    allowed = {*table.columns, *_pseudo(table), ROW, "source_file"}
+    for name in selected.columns:
+        if name not in allowed:
+            raise InvalidMapping(
+                f"{where}: {table.name} has no column {name[:60]!r}",
+                fix="it has: " + ", ".join(table.columns)[:600],
+            )
+    for name in selected.coded:
+        if f"{name}_source_value" not in selected.columns:
+            raise InvalidMapping(
+                f"{where}: {name}_system stands without {name}_source_value",
+                fix="a code needs both its text and its system",
+            )
+    for name in table.required:
+        if name not in selected.columns and not _is_made(name, selected):
+            raise InvalidMapping(
+                f"{where}: the required column {name!r} is missing",
+                fix="SELECT … AS " + name,
+            )
+    for name in selected.columns:
+        target = table.fields[name].references if name in table.fields else ""
+        other = target.partition(".")[0]
+        kind = dictionary().tables[other].kind if other else ""
+        if kind == "content" and other != table.name and other not in tables:
+            raise InvalidMapping(
+                f"{where}: {name} points to {other}, which has no SELECT",
+                fix=f"write {other}.sql, or leave {name} out",
+            )
+
+
+def _pseudo(table: Table) -> list[str]:
+    stems = {
+        name.removesuffix("_concept_id").removesuffix("_as")
+        for name in table.columns
+        if name.endswith("_concept_id") and not name.endswith("_source_concept_id")
+    }
+    stems |= {"value"} if "value_as_concept_id" in table.columns else set()
+    names = [f"{stem}_{end}" for stem in stems for end in ("system", "classes")]
+    # A code of a column that OMOP keeps no text of, such as `unit`'s.
+    return [*names, *(f"{stem}_source_value" for stem in stems)]
+
+
+def _is_made(name: str, selected: Selected) -> bool:
+    """Return whether curation itself gives a required column."""
+    table = selected.table
+    stem = name.removesuffix("_concept_id")
+    return (
+        name in DEFAULTS
+        or name.endswith("_type_concept_id")
+        or (name == table.key[0] and table.event is not None)
+        or (name == table.key[0] and name == f"{table.name}_id" and name != "person_id")
+        or (name.endswith("_concept_id") and stem in selected.coded)
+    )
+
+
+# --- running a SELECT -----------------------------------------------------------------
+def run_select(connection: Connection, selected: Selected) -> int:
+    """Make the temporary table `sel_<table>` and return its number of rows.
+
+    Raises:
+        InvalidMapping: the engine cannot carry the SELECT out.
+    """
+    name = selected.table.name
+    sql = selected.query.sql(dialect="duckdb")
+    # S608, here and below: names are the dictionary's, literals quoted by `text`.
+    try:
+        connection.execute(f"CREATE TEMP TABLE sel_{name} AS {sql}")
+    except Problem as problem:
+        # `from None`: the engine's message may quote a cell.
+        raise InvalidMapping(
+            f"{name}.sql cannot be carried out",
+            fix="see the local details; compare types, and names of functions",
+            local=str(problem),
+        ) from None
+    return count(connection, f"sel_{name}")
+
+
+def gather_codes(connection: Connection, every: tuple[Selected, ...]) -> None:
+    """Make the temporary table `used_code(system, code, classes)` of all SELECTs.
+
+    Raises:
+        InvalidMapping: a system is not in the dictionary.
+    """
+    connection.execute(
+        "CREATE TEMP TABLE used_code (system VARCHAR, code VARCHAR, classes VARCHAR)"
+    )
+    for selected in every:
+        for stem in selected.coded:
+            classes = f"{stem}_classes"
+            given = classes if classes in selected.columns else "NULL"
+            connection.execute(f"""
+                INSERT INTO used_code
+                SELECT DISTINCT {stem}_system::VARCHAR,
+                    {stem}_source_value::VARCHAR, {given}::VARCHAR
+                FROM sel_{selected.table.name}
+                WHERE {stem}_system IS NOT NULL AND {stem}_source_value IS NOT NULL
+            """)  # noqa: S608
+    known = tuple(dictionary().systems)
+    odd = connection.execute(
+        f"SELECT min(system) FROM used_code WHERE system NOT IN {texts(known)}"  # noqa: S608
+    ).fetchone()
+    if odd and odd[0] is not None:
+        raise InvalidMapping(
+            "a mapping names a code system that the dictionary does not have",
+            fix="known systems: " + ", ".join(known),
+            local=str(odd[0])[:60],
+        )
+
+
+# --- filling a table ------------------------------------------------------------------
+def fill_table(connection: Connection, selected: Selected, today: str) -> None:
+    """Put the good rows of `sel_<table>` into the table, the others into `aside`.
+
+    Args:
+        connection: the curation's; person is filled before what points to it.
+        selected: the SELECT that was run.
+        today: ISO date after which an event lies in the future.
+
+    Raises:
+        InvalidData: a row is neither in the table nor kept aside.
+    """
+    table = selected.table
+    _judge(connection, selected, today)
+    _keep_aside(connection, selected)
+    _insert(connection, selected)
+    got = count(connection, f"sel_{table.name}")
+    kept = count(connection, table.name)
+    aside = count(connection, f"judged_{table.name}", "problem IS NOT NULL")
+    if got != kept + aside:
+        raise InvalidData(
+            f"{table.name}: rows of the SELECT are neither in the table nor kept aside",
+            local=f"{got} rows, {kept} in the table, {aside} aside",
+        )
+    connection.execute(
+        f"CREATE TEMP TABLE good_{table.name} AS SELECT {ROW} "  # noqa: S608
+        f"FROM judged_{table.name} WHERE problem IS NULL"
+    )
+    connection.execute(f"DROP TABLE judged_{table.name}")
+
+
+def _judge(connection: Connection, selected: Selected, today: str) -> None:
+    """Make `judged_<table>`: every column typed, and `problem` and `culprit` a row."""
+    table = selected.table
+    typed = ",\n".join(
+        f"{_value(name, selected)} AS {name}"
+        for name in table.columns
+        if name != table.key[0] or name in selected.columns
+    )
+    joins = "\n".join(_code_join(stem) for stem in selected.coded)
+    if table.name == "measurement":
+        joins += _unit_join(selected)
+    connection.execute(f"""
+        CREATE TEMP TABLE judged_{table.name} AS
+        WITH typed AS (
+            SELECT {typed},
+                s.{ROW} AS {ROW}, s."{BRANCH}" AS branch, s.place{_extra(selected)}
+            FROM (SELECT *, row_number() OVER () AS place FROM sel_{table.name}) s
+            {joins}),
+        judged AS (
+            SELECT *, CASE {_verdicts(selected, today)} END AS verdict FROM typed)
+        SELECT * EXCLUDE (verdict), verdict[1] AS culprit, verdict[2] AS problem
+        FROM judged
+    """)  # noqa: S608
+    if table.key[0] in selected.columns:
+        _refuse_twice(connection, table)
+
+
+def _code_join(stem: str) -> str:
+    return (
+        f"LEFT JOIN code_map {stem}_map ON {stem}_map.system = s.{stem}_system "
+        f"AND {stem}_map.code = s.{stem}_source_value"
+    )
+
+
+def _value(name: str, selected: Selected) -> str:
+    """Return SQL for one column of the CDM, typed, from the SELECT's row `s`."""
+    kind = TYPES[selected.table.fields[name].type]
+    if selected.table.name == "measurement":
+        special = _measured(name, selected)
+        if special:
+            return special
+    if name in selected.columns:
+        return f"TRY_CAST(s.{name} AS {kind})"
+    made = _looked_up(name, selected) or DEFAULTS.get(name, "")
+    if name == "drug_exposure_end_date" and "days_supply" in selected.columns:
+        days = "greatest(coalesce(TRY_CAST(s.days_supply AS INTEGER), 1), 1) - 1"
+        return f"TRY_CAST(s.drug_exposure_start_date AS DATE) + ({days})"
+    if name in DEFAULTS and not made.isdigit():
+        return f"TRY_CAST(s.{made} AS {kind})"
+    return made or f"NULL::{kind}"
+
+
+def _looked_up(name: str, selected: Selected) -> str:
+    """Return SQL for a concept that the row's code gives, "" for any other column."""
+    if not name.endswith("_concept_id"):
+        return ""
+    stem = name.removesuffix("_concept_id")
+    if stem.endswith("_source"):
+        coded = stem.removesuffix("_source")
+        return f"{coded}_map.source_concept_id" if coded in selected.coded else ""
+    stem = stem.removesuffix("_as")
+    if stem in selected.coded:
+        missing = "NULL" if stem == "value" else str(NO_CONCEPT)
+        return f"coalesce({stem}_map.concept_id, {missing})"
+    return str(TYPE_EHR) if stem.endswith("_type") else ""
+
+
+# --- measurements: numbers, operators and units ---------------------------------------
+def _raw(selected: Selected) -> str:
+    return (
+        "s.value_source_value" if "value_source_value" in selected.columns else "NULL"
+    )
+
+
+def _number(selected: Selected) -> str:
+    """Return SQL for the number as the source has it, in the source's unit."""
+    if "value_as_number" in selected.columns:
+        return "TRY_CAST(s.value_as_number AS DECIMAL(18,6))"
+    raw = _raw(selected)
+    plain = f"ltrim({raw}, '<>=≤≥ ')"
+    return (
+        f"as_number(CASE WHEN decimal_comma(s.{ROW}) "
+        f"THEN replace({plain}, ',', '.') ELSE {plain} END)"
+    )
+
+
+def _measured(name: str, selected: Selected) -> str:
+    coded = "measurement" in selected.coded
+    analyte = "measurement_map.analyte" if coded else "NULL"
+    number = _number(selected)
+    if name == "value_as_number":
+        # Nineteen digits: the engine then multiplies in 128 bits, not in 64.
+        product = f"CAST(unit_map.a AS DECIMAL(19,9)) * CAST({number} AS DECIMAL(19,6))"
+        return (
+            f"CASE WHEN {analyte} IS NULL THEN {number} ELSE "
+            f"TRY_CAST({product} + unit_map.b AS DECIMAL(18,6)) END"
+        )
+    if name == "unit_concept_id" and name not in selected.columns:
+        other = "NULL::BIGINT"
+        if "unit_source_value" in selected.columns:
+            told = f"CASE WHEN s.unit_source_value IS NOT NULL THEN {NO_CONCEPT} END"
+            other = f"coalesce(any_unit.unit_concept_id, {told})"
+        return f"coalesce(unit_map.unit_concept_id, {other})"
+    if name == "operator_concept_id" and name not in selected.columns:
+        cases = " ".join(
+            f"WHEN starts_with({_raw(selected)}, {text(mark)}) THEN {number_}"
+            for mark, number_ in OPERATORS.items()
+        )
+        return f"(CASE {cases} END)::BIGINT"
+    if name == "measurement_concept_id" and name not in selected.columns and coded:
+        return (
+            "coalesce(nullif(measurement_map.concept_id, 0), "
+            f"measured.concept_id, {NO_CONCEPT})"
+        )
+    return ""
+
+
+def _unit_join(selected: Selected) -> str:
+    coded = "measurement" in selected.coded
+    analyte = "measurement_map.analyte" if coded else "NULL"
+    given = "unit_source_value" in selected.columns
+    unit = unit_text_sql("coalesce(s.unit_source_value, '')") if given else "''"
+    return f"""
+        LEFT JOIN unit_of unit_map ON unit_map.analyte = {analyte}
+            AND unit_map.spelling = {unit}
+        LEFT JOIN any_unit ON any_unit.spelling = {unit}
+        LEFT JOIN analyte_concept measured ON measured.analyte = {analyte}
+    """
+
+
+def _extra(selected: Selected) -> str:
+    """Return further columns of `typed` that only the verdicts read."""
+    shadows = "".join(
+        f', s."{name}{MARK}"'
+        for name in selected.shadowed
+        if name in selected.table.required
+    )
+    if selected.table.name != "measurement":
+        return shadows
+    coded = "measurement" in selected.coded
+    analyte = "measurement_map.analyte" if coded else "NULL::VARCHAR"
+    return (
+        f"{shadows}, {analyte} AS analyte, {_number(selected)} AS plain_number, "
+        f"{_raw(selected)} AS plain_text, unit_map.analyte IS NULL AS strange_unit, "
+        "unit_map.low AS low, unit_map.high AS high, "
+        "coalesce(unit_map.zero_impossible, FALSE) AS no_zero"
+    )
+
+
+# --- judging --------------------------------------------------------------------------
+def _verdicts(selected: Selected, today: str) -> str:
+    """Return WHEN clauses: the first that holds gives [column, reason]."""
+    table = selected.table
+    cases: list[tuple[str, str, str]] = []
+    if table.name == "measurement":
+        cases += _measurement_cases(selected)
+    for name in table.required:
+        if name == table.key[0] and name not in selected.columns:
+            continue
+        if name in selected.shadowed:
+            cases.append((f"{name} IS NULL", name, f'"{name}{MARK}"'))
+        cases.append((f"{name} IS NULL", name, f"required {name} is missing"))
+    day = _first_day(table)
+    if day:
+        cases.append((f"{day} > DATE {text(today)}", day, FUTURE))
+    if table.name == "person":
+        wrong = f"year_of_birth NOT BETWEEN 1850 AND year(DATE {text(today)})"
+        cases.append((wrong, "year_of_birth", NO_BIRTH))
+    if "person_id" in table.columns and table.name != "person":
+        known = "person_id NOT IN (SELECT person_id FROM person)"
+        cases.append((known, "person_id", UNKNOWN_PERSON))
+    return " ".join(
+        f"WHEN {when} AND {reason} IS NOT NULL THEN [{text(column)}, {reason}]"
+        if reason.startswith('"')  # the shadow tells why the cell is missing
+        else f"WHEN {when} THEN [{text(column)}, {text(reason)}]"
+        for when, column, reason in cases
+    )
+
+
+def _first_day(table: Table) -> str:
+    if table.event is not None:
+        return table.event.date
+    dates = [n for n, f in table.fields.items() if f.type == "date" and f.required]
+    return dates[0] if dates else ""
+
+
+def _measurement_cases(selected: Selected) -> list[tuple[str, str, str]]:
+    value = (
+        "value_source_value"
+        if "value_source_value" in selected.columns
+        else "value_as_number"
+    )
+    known = "analyte IS NOT NULL"
+    return [
+        (
+            f"{known} AND plain_text IS NULL AND plain_number IS NULL",
+            value,
+            NO_VALUE,
+        ),
+        (
+            f"{known} AND plain_number IS NULL AND value_as_concept_id IS NULL",
+            value,
+            NOT_A_NUMBER,
+        ),
+        (
+            f"{known} AND plain_number IS NOT NULL AND strange_unit",
+            "unit_source_value",
+            UNKNOWN_UNIT,
+        ),
+        ("no_zero AND plain_number = 0", value, ZERO),
+        (
+            "value_as_number NOT BETWEEN low AND high",
+            value,
+            IMPLAUSIBLE,
+        ),
+    ]
+
+
+def _refuse_twice(connection: Connection, table: Table) -> None:
+    """Keep the first row of a key; the others are kept aside."""
+    key = table.key[0]
+    connection.execute(f"""
+        UPDATE judged_{table.name} SET culprit = {text(key)}, problem = {text(TWICE)}
+        FROM (
+            SELECT place AS later FROM judged_{table.name}
+            WHERE {key} IN (
+                SELECT {key} FROM judged_{table.name} WHERE problem IS NULL
+                GROUP BY {key} HAVING count(*) > 1)
+                AND problem IS NULL
+            QUALIFY row_number() OVER (
+                PARTITION BY {key}
+                ORDER BY {ROW}, branch, hash({", ".join(table.columns)})) > 1)
+        WHERE place = later
+    """)  # noqa: S608
+
+
+# --- aside ----------------------------------------------------------------------------
+ASIDE_DDL: Final = (
+    f"CREATE TEMP TABLE aside ({ROW} BIGINT, source_table VARCHAR, branch INTEGER, "
+    "target VARCHAR, reason VARCHAR, whole BOOLEAN)"
+)
+
+
+def _keep_aside(connection: Connection, selected: Selected) -> None:
+    """Write rows and cells that are not good into `aside`, by place and reason."""
+    name = selected.table.name
+    connection.execute(f"""
+        INSERT INTO aside
+        SELECT {ROW}, {text(name)}, branch, culprit, problem, TRUE
+        FROM judged_{name} WHERE problem IS NOT NULL
+    """)  # noqa: S608
+    for column in selected.shadowed:
+        shadow = f'"{column}{MARK}"'
+        connection.execute(f"""
+            INSERT INTO aside
+            SELECT {ROW}, {text(name)}, "{BRANCH}", {text(column)}, {shadow}, FALSE
+            FROM sel_{name} WHERE {shadow} IS NOT NULL
+        """)  # noqa: S608
+    for column in _castable(selected):
+        kind = TYPES[selected.table.fields[column].type]
+        connection.execute(f"""
+            INSERT INTO aside
+            SELECT {ROW}, {text(name)}, "{BRANCH}", {text(column)},
+                {text(f"not a {kind}")}, FALSE
+            FROM sel_{name} WHERE {column} IS NOT NULL
+                AND TRY_CAST({column} AS {kind}) IS NULL
+        """)  # noqa: S608
+    _drop_dangling(connection, selected)
+
+
+def _castable(selected: Selected) -> list[str]:
+    fields = selected.table.fields
+    return [n for n in selected.columns if n in fields and fields[n].type != "text"]
+
+
+def _drop_dangling(connection: Connection, selected: Selected) -> None:
+    """Empty a link to a row that is not there, and keep the cell aside."""
+    table = selected.table
+    for column in selected.columns:
+        target = table.fields[column].references if column in table.fields else ""
+        other, _, key = target.partition(".")
+        if not other or other in (table.name, "person") or other == "concept":
+            continue
+        there = f"SELECT {key} FROM {other}"  # noqa: S608
+        lost = f"{column} IS NOT NULL AND {column} NOT IN ({there})"
+        connection.execute(f"""
+            INSERT INTO aside
+            SELECT {ROW}, {text(table.name)}, branch, {text(column)},
+                {text(f"no such row in {other}")}, FALSE
+            FROM judged_{table.name} WHERE problem IS NULL AND {lost}
+        """)  # noqa: S608
+        connection.execute(
+            f"UPDATE judged_{table.name} SET {column} = NULL WHERE {lost}"  # noqa: S608
+        )
+
+
+def _others(table: Table) -> str:
+    return ", ".join(name for name in table.columns if name != table.key[0])
+
+
+def _insert(connection: Connection, selected: Selected) -> None:
+    table = selected.table
+    key, columns = table.key[0], ", ".join(table.columns)
+    made = "" if key in selected.columns else f"row_number() OVER () AS {key}, "
+    first = _first_day(table)
+    order = [
+        *(["person_id"] if "person_id" in table.columns else []),
+        *([first] if first else []),
+        ROW,
+        "branch",
+        # Rows of one source row and branch: a join made them, in no order of its own.
+        f"hash({columns if key in selected.columns else _others(table)})",
+    ]
+    connection.execute(f"""
+        INSERT INTO {table.name} BY NAME
+        SELECT {columns} FROM (
+            SELECT {made}* FROM (
+                SELECT * FROM judged_{table.name} WHERE problem IS NULL
+                ORDER BY {", ".join(order)}))
+    """)  # noqa: S608

@@ -1,0 +1,7 @@
+-- One row a patient: every patient came once.
+SELECT
+  pseudonym(patient) AS person_id,
+  year(as_date(visit_date)) - as_integer(age) AS year_of_birth,
+  'sex:' || sex AS gender_source_value,
+  'local' AS gender_system
+FROM angiography
