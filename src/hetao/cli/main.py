@@ -104,6 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_verify(commands)
     _add_fit(commands)
+    _add_synth(commands)
     return parser
 
 
@@ -260,3 +261,29 @@ def _add_fit(commands: Any) -> None:
     fit.add_argument("--policy", type=Path, metavar="POLICY.toml")
     fit.add_argument("--out", type=Path, metavar="DIR", help="keep the certificate")
     _json(fit)
+
+
+def _add_synth(commands: Any) -> None:
+    synth = _command(
+        commands,
+        "synth",
+        "hetao.cli.synth:synth",
+        "make up a population with known effects: no real person",
+    )
+    synth.add_argument(
+        "--sites", required=True, metavar="FILE", help="sites.toml, or gba, or ha"
+    )
+    synth.add_argument("--persons", type=int, required=True, metavar="N")
+    synth.add_argument("--seed", type=int, default=1, metavar="S")
+    synth.add_argument(
+        "--as",
+        dest="form",
+        choices=("extracts", "cdm"),
+        default="extracts",
+        help="each site's own extract, or tables of the common data model",
+    )
+    synth.add_argument(
+        "--effects", type=Path, metavar="FILE", help="true effects of your own"
+    )
+    synth.add_argument("--out", type=Path, required=True, metavar="DIR")
+    _json(synth)

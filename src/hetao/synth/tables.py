@@ -192,8 +192,9 @@ def _load_codes(connection: Connection, site: SyntheticSite) -> None:
         coded.append((kind, code.item, code.code, number, standard, unit, unit_code))
         for one in classes:
             system, _, above = one.partition(":")
-            parent, vocabulary = local_concept_id(system, above), systems[system]
-            concepts[parent] = (above, "Drug", vocabulary.vocabulary_id, above, "Class")
+            parent = local_concept_id(system, above)
+            vocabulary = systems[system].vocabulary_id
+            concepts[parent] = (above, "Drug", vocabulary, above, "Class")
             ancestors.add((parent, number, 1, 1))
     for number in list(concepts):
         ancestors.add((number, number, 0, 0))
