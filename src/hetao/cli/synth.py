@@ -25,6 +25,7 @@ def synth(chosen: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(made, ensure_ascii=False) + "\n")
         return 0
     for site in made["sites"]:
-        sys.stdout.write(f"{site['name']:20} {site['people']:>10,} {site['folder']}\n")
+        folder = chosen.out / site["folder"]
+        sys.stdout.write(f"{site['name']:20} {site['people']:>10,} {folder}\n")
     sys.stdout.write(f"what is true         {chosen.out / 'truth.json'}\n")
     return 0

@@ -39,7 +39,7 @@ def make_population(
             "side": site.side,
             "profile": site.profile,
             "people": site.people,
-            "folder": str(folder),
+            "folder": site.name,
             "digest": population_digest(population, site),
         }
         made.append(about | write(population, site, folder))
