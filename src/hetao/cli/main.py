@@ -99,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_site(commands)
     _add_hub(commands)
     _add_study(commands)
+    _add_cohort(commands)
     _add_dictionary(commands)
     _add_approve(commands)
     _add_run(commands)
@@ -205,6 +206,34 @@ def _add_dictionary(commands: Any) -> None:
         "write the published dictionary, a page a language",
     )
     page.add_argument("--out", type=Path, default=Path("docs"), metavar="DIR")
+
+
+def _add_cohort(commands: Any) -> None:
+    cohort = _group(commands, "cohort", "who a study is about, at a site")
+    module = "hetao.cli.cohort"
+    explain = _command(
+        cohort, "explain", f"{module}:say_study", "say a study in sentences"
+    )
+    explain.add_argument("study", type=Path, metavar="STUDY.toml")
+    languages = ("en", "zh-Hant", "zh-Hans")
+    explain.add_argument("--language", choices=languages, default="en")
+    _json(explain)
+    build = _command(
+        cohort, "build", f"{module}:build_rows", "build the cohort at this site"
+    )
+    attrition = _command(
+        cohort, "attrition", f"{module}:attrition", "how many people each step leaves"
+    )
+    for parser in (build, attrition):
+        parser.add_argument("study", type=Path, metavar="STUDY.toml")
+        parser.add_argument("--site", type=Path, required=True, metavar="SITE.toml")
+        _json(parser)
+    build.add_argument(
+        "--rows", type=Path, metavar="FILE", help="keep the rows: .csv or .parquet"
+    )
+    attrition.add_argument(
+        "--local", action="store_true", help="show small counts too, to this site"
+    )
 
 
 def _add_approve(commands: Any) -> None:

@@ -38,7 +38,7 @@ def match(study: Study, columns: Mapping[str, Array], kept: Array) -> Array:
             "matching needs the arm as a variable", fix='[variables.arm] source = "arm"'
         )
     treated_place = [a.name for a in study.population.arms].index(matching.treated)
-    usable = kept & _known(matching, columns)
+    usable = kept & _known(matching, columns) & (columns[arm] >= 0)
     strata = _strata(matching, columns, usable)
     chosen = np.zeros(len(kept), dtype=bool)
     is_treated = columns[arm] == treated_place

@@ -27,6 +27,7 @@ from hetao.study.population import (
     Value,
 )
 from hetao.study.reading import read_study, study_from
+from hetao.study.sentences import LANGUAGES, Section, explain
 from hetao.study.terms import (
     Call,
     Expression,
@@ -39,6 +40,7 @@ from hetao.study.terms import (
 )
 
 __all__ = [
+    "LANGUAGES",
     "METHODS",
     "SITE",
     "Analysis",
@@ -63,10 +65,12 @@ __all__ = [
     "Population",
     "Score",
     "ScoreItem",
+    "Section",
     "Study",
     "Term",
     "Value",
     "Variable",
+    "explain",
     "fields_read",
     "parse_expression",
     "parse_term",
