@@ -67,7 +67,7 @@ WORDS = {
         "title": "數據字典",
         "made": "由 `hetao dictionary page` 生成；如需修改，請改 "
         "`src/hetao/dictionary`。",
-        "about": "各機構的數據都映射到以下的表和字段：OMOP CDM 5.4，參照 GB/T "
+        "about": "各機構的數據都映射到以下的表和欄位：OMOP CDM 5.4，參照 GB/T "
         "39725-2020 分級。研究載明下列摘要，機構只回應摘要與自己相同的研究。",
         "digest": "摘要",
         "levels": "級別",
@@ -75,7 +75,7 @@ WORDS = {
         "tables": "表",
         "analytes": "檢查檢驗項目",
         "systems": "編碼系統",
-        "field": "字段",
+        "field": "欄位",
         "label": "名稱",
         "type": "類型",
         "meaning": "含義",
