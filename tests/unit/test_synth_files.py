@@ -86,7 +86,7 @@ def test_nothing_but_the_file_asked_for_is_left(engine, tmp_path):
 )
 def test_no_two_people_share_an_identifier(engine, made):
     counted = engine.execute(
-        f"SELECT count(DISTINCT {made}) FROM range(1, 100001) AS people(n)"  # noqa: S608
+        f"SELECT count(DISTINCT {made}) FROM range(1, 100001) AS people(n)"
     ).fetchone()
 
     assert counted == (100_000,)
@@ -95,7 +95,7 @@ def test_no_two_people_share_an_identifier(engine, made):
 def test_no_identity_card_can_bear_a_number_that_is_made(engine):
     mainland = resident_id("n", "'M'", "DATE '2001-01-01'")
     cards = engine.execute(
-        f"SELECT {hkid('n')}, {mainland} FROM range(1, 2001) AS people(n)"  # noqa: S608
+        f"SELECT {hkid('n')}, {mainland} FROM range(1, 2001) AS people(n)"
     ).fetchall()
 
     assert not [card for card, _ in cards if is_valid_hkid(card)]
