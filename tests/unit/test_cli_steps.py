@@ -87,6 +87,7 @@ def test_a_draft_permit_says_whose_approval_it_asks_for(desk):
     said = desk.propose()
 
     assert said.code == 0
+    assert "reads data of level 5" in said.err  # a flat table
     for side in ("HK", "SZ"):
         for office in ("ethics", "data-protection"):
             assert f"{office} on side {side}" in said.err

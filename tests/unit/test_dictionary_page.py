@@ -76,6 +76,15 @@ def test_a_table_is_shown_as_the_page_has_it(capsys):
     assert "| `death_date` |" in said.out
 
 
+def test_an_analyte_is_shown_with_the_units_that_it_accepts(capsys):
+    said = called(capsys, "dictionary", "show", "hba1c", "--language", "zh-Hans")
+    body = called(capsys, "dictionary", "show", "hba1c", "--json").json
+
+    assert HERE.analytes["hba1c"].labels["zh-Hans"] in said.out
+    assert "mmol/mol = 10.929 × % + -23.49735" in said.out
+    assert body["units"]["%"] == ["10.929", "-23.49735"]
+
+
 def test_without_a_name_the_digest_is_shown(capsys):
     said = called(capsys, "dictionary", "show", "--json")
 

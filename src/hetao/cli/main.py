@@ -194,9 +194,15 @@ def _add_dictionary(commands: Any) -> None:
         words,
         "show",
         "hetao.cli.dictionary:show",
-        "print a table or a field; without either, the digest and the tables",
+        "print a table, a field or an analyte; without one, digest and tables",
     )
-    show.add_argument("path", nargs="?", default="", metavar="TABLE[.FIELD]")
+    show.add_argument(
+        "path",
+        nargs="?",
+        default="",
+        metavar="NAME",
+        help="TABLE, TABLE.FIELD or ANALYTE",
+    )
     show.add_argument("--language", choices=("en", "zh-Hant", "zh-Hans"), default="en")
     _json(show)
     page = _command(

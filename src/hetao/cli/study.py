@@ -67,6 +67,9 @@ def propose(chosen: argparse.Namespace) -> int:
         body = {"permit": str(out), "digest": bundle.permit.digest}
         sys.stdout.write(json.dumps(body) + "\n")
         return 0
+    read = [fields_read(study, analysis) for analysis in study.analyses]
+    level = max(map(dictionary().level, read))
+    say(f"the study reads data of level {level}, of 1 to 5")
     say(f"{out} asks for these approvals:")
     for need in bundle.permit.required:
         say(f"  {need.role} on side {need.side} (rule {need.rule})")

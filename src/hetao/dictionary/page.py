@@ -183,6 +183,24 @@ def field_text(table: Table, field: Field, language: str) -> str:
     )
 
 
+def analyte_text(analyte: Analyte, language: str) -> str:
+    """Return one analyte as a few lines of text, with the units it accepts."""
+    said = WORDS[language]
+    colon, (low, high) = said["colon"], analyte.plausible
+    maps = "".join(
+        f"  {code}{colon}{analyte.unit} = {a} × {code} + {b}\n"
+        for code, (a, b) in analyte.units.items()
+        if code != analyte.unit
+    )
+    return (
+        f"{analyte.name}{colon}{analyte.labels[language]}\n"
+        f"  LOINC{colon}{analyte.loinc or said['none']}\n"
+        f"  {said['unit']}{colon}{analyte.unit}\n"
+        f"  {said['range']}{colon}{low}–{high}\n"
+        f"{maps}"
+    )
+
+
 def _lines(dictionary: Dictionary, language: str) -> Iterator[str]:
     said = WORDS[language]
     others = [
