@@ -7,6 +7,7 @@ import functools
 import html
 import random
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -425,6 +426,21 @@ def test_a_pooled_check_says_that_only_a_demonstration_can_make_it(certificate):
     assert "Only a demonstration can make this check" in text
     assert "1,234" in text
     assert "Only a demonstration" not in read(render_report(certificate)).text
+
+
+@pytest.mark.parametrize(("truth", "shown"), [(-0.357, "−0.357"), (0.0, "0.000")])
+def test_a_known_truth_stands_beside_the_estimate(certificate, truth, shown):
+    compared = ComparedTerm("sex[男]", 0.5, 0.1, 0.5, 0.1, 3.2e-9, truth)
+    extras = Extras(comparison=(Comparison("odds", "a", 3.2e-9, (compared,)),))
+    unknown = Extras(
+        comparison=(Comparison("odds", "a", 3.2e-9, (replace(compared, truth=None),)),)
+    )
+
+    text = read(render_report(certificate, extras)).text
+
+    assert "Truth, in this made-up population" in text
+    assert shown in text
+    assert "Truth" not in read(render_report(certificate, unknown)).text
 
 
 def test_a_certificate_that_does_not_verify_has_no_report(certificate, tmp_path):

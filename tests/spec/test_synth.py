@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 from importlib import resources
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -16,12 +17,13 @@ from hetao.cli import main
 from hetao.dictionary import dictionary
 from hetao.errors import InvalidData
 from hetao.study import read_study
-from hetao.synth import allot, read_sites, read_world, shipped_world
+from hetao.synth import allot, catalogue, read_sites, read_world, shipped_world
 from hetao.synth.effects import effect_columns
 from hetao.synth.tables import write_tables
 from support_synth import generated, population
 
 PERSONS = 12_000
+ROOT = Path(__file__).parents[2]
 
 
 def files(folder):
@@ -305,3 +307,31 @@ def test_duckdb_reads_the_tables_without_us(tables):
         (people,) = connection.execute("SELECT count(*) FROM person").fetchone()
 
     assert people == written.rows["person"]
+
+
+def test_the_guide_lists_the_effects_that_hold():
+    guide = (ROOT / "docs" / "guide" / "synthetic.md").read_text("utf-8")
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in guide.partition("## The effects")[2].splitlines()
+        if line.startswith("|") and "---" not in line
+    ][1:]
+
+    listed = [float(row[4].split()[0]) for row in rows]
+    drugs = [(row[1], row[2]) for row in rows if row[1]]
+    comparisons = shipped_world().comparisons
+    assert drugs == [(one.exposed, one.comparator) for one in comparisons]
+    assert listed == [o.log_hazard_ratio for one in comparisons for o in one.outcomes]
+    assert [("negative control" in row[4]) for row in rows] == [
+        effect == 0 for effect in listed
+    ]
+
+
+def test_the_guide_counts_what_there_is():
+    guide = (ROOT / "docs" / "guide" / "synthetic.md").read_text("utf-8")
+    known = catalogue()
+
+    assert (
+        f"{len(known.diseases)} diseases, {len(known.drugs)} drugs, "
+        f"{len(known.labs)} tests, {len(known.procedures)} procedures"
+    ) in " ".join(guide.split())

@@ -12,6 +12,7 @@ class ComparedTerm:
         name: the term as the finding names it.
         federated, pooled: estimates in the model's own scale (log odds and so on).
         difference_in_se: |federated - pooled| over the pooled standard error.
+        truth: what is true, where that is known; None elsewhere.
     """
 
     name: str
@@ -20,6 +21,7 @@ class ComparedTerm:
     pooled: float
     pooled_se: float
     difference_in_se: float
+    truth: float | None = None
 
 
 @dataclass(frozen=True)

@@ -173,6 +173,11 @@ class _Compared:
     largest: float
     rows: tuple[tuple[str, Any], ...]
 
+    @property
+    def has_truth(self) -> bool:
+        """Return whether the truth is known of any term."""
+        return any(term.truth is not None for _, term in self.rows)
+
 
 def _compared(study: Study, extras: Extras) -> tuple[_Compared, ...]:
     found = []
