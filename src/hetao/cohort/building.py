@@ -68,8 +68,10 @@ def build(study: Study, source: CuratedTables | FlatTable) -> Cohort:
         )
     if isinstance(source, CuratedTables):
         wanted = Wanted(source.engine, study)
-        columns, counts = read_columns(study, wanted)
-        wanted.forget()
+        try:
+            columns, counts = read_columns(study, wanted)
+        finally:
+            wanted.forget()
         fields, resolved = tuple(sorted(wanted.fields)), wanted.digest
     else:
         columns = flat_duckdb.read_columns(study, source)

@@ -13,7 +13,8 @@ from hetao.cohort.pieces import Piece, Pieces
 from hetao.cohort.wanted import Wanted
 from hetao.errors import InvalidData, InvalidStudy
 from hetao.study import Event, Score, Study, Variable
-from hetao.study.population import SEXES, ScoreItem, events_of_criterion
+from hetao.study.meaning import events_in
+from hetao.study.population import SEXES, ScoreItem
 from hetao.study.population_checks import level_range
 
 NUMBER = "number"
@@ -33,7 +34,7 @@ def read_columns(study: Study, wanted: Wanted) -> tuple[Columns, tuple[int, ...]
         InvalidData: units or values do not fit what the study declares.
     """
     wanted.resolve()
-    check_units(wanted, events_of(study))
+    check_units(wanted, _events_of(study))
     attrition = make_people(study, wanted)
     people = attrition[-1]
     if study.population.occurrence == "every":
@@ -41,23 +42,6 @@ def read_columns(study: Study, wanted: Wanted) -> tuple[Columns, tuple[int, ...]
     reader = _Reader(study, wanted, int(people))
     columns = {variable.name: reader.column(variable) for variable in study.variables}
     return columns, attrition
-
-
-def events_of(study: Study) -> tuple[Event, ...]:
-    """Return all the events that a study names, each once."""
-    found = list(study.population.entry_events)
-    found += [event for arm in study.population.arms for event in arm.events]
-    for criterion in study.criteria:
-        found += events_of_criterion(criterion)
-    if study.follow_up is not None:
-        found += study.follow_up.censor
-    for outcome in study.outcomes:
-        found += (*outcome.events, *outcome.competing)
-    for score in study.scores:
-        found += [event for item in score.items for event in item.events]
-    for variable in study.variables:
-        found += variable.event_rows
-    return tuple(dict.fromkeys(found))
 
 
 class _Reader:
@@ -251,6 +235,12 @@ class _Reader:
             sexes = np.ma.filled(self._base["gender_concept_id"], UNKNOWN_CONCEPT)
             found &= sexes == SEXES[item.sex]
         return found
+
+
+def _events_of(study: Study) -> tuple[Event, ...]:
+    """Return all the events that a study names, each once."""
+    of_variables = (event for v in study.variables for event in v.event_rows)
+    return tuple(dict.fromkeys((*events_in(study), *of_variables)))
 
 
 VALUE_SUMMARIES = ("first", "last", "min", "max", "mean")

@@ -10,25 +10,16 @@ from hetao.cdm.engine import Engine, literal
 from hetao.cdm.vocabulary import resolve_each
 from hetao.dictionary import EventColumns, dictionary
 from hetao.study import Event, Study
+from hetao.study.meaning import EVENTS
 
-OMOP_TABLES = {
-    "condition": "condition_occurrence",
-    "drug": "drug_exposure",
-    "procedure": "procedure_occurrence",
-    "measurement": "measurement",
-    "observation": "observation",
-    "device": "device_exposure",
-    "visit": "visit_occurrence",
-    "death": "death",
-}
 STANDARD, SOURCE = "standard", "source"
 
 
 def omop_table(table: str) -> tuple[str, EventColumns]:
     """Return the OMOP table of an event's table, and the columns a cohort reads."""
-    name = OMOP_TABLES[table]
+    name = EVENTS[table]
     columns = dictionary().tables[name].event
-    assert columns is not None  # noqa: S101  every table of OMOP_TABLES has events
+    assert columns is not None  # noqa: S101  every table of EVENTS has them
     return name, columns
 
 

@@ -118,9 +118,9 @@ def _of_rules(study: Study) -> Iterator[str]:
 def _of_population(study: Study) -> Iterator[str]:
     population = study.population
     yield "person.person_id"
-    for event in (*population.entry_events, *_events(population)):
+    for event in (*population.entry_events, *events_in(population)):
         yield from _of_event(event)
-    for event in _events((study.criteria, study.follow_up)):
+    for event in events_in((study.criteria, study.follow_up)):
         yield from _of_event(event)
     if population.ages:
         yield BIRTH
@@ -135,9 +135,9 @@ def _of_population(study: Study) -> Iterator[str]:
 def _of_variable(study: Study, variable: Variable) -> Iterator[str]:
     events = list(variable.event_rows)
     if variable.outcome:
-        events += _events([o for o in study.outcomes if o.name == variable.outcome])
+        events += events_in([o for o in study.outcomes if o.name == variable.outcome])
     if variable.score:
-        events += _events([s for s in study.scores if s.name == variable.score])
+        events += events_in([s for s in study.scores if s.name == variable.score])
     for event in events:
         yield from _of_event(event)
     if variable.source in ON_INDEX_DAY:
@@ -160,13 +160,13 @@ def _of_event(event: Event) -> Iterator[str]:
         yield "visit_occurrence.visit_concept_id"
 
 
-def _events(value: Any) -> Iterator[Event]:
+def events_in(value: Any) -> Iterator[Event]:
     """Yield every event inside a part of the study, however deep."""
     if isinstance(value, Event):
         yield value
     elif dataclasses.is_dataclass(value):
         for part in dataclasses.fields(value):
-            yield from _events(getattr(value, part.name))
+            yield from events_in(getattr(value, part.name))
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _events(item)
+            yield from events_in(item)

@@ -88,13 +88,6 @@ class Criterion:
     none_of: tuple["Criterion", ...] = ()
 
 
-def events_of_criterion(criterion: Criterion) -> tuple[Event, ...]:
-    """Return the events of a criterion and of those inside it."""
-    inner = (*criterion.all_of, *criterion.any_of, *criterion.none_of)
-    nested = (event for part in inner for event in events_of_criterion(part))
-    return (*criterion.events, *nested)
-
-
 @dataclass(frozen=True)
 class Arm:
     """One arm: who has one of its events in the window belongs to it.

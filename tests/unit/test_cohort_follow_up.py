@@ -1,0 +1,231 @@
+"""Arms, time at risk and outcomes, a person at a time, worked by hand."""
+
+import contextlib
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from hetao.cdm import CuratedTables
+from hetao.cdm.engine_duckdb import DuckDBEngine
+from hetao.cohort import build, entries
+from hetao.errors import InvalidData
+from hetao.study import (
+    Arm,
+    Criterion,
+    Event,
+    Exposure,
+    FollowUp,
+    Level,
+    Outcome,
+    Population,
+    Study,
+    Value,
+    Variable,
+)
+from support_cohort import OTHER_UNIT, Row, World, date, empty_database, load
+
+PAIR = (Level("no", 0), Level("yes", 1))
+THREE = (*PAIR, Level("rival", 2))
+OLD, NEW = Event("drug", (1,)), Event("drug", (2,))
+STROKE, DEATH = Event("condition", (3,)), Event("death")
+ANY = {"kind": "number", "bounds": (-1e9, 1e9)}
+STUDY = Study(
+    "s",
+    "",
+    "",
+    "1",
+    "omop-5.4",
+    ("a",),
+    (
+        Variable("time", source="time_at_risk", outcome="stroke", **ANY),
+        Variable("event", "category", "outcome", outcome="stroke", levels=THREE),
+        Variable("strokes", source="outcome_count", outcome="stroke", **ANY),
+        Variable("arm", "category", "arm", levels=(Level("old", 0), Level("new", 1))),
+    ),
+    (),
+    population=Population(
+        arms=(Arm("old", events=(OLD,)), Arm("new", events=(NEW,))),
+        prior_observation_days=0,
+    ),
+    follow_up=FollowUp(),
+    outcomes=(Outcome("stroke", events=(STROKE,), competing=(DEATH,)),),
+)
+
+
+@pytest.fixture(scope="module")
+def connection():
+    with contextlib.closing(empty_database()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def answer(connection):
+    """Return a function: study and the rows of person 1 → their columns, or None."""
+
+    def ask(study, *rows, death=None, period=(0, 100)):
+        deaths = {} if death is None else {1: (death, 0)}
+        world = World({1: (8507, 1950)}, [(1, *period)], deaths, list(rows))
+        load(connection, world)
+        found = build(study, CuratedTables(Path(), connection, "d", ""))
+        if not found.people:
+            return None
+        return {name: values.tolist()[0] for name, values in found.columns.items()}
+
+    return ask
+
+
+def drug(day, concept=1, length=9, key=0):
+    return Row("drug", key, 1, concept, 0, day, length=length)
+
+
+def stroke(day, key=0):
+    return Row("condition", key, 1, 3, 0, day)
+
+
+def following(**fields):
+    return replace(STUDY, follow_up=replace(STUDY.follow_up, **fields))
+
+
+def test_time_runs_from_the_first_day_at_risk_to_the_outcome(answer):
+    found = answer(STUDY, drug(10), stroke(30))
+
+    assert found == {"time": 20.0, "event": 1, "strokes": 1.0, "arm": 0}
+
+
+def test_an_outcome_before_the_first_day_at_risk_is_none(answer):
+    found = answer(following(start_days=5), drug(10), stroke(14))
+
+    assert (found["time"], found["event"]) == (86.0, 0)
+    assert answer(following(start_days=5), drug(10), stroke(15))["time"] == 1.0
+
+
+def test_an_outcome_on_the_day_of_death_is_the_outcome(answer):
+    found = answer(STUDY, drug(10), stroke(30), death=30)
+
+    assert (found["time"], found["event"]) == (20.0, 1)
+
+
+def test_death_before_the_outcome_competes_with_it(answer):
+    found = answer(STUDY, drug(10), stroke(30), death=29)
+
+    assert (found["time"], found["event"], found["strokes"]) == (19.0, 2, 0.0)
+
+
+def test_a_competing_event_without_a_level_is_no_event(answer):
+    event = replace(STUDY.variables[1], levels=PAIR)
+
+    found = answer(replace(STUDY, variables=(event,)), drug(10), death=29)
+
+    assert found == {"event": 0}
+
+
+def test_who_dies_on_the_index_day_is_not_at_risk(answer):
+    assert answer(STUDY, drug(10), death=10) is None
+    assert answer(following(start_days=0), drug(10), death=10)["time"] == 1.0
+
+
+@pytest.mark.parametrize(("gap", "end"), [(5, 34), (4, 19)])
+def test_exposures_join_over_a_gap_of_days(answer, gap, end):
+    # Days 10 to 19, then 24 to 34: the second begins 5 days after the first has ended.
+    study = following(exposure=Exposure(gap_days=gap))
+
+    assert answer(study, drug(10), drug(24, length=10))["time"] == end - 10
+
+
+def test_grace_comes_after_the_last_exposure(answer):
+    study = following(exposure=Exposure(gap_days=0, grace_days=7))
+
+    assert answer(study, drug(10))["time"] == 16.0
+
+
+def test_a_short_exposure_inside_a_long_one_does_not_end_it(answer):
+    study = following(exposure=Exposure(gap_days=0))
+    rows = [drug(10, length=50), drug(20, length=2, key=1), drug(60, length=5, key=2)]
+
+    assert answer(study, *rows)["time"] == 55.0
+
+
+def test_the_other_arms_drug_does_not_prolong_the_exposure(answer):
+    study = following(exposure=Exposure(gap_days=30))
+
+    assert answer(study, drug(10), drug(20, concept=2, length=40))["time"] == 9.0
+
+
+def test_a_switch_ends_the_time_at_risk_and_its_day_belongs_to_it(answer):
+    study = following(switch=True)
+
+    found = answer(study, drug(10), drug(20, concept=2), stroke(20))
+
+    assert (found["time"], found["event"]) == (10.0, 1)
+    assert answer(study, drug(10), drug(20, concept=2), stroke(21))["event"] == 0
+
+
+def test_censoring_events_count_after_the_index_day(answer):
+    study = following(censor=(Event("procedure", (7,)),))
+    on_the_day = Row("procedure", 0, 1, 7, 0, 10)
+
+    assert answer(study, drug(10), on_the_day)["time"] == 90.0
+    assert answer(study, drug(10), on_the_day._replace(day=11))["time"] == 1.0
+
+
+def test_clean_days_make_one_outcome_of_many_rows(answer):
+    outcome = replace(STUDY.outcomes[0], clean_days=10)
+    study = replace(STUDY, outcomes=(outcome,))
+    rows = [stroke(day, key) for key, day in enumerate((5, 12, 22, 40, 51))]
+
+    found = answer(study, drug(10), *rows)
+
+    # 12 follows 5, 22 follows 12 within ten days; 40 and 51 stand alone.
+    assert (found["time"], found["strokes"]) == (30.0, 2.0)
+
+
+def test_who_has_both_drugs_on_one_day_is_left_out_or_resolved(answer):
+    rows = (drug(10), drug(10, concept=2, key=1))
+    chosen = replace(STUDY.population, same_day="new")
+
+    assert answer(STUDY, *rows) is None
+    assert answer(replace(STUDY, population=chosen), *rows)["arm"] == 1
+
+
+def test_any_occurrence_takes_the_first_that_meets_everything(answer):
+    criterion = Criterion(
+        "No stroke", events=(STROKE,), days=(-5, 0), at_least=0, at_most=0
+    )
+    first = replace(STUDY, criteria=(criterion,))
+    fitting = replace(first, population=replace(first.population, occurrence="any"))
+    rows = (drug(10), drug(20, key=1), stroke(8))
+
+    assert answer(first, *rows) is None
+    assert answer(fitting, *rows)["time"] == 80.0
+
+
+def test_entries_name_people_and_days(connection):
+    every = replace(
+        STUDY,
+        follow_up=None,
+        outcomes=(),
+        variables=(),
+        population=replace(STUDY.population, occurrence="every"),
+    )
+    rows = [drug(10), drug(20, key=1), drug(20, key=2)]
+    load(connection, World({1: (8507, 1950)}, [(1, 0, 15), (1, 12, 60)], {}, rows))
+    engine = DuckDBEngine(connection)
+
+    assert entries(every, engine) == [
+        (1, date(10), date(15)),
+        (1, date(20), date(60)),
+    ]
+    with_end = replace(STUDY, population=every.population)
+    assert entries(with_end, engine)[0] == (1, date(10), date(15))
+
+
+def test_a_criterion_in_another_unit_than_the_sites_is_refused(answer):
+    high = Event("measurement", (5,), Value(above=7.0, unit="mmol/L"))
+    study = replace(STUDY, criteria=(Criterion("High", events=(high,)),))
+    row = Row("measurement", 0, 1, 5, 0, 5, Decimal(8))
+
+    assert answer(study, drug(10), row) is not None
+    with pytest.raises(InvalidData, match="another unit"):
+        answer(study, drug(10), row, row._replace(key=1, unit=OTHER_UNIT))
