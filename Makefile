@@ -9,10 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := r-base-core r-recommended chromium fonts-noto-cjk postgresql openjdk-17-jre-headless
 
-.PHONY: help demo test check bench format lock setup packages clean
+.PHONY: help demo test check bench bench-ha format lock setup packages clean
 
 help: ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / \t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / \t/' | expand -t 12
 
 demo: $(VENV)/ready ## four real hospitals answer one question, in about a minute
 	@$(BIN)/hetao demo --out out/demo
@@ -30,6 +30,9 @@ check: $(VENV)/ready ## lint, types, walls between packages
 bench: $(VENV)/ready ## figures, as ratios to the machine's own limits
 	@$(BIN)/python benchmarks/bench_securesum.py
 	@$(BIN)/python benchmarks/bench_run.py
+
+bench-ha: $(VENV)/ready ## 11 million made-up people over 166 sites; half an hour, 10 GB of disk
+	@$(BIN)/python benchmarks/bench_ha.py --curves
 
 format: $(VENV)/ready ## bring the code into its one form
 	@$(BIN)/ruff check --fix-only -q . ; $(BIN)/ruff format -q .

@@ -1,0 +1,1 @@
+"""Parts of the benchmark at the Hospital Authority's scale."""
