@@ -15,7 +15,8 @@ from hetao.cohort import Cohort, build
 from hetao.demo.data import study_file, write_heart_extracts, write_site
 from hetao.demo.data_carrier import carried_file
 from hetao.demo.data_lung import write_lung_extracts
-from hetao.study import Study, read_study
+from hetao.dictionary import dictionary
+from hetao.study import Study, fields_read, read_study
 
 PEOPLE = {"cleveland": 303, "budapest": 294, "zurich-basel": 123, "long-beach": 200}
 CHOLESTEROL = 3019900
@@ -307,3 +308,13 @@ def test_lung_survival_equals_the_source(tmp_path):
     assert died == known["status"].sum()
     aside = pd.read_csv(tmp_path / "kept-aside.csv")
     assert len(aside) == table["inst"].isna().sum() == 1
+
+
+def test_a_study_says_beforehand_what_the_site_will_read(heart, study):
+    told = {
+        path for analysis in study.analyses for path in fields_read(study, analysis)
+    }
+    read = set(cohort(heart["cleveland"], study).fields)
+
+    assert read <= told, read - told
+    assert dictionary().level(read) == dictionary().level(told) == 3

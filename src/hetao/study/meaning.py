@@ -23,6 +23,8 @@ EVENTS = {
     "death": "death",
 }
 VALUES = ("value_as_number", "value_as_concept_id", "unit_concept_id")
+VISIT = ("visit_occurrence_id", "visit_concept_id", "visit_source_concept_id")
+CONCEPT = ("concept.concept_id", "concept.vocabulary_id", "concept.concept_code")
 BIRTH, SEX = "person.year_of_birth", "person.gender_concept_id"
 OBSERVED = (
     "observation_period.observation_period_start_date",
@@ -118,6 +120,7 @@ def _of_rules(study: Study) -> Iterator[str]:
 def _of_population(study: Study) -> Iterator[str]:
     population = study.population
     yield "person.person_id"
+    yield from CONCEPT
     for event in (*population.entry_events, *events_in(population)):
         yield from _of_event(event)
     for event in events_in((study.criteria, study.follow_up)):
@@ -126,7 +129,8 @@ def _of_population(study: Study) -> Iterator[str]:
         yield BIRTH
     if population.sexes:
         yield SEX
-    if population.prior_observation_days is not None or study.follow_up:
+    asks_days = population.prior_observation_days is not None
+    if asks_days or population.post_observation_days or study.follow_up:
         yield from OBSERVED
     if study.follow_up:
         yield from FOLLOWED
@@ -148,16 +152,17 @@ def _of_variable(study: Study, variable: Variable) -> Iterator[str]:
 
 def _of_event(event: Event) -> Iterator[str]:
     table = dictionary().tables[EVENTS[event.table]]
-    yield f"{table.name}.person_id"
+    named = ["person_id", *VALUES]
     if table.event is not None:
-        columns = table.event
-        named = (columns.concept, columns.source_concept, columns.date)
-        yield from (f"{table.name}.{name}" for name in named if name)
-        if columns.end_date:
-            yield f"{table.name}.{columns.end_date}"
-    yield from (f"{table.name}.{name}" for name in VALUES if name in table.fields)
+        columns = table.event  # times and keys too: they decide which row is the last
+        named += [columns.concept, columns.source_concept, columns.date]
+        named += [columns.end_date, columns.datetime, columns.key]
+    if event.table == "drug":
+        named.append("days_supply")
     if event.visit:
-        yield "visit_occurrence.visit_concept_id"
+        named.append("visit_occurrence_id")
+        yield from (f"visit_occurrence.{name}" for name in VISIT)
+    yield from (f"{table.name}.{name}" for name in named if name in table.fields)
 
 
 def events_in(value: Any) -> Iterator[Event]:
