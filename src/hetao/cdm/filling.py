@@ -277,13 +277,15 @@ def _value(name: str, selected: Selected) -> str:
             return special
     if name in selected.columns:
         return f"TRY_CAST(s.{name} AS {kind})"
-    made = _looked_up(name, selected) or DEFAULTS.get(name, "")
+    looked_up = _looked_up(name, selected)
+    if looked_up:
+        return looked_up
     if name == "drug_exposure_end_date" and "days_supply" in selected.columns:
         days = "greatest(coalesce(TRY_CAST(s.days_supply AS INTEGER), 1), 1) - 1"
         return f"TRY_CAST(s.drug_exposure_start_date AS DATE) + ({days})"
-    if name in DEFAULTS and not made.isdigit():
-        return f"TRY_CAST(s.{made} AS {kind})"
-    return made or f"NULL::{kind}"
+    made = DEFAULTS.get(name, "NULL")
+    column = made != "NULL" and not made.isdigit()
+    return f"TRY_CAST(s.{made} AS {kind})" if column else f"{made}::{kind}"
 
 
 def _looked_up(name: str, selected: Selected) -> str:

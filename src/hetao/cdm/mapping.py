@@ -215,7 +215,9 @@ def _selects(folder: Path) -> dict[str, str]:
         raise InvalidMapping(
             "person.sql is missing", fix="write one SELECT that gives person_id"
         )
-    return {name: _text(found[name]) for name in known if name in found}
+    # Places before people, people before events: a link leads to what is there already.
+    order = sorted(known, key=lambda n: "person_id" in dictionary().tables[n].columns)
+    return {name: _text(found[name]) for name in order if name in found}
 
 
 def _text(path: Path) -> str:

@@ -6,6 +6,7 @@ among them. The first bytes tell, not the name.
 
 import csv
 import datetime
+import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -88,7 +89,10 @@ def _html_rows(plain: Path, file: str) -> Iterator[list[str]]:
 # --- workbooks ------------------------------------------------------------------------
 def _sheet_rows(source: Source, path: Path) -> Iterator[list[str]]:
     try:
-        book = python_calamine.CalamineWorkbook.from_path(str(path))
+        # By its bytes: a path's ending would decide for it, and `.xls` is often wrong.
+        book = python_calamine.CalamineWorkbook.from_filelike(
+            io.BytesIO(path.read_bytes())
+        )
         names = book.sheet_names
         if source.sheet and source.sheet not in names:
             raise InvalidData(

@@ -143,6 +143,25 @@ def _add_demo(commands: Any) -> None:
 
 def _add_site(commands: Any) -> None:
     site = _group(commands, "site", "what a hospital runs")
+    init = _command(
+        site,
+        "init",
+        "hetao.cli.site:init",
+        "lay down the mapping of a record system, to start from",
+    )
+    init.add_argument("folder", type=Path, metavar="FOLDER")
+    init.add_argument(
+        "--profile",
+        required=True,
+        metavar="PROFILE",
+        help="ha-cdars, wst500, fhir, omop, ehealth, gba-special or flat",
+    )
+    init.add_argument("--name", help="of the site in studies; the folder's if left out")
+    init.add_argument(
+        "--example",
+        action="store_true",
+        help="write a made-up extract beside it, so that it can be curated at once",
+    )
     curate = _command(
         site,
         "curate",

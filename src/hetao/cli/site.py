@@ -1,4 +1,4 @@
-"""`hetao site curate` and `hetao site serve`."""
+"""`hetao site init`, `hetao site curate` and `hetao site serve`."""
 
 import argparse
 import asyncio
@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hetao.cdm import curate as curate_site
+from hetao.cdm.profiles import lay_profile
 from hetao.cli.main import main, say
 from hetao.federation.attend import attend
 from hetao.federation.clock import utc_now
@@ -47,6 +48,21 @@ def curate(chosen: argparse.Namespace) -> int:
     for table, rows in done.tables.items():
         say(f"  {table}: {rows} rows")
     say(f"quality report: {done.report}")
+    return 0
+
+
+def init(chosen: argparse.Namespace) -> int:
+    """Lay a profile's mapping down, with a made-up extract beside it if asked for."""
+    folder: Path = chosen.folder
+    name = chosen.name or folder.resolve().name
+    path = lay_profile(chosen.profile, folder, name)
+    say(f"{path}: the mapping of {name}; README.md says what the extract must hold")
+    if chosen.example:
+        from hetao.synth.example import write_example
+
+        written = write_example(chosen.profile, folder / "extract")
+        say(f"{folder / 'extract'}: {len(written.files)} files of made-up people")
+    say(f"next: hetao site curate {path}")
     return 0
 
 

@@ -37,7 +37,7 @@ UNKNOWN = "arb.u"
 SPOILT = "HAEMOLYSED"
 
 
-def reported(here: Here, side: str) -> None:
+def reported(here: Here, side: str, without: tuple[str, ...] = ()) -> None:
     """Make the table `reported`: a row for each laboratory value of a site.
 
     Columns: those of `lab`, then `fault` (one of `FAULTS` or NULL; a row has at most
@@ -48,19 +48,21 @@ def reported(here: Here, side: str) -> None:
     Args:
         here: the site's part of the population.
         side: "HK" or "SZ": whose units.
+        without: faults that the source's form cannot carry.
     """
     rows = [_units(row, side) for row in _labs(here)]
     here.connection.execute(
         "CREATE OR REPLACE TEMP TABLE lab_unit (analyte VARCHAR, telling BOOLEAN, "
+        "no_zero BOOLEAN, "
         "unit VARCHAR, ucum VARCHAR, a DECIMAL(14,9), b DECIMAL(14,9), "
         "digits INTEGER, other VARCHAR, other_ucum VARCHAR, other_a DECIMAL(14,9), "
         "other_b DECIMAL(14,9), other_digits INTEGER)"
     )
     here.connection.executemany(
-        f"INSERT INTO lab_unit VALUES ({', '.join('?' * 12)})",
+        f"INSERT INTO lab_unit VALUES ({', '.join('?' * 13)})",
         rows,
     )
-    here.connection.execute(_query(here))
+    here.connection.execute(_query(here, without))
     here.connection.execute(
         "INSERT INTO fault SELECT fault, 'lab', lab_no FROM reported "
         "WHERE fault IS NOT NULL"
@@ -80,7 +82,7 @@ def _units(row: tuple[str, str, str], side: str) -> list[object]:
     others = [u for u in OTHER.get(name, ()) if unit_text(u) != unit_text(unit)]
     other = others[0] if others else None
     theirs = _affine(analyte, other) if other else (None,) * 4
-    return [name, name in TELLING, unit, *mine, other, *theirs]
+    return [name, name in TELLING, analyte.zero_impossible, unit, *mine, other, *theirs]
 
 
 def _affine(analyte: Analyte, unit: str) -> tuple[str, Decimal, Decimal, int]:
@@ -90,10 +92,11 @@ def _affine(analyte: Analyte, unit: str) -> tuple[str, Decimal, Decimal, int]:
     return code, a, b, DECIMALS.get((analyte.name, unit), analyte.decimals)
 
 
-def _query(here: Here) -> str:
+def _query(here: Here, without: tuple[str, ...]) -> str:
     cases = " ".join(
         f"WHEN {here.hits(fault, 'lab_no')}{_possible(fault)} THEN '{fault}'"
         for fault in FAULTS
+        if fault not in without
     )
     return f"""
         CREATE OR REPLACE TEMP TABLE reported AS
@@ -129,7 +132,8 @@ def _query(here: Here) -> str:
                 ELSE unit END AS unit,
             CASE fault WHEN 'unit_of_other_side' THEN other_ucum
                 WHEN 'unknown_unit' THEN NULL ELSE ucum END AS ucum,
-            round(shown_a::DOUBLE * number + shown_b::DOUBLE, 6) AS expected,
+            (shown_a::DECIMAL(19,9) * number::DECIMAL(18,4)
+                + shown_b::DECIMAL(19,9))::DECIMAL(18,6) AS expected,
             shown_a::DOUBLE * 0.5 * pow(10, -shown_digits) AS tolerance
         FROM printed
     """
@@ -138,5 +142,6 @@ def _query(here: Here) -> str:
 def _possible(fault: str) -> str:
     return {
         "unit_mislabelled": " AND telling",
+        "zero_for_missing": " AND no_zero",
         "unit_of_other_side": " AND other IS NOT NULL",
     }.get(fault, "")

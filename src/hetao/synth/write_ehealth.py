@@ -177,7 +177,8 @@ def _medications(here: Here) -> Rows:
         f"""
         SELECT {_NUMBER}, {_ID}, strftime(day, '%d/%m/%Y'),
             CASE WHEN {here.hits("unknown_code", "rx_no")} THEN 'as before'
-                WHEN rx_no % 2 = 0 THEN names_en || ' ' || strength || ' ' || form
+                WHEN rx_no % 2 = 0 OR form = 'herb'
+                    THEN names_en || ' ' || strength || ' ' || form
                 WHEN {here.hits("padded_text", "rx_no")} THEN '  ' || upper({short})
                 ELSE {short} END,
             printf('%g', per_day::DOUBLE) || ' daily'

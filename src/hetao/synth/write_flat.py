@@ -8,6 +8,7 @@ from hetao.synth.identifiers import record_no
 from hetao.synth.reported import reported
 from hetao.synth.sites import SyntheticSite
 
+NO_UNITS = ("unit_of_other_side", "unknown_unit")  # its columns name none
 DIAGNOSES = 3
 DRUGS = 2
 TESTS = {  # column → analyte
@@ -46,7 +47,7 @@ def write_flat(here: Here, site: SyntheticSite, folder: Path) -> tuple[Path, ...
         site: whose table.
         folder: where the file goes.
     """
-    reported(here, site.side)
+    reported(here, site.side, NO_UNITS)
     path = write_delimited(here.connection, _visits(here), folder / "visits.csv")
     here.note("duplicate_row", "visit", "visit_no")
     here.note("estimated_birth", "person", "person_no")

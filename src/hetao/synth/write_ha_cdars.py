@@ -273,8 +273,8 @@ def _dispensed(here: Here, site: str, year: int) -> Rows:
         f"""
         SELECT {reference_key("person_no")}, '{site}', specialty.ha, day,
             specialty.ha, day, day + (days - 1)::INTEGER, 'N',
-            CASE WHEN {here.hits("unknown_code", "rx_no")} THEN 'ZZZZ99'
-                ELSE coalesce(ha_drug, hkcmms) END,
+            CASE WHEN {here.hits("unknown_code", "rx_no")} THEN 'Z' ELSE '' END
+                || coalesce(ha_drug, hkcmms),
             upper(code_drugs.names_en || ' ' || form || ' ' || strength),
             CASE form WHEN 'injection' THEN 'INTRAVENOUS' WHEN 'inhaler'
                 THEN 'INHALATION' ELSE 'ORAL' END, strength,

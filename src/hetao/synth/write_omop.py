@@ -15,11 +15,16 @@ from hetao.synth.sites import SyntheticSite
 
 FIRST_SITE_CONCEPT = 2_000_100_000
 CONCEPTS = {
-    # table of codes, its code column, OMOP's vocabulary, domain
-    "condition": ("code_diseases", "icd10", "ICD10", "Condition"),
-    "drug": ("code_drugs", "coalesce(atc, hkcmms)", "ATC", "Drug"),
-    "measurement": ("code_labs", "loinc", "LOINC", "Measurement"),
-    "procedure": ("code_procedures", "icd9proc", "ICD9Proc", "Procedure"),
+    # table of codes, its code column, SQL of OMOP's vocabulary, domain
+    "condition": ("code_diseases", "icd10", "'ICD10'", "Condition"),
+    "drug": (
+        "code_drugs",
+        "coalesce(atc, hkcmms)",
+        "CASE WHEN atc IS NULL THEN 'HKCMMS' ELSE 'ATC' END",
+        "Drug",
+    ),
+    "measurement": ("code_labs", "loinc", "'LOINC'", "Measurement"),
+    "procedure": ("code_procedures", "icd9proc", "'ICD9Proc'", "Procedure"),
 }
 VISITS = {"inpatient": 9201, "outpatient": 9202, "emergency": 9203, "primary": 9202}
 
@@ -61,7 +66,7 @@ def _concepts(here: Here) -> None:
     """Make `site_concept`: the source codes, with ids that the site gave them."""
     parts = " UNION ALL ".join(
         f"SELECT '{kind}' AS kind, name, {code} AS concept_code, "
-        f"'{vocabulary}' AS vocabulary_id, '{domain}' AS domain_id, "
+        f"{vocabulary} AS vocabulary_id, '{domain}' AS domain_id, "
         f"names_en AS concept_name FROM {table}"
         for kind, (table, code, vocabulary, domain) in CONCEPTS.items()
     )

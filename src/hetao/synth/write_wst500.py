@@ -38,6 +38,7 @@ WIDE, NARROW = "０１２３４５６７８９．", "0123456789."
 FRONT_PAGE = (
     "组织机构代码",
     "病案号",
+    "住院号",
     "住院次数",
     "姓名",
     "性别",
@@ -190,7 +191,7 @@ def _front_pages(site: str) -> Rows:
             FROM here_diagnosis JOIN code_diseases ON code_diseases.name = disease
         ),
         operations AS ({_operations()})
-        SELECT '{site}', {record_no("B", "person_no")}, row_number() OVER (
+        SELECT '{site}', {record_no("B", "person_no")}, {_NUMBER}, row_number() OVER (
                 PARTITION BY person_no ORDER BY start_date, visit_no),
             any_value(citizen.name), any_value(sex_code), any_value(born),
             any_value(ethnic), any_value(id), any_value(area), '1',
@@ -206,7 +207,7 @@ def _front_pages(site: str) -> Rows:
         LEFT JOIN code_specialties AS specialty ON specialty.name = specialty
         LEFT JOIN placed USING (visit_no) LEFT JOIN operations USING (visit_no)
         WHERE kind = 'inpatient'
-        GROUP BY visit_no, person_no, start_date, end_date ORDER BY visit_no""",
+        GROUP BY visit_no, person_no, kind, start_date, end_date ORDER BY visit_no""",
         FRONT_PAGE,
     )
 
@@ -324,7 +325,7 @@ def _deaths(here: Here) -> Rows:
         f"""
         SELECT id, citizen.name,
             {written("death_date", "%Y-%m-%d", partial, "%Y-%m")},
-            left(cause.icd10cn_nhsa, 5)
+            cause.icd10
         FROM here_person JOIN citizen USING (person_no)
         LEFT JOIN code_diseases AS cause ON cause.name = death_cause
         WHERE death_date IS NOT NULL ORDER BY person_no""",

@@ -2,7 +2,8 @@
 WITH once AS (
     SELECT * FROM register
     QUALIFY row_number() OVER (
-        PARTITION BY clean("身份证件号码") ORDER BY source_file, source_row) = 1
+        PARTITION BY pseudonym(clean("身份证件号码"))
+        ORDER BY source_file, source_row) = 1
 )
 SELECT
     pseudonym(clean("身份证件号码")) AS person_id,

@@ -4,7 +4,7 @@ WITH prescribed AS (
     SELECT clean("身份证号") AS id, as_date(clean("开方日期")) AS day,
         as_integer(clean("用药天数")) AS days, as_number(clean("数量")) AS quantity,
         clean("国家医保药品代码") AS code, clean("剂型") AS form,
-        CASE WHEN starts_with("就诊号", 'MZ') THEN clean("就诊号") END AS visit,
+        clean("就诊号") AS visit,
         source_row, source_file
     FROM prescription
 )

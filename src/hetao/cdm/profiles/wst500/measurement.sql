@@ -8,6 +8,5 @@ SELECT
     clean("DE04.30.015.00") AS value_source_value,
     clean("DE04.30.016.00") AS unit_source_value,
     32856 AS measurement_type_concept_id,
-    CASE WHEN starts_with("就诊号", 'MZ') THEN pseudonym(clean("就诊号")) END
-        AS visit_occurrence_id
+    pseudonym(clean("就诊号")) AS visit_occurrence_id
 FROM laboratory

@@ -8,6 +8,6 @@ SELECT
     '离院方式 ' || clean("离院方式") AS value_source_value,
     'local' AS value_system,
     32817 AS observation_type_concept_id,
-    pseudonym(clean("病案号") || ' ' || clean("住院次数")) AS visit_occurrence_id
+    pseudonym(clean("住院号")) AS visit_occurrence_id
 FROM front_page
 WHERE "离院方式" IS NOT NULL

@@ -13,7 +13,7 @@ WITH seen AS (
 once AS (
     SELECT * FROM seen
     QUALIFY row_number() OVER (
-        PARTITION BY clean(id) ORDER BY part, source_file, source_row) = 1
+        PARTITION BY pseudonym(clean(id)) ORDER BY part, source_file, source_row) = 1
 )
 SELECT
     pseudonym(clean(id)) AS person_id,

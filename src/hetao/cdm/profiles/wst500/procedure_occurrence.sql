@@ -2,16 +2,16 @@
 WITH listed AS (
     SELECT clean("身份证号") AS id, as_date(clean("手术及操作日期1")) AS day,
         clean("手术及操作编码1") AS code,
-        clean("病案号") || ' ' || clean("住院次数") AS visit, source_row, source_file
+        clean("住院号") AS visit, source_row, source_file
     FROM front_page
     UNION ALL
     SELECT clean("身份证号"), as_date(clean("手术及操作日期2")),
         clean("手术及操作编码2"),
-        clean("病案号") || ' ' || clean("住院次数"), source_row, source_file
+        clean("住院号"), source_row, source_file
     FROM front_page
     UNION ALL
     SELECT clean("身份证号"), as_date(clean("操作日期")), clean("手术操作编码"),
-        CASE WHEN starts_with("就诊号", 'MZ') THEN clean("就诊号") END,
+        clean("就诊号"),
         source_row, source_file
     FROM treatment
 )

@@ -1,7 +1,6 @@
--- An admission is known by record number and which admission of the person it is; a
--- visit by its number.
+-- An admission is known by its number (住院号), a visit by its own (就诊号).
 SELECT
-    pseudonym(clean("病案号") || ' ' || clean("住院次数")) AS visit_occurrence_id,
+    pseudonym(clean("住院号")) AS visit_occurrence_id,
     pseudonym(clean("身份证号")) AS person_id,
     CAST(as_datetime(clean("入院时间")) AS DATE) AS visit_start_date,
     CAST(as_datetime(clean("出院时间")) AS DATE) AS visit_end_date,
