@@ -1,5 +1,6 @@
 """One data dictionary: a site's source → curated tables with a digest and a report."""
 
+from hetao.cdm.changes import Changes, compare, previous_folder
 from hetao.cdm.curation import Curation, curate
 from hetao.cdm.engine import Column, Columns, Engine, Row, literal
 from hetao.cdm.engine_duckdb import Connection, DuckDBEngine
@@ -18,6 +19,7 @@ from hetao.cdm.store import Manifest, read_manifest, snapshot_folder, snapshots
 __all__ = [
     "DICTIONARY",
     "FLAT",
+    "Changes",
     "Column",
     "Columns",
     "Connection",
@@ -30,11 +32,13 @@ __all__ = [
     "Row",
     "SiteConfig",
     "SiteFolder",
+    "compare",
     "curate",
     "literal",
     "open_flat",
     "open_site",
     "open_tables",
+    "previous_folder",
     "read_folder",
     "read_manifest",
     "read_site",

@@ -296,13 +296,14 @@ class _Walk:
     def _spread(
         self, node: exp.Expr, scope: dict[str, Mapping[str, Flow]], ctes: Scope
     ) -> None:
-        """Bring in what UNNEST makes: every column of it can tell its argument."""
+        """Bring in what UNNEST or VALUES make: every column can tell what is in it."""
         alias = node.args.get("alias")
         inner = node.this if isinstance(node, exp.Lateral) else node
-        if not isinstance(inner, exp.Unnest | exp.Explode) or alias is None:
+        allowed = exp.Unnest | exp.Explode | exp.Values
+        if not isinstance(inner, allowed) or alias is None:
             raise InvalidMapping(
-                f"{self._table}.sql: of functions in FROM only unnest() AS t(x) can be "
-                "followed"
+                f"{self._table}.sql: FROM holds what cannot be followed",
+                fix="sources, CTEs, subqueries, unnest(…) AS t(x), (VALUES …) AS t(x)",
             )
         flow = self._children(inner, scope, ctes, skip=("alias", "offset"))
         names = [column.name for column in alias.columns]

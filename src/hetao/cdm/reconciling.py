@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hetao.cdm.engine_duckdb import Connection, text, texts
+from hetao.cdm.engine_duckdb import Connection, insert, text, texts
 from hetao.cdm.filling import Selected
 from hetao.cdm.macros import NOTE
 from hetao.cdm.mapping import SiteFolder
@@ -41,7 +41,7 @@ def make_places(
         for number, places in enumerate(selected.places)
         for target, columns in places.items()
     ]
-    connection.executemany("INSERT INTO place_of VALUES (?, ?, ?, ?)", rows)
+    insert(connection, "place_of", rows)
 
 
 def write_rejected(connection: Connection, staged: Sequence[Staged]) -> None:

@@ -122,7 +122,8 @@ def snapshots(store: Path) -> tuple[tuple[Manifest, bool], ...]:
     """Return every snapshot, the oldest first, and whether it is the current one."""
     pointer = store / CURRENT
     current = pointer.read_text("ascii").strip() if pointer.is_file() else ""
-    folders = [p.parent for p in (store / SNAPSHOTS).glob(f"*/{MANIFEST}")]
+    # A folder that a killed curation left begins with a dot: it is no snapshot.
+    folders = [p.parent for p in (store / SNAPSHOTS).glob(f"[!.]*/{MANIFEST}")]
     folders.sort(key=lambda folder: ((folder / DATABASE).stat().st_mtime, folder.name))
     return tuple((read_manifest(f), f.name == current) for f in folders)
 

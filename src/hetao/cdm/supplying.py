@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 from typing import Final
 
-from hetao.cdm.engine_duckdb import Connection, text
+from hetao.cdm.engine_duckdb import Connection, insert, text
 from hetao.cdm.filling import TYPE_EHR
 from hetao.cdm.mapping import SiteTable
 from hetao.dictionary import (
@@ -68,12 +68,13 @@ def load_units(connection: Connection, path: Path) -> None:
     connection.execute(
         "CREATE TEMP TABLE any_unit (spelling VARCHAR, unit_concept_id BIGINT)"
     )
-    connection.executemany("INSERT INTO any_unit VALUES (?, ?)", spelled)
+    insert(connection, "any_unit", spelled)
     connection.execute(
         "CREATE TEMP TABLE analyte_concept (analyte VARCHAR, concept_id BIGINT)"
     )
-    connection.executemany(
-        "INSERT INTO analyte_concept VALUES (?, ?)",
+    insert(
+        connection,
+        "analyte_concept",
         [(name, analyte.concept_id) for name, analyte in known.analytes.items()],
     )
     for analyte, spelling, unit in _own_units(path):
@@ -207,7 +208,7 @@ def _name_concepts(connection: Connection) -> None:
         "domain_id VARCHAR, vocabulary_id VARCHAR, concept_class_id VARCHAR, "
         "concept_code VARCHAR)"
     )
-    connection.executemany("INSERT INTO known_name VALUES (?, ?, ?, ?, ?, ?)", names)
+    insert(connection, "known_name", names)
     connection.execute(f"""
         INSERT INTO concept BY NAME
         WITH used AS (SELECT a AS concept_id, min(b) AS domain FROM ({used}) u(a, b)

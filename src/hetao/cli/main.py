@@ -170,6 +170,7 @@ def _add_site(commands: Any) -> None:
     )
     curate.add_argument("site", type=Path, metavar="SITE.toml")
     _json(curate)
+    _add_snapshots(site)
     serve = _command(
         site,
         "serve",
@@ -177,6 +178,24 @@ def _add_site(commands: Any) -> None:
         "answer approved studies; dials out, opens no port",
     )
     serve.add_argument("sites", type=Path, nargs="+", metavar="SITE.toml")
+
+
+def _add_snapshots(site: Any) -> None:
+    listing = _command(
+        site, "snapshots", "hetao.cli.snapshots:listing", "list the site's snapshots"
+    )
+    listing.add_argument("site", type=Path, metavar="SITE.toml")
+    _json(listing)
+    diff = _command(
+        site,
+        "diff",
+        "hetao.cli.snapshots:diff",
+        "what changed between two snapshots, the last two if none is named",
+    )
+    diff.add_argument("site", type=Path, metavar="SITE.toml")
+    diff.add_argument("before", nargs="?", metavar="BEFORE")
+    diff.add_argument("after", nargs="?", metavar="AFTER")
+    _json(diff)
 
 
 def _add_hub(commands: Any) -> None:

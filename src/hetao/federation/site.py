@@ -38,6 +38,7 @@ from hetao.errors import (
     BadEnvelope,
     BadSignature,
     HetaoError,
+    InvalidData,
     InvalidStudy,
     NotAParty,
     NotApproved,
@@ -110,7 +111,9 @@ class SiteSetup:
     """What makes a site: keys, whom it trusts, its policy, its data, its folder.
 
     Attributes:
-        open_source: opens the curated tables or the flat file, read-only.
+        open_source: opens the current snapshot or the flat file, read-only.
+        open_snapshot: opens the snapshot of that digest; None for a flat file, which
+            has but one.
         quality: bands of the last curation's checks; no counts.
         notices: returns what the site has heard about permits from elsewhere than the
             coordinator, such as a withdrawal; read anew for every envelope.
@@ -126,6 +129,7 @@ class SiteSetup:
     open_source: Callable[[], CuratedTables | FlatTable]
     quality: tuple[Mapping[str, str], ...] = ()
     notices: Callable[[], Sequence[Statement]] = tuple
+    open_snapshot: Callable[[str], CuratedTables | FlatTable] | None = None
     tell: Callable[[str], None] = lambda _: None
     random: Callable[[int], bytes] = os.urandom
 
@@ -279,12 +283,32 @@ class Site:
             raise WrongStudy("the envelope and its content name different studies")
         if self.name not in bundle.permit.sites:
             raise NotAParty(f"{self.name} is not a site of this permit")
-        table = self._setup.open_source()
+        table = self._source(bundle.permit.digest)
         try:
             built = cohorts.build(study, table)
         finally:
             table.close()
         return _Run(study, bundle, built, {})
+
+    def _source(self, permit: str) -> CuratedTables | FlatTable:
+        """Open the snapshot that the permit's first run began on, else the current one.
+
+        A study goes on with its snapshot when the data were curated again meanwhile.
+        """
+        rows = self._store.rows(
+            "SELECT snapshot FROM begun WHERE permit = ? LIMIT 1", (permit,)
+        )
+        if not rows or self._setup.open_snapshot is None:
+            return self._setup.open_source()
+        try:
+            return self._setup.open_snapshot(str(rows[0][0]))
+        except InvalidData as problem:
+            raise Replayed(
+                f"{self.name} answers this permit from a snapshot that is no longer "
+                "there",
+                fix="put the snapshot back into the store, or ask for a new permit",
+                local=str(problem),
+            ) from None
 
     def _run(self, envelope: Envelope) -> _Run:
         header = envelope.header

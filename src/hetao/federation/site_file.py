@@ -77,6 +77,7 @@ def read_site_file(path: Path) -> SiteFile:
         open_source=functools.partial(open_site, path),
         notices=functools.partial(heard, base / network.notices),
         quality=_quality(path, config),
+        open_snapshot=None if config.flat else functools.partial(open_site, path),
     )
     return SiteFile(setup, hubs, keys.client(base))
 
