@@ -3,10 +3,10 @@
 from contextlib import contextmanager
 from pathlib import Path
 
+from hetao.cdm import publish_parquet, publish_postgres
 from hetao.cdm.engine_duckdb import DuckDBEngine, connect, connect_read_only
 from hetao.cdm.engine_postgres import PostgresEngine
-from hetao.cdm.engine_spark import SparkEngine, parquet_tables
-from hetao.cdm.publish_postgres import publish
+from hetao.cdm.engine_spark import SparkEngine
 
 # Made by arithmetic alone: many ties, NULLs in every column that can have them.
 TABLES = {
@@ -62,14 +62,11 @@ ENGINES = ("duckdb", "postgres", "postgres-language", "spark")
 
 
 def write_tables(folder, tables):
-    """Write tables, a DuckDB query each, as a database and as Parquet files."""
+    """Write tables, a DuckDB query each, as a snapshot's database."""
     folder.mkdir(parents=True, exist_ok=True)
     with connect(folder / "cdm.duckdb") as connection:
         for name, query in tables.items():
             connection.execute(f"CREATE TABLE {name} AS {query}")
-            connection.execute(
-                f"COPY {name} TO '{folder}/{name}.parquet' (FORMAT parquet)"
-            )
 
 
 @contextmanager
@@ -78,13 +75,15 @@ def serve(kind, folder, started):
 
     `started(kind)` returns the URI of a PostgreSQL server, or a Spark session.
     """
+    database = Path(folder) / "cdm.duckdb"
     if kind == "duckdb":
-        engine = DuckDBEngine(connect_read_only(Path(folder) / "cdm.duckdb"))
+        engine = DuckDBEngine(connect_read_only(database))
     elif kind == "spark":
-        engine = SparkEngine(started(kind), parquet_tables(Path(folder)))
+        tables = publish_parquet.publish(database, Path(folder) / "parquet")
+        engine = SparkEngine(started(kind), tables)
     else:
-        schema = f"s_{Path(folder).name.lower().replace('-', '_')}"
-        publish(Path(folder) / "cdm.duckdb", started(kind), schema)
+        schema = Path(folder).name.lower().replace("-", "_")
+        publish_postgres.publish(database, started(kind), schema, "sha256:test")
         engine = PostgresEngine(started(kind), schema)
     with engine:
         yield engine

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hetao.cdm.content_digest import content_digest
-from hetao.cdm.engine_duckdb import DuckDBEngine, connect_read_only
-from hetao.cdm.publish_postgres import stored_tables
+from hetao.cdm.engine_duckdb import connect_read_only
+from hetao.cdm.plan_types import stored_tables
 from hetao.errors import HetaoError, InvalidData, UnportablePlan
 
 pytestmark = pytest.mark.xdist_group("engines")
@@ -367,7 +367,7 @@ def test_a_value_out_of_range_is_an_error_that_does_not_quote_it(
 
 
 def test_the_same_tables_have_the_same_digest(engine, written):
-    with DuckDBEngine(connect_read_only(written / "cdm.duckdb")) as source:
+    with connect_read_only(written / "cdm.duckdb") as source:
         types = stored_tables(source)
     small = {name: types[name] for name in ("people", "words", "halves", "none")}
 

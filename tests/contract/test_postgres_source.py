@@ -5,8 +5,8 @@ from contextlib import closing, contextmanager
 import duckdb
 import pytest
 
-from hetao.cdm.engine_postgres import connect, transaction
-from hetao.cdm.read_postgres import checked_query, connection_uri, reading
+from hetao.cdm.engine_postgres import connect, connection_uri, transaction
+from hetao.cdm.read_postgres import checked_query, reading
 from hetao.errors import InvalidMapping, UnportablePlan, Unreachable
 
 pytestmark = pytest.mark.xdist_group("engines")

@@ -1,5 +1,6 @@
 """PostgreSQL as an engine: curated tables in a schema of a site's own database."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,8 +13,9 @@ from hetao.cdm import arrow_columns
 from hetao.cdm.engine import ClosesItself, Column, Columns, Row, literal
 from hetao.cdm.plan import checked_name, translate
 from hetao.cdm.plan_types import MADE, ColumnTypes, EmptyTables, declared_type
-from hetao.errors import InvalidData, UnportablePlan, Unreachable
+from hetao.errors import InvalidData, InvalidMapping, UnportablePlan, Unreachable
 
+VARIABLE = "HETAO_POSTGRES"  # the environment's word for the connection
 NEW = "new_"  # a made table until it is whole
 # PostgreSQL's words for the types that DuckDB calls otherwise.
 WORDS = {
@@ -129,6 +131,24 @@ class Run:
         with self._connection.cursor() as cursor:
             cursor.execute(statement)
             return cursor.fetch_arrow_table() if cursor.description else None
+
+
+def connection_uri(variable: str = VARIABLE) -> str:
+    """Return the connection that the environment names.
+
+    A password belongs in libpq's own service or password file, or in the environment,
+    never in a site's folder.
+
+    Raises:
+        InvalidMapping: the environment names none.
+    """
+    uri = os.environ.get(variable, "")
+    if not uri.startswith(("postgresql://", "postgres://")):
+        raise InvalidMapping(
+            f"the environment variable {variable[:60]} names no PostgreSQL connection",
+            fix=f"set it, such as {variable[:60]}=postgresql://?service=hetao",
+        )
+    return uri
 
 
 def connect(uri: str) -> Any:

@@ -6,10 +6,10 @@ out anew for every reader, and again when it loses an executor.
 
 import itertools
 import logging
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -34,6 +34,7 @@ MEANING = {
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
 }
 LOCAL = "local[*]"
+VARIABLE = "HETAO_SPARK"  # the environment's word for the master
 WORDS = {"string": "VARCHAR", "int": "INTEGER", "timestamp_ntz": "TIMESTAMP"}
 
 
@@ -157,15 +158,17 @@ class SparkEngine(ClosesItself):
 def start_session(settings: Mapping[str, str] | None = None) -> SparkSession:
     """Return the running Spark session, or start one.
 
+    The master is the one that the environment names in HETAO_SPARK, else this
+    machine's own cores; everything else stands in Spark's own configuration.
+
     Args:
-        settings: Spark's own, such as {"spark.master": "yarn"}; this machine's cores
-            where no master is named.
+        settings: Spark's own, before those of the configuration.
 
     Raises:
         Unreachable: Spark does not start, most often because there is no Java.
     """
     wanted = {
-        "spark.master": LOCAL,
+        "spark.master": os.environ.get(VARIABLE, LOCAL),
         "spark.app.name": "hetao",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
@@ -184,11 +187,6 @@ def start_session(settings: Mapping[str, str] | None = None) -> SparkSession:
             fix="install Java 17 and set JAVA_HOME; check the cluster's settings",
             local=str(e)[:400],
         ) from None
-
-
-def parquet_tables(folder: Path) -> dict[str, str]:
-    """Return the tables of a folder of `<table>.parquet` files by name."""
-    return {path.stem: str(path) for path in sorted(folder.glob("*.parquet"))}
 
 
 @contextmanager

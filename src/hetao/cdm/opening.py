@@ -56,18 +56,28 @@ class _Opened:
 
 @dataclass(frozen=True)
 class CuratedTables(_Opened):
-    """The OMOP tables of one site, read-only, as one curation left them."""
+    """The OMOP tables of one site, read-only, as one curation left them.
+
+    `served` is the engine that holds a copy of them; None: the embedded one.
+    """
 
     path: Path
     connection: Connection
     snapshot: str
     dictionary_digest: str
     dictionary: str = DICTIONARY
+    served: Engine | None = None
 
     @property
     def engine(self) -> Engine:
         """Return the engine that carries out plans on the tables."""
-        return DuckDBEngine(self.connection)
+        return self.served or DuckDBEngine(self.connection)
+
+    def close(self) -> None:
+        """Let go of the file, and of the engine that serves its tables."""
+        if self.served is not None:
+            self.served.close()
+        super().close()
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,24 @@ class EmptyTables:
         self._connection.close()
 
 
+def stored_tables(connection: Connection) -> dict[str, ColumnTypes]:
+    """Return the tables of a database by name, with their columns' types.
+
+    Raises:
+        InvalidData: a column has a type that no plan reads.
+    """
+    with failures():
+        found = connection.execute("""
+            SELECT table_name, column_name, data_type FROM information_schema.columns
+            WHERE table_catalog = current_database() AND table_schema = 'main'
+            ORDER BY table_name, ordinal_position
+        """).fetchall()
+    tables: dict[str, ColumnTypes] = {}
+    for table, key, kind in found:
+        tables.setdefault(table, {})[key] = declared_type(kind, f"{table}.{key}")
+    return tables
+
+
 def declared_type(text: str, column: str) -> ColumnType:
     """Return the type that DuckDB's words for it mean, such as "DECIMAL(18,6)".
 

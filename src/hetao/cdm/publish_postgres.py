@@ -9,14 +9,14 @@ from hetao.cdm.engine import Row, literal
 from hetao.cdm.engine_duckdb import DuckDBEngine, connect_read_only, failures
 from hetao.cdm.engine_postgres import Run, connect, declared, transaction
 from hetao.cdm.plan import checked_name, translate
-from hetao.cdm.plan_types import ColumnTypes, declared_type
+from hetao.cdm.plan_types import ColumnTypes, stored_tables
 from hetao.errors import InvalidData
 
 BATCH_ROWS = 100_000
 LOCK = 0x486574616F  # one publication at a time; the number is "Hetao"
 
 
-def publish(database: Path, uri: str, schema: str) -> None:
+def publish(database: Path, uri: str, schema: str, snapshot: str) -> None:
     """Copy every table of a snapshot's database into a schema, in one transaction.
 
     What stands there afterwards is read back and has the digest of the original. A
@@ -26,6 +26,7 @@ def publish(database: Path, uri: str, schema: str) -> None:
         database: the snapshot's `cdm.duckdb`.
         uri: libpq's; its role may create schemas.
         schema: named for the snapshot.
+        snapshot: the snapshot's digest; it stands as the schema's comment.
 
     Raises:
         Unreachable: the server does not answer.
@@ -33,46 +34,28 @@ def publish(database: Path, uri: str, schema: str) -> None:
     """
     checked_name(schema)
     with DuckDBEngine(connect_read_only(database)) as source:
-        tables = stored_tables(source)
-        digest = content_digest(source.rows, tables)
+        tables = stored_tables(source.connection)
         connection = connect(uri)
         try:
             with transaction(connection) as run:
                 run(f"SELECT pg_advisory_xact_lock({LOCK})")
-                if not _is_there(run, schema, digest):
+                if not _is_there(run, schema, snapshot):
                     _copy(source, connection, run, (schema, tables))
-                    _prove(run, schema, tables, digest)
+                    _prove(run, schema, tables, content_digest(source.rows, tables))
+                    run(f'COMMENT ON SCHEMA "{schema}" IS {literal(snapshot)}')
         finally:
             connection.close()
 
 
-def stored_tables(source: DuckDBEngine) -> dict[str, ColumnTypes]:
-    """Return the tables of a database by name, with their columns' types.
-
-    Raises:
-        InvalidData: a column has a type that no plan reads.
-    """
-    with failures():
-        found = source.connection.execute("""
-            SELECT table_name, column_name, data_type FROM information_schema.columns
-            WHERE table_catalog = current_database() AND table_schema = 'main'
-            ORDER BY table_name, ordinal_position
-        """).fetchall()
-    tables: dict[str, ColumnTypes] = {}
-    for table, key, kind in found:
-        tables.setdefault(table, {})[key] = declared_type(kind, f"{table}.{key}")
-    return tables
-
-
-def _is_there(run: Run, schema: str, digest: str) -> bool:
-    """Say whether the schema holds this content already."""
+def _is_there(run: Run, schema: str, snapshot: str) -> bool:
+    """Say whether the schema holds this snapshot already."""
     found = run(f"""
         SELECT CAST(obj_description(oid, 'pg_namespace') AS TEXT)
         FROM pg_namespace WHERE nspname = {literal(schema)}
     """)  # noqa: S608  a literal, quoted
     if found.num_rows == 0:
         return False
-    if found.column(0)[0].as_py() != digest:
+    if found.column(0)[0].as_py() != snapshot:
         raise InvalidData(
             f"the schema {schema!r} of PostgreSQL holds something else",
             fix="drop that schema, or rename it, and publish again",
@@ -99,7 +82,7 @@ def _copy(
 
 
 def _prove(run: Run, schema: str, tables: dict[str, ColumnTypes], digest: str) -> None:
-    """Read back what was written, and write the digest beside it."""
+    """Read back what was written."""
     run(f'SET LOCAL search_path TO "{schema}"')
 
     def ask(plan: str) -> list[Row]:
@@ -110,4 +93,3 @@ def _prove(run: Run, schema: str, tables: dict[str, ColumnTypes], digest: str) -
             "PostgreSQL does not give back what was written",
             fix="check the server's disk and its encoding (UTF8), and publish again",
         )
-    run(f'COMMENT ON SCHEMA "{schema}" IS {literal(digest)}')

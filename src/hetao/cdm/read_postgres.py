@@ -4,7 +4,6 @@ Trusted: whoever writes `site.toml`. What it asks is still one SELECT at a time,
 transaction that cannot write, so that a slip in it changes nothing in the source.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -18,7 +17,6 @@ from sqlglot.errors import SqlglotError
 from hetao.cdm.engine_postgres import Run, connect, transaction
 from hetao.errors import InvalidMapping
 
-VARIABLE = "HETAO_POSTGRES"  # the environment's word for the connection
 # A SELECT of plain tables: what else could wait, read files or call another server.
 SHAPE: tuple[type[exp.Expr], ...] = (
     *(exp.Select, exp.From, exp.Join, exp.Where, exp.Table, exp.TableAlias),
@@ -90,24 +88,6 @@ def reading(uri: str) -> Iterator[PostgresSource]:
                 yield source
     finally:
         connection.close()
-
-
-def connection_uri(variable: str = VARIABLE) -> str:
-    """Return the connection that the environment names.
-
-    A password belongs in libpq's own service or password file, or in the environment,
-    never in a site's folder.
-
-    Raises:
-        InvalidMapping: the environment names none.
-    """
-    uri = os.environ.get(variable, "")
-    if not uri.startswith(("postgresql://", "postgres://")):
-        raise InvalidMapping(
-            f"the environment variable {variable[:60]} names no PostgreSQL connection",
-            fix=f"set it, such as {variable[:60]}=postgresql://?service=hetao",
-        )
-    return uri
 
 
 def checked_query(query: str) -> str:
