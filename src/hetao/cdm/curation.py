@@ -43,7 +43,7 @@ from hetao.cdm.reconciling import (
 from hetao.cdm.selecting import outputs, read_select
 from hetao.cdm.shadow import with_shadows
 from hetao.cdm.snapshot import snapshot_digest
-from hetao.cdm.staging import Staged, scratch_folder, stage_source, sync
+from hetao.cdm.staging import Staged, scratch_folder, stage_sources, sync
 from hetao.cdm.store import (
     CURRENT,
     DATABASE,
@@ -134,7 +134,7 @@ def curate(config_path: Path, progress: Say, *, today: date | None = None) -> Cu
     site = read_folder(config_path)
     key = read_or_make_key(site.key_path)
     day = today or datetime.now(UTC).date()
-    staged = _stage(site, progress)
+    staged = stage_sources(site, progress)
     progress("proving that no identifier reaches the tables")
     selects, proof = prepare(site, staged)
     work = _Work(site, staged, selects, proof, key, day, progress)
@@ -206,14 +206,6 @@ def _column_name(place: str) -> str:
 
 
 # --- building -------------------------------------------------------------------------
-def _stage(site: SiteFolder, say: Say) -> tuple[Staged, ...]:
-    return tuple(
-        part
-        for source in site.sources
-        for part in stage_source(source, site.folder, site.store_path, say)
-    )
-
-
 def _build(work: _Work, folder: Path) -> Curation:
     site, path = work.site, folder / DATABASE
     connection = connect(path)

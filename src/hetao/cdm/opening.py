@@ -3,7 +3,7 @@
 import contextlib
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,6 +22,7 @@ from hetao.cdm.engine_duckdb import (
 from hetao.cdm.mapping import Source, read_folder, read_site
 from hetao.cdm.read_delimited import read_delimited
 from hetao.cdm.reading import band_of
+from hetao.cdm.serving import serve
 from hetao.cdm.store import DATABASE, snapshot_folder
 from hetao.dictionary import dictionary
 from hetao.errors import InvalidData
@@ -167,11 +168,20 @@ def open_site(
     Raises:
         InvalidMapping: the `site.toml` does not hold.
         InvalidData: the snapshot or the file is not there or cannot be opened.
+        Usage: the engine of `[store]` is an extra that is not installed.
+        Unreachable: the engine of `[store]` does not answer.
     """
     flat = read_site(config_path).flat
     if flat is None:
-        store = read_folder(config_path).store_path
-        return open_tables(snapshot_folder(store, snapshot) / DATABASE)
+        folder = read_folder(config_path)
+        home = snapshot_folder(folder.store_path, snapshot)
+        tables = open_tables(home / DATABASE)
+        try:
+            served = serve(folder.store.engine, tables.path, tables.snapshot)
+        except BaseException:
+            tables.close()
+            raise
+        return replace(tables, served=served)
     path = config_path.resolve().parent / flat.file
     return open_flat(path, flat.split_column, flat.split_value, flat.missing)
 

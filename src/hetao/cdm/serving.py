@@ -37,7 +37,7 @@ def serve(engine: str, database: Path, snapshot: str) -> Engine | None:
 
 
 def _on_postgres(database: Path, snapshot: str) -> Engine:
-    with _extra("postgres"):
+    with extra("postgres"):
         from hetao.cdm.engine_postgres import PostgresEngine, connection_uri
         from hetao.cdm.publish_postgres import publish
     uri = connection_uri()
@@ -47,7 +47,7 @@ def _on_postgres(database: Path, snapshot: str) -> Engine:
 
 
 def _on_spark(database: Path) -> Engine:
-    with _extra("spark"):
+    with extra("spark"):
         from hetao.cdm.engine_spark import SparkEngine, start_session
     from hetao.cdm.publish_parquet import publish
 
@@ -57,7 +57,7 @@ def _on_spark(database: Path) -> Engine:
 
 
 @contextmanager
-def _extra(name: str) -> Iterator[None]:
+def extra(name: str) -> Iterator[None]:
     """Say which extra is missing, should its libraries be."""
     try:
         yield

@@ -5,6 +5,7 @@ unchanged file is never read twice, and a curation that was killed goes on with 
 had staged. Staged files hold patients' rows in the clear, as the extract does.
 """
 
+import functools
 import glob
 import hashlib
 import json
@@ -19,12 +20,13 @@ from pathlib import Path
 from hetao import canonical
 from hetao.cdm.engine_duckdb import Connection, Problem, connect, text
 from hetao.cdm.macros import SPACES
-from hetao.cdm.mapping import Source
+from hetao.cdm.mapping import SiteFolder, Source
 from hetao.cdm.read_delimited import read_delimited
 from hetao.cdm.read_ndjson import read_ndjson
 from hetao.cdm.read_parquet import read_parquet
 from hetao.cdm.read_sheet import read_sheet
 from hetao.cdm.reading import Reading, band_of
+from hetao.cdm.serving import extra
 from hetao.errors import InvalidData
 
 FORM = "hetao.staged/1"
@@ -64,15 +66,16 @@ class Staged:
     again: bool
 
 
-def stage_source(
-    source: Source, folder: Path, store: Path, progress: Callable[[str], None]
+def stage_sources(
+    site: SiteFolder, progress: Callable[[str], None]
 ) -> tuple[Staged, ...]:
-    """Return a source's files, staged, in order of their paths.
+    """Return the files of every source, staged, in the order of their paths.
+
+    What comes from one database is of one moment, whichever source asks for it.
 
     Args:
-        source: what to read, and how.
-        folder: where its relative paths start.
-        store: the site's store; staged files go to its `staged`.
+        site: its sources, and where its relative paths start; staged files go to the
+            store's `staged`.
         progress: called with a short sentence a file.
 
     Raises:
@@ -80,16 +83,29 @@ def stage_source(
             not fit, or other columns than the first; the file and a band of lines are
             named.
     """
-    if source.format == "postgres":
-        return (_stage_query(source, store / "staged", progress),)
+    staged = site.store_path / "staged"
+    queries = [source for source in site.sources if source.format == "postgres"]
+    asked = _stage_queries(queries, staged, progress) if queries else {}
+    found: list[Staged] = []
+    for source in site.sources:
+        if source.name in asked:
+            found.append(asked[source.name])
+        else:
+            found += _stage_files(source, site.folder, staged, progress)
+    return tuple(found)
+
+
+def _stage_files(
+    source: Source, folder: Path, home: Path, progress: Callable[[str], None]
+) -> list[Staged]:
     staged = []
     for path in _files(source, folder):
         name = (
             str(path.relative_to(folder)) if path.is_relative_to(folder) else path.name
         )
-        staged.append(_stage_file(source, path, name, store / "staged", progress))
+        staged.append(_stage_file(source, path, name, home, progress))
     _check_alike(source, staged)
-    return tuple(staged)
+    return staged
 
 
 def _files(source: Source, folder: Path) -> list[Path]:
@@ -126,17 +142,30 @@ def _stage_file(
     return _found(source, name, home, again=False)
 
 
-def _stage_query(
-    source: Source, staged: Path, progress: Callable[[str], None]
-) -> Staged:
-    """Ask the database: it is asked each time, and kept by what it answered."""
-    # Here, because it needs the extra hetao[postgres].
-    from hetao.cdm.stage_postgres import copy_query
+def _stage_queries(
+    sources: list[Source], staged: Path, progress: Callable[[str], None]
+) -> dict[str, Staged]:
+    """Ask the databases: they are asked each time, and kept by what they answer."""
+    with extra("postgres"):
+        from hetao.cdm.stage_postgres import Moments, copy_query
 
-    progress(f"asking the database for {source.name}")
+    found = {}
+    with Moments() as moments:
+        for source in sources:
+            progress(f"asking the database for {source.name}")
+            ask = functools.partial(copy_query, moments.of(source.dsn_env), source)
+            found[source.name] = _stage_query(source, staged, ask)
+    return found
+
+
+def _stage_query(
+    source: Source,
+    staged: Path,
+    ask: Callable[[Path, str], tuple[tuple[str, ...], int]],
+) -> Staged:
     with scratch_folder(staged, source.name) as scratch:
         rows_path = scratch / "rows.parquet"
-        headers, rows = copy_query(source, rows_path, CELL)
+        headers, rows = ask(rows_path, CELL)
         if rows == 0:
             raise InvalidData(
                 f"source {source.name!r}: the query gives no row", fix="check the query"
