@@ -32,6 +32,7 @@ label = "Atrial fibrillation"
 icd9cm = ["427.3"]
 icd10 = ["I48", "I49.0", "I48"]
 omop = [313217, 4108832]
+omop_alone = [4154290]
 exclude = { icd10 = ["I48.9"], omop = [4232697] }
 """
 
@@ -54,6 +55,7 @@ def test_a_set_holds_several_systems_side_by_side(read):
         label="Atrial fibrillation",
         lists=(CodeList("icd10", ("I48", "I49.0")), CodeList("icd9cm", ("427.3",))),
         omop=(313217, 4108832),
+        omop_alone=(4154290,),
         exclude=(CodeList("icd10", ("I48.9",)),),
         exclude_omop=(4232697,),
     )
@@ -64,6 +66,7 @@ def test_order_and_repetition_do_not_change_what_is_asked(read):
     [concepts.afib]
     exclude = { omop = [4232697], icd10 = ["I48.9", "I48.9"] }
     omop = [4108832, 313217, 313217]
+    omop_alone = [4154290]
     icd10 = ["I49.0", "I48"]
     icd9cm = ["427.3"]
     label = "Atrial fibrillation"
@@ -78,6 +81,8 @@ def test_order_and_repetition_do_not_change_what_is_asked(read):
         ('"I49.0"', '"I49.1"'),
         ('"427.3"', '"427.31"'),
         ("4108832", "4108833"),
+        ("4154290", "4154291"),
+        ("omop_alone = [4154290]", ""),
         ('"I48.9"', '"I48.8"'),
         ("[4232697]", "[4232698]"),
         ("icd9cm", "icd9proc"),

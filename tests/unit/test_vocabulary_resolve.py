@@ -36,8 +36,18 @@ CONCEPTS = {
     60: ("Local", "A'B"),
     313217: ("SNOMED", "49436004"),
     4232697: ("SNOMED", "440059007"),
+    7001: ("SNOMED", "1"),
+    7002: ("SNOMED", "2"),
+    7003: ("SNOMED", "3"),
 }
-ANCESTORS = [(11, 30), (20, 30), (21, 32), (313217, 4232697)]
+ANCESTORS = [
+    (11, 30),
+    (20, 30),
+    (21, 32),
+    (313217, 4232697),
+    (7001, 7002),
+    (7001, 7003),
+]
 
 
 class Site:
@@ -47,14 +57,17 @@ class Site:
         self.connection = duckdb.connect()
         self.connection.execute(
             "CREATE TABLE concept (concept_id BIGINT, vocabulary_id VARCHAR, "
-            "concept_code VARCHAR)"
+            "concept_code VARCHAR, invalid_reason VARCHAR)"
         )
         self.connection.execute(
             "CREATE TABLE concept_ancestor (ancestor_concept_id BIGINT, "
             "descendant_concept_id BIGINT)"
         )
         rows = [[key, *value] for key, value in CONCEPTS.items()]
-        self.connection.executemany("INSERT INTO concept VALUES (?, ?, ?)", rows)
+        self.connection.executemany("INSERT INTO concept VALUES (?, ?, ?, NULL)", rows)
+        self.connection.execute(
+            "UPDATE concept SET invalid_reason = 'D' WHERE concept_id = 7003"
+        )
         self.connection.executemany(
             "INSERT INTO concept_ancestor VALUES (?, ?)", [list(r) for r in ANCESTORS]
         )
@@ -102,6 +115,15 @@ def concept_set(name="set", **body):
         # concepts with their descendants, known here or not
         ({"omop": [313217]}, (313217, 4232697)),
         ({"omop": [999]}, (999,)),
+        # concepts for themselves alone, and a descendant that is no longer valid
+        ({"omop_alone": [313217]}, (313217,)),
+        (
+            {"omop": [313217], "exclude": {"omop_alone": [313217]}},
+            (4232697,),
+        ),
+        ({"omop": [7001]}, (7001, 7002)),
+        ({"omop": [7001, 7003]}, (7001, 7002, 7003)),
+        ({"omop": [7003], "exclude": {"omop": [7001]}}, (7003,)),
         # several systems side by side
         ({"icd9cm": ["427.4"], "icd10": ["I48.0"], "omop": [4232697]}, (3, 5, 4232697)),
         # exclusions, with what lies under them

@@ -41,18 +41,16 @@ EVENT_ORDER = (
     "OP.observation_period_end_date, E.visit_occurrence_id"
 )
 GROUPS = ("ALL", "ANY", "AT_LEAST", "AT_MOST")
-# Any order would do; in this one the answers that OHDSI's SQL gave elsewhere hold.
-SHORT_FIRST = "CASE WHEN DATEDIFF(day, start_date, end_date) > 1 THEN 1 ELSE 0 END"
 # OHDSI's window, and what makes its order total; ASC or DESC stands in between.
 OPEN_ORDERS = (
     (r"(ORDER BY E\.sort_date (?:ASC|DESC)), E\.event_id\)", rf"\1, {EVENT_ORDER})"),
     (
         r"(order by pe\.start_date (?:ASC|DESC))\)",
-        rf"\1, {SHORT_FIRST}, pe.event_id)",
+        r"\1, pe.event_id)",
     ),
     (
         r"(partition by person_id order by start_date (?:ASC|DESC))\) as ordinal",
-        rf"\1, {SHORT_FIRST}, event_id) as ordinal",
+        r"\1, event_id) as ordinal",
     ),
 )
 CREATED = re.compile(r"CREATE\s+TEMP\s+TABLE\s+(\w+)\s+AS\s+(.*)", re.I | re.S)

@@ -40,10 +40,22 @@ def make_candidates(wanted: Wanted, population: Population) -> int:
     conditions = _conditions(population)
     asked = population.prior_observation_days is not None
     engine.make(CANDIDATE, _candidate_plan(wanted, conditions, observed=asked))
+    if population.occurrence == "eligible":
+        engine.make(CANDIDATE, _eligible_plan(len(conditions)))
     if arms and not at_entry:
         engine.make(CANDIDATE, _armed_plan(wanted, population, len(conditions)))
     engine.drop("hetao_entry")
     return len(conditions)
+
+
+def _eligible_plan(steps: int) -> str:
+    """Return SQL for the candidates of whom only the first eligible one is left."""
+    is_eligible = f"CASE WHEN reached = {steps} THEN 1 ELSE 0 END"
+    return (
+        "SELECT person_id, day, year_of_birth, gender_concept_id, arm, obs_start, "  # noqa: S608
+        f"obs_end, reached FROM {CANDIDATE} QUALIFY reached < {steps} OR row_number() "
+        f"OVER (PARTITION BY person_id, {is_eligible} ORDER BY day) = 1"
+    )
 
 
 def _decided_at_entry(population: Population) -> bool:

@@ -13,7 +13,7 @@ from hetao.cohort.wanted import SOURCE, STANDARD, Wanted, omop_table
 from hetao.dictionary import EventColumns
 from hetao.errors import InvalidData
 from hetao.study import Event, Value
-from hetao.study.population import EVER
+from hetao.study.population import EITHER, EVER
 
 NUMBER = "CAST({0} AS DECIMAL(18,6))"
 # Columns that a caller may ask for, as SQL over the event table `x`.
@@ -135,7 +135,7 @@ class _Scan:
         if event.value is not None:
             parts.append(self._value(name, event.value))
         if event.visit:
-            parts.append(self._visit(name, event.visit))
+            parts.append(self._visit(name, event))
         return " AND ".join(parts)
 
     def _value(self, name: str, value: Value) -> str:
@@ -163,15 +163,16 @@ class _Scan:
             parts.append(f"x.value_as_concept_id IN ({ids})")
         return " AND ".join(parts)
 
-    def _visit(self, name: str, concepts: tuple[int | str, ...]) -> str:
-        ids = listed(self.wanted.ids(concepts))
+    def _visit(self, name: str, event: Event) -> str:
+        ids = listed(self.wanted.ids(event.visit))
+        columns = {STANDARD: "visit_concept_id", SOURCE: "visit_source_concept_id"}
+        asked = [c for side, c in columns.items() if event.matched in (EITHER, side)]
         self.wanted.read(name, "visit_occurrence_id")
-        visits = ("visit_occurrence_id", "visit_concept_id", "visit_source_concept_id")
-        self.wanted.read("visit_occurrence", *visits)
+        self.wanted.read("visit_occurrence", "visit_occurrence_id", *asked)
+        met = " OR ".join(f"v.{column} IN ({ids})" for column in asked)
         return (
             "x.visit_occurrence_id IN (SELECT v.visit_occurrence_id "  # noqa: S608
-            f"FROM visit_occurrence v WHERE v.visit_concept_id IN ({ids}) "
-            f"OR v.visit_source_concept_id IN ({ids}))"
+            f"FROM visit_occurrence v WHERE {met})"
         )
 
     def _extra(self, name: str, columns: EventColumns, extra: str) -> str:

@@ -13,6 +13,7 @@ from hetao.study import Criterion, Event
 from hetao.study.population import EVER
 
 Window = tuple[int, int]
+OBSERVED = "event_day BETWEEN obs_start AND obs_end"
 
 
 @dataclass
@@ -25,10 +26,17 @@ class Facts:
     columns: list[str] = field(default_factory=list)
 
     def count(
-        self, events: tuple[Event, ...], days: Window, *, distinct_days: bool = False
+        self,
+        events: tuple[Event, ...],
+        days: Window,
+        *,
+        distinct_days: bool = False,
+        observed: bool = False,
     ) -> str:
         """Return SQL over the facts for how many rows, or days with one, there are."""
         within = self._within(events, days)
+        if observed:
+            within = f"{within} AND {OBSERVED}"
         if distinct_days or len(events) > 1:
             # A row that is two of the events counts once; a day with two rows may too.
             what = "event_day" if distinct_days else self._row(events)
@@ -47,7 +55,12 @@ class Facts:
     def criterion(self, one: Criterion) -> str:
         """Return SQL over the facts for whether a criterion about events holds."""
         if one.events:
-            found = self.count(one.events, one.days, distinct_days=one.distinct_days)
+            found = self.count(
+                one.events,
+                one.days,
+                distinct_days=one.distinct_days,
+                observed=one.observed,
+            )
             if one.at_most is None:
                 return f"{found} >= {one.at_least}"
             return f"{found} BETWEEN {one.at_least} AND {one.at_most}"
@@ -62,7 +75,10 @@ class Facts:
         """Return SQL for the facts: `person_id`, `day` and a column for each."""
         low = min(days[0] for days in self.windows)
         high = max(days[1] for days in self.windows)
-        base = Base(CANDIDATE, ("person_id", "day", "arm"), where, (low, high))
+        kept = ["person_id", "day", "arm"]
+        if any(OBSERVED in column for column in self.columns):
+            kept += ["obs_start", "obs_end"]
+        base = Base(CANDIDATE, tuple(kept), where, (low, high))
         keyed = any("row_key" in column for column in self.columns)
         rows = event_rows(self.wanted, self.events, base, ("row_key",) if keyed else ())
         made = ", ".join(self.columns)

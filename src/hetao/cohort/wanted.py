@@ -11,6 +11,7 @@ from hetao.cdm.vocabulary import resolve_each
 from hetao.dictionary import EventColumns, dictionary
 from hetao.study import Event, Study
 from hetao.study.meaning import EVENTS
+from hetao.study.population import EITHER
 
 STANDARD, SOURCE = "standard", "source"
 
@@ -110,7 +111,7 @@ class Wanted:
             pairs = [
                 (self.number(event), concept)
                 for event in events
-                if event.concepts
+                if event.concepts and event.matched in (EITHER, side)
                 for concept in self.ids(event.concepts)
                 if low <= concept <= high
             ]

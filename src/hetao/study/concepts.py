@@ -12,7 +12,7 @@ from typing import Any
 
 from hetao.errors import InvalidStudy
 
-OMOP = "omop"
+OMOP, ALONE = "omop", "omop_alone"
 SYSTEM_NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
 LONGEST_CODE = 60  # characters
 MOST_CODES = 20_000  # in one set; the longest published lists have a few thousand
@@ -45,16 +45,20 @@ class ConceptSet:
         lists: one a code system, by the system's name; an event that any of them
             covers is in the set.
         omop: OMOP concept ids, with their descendants where a vocabulary is loaded.
+        omop_alone: OMOP concept ids without their descendants.
         exclude: code lists whose codes are taken out again.
         exclude_omop: OMOP concept ids taken out again, with their descendants.
+        exclude_omop_alone: and without.
     """
 
     name: str
     label: str = ""
     lists: tuple[CodeList, ...] = ()
     omop: tuple[int, ...] = ()
+    omop_alone: tuple[int, ...] = ()
     exclude: tuple[CodeList, ...] = ()
     exclude_omop: tuple[int, ...] = ()
+    exclude_omop_alone: tuple[int, ...] = ()
 
 
 def concept_set_fields(name: str, body: Any, where: str) -> dict[str, Any]:
@@ -80,15 +84,16 @@ def concept_set_fields(name: str, body: Any, where: str) -> dict[str, Any]:
             f"{place}: exclude is not a table",
             fix='write for example exclude = { icd10 = ["I48.9"] }',
         )
-    omop, lists = _lists(rest, place)
-    exclude_omop, excluded = _lists(dict(exclude), f"{place} exclude")
+    outside = dict(exclude)
     return {
         "name": name,
         "label": label,
-        "lists": lists,
-        "omop": omop,
-        "exclude": excluded,
-        "exclude_omop": exclude_omop,
+        "omop": _ids(rest, OMOP, place),
+        "omop_alone": _ids(rest, ALONE, place),
+        "lists": _lists(rest, place),
+        "exclude_omop": _ids(outside, OMOP, f"{place} exclude"),
+        "exclude_omop_alone": _ids(outside, ALONE, f"{place} exclude"),
+        "exclude": _lists(outside, f"{place} exclude"),
     }
 
 
@@ -99,18 +104,21 @@ def check_concept_set(concepts: ConceptSet, where: str) -> None:
         InvalidStudy: the error names the system and the code.
     """
     place = f"{where} [concepts.{concepts.name}]"
-    if not concepts.lists and not concepts.omop:
+    if not concepts.lists and not concepts.omop and not concepts.omop_alone:
         raise InvalidStudy(
             f"{place}: the set is empty", fix='write for example icd10 = ["I48"]'
         )
-    for lists, ids in (
-        (concepts.lists, concepts.omop),
-        (concepts.exclude, concepts.exclude_omop),
-    ):
+    for lists in (concepts.lists, concepts.exclude):
         if [one.system for one in lists] != sorted({one.system for one in lists}):
             raise InvalidStudy(f"{place}: systems stand once each, in order")
         for one in lists:
             _check_list(one, place)
+    for ids in (
+        concepts.omop,
+        concepts.omop_alone,
+        concepts.exclude_omop,
+        concepts.exclude_omop_alone,
+    ):
         if list(ids) != sorted(set(ids)):
             raise InvalidStudy(f"{place}: concept ids stand once each, in order")
         if ids and not 1 <= ids[0] <= ids[-1] <= LARGEST_CONCEPT:
@@ -119,13 +127,19 @@ def check_concept_set(concepts: ConceptSet, where: str) -> None:
         raise InvalidStudy(f"{place}: more than {MOST_CODES} codes in one set")
 
 
-def _lists(table: dict[str, Any], place: str) -> tuple[list[int], list[dict[str, Any]]]:
-    omop = table.pop(OMOP, [])
-    if not isinstance(omop, list | tuple) or not all(type(i) is int for i in omop):
+def _ids(table: dict[str, Any], key: str, place: str) -> list[int]:
+    """Take the concept ids of a key out of a table."""
+    ids = table.pop(key, [])
+    if not isinstance(ids, list | tuple) or not all(type(i) is int for i in ids):
         raise InvalidStudy(
-            f"{place}: omop is not a list of whole numbers",
-            fix="write for example omop = [313217]",
+            f"{place}: {key} is not a list of whole numbers",
+            fix=f"write for example {key} = [313217]",
         )
+    return sorted(set(ids))
+
+
+def _lists(table: Mapping[str, Any], place: str) -> list[dict[str, Any]]:
+    """Return the code lists of a table that holds nothing else."""
     lists = []
     for system, codes in sorted(table.items()):
         if not isinstance(codes, list | tuple) or not all(
@@ -136,7 +150,7 @@ def _lists(table: dict[str, Any], place: str) -> tuple[list[int], list[dict[str,
                 fix='write for example icd9cm = ["427.3"]',
             )
         lists.append({"system": system, "codes": sorted(set(codes))})
-    return sorted(set(omop)), lists
+    return lists
 
 
 def _check_list(one: CodeList, place: str) -> None:

@@ -17,7 +17,9 @@ TABLES = (
     "visit",
     "death",
 )
-OCCURRENCES = ("first", "any", "every")
+EITHER = "either"
+MATCHES = (EITHER, "standard", "source")
+OCCURRENCES = ("first", "eligible", "any", "every")
 SEXES = {"male": 8507, "female": 8532}  # OMOP concept ids
 EXCLUDE = "exclude"
 
@@ -52,12 +54,15 @@ class Event:
             concept. Empty: every row of the table.
         value: of a measurement or an observation, what its value must be.
         visit: the row must belong to a visit of these concepts; empty: to any or none.
+        matched: "either" (the standard or the source concept counts), or only one of
+            them, "standard" or "source", as definitions from elsewhere may mean it.
     """
 
     table: str
     concepts: tuple[int | str, ...] = ()
     value: Value | None = None
     visit: tuple[int | str, ...] = ()
+    matched: str = EITHER
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class Criterion:
         days: (from, to) relative to the index day, both included; EVER is no limit.
         at_least, at_most: how many, `at_most` None for no limit.
         distinct_days: count days with such a row, not rows.
+        observed: count only rows in the observation period that holds the index day.
         all_of, any_of, none_of: criteria about events of which all, one, none hold.
     """
 
@@ -83,6 +89,7 @@ class Criterion:
     at_least: int = 1
     at_most: int | None = None
     distinct_days: bool = False
+    observed: bool = False
     all_of: tuple["Criterion", ...] = ()
     any_of: tuple["Criterion", ...] = ()
     none_of: tuple["Criterion", ...] = ()
@@ -113,8 +120,10 @@ class Population:
         entry: events that let somebody in; none: the arms' events, and without arms
             any visit.
         occurrence: "first": a person's first entry event, which then must meet
-            everything; "any": the first that meets everything; "every": each that
-            does, several rows a person (for counts alone).
+            everything; "eligible": the first that meets what stands here (period, age,
+            sex, months, observation), which then must meet the criteria; "any": the
+            first that meets everything; "every": each that does, several rows a person
+            (for counts alone).
         period: (first, last) index day, ISO dates.
         ages: (youngest, oldest) on the index day, calendar year less year of birth.
         sexes: "male", "female"; empty: everybody.

@@ -10,6 +10,7 @@ from hetao.study.model import AGGREGATES, Level, Study, Variable
 from hetao.study.population import (
     EVER,
     EXCLUDE,
+    MATCHES,
     OCCURRENCES,
     SEXES,
     TABLES,
@@ -240,6 +241,11 @@ def _check_criterion(study: Study, one: Criterion, where: str, *, top: bool) -> 
     asks_nothing = one.at_least == 0 and one.at_most is None
     if not 0 <= one.at_least <= most < EVER or asks_nothing:
         raise InvalidStudy(f"{where}: at_least and at_most do not fit together")
+    if one.observed and study.population.prior_observation_days is None:
+        raise InvalidStudy(
+            f"{where}: a criterion counts what is observed, but nobody must be",
+            fix="write prior_observation_days under [population], 0 or more",
+        )
     for inner in (*one.all_of, *one.any_of, *one.none_of):
         _check_criterion(study, inner, where, top=False)
 
@@ -385,6 +391,8 @@ def _check_event(study: Study, event: Event, where: str) -> None:
         raise InvalidStudy(f"{where}: death belongs to no visit")
     if event.table == "visit" and event.visit:
         raise InvalidStudy(f"{where}: a visit is within no other")
+    if event.matched not in MATCHES:
+        raise InvalidStudy(f"{where}: matched is one of " + ", ".join(MATCHES))
     answers = event.value.concepts if event.value else ()
     for concept in (*event.concepts, *event.visit, *answers):
         if isinstance(concept, str):

@@ -115,6 +115,7 @@ def event_fields(body: Any, place: str) -> dict[str, Any]:
         )
     rest = dict(body)
     within = rest.pop("within_visit", None)
+    matched = rest.pop("matched", None)
     tables = [key for key in rest if key in TABLES]
     if len(tables) != 1:
         raise InvalidStudy(
@@ -128,10 +129,12 @@ def event_fields(body: Any, place: str) -> dict[str, Any]:
         flat["value"] = value
     if within is not None:
         flat["visit"] = within
+    if matched is not None:
+        flat["matched"] = matched
     if rest:
         raise InvalidStudy(
             f"{place}: unknown field {str(next(iter(rest)))[:60]!r} of an event",
-            fix="known: the table, within_visit, answers, " + ", ".join(VALUE),
+            fix="known: the table, within_visit, matched, answers, " + ", ".join(VALUE),
         )
     return flat
 

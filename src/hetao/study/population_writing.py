@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hetao.study.model import Study, Variable
-from hetao.study.population import Criterion, Event, Value
+from hetao.study.population import EITHER, Criterion, Event, Value
 
 
 def population_table(study: Study) -> dict[str, Any]:
@@ -74,6 +74,8 @@ def _event(event: Event) -> dict[str, Any]:
         body |= _row_value(event.value)
     if event.visit:
         body["within_visit"] = list(event.visit)
+    if event.matched != EITHER:
+        body["matched"] = event.matched
     return body
 
 

@@ -9,6 +9,7 @@ from importlib import resources
 
 from hetao.study.model import Study, Variable
 from hetao.study.population import (
+    EITHER,
     EVER,
     EXCLUDE,
     Criterion,
@@ -109,6 +110,8 @@ class _Speaker:
         asked = [*self.value(event.value)] if event.value else []
         if event.visit:
             asked.append(self.say("within_visit", self.concepts(event.visit)))
+        if event.matched != EITHER:
+            asked.append(self.say(f"matched_{event.matched}"))
         if not asked:
             return text
         space = " " if self.language == "en" else ""
@@ -159,7 +162,10 @@ class _Speaker:
 
     def count(self, one: Criterion) -> str:
         """Say how many rows are asked."""
-        what = (self.events(one.events), self.window(one.days))
+        window = self.window(one.days)
+        if one.observed:
+            window = self.say("while_observed", window)
+        what = (self.events(one.events), window)
         unit = self.say("days" if one.distinct_days else "rows")
         if one.at_most is None:
             if one.at_least == 1:

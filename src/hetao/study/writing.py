@@ -54,13 +54,18 @@ def write_study(path: Path, study: Study) -> None:
 
 
 def _concepts(concepts: ConceptSet) -> dict[str, Any]:
-    def written(lists: tuple[CodeList, ...], omop: tuple[int, ...]) -> dict[str, Any]:
+    def written(
+        lists: tuple[CodeList, ...], omop: tuple[int, ...], alone: tuple[int, ...]
+    ) -> dict[str, Any]:
         found: dict[str, Any] = {one.system: list(one.codes) for one in lists}
-        return found | ({"omop": list(omop)} if omop else {})
+        ids = {"omop": list(omop), "omop_alone": list(alone)}
+        return found | {key: listed for key, listed in ids.items() if listed}
 
     body = {"label": concepts.label} if concepts.label else {}
-    body |= written(concepts.lists, concepts.omop)
-    excluded = written(concepts.exclude, concepts.exclude_omop)
+    body |= written(concepts.lists, concepts.omop, concepts.omop_alone)
+    excluded = written(
+        concepts.exclude, concepts.exclude_omop, concepts.exclude_omop_alone
+    )
     return body | ({"exclude": excluded} if excluded else {})
 
 

@@ -43,8 +43,8 @@ def resolve_each(engine: Engine, sets: Sequence[ConceptSet]) -> tuple[Resolved, 
     """Return the ids of each concept set, in the order given, by one plan.
 
     A set's ids are the concepts that its code lists meet, its `omop` ids whether or
-    not the tables know them, and all descendants of both; less what `exclude` meets,
-    `exclude_omop` and the descendants of these.
+    not the tables know them, all descendants of both that are still valid, and the
+    ids of `omop_alone`; less what the same parts of its exclusions come to.
 
     Args:
         engine: over tables that hold `concept` and `concept_ancestor`.
@@ -77,9 +77,14 @@ def plan(sets: Sequence[ConceptSet]) -> str:
         for row in _wanted(place, side, lists)
     ]
     ids = [
-        f"({place}, {side}, CAST({concept} AS BIGINT))"
+        f"({place}, {side}, {spread}, CAST({concept} AS BIGINT))"
         for place, one in enumerate(sets)
-        for side, listed in ((INSIDE, one.omop), (OUTSIDE, one.exclude_omop))
+        for side, spread, listed in (
+            (INSIDE, "TRUE", one.omop),
+            (INSIDE, "FALSE", one.omop_alone),
+            (OUTSIDE, "TRUE", one.exclude_omop),
+            (OUTSIDE, "FALSE", one.exclude_omop_alone),
+        )
         for concept in listed
     ]
     parts, matched = [], []
@@ -90,12 +95,14 @@ def plan(sets: Sequence[ConceptSet]) -> str:
             + ")"
         )
         parts.append(_MATCHED)
-        matched.append("SELECT place, side, concept_id FROM met")
+        matched.append("SELECT place, side, TRUE AS spreads, concept_id FROM met")
     if ids:
         parts.append(
-            "listed(place, side, concept_id) AS (VALUES " + ", ".join(ids) + ")"
+            "listed(place, side, spreads, concept_id) AS (VALUES "
+            + ", ".join(ids)
+            + ")"
         )
-        matched.append("SELECT place, side, concept_id FROM listed")
+        matched.append("SELECT place, side, spreads, concept_id FROM listed")
     # S608: patterns are quoted by `literal`, the rest are numbers and our own words.
     return f"""
 WITH {", ".join(parts)},
@@ -106,6 +113,8 @@ spread AS (
     SELECT m.place, m.side, a.descendant_concept_id
     FROM matched AS m
     JOIN concept_ancestor AS a ON a.ancestor_concept_id = m.concept_id
+    JOIN concept AS d ON d.concept_id = a.descendant_concept_id
+    WHERE m.spreads AND d.invalid_reason IS NULL
 )
 SELECT place, concept_id FROM (
     SELECT place, concept_id FROM spread WHERE side = {INSIDE}
