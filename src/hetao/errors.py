@@ -225,6 +225,12 @@ class IdentifierLeak(Refused):
     code = "HT-414"
 
 
+class QualityTooLow(Refused):
+    """A site's data do not reach the quality that the study asks for."""
+
+    code = "HT-415"
+
+
 class Stopped(Refused):
     """A party refused, so the study stopped; the message names it and its rule."""
 

@@ -525,15 +525,24 @@ def test_a_study_that_goes_on_without_a_site_still_needs_three(tmp_path):
 
 
 # --- notices ------------------------------------------------------------------------
-QUALITY = {
-    "id": "Q1",
-    "table": "person",
-    "column": "sex",
-    "what": "unknown codes",
-    "status": "noted",
-    "share_band": "<1%",
-    "done": "left out",
+FAILED = {
+    "type": "plausibleValueHigh",
+    "table": "measurement",
+    "field": "value_as_number",
+    "concept": "cholesterol_total",
+    "share": "1-5%",
 }
+PART = {"table": "measurement", "category": "plausibility", "passing": ">95%"}
+QUALITY = {"summary": [PART], "failed": [FAILED], "shortened": False}
+
+
+def stating(failed=None, part=None, **more):
+    """Return a closing whose statement of quality is bent."""
+    bent = {
+        "summary": [{**PART, **(part or {})}],
+        "failed": [{**FAILED, **(failed or {})}],
+    }
+    return Notice("closing", {"quality": {**QUALITY, **bent, **more}})
 
 
 def notify(scene, notice, door=None, **place):
@@ -557,13 +566,13 @@ def notify(scene, notice, door=None, **place):
 
 
 def test_a_notice_goes_to_the_coordinator_alone(scene):
-    release = notify(scene, Notice("closing", {"quality": [QUALITY]}))
+    release = notify(scene, Notice("closing", {"quality": QUALITY}))
 
     (envelope,) = release.envelopes
     meta, arrays = unpack(
         envelope.open(scene.federation.cast.identities["coordinator"])
     )
-    said = {"quality": [QUALITY], "site": "a"}
+    said = {"quality": QUALITY, "site": "a"}
     assert meta == {**said, "record": release.record.as_json()}
     assert release.record.body["content"] == digest(said)
     assert arrays == {}
@@ -577,19 +586,42 @@ def test_a_notice_goes_to_the_coordinator_alone(scene):
         Notice("ready", {"people": 137}),
         Notice("closing", {"rows": []}),
         Notice("refusal", {"code": "x", "rule": "y", "local": "people: 7"}),
-        Notice("closing", {"quality": [{**QUALITY, "count": 7}]}),
-        Notice("closing", {"quality": [{**QUALITY, "share_band": "0.4%"}]}),
-        Notice("closing", {"quality": [{**QUALITY, "share_band": 7}]}),
-        Notice("closing", {"quality": [{**QUALITY, "what": 7}]}),
-        Notice("closing", {"quality": [{**QUALITY, "done": ["x"]}]}),
+        Notice("closing", {"quality": [FAILED]}),
+        Notice("closing", {"quality": {}}),
+        Notice("closing", {"quality": {**QUALITY, "people": 137}}),
+        stating({"count": 7}),
+        stating({"share": "0.4%"}),
+        stating({"share": "0"}),
+        stating({"share": 7}),
+        stating({"share": ["1-5%"]}),
+        stating({"type": "rowsOfMrChan"}),
+        stating({"table": "diagnosis_kowloon"}),
+        stating({"table": "sources"}),
+        stating({"field": "hkid"}),
+        stating({"concept": "hiv_of_mr_chan"}),
+        stating({"note": "x"}),
+        stating(part={"passing": "97%"}),
+        stating(part={"passing": "all"}),
+        stating(part={"category": "rumour"}),
+        stating(part={"table": "rows_of_mr_chan"}),
+        stating(part={"checks": "12"}),
+        stating(summary=[]),
+        stating(summary=[PART, PART]),
+        stating(summary="x" * 400),
+        stating(shortened="yes"),
+        stating(shortened=True),
+        stating(shortened=1),
+        Notice("closing", {"quality": {**QUALITY, "failed": [FAILED, FAILED]}}),
         Notice(
-            "closing", {"quality": [{k: v for k, v in QUALITY.items() if k != "id"}]}
+            "closing",
+            {"quality": {**QUALITY, "failed": [FAILED, {**FAILED, "concept": ""}]}},
         ),
-        Notice("closing", {"quality": [{**QUALITY, "what": "x" * 501}]}),
+        Notice("closing", {"quality": {**QUALITY, "failed": [FAILED] * 101}}),
+        Notice("closing", {"quality": {**QUALITY, "failed": [list(FAILED)]}}),
         Notice("ready", {"snapshot": "x" * 501}),
         Notice("refusal", {"code": "HT-300", "rule": "x" * 501}),
     ],
-    ids=lambda notice: f"{notice.kind}-{str(notice.body)[:40]}",
+    ids=lambda notice: f"{notice.kind}-{digest(notice.body)[7:15]}",
 )
 def test_a_notice_that_says_more_than_its_fields_is_refused(scene, notice):
     with pytest.raises(WrongShape):

@@ -610,7 +610,7 @@ def test_a_site_that_lies_stops_the_study_and_no_number_comes_out(tmp_path, lie)
 
 
 def test_a_site_that_closes_with_a_made_up_log_gets_no_certificate(tmp_path):
-    lie = pack({"checkpoint": "x", "proofs": [], "quality": [], "record": {}})
+    lie = pack({"checkpoint": "x", "proofs": [], "quality": {}, "record": {}})
     plan = Plan(toy_study(), site_types={"b": says("closing", lie)})
 
     error = stopped_by(tmp_path, plan)

@@ -177,17 +177,17 @@ def finding(body, name):
     return next(f for f in body["findings"] if f["analysis"] == name)["finding"]
 
 
-def check(status="note", band="<1%", **more):
-    return {
-        "id": "unmapped",
-        "table": "observation",
-        "column": "cp",
-        "what": "Codes without a concept.",
-        "status": status,
-        "share_band": band,
-        "done": "kept aside",
+def stated(passing="80-95%", **more):
+    failed = {
+        "type": "plausibleValueHigh",
+        "table": "measurement",
+        "field": "value_as_number",
+        "concept": "cholesterol_total",
+        "share": "1-5%",
         **more,
     }
+    part = {"table": "measurement", "category": "plausibility", "passing": passing}
+    return {"summary": [part], "failed": [failed], "shortened": False}
 
 
 def test_the_page_needs_no_network_and_no_script(certificate):
@@ -306,8 +306,10 @@ def test_every_header_cell_has_a_scope(certificate):
         lambda body: body["study"].update(title=ATTACK, question=ATTACK),
         lambda body: body["study"]["variables"][1].update(label=ATTACK),
         lambda body: body["study"]["estimand"].update(summary=ATTACK),
-        lambda body: body["sites"][0].update(quality=[check(what=ATTACK, done=ATTACK)]),
-        lambda body: body["sites"][0].update(quality=[check(column=ATTACK)]),
+        lambda body: body["sites"][0].update(quality=stated(type=ATTACK)),
+        lambda body: body["sites"][0].update(quality=stated(concept=ATTACK)),
+        lambda body: body["sites"][0].update(quality=stated(share=ATTACK)),
+        lambda body: body["sites"][0].update(quality=stated(passing=ATTACK)),
         lambda body: body["sites"][1]["policy"].update(reason=ATTACK),
         lambda body: body["lost"].update(south=ATTACK),
         lambda body: body["permit"]["permit"].update(purpose=ATTACK),
@@ -492,9 +494,10 @@ def test_a_report_is_written_whole(certificate, tmp_path):
             steps=[{"label": "All", "n": None, "removed": None}]
         ),
         lambda body: finding(body, "mean").update(model="newer"),
-        lambda body: [site.update(quality=[]) for site in body["sites"]],
+        lambda body: [site.update(quality={}) for site in body["sites"]],
+        lambda body: body["sites"][0].update(quality=stated("odd", share="odd")),
         lambda body: body["sites"][0].update(
-            quality=[check("fail", ">50%"), check("odd", "odd")] * 200
+            quality={**stated(), "failed": stated()["failed"] * 200, "shortened": True}
         ),
         lambda body: body["study"].update(estimand={}, question=""),
     ],

@@ -217,8 +217,8 @@ def _build(work: _Work, folder: Path) -> Curation:
         curation = _told(connection, work, snapshot)
         _sign_off(connection, snapshot)
         work.say("checking quality")
-        write_reports(folder, _assess(connection, work, snapshot))
         _write_about(work, folder, curation)
+        write_reports(folder, _assess(connection, work, snapshot))
     except Problem as problem:
         # `from None`: the engine's message may quote a cell.
         raise InvalidData(

@@ -170,6 +170,19 @@ def _add_site(commands: Any) -> None:
     )
     curate.add_argument("site", type=Path, metavar="SITE.toml")
     _json(curate)
+    report = _command(
+        site,
+        "report",
+        "hetao.cli.quality:report",
+        "sum up the quality of a snapshot and write its page again",
+    )
+    report.add_argument("site", type=Path, metavar="SITE.toml")
+    report.add_argument("--snapshot", metavar="DIGEST", help="the current one if none")
+    report.add_argument(
+        "--language", default="", metavar="TAG", help="en, zh-Hant, zh-Hans; the site's"
+    )
+    report.add_argument("--open", action="store_true", help="open it in the browser")
+    _json(report)
     _add_snapshots(site)
     serve = _command(
         site,

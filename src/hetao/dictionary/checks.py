@@ -15,6 +15,19 @@ from typing import Any, Final
 CATEGORIES: Final = ("conformance", "completeness", "plausibility")
 LANGUAGES: Final = ("en", "zh-Hant", "zh-Hans")
 PASS, FAIL, NOT_APPLICABLE = "pass", "fail", "not-applicable"
+SOURCES: Final = "sources"  # stands for the site's own sources, whose names stay there
+OTHER_SYSTEM: Final = "other"  # any code system that the dictionary does not name
+# Groups of conditions and procedures that belong to one sex.
+SEX_GROUPS: Final = (
+    "pregnancy",
+    "cervix_uteri",
+    "corpus_uteri",
+    "ovary",
+    "prostate",
+    "testis",
+    "female_genital",
+    "male_genital",
+)
 
 
 @dataclass(frozen=True)

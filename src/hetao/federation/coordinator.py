@@ -410,7 +410,7 @@ class Coordinator:
                 case {
                     "checkpoint": str(),
                     "proofs": list(),
-                    "quality": list(),
+                    "quality": dict(),
                     "record": dict(),
                 }:
                     pass

@@ -14,7 +14,7 @@ import datetime
 import functools
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +34,7 @@ from hetao.analysis import (
 )
 from hetao.canonical import canonical
 from hetao.cdm import CuratedTables, FlatTable
+from hetao.cdm.quality import Quality
 from hetao.errors import (
     BadEnvelope,
     BadSignature,
@@ -48,6 +49,7 @@ from hetao.errors import (
     WrongStudy,
 )
 from hetao.federation.course import STATES, Course
+from hetao.federation.joining import check_joins, quality_of_tables, stated
 from hetao.federation.store import Store
 from hetao.ledger.envelope import Envelope, parse_envelope
 from hetao.ledger.log import Log
@@ -114,7 +116,7 @@ class SiteSetup:
         open_source: opens the current snapshot or the flat file, read-only.
         open_snapshot: opens the snapshot of that digest; None for a flat file, which
             has but one.
-        quality: bands of the last curation's checks; no counts.
+        quality: finds the quality report of the tables that were opened.
         notices: returns what the site has heard about permits from elsewhere than the
             coordinator, such as a withdrawal; read anew for every envelope.
         home: the hub that this site dials.
@@ -127,7 +129,7 @@ class SiteSetup:
     home: str
     folder: Path
     open_source: Callable[[], CuratedTables | FlatTable]
-    quality: tuple[Mapping[str, str], ...] = ()
+    quality: Callable[[CuratedTables | FlatTable], Quality | None] = quality_of_tables
     notices: Callable[[], Sequence[Statement]] = tuple
     open_snapshot: Callable[[str], CuratedTables | FlatTable] | None = None
     tell: Callable[[str], None] = lambda _: None
@@ -141,6 +143,7 @@ class _Run:
     study: Study
     bundle: Bundle
     cohort: cohorts.Cohort
+    quality: Quality | None
     rows: dict[str, tuple[Estimator, Rows]]
 
 
@@ -285,10 +288,12 @@ class Site:
             raise NotAParty(f"{self.name} is not a site of this permit")
         table = self._source(bundle.permit.digest)
         try:
+            quality = self._setup.quality(table)
+            check_joins(self.name, study, quality)
             built = cohorts.build(study, table)
         finally:
             table.close()
-        return _Run(study, bundle, built, {})
+        return _Run(study, bundle, built, quality, {})
 
     def _source(self, permit: str) -> CuratedTables | FlatTable:
         """Open the snapshot that the permit's first run began on, else the current one.
@@ -402,10 +407,11 @@ class Site:
             for index, record in rows
             if (body := json.loads(record)["body"])["kind"] == "sum"
         ]
+        policy = self._setup.policy.tightened(run.study.minimum)
         body = {
             "checkpoint": self._log.checkpoint(),
             "proofs": proofs,
-            "quality": [dict(check) for check in self._setup.quality],
+            "quality": stated(run.quality, policy.minimum.cell),
         }
         return self._decide(Notice("closing", body), run, envelope)
 

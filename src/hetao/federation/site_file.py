@@ -8,14 +8,13 @@ The other tables are the data half, which `cdm` reads.
 """
 
 import functools
-import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hetao.cdm import SiteConfig, open_site, read_site, snapshot_folder
+from hetao.cdm import open_site, read_site
 from hetao.errors import InvalidNetwork
 from hetao.federation.network import Keys, hub_addresses
 from hetao.federation.site import SiteSetup
@@ -76,7 +75,6 @@ def read_site_file(path: Path) -> SiteFile:
         folder=base / network.folder,
         open_source=functools.partial(open_site, path),
         notices=functools.partial(heard, base / network.notices),
-        quality=_quality(path, config),
         open_snapshot=None if config.flat else functools.partial(open_site, path),
     )
     return SiteFile(setup, hubs, keys.client(base))
@@ -101,13 +99,3 @@ def _policy(base: Path, table: dict[str, Any], where: str) -> Policy:
     if set(table) == {"file"}:
         return read_policy(base / str(table["file"]))
     return policy_from(table, f"{where} [policy]")
-
-
-def _quality(path: Path, config: SiteConfig) -> tuple[Mapping[str, str], ...]:
-    """Return the last curation's checks without their counts; none for a flat file."""
-    if config.store is None:
-        return ()
-    report = snapshot_folder(path.parent / config.store.path, None) / "quality.json"
-    kept = ("type", "table", "field", "concept", "status")
-    checks = json.loads(report.read_text(encoding="utf-8"))["checks"]
-    return tuple({key: str(check[key]) for key in kept} for check in checks)

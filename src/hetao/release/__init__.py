@@ -12,11 +12,13 @@ from hetao.release.decide import (
 )
 from hetao.release.message import pack, unpack
 from hetao.release.policy import STRICT, Policy, policy_from, read_policy
+from hetao.release.quality import Counted, check_graded, grade_quality
 from hetao.release.seal import add, decode, encode, split, stream
 
 __all__ = [
     "STRICT",
     "ClosedDoor",
+    "Counted",
     "Door",
     "Notice",
     "Place",
@@ -24,10 +26,12 @@ __all__ = [
     "Release",
     "Summary",
     "add",
+    "check_graded",
     "check_values",
     "decide",
     "decode",
     "encode",
+    "grade_quality",
     "pack",
     "policy_from",
     "read_policy",

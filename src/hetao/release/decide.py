@@ -54,6 +54,7 @@ from hetao.permit import (
 )
 from hetao.release.message import pack
 from hetao.release.policy import Policy
+from hetao.release.quality import check_graded
 from hetao.release.seal import encode, split
 from hetao.study import Minimum, Study
 
@@ -62,20 +63,10 @@ OWN_GRADE: Final = 3  # a sum that may show one site's own part
 NOTICE_GRADE: Final = 2
 ROUNDING: Final = 1e-6  # slack on declared bounds, relative
 LONGEST_TEXT: Final = 500  # characters of any text in a notice
-BANDS: Final = ("0", "<1%", "1-5%", "5-20%", "20-50%", ">50%")
 NOTICE_FIELDS: Final = {
     "ready": {"site", "snapshot", "dictionary", "policy"},
     "closing": {"site", "checkpoint", "proofs", "quality"},
     "refusal": {"site", "code", "rule"},
-}
-QUALITY_FIELDS: Final = {
-    "id",
-    "table",
-    "column",
-    "what",
-    "status",
-    "share_band",
-    "done",
 }
 
 
@@ -471,11 +462,8 @@ def _check_notice(notice: Notice) -> None:
     allowed = NOTICE_FIELDS.get(notice.kind)
     if allowed is None or not set(notice.body) <= allowed:
         raise WrongShape(f"a notice of kind {notice.kind!r} has other fields")
-    for check in notice.body.get("quality", ()):
-        if set(check) != QUALITY_FIELDS or check["share_band"] not in BANDS:
-            raise WrongShape("a quality check says more than its band")
-        if not all(isinstance(value, str) for value in check.values()):
-            raise WrongShape("a quality check holds something other than text")
+    if "quality" in notice.body:
+        check_graded(notice.body["quality"])
     for text in _texts(notice.body):
         if len(text) > LONGEST_TEXT:
             raise WrongShape("a notice holds a text that is too long to be a notice")

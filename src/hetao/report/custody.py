@@ -7,11 +7,9 @@ from typing import Any
 
 from hetao.canonical import digest, digest_bytes
 from hetao.report.numerals import short_text
+from hetao.report.quality import QualityView, quality_of
 from hetao.study import Minimum
 
-WORST_FIRST = {"fail": 0, "note": 1, "pass": 2}
-# Bands of `hetao.cdm.quality`, as steps of a heat scale.
-HEAT = {"0": 0, "<1%": 1, "1-5%": 2, "5-20%": 3, "20-50%": 4, ">50%": 5}
 MINIMA = {
     "people": "People, at least",
     "cell": "In a cell, at least",
@@ -20,20 +18,6 @@ MINIMA = {
     "leverage": "Leverage of a person, at most",
     "sites": "Sites in a sum, at least",
 }
-
-
-@dataclass(frozen=True)
-class Check:
-    """One quality check of a site: its band, never a count."""
-
-    id: str
-    table: str
-    column: str
-    what: str
-    status: str
-    band: str
-    heat: int
-    done: str
 
 
 @dataclass(frozen=True)
@@ -81,7 +65,7 @@ class SiteView:
     minima: tuple[tuple[str, bool], ...]
     lowered: tuple[Lowered, ...]
     reason: str
-    checks: tuple[Check, ...]
+    quality: QualityView
     sent: tuple[Sent, ...]
 
     @property
@@ -98,11 +82,6 @@ class SiteView:
     def grade(self) -> int:
         """Return the highest class among its releases; 0 for none."""
         return max((s.grade for s in self.sent), default=0)
-
-    @property
-    def tally(self) -> tuple[int, ...]:
-        """Return how many checks failed, are notes, and passed."""
-        return tuple(sum(c.status == s for c in self.checks) for s in WORST_FIRST)
 
 
 @dataclass(frozen=True)
@@ -139,7 +118,6 @@ def _site(
 ) -> SiteView:
     policy = closing.get("policy") or {}
     minimum = policy.get("minimum") or {}
-    checks = [_check(check) for check in closing.get("quality") or ()]
     return SiteView(
         name=str(party["name"]),
         side=str(party.get("side", "")),
@@ -153,7 +131,7 @@ def _site(
         ),
         lowered=tuple(_lowered(name, minimum) for name in policy.get("lowered") or ()),
         reason=str(policy.get("reason") or ""),
-        checks=tuple(sorted(checks, key=_worst_first)),
+        quality=quality_of(closing),
         sent=_sent(str(party["name"]), rounds),
     )
 
@@ -170,24 +148,6 @@ def _lowered(name: str, minimum: Mapping[str, Any]) -> Lowered:
         short_text(minimum.get(name)),
         short_text(strict.get(name)),
     )
-
-
-def _check(check: Mapping[str, Any]) -> Check:
-    band = str(check.get("share_band", ""))
-    return Check(
-        id=str(check.get("id", "")),
-        table=str(check.get("table", "")),
-        column=str(check.get("column", "")),
-        what=str(check.get("what", "")),
-        status=str(check.get("status", "")),
-        band=band,
-        heat=HEAT.get(band, 0),
-        done=str(check.get("done", "")),
-    )
-
-
-def _worst_first(check: Check) -> tuple[int, int]:
-    return WORST_FIRST.get(check.status, 0), -check.heat
 
 
 def _sent(site: str, rounds: Sequence[Mapping[str, Any]]) -> tuple[Sent, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hetao.canonical import digest, parse_canonical
+from hetao.dictionary.checks import CATEGORIES
 from hetao.ledger.certificate import verify_certificate
 from hetao.report.answers import Answer, answers_of
 from hetao.report.custody import (
@@ -100,6 +101,7 @@ def render_body(
             models=tuple(a for a in answers if _is_model(a)),
             **by_method,
             sites=sites_of(body),
+            categories=CATEGORIES,
             minima=tuple(MINIMA.values()),
             approvals=approvals_of(body),
             permit=body["permit"]["permit"],

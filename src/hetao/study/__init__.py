@@ -9,6 +9,7 @@ from hetao.study.model import (
     Grid,
     Level,
     Minimum,
+    QualityRule,
     Study,
     Variable,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "Operation",
     "Outcome",
     "Population",
+    "QualityRule",
     "Score",
     "ScoreItem",
     "Section",

@@ -161,6 +161,24 @@ class Minimum:
 
 
 @dataclass(frozen=True)
+class QualityRule:
+    """The data quality that a site needs to join, over the fields that the study reads.
+
+    Attributes:
+        passing: least share of checks that pass, of all that have something to check.
+        conformance, completeness, plausibility: the same within one of Kahn's
+            categories.
+        must_pass: types of checks of which none may fail; see the guide to quality.
+    """
+
+    passing: float = 0.0
+    conformance: float = 0.0
+    completeness: float = 0.0
+    plausibility: float = 0.0
+    must_pass: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Analysis:
     """One answer asked for.
 
@@ -196,7 +214,8 @@ class Analysis:
 class Study:
     """A whole study in the form that is hashed, approved and carried out.
 
-    `minimum` tightens what the sites' own policies ask; None asks no more.
+    `minimum` tightens what the sites' own policies ask; None asks no more. `quality` is
+    what a site's data must reach before it joins; None asks for nothing.
     `on_lost_site` is "stop" or "continue"; `deadline_seconds` is how long a round
     waits for a site. `dictionary` names the common data model, "omop-5.4" or "flat";
     `dictionary_digest` is that of the data dictionary the study was written for, so
@@ -214,6 +233,7 @@ class Study:
     criteria: tuple[Criterion, ...] = ()
     estimand: dict[str, str] = field(default_factory=dict)
     minimum: Minimum | None = None
+    quality: QualityRule | None = None
     dictionary_digest: str = ""
     on_lost_site: str = "stop"
     deadline_seconds: int = 120

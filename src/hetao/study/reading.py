@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hetao.dictionary import dictionary
+from hetao.dictionary.checks import CATEGORIES, check_types
 from hetao.errors import BadFormula, InvalidStudy
 from hetao.records import read_toml, record
 from hetao.study.concepts import check_concept_set, concept_set_fields
@@ -51,6 +53,7 @@ TABLES = frozenset(
         "variables",
         "analyses",
         "minimum",
+        "quality",
         "sites",
         "concepts",
         "follow_up",
@@ -98,8 +101,7 @@ def _flatten(tables: dict[str, Any], where: str) -> dict[str, Any]:
     _check_tables(tables, where)
     flat = dict(tables["study"])
     flat["estimand"] = tables.get("estimand", {})
-    if "minimum" in tables:
-        flat["minimum"] = tables["minimum"]
+    flat |= {key: tables[key] for key in ("minimum", "quality") if key in tables}
     flat.update(_sites(tables["sites"], where))
     flat.update(_cohort(tables, where))
     if not isinstance(tables["analyses"], list):
@@ -217,6 +219,7 @@ def _check_study(study: Study, where: str) -> None:
     labels = [a.name for a in study.analyses]
     _check_unique(labels, f"{where} [[analyses]]", SITE_NAME, MOST_ANALYSES)
     _check_minimum(study, where)
+    _check_quality(study, where)
     for variable in study.variables:
         place = f"{where} [variables.{variable.name}]"
         with _naming(place):
@@ -246,6 +249,24 @@ def _check_unique(
             )
     if len(set(names)) != len(names):
         raise InvalidStudy(f"{where}: a name stands twice")
+
+
+def _check_quality(study: Study, where: str) -> None:
+    rule = study.quality
+    if rule is None:
+        return
+    if study.dictionary != dictionary().name:
+        raise InvalidStudy(
+            f"{where} [quality]: only tables of {dictionary().name} have quality checks"
+        )
+    if not all(0 <= getattr(rule, name) <= 1 for name in ("passing", *CATEGORIES)):
+        raise InvalidStudy(f"{where} [quality]: shares lie in 0 to 1")
+    for name in rule.must_pass:
+        if name not in check_types():
+            raise InvalidStudy(
+                f"{where} [quality]: {name[:60]!r} is no type of check",
+                fix="known types: " + ", ".join(check_types()),
+            )
 
 
 def _check_minimum(study: Study, where: str) -> None:

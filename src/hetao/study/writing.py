@@ -44,6 +44,8 @@ def write_study(path: Path, study: Study) -> None:
     ]
     if study.minimum is not None:
         blocks.append(_table("minimum", asdict(study.minimum)))
+    if study.quality is not None:
+        blocks.append(_table("quality", asdict(study.quality)))
     sites = {
         "members": list(study.sites),
         "on_lost_site": study.on_lost_site,

@@ -17,6 +17,7 @@ from hetao.errors import InvalidData
 from hetao.records import record
 
 FORMAT = "hetao.quality/1"
+FEW = 10  # rows; a share of fewer says little
 WORST_FIRST = {FAIL: 0, PASS: 1, NOT_APPLICABLE: 2}
 
 
@@ -87,20 +88,37 @@ def checked(
 
 
 # Where a place asks for more or less than its type does.
+_MAY_BE_EMPTY = (
+    "care_site",
+    "condition_era",
+    "death",
+    "device_exposure",
+    "drug_era",
+    "observation",
+    "procedure_occurrence",
+    "specimen",
+    "visit_detail",
+)
+_MAY_BE_UNMAPPED = (
+    "person.race_concept_id",
+    "person.ethnicity_concept_id",
+    "person.race_source_value",
+    "person.ethnicity_source_value",
+    "visit_occurrence.visit_source_concept_id",
+    "visit_detail.visit_detail_source_concept_id",
+)
 THRESHOLDS: Mapping[tuple[str, str], float] = {
+    **{("measurePersonCompleteness", table): 1.0 for table in _MAY_BE_EMPTY},
+    **{
+        (f"{what}Completeness", place): 1.0
+        for place in _MAY_BE_UNMAPPED
+        for what in ("standardConceptRecord", "sourceConceptRecord", "sourceValue")
+    },
     ("measurePersonCompleteness", "observation_period"): 0.0,
-    ("measurePersonCompleteness", "death"): 1.0,
-    ("measurePersonCompleteness", "device_exposure"): 1.0,
-    ("measurePersonCompleteness", "specimen"): 1.0,
-    ("measurePersonCompleteness", "visit_detail"): 1.0,
     ("measureValueCompleteness", "measurement.value_as_number"): 0.5,
     ("measureValueCompleteness", "measurement.unit_concept_id"): 0.5,
     ("measureValueCompleteness", "drug_exposure.days_supply"): 0.5,
     ("measureValueCompleteness", "person.month_of_birth"): 0.5,
-    ("standardConceptRecordCompleteness", "person.race_concept_id"): 1.0,
-    ("standardConceptRecordCompleteness", "person.ethnicity_concept_id"): 1.0,
-    ("sourceConceptRecordCompleteness", "person.race_source_concept_id"): 1.0,
-    ("sourceConceptRecordCompleteness", "person.ethnicity_source_concept_id"): 1.0,
     ("standardConceptRecordCompleteness", "death.cause_concept_id"): 0.5,
 }
 
@@ -176,11 +194,15 @@ def passing(checks: Iterable[Check]) -> float | None:
 
 
 def worst_first(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """Return the checks with failures first, these by how far beyond they are."""
+    """Return the checks with failures first, these by share.
+
+    A share of very few rows counts for less: one of one is no catastrophe.
+    """
 
     def place(check: Check) -> tuple[int, float, int, str]:
         order = CATEGORIES.index(check.kind.category)
-        return WORST_FIRST[check.status], -check.share, order, check.id
+        weight = check.share * check.violated / (check.violated + FEW)
+        return WORST_FIRST[check.status], -weight, order, check.id
 
     return tuple(sorted(checks, key=place))
 
@@ -191,6 +213,16 @@ def quality_text(quality: Quality) -> str:
     for told, check in zip(body["checks"], quality.checks, strict=True):
         told["status"] = check.status
     return json.dumps(body, ensure_ascii=False, indent=1) + "\n"
+
+
+def find_quality(folder: Path) -> Quality | None:
+    """Return the report in a snapshot's folder; None where there is none.
+
+    Raises:
+        InvalidData: as `read_quality`.
+    """
+    path = folder / "quality.json"
+    return read_quality(path) if path.exists() else None
 
 
 def read_quality(path: Path) -> Quality:

@@ -1,0 +1,95 @@
+"""Which of the dictionary's tables and fields are there, and of which type."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hetao.cdm.engine import Engine
+from hetao.cdm.quality.check import Check, checked
+from hetao.dictionary import Dictionary, Table
+from hetao.errors import HetaoError
+
+# The dictionary's type → the dtype of a fetched column.
+DTYPES = {
+    "bigint": "int64",
+    "integer": "int64",
+    "decimal": "float64",
+    "date": "datetime64[D]",
+    "timestamp": "datetime64[us]",
+    "text": "object",
+}
+
+
+@dataclass(frozen=True)
+class Present:
+    """What a check may count on.
+
+    Attributes:
+        engine: holds the tables.
+        dictionary: what they should be.
+        fields: of each table that is there, the fields that are there with their type.
+        day: the day of curation.
+    """
+
+    engine: Engine
+    dictionary: Dictionary
+    fields: Mapping[str, tuple[str, ...]]
+    day: datetime.date
+
+    def has(self, path: str) -> bool:
+        """Return whether a `table` or `table.field` is there, with its type."""
+        table, _, field = path.partition(".")
+        return table in self.fields and (not field or field in self.fields[table])
+
+    def tables(self, kind: str = "content") -> list[Table]:
+        """Return the tables of a kind that are there, in the dictionary's order."""
+        return [
+            table
+            for name, table in self.dictionary.tables.items()
+            if table.kind == kind and name in self.fields
+        ]
+
+    def dates(
+        self, table: Table, types: tuple[str, ...] = ("date", "timestamp")
+    ) -> list[str]:
+        """Return the date fields of a table that are there."""
+        return [
+            name for name in self.fields[table.name] if table.fields[name].type in types
+        ]
+
+
+def look(
+    engine: Engine, dictionary: Dictionary, day: datetime.date
+) -> tuple[Present, list[Check]]:
+    """Return what is there, with the checks of the catalogue itself.
+
+    No row is read: a plan that is cut to none still tells its columns and types.
+    """
+    fields: dict[str, tuple[str, ...]] = {}
+    checks: list[Check] = []
+    for name, table in dictionary.tables.items():
+        found = _columns(engine, name)
+        checks.append(checked("cdmTable", name, (int(found is None), 1)))
+        if found is None:
+            continue
+        good = []
+        for field in table.fields.values():
+            place = f"{name}.{field.name}"
+            dtype = found.get(field.name)
+            wrong = dtype is not None and dtype != DTYPES[field.type]
+            checks.append(checked("cdmField", place, (int(dtype is None), 1)))
+            if dtype is not None:
+                checks.append(checked("cdmDatatype", place, (int(wrong), 1)))
+            if dtype is not None and not wrong:
+                good.append(field.name)
+        fields[name] = tuple(good)
+    return Present(engine, dictionary, fields, day), checks
+
+
+def _columns(engine: Engine, table: str) -> dict[str, str] | None:
+    """Return the dtypes of a table's columns; None where it is not there."""
+    try:
+        found = engine.fetch(f"SELECT * FROM {table} WHERE 1 = 0")  # noqa: S608
+    except HetaoError:  # the engine says that it cannot be read, whatever the reason
+        return None
+    return {name: column.dtype.name for name, column in found.items()}
