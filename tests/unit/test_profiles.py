@@ -1,13 +1,16 @@
 """Profiles as they are laid down: whole, in the site's name, never over another's."""
 
 import csv
+import json
 import tomllib
 
 import pytest
 
 from hetao.cdm.profiles import PROFILES, lay_profile
+from hetao.cli.main import main
 from hetao.errors import InvalidMapping, Usage
 from hetao.synth import WRITERS, catalogue
+from hetao.synth.example import PEOPLE, write_example
 from hetao.synth.write_ehealth import ICPC2
 
 
@@ -111,3 +114,39 @@ def test_tests_name_the_analyte_that_they_measure(profile, tmp_path):
 
     assert named <= set(catalogue().labs)
     assert named or profile == "gba-special"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_each_source_of_a_mapping_has_a_file_in_the_example(profile, tmp_path):
+    path = lay_profile(profile, tmp_path, "north")
+
+    written = write_example(profile, tmp_path / "extract", PEOPLE.get(profile, 300))
+
+    sources = tomllib.loads(path.read_text("utf-8"))["sources"]
+    read = {file for source in sources for file in tmp_path.glob(source["files"])}
+    assert read == set(written.files)
+    assert all(list(tmp_path.glob(source["files"])) for source in sources)
+
+
+@pytest.mark.parametrize("profile", ["fhir", "gba-special"])
+def test_an_example_is_curated_at_once(profile, tmp_path, capsys):
+    folder = tmp_path / "north"
+
+    assert main(["site", "init", "--profile", profile, "--example", str(folder)]) == 0
+    assert main(["site", "curate", "--json", str(folder / "site.toml")]) == 0
+
+    done = json.loads(capsys.readouterr().out)
+    assert done["site"] == "north"
+    assert done["people"] > 0
+
+
+def test_every_source_about_people_declares_what_identifies_them(tmp_path):
+    for profile in PROFILES:
+        path = lay_profile(profile, tmp_path / profile, "north")
+        config = tomllib.loads(path.read_text("utf-8"))
+        for source in config["sources"]:
+            assert source.get("identifiers") or source["name"] in (
+                "product",
+                "institution",
+                "cdm_concept",
+            )

@@ -6,6 +6,8 @@ from hetao.synth.coding import load_codes
 from hetao.synth.faults import fault_sql
 from hetao.synth.truth import TRUTH, Connection
 
+LATE = "INTERVAL 40 YEAR"  # beyond any day on which an extract is made
+MISDATED = ("impossible_date", "wrong_century", "future_date")
 DIAGNOSIS_KEY = "(visit_no * 32 + rank)"  # a whole number, as fault_sql wants it
 
 
@@ -71,4 +73,27 @@ def written(day: str, form: str, hit: str, shorter: str) -> str:
     return (
         f"(CASE WHEN {hit} THEN strftime({day}, '{shorter}') "
         f"ELSE strftime({day}, '{form}') END)"
+    )
+
+
+def misdated(here: Here, day: str, form: str, key: str) -> str:
+    """Return SQL of a day as somebody wrote it, now and then one that cannot be.
+
+    31 February, the year 0202, or long after the extract was made; `MISDATED` names
+    the faults, of which a row has the first that hits it.
+
+    Args:
+        here: the site's part of the population.
+        day: SQL of a date.
+        form: how a day is written, in the signs of strftime.
+        key: SQL of the whole number that names the row.
+    """
+    never = form.replace("%m", "02").replace("%d", "31")
+    slip = form.replace("%Y", "0202")
+    return (
+        f"CASE WHEN {here.hits('impossible_date', key)} THEN strftime({day}, '{never}')"
+        f" WHEN {here.hits('wrong_century', key)} THEN strftime({day}, '{slip}')"
+        f" WHEN {here.hits('future_date', key)} "
+        f"THEN strftime({day} + {LATE}, '{form}') "
+        f"ELSE strftime({day}, '{form}') END"
     )

@@ -9,7 +9,14 @@ free text with the dose in words, tests by name, blanks around cells.
 from pathlib import Path
 
 from hetao.synth.files import Rows, write_delimited, write_excel
-from hetao.synth.here import DIAGNOSIS_KEY, Here, twice, written
+from hetao.synth.here import (
+    DIAGNOSIS_KEY,
+    MISDATED,
+    Here,
+    misdated,
+    twice,
+    written,
+)
 from hetao.synth.identifiers import hkid, record_no
 from hetao.synth.reported import reported
 from hetao.synth.sites import SyntheticSite
@@ -148,8 +155,7 @@ def _problems(here: Here) -> Rows:
     return Rows(
         f"""
         SELECT {_NUMBER}, {_ID},
-            CASE WHEN {here.hits("impossible_date", key)}
-                THEN '31/02/' || year(day) ELSE strftime(day, '%d/%m/%Y') END,
+            {misdated(here, "day", "%d/%m/%Y", key)},
             CASE WHEN {scheme} < 10 THEN 'ICPC-2' WHEN {scheme} < 15 THEN 'ICD-10'
                 WHEN {scheme} < 17 THEN 'HKCTT' END,
             CASE WHEN {here.hits("unknown_code", key)} AND {scheme} < 17
@@ -216,8 +222,8 @@ def _procedures() -> Rows:
 def _note(here: Here) -> None:
     here.note("estimated_birth", "person", "person_no")
     here.note("unknown_sex", "person", "person_no")
-    here.note("impossible_date", "diagnosis", DIAGNOSIS_KEY)
-    here.note("duplicate_row", "diagnosis", DIAGNOSIS_KEY)
+    for fault in (*MISDATED, "duplicate_row"):
+        here.note(fault, "diagnosis", DIAGNOSIS_KEY)
     here.note("unknown_code", "diagnosis", DIAGNOSIS_KEY, f"{DIAGNOSIS_KEY} % 20 < 17")
     for fault in ("unknown_code", "duplicate_row"):
         here.note(fault, "drug", "rx_no")

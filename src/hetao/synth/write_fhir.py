@@ -10,7 +10,14 @@ from pathlib import Path
 
 from hetao.dictionary import dictionary
 from hetao.synth.files import write_ndjson
-from hetao.synth.here import DIAGNOSIS_KEY, Here, twice, written
+from hetao.synth.here import (
+    DIAGNOSIS_KEY,
+    MISDATED,
+    Here,
+    misdated,
+    twice,
+    written,
+)
 from hetao.synth.identifiers import hkid, resident_id
 from hetao.synth.reported import reported
 from hetao.synth.sites import SyntheticSite
@@ -129,10 +136,10 @@ def _conditions(here: Here, side: str) -> str:
                         ELSE {code} END}}],
                 'text': names_zh_hans}},
             'subject': {_subject()}, 'encounter': {_encounter()},
-            'recordedDate': CASE WHEN {here.hits("impossible_date", key)}
-                THEN year(day) || '-02-31'
-                WHEN {here.hits("partial_date", key)} THEN strftime(day, '%Y-%m')
-                ELSE strftime(day, '%Y-%m-%dT10:00:00+08:00') END}} AS resource
+            'recordedDate': CASE WHEN {here.hits("partial_date", key)}
+                THEN strftime(day, '%Y-%m')
+                ELSE {misdated(here, "day", "%Y-%m-%dT10:00:00+08:00", key)} END}}
+                AS resource
         FROM here_diagnosis JOIN code_diseases ON code_diseases.name = disease
         {twice(here.hits("duplicate_row", key))}
         ORDER BY visit_no, rank, copy"""
@@ -225,6 +232,6 @@ def _note(here: Here) -> None:
     here.note("estimated_birth", "person", "person_no")
     here.note("unknown_sex", "person", "person_no")
     here.note("partial_death", "person", "person_no", "death_date IS NOT NULL")
-    for fault in ("impossible_date", "partial_date", "unknown_code"):
+    for fault in (*MISDATED, "partial_date", "unknown_code"):
         here.note(fault, "diagnosis", DIAGNOSIS_KEY)
     here.note("unknown_code", "drug", "rx_no")

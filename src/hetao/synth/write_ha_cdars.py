@@ -10,7 +10,14 @@ in the list of all diagnoses, death causes in ICD-10 without dots.
 from pathlib import Path
 
 from hetao.synth.files import Rows, write_excel, write_html
-from hetao.synth.here import DIAGNOSIS_KEY, Here, twice, written
+from hetao.synth.here import (
+    DIAGNOSIS_KEY,
+    MISDATED,
+    Here,
+    misdated,
+    twice,
+    written,
+)
 from hetao.synth.identifiers import record_no, reference_key
 from hetao.synth.reported import reported
 from hetao.synth.sites import SyntheticSite
@@ -225,9 +232,8 @@ def _diagnoses(here: Here) -> Rows:
     return Rows(
         f"""
         SELECT {reference_key("person_no")},
-            CASE WHEN {here.hits("impossible_date", key)} THEN year(day) || '-02-31'
-                WHEN {here.hits("partial_date", key)} THEN strftime(day, '%Y-%m-')
-                ELSE day::VARCHAR END,
+            CASE WHEN {here.hits("partial_date", key)} THEN strftime(day, '%Y-%m-')
+                ELSE {misdated(here, "day", "%Y-%m-%d", key)} END,
             CASE WHEN {here.hits("unknown_code", key)} THEN 'V99.9'
                 ELSE icd9cm END, names_en
         FROM here_diagnosis JOIN code_diseases ON code_diseases.name = disease
@@ -323,7 +329,7 @@ def _note(here: Here) -> None:
     here.note("estimated_birth", "person", "person_no")
     here.note("unknown_sex", "person", "person_no")
     here.note("partial_death", "person", "person_no", "death_date IS NOT NULL")
-    for fault in ("impossible_date", "partial_date", "unknown_code", "duplicate_row"):
+    for fault in (*MISDATED, "partial_date", "unknown_code", "duplicate_row"):
         here.note(fault, "diagnosis", DIAGNOSIS_KEY)
     for fault in ("unknown_code", "duplicate_row"):
         here.note(fault, "drug", "rx_no")

@@ -11,7 +11,14 @@ where somebody typed them; names and identity numbers everywhere.
 from pathlib import Path
 
 from hetao.synth.files import Rows, write_delimited
-from hetao.synth.here import DIAGNOSIS_KEY, Here, twice, written
+from hetao.synth.here import (
+    DIAGNOSIS_KEY,
+    MISDATED,
+    Here,
+    misdated,
+    twice,
+    written,
+)
 from hetao.synth.identifiers import record_no, resident_id
 from hetao.synth.reported import reported
 from hetao.synth.sites import SyntheticSite
@@ -258,9 +265,7 @@ def _diagnoses(here: Here) -> Rows:
             FROM here_diagnosis JOIN here_visit USING (visit_no, person_no)
         )
         SELECT {_NUMBER}, id,
-            CASE WHEN {here.hits("impossible_date", key)}
-                THEN year(day) || '0231T093000'
-                ELSE strftime(day, '%Y%m%d') || 'T093000' END,
+            {misdated(here, "day", "%Y%m%dT093000", key)},
             CASE WHEN {here.hits("unknown_code", key)} THEN 'Z99.999x999'
                 ELSE icd10cn_nhsa END, names_zh_hans, tcm_code, tcm_zh_hans
         FROM placed JOIN citizen USING (person_no)
@@ -347,7 +352,7 @@ def _note(here: Here) -> None:
                 PARTITION BY visit_no ORDER BY rank) AS place
             FROM here_diagnosis JOIN here_visit USING (visit_no))
         WHERE kind <> 'inpatient' OR place > {OTHERS + 1})"""
-    for fault in ("impossible_date", "unknown_code", "duplicate_row"):
+    for fault in (*MISDATED, "unknown_code", "duplicate_row"):
         here.note(fault, "diagnosis", DIAGNOSIS_KEY, listed)
     for fault in ("unknown_code", "duplicate_row", "full_width"):
         here.note(fault, "drug", "rx_no")
