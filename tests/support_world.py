@@ -6,10 +6,10 @@ from hetao.dictionary import ddl, dictionary
 PEOPLE, EVENTS = 300, 6000
 RIGHT_UNIT, MALE, FEMALE = 8753, 8507, 8532
 # `r` is the row's number; primes make the columns look unrelated.
-_DAY = "DATE '2019-12-20' + CAST((r * 7919 + r // 7) % 80 AS INTEGER)"
+_DAY = "DATE '2019-12-20' + CAST((r * 7919 + r // 7 * 13) % 80 AS INTEGER)"
 _PERSON = f"r * 104729 % {PEOPLE} + 1"
-_CONCEPT = "(r * 31) % 6"
-_SOURCE = "2000000000 + (r * 17) % 5"
+_CONCEPT = "(r * 31 + r // 11) % 6"
+_SOURCE = "2000000000 + (r * 17 + r // 13) % 5"
 _NUMBER = """CASE WHEN r % 9 = 0 THEN NULL
     ELSE CAST(r * 7907 % 4000 - 500 AS DECIMAL(18,6)) * 0.015625 END"""
 _CLOCK = f"""CASE WHEN r % 4 = 0 THEN NULL
