@@ -265,7 +265,8 @@ def _open_sources(connection: Connection, work: _Work) -> None:
     paths.append(str(work.site.codes_path))
     vocabulary = current_vocabulary(work.site.store_path)
     if vocabulary is not None:
-        paths.append(str(vocabulary.path))
+        # Attaching looks for a write-ahead log beside the file; there never is one.
+        paths += [str(vocabulary.path), f"{vocabulary.path}.wal"]
     connection.execute(f"SET allowed_paths = [{', '.join(map(text, paths))}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

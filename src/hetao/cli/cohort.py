@@ -5,9 +5,12 @@ import json
 import os
 import sys
 
-from hetao.cdm import open_site
+from hetao.cdm import CuratedTables, open_site
 from hetao.cli.main import say
 from hetao.cohort import Cohort, build, flow_text, shown_attrition, write_rows
+from hetao.cohort.circe import cohort_rows
+from hetao.cohort.circe_file import native_answer, read_definition, write_periods
+from hetao.errors import InvalidData
 from hetao.study import Study, explain, read_study
 
 LEAST_SHOWN = 10
@@ -16,6 +19,8 @@ LEAST_SHOWN = 10
 def build_rows(chosen: argparse.Namespace) -> int:
     """Build a study's cohort at this site; counts are for the site's own eyes."""
     os.umask(0o077)  # patients' rows are for this user alone
+    if chosen.circe is not None:
+        return _build_circe(chosen)
     study = read_study(chosen.study)
     cohort = _built(study, chosen)
     if chosen.rows is not None:
@@ -64,6 +69,29 @@ def say_study(chosen: argparse.Namespace) -> int:
         for section in sections
     )
     sys.stdout.write(text)
+    return 0
+
+
+def _build_circe(chosen: argparse.Namespace) -> int:
+    """Carry out one of OHDSI's definitions at this site, as OHDSI's SQL means it."""
+    definition = read_definition(chosen.circe)
+    with open_site(chosen.site) as source:
+        if not isinstance(source, CuratedTables):
+            raise InvalidData(
+                "a flat file has no OMOP tables", fix="name a site that is curated"
+            )
+        rows = cohort_rows(definition, source.connection)
+    if chosen.rows is not None:
+        write_periods(rows, chosen.rows)
+        say(f"{chosen.rows} holds patients' rows: it stays at this site")
+    people = len({person for person, _, _ in rows})
+    body = {"people": people, "periods": len(rows), "native": native_answer(definition)}
+    if chosen.json:
+        sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
+        return 0
+    say("for this site only: every count is shown")
+    sys.stdout.write(f"{people} people, {len(rows)} periods\n")
+    say(f"in a study's own words: {body['native']}")
     return 0
 
 

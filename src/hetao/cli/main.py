@@ -100,6 +100,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_hub(commands)
     _add_study(commands)
     _add_cohort(commands)
+    _add_vocab(commands)
     _add_dictionary(commands)
     _add_approve(commands)
     _add_run(commands)
@@ -281,8 +282,13 @@ def _add_cohort(commands: Any) -> None:
     attrition = _command(
         cohort, "attrition", f"{module}:attrition", "how many people each step leaves"
     )
+    attrition.add_argument("study", type=Path, metavar="STUDY.toml")
+    what = build.add_mutually_exclusive_group(required=True)
+    what.add_argument("study", type=Path, nargs="?", metavar="STUDY.toml")
+    what.add_argument(
+        "--circe", type=Path, metavar="FILE.json", help="one of OHDSI's definitions"
+    )
     for parser in (build, attrition):
-        parser.add_argument("study", type=Path, metavar="STUDY.toml")
         parser.add_argument("--site", type=Path, required=True, metavar="SITE.toml")
         _json(parser)
     build.add_argument(
@@ -291,6 +297,46 @@ def _add_cohort(commands: Any) -> None:
     attrition.add_argument(
         "--local", action="store_true", help="show small counts too, to this site"
     )
+
+
+def _add_vocab(commands: Any) -> None:
+    vocab = _group(commands, "vocab", "what a site's codes mean")
+    module = "hetao.cli.vocab"
+    load = _command(
+        vocab, "load", f"{module}:load", "load a vocabulary downloaded from Athena"
+    )
+    load.add_argument("download", type=Path, metavar="DIR")
+    where = load.add_mutually_exclusive_group(required=True)
+    where.add_argument("--site", type=Path, metavar="SITE.toml")
+    where.add_argument("--store", type=Path, metavar="DIR", help="a site's store")
+    _json(load)
+    suggest = _command(
+        vocab,
+        "suggest",
+        f"{module}:make_suggestions",
+        "suggest what unmapped codes mean, in codes.csv; none maps until confirmed",
+    )
+    suggest.add_argument("site", type=Path, metavar="SITE.toml")
+    suggest.add_argument(
+        "--from",
+        dest="others",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="CODES.csv",
+        help="what other sites confirmed",
+    )
+    _json(suggest)
+    confirm = _command(
+        vocab, "confirm", f"{module}:settle", "confirm one suggestion of a code"
+    )
+    confirm.add_argument("site", type=Path, metavar="SITE.toml")
+    confirm.add_argument("system", metavar="SYSTEM", help="such as ha_lis")
+    confirm.add_argument("code", metavar="CODE")
+    which = confirm.add_mutually_exclusive_group()
+    which.add_argument("--concept", type=int, metavar="ID")
+    which.add_argument("--analyte", metavar="NAME")
+    confirm.add_argument("--by", required=True, metavar="NAME", help="who says so")
 
 
 def _add_approve(commands: Any) -> None:
