@@ -13,6 +13,7 @@ import pytest
 
 from hetao.cdm import open_tables
 from hetao.cdm.engine_postgres import connect
+from hetao.cdm.quality import read_quality
 from hetao.cdm.vocabulary import resolve
 from hetao.dictionary import dictionary, local_concept_id
 from hetao.study import CodeList, ConceptSet
@@ -178,7 +179,7 @@ def test_a_code_that_nobody_knows_has_no_concept_and_is_counted(site: Held):
 
 
 def test_the_same_drugs_for_the_same_days(site: Held):
-    limit = 2 if site.profile == "flat" else 999
+    limit = drugs_a_row(site)
     truth = f"""
         SELECT person_no, day, CASE WHEN {hit("unknown_code", "drug", "rx_no")}
             THEN '(unknown)' ELSE drug END, days, day + (days - 1)::INTEGER
@@ -355,6 +356,25 @@ def test_links_of_events_lead_to_visits_of_the_same_person(site: Held):
         site.number("SELECT count(visit_occurrence_id) FROM site.condition_occurrence")
         > 0
     )
+
+
+def test_what_stands_twice_is_counted_by_a_quality_check(site: Held):
+    found = {
+        check.table: check.violated
+        for check in read_quality(site.folder / "quality.json").checks
+        if check.type == "duplicate-events"
+    }
+
+    twice_over = site.number(f"""
+        SELECT count(*) FROM (
+            SELECT *, {PLACED.format(order="rx_no")} AS place FROM here_drug)
+        WHERE {twice(site, "drug", "rx_no")} AND place <= {drugs_a_row(site)}""")
+    assert found["drug_exposure"] == twice_over
+    assert twice_over > 0 or site.profile == "fhir"
+
+
+def drugs_a_row(site: Held) -> int:
+    return 2 if site.profile == "flat" else 999
 
 
 # The same question at each site, in that site's own codes: who has the disease, who
