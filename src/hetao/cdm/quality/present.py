@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hetao.cdm.engine import Engine
 from hetao.cdm.quality.check import Check, checked
@@ -21,6 +22,22 @@ DTYPES = {
 
 
 @dataclass(frozen=True)
+class Extent:
+    """How far a table reaches: told first, so that what cannot be need not be sought.
+
+    Attributes:
+        rows: of the table.
+        filled: rows in which a field is not empty, by field.
+        ends: (lowest, highest) value of a field that is a number or a date, as Python
+            values; (None, None) where it is empty throughout.
+    """
+
+    rows: int
+    filled: Mapping[str, int]
+    ends: Mapping[str, tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
 class Present:
     """What a check may count on.
 
@@ -28,18 +45,25 @@ class Present:
         engine: holds the tables.
         dictionary: what they should be.
         fields: of each table that is there, the fields that are there with their type.
+        extents: of each table that is there.
         day: the day of curation.
     """
 
     engine: Engine
     dictionary: Dictionary
     fields: Mapping[str, tuple[str, ...]]
+    extents: Mapping[str, Extent]
     day: datetime.date
 
     def has(self, path: str) -> bool:
         """Return whether a `table` or `table.field` is there, with its type."""
         table, _, field = path.partition(".")
         return table in self.fields and (not field or field in self.fields[table])
+
+    def filled(self, path: str) -> int:
+        """Return how many rows hold a `table.field`; 0 where it is not there."""
+        table, _, field = path.partition(".")
+        return self.extents[table].filled.get(field, 0) if table in self.extents else 0
 
     def tables(self, kind: str = "content") -> list[Table]:
         """Return the tables of a kind that are there, in the dictionary's order."""
@@ -83,7 +107,25 @@ def look(
             if dtype is not None and not wrong:
                 good.append(field.name)
         fields[name] = tuple(good)
-    return Present(engine, dictionary, fields, day), checks
+    extents = {
+        name: _extent(engine, dictionary.tables[name], have)
+        for name, have in fields.items()
+    }
+    return Present(engine, dictionary, fields, extents, day), checks
+
+
+def _extent(engine: Engine, table: Table, fields: tuple[str, ...]) -> Extent:
+    ordered = [name for name in fields if table.fields[name].type != "text"]
+    told = [f"count({name}) AS n_{name}" for name in fields]
+    told += [f"min({name}) AS l_{name}, max({name}) AS h_{name}" for name in ordered]
+    plan = f"SELECT {', '.join(['count(*) AS rows', *told])} FROM {table.name}"  # noqa: S608
+    ((rows, *values),) = engine.rows(plan)
+    ends = values[len(fields) :]
+    return Extent(
+        int(rows),
+        {name: int(n) for name, n in zip(fields, values, strict=False)},
+        {name: (ends[2 * k], ends[2 * k + 1]) for k, name in enumerate(ordered)},
+    )
 
 
 def _columns(engine: Engine, table: str) -> dict[str, str] | None:

@@ -5,8 +5,11 @@ visit `v` and whatever else it refers to (`f_…`), so that all probes of a tabl
 counted in one scan.
 """
 
+import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
 from hetao.cdm.quality.present import Present
 from hetao.dictionary import Field, Table
@@ -41,8 +44,11 @@ class Probe:
     Attributes:
         type: name of its type.
         place: `table.field`.
-        among: condition of the rows that could violate it.
-        violated: condition of those that do, of the rows of `among`.
+        needs: fields of `t` that are filled in the rows that could violate it; none
+            for every row.
+        also: a further condition of these rows, over what is joined; "" for none.
+        violated: condition of the rows that violate it, never met where a field that
+            it needs is empty; "" where none can.
         join: the relation that its conditions read besides `t`: "", "p", "v", or a
             field whose reference is joined as `f_<field>`.
         detail: the range that it holds against.
@@ -50,17 +56,18 @@ class Probe:
 
     type: str
     place: str
-    among: str
+    needs: tuple[str, ...]
     violated: str
     join: str = ""
     detail: str = ""
+    also: str = ""
 
 
 def probes_of(present: Present, table: Table) -> list[Probe]:
     """Return every row-level check of a table, of the fields that are there."""
     found: list[Probe] = []
     for name in present.fields[table.name]:
-        found += _required(table, table.fields[name])
+        found += _required(present, table, table.fields[name])
         if table.kind == "content":
             found += _reference(present, table, table.fields[name])
             found += _range(present, table, table.fields[name])
@@ -76,13 +83,15 @@ def probes_of(present: Present, table: Table) -> list[Probe]:
     return found
 
 
-def _required(table: Table, field: Field) -> Iterator[Probe]:
+def _required(present: Present, table: Table, field: Field) -> Iterator[Probe]:
     place = f"{table.name}.{field.name}"
-    empty = f"t.{field.name} IS NULL"
+    extent = present.extents[table.name]
+    is_full = extent.filled[field.name] == extent.rows
+    empty = "" if is_full else f"t.{field.name} IS NULL"
     if field.required:
-        yield Probe("isRequired", place, "TRUE", empty)
+        yield Probe("isRequired", place, (), empty)
     if table.kind == "content":
-        yield Probe("measureValueCompleteness", place, "TRUE", empty)
+        yield Probe("measureValueCompleteness", place, (), empty)
 
 
 def _reference(present: Present, table: Table, field: Field) -> Iterator[Probe]:
@@ -93,15 +102,13 @@ def _reference(present: Present, table: Table, field: Field) -> Iterator[Probe]:
     join = {"person.person_id": "p"}.get(target, field.name)
     if field.name == "visit_occurrence_id" and table.name != "visit_occurrence":
         join = "v"
-    if table.name == "person":
-        join = field.name
     key = target.partition(".")[2]
     alias = join if join in ("p", "v") else f"f_{field.name}"
     yield Probe(
         "isForeignKey",
         f"{table.name}.{field.name}",
-        f"t.{field.name} IS NOT NULL",
-        f"{alias}.{key} IS NULL",
+        (field.name,),
+        f"t.{field.name} IS NOT NULL AND {alias}.{key} IS NULL",
         join,
         target,
     )
@@ -109,7 +116,7 @@ def _reference(present: Present, table: Table, field: Field) -> Iterator[Probe]:
 
 def _range(present: Present, table: Table, field: Field) -> Iterator[Probe]:
     place, value = f"{table.name}.{field.name}", f"t.{field.name}"
-    among = f"{value} IS NOT NULL"
+    needs = (field.name,)
     low, high = RANGES.get(place, (None, None))
     high = str(present.day.year) if high == "year" else high
     as_sql = "{}"
@@ -118,12 +125,27 @@ def _range(present: Present, table: Table, field: Field) -> Iterator[Probe]:
         low = "1900-01-01" if table.name == "person" else EARLIEST
         high = present.day.isoformat()
         value, as_sql = _day(field), "DATE '{}'"
+    lowest, highest = present.extents[table.name].ends.get(field.name, (None, None))
     if low is not None:
-        under = f"{value} < {as_sql.format(low)}"
-        yield Probe("plausibleValueLow", place, among, under, detail=f"≥ {low}")
+        is_met = lowest is not None and _known(lowest) < _bound(low)
+        under = f"{value} < {as_sql.format(low)}" if is_met else ""
+        yield Probe("plausibleValueLow", place, needs, under, detail=f"≥ {low}")
     if high is not None:
-        over = f"{value} > {as_sql.format(high)}"
-        yield Probe("plausibleValueHigh", place, among, over, detail=f"≤ {high}")
+        is_met = highest is not None and _known(highest) > _bound(high)
+        over = f"{value} > {as_sql.format(high)}" if is_met else ""
+        yield Probe("plausibleValueHigh", place, needs, over, detail=f"≤ {high}")
+
+
+def _known(value: Any) -> Any:
+    """Return an extent's end as it compares with a bound."""
+    if isinstance(value, datetime.datetime):
+        return value.date()
+    return value if isinstance(value, datetime.date) else Decimal(str(value))
+
+
+def _bound(text: str) -> Any:
+    is_day = text.count("-") == 2
+    return datetime.date.fromisoformat(text) if is_day else Decimal(text)
 
 
 def _day(field: Field) -> str:
@@ -148,15 +170,14 @@ def ends(present: Present, table: Table) -> dict[str, str]:
 
 def _order(present: Present, table: Table) -> Iterator[Probe]:
     for start, end in ends(present, table).items():
-        among = f"t.{start} IS NOT NULL AND t.{end} IS NOT NULL"
-        violated = f"t.{end} < t.{start}"
+        needs, violated = (start, end), f"t.{end} < t.{start}"
         place = f"{table.name}.{start}"
         yield Probe(
-            "plausibleStartBeforeEnd", place, among, violated, detail=f"≤ {end}"
+            "plausibleStartBeforeEnd", place, needs, violated, detail=f"≤ {end}"
         )
         place = f"{table.name}.{end}"
         yield Probe(
-            "plausibleTemporalAfter", place, among, violated, detail=f"≥ {start}"
+            "plausibleTemporalAfter", place, needs, violated, detail=f"≥ {start}"
         )
 
 
@@ -164,19 +185,19 @@ def _life(table: Table, name: str) -> Iterator[Probe]:
     """A date is held against its person's birth and death."""
     if table.name == "person":
         return
-    place, value = f"{table.name}.{name}", _day(table.fields[name])
-    born = f"t.{name} IS NOT NULL AND p.born IS NOT NULL"
+    place, value, needs = f"{table.name}.{name}", _day(table.fields[name]), (name,)
     early = f"{value} < p.born"
-    yield Probe("plausibleAfterBirth", place, born, early, "p")
+    born = "p.born IS NOT NULL"
+    yield Probe("plausibleAfterBirth", place, needs, early, "p", also=born)
     if "_end_" not in name:
-        yield Probe("plausibleTemporalAfter", place, born, early, "p", "≥ birth")
+        yield Probe("plausibleTemporalAfter", place, needs, early, "p", "≥ birth", born)
     if table.name == "death":
         return
     late = f"{value} > p.last_day"
-    yield Probe("plausibleBeforeDeath", place, f"t.{name} IS NOT NULL", late, "p")
+    yield Probe("plausibleBeforeDeath", place, needs, late, "p")
     if "_end_" not in name:
-        died = f"t.{name} IS NOT NULL AND p.died IS NOT NULL"
-        yield Probe("plausibleDuringLife", place, died, late, "p")
+        died = "p.last_day IS NOT NULL"
+        yield Probe("plausibleDuringLife", place, needs, late, "p", also=died)
 
 
 def _event(present: Present, table: Table) -> Iterator[Probe]:
@@ -189,40 +210,35 @@ def _event(present: Present, table: Table) -> Iterator[Probe]:
         yield Probe(
             "withinVisitDates",
             place,
-            f"t.{name} IS NOT NULL AND v.visit_occurrence_id IS NOT NULL",
+            (name, "visit_occurrence_id"),
             f"t.{name} < v.from_day OR t.{name} > v.to_day",
             "v",
             f"± {VISIT_DAYS} d",
+            "v.visit_occurrence_id IS NOT NULL",
         )
+    seen = "p.since IS NOT NULL"
     if table.name not in NO_OBSERVATION_CHECK:
-        yield Probe(
-            "outside-observation",
-            place,
-            f"t.{name} IS NOT NULL AND p.since IS NOT NULL",
-            f"t.{name} < p.since OR t.{name} > p.until",
-            "p",
-        )
+        outside = f"t.{name} < p.since OR t.{name} > p.until"
+        yield Probe("outside-observation", place, (name,), outside, "p", also=seen)
     if table.name == "death":
-        among = f"t.{name} IS NOT NULL AND p.since IS NOT NULL"
-        yield Probe("death-before-entry", place, among, f"t.{name} < p.since", "p")
+        before = f"t.{name} < p.since"
+        yield Probe("death-before-entry", place, (name,), before, "p", also=seen)
     dates = ", ".join(f"DATE '{date}'" for date in NO_DATES)
     yield Probe(
         "default-dates",
         place,
-        f"t.{name} IS NOT NULL",
+        (name,),
         f"(month(t.{name}) = 1 AND day(t.{name}) = 1) OR t.{name} IN ({dates})",
     )
 
 
 def _birthday(present: Present) -> Iterator[Probe]:
     """Birthdays gather on 1 January where the day is not known."""
-    if not present.has("person.month_of_birth") or not present.has(
-        "person.day_of_birth"
-    ):
-        return
-    yield Probe(
-        "default-dates",
-        "person.month_of_birth",
-        "t.month_of_birth IS NOT NULL AND t.day_of_birth IS NOT NULL",
-        "t.month_of_birth = 1 AND t.day_of_birth = 1",
-    )
+    needs = ("month_of_birth", "day_of_birth")
+    if all(present.has(f"person.{name}") for name in needs):
+        yield Probe(
+            "default-dates",
+            f"person.{needs[0]}",
+            needs,
+            "t.month_of_birth = 1 AND t.day_of_birth = 1",
+        )

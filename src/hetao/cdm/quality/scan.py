@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from hetao.cdm.quality.check import Check, checked
-from hetao.cdm.quality.present import Present
+from hetao.cdm.quality.present import Extent, Present
 from hetao.cdm.quality.probes import GRACE_DAYS, VISIT_DAYS, Probe, probes_of
 from hetao.dictionary import Table
 
@@ -84,38 +84,60 @@ def scan_rows(present: Present) -> list[Check]:
 
 
 def _scan(present: Present, table: Table) -> list[Check]:
-    probes = probes_of(present, table)
-    if not probes:
-        return []
-    counted = ", ".join(
-        f"count(*) FILTER (WHERE {among}) AS n{place}"
-        for place, among in enumerate(_conditions(probes))
-    )
-    plan = f"SELECT {counted} FROM {table.name} t{_joins(present, table, probes)}"  # noqa: S608
-    (numbers,) = present.engine.rows(plan)
-    counts = dict(zip(_conditions(probes), map(int, numbers), strict=True))
+    probes, extent = probes_of(present, table), present.extents[table.name]
+    live = [p for p in probes if _is_live(p, extent)]
+    sought = list(dict.fromkeys(text for p in live for text in _conditions(p)))
+    counts: dict[str, int] = {}
+    if sought:
+        counted = ", ".join(
+            f"count(*) FILTER (WHERE {text}) AS n{place}"
+            for place, text in enumerate(sought)
+        )
+        plan = f"SELECT {counted} FROM {table.name} t{_joins(table, live)}"  # noqa: S608
+        (numbers,) = present.engine.rows(plan)
+        counts = dict(zip(sought, map(int, numbers), strict=True))
     return [
         checked(
             probe.type,
             probe.place,
-            (counts[_violated(probe)], counts[probe.among]),
+            (counts.get(probe.violated, 0), _among(probe, extent, counts)),
             detail=probe.detail,
         )
         for probe in probes
     ]
 
 
-def _violated(probe: Probe) -> str:
-    return f"({probe.among}) AND ({probe.violated})"
+def _is_live(probe: Probe, extent: Extent) -> bool:
+    """Return whether rows must be looked at; the extent often says it all."""
+    could = extent.rows and all(extent.filled.get(name, 0) for name in probe.needs)
+    return bool(could and _conditions(probe))
 
 
-def _conditions(probes: Iterable[Probe]) -> list[str]:
-    """Return each condition once: many checks share their denominator."""
-    each = [text for p in probes for text in (p.among, _violated(p))]
-    return list(dict.fromkeys(each))
+def _conditions(probe: Probe) -> list[str]:
+    """Return what is to be counted row by row."""
+    among = _among_text(probe)
+    return [text for text in (among, probe.violated) if text]
 
 
-def _joins(present: Present, table: Table, probes: Iterable[Probe]) -> str:
+def _among_text(probe: Probe) -> str:
+    """Return the condition of the rows that could violate it, if one must be counted.
+
+    One field that needs to be filled was counted with the extent.
+    """
+    if len(probe.needs) < 2 and not probe.also:
+        return ""
+    filled = [f"t.{name} IS NOT NULL" for name in probe.needs]
+    return " AND ".join([*filled, probe.also] if probe.also else filled)
+
+
+def _among(probe: Probe, extent: Extent, counts: dict[str, int]) -> int:
+    text = _among_text(probe)
+    if text:
+        return counts.get(text, 0)
+    return extent.filled.get(probe.needs[0], 0) if probe.needs else extent.rows
+
+
+def _joins(table: Table, probes: Iterable[Probe]) -> str:
     """Return the joins that the probes read; each keeps one row a row of `t`."""
     parts = {
         "p": f" LEFT JOIN {PEOPLE} p ON p.person_id = t.person_id",
