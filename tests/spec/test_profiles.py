@@ -183,7 +183,11 @@ def test_the_same_drugs_for_the_same_days(site: Held):
     truth = f"""
         SELECT person_no, day, CASE WHEN {hit("unknown_code", "drug", "rx_no")}
             THEN '(unknown)' ELSE drug END, days, day + (days - 1)::INTEGER
-        FROM (SELECT *, {PLACED.format(order="rx_no")} AS place FROM here_drug)
+        FROM (SELECT here_drug.* REPLACE (CASE WHEN
+                    {hit("after_death", "drug", "rx_no")}
+                    THEN death_date + (90 + rx_no % 90)::INTEGER ELSE day END AS day),
+                {PLACED.format(order="rx_no")} AS place
+            FROM here_drug JOIN here_person USING (person_no))
         JOIN (VALUES (1), (2)) AS copies(copy)
             ON copy = 1 OR {twice(site, "drug", "rx_no")}
         WHERE place <= {limit}"""
@@ -375,6 +379,22 @@ def test_what_stands_twice_is_counted_by_a_quality_check(site: Held):
 
 def drugs_a_row(site: Held) -> int:
     return 2 if site.profile == "flat" else 999
+
+
+def test_what_the_dead_were_given_is_found_by_a_quality_check(site: Held):
+    found = {
+        check.id: check.violated
+        for check in read_quality(site.folder / "quality.json").checks
+    }
+
+    late = site.number(
+        f"SELECT count(*) FROM here_drug JOIN (VALUES (1), (2)) AS copies(copy) "
+        f"ON copy = 1 OR {twice(site, 'drug', 'rx_no')} "
+        f"WHERE {hit('after_death', 'drug', 'rx_no')}"
+    )
+    name = "plausibleBeforeDeath:drug_exposure.drug_exposure_start_date"
+    assert found[name] == late
+    assert late > 0 or site.profile != "ha-cdars"
 
 
 # The same question at each site, in that site's own codes: who has the disease, who

@@ -53,6 +53,7 @@ def curate(chosen: argparse.Namespace) -> int:
 
 def init(chosen: argparse.Namespace) -> int:
     """Lay a profile's mapping down, with a made-up extract beside it if asked for."""
+    os.umask(0o077)  # what is put beside the mapping is for this user alone
     folder: Path = chosen.folder
     name = chosen.name or folder.resolve().name
     path = lay_profile(chosen.profile, folder, name)

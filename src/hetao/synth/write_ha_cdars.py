@@ -147,6 +147,13 @@ def write_ha_cdars(here: Here, site: SyntheticSite, folder: Path) -> tuple[Path,
     return tuple(files)
 
 
+# Long after the death, so that it is no slip of the register, and no day of the future.
+_LONG_DEAD = """person_no IN (SELECT person_no FROM here_person
+    WHERE death_date + 180 <= (SELECT max(start_date) FROM here_visit))"""
+_AFTER_DEATH = """(SELECT death_date + (90 + d.rx_no % 90)::INTEGER
+    FROM here_person AS p WHERE p.person_no = d.person_no)"""
+
+
 def _patients(here: Here) -> Rows:
     birth = here.hits("estimated_birth", "person_no")
     death = here.hits("partial_death", "person_no")
@@ -275,8 +282,14 @@ def _dispensings(here: Here, site: str, folder: Path) -> list[Path]:
 
 def _dispensed(here: Here, site: str, year: int) -> Rows:
     weeks = "(days % 7 = 0 AND rx_no % 2 = 0)"
+    late = f"({_LONG_DEAD} AND {here.hits('after_death', 'rx_no')})"
     return Rows(
         f"""
+        WITH dated AS (
+            SELECT d.* REPLACE (CASE WHEN {late} THEN {_AFTER_DEATH} ELSE day END
+                AS day), year(day) AS year
+            FROM here_drug AS d
+        )
         SELECT {reference_key("person_no")}, '{site}', specialty.ha, day,
             specialty.ha, day, day + (days - 1)::INTEGER, 'N',
             CASE WHEN {here.hits("unknown_code", "rx_no")} THEN 'Z' ELSE '' END
@@ -288,11 +301,11 @@ def _dispensed(here: Here, site: str, year: int) -> Rows:
             CASE WHEN {weeks} THEN 'Week(s)' ELSE 'Day(s)' END,
             printf('%g', quantity::DOUBLE), upper(form), 'Dispensed', bnf,
             CASE WHEN kind = 'inpatient' THEN 'I' ELSE 'O' END
-        FROM here_drug JOIN code_drugs ON code_drugs.name = drug
+        FROM dated JOIN code_drugs ON code_drugs.name = drug
         JOIN here_visit USING (visit_no, person_no)
         LEFT JOIN code_specialties AS specialty ON specialty.name = specialty
         {twice(here.hits("duplicate_row", "rx_no"))}
-        WHERE year(day) = {year} ORDER BY rx_no, copy""",
+        WHERE year = {year} ORDER BY rx_no, copy""",
         DISPENSING,
     )
 
@@ -333,3 +346,4 @@ def _note(here: Here) -> None:
         here.note(fault, "diagnosis", DIAGNOSIS_KEY)
     for fault in ("unknown_code", "duplicate_row"):
         here.note(fault, "drug", "rx_no")
+    here.note("after_death", "drug", "rx_no", _LONG_DEAD)
