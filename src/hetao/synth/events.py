@@ -93,44 +93,22 @@ def _specialty(world: World, site: SyntheticSite) -> str:
 
 
 def _seen_sql(world: World) -> str:
-    lasting = " + ".join(
-        f"coalesce(({name} <= leaves)::INTEGER, 0)"
-        for name, course in world.diseases.items()
-        if course.lasting
-    )
-    years = "(leaves - enters) / 365.25"
-    often = (
-        f"{world.visits['per_year']} + {world.visits['per_year_disease']} * ({lasting})"
-    )
-    many = (
-        f"CASE WHEN leaves - enters < {FEWEST_DAYS} THEN 0 ELSE least({MOST_REGULAR}, "
-        f"floor({years} * ({often}) + u(person_no, 0, {salt('visits')})))::INTEGER END"
-    )
-    near = "".join(
-        f" AND coalesce(abs(day - start_{number}) > {APART_DAYS}, TRUE)"
-        for number in range(len(world.comparisons))
-    )
+    """Return why and when people come: entry, ordinary, index and event visits."""
+    first = [name for name, course in world.diseases.items() if course.visit]
+    numbers = list(world.diseases)
     parts = [
         f"SELECT person_no, {ENTRY} AS slot, enters AS day, -1 AS disease FROM life",
-        f"""SELECT person_no, slot, day, -1 FROM (
-            SELECT *, enters + 1 + floor((slot - {FIRST_REGULAR}
-                + u(person_no, slot, {salt("visit")})) / many
-                * (leaves - enters - 1))::INTEGER AS day
-            FROM (SELECT *, unnest(range({FIRST_REGULAR}, many + {FIRST_REGULAR}))
-                ::INTEGER AS slot FROM (SELECT *, {many} AS many FROM life)))
-            WHERE TRUE{near}""",
+        _ordinary_sql(world),
         *(
             f"SELECT person_no, {FIRST_INDEX + number}, start_{number}, -1 FROM life "
             f"WHERE start_{number} <= leaves"
             for number in range(len(world.comparisons))
         ),
-    ]
-    first = [name for name, course in world.diseases.items() if course.visit]
-    numbers = list(world.diseases)
-    parts += [
-        f"SELECT person_no, {FIRST_EVENT + place}, {name}, {numbers.index(name)} "
-        f"FROM life WHERE {name} BETWEEN enters + 1 AND leaves"
-        for place, name in enumerate(first)
+        *(
+            f"SELECT person_no, {FIRST_EVENT + place}, {name}, {numbers.index(name)} "
+            f"FROM life WHERE {name} BETWEEN enters + 1 AND leaves"
+            for place, name in enumerate(first)
+        ),
     ]
     total, cases = 0.0, []
     for name, complaint in world.complaints.items():
@@ -145,6 +123,36 @@ def _seen_sql(world: World) -> str:
         FROM (SELECT *, u(visit_no, 0, {salt("complaint")}) AS chance FROM (
             SELECT *, person_no * {SLOTS} + slot AS visit_no
             FROM ({" UNION ALL ".join(parts)})))
+    """
+
+
+def _ordinary_sql(world: World) -> str:
+    """Return ordinary visits: more the more diseases, each in a span of its own."""
+    lasting = " + ".join(
+        f"coalesce(({name} <= leaves)::INTEGER, 0)"
+        for name, course in world.diseases.items()
+        if course.lasting
+    )
+    often = (
+        f"{world.visits['per_year']} + {world.visits['per_year_disease']} * ({lasting})"
+    )
+    many = (
+        f"CASE WHEN leaves - enters < {FEWEST_DAYS} THEN 0 ELSE least({MOST_REGULAR}, "
+        f"floor((leaves - enters) / 365.25 * ({often}) "
+        f"+ u(person_no, 0, {salt('visits')})))::INTEGER END"
+    )
+    near = "".join(
+        f" AND coalesce(abs(day - start_{number}) > {APART_DAYS}, TRUE)"
+        for number in range(len(world.comparisons))
+    )
+    return f"""
+        SELECT person_no, slot, day, -1 FROM (
+            SELECT *, enters + 1 + floor((slot - {FIRST_REGULAR}
+                + u(person_no, slot, {salt("visit")})) / many
+                * (leaves - enters - 1))::INTEGER AS day
+            FROM (SELECT *, unnest(range({FIRST_REGULAR}, many + {FIRST_REGULAR}))
+                ::INTEGER AS slot FROM (SELECT *, {many} AS many FROM life)))
+        WHERE TRUE{near}
     """
 
 
@@ -180,33 +188,14 @@ def fill_diagnoses(connection: Connection, world: World, site: str) -> None:
 
 def fill_drugs(connection: Connection, world: World, site: SyntheticSite) -> None:
     """Add what is dispensed at the block's visits to `drug`."""
-    drugs = catalogue().drugs
+    drugs, asked = catalogue().drugs, world.complaints
     items = list(drugs)
-    standing = [
-        f"SELECT person_no, '{t['drug']}' AS drug, {items.index(t['drug'])} AS item, "
-        f"greatest({t['disease']}, enters) AS begins, -1 AS at_slot FROM life "
-        f"WHERE {t['disease']} <= leaves "
-        f"AND {takes(world, t['drug'])}"
-        for t in world.therapies
-    ]
-    standing += [
-        f"SELECT person_no, '{drug}', {items.index(drug)}, start_{number}, "
-        f"{FIRST_INDEX + number} FROM life WHERE start_{number} <= leaves "
-        f"AND {'' if drug == comparison.exposed else 'NOT '}exposed_{number}"
-        for number, comparison in enumerate(world.comparisons)
-        for drug in (comparison.exposed, comparison.comparator)
-    ]
     per_day = " ".join(f"WHEN '{name}' THEN {d.per_day}" for name, d in drugs.items())
-    asked = " ".join(
-        f"WHEN '{name}' THEN '{body['drug']}'"
-        for name, body in world.complaints.items()
-    )
-    short = " ".join(
-        f"WHEN '{name}' THEN {body['days']}" for name, body in world.complaints.items()
-    )
+    drug = " ".join(f"WHEN '{name}' THEN '{b['drug']}'" for name, b in asked.items())
+    days = " ".join(f"WHEN '{name}' THEN {b['days']}" for name, b in asked.items())
     item = " ".join(
         f"WHEN '{body['drug']}' THEN {items.index(body['drug'])}"
-        for body in world.complaints.values()
+        for body in asked.values()
     )
     refill = world.visits["refill_days"]
     length = (
@@ -220,15 +209,33 @@ def fill_drugs(connection: Connection, world: World, site: SyntheticSite) -> Non
             (days * CASE drug {per_day} END)::DECIMAL(18,6)
         FROM (
             SELECT visit_no, person_no, day, drug, item, {length} AS days
-            FROM seen JOIN ({" UNION ALL ".join(standing)}) USING (person_no)
+            FROM seen JOIN ({_standing_sql(world, items)}) USING (person_no)
             WHERE begins <= day AND (slot = at_slot
                 OR u(visit_no, item, {salt("dispensed")}) < {world.visits["dispensed"]})
             UNION ALL
             SELECT visit_no, person_no, day, drug, CASE drug {item} END, days
-            FROM (SELECT *, CASE complaint {asked} END AS drug,
-                    CASE complaint {short} END AS days FROM seen)
+            FROM (SELECT *, CASE complaint {drug} END AS drug,
+                    CASE complaint {days} END AS days FROM seen)
             WHERE complaint <> '')
     """)
+
+
+def _standing_sql(world: World, items: list[str]) -> str:
+    """Return who takes which drug from which day on, and the visit that begins it."""
+    habits = [
+        f"SELECT person_no, '{t['drug']}' AS drug, {items.index(t['drug'])} AS item, "
+        f"greatest({t['disease']}, enters) AS begins, -1 AS at_slot FROM life "
+        f"WHERE {t['disease']} <= leaves AND {takes(world, t['drug'])}"
+        for t in world.therapies
+    ]
+    compared = [
+        f"SELECT person_no, '{drug}', {items.index(drug)}, start_{number}, "
+        f"{FIRST_INDEX + number} FROM life WHERE start_{number} <= leaves "
+        f"AND {'' if drug == comparison.exposed else 'NOT '}exposed_{number}"
+        for number, comparison in enumerate(world.comparisons)
+        for drug in (comparison.exposed, comparison.comparator)
+    ]
+    return " UNION ALL ".join(habits + compared)
 
 
 def fill_procedures(connection: Connection, world: World, site: str) -> None:

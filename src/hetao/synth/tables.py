@@ -106,7 +106,7 @@ def write_tables(
         for block in blocks(site):
             create_truth(connection)
             fill_block(connection, population.world, site, block)
-            for statement in _statements(population, site):
+            for statement in (*_of_people(population), *_of_events()):
                 connection.execute(statement)
         _close_off(connection, site, snapshot)
         rows = {
@@ -230,10 +230,13 @@ def _values(rows: Sequence[tuple[object, ...]]) -> str:
     return "VALUES " + ", ".join(f"({row})" for row in cells)
 
 
-def _statements(population: Population, site: SyntheticSite) -> tuple[str, ...]:
-    """Return one statement a table: the block's truth → the common data model."""
+def _coded(kind: str, item: str) -> str:
+    return f"JOIN coded ON coded.kind = '{kind}' AND item = {item}"
+
+
+def _of_people(population: Population) -> tuple[str, ...]:
+    """Return one statement a table: who the block's people are, and their visits."""
     visit = " ".join(f"WHEN '{kind}' THEN {number}" for kind, number in VISITS.items())
-    of = "JOIN coded ON coded.kind = '{}' AND item = {}".format
     return (
         f"""
         INSERT INTO cdm.person BY NAME
@@ -258,7 +261,7 @@ def _statements(population: Population, site: SyntheticSite) -> tuple[str, ...]:
         SELECT person_no AS person_id, death_date, {TYPE_EHR} AS death_type_concept_id,
             0 AS cause_concept_id, code AS cause_source_value,
             source_concept AS cause_source_concept_id
-        FROM person LEFT {of("disease", "death_cause")} WHERE death_date IS NOT NULL
+        FROM person LEFT {_coded("disease", "death_cause")} WHERE death_date IS NOT NULL
         """,
         f"""
         INSERT INTO cdm.visit_occurrence BY NAME
@@ -268,6 +271,12 @@ def _statements(population: Population, site: SyntheticSite) -> tuple[str, ...]:
             kind AS visit_source_value
         FROM visit
         """,
+    )
+
+
+def _of_events() -> tuple[str, ...]:
+    """Return one statement a table: what happened at the block's visits."""
+    return (
         f"""
         INSERT INTO cdm.condition_occurrence BY NAME
         SELECT visit_no * 64 + rank AS condition_occurrence_id, person_no AS person_id,
@@ -275,7 +284,7 @@ def _statements(population: Population, site: SyntheticSite) -> tuple[str, ...]:
             {TYPE_EHR} AS condition_type_concept_id, visit_no AS visit_occurrence_id,
             code AS condition_source_value,
             source_concept AS condition_source_concept_id
-        FROM diagnosis {of("disease", "disease")}
+        FROM diagnosis {_coded("disease", "disease")}
         """,
         f"""
         INSERT INTO cdm.drug_exposure BY NAME
@@ -286,7 +295,7 @@ def _statements(population: Population, site: SyntheticSite) -> tuple[str, ...]:
             source_concept AS drug_source_concept_id
         FROM (SELECT rx_no, person_no, visit_no, day, drug, days, quantity FROM drug
             UNION ALL SELECT visit_no * 64 + 60 + use_no % 4, person_no, visit_no, day,
-                product, 28, 28 FROM special) {of("drug", "drug")}
+                product, 28, 28 FROM special) {_coded("drug", "drug")}
         """,
         f"""
         INSERT INTO cdm.measurement BY NAME
@@ -297,7 +306,7 @@ def _statements(population: Population, site: SyntheticSite) -> tuple[str, ...]:
             visit_no AS visit_occurrence_id, code AS measurement_source_value,
             source_concept AS measurement_source_concept_id,
             unit_code AS unit_source_value
-        FROM lab {of("lab", "analyte")}
+        FROM lab {_coded("lab", "analyte")}
         """,
         f"""
         INSERT INTO cdm.procedure_occurrence BY NAME
@@ -306,7 +315,7 @@ def _statements(population: Population, site: SyntheticSite) -> tuple[str, ...]:
             {TYPE_EHR} AS procedure_type_concept_id, visit_no AS visit_occurrence_id,
             code AS procedure_source_value,
             source_concept AS procedure_source_concept_id
-        FROM procedure {of("procedure", "procedure")}
+        FROM procedure {_coded("procedure", "procedure")}
         """,
         f"""
         INSERT INTO cdm.device_exposure BY NAME
@@ -314,7 +323,7 @@ def _statements(population: Population, site: SyntheticSite) -> tuple[str, ...]:
             0 AS device_concept_id, day AS device_exposure_start_date,
             {TYPE_EHR} AS device_type_concept_id, visit_no AS visit_occurrence_id,
             code AS device_source_value, source_concept AS device_source_concept_id
-        FROM special {of("device", "product")}
+        FROM special {_coded("device", "product")}
         """,
     )
 
