@@ -24,6 +24,7 @@ from hetao.cdm.filling import (
     ASIDE_DDL,
     Selected,
     check_columns,
+    check_marks,
     fill_table,
     gather_codes,
     run_select,
@@ -168,14 +169,24 @@ def prepare(
     }
     proof = prove(queries, sources, headers)
     tables = frozenset(queries)
-    selects = tuple(_selected(table, query, proof) for table, query in queries.items())
+    selects = tuple(
+        _selected(table, query, proof, headers) for table, query in queries.items()
+    )
+    mixed = len({source.decimal for source in site.sources}) > 1
     for selected in selects:
         check_columns(selected, tables)
+        if mixed:
+            check_marks(selected)
     return selects, proof
 
 
-def _selected(table: str, query: exp.Query, proof: Proof) -> Selected:
-    shadowed, names = with_shadows(query, table)
+def _selected(
+    table: str,
+    query: exp.Query,
+    proof: Proof,
+    headers: Mapping[str, tuple[str, ...]],
+) -> Selected:
+    shadowed, names = with_shadows(query, table, headers)
     for node in shadowed.find_all(exp.Table):
         if not node.db and node.name.lower() not in _own_names(shadowed):
             node.set("db", exp.to_identifier("main"))
@@ -255,7 +266,8 @@ def _open_sources(connection: Connection, work: _Work) -> None:
         for first, last, source in _ranges(work)
         if work.site.source(source).decimal == ","
     )
-    make_macros(connection, work.key)
+    marks = {source.decimal for source in work.site.sources}
+    make_macros(connection, work.key, min(marks) if len(marks) == 1 else ".")
     connection.execute(f"CREATE TEMP MACRO decimal_comma(x) AS ({commas or 'FALSE'})")
     paths = [
         str(part.folder / name)

@@ -12,6 +12,7 @@ from typing import Final
 from sqlglot import exp
 
 from hetao.cdm.engine_duckdb import Connection, Problem, count, text, texts
+from hetao.cdm.macros import OF
 from hetao.cdm.shadow import BRANCH, MARK, ROW
 from hetao.dictionary import Table, dictionary, unit_text_sql
 from hetao.errors import InvalidData, InvalidMapping
@@ -121,6 +122,21 @@ def check_columns(selected: Selected, tables: frozenset[str]) -> None:
             raise InvalidMapping(
                 f"{where}: {name} points to {other}, which has no SELECT",
                 fix=f"write {other}.sql, or leave {name} out",
+            )
+
+
+def check_marks(selected: Selected) -> None:
+    """Refuse a number without a decimal mark where sources write it differently.
+
+    Raises:
+        InvalidMapping: as_number() has one argument.
+    """
+    for node in selected.query.find_all(exp.Anonymous):
+        if node.name.lower() == "as_number" and len(node.expressions) == 1:
+            raise InvalidMapping(
+                f"{selected.table.name}.sql: the sources have two decimal marks, and "
+                "as_number() does not say which it reads",
+                fix="write as_number(x, ',') or as_number(x, '.')",
             )
 
 
@@ -317,8 +333,8 @@ def _number(selected: Selected) -> str:
     raw = _raw(selected)
     plain = f"ltrim({raw}, '<>=≤≥ ')"
     return (
-        f"as_number(CASE WHEN decimal_comma(s.{ROW}) "
-        f"THEN replace({plain}, ',', '.') ELSE {plain} END)"
+        f"CASE WHEN decimal_comma(s.{ROW}) THEN as_number({plain}, ',') "
+        f"ELSE as_number({plain}, '.') END"
     )
 
 
@@ -475,7 +491,7 @@ def _refuse_twice(connection: Connection, table: Table) -> None:
 # --- aside ----------------------------------------------------------------------------
 ASIDE_DDL: Final = (
     f"CREATE TEMP TABLE aside ({ROW} BIGINT, source_table VARCHAR, branch INTEGER, "
-    "target VARCHAR, reason VARCHAR, whole BOOLEAN)"
+    "target VARCHAR, reason VARCHAR, source_column VARCHAR, whole BOOLEAN)"
 )
 
 
@@ -484,14 +500,15 @@ def _keep_aside(connection: Connection, selected: Selected) -> None:
     name = selected.table.name
     connection.execute(f"""
         INSERT INTO aside
-        SELECT {ROW}, {text(name)}, branch, culprit, problem, TRUE
+        SELECT {ROW}, {text(name)}, branch, culprit, {_split("problem")}, TRUE
         FROM judged_{name} WHERE problem IS NOT NULL
     """)  # noqa: S608
     for column in selected.shadowed:
         shadow = f'"{column}{MARK}"'
         connection.execute(f"""
             INSERT INTO aside
-            SELECT {ROW}, {text(name)}, "{BRANCH}", {text(column)}, {shadow}, FALSE
+            SELECT {ROW}, {text(name)}, "{BRANCH}", {text(column)}, {_split(shadow)},
+                FALSE
             FROM sel_{name} WHERE {shadow} IS NOT NULL
         """)  # noqa: S608
     for column in _castable(selected):
@@ -499,11 +516,17 @@ def _keep_aside(connection: Connection, selected: Selected) -> None:
         connection.execute(f"""
             INSERT INTO aside
             SELECT {ROW}, {text(name)}, "{BRANCH}", {text(column)},
-                {text(f"not a {kind}")}, FALSE
+                {text(f"not a {kind}")}, '', FALSE
             FROM sel_{name} WHERE {column} IS NOT NULL
                 AND TRY_CAST({column} AS {kind}) IS NULL
         """)  # noqa: S608
     _drop_dangling(connection, selected)
+
+
+def _split(reason: str) -> str:
+    """Return SQL for a reason, and for the source column that stands behind it."""
+    parts = (f"split_part({reason}, {text(OF)}, {place})" for place in (1, 2))
+    return ", ".join(parts)
 
 
 def _castable(selected: Selected) -> list[str]:
@@ -524,7 +547,7 @@ def _drop_dangling(connection: Connection, selected: Selected) -> None:
         connection.execute(f"""
             INSERT INTO aside
             SELECT {ROW}, {text(table.name)}, branch, {text(column)},
-                {text(f"no such row in {other}")}, FALSE
+                {text(f"no such row in {other}")}, '', FALSE
             FROM judged_{table.name} WHERE problem IS NULL AND {lost}
         """)  # noqa: S608
         connection.execute(

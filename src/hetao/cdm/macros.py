@@ -124,11 +124,14 @@ MACROS: Final[Mapping[str, Macro]] = {
     ),
 }
 PARTIAL: Final = "partial date completed"
+OF: Final = "\t"  # parts a reason from the source column that it is about
 NOTE: Final = "~"  # begins what is to be said of a cell that could be read
 
 
-def make_macros(connection: Connection, key: bytes) -> None:
+def make_macros(connection: Connection, key: bytes, mark: str = ".") -> None:
     """Make the macros in a connection; the key stays in its session variables.
+
+    `mark` is the decimal mark that as_number() reads when it is given none.
 
     Trusted: whoever could run SQL of their own in this connection could read the key;
     a mapping cannot, because the closed list lacks `getvariable`.
@@ -139,6 +142,8 @@ def make_macros(connection: Connection, key: bytes) -> None:
         bodies = dict(macro.bodies)
         if name == "pseudonym":
             bodies = {("x",): pseudonym_sql("x")}
+        if name == "as_number" and mark != ".":
+            bodies[("x",)] = _COMMA.replace("mark", text(mark))
         forms = ", ".join(f"({', '.join(p)}) AS ({b})" for p, b in bodies.items())
         connection.execute(f"CREATE OR REPLACE TEMP MACRO {name} {forms}")
 
@@ -149,20 +154,22 @@ def drop_key(connection: Connection) -> None:
         connection.execute(f"RESET VARIABLE hetao_{name}")
 
 
-def unreadable_sql(name: str, argument: str, call: str) -> str:
+def unreadable_sql(name: str, argument: str, call: str, column: str) -> str:
     """Return SQL for why a macro's text is kept aside, NULL where it is not.
 
     Args:
         name: of the macro.
         argument: SQL of its first argument.
         call: SQL of the whole call.
+        column: the source column that it reads, told behind the reason; "" if it is
+            not one alone.
     """
-    reason = text(MACROS[name].reason)
+    reason = text(MACROS[name].reason + OF + column)
     missing = f"({argument}) IS NOT NULL AND ({call}) IS NULL"
     partial = ""
     if name == "partial_date":
         partial = (
             f" WHEN ({call}) IS NOT NULL AND as_date({argument}) IS NULL "
-            f"THEN {text(NOTE + PARTIAL)}"
+            f"THEN {text(NOTE + PARTIAL + OF + column)}"
         )
     return f"CASE WHEN {missing} THEN {reason}{partial} END"

@@ -245,10 +245,7 @@ def _check_source(source: Source, where: str) -> None:
             f"{where}: format {source.format[:40]!r} is unknown",
             fix="one of " + ", ".join(FORMATS),
         )
-    if source.format == "postgres":
-        _check_database(source, where)
-    elif not source.files:
-        raise InvalidMapping(f"{where}: field 'files' is missing")
+    _check_place(source, where)
     if (
         len(source.delimiter) != 1
         or source.delimiter in '"\r\n'
@@ -275,7 +272,15 @@ def _check_source(source: Source, where: str) -> None:
         )
 
 
-def _check_database(source: Source, where: str) -> None:
+def _check_place(source: Source, where: str) -> None:
+    """Refuse a source of which it is not plain where it lies."""
+    asked = bool(source.dsn_env or source.query)
+    if source.format != "postgres":
+        if asked:
+            raise InvalidMapping(f"{where}: dsn_env and query are for postgres alone")
+        if not source.files:
+            raise InvalidMapping(f"{where}: field 'files' is missing")
+        return
     if not source.dsn_env or not source.query or source.files:
         raise InvalidMapping(
             f"{where}: a database needs dsn_env and query, and has no files",

@@ -54,7 +54,7 @@ def write_rejected(connection: Connection, staged: Sequence[Staged]) -> None:
         INSERT INTO rejected (source, source_file, source_row, source_column, reason)
         SELECT DISTINCT coalesce(f.source, a.source_table || '.sql'),
             coalesce(f.file, ''), coalesce(a.{ROW} - f.base, 0),
-            coalesce(p.source_column, a.target), a.reason
+            coalesce(nullif(a.source_column, ''), p.source_column, a.target), a.reason
         FROM (SELECT * FROM aside WHERE NOT starts_with(reason, {text(NOTE)})) a
         ASOF LEFT JOIN staged_file f ON a.{ROW} > f.base
         LEFT JOIN place_of p ON p.source_table = a.source_table

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import sqlglot
 from sqlglot import exp
 
-from hetao.cdm.macros import MACROS, unreadable_sql
+from hetao.cdm.macros import MACROS, OF, unreadable_sql
 from hetao.cdm.selecting import branches, outputs
 from hetao.errors import InvalidMapping
 
@@ -21,7 +21,9 @@ ROW = "source_row"
 Found = list[exp.Expr | None]  # one a column: what its shadow is, None for none
 
 
-def with_shadows(query: exp.Query, table: str) -> tuple[exp.Query, tuple[str, ...]]:
+def with_shadows(
+    query: exp.Query, table: str, headers: Mapping[str, tuple[str, ...]]
+) -> tuple[exp.Query, tuple[str, ...]]:
     """Return a copy of a qualified query with its shadows, and the shadowed columns.
 
     The copy also gives `branch!`, the place of each row's branch of UNION ALL from 0,
@@ -30,12 +32,14 @@ def with_shadows(query: exp.Query, table: str) -> tuple[exp.Query, tuple[str, ..
     Args:
         query: of `read_select`.
         table: the CDM table, to name in errors.
+        headers: source → its columns, to name in reasons.
 
     Raises:
         InvalidMapping: a text is read inside a scalar subquery, where nothing could
             be kept aside.
     """
     copy = query.copy()
+    _label(copy, headers)
     _cast_softly(copy)
     _refuse_hidden(copy, table)
     _name_rows(copy)
@@ -54,6 +58,26 @@ def with_shadows(query: exp.Query, table: str) -> tuple[exp.Query, tuple[str, ..
             exp.alias_(exp.Literal.number(place), BRANCH, quoted=True), copy=False
         )
     return copy, tuple(names[place] for place in kept)
+
+
+def _label(query: exp.Query, headers: Mapping[str, tuple[str, ...]]) -> None:
+    """Note on each column of a source what its header is, as written."""
+    written = {
+        name: {header.lower(): header for header in columns}
+        for name, columns in headers.items()
+    }
+    for select in query.find_all(exp.Select):
+        start = select.args.get("from_") or select.args.get("from")
+        items = [*([start] if start else []), *(select.args.get("joins") or [])]
+        named = {
+            item.this.alias_or_name.lower(): written[item.this.name.lower()]
+            for item in items
+            if isinstance(item.this, exp.Table) and item.this.name.lower() in written
+        }
+        for column in select.find_all(exp.Column):
+            header = named.get(column.table.lower(), {}).get(column.name.lower(), "")
+            if header and column.find_ancestor(exp.Select) is select:
+                column.meta["header"] = header
 
 
 def _cast_softly(query: exp.Query) -> None:
@@ -202,8 +226,10 @@ def _own(node: exp.Expr) -> exp.Expr | None:
     """Return what goes wrong when this very node cannot read its text."""
     name = _macro(node)
     if name:
-        argument = node.expressions[0].sql("duckdb")
-        said = unreadable_sql(name, argument, node.sql("duckdb"))
+        argument = node.expressions[0]
+        said = unreadable_sql(
+            name, argument.sql("duckdb"), node.sql("duckdb"), _header(argument)
+        )
         return sqlglot.parse_one(said, dialect="duckdb")
     if isinstance(node, exp.TryCast):
         kind = node.to.sql("duckdb")
@@ -211,8 +237,15 @@ def _own(node: exp.Expr) -> exp.Expr | None:
             exp.Not(this=exp.Is(this=node.this.copy(), expression=exp.null())),
             exp.Is(this=node.copy(), expression=exp.null()),
         )
-        return exp.Case().when(missing, exp.Literal.string(f"not a {kind}"))
+        reason = f"not a {kind}{OF}{_header(node.this)}"
+        return exp.Case().when(missing, exp.Literal.string(reason))
     return None
+
+
+def _header(argument: exp.Expr) -> str:
+    """Return the source column that an expression reads, if it is one alone."""
+    found = {column.meta.get("header", "") for column in argument.find_all(exp.Column)}
+    return str(found.pop()) if len(found) == 1 else ""
 
 
 def _of_case(node: exp.Case, local: Mapping[str, frozenset[str]]) -> exp.Expr | None:

@@ -31,7 +31,12 @@ from hetao.errors import InvalidData
 
 FORM = "hetao.staged/1"
 # What every cell becomes: a text without blanks around it, or NULL.
-CELL = f"nullif(trim({{}}, {text(SPACES)}), '')"
+# Nearly all cells begin and end with a plain character: asking that first costs a
+# quarter of trimming them all.
+CELL = (
+    "CASE WHEN regexp_matches({0}, '^[!-~](.*[!-~])?$') THEN {0} "
+    f"ELSE nullif(trim({{0}}, {text(SPACES)}), '') END"
+)
 FORMS_OF_READING = ("format", "encoding", "delimiter", "columns", "sheet", "most_unfit")
 Reader = Callable[[Connection, Source, Path, Path], Reading]
 READERS: Mapping[str, Reader] = {
