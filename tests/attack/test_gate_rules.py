@@ -42,6 +42,7 @@ from hetao.release import (
     stream,
     unpack,
 )
+from hetao.release.decide import check_concepts
 from hetao.study import Minimum
 from support_federation import START, Federation, Plan, toy_study
 
@@ -626,6 +627,42 @@ def test_a_notice_goes_to_the_coordinator_alone(scene):
 def test_a_notice_that_says_more_than_its_fields_is_refused(scene, notice):
     with pytest.raises(WrongShape):
         notify(scene, notice)
+
+
+AFIB = {"name": "afib", "digest": "sha256:" + "0" * 64, "size": "<10"}
+
+
+def test_of_a_concept_set_a_digest_and_a_band_may_leave():
+    check_concepts([AFIB, {**AFIB, "name": "stroke", "digest": ""}], ["afib", "stroke"])
+    check_concepts([], [])
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [],
+        {},
+        "afib",
+        [AFIB, AFIB],
+        [{**AFIB, "name": "stroke"}],
+        [{**AFIB, "size": "7"}],
+        [{**AFIB, "size": 7}],
+        [{**AFIB, "size": "0"}],
+        [{**AFIB, "digest": "sha256:I48.9"}],
+        [{**AFIB, "digest": "7"}],
+        [{**AFIB, "digest": ["sha256:" + "0" * 64]}],
+        [{**AFIB, "ids": [313217]}],
+        [["afib", "", "<10"]],
+    ],
+)
+def test_more_about_a_concept_set_may_not_leave(told):
+    with pytest.raises(WrongShape):
+        check_concepts(told, ["afib"])
+
+
+def test_a_study_without_concept_sets_has_none_told(scene):
+    with pytest.raises(WrongShape, match="other concept sets"):
+        notify(scene, Notice("ready", {"concepts": [AFIB]}))
 
 
 def test_a_notice_keeps_the_permits_rules_too(scene):

@@ -5,12 +5,14 @@ import duckdb
 import pytest
 
 from hetao.cdm.vocabulary import load_athena, make_concepts, resolve
+from hetao.cdm.vocabulary.telling import ToldSet, size_band, told_sets
 from hetao.dictionary import dictionary, local_concept_id
 from hetao.errors import InvalidMapping, InvalidStudy
 from hetao.records import record
+from hetao.release.decide import CONCEPT_SIZES
 from hetao.study import ConceptSet
 from hetao.study.concepts import concept_set_fields
-from support_vocabulary import write_download
+from support_vocabulary import CONCEPT, write_download
 
 KINDS = {"bigint": "BIGINT", "integer": "INTEGER", "date": "DATE", "text": "VARCHAR"}
 VOCABULARY_TABLES = (
@@ -283,3 +285,36 @@ def test_the_loaded_file_is_let_go_and_left_as_it_was(using, loaded):
     }
     assert "loaded_vocabulary" not in names
     assert loaded.read_bytes() == before
+
+
+def told(found, name="set"):
+    one = concept_set_of(name, icd10=["I48"])
+    return lambda loaded: told_sets((one,), {name: found}, loaded)[0]
+
+
+def concept_set_of(name, **body):
+    return record(
+        ConceptSet, concept_set_fields(name, body, "study"), "x", InvalidStudy
+    )
+
+
+def test_what_is_told_of_a_set_does_not_depend_on_the_sites_own_codes(tmp_path):
+    loaded = load_athena(write_download(tmp_path / "d"), tmp_path / "store")
+    other = load_athena(
+        write_download(tmp_path / "e", CONCEPT=CONCEPT.replace("I48.1", "J48.1")),
+        tmp_path / "other",
+    )
+
+    assert told(0)(loaded) == told(9)(loaded)
+    assert told(0)(loaded).digest.startswith("sha256:")
+    assert told(0)(other).digest != told(0)(loaded).digest
+    assert told(0)(None) == ToldSet("set", "", "<10")
+
+
+@pytest.mark.parametrize(
+    ("count", "band"),
+    [(0, "<10"), (9, "<10"), (10, "10-99"), (999, "100-999"), (1000, ">=1000")],
+)
+def test_none_and_few_are_one_band(count, band):
+    assert size_band(count) == band
+    assert band in CONCEPT_SIZES

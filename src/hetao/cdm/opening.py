@@ -24,6 +24,7 @@ from hetao.cdm.read_delimited import read_delimited
 from hetao.cdm.reading import band_of
 from hetao.cdm.serving import serve
 from hetao.cdm.store import DATABASE, snapshot_folder
+from hetao.cdm.vocabulary.athena import Loaded, current_vocabulary
 from hetao.dictionary import dictionary
 from hetao.errors import InvalidData
 
@@ -73,6 +74,16 @@ class CuratedTables(_Opened):
     def engine(self) -> Engine:
         """Return the engine that carries out plans on the tables."""
         return self.served or DuckDBEngine(self.connection)
+
+    @property
+    def vocabulary(self) -> Loaded | None:
+        """Return the vocabulary that the site's store holds; None for none.
+
+        Raises:
+            InvalidVocabulary: one was loaded, but it is no longer whole.
+        """
+        # store/snapshots/<digest>/cdm.duckdb
+        return current_vocabulary(self.path.parent.parent.parent)
 
     def close(self) -> None:
         """Let go of the file, and of the engine that serves its tables."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hetao.cdm import CuratedTables, FlatTable
+from hetao.cdm.vocabulary.telling import ToldSet, told_sets
 from hetao.cohort import flat_duckdb
 from hetao.cohort.curated import read_columns
 from hetao.cohort.matching import match
@@ -32,6 +33,7 @@ class Cohort:
         fields: `table.column` of all that was read, in order; a flat table's columns
             as `flat.<header>`. The level of what is made of them follows from these.
         resolved: `sha256:…` over what every concept set came to here; "" without any.
+        told: what the site tells the others about each concept set.
     """
 
     people: int
@@ -40,6 +42,7 @@ class Cohort:
     snapshot: str
     fields: tuple[str, ...] = ()
     resolved: str = ""
+    told: tuple[ToldSet, ...] = ()
 
 
 def build(study: Study, source: CuratedTables | FlatTable) -> Cohort:
@@ -73,11 +76,13 @@ def build(study: Study, source: CuratedTables | FlatTable) -> Cohort:
         finally:
             wanted.forget()
         fields, resolved = tuple(sorted(wanted.fields)), wanted.digest
+        sizes = {one.name: len(wanted.ids((one.name,))) for one in study.concepts}
+        told = told_sets(study.concepts, sizes, source.vocabulary)
     else:
         columns = flat_duckdb.read_columns(study, source)
         counts = (len(next(iter(columns.values()))),)
         fields = tuple(sorted({f"flat.{v.column}" for v in study.variables}))
-        resolved = ""
+        resolved, told = "", ()
     attrition = list(zip(study.steps, counts, strict=False))
     kept = _apply_rules(study, columns, attrition)
     if study.matching is not None:
@@ -87,7 +92,13 @@ def build(study: Study, source: CuratedTables | FlatTable) -> Cohort:
     for variable in study.variables:
         _check_bounds(variable, final[variable.name])
     return Cohort(
-        int(kept.sum()), final, tuple(attrition), source.snapshot, fields, resolved
+        people=int(kept.sum()),
+        columns=final,
+        attrition=tuple(attrition),
+        snapshot=source.snapshot,
+        fields=fields,
+        resolved=resolved,
+        told=told,
     )
 
 

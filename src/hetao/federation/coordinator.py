@@ -7,7 +7,7 @@ command replays the run and goes on where it was, to the same answer.
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -227,6 +227,11 @@ class Coordinator:
                 members = self._without(lost, members)
         for site in members:
             self._check_ready(site)
+        ready = [self._mail.items["begin", "ready", site][1] for site in members]
+        for name in differing_sets(ready):
+            self._desk.say(
+                f"concept set {name}: the sites' vocabularies make other lists of it"
+            )
         return members
 
     def _check_ready(self, site: str) -> None:
@@ -456,3 +461,16 @@ class Coordinator:
 def _study_json(study: Study) -> dict[str, Any]:
     plain: dict[str, Any] = parse_canonical(study.canonical)
     return plain
+
+
+def differing_sets(ready: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the concept sets that sites with a vocabulary do not resolve alike.
+
+    Args:
+        ready: the sites' notices; what they tell of a set is its digest and a band.
+    """
+    digests: dict[str, set[str]] = {}
+    for meta in ready:
+        for told in meta.get("concepts", ()):
+            digests.setdefault(str(told["name"]), set()).add(str(told["digest"]))
+    return tuple(name for name, found in digests.items() if len(found - {""}) > 1)

@@ -15,7 +15,7 @@ import functools
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -247,11 +247,13 @@ class Site:
         row = (envelope.header.run, permit, snapshot, envelope.data)
         self._store.write([("INSERT OR REPLACE INTO begun VALUES (?, ?, ?, ?)", row)])
         self._runs[envelope.header.run] = run
-        body = {
+        body: dict[str, Any] = {
             "snapshot": run.cohort.snapshot,
             "dictionary": run.study.dictionary,
             "policy": self._setup.policy.tightened(run.study.minimum).as_json(),
         }
+        if run.cohort.told:
+            body["concepts"] = [asdict(one) for one in run.cohort.told]
         return self._decide(Notice("ready", body), run, envelope)
 
     def _check_earlier_runs(self, name: str, run: _Run) -> None:

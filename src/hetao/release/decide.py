@@ -17,6 +17,7 @@ itself. The rules run in this order, and the first that fails is the refusal:
 
 import datetime
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -63,8 +64,11 @@ OWN_GRADE: Final = 3  # a sum that may show one site's own part
 NOTICE_GRADE: Final = 2
 ROUNDING: Final = 1e-6  # slack on declared bounds, relative
 LONGEST_TEXT: Final = 500  # characters of any text in a notice
+CONCEPT_FIELDS: Final = {"name", "digest", "size"}
+CONCEPT_SIZES: Final = ("<10", "10-99", "100-999", ">=1000")
+DIGEST: Final = re.compile(r"(sha256:[0-9a-f]{64})?")
 NOTICE_FIELDS: Final = {
-    "ready": {"site", "snapshot", "dictionary", "policy"},
+    "ready": {"site", "snapshot", "dictionary", "policy", "concepts"},
     "closing": {"site", "checkpoint", "proofs", "quality"},
     "refusal": {"site", "code", "rule"},
 }
@@ -444,6 +448,9 @@ def _send_notice(
     now: datetime.datetime,
 ) -> Release:
     _check_notice(notice)
+    if "concepts" in notice.body:
+        sets = door.study.concepts if isinstance(door, Door) else ()
+        check_concepts(notice.body["concepts"], [one.name for one in sets])
     site = door.identity.name
     header = _header(site, place, notice.kind, NOTICE_GRADE)
     content = {**notice.body, "site": site}
@@ -467,6 +474,23 @@ def _check_notice(notice: Notice) -> None:
     for text in _texts(notice.body):
         if len(text) > LONGEST_TEXT:
             raise WrongShape("a notice holds a text that is too long to be a notice")
+
+
+def check_concepts(told: object, names: list[str]) -> None:
+    """Let out, of each concept set of the study, a digest and a band; nothing else.
+
+    Raises:
+        WrongShape: anything else is told, or of other sets than these.
+    """
+    if not isinstance(told, list | tuple) or len(told) != len(names):
+        raise WrongShape("a notice tells of other concept sets than the study's")
+    for one, name in zip(told, names, strict=True):
+        if not isinstance(one, Mapping) or set(one) != CONCEPT_FIELDS:
+            raise WrongShape("a notice tells more of a concept set than it may")
+        digest_told, size = one["digest"], one["size"]
+        is_digest = isinstance(digest_told, str) and DIGEST.fullmatch(digest_told)
+        if one["name"] != name or size not in CONCEPT_SIZES or not is_digest:
+            raise WrongShape("a notice tells of a concept set in other words")
 
 
 def _texts(value: object) -> list[str]:
