@@ -105,10 +105,10 @@ INSERT INTO rejected VALUES ('diagnosis', 'dx.csv', 7, 'Reference Date', 'no dat
 """  # noqa: S608
 
 
-def clean_engine() -> DuckDBEngine:
+def clean_engine(path: Path | None = None) -> DuckDBEngine:
     """Return an engine over clean tables, without NOT NULL: a test may spoil them."""
-    connection = connect()
-    connection.execute("CREATE MACRO add_day(d, n) AS d + CAST(n AS INTEGER)")
+    connection = connect(path)
+    connection.execute("CREATE TEMP MACRO add_day(d, n) AS d + CAST(n AS INTEGER)")
     people = f"SELECT p FROM range(1, {PEOPLE + 1}) r(p)"  # noqa: S608
     connection.execute(f"CREATE TABLE people AS {people}")
     for table in dictionary().tables.values():

@@ -1,4 +1,4 @@
-"""The report in a real browser, from disk, with nothing to fetch."""
+"""Both reports in a real browser, from disk, with nothing to fetch."""
 
 import re
 import shutil
@@ -7,8 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from hetao.cdm.quality import write_reports as write_quality
+from hetao.dictionary.checks import check_types
 from hetao.report import write_report
 from support_federation import LOGISTIC, Federation, Plan, toy_study
+from support_quality import clean_engine, quality_of
 
 FLAGS = (
     "--headless",
@@ -75,3 +78,23 @@ def test_chinese_is_drawn_with_a_font_that_has_it(page):
 
     assert shots[0] != shots[1]
     assert all(len(shot) > 500 for shot in shots)
+
+
+@pytest.mark.parametrize("language", ["en", "zh-Hant", "zh-Hans"])
+def test_the_quality_report_opens_from_disk_in_its_language(language, tmp_path):
+    with clean_engine() as engine:
+        engine.connection.execute("UPDATE drug_exposure SET drug_concept_id = 0")
+        report = replace(quality_of(engine), language=language, title=TITLE)
+    write_quality(tmp_path, report)
+
+    dom = browse(tmp_path / "quality.html", "--dump-dom", "--enable-logging=stderr")
+    image = tmp_path / "quality.png"
+    browse(
+        tmp_path / "quality.html", f"--screenshot={image}", "--window-size=1100,2000"
+    )
+
+    text, said = (b.decode("utf-8", "replace") for b in (dom.stdout, dom.stderr))
+    assert TITLE in text
+    assert check_types()["codes-unmapped"].wording[language].label in text
+    assert not re.search(r"Refused to (load|apply|execute)|Uncaught", said)
+    assert image.stat().st_size > 50_000
