@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from pathlib import Path
 
 import pytest
 
@@ -209,3 +210,29 @@ def test_a_hospital_curates_its_extract(tmp_path, capsys):
     assert body["people"] == 76
     home = folder / "store" / "snapshots" / body["snapshot"][7:19]
     assert json.loads((home / "quality.json").read_text())["site"] == "lung-north"
+
+
+def test_a_hospital_reads_its_quality_report_in_a_language(tmp_path, capsys):
+    folder = write_lung_extracts(tmp_path)["lung-north"].parent
+    path = write_site(folder, "lung-north")
+    called(capsys, "site", "curate", path)
+
+    said = called(capsys, "site", "report", path, "--language", "zh-HK")
+    body = called(capsys, "site", "report", path, "--json").json
+
+    assert said.code == 0
+    assert "checks pass" in said.err
+    page = Path(body["report"])
+    assert page.is_file()
+    assert body["statuses"]["pass"] > body["statuses"]["fail"]
+    assert 0 < body["passing"]["plausibility"] <= 1
+    assert len(body["failed"]) == body["statuses"]["fail"]
+
+
+def test_a_report_of_a_snapshot_that_is_not_there_is_refused(tmp_path, capsys):
+    folder = write_lung_extracts(tmp_path)["lung-north"].parent
+    path = write_site(folder, "lung-north")
+
+    said = called(capsys, "site", "report", path)
+
+    assert (said.code, said.error) == (4, "HT-110")
