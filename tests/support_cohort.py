@@ -9,6 +9,7 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,8 +64,8 @@ def date(day: int) -> datetime.date:
 
 
 # --- the database -------------------------------------------------------------------
-def empty_database() -> Connection:
-    connection = connect()
+def empty_database(path: Path | None = None) -> Connection:
+    connection = connect(path)
     for table in dictionary().tables.values():
         connection.execute(ddl(table, "duckdb"))
     for concept, code in ((RIGHT_UNIT, "mmol/L"), (OTHER_UNIT, "mm[Hg]")):
