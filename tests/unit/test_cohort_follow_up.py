@@ -201,6 +201,55 @@ def test_any_occurrence_takes_the_first_that_meets_everything(answer):
     assert answer(fitting, *rows)["time"] == 80.0
 
 
+def test_a_row_that_is_an_event_by_both_concepts_counts_once(answer):
+    both = Event("condition", (3, 4))
+    counted = Variable(
+        "n", source="condition", concepts=(3, 4), aggregate="count", **ANY
+    )
+    two = Criterion("Two", events=(both,), days=(-9, 0), at_least=2)
+    row = Row("condition", 0, 1, 3, 4, 5)
+    study = replace(STUDY, variables=(counted,))
+
+    assert answer(study, drug(10), row) == {"n": 1.0}
+    assert answer(replace(study, criteria=(two,)), drug(10), row) is None
+    assert answer(study, drug(10), row, row._replace(key=1, source=0)) == {"n": 2.0}
+
+
+def test_a_row_that_is_two_of_a_criterions_events_counts_once(answer):
+    events = (Event("condition", (3,)), Event("condition", (4,)))
+    two = Criterion("Two", events=events, days=(-9, 0), at_least=2)
+    row = Row("condition", 0, 1, 3, 4, 5)
+    study = replace(STUDY, criteria=(two,))
+
+    assert answer(study, drug(10), row) is None
+    assert answer(study, drug(10), row, row._replace(key=1)) is not None
+
+
+def test_among_values_of_one_day_one_without_an_hour_comes_first(answer):
+    ask = {"source": "measurement", "concepts": (5,), "bounds": (0, 9)}
+    first = Variable("first", "number", aggregate="first", **ask)
+    last = Variable("last", "number", aggregate="last", **ask)
+    row = Row("measurement", 2, 1, 5, 0, 5, Decimal(1))
+    rows = [row, row._replace(key=1, number=Decimal(2), hour=0)]
+    rows.append(row._replace(key=0, number=Decimal(3), hour=1))
+
+    found = answer(replace(STUDY, variables=(first, last)), drug(10), *rows)
+
+    assert found == {"first": 1.0, "last": 3.0}
+
+
+def test_observation_periods_that_overlap_are_one(answer, connection):
+    population = replace(STUDY.population, prior_observation_days=8)
+    study = replace(STUDY, population=population)
+
+    assert answer(study, drug(10), period=(2, 50)) is not None
+    assert answer(study, drug(10), period=(3, 50)) is None
+    periods = [(1, 9, 50), (1, 0, 12)]
+    load(connection, World({1: (8507, 1950)}, periods, {}, [drug(10)]))
+    found = build(study, CuratedTables(Path(), connection, "d", ""))
+    assert found.columns["time"].tolist() == [40.0]
+
+
 def test_entries_name_people_and_days(connection):
     every = replace(
         STUDY,

@@ -1,7 +1,11 @@
 """What a study says about people, arms and follow-up is read as meant, or refused."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+from hetao.analysis import estimator_for
 from hetao.canonical import parse_canonical
 from hetao.errors import InvalidStudy
 from hetao.study import Event, Value, read_study, study_from
@@ -340,3 +344,14 @@ def test_criteria_too_deep_are_refused(study_file):
 
     with pytest.raises(InvalidStudy, match="deep"):
         read_study(study_file("{ events = { procedure = [7] } }", deep))
+
+
+def test_the_guides_example_is_a_study_that_can_be_planned(tmp_path):
+    guide = Path(__file__).resolve().parents[2] / "docs" / "guide" / "cohorts.md"
+    (example,) = re.findall(r"```toml\n(.*?)```", guide.read_text("utf-8"), re.DOTALL)
+    (tmp_path / "study.toml").write_text(example, encoding="utf-8")
+
+    study = read_study(tmp_path / "study.toml")
+
+    for analysis in study.analyses:
+        assert estimator_for(study, analysis).declare(1)

@@ -34,6 +34,7 @@ def read_columns(study: Study, wanted: Wanted) -> tuple[Columns, tuple[int, ...]
         InvalidData: units or values do not fit what the study declares.
     """
     wanted.resolve()
+    wanted.ensure(_events_of(study))
     check_units(wanted, _events_of(study))
     attrition = make_people(study, wanted)
     people = attrition[-1]

@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from hetao.cohort.wanted import SOURCE, STANDARD, Wanted, omop_table
+from hetao.cohort.wanted import (
+    SOURCE,
+    STANDARD,
+    WANTED,
+    Wanted,
+    omop_table,
+    part_of,
+)
 from hetao.dictionary import EventColumns
 from hetao.errors import InvalidData
 from hetao.study import Event, Value
@@ -57,6 +64,7 @@ def event_rows(
         columns and `days` (from index day to event), and the extras. NULL stands for
         an extra that the event's table does not have.
     """
+    wanted.ensure(events)
     tables = dict.fromkeys(event.table for event in events)
     branches: list[str] = []
     for table in tables:
@@ -79,23 +87,20 @@ class _Scan:
         """Return a SELECT for each way in which a row can be one of the events."""
         name, columns = omop_table(self.table)
         self.wanted.read(name, "person_id", columns.date)
-        named = self.wanted.load(self.table, self.events)
         found = []
-        if STANDARD in named:
+        standard = self.wanted.occurring(self.events, STANDARD)
+        source = self.wanted.occurring(self.events, SOURCE)
+        if standard:
             self.wanted.read(name, columns.concept)
-            join = f"JOIN {named[STANDARD]} w ON w.concept_id = x.{columns.concept}"
-            found.append(self._select(name, columns, join, []))
-        if SOURCE in named:
+            join = self._join("w", columns.concept, STANDARD, standard)
+            found.append(self._select(name, columns, f"JOIN {join}", []))
+        if source:
             self.wanted.read(name, columns.source_concept)
-            join = (
-                f"JOIN {named[SOURCE]} w ON w.concept_id = x.{columns.source_concept}"
-            )
+            join = f"JOIN {self._join('w', columns.source_concept, SOURCE, source)}"
             where = []
-            if STANDARD in named:  # a row that meets both ways has come already
-                join += (
-                    f" LEFT JOIN {named[STANDARD]} v ON v.event_no = w.event_no AND "
-                    f"v.concept_id = x.{columns.concept}"
-                )
+            if standard:  # a row that meets both ways has come already
+                both = self._join("v", columns.concept, STANDARD, standard)
+                join += f" LEFT JOIN {both} AND v.event_no = w.event_no"
                 where = ["v.event_no IS NULL"]
             found.append(self._select(name, columns, join, where))
         whole = [self.wanted.number(e) for e in self.events if not e.concepts]
@@ -104,6 +109,14 @@ class _Scan:
             join = f"CROSS JOIN (VALUES {numbers}) w(event_no)"
             found.append(self._select(name, columns, join, []))
         return found
+
+    def _join(self, alias: str, column: str, side: str, numbers: list[int]) -> str:
+        """Return SQL to join the rows with the ids of the events in one column."""
+        part = part_of(self.table, side)
+        return (
+            f"{WANTED} {alias} ON {alias}.concept_id = x.{column} "
+            f"AND {alias}.part = {part} AND {alias}.event_no IN ({listed(numbers)})"
+        )
 
     def _select(
         self, name: str, columns: EventColumns, join: str, where: list[str]

@@ -11,9 +11,11 @@ from hetao.cdm.vocabulary import resolve_each
 from hetao.dictionary import EventColumns, dictionary
 from hetao.study import Event, Study
 from hetao.study.meaning import EVENTS
-from hetao.study.population import EITHER
+from hetao.study.population import EITHER, TABLES
 
-STANDARD, SOURCE = "standard", "source"
+STANDARD, SOURCE = "standard", "source"  # the two concept columns of a table
+SIDES = (STANDARD, SOURCE)
+WANTED = "hetao_wanted"
 
 
 def omop_table(table: str) -> tuple[str, EventColumns]:
@@ -28,10 +30,9 @@ def omop_table(table: str) -> tuple[str, EventColumns]:
 class Wanted:
     """What a study's plans look for in a site's tables.
 
-    Every event has a number; `where` tells for each event table which of its two
-    concept columns can hold any of the ids at all. That follows from the least and
-    the largest id in the column, so a site whose tables use one of them only, as most
-    do, is read once.
+    Every event has a number. Which of a table's two concept columns can hold any of
+    its ids follows from the least and the largest id in the column, so a site whose
+    tables use one of them only, as most do, is scanned once.
 
     Attributes:
         engine: over the site's tables.
@@ -46,11 +47,10 @@ class Wanted:
     fields: set[str] = field(default_factory=set)
     _sets: dict[str, tuple[int, ...]] = field(default_factory=dict)
     _digests: dict[str, str] = field(default_factory=dict)
-    _spans: dict[str, tuple[tuple[int, int], tuple[int, int]]] = field(
-        default_factory=dict
-    )
+    _spans: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    _ids: dict[tuple[Event, str], list[int]] = field(default_factory=dict)
+    _loaded: set[Event] = field(default_factory=set)
     _units: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    _tables: int = 0
 
     def resolve(self) -> None:
         """Work out every concept set of the study, by one plan."""
@@ -94,46 +94,67 @@ class Wanted:
         return self._units[unit]
 
     def forget(self) -> None:
-        """Let go of the temporary tables of ids."""
-        for number in range(1, self._tables + 1):
-            self.engine.drop(f"hetao_wanted_{number}")
+        """Let go of the temporary table of ids."""
+        self.engine.drop(WANTED)
 
-    def load(self, table: str, events: Iterable[Event]) -> dict[str, str]:
-        """Keep the ids of a table's events as tables `(event_no, concept_id)`.
+    def ensure(self, events: Iterable[Event]) -> None:
+        """Have the ids of events in the temporary table that scans are joined with.
 
-        Returns:
-            The name of the table for the standard and for the source concept column,
-            without one in which no id can occur.
+        It is `hetao_wanted (part, event_no, concept_id)`: a part is one concept column
+        of one table, and holds only ids that can occur in it.
         """
-        named: dict[str, str] = {}
-        spans = self._span(table)
-        for side, (low, high) in zip((STANDARD, SOURCE), spans, strict=True):
-            pairs = [
-                (self.number(event), concept)
-                for event in events
-                if event.concepts and event.matched in (EITHER, side)
-                for concept in self.ids(event.concepts)
-                if low <= concept <= high
-            ]
-            if pairs:
-                self._tables += 1
-                named[side] = f"hetao_wanted_{self._tables}"
-                array = np.array(pairs, dtype=np.int64)
-                self.engine.load(
-                    named[side], {"event_no": array[:, 0], "concept_id": array[:, 1]}
-                )
-        return named
+        new = [event for event in dict.fromkeys(events) if event not in self._loaded]
+        if not new:
+            return
+        self._loaded.update(new)
+        self._read_spans({event.table for event in new if event.concepts})
+        for event in new:
+            for side in _sides(event):
+                low, high = self._spans[event.table, side]
+                ids = [one for one in self.ids(event.concepts) if low <= one <= high]
+                if ids:
+                    self._ids[event, side] = ids
+        rows = [
+            (part_of(event.table, side), self.number(event), concept)
+            for (event, side), ids in self._ids.items()
+            for concept in ids
+        ]
+        array = np.array(rows, dtype=np.int64).reshape(-1, 3)
+        names = ("part", "event_no", "concept_id")
+        self.engine.load(WANTED, dict(zip(names, array.T, strict=True)))
 
-    def _span(self, table: str) -> tuple[tuple[int, int], tuple[int, int]]:
-        if table not in self._spans:
+    def occurring(self, events: Iterable[Event], side: str) -> list[int]:
+        """Return the numbers of the events of which a column can hold an id at all."""
+        return [self.number(event) for event in events if (event, side) in self._ids]
+
+    def _read_spans(self, tables: Iterable[str]) -> None:
+        """Read the least and the largest id of the tables' columns, by one plan."""
+        parts = []
+        for table in sorted(tables):
             name, columns = omop_table(table)
-            ((low, high, first, last),) = self.engine.rows(
-                f"SELECT min({columns.concept}) AS a, max({columns.concept}) AS b, "  # noqa: S608
-                f"min({columns.source_concept}) AS c, max({columns.source_concept}) "
-                f"AS d FROM {name}"
-            )
-            self._spans[table] = (_range(low, high), _range(first, last))
-        return self._spans[table]
+            both = (columns.concept, columns.source_concept)
+            for side, column in zip(SIDES, both, strict=True):
+                if (table, side) not in self._spans:
+                    parts.append(
+                        f"SELECT {part_of(table, side)} AS part, min({column}) AS low, "  # noqa: S608
+                        f"max({column}) AS high FROM {name}"
+                    )
+        if not parts:
+            return
+        for part, low, high in self.engine.rows(" UNION ALL ".join(parts)):
+            self._spans[TABLES[part // 2], SIDES[part % 2]] = _range(low, high)
+
+
+def _sides(event: Event) -> tuple[str, ...]:
+    """Return the concept columns in which an event is looked for."""
+    if not event.concepts:
+        return ()
+    return tuple(side for side in SIDES if event.matched in (EITHER, side))
+
+
+def part_of(table: str, side: str) -> int:
+    """Return the number of one concept column of one event table."""
+    return 2 * TABLES.index(table) + SIDES.index(side)
 
 
 def _range(low: int | None, high: int | None) -> tuple[int, int]:
