@@ -260,6 +260,7 @@ def _judge(connection: Connection, selected: Selected, today: str) -> None:
     )
     joins = "\n".join(_code_join(stem) for stem in selected.coded)
     if table.name == "measurement":
+        _spell_units(connection, selected)
         joins += _unit_join(selected)
     connection.execute(f"""
         CREATE TEMP TABLE judged_{table.name} AS
@@ -331,7 +332,8 @@ def _number(selected: Selected) -> str:
     if "value_as_number" in selected.columns:
         return "TRY_CAST(s.value_as_number AS DECIMAL(18,6))"
     raw = _raw(selected)
-    plain = f"ltrim({raw}, '<>=≤≥ ')"
+    marked = f"regexp_matches({raw}, '^[<>=≤≥]')"
+    plain = f"CASE WHEN {marked} THEN ltrim({raw}, '<>=≤≥ ') ELSE {raw} END"
     return (
         f"CASE WHEN decimal_comma(s.{ROW}) THEN as_number({plain}, ',') "
         f"ELSE as_number({plain}, '.') END"
@@ -369,15 +371,27 @@ def _measured(name: str, selected: Selected) -> str:
     return ""
 
 
+def _spell_units(connection: Connection, selected: Selected) -> None:
+    """Make `unit_text`: each different unit of the source in its normal form, once."""
+    given = "unit_source_value" in selected.columns
+    unit = "coalesce(unit_source_value, '')" if given else "''"
+    connection.execute(f"""
+        CREATE TEMP TABLE unit_text AS
+        SELECT raw, {unit_text_sql("raw")} AS spelling
+        FROM (SELECT DISTINCT {unit} AS raw FROM sel_measurement)
+    """)  # noqa: S608
+
+
 def _unit_join(selected: Selected) -> str:
     coded = "measurement" in selected.coded
     analyte = "measurement_map.analyte" if coded else "NULL"
     given = "unit_source_value" in selected.columns
-    unit = unit_text_sql("coalesce(s.unit_source_value, '')") if given else "''"
+    unit = "coalesce(s.unit_source_value, '')" if given else "''"
     return f"""
+        LEFT JOIN unit_text ON unit_text.raw = {unit}
         LEFT JOIN unit_of unit_map ON unit_map.analyte = {analyte}
-            AND unit_map.spelling = {unit}
-        LEFT JOIN any_unit ON any_unit.spelling = {unit}
+            AND unit_map.spelling = unit_text.spelling
+        LEFT JOIN any_unit ON any_unit.spelling = unit_text.spelling
         LEFT JOIN analyte_concept measured ON measured.analyte = {analyte}
     """
 
