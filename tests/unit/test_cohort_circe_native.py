@@ -181,7 +181,9 @@ FEATURES = {
     ),
     "entry age": everyone(entry(Age={"Value": 50, "Op": "gte"})),
     "entry age between": everyone(entry(Age={"Value": 40, "Op": "bt", "Extent": 60})),
-    "first, then age": first(entry(First=True, Age={"Value": 60, "Op": "lt"})),
+    "first, then age": first(
+        entry(First=True, Age={"Value": 0, "Op": "bt", "Extent": 59})
+    ),
     "entry sex": everyone(entry(Gender=[{"CONCEPT_ID": 8532}])),
     "entry dates": everyone(
         entry(OccurrenceStartDate={"Value": "2011-06-01", "Op": "gte"})
@@ -362,6 +364,7 @@ REFUSED = {
         sets=SETS,
         InclusionRules=rules(group(people=[{"Age": {"Value": 50, "Op": "gt"}}])),
     ),
+    "an age without a lower limit": first(entry(Age={"Value": 1, "Op": "lt"})),
     "DrugEra as entry": first({"DrugEra": {"CodesetId": 2}}),
     "CorrelatedCriteria of ConditionOccurrence": first(
         entry(CorrelatedCriteria=group(counted(DRUGS, 0, 0)))

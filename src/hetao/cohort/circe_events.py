@@ -144,10 +144,10 @@ def ages_of(asked: Mapping[str, Any] | None) -> tuple[int, int] | None:
             found = (value, OLDEST)
         case "gt":
             found = (value + 1, OLDEST)
-        case "lte":
-            found = (0, value)
-        case "lt":
-            found = (0, value - 1)
+        case "lt" | "lte":
+            # OHDSI's SQL lets events in that lie before the year of birth; ages here
+            # count from 0.
+            raise NotExpressible("an age without a lower limit")
         case "eq":
             found = (value, value)
         case "bt":
