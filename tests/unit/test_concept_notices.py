@@ -4,7 +4,7 @@ from hetao.federation.coordinator import differing_sets
 
 
 def ready(**digests):
-    told = [{"name": n, "digest": d, "size": "<10"} for n, d in digests.items()]
+    told = [{"name": n, "digest": d} for n, d in digests.items()]
     return {"site": "x", "concepts": told}
 
 

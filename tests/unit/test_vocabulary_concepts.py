@@ -5,11 +5,10 @@ import duckdb
 import pytest
 
 from hetao.cdm.vocabulary import load_athena, make_concepts, resolve
-from hetao.cdm.vocabulary.telling import ToldSet, size_band, told_sets
+from hetao.cdm.vocabulary.telling import ToldSet, told_sets
 from hetao.dictionary import dictionary, local_concept_id
 from hetao.errors import InvalidMapping, InvalidStudy
 from hetao.records import record
-from hetao.release.decide import CONCEPT_SIZES
 from hetao.study import ConceptSet
 from hetao.study.concepts import concept_set_fields
 from support_vocabulary import CONCEPT, write_download
@@ -287,9 +286,8 @@ def test_the_loaded_file_is_let_go_and_left_as_it_was(using, loaded):
     assert loaded.read_bytes() == before
 
 
-def told(found, name="set"):
-    one = concept_set_of(name, icd10=["I48"])
-    return lambda loaded: told_sets((one,), {name: found}, loaded)[0]
+def told(loaded):
+    return told_sets((concept_set_of("set", icd10=["I48"]),), loaded)[0]
 
 
 def concept_set_of(name, **body):
@@ -298,23 +296,13 @@ def concept_set_of(name, **body):
     )
 
 
-def test_what_is_told_of_a_set_does_not_depend_on_the_sites_own_codes(tmp_path):
+def test_what_is_told_of_a_set_is_of_the_loaded_vocabulary_alone(tmp_path):
     loaded = load_athena(write_download(tmp_path / "d"), tmp_path / "store")
     other = load_athena(
         write_download(tmp_path / "e", CONCEPT=CONCEPT.replace("I48.1", "J48.1")),
         tmp_path / "other",
     )
 
-    assert told(0)(loaded) == told(9)(loaded)
-    assert told(0)(loaded).digest.startswith("sha256:")
-    assert told(0)(other).digest != told(0)(loaded).digest
-    assert told(0)(None) == ToldSet("set", "", "<10")
-
-
-@pytest.mark.parametrize(
-    ("count", "band"),
-    [(0, "<10"), (9, "<10"), (10, "10-99"), (999, "100-999"), (1000, ">=1000")],
-)
-def test_none_and_few_are_one_band(count, band):
-    assert size_band(count) == band
-    assert band in CONCEPT_SIZES
+    assert told(loaded).digest.startswith("sha256:")
+    assert told(other).digest != told(loaded).digest
+    assert told(None) == ToldSet("set", "")

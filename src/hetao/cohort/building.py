@@ -8,7 +8,7 @@ import numpy as np
 from hetao.cdm import CuratedTables, FlatTable
 from hetao.cdm.vocabulary.telling import ToldSet, told_sets
 from hetao.cohort import flat_duckdb
-from hetao.cohort.curated import read_columns
+from hetao.cohort.curated import persons_of_rows, read_columns
 from hetao.cohort.matching import match
 from hetao.cohort.wanted import Wanted
 from hetao.errors import InvalidData, InvalidStudy
@@ -24,9 +24,10 @@ class Cohort:
 
     Attributes:
         people: how many are left after every criterion.
-        columns: one array (people,) a variable of the study. A number is float64 in
-            the variable's unit, NaN where missing; a category is int64, the index of
-            its level, -1 where missing. Row i is the same person in every column.
+        columns: one array a variable of the study, with a row a person, or with every
+            occurrence a row an index day. A number is float64 in the variable's unit,
+            NaN where missing; a category is int64, the index of its level, -1 where
+            missing. Row i is the same person in every column.
         attrition: (label, people left): first everyone with an index day, then after
             each criterion in the study's order.
         snapshot: digest of the data that the cohort was built from.
@@ -73,26 +74,26 @@ def build(study: Study, source: CuratedTables | FlatTable) -> Cohort:
         wanted = Wanted(source.engine, study)
         try:
             columns, counts = read_columns(study, wanted)
+            persons = persons_of_rows(study, wanted)
         finally:
             wanted.forget()
         fields, resolved = tuple(sorted(wanted.fields)), wanted.digest
-        sizes = {one.name: len(wanted.ids((one.name,))) for one in study.concepts}
-        told = told_sets(study.concepts, sizes, source.vocabulary)
+        told = told_sets(study.concepts, source.vocabulary)
     else:
         columns = flat_duckdb.read_columns(study, source)
         counts = (len(next(iter(columns.values()))),)
         fields = tuple(sorted({f"flat.{v.column}" for v in study.variables}))
-        resolved, told = "", ()
+        resolved, told, persons = "", (), None
     attrition = list(zip(study.steps, counts, strict=False))
-    kept = _apply_rules(study, columns, attrition)
+    kept = _apply_rules(study, columns, attrition, persons)
     if study.matching is not None:
         kept = match(study, columns, kept)
-        attrition.append((study.steps[-1], int(kept.sum())))
+        attrition.append((study.steps[-1], _people(kept, persons)))
     final = {name: values[kept] for name, values in columns.items()}
     for variable in study.variables:
         _check_bounds(variable, final[variable.name])
     return Cohort(
-        people=int(kept.sum()),
+        people=_people(kept, persons),
         columns=final,
         attrition=tuple(attrition),
         snapshot=source.snapshot,
@@ -106,6 +107,7 @@ def _apply_rules(
     study: Study,
     columns: Mapping[str, np.ndarray],
     attrition: list[tuple[str, int]],
+    persons: np.ndarray | None,
 ) -> np.ndarray:
     """Return who meets every rule about variables; each adds a line of attrition."""
     kept = np.ones(len(columns[study.variables[0].name]), dtype=bool)
@@ -115,8 +117,13 @@ def _apply_rules(
         for comparison in parse_criterion(criterion.rule):
             variable = study.variable(comparison.variable)
             kept &= _meets(comparison, variable, columns[variable.name])
-        attrition.append((criterion.label, int(kept.sum())))
+        attrition.append((criterion.label, _people(kept, persons)))
     return kept
+
+
+def _people(kept: np.ndarray, persons: np.ndarray | None) -> int:
+    """Return how many people the kept rows are of: one with many rows counts once."""
+    return int(kept.sum()) if persons is None else len(np.unique(persons[kept]))
 
 
 def _meets(

@@ -45,6 +45,14 @@ def read_columns(study: Study, wanted: Wanted) -> tuple[Columns, tuple[int, ...]
     return columns, attrition
 
 
+def persons_of_rows(study: Study, wanted: Wanted) -> Array | None:
+    """Return whose row each is, after `read_columns`; None if each is another's."""
+    if study.population.occurrence != "every":
+        return None
+    found = wanted.engine.fetch(f"SELECT place, person_id FROM {PEOPLE}")  # noqa: S608
+    return _in_order(found)["person_id"]
+
+
 class _Reader:
     """What the variables of one study are made of, each read once."""
 

@@ -467,7 +467,7 @@ def differing_sets(ready: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return the concept sets that sites with a vocabulary do not resolve alike.
 
     Args:
-        ready: the sites' notices; what they tell of a set is its digest and a band.
+        ready: the sites' notices; what they tell of a set is its digest.
     """
     digests: dict[str, set[str]] = {}
     for meta in ready:

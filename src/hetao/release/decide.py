@@ -64,8 +64,7 @@ OWN_GRADE: Final = 3  # a sum that may show one site's own part
 NOTICE_GRADE: Final = 2
 ROUNDING: Final = 1e-6  # slack on declared bounds, relative
 LONGEST_TEXT: Final = 500  # characters of any text in a notice
-CONCEPT_FIELDS: Final = {"name", "digest", "size"}
-CONCEPT_SIZES: Final = ("<10", "10-99", "100-999", ">=1000")
+CONCEPT_FIELDS: Final = {"name", "digest"}
 DIGEST: Final = re.compile(r"(sha256:[0-9a-f]{64})?")
 NOTICE_FIELDS: Final = {
     "ready": {"site", "snapshot", "dictionary", "policy", "concepts"},
@@ -477,7 +476,7 @@ def _check_notice(notice: Notice) -> None:
 
 
 def check_concepts(told: object, names: list[str]) -> None:
-    """Let out, of each concept set of the study, a digest and a band; nothing else.
+    """Let out, of each concept set of the study, a digest; nothing else.
 
     Raises:
         WrongShape: anything else is told, or of other sets than these.
@@ -487,9 +486,9 @@ def check_concepts(told: object, names: list[str]) -> None:
     for one, name in zip(told, names, strict=True):
         if not isinstance(one, Mapping) or set(one) != CONCEPT_FIELDS:
             raise WrongShape("a notice tells more of a concept set than it may")
-        digest_told, size = one["digest"], one["size"]
-        is_digest = isinstance(digest_told, str) and DIGEST.fullmatch(digest_told)
-        if one["name"] != name or size not in CONCEPT_SIZES or not is_digest:
+        told_digest = one["digest"]
+        is_digest = isinstance(told_digest, str) and DIGEST.fullmatch(told_digest)
+        if one["name"] != name or not is_digest:
             raise WrongShape("a notice tells of a concept set in other words")
 
 
