@@ -270,6 +270,41 @@ def test_entries_name_people_and_days(connection):
     assert entries(with_end, engine)[0] == (1, date(10), date(15))
 
 
+def test_with_every_occurrence_a_rule_counts_people_not_days(connection):
+    every = replace(
+        STUDY,
+        variables=(Variable("age", source="age", **ANY),),
+        criteria=(Criterion("Old", rule="age >= 60"),),
+        population=replace(STUDY.population, occurrence="every"),
+        follow_up=None,
+        outcomes=(),
+    )
+    rows = [drug(day, key=day) for day in range(1, 61)]  # one person, sixty days
+    others = {n: (8507, 1990) for n in range(2, 81)}
+    rows += [drug(5, key=n + 99)._replace(person=n) for n in others]
+    world = World({1: (8507, 1950), **others}, [(n, 0, 99) for n in range(1, 81)])
+    load(connection, replace(world, rows=rows))
+
+    cohort = build(every, CuratedTables(Path(), connection, "d", ""))
+
+    assert cohort.attrition[-2:] == (("In one arm alone", 80), ("Old", 1))
+    assert cohort.people == 1
+    assert len(cohort.columns["age"]) == 60
+
+
+def test_a_row_that_is_two_of_a_variables_events_counts_once(answer):
+    events = (Event("condition", (3,)), Event("condition", (4,)), Event("drug", (4,)))
+    ask = {"source": "events", "events": events}
+    counted = Variable("n", aggregate="count", **ask, **ANY)
+    twice = Variable("two", "category", levels=PAIR, at_least=2, **ask)
+    row = Row("condition", 0, 1, 3, 4, 5)
+    study = replace(STUDY, variables=(counted, twice))
+
+    assert answer(study, drug(10), row) == {"n": 1.0, "two": 0}
+    assert answer(study, drug(10), row, drug(6, 4)) == {"n": 2.0, "two": 1}
+    assert answer(study, drug(10), row, row._replace(key=1)) == {"n": 2.0, "two": 1}
+
+
 def test_a_criterion_in_another_unit_than_the_sites_is_refused(answer):
     high = Event("measurement", (5,), Value(above=7.0, unit="mmol/L"))
     study = replace(STUDY, criteria=(Criterion("High", events=(high,)),))

@@ -254,6 +254,12 @@ BAD = {
     "every occurrence and a model": ('"first"', '"every"', "more than once"),
     "a period that falls": ('"2022-12-31"]', '"2012-12-31"]', "period"),
     "a day that is none": ('"2022-12-31"]', '"2022-02-30"]', "2022-02-30"),
+    "a day that engines do not read": ('"2022-12-31"]', '"2022-W52-6"]', "not a day"),
+    "a calendar period that falls": (
+        '"2015-01-01/2018-12-31"',
+        '"2018-12-31/2015-01-01"',
+        "ends before it begins",
+    ),
     "ages that fall": ("ages = [18, 100]", "ages = [100, 18]", "ages"),
     "a sex": ('sexes = ["female", "male"]', 'sexes = ["woman"]', "sexes"),
     "a month": ("months = [11, 3]", "months = [0, 3]", "months"),

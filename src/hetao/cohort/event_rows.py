@@ -75,6 +75,25 @@ def event_rows(
     return _nothing(base, extras)
 
 
+def one_row(wanted: Wanted, events: Sequence[Event]) -> str:
+    """Return SQL for what tells rows of several events apart: a table and a key.
+
+    It reads the extra KEY; a row that is two of the events has one such value.
+    """
+    tables = sorted({event.table for event in events})
+    if len(tables) == 1:
+        return KEY
+    numbers = {
+        table: [wanted.number(event) for event in events if event.table == table]
+        for table in tables
+    }
+    cases = " ".join(
+        f"WHEN event_no IN ({listed(found)}) THEN '{table} '"
+        for table, found in numbers.items()
+    )
+    return f"CASE {cases} END || CAST({KEY} AS VARCHAR)"
+
+
 @dataclass(frozen=True)
 class _Scan:
     wanted: Wanted

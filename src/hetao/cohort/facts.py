@@ -7,7 +7,7 @@ together: one scan of each event table, one grouping.
 from dataclasses import dataclass, field
 
 from hetao.cohort.entry import CANDIDATE, in_window
-from hetao.cohort.event_rows import Base, event_rows
+from hetao.cohort.event_rows import Base, event_rows, one_row
 from hetao.cohort.wanted import Wanted
 from hetao.study import Criterion, Event
 from hetao.study.population import EVER
@@ -39,7 +39,7 @@ class Facts:
             within = f"{within} AND {OBSERVED}"
         if distinct_days or len(events) > 1:
             # A row that is two of the events counts once; a day with two rows may too.
-            what = "event_day" if distinct_days else self._row(events)
+            what = "event_day" if distinct_days else one_row(self.wanted, events)
             return self._add(f"count(DISTINCT CASE WHEN {within} THEN {what} END)", "0")
         return self._add(f"count(CASE WHEN {within} THEN 1 END)", "0")
 
@@ -91,21 +91,6 @@ class Facts:
         self.events += events
         self.windows.append(days)
         return in_window(self.wanted, events, days)
-
-    def _row(self, events: tuple[Event, ...]) -> str:
-        """Return SQL for what tells rows of several events apart: a table and a key."""
-        tables = sorted({event.table for event in events})
-        if len(tables) == 1:
-            return "row_key"
-        numbers = {
-            table: [self.wanted.number(e) for e in events if e.table == table]
-            for table in tables
-        }
-        cases = " ".join(
-            f"WHEN event_no IN ({', '.join(map(str, found))}) THEN '{table} '"
-            for table, found in numbers.items()
-        )
-        return f"CASE {cases} END || CAST(row_key AS VARCHAR)"
 
     def _add(self, aggregate: str, otherwise: str) -> str:
         name = f"fact_{len(self.columns)}"

@@ -21,6 +21,7 @@ from hetao.cohort.event_rows import (
     Base,
     event_rows,
     listed,
+    one_row,
 )
 from hetao.cohort.people import PEOPLE
 from hetao.cohort.wanted import Wanted
@@ -110,7 +111,8 @@ class Pieces:
             *([UNIT] if any(piece.units is not None for piece in pieces) else []),
             *([SUPPLY] if "days_supply" in kinds else []),
             *([CODED] if any(piece.coded for piece in pieces) else []),
-            *([WHEN, KEY] if kinds & set(OF_ONE_ROW) else []),
+            *([WHEN] if kinds & set(OF_ONE_ROW) else []),
+            *([KEY] if any(_needs_key(piece) for piece in pieces) else []),
         ]
         windows = [piece.days for piece in pieces]
         span = (min(low for low, _ in windows), max(high for _, high in windows))
@@ -129,6 +131,11 @@ class Pieces:
         match piece.aggregate:
             case "any" if piece.least == 1:
                 made.append(f"bool_or({within}) AS {name}")
+            case "any" | "count" if len(piece.events) > 1:
+                row = one_row(self.wanted, piece.events)
+                made.append(
+                    f"count(DISTINCT CASE WHEN {within} THEN {row} END) AS {name}"
+                )
             case "any" | "count":
                 made.append(f"count(CASE WHEN {within} THEN 1 END) AS {name}")
             case "days":
@@ -205,6 +212,11 @@ class Pieces:
             made[found["place"]] = found["chosen"]
             return made
         return _scattered(self.people, found["place"], found["chosen"], np.nan)
+
+
+def _needs_key(piece: Piece) -> bool:
+    """Say whether rows must be told apart: to pick one, or to count none twice."""
+    return piece.aggregate in OF_ONE_ROW or len(piece.events) > 1
 
 
 def _scattered(people: int, place: Array, values: Array, otherwise: float) -> Array:

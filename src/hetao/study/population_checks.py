@@ -102,7 +102,10 @@ def level_range(source: str, level: Level, where: str) -> tuple[int, int]:
     text = str(level.value)
     if source == "index_day":
         first, _, last = text.partition("/")
-        return _day_number(first, where), _day_number(last or first, where)
+        days = _day_number(first, where), _day_number(last or first, where)
+        if days[0] > days[1]:
+            raise InvalidStudy(f"{where}: level {level.name!r} ends before it begins")
+        return days
     found = re.fullmatch(r"(\d{1,3})(?:(-)(\d{1,3})?)?", text)
     if found is None:
         raise InvalidStudy(
@@ -118,8 +121,10 @@ def level_range(source: str, level: Level, where: str) -> tuple[int, int]:
 
 
 def _day_number(text: str, where: str) -> int:
-    try:
-        day = datetime.date.fromisoformat(text)
+    try:  # other forms of ISO 8601, such as 2015-W01-1, engines do not read
+        day = datetime.datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007
+        if day.isoformat() != text:
+            raise ValueError(text)
     except ValueError:
         raise InvalidStudy(
             f"{where}: {text[:40]!r} is not a day", fix="write 2015-01-01"
