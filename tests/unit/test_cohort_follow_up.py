@@ -280,7 +280,7 @@ def test_with_every_occurrence_a_rule_counts_people_not_days(connection):
         outcomes=(),
     )
     rows = [drug(day, key=day) for day in range(1, 61)]  # one person, sixty days
-    others = {n: (8507, 1990) for n in range(2, 81)}
+    others = dict.fromkeys(range(2, 81), (8507, 1990))
     rows += [drug(5, key=n + 99)._replace(person=n) for n in others]
     world = World({1: (8507, 1950), **others}, [(n, 0, 99) for n in range(1, 81)])
     load(connection, replace(world, rows=rows))

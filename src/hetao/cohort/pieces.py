@@ -131,13 +131,8 @@ class Pieces:
         match piece.aggregate:
             case "any" if piece.least == 1:
                 made.append(f"bool_or({within}) AS {name}")
-            case "any" | "count" if len(piece.events) > 1:
-                row = one_row(self.wanted, piece.events)
-                made.append(
-                    f"count(DISTINCT CASE WHEN {within} THEN {row} END) AS {name}"
-                )
             case "any" | "count":
-                made.append(f"count(CASE WHEN {within} THEN 1 END) AS {name}")
+                made.append(f"{self._count(within, piece)} AS {name}")
             case "days":
                 made.append(
                     f"count(DISTINCT CASE WHEN {within} THEN days END) AS {name}"
@@ -153,6 +148,12 @@ class Pieces:
             case kind:
                 made.append(f"{kind}(CASE WHEN {within} THEN {VALUE} END) AS {name}")
         return made
+
+    def _count(self, within: str, piece: Piece) -> str:
+        if len(piece.events) == 1:
+            return f"count(CASE WHEN {within} THEN 1 END)"
+        row = one_row(self.wanted, piece.events)  # one that is two events counts once
+        return f"count(DISTINCT CASE WHEN {within} THEN {row} END)"
 
     def _other_unit(self, within: str, piece: Piece) -> str:
         units = listed(piece.units or ())

@@ -35,6 +35,7 @@ WANTS_CONCEPTS = (
     "device",
 )
 MOST_ARMS, MOST_OUTCOMES, LONGEST_AGE = 20, 200, 150
+DAY_FORM = "write 2015-01-01"
 RANGED = ("age", "index_day", "month")
 
 
@@ -121,14 +122,16 @@ def level_range(source: str, level: Level, where: str) -> tuple[int, int]:
 
 
 def _day_number(text: str, where: str) -> int:
-    try:  # other forms of ISO 8601, such as 2015-W01-1, engines do not read
-        day = datetime.datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007
-        if day.isoformat() != text:
-            raise ValueError(text)
+    """Return days since 1970-01-01 of a day written as 2015-01-01, and no other way.
+
+    Python also reads 20150101 and 2015-W01-4; the engines of the sites do not.
+    """
+    try:
+        day = datetime.date.fromisoformat(text)
     except ValueError:
-        raise InvalidStudy(
-            f"{where}: {text[:40]!r} is not a day", fix="write 2015-01-01"
-        ) from None
+        day = None
+    if day is None or day.isoformat() != text:
+        raise InvalidStudy(f"{where}: {text[:40]!r} is not a day", fix=DAY_FORM)
     return (day - datetime.date(1970, 1, 1)).days
 
 
