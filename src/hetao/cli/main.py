@@ -135,10 +135,10 @@ def _add_demo(commands: Any) -> None:
         commands,
         "demo",
         "hetao.cli.demo:demo",
-        "four real hospitals answer one question, on this machine",
+        "hospitals answer one question, on this machine",
     )
     demo.add_argument("--out", type=Path, default=Path("out"), help="folder of results")
-    demo.add_argument("--scenario", choices=("heart", "lung"), default="heart")
+    demo.add_argument("--scenario", choices=("heart", "lung", "gba"), default="heart")
     _json(demo)
 
 

@@ -77,22 +77,19 @@ def write_site(folder: Path, site: str) -> Path:
     Raises:
         InvalidData: there is no such site.
     """
-    path = folder / "site.toml"
-    write_mapping(folder, site)
-    path.write_text(_shipped(site).joinpath("site.toml").read_text("utf-8"), "utf-8")
-    return path
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in mapping_of(site).items():
+        (folder / name).write_text(text, "utf-8")
+    return folder / "site.toml"
 
 
-def write_mapping(folder: Path, site: str) -> None:
-    """Copy what stands beside a demo site's `site.toml`: its SELECTs and codes.
+def mapping_of(site: str) -> dict[str, str]:
+    """Return the files of a demo site's mapping, by name: `site.toml`, SELECTs, codes.
 
     Raises:
         InvalidData: there is no such site.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for part in _shipped(site).iterdir():
-        if part.name != "site.toml":
-            (folder / part.name).write_text(part.read_text("utf-8"), "utf-8")
+    return {part.name: part.read_text("utf-8") for part in _shipped(site).iterdir()}
 
 
 def _shipped(site: str) -> Traversable:

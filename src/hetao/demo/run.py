@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from hetao.demo.data import write_heart_extracts
-from hetao.demo.data_carrier import SITES, study_file, write_mapping
+from hetao.demo.data_carrier import mapping_of, study_file
+from hetao.demo.data_gba import SITES as GBA
+from hetao.demo.data_gba import gba_mapping, with_truth, write_gba_extracts
 from hetao.demo.data_lung import write_lung_extracts
 from hetao.demo.pooled import compare_with_pooled
 from hetao.errors import InvalidNetwork
@@ -36,10 +38,18 @@ reason = "Public research data; {why}"
 
 @dataclass(frozen=True)
 class Scenario:
-    """A demonstration: its sites, and how their extracts come about."""
+    """A demonstration: its sites, and how their extracts come about.
+
+    Attributes:
+        write_extracts: writes every site's extract below a folder.
+        mapping: site → the files of its mapping, by name, `site.toml` among them.
+        sides, organisations: of each site.
+        lowered: site → the count under the strict default, and why.
+    """
 
     name: str
     write_extracts: Callable[[Path], Mapping[str, Path]]
+    mapping: Callable[[str], Mapping[str, str]]
     sides: Mapping[str, str]
     organisations: Mapping[str, str]
     lowered: Mapping[str, tuple[str, str]]
@@ -49,6 +59,7 @@ SCENARIOS: Final = {
     "heart": Scenario(
         "heart",
         write_heart_extracts,
+        mapping_of,
         {
             "cleveland": "HK",
             "budapest": "SZ",
@@ -69,12 +80,21 @@ SCENARIOS: Final = {
     "lung": Scenario(
         "lung",
         write_lung_extracts,
+        mapping_of,
         {"lung-north": "HK", "lung-east": "SZ", "lung-south": "SZ"},
         {
             "lung-north": "NCCTG institutions, group one",
             "lung-east": "NCCTG institutions, group two",
             "lung-south": "NCCTG institutions, group three",
         },
+        {},
+    ),
+    "gba": Scenario(
+        "gba",
+        write_gba_extracts,
+        gba_mapping,
+        {name: site.side for name, site in GBA.items()},
+        {name: site.title for name, site in GBA.items()},
         {},
     ),
 }
@@ -96,7 +116,7 @@ def run_demo(out: Path, scenario: str, say: Say) -> Shown:
     Args:
         out: a folder of its own; results of an earlier demonstration in it are
             replaced, its network and logs are kept aside.
-        scenario: "heart" or "lung".
+        scenario: "heart", "lung" or "gba".
         say: takes progress.
 
     Raises:
@@ -110,7 +130,7 @@ def run_demo(out: Path, scenario: str, say: Say) -> Shown:
     say("5/8  run: two hubs and every site as processes, mutual TLS, sites dial out")
     with running(pilot) as others:
         run_study(study, permit, pilot, out, others)
-    comparisons = _compare(pilot, study, out, say)
+    comparisons = _compare(pilot, study, out, chosen, say)
     findings = json.loads((out / "findings.json").read_text("utf-8"))
     _report(out, findings, comparisons, say)
     say("8/8  verify the certificate, offline, in a process that knows nothing else")
@@ -128,18 +148,21 @@ def _network(out: Path, scenario: Scenario, say: Say) -> tuple[Pilot, Path]:
             f"{out} holds something else", fix="choose an empty folder with --out"
         )
     say(f"1/8  {len(scenario.sides)} hospitals: keys, and each one's own extract")
+    mappings = {name: scenario.mapping(name) for name in scenario.sides}
     sites = {
         name: PilotSite(
             side=side,
             organisation=scenario.organisations[name],
-            data=_data_half(scenario.name, name),
+            data=mappings[name]["site.toml"],
             policy=_policy(scenario, name),
         )
         for name, side in scenario.sides.items()
     }
     pilot = write_pilot(root, sites, utc_now())
     for name, path in pilot.sites.items():
-        write_mapping(path.parent, name)
+        for file, text in mappings[name].items():
+            if file != path.name:  # which has the network's half, too
+                (path.parent / file).write_text(text, "utf-8")
     scenario.write_extracts(root / "sites")
     return pilot, out
 
@@ -156,12 +179,6 @@ def _aside(root: Path) -> Path:
     while (kept := root.with_name(f"{root.name}.{number}")).exists():
         number += 1
     return kept
-
-
-def _data_half(scenario: str, site: str) -> str:
-    if SITES[site] != scenario:
-        raise InvalidNetwork(f"{site} is no site of the demonstration {scenario}")
-    return (study_file(scenario).parent / site / "site.toml").read_text("utf-8")
 
 
 def _curate(pilot: Pilot, say: Say) -> None:
@@ -183,9 +200,13 @@ def _permit(pilot: Pilot, out: Path, scenario: Scenario, say: Say) -> tuple[Path
     return study, permit
 
 
-def _compare(pilot: Pilot, study: Path, out: Path, say: Say) -> tuple[Comparison, ...]:
+def _compare(
+    pilot: Pilot, study: Path, out: Path, scenario: Scenario, say: Say
+) -> tuple[Comparison, ...]:
     say("6/8  beside it, a pooled fit by statsmodels: only a demonstration can do that")
     found = compare_with_pooled(study, pilot.sites, out / "findings.json")
+    if scenario.name == "gba":
+        found = tuple(with_truth(item) for item in found)
     for item in found:
         say(f"     {item.analysis}: largest difference {item.largest:.1e} SE")
     return found
