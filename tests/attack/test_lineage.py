@@ -75,6 +75,37 @@ SMUGGLED = {
     "QUALIFY row_number() OVER (ORDER BY HKID) = 1",
     "by sorting": "SELECT Sex AS v FROM pat ORDER BY HKID",
     "with quotes and another case": 'SELECT p."hkid" AS v FROM PAT AS p',
+    "as a guess that makes it NULL": "WITH a AS (SELECT nullif(HKID, 'A1') c FROM pat) "
+    "SELECT CASE WHEN c IS NULL THEN 1 END AS v FROM a",
+    "as groups by a piece": "SELECT count(*) AS v FROM pat GROUP BY left(HKID, 1)",
+    "as groups by a piece from a CTE": "WITH a AS (SELECT left(HKID, 1) c FROM pat) "
+    "SELECT count(*) AS v FROM a GROUP BY c",
+    "as sets of groups by a piece": "SELECT count(*) AS v FROM pat "
+    "GROUP BY GROUPING SETS ((left(HKID, 1)), ())",
+    "as a rollup of a piece": "SELECT count(*) AS v FROM pat "
+    "GROUP BY ROLLUP (left(HKID, 1))",
+    "as a partition by a guess from a CTE": "WITH a AS (SELECT HKID = 'A1' c FROM pat) "
+    "SELECT count(*) OVER (PARTITION BY c) AS v FROM a",
+    "as the frame of a window": "SELECT sum(1) OVER (ORDER BY Born ROWS BETWEEN "
+    "length(HKID) PRECEDING AND CURRENT ROW) AS v FROM pat",
+    "as equal to a guess among identifiers": "WITH a AS (SELECT HKID h, 0 g FROM pat "
+    "UNION ALL SELECT 'A1', 1) SELECT a.g AS v FROM pat p JOIN a ON a.h = p.HKID",
+    "as equal to a guess built from nothing of it": "WITH a AS "
+    "(SELECT left(HKID, 0) || 'A1' h FROM pat) "
+    "SELECT 1 AS v FROM pat p JOIN a ON a.h = p.HKID",
+    "as the pseudonym of a piece": "SELECT pseudonym(substr(HKID, 2, 1)) AS v FROM pat",
+    "as the pseudonym of what is left of it": "SELECT "
+    "pseudonym(replace(HKID, '1', '')) AS v FROM pat",
+    "as a pseudonym that a guess makes NULL": "SELECT "
+    "pseudonym(nullif(HKID, 'A1')) IS NULL AS v FROM pat",
+    "as the pseudonym of one of two": "SELECT "
+    "pseudonym(CASE WHEN HKID LIKE 'A%' THEN Ward END) AS v FROM pat",
+    "as equal to the pseudonym of a guess": "SELECT "
+    "CASE WHEN pseudonym(HKID) = pseudonym('A1') THEN 1 END AS v FROM pat",
+    "as equal to the pseudonyms of a list of guesses": "SELECT g.l AS v FROM pat p "
+    "JOIN (VALUES ('A1', 'x')) AS g(h, l) ON pseudonym(p.HKID) = pseudonym(g.h)",
+    "as the pseudonym of a guess among identifiers": "WITH a AS (SELECT HKID h "
+    "FROM pat UNION ALL SELECT 'A1') SELECT pseudonym(h) AS v FROM a",
 }
 
 
@@ -82,6 +113,22 @@ SMUGGLED = {
 def test_an_identifier_cannot_be_smuggled(sql):
     with pytest.raises(IdentifierLeak):
         proof(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT as_integer(Token) AS person_id FROM dx",
+        "SELECT pseudonym(HKID) AS person_id FROM dx UNION ALL "
+        "SELECT CAST(Token AS BIGINT) FROM dx",
+        "SELECT pseudonym(HKID) AS person_id, as_integer(Token) AS visit_occurrence_id "
+        "FROM dx",
+    ],
+    ids=["a person's", "a person's in one branch", "a visit's"],
+)
+def test_an_id_is_a_pseudonym_though_nobody_declared_what_it_is_made_of(sql):
+    with pytest.raises(IdentifierLeak, match="as it stands"):
+        proof(sql, "condition_occurrence")
 
 
 ALLOWED = {
@@ -96,6 +143,12 @@ ALLOWED = {
     "as a group": "SELECT count(*) AS v FROM pat GROUP BY HKID",
     "as a partition": "SELECT row_number() OVER (PARTITION BY HKID ORDER BY Day) AS v "
     "FROM dx",
+    "cleaned and glued inside pseudonym()": "SELECT "
+    "pseudonym('p ' || replace(clean(HKID), 'Patient/', '')) AS v FROM pat",
+    "as the least of several inside pseudonym()": "WITH a AS (SELECT min(HKID) h "
+    "FROM dx GROUP BY Day) SELECT pseudonym(h) AS v FROM a",
+    "in both branches of UNION ALL": "WITH a AS (SELECT HKID h FROM pat UNION ALL "
+    "SELECT HKID FROM dx) SELECT pseudonym(h) AS v FROM a GROUP BY h",
     "not at all": "SELECT Ward AS v FROM pat",
 }
 
@@ -123,6 +176,8 @@ CLOSED = {
     "a whole row": "SELECT pat AS v FROM pat",
     "columns by pattern": "SELECT COLUMNS('.*') FROM pat",
     "a natural join": "SELECT Sex AS v FROM pat NATURAL JOIN dx",
+    "a named window": "SELECT row_number() OVER w AS v FROM pat "
+    "WINDOW w AS (ORDER BY HKID)",
     "some rows only": "SELECT Sex AS v FROM pat LIMIT 5",
     "a sample": "SELECT Sex AS v FROM pat USING SAMPLE 10%",
     "recursion": "WITH RECURSIVE a AS (SELECT 1 x UNION ALL SELECT x + 1 FROM a) "

@@ -10,12 +10,16 @@ identifier may do, and nothing else:
 - be asked whether it is there: `hkid IS NULL`, `hkid IS NOT NULL`;
 - part rows into groups: GROUP BY, or PARTITION BY of a window.
 
+It does each of these whole: cleaned or glued to a word perhaps, never cut, compared,
+guessed or mixed with what the mapping itself says. The pseudonym of one digit tells the
+digit, and `nullif(hkid, 'A1') IS NULL` tells who A1 is.
+
 The proof is about the very syntax tree that is carried out.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from sqlglot import exp
@@ -24,6 +28,7 @@ from hetao import canonical
 from hetao.cdm.mapping import Source
 from hetao.cdm.reading import RESERVED
 from hetao.cdm.selecting import branches, outputs
+from hetao.dictionary import dictionary
 from hetao.errors import IdentifierLeak, InvalidMapping
 
 PSEUDONYM: Final = "pseudonym"
@@ -59,12 +64,15 @@ class Flow:
         identifiers: of these, declared identifiers that reach it in the clear.
         hidden: identifiers that reach it through pseudonym() only.
         functions: that stand on the way.
+        parts: of `identifiers`, those that do not stand whole: a piece, a guess or a
+            mixture, of which sameness alone would tell something.
     """
 
     columns: frozenset[str] = frozenset()
     identifiers: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
     functions: frozenset[str] = frozenset()
+    parts: frozenset[str] = frozenset()
 
     def __or__(self, other: "Flow") -> "Flow":
         """Return what can reach a value that both can reach."""
@@ -73,7 +81,16 @@ class Flow:
             self.identifiers | other.identifiers,
             self.hidden | other.hidden,
             self.functions | other.functions,
+            self.parts | other.parts,
         )
+
+    def in_parts(self) -> "Flow":
+        """Return the same flow, its identifiers no longer whole."""
+        return replace(self, parts=self.identifiers)
+
+    def clear(self) -> "Flow":
+        """Return what is left where identifiers do what they may: sources' columns."""
+        return Flow(self.columns)
 
 
 NOTHING: Final = Flow()
@@ -178,6 +195,8 @@ def prove(
         )
         columns[table] = dict(zip(names, found, strict=True))
         parts[table] = whole
+        for branch in whole:
+            _check_ids(table, branch)
         for name, flow in columns[table].items():
             if flow.identifiers:
                 raise IdentifierLeak(
@@ -186,6 +205,22 @@ def prove(
                     fix="hand it over through pseudonym(), or leave it out",
                 )
     return Proof(columns, parts)
+
+
+def _check_ids(table: str, flows: Mapping[str, Flow]) -> None:
+    """Refuse an id of a person or a record that is a source's own number.
+
+    Whether the source's column was declared does not matter: what tells one person or
+    one record from all others is an identifier.
+    """
+    fields = dictionary().tables[table].fields
+    for name, flow in flows.items():
+        is_id = name in fields and fields[name].identifier == "pseudonym"
+        if is_id and flow.columns and PSEUDONYM not in flow.functions:
+            raise IdentifierLeak(
+                f"{table}.sql: {name} is {min(flow.columns)} as it stands",
+                fix=f"pseudonym(…) AS {name}",
+            )
 
 
 Scope = Mapping[str, Mapping[str, Flow]]  # alias → column → flow
@@ -237,7 +272,7 @@ class _Walk:
                 raise InvalidMapping(
                     f"{self._table}.sql: branches of UNION ALL differ in their columns"
                 )
-            return [a | b for a, b in zip(left, right, strict=True)]
+            return list(map(_either, left, right))
         if not isinstance(query, exp.Select):
             raise InvalidMapping(
                 f"{self._table}.sql: {type(query).__name__} cannot be followed",
@@ -256,6 +291,12 @@ class _Walk:
         for join in select.args.get("joins") or []:
             if join.args.get("on") is not None:
                 self._condition(join.args["on"], scope, ctes, joins=True)
+        if select.args.get("windows"):
+            raise InvalidMapping(
+                f"{self._table}.sql: a WINDOW clause is not allowed in a mapping",
+                fix="write the window after OVER",
+            )
+        self._groups(select, scope, ctes)
         self._order(select, scope, ctes)
         flows = [self._value(p.unalias(), scope, ctes) for p in select.selects]
         self._flows[id(select)] = flows
@@ -266,6 +307,11 @@ class _Walk:
         if order is not None and isinstance(query, exp.Select):
             for item in order.expressions:
                 self._clear(self._value(item.this, scope, ctes), "ORDER BY")
+
+    def _groups(self, select: exp.Select, scope: Scope, ctes: Scope) -> None:
+        group = select.args.get("group")
+        for item in _grouped(group) if group is not None else ():
+            self._whole(self._value(item, scope, ctes), "GROUP BY")
 
     def _read(self, select: exp.Select, ctes: Scope) -> Scope:
         """Return what FROM and JOIN bring in: alias → column → flow."""
@@ -323,23 +369,35 @@ class _Walk:
         if isinstance(node, exp.Window):
             return self._window(node, scope, ctes)
         flow = self._children(node, scope, ctes)
-        if isinstance(node, exp.Is) and isinstance(node.expression, exp.Null):
-            bare = isinstance(node.this, exp.Column)
-            return Flow(flow.columns) if bare else flow
         return self._through(node, flow)
 
-    @staticmethod
-    def _through(node: exp.Expr, flow: Flow) -> Flow:
-        """Return what is left of a flow behind a function."""
+    def _pseudonym(self, flow: Flow) -> Flow:
+        """End the flow of identifiers that stand whole.
+
+        Of a text that the mapping made up it would be a guess, made to be compared.
+        """
+        self._whole(flow, "pseudonym()")
+        if not flow.columns:
+            raise IdentifierLeak(
+                f"{self._table}.sql: pseudonym() reads no column of the extract",
+                fix="hand it a column; a fixed id can be written as a number",
+            )
+        hidden = flow.hidden | flow.identifiers
+        functions = flow.functions | {PSEUDONYM}
+        return Flow(flow.columns, hidden=hidden, functions=functions)
+
+    def _through(self, node: exp.Expr, flow: Flow) -> Flow:
+        """Return what is left of a flow behind an operator or a function."""
+        if isinstance(node, exp.Is) and isinstance(node.expression, exp.Null):
+            return flow if flow.parts else flow.clear()
+        if _is_named(node, PSEUDONYM):
+            return self._pseudonym(flow)
+        left = flow if _keeps_whole(node) else flow.in_parts()
         if not isinstance(node, exp.Func):
-            return flow
+            return left
         anonymous = isinstance(node, exp.Anonymous)
         name = node.name.lower() if anonymous else node.sql_name().lower()
-        functions = flow.functions | {name}
-        if name == PSEUDONYM:
-            hidden = flow.hidden | flow.identifiers
-            return Flow(flow.columns, frozenset(), hidden, functions)
-        return Flow(flow.columns, flow.identifiers, flow.hidden, functions)
+        return replace(left, functions=flow.functions | {name})
 
     def _children(
         self,
@@ -369,17 +427,11 @@ class _Walk:
 
     def _window(self, node: exp.Window, scope: Scope, ctes: Scope) -> Flow:
         """PARTITION BY only parts rows; ORDER BY tells the order of its values."""
-        flow = self._value(node.this, scope, ctes)
-        order = node.args.get("order")
-        for item in order.expressions if order is not None else []:
-            flow = flow | self._value(item.this, scope, ctes)
+        flow = self._children(node, scope, ctes, skip=("partition_by",))
         for item in node.args.get("partition_by") or []:
             part = self._value(item, scope, ctes)
-            bare = isinstance(item, exp.Column)
-            flow = flow | Flow(
-                part.columns, NOTHING.identifiers if bare else part.identifiers
-            )
-        return flow
+            flow = flow | (part if part.parts else part.clear())
+        return flow.in_parts()
 
     # --- conditions ------------------------------------------------------------------
     def _condition(
@@ -403,6 +455,7 @@ class _Walk:
     def _equal(self, left: exp.Column, right: exp.Column, scope: Scope) -> None:
         """Rows joined on equality share the value: both sides tell it, or neither."""
         one, other = self._column(left, scope), self._column(right, scope)
+        self._whole(one | other, "an equality")
         if bool(one.identifiers) == bool(other.identifiers):
             return
         secret, plain = (left, right) if one.identifiers else (right, left)
@@ -422,9 +475,80 @@ class _Walk:
                 "pseudonym() may read it",
             )
 
+    def _whole(self, flow: Flow, where: str) -> None:
+        if flow.parts:
+            raise IdentifierLeak(
+                f"{self._table}.sql: in {where} the identifier {min(flow.parts)} does "
+                "not stand whole",
+                fix="clean() it or glue a word to it, nothing else; mix it with no "
+                "text of the mapping's own",
+            )
+
     @staticmethod
     def _sum(parts: Iterable[Flow]) -> Flow:
         whole = NOTHING
         for part in parts:
             whole = whole | part
         return whole
+
+
+_GROUPINGS: Final = (
+    exp.Cube,
+    exp.Rollup,
+    exp.GroupingSets,
+    exp.Tuple,
+    exp.Paren,
+)
+# Through these an identifier stays as it was, up to its spelling.
+_WHOLE: Final = (
+    exp.Alias,
+    exp.Paren,
+    exp.DPipe,
+    exp.Concat,
+    exp.Upper,
+    exp.Lower,
+    exp.Min,
+    exp.Max,
+    exp.Tuple,
+)
+
+
+def _grouped(group: exp.Expr) -> Iterator[exp.Expr]:
+    """Yield what a GROUP BY groups by, that of sets, cubes and rollups too."""
+    for child in group.iter_expressions():
+        if isinstance(child, _GROUPINGS):
+            yield from _grouped(child)
+        else:
+            yield child
+
+
+def _is_named(node: exp.Expr, name: str) -> bool:
+    return isinstance(node, exp.Anonymous) and node.name.lower() == name
+
+
+def _keeps_whole(node: exp.Expr) -> bool:
+    """Return whether an identifier that goes in comes out as the same identifier."""
+    if isinstance(node, exp.Cast):
+        return node.is_type(*exp.DataType.TEXT_TYPES)
+    if isinstance(node, exp.Trim):
+        return node.expression is None
+    if isinstance(node, exp.Replace):
+        # A mark or a word with one, as in 'Patient/': never its letters and digits.
+        old, new = node.expression, node.args.get("replacement")
+        return (
+            isinstance(old, exp.Literal)
+            and not old.name.isalnum()
+            and isinstance(new, exp.Literal)
+        )
+    return isinstance(node, _WHOLE) or _is_named(node, "clean")
+
+
+def _either(one: Flow, other: Flow) -> Flow:
+    """Return the flow into a column that two branches fill.
+
+    Only if both hand over an identifier does it hold identifiers alone: otherwise the
+    other branch could put guesses among them.
+    """
+    both = one | other
+    alike = bool(one.identifiers) == bool(other.identifiers)
+    return both if alike else both.in_parts()
