@@ -7,6 +7,8 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+# What stands ready to stop the server: pg_ctl, its data and its folder are handed over.
+WATCH = 'read _; "$1" -D "$2" -m immediate -w stop; rm -rf "$3"'
 BY_BYTES = ("--locale=C",)
 # A database that orders text as people do: a, B, c and not B, a, c.
 BY_LANGUAGE = ("--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=zh-Hant-HK")
@@ -46,19 +48,26 @@ def postgres_server(locale=BY_BYTES):
         f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off "
         "-c shared_buffers=128MB -c max_connections=20 -c timezone=UTC"
     )
-    run(
-        "pg_ctl",
-        "-D",
-        str(data),
-        "-w",
-        "-l",
-        str(folder / "log"),
-        "-o",
-        settings,
-        "start",
-    )
-    try:
+    start = ("-w", "-l", str(folder / "log"), "-o", settings, "start")
+    with _ended_with_us(folder, [*owner, "sh", "-c", WATCH, "watch"], data):
+        run("pg_ctl", "-D", str(data), *start)
         yield f"postgresql:///postgres?host={folder}&user=hetao"
-    finally:
-        run("pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop")
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _ended_with_us(folder, watch, data):
+    """Stop the server in `data` at the end, a killed test run's end too.
+
+    A process of its own waits on a pipe that nobody writes to; the system closes it
+    when this process ends, in whatever way.
+    """
+    command = [*watch, str(_programs() / "pg_ctl"), str(data), str(folder)]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        start_new_session=True,  # Ctrl-C ends the tests, not who tidies up after them
+    ):
+        yield  # on leaving, Popen closes the pipe and waits

@@ -1,6 +1,13 @@
 """A Spark cluster of several executors on this machine, started once a process."""
 
+import atexit
 import functools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pyspark
 
 from hetao.cdm.engine_spark import start_session
 
@@ -8,10 +15,25 @@ QUICK_START = "-XX:TieredStopAtLevel=1"
 EXECUTORS, CORES, MEMORY_MB = 2, 1, 1024
 
 
+def _home():
+    """Return a Spark installation in a temporary folder, all of it links.
+
+    Workers of a local cluster write their executors' logs into the installation's own
+    `work`, and nothing may grow inside the virtual environment.
+    """
+    home = Path(tempfile.mkdtemp(prefix="hetao-spark-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    for part in Path(pyspark.__file__).parent.iterdir():
+        if part.name != "work":
+            (home / part.name).symlink_to(part)
+    return home
+
+
 @functools.cache
 def spark_session():
     """Return a session over executors that are processes of their own."""
-    return start_session(
+    os.environ["SPARK_HOME"] = str(_home())
+    session = start_session(
         {
             "spark.master": f"local-cluster[{EXECUTORS},{CORES},{MEMORY_MB}]",
             "spark.executor.memory": f"{MEMORY_MB}m",
@@ -25,3 +47,5 @@ def spark_session():
             "spark.driver.bindAddress": "127.0.0.1",
         }
     )
+    atexit.register(session.stop)  # before its installation is taken away
+    return session
