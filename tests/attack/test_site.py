@@ -600,7 +600,7 @@ LIARS = {
 
 @pytest.mark.parametrize("lie", LIARS)
 def test_a_site_that_lies_stops_the_study_and_no_number_comes_out(tmp_path, lie):
-    study = toy_study(deadline_seconds=1)
+    study = toy_study(deadline_seconds=3)
 
     error = stopped_by(tmp_path, Plan(study, site_types={"b": LIARS[lie]}))
 
@@ -703,7 +703,7 @@ def test_a_site_that_says_nothing_is_named(tmp_path):
             posts = super().handle(data)
             return [] if kinds(posts)[0] == "share" else posts
 
-    plan = Plan(toy_study(deadline_seconds=1), site_types={"b": Silent})
+    plan = Plan(toy_study(deadline_seconds=3), site_types={"b": Silent})
 
     error = stopped_by(tmp_path, plan)
 
@@ -835,7 +835,7 @@ def test_a_hub_that_never_adds_is_named(tmp_path):
         def _send_total(self, *_):
             return
 
-    plan = Plan(toy_study(deadline_seconds=1), hub_types={"hub-sz": Silent})
+    plan = Plan(toy_study(deadline_seconds=3), hub_types={"hub-sz": Silent})
 
     error = stopped_by(tmp_path, plan)
 

@@ -12,6 +12,7 @@ real network is these same folders on as many machines.
 
 import datetime
 import json
+import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from hetao.federation.pki import Authority, new_authority, write_certificate
 from hetao.permit import SIDES, write_directory, write_identity
 
 HOST = "127.0.0.1"
+FIRST_PORT, PORTS, TRIES = 20_000, 12_000, 1_000
 DAYS = 90  # how long certificates of a pilot hold
 
 
@@ -83,15 +85,29 @@ def write_pilot(
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback address that nobody listens at now."""
-    held = [socket.socket() for _ in range(count)]
+    """Return ports of the loopback address that nobody listens at now.
+
+    They lie below those that Linux gives to outgoing connections: one of these could
+    else take a hub's port in the hours before the hub begins to listen.
+
+    Raises:
+        InvalidNetwork: hardly any port is free.
+    """
+    held: list[socket.socket] = []
     try:
-        for one in held:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in held]
+        for _ in range(TRIES):
+            one = socket.socket()
+            held.append(one)
+            try:
+                one.bind((HOST, FIRST_PORT + secrets.randbelow(PORTS)))
+            except OSError:
+                held.pop().close()
+            if len(held) == count:
+                return [each.getsockname()[1] for each in held]
     finally:
-        for one in held:
-            one.close()
+        for each in held:
+            each.close()
+    raise InvalidNetwork("no port is free on this machine", fix="stop other servers")
 
 
 class _Writer:
