@@ -1,11 +1,11 @@
 """A concept set finds a site's own codes, whatever their habits, and nothing else."""
 
-import duckdb
 import pytest
 
+from hetao.cdm.engine_duckdb import DuckDBEngine, connect
 from hetao.cdm.plan import translate
 from hetao.cdm.vocabulary import resolve, resolve_each
-from hetao.cdm.vocabulary.resolving import plan
+from hetao.cdm.vocabulary.resolving import PLAN
 from hetao.errors import InvalidStudy
 from hetao.records import record
 from hetao.study import ConceptSet
@@ -50,35 +50,26 @@ ANCESTORS = [
 ]
 
 
-class Site:
+@pytest.fixture(scope="module")
+def site():
     """Tables of one site, answered by DuckDB."""
-
-    def __init__(self):
-        self.connection = duckdb.connect()
-        self.connection.execute(
+    with DuckDBEngine(connect()) as engine:
+        run = engine.connection
+        run.execute(
             "CREATE TABLE concept (concept_id BIGINT, vocabulary_id VARCHAR, "
             "concept_code VARCHAR, invalid_reason VARCHAR)"
         )
-        self.connection.execute(
+        run.execute(
             "CREATE TABLE concept_ancestor (ancestor_concept_id BIGINT, "
             "descendant_concept_id BIGINT)"
         )
         rows = [[key, *value] for key, value in CONCEPTS.items()]
-        self.connection.executemany("INSERT INTO concept VALUES (?, ?, ?, NULL)", rows)
-        self.connection.execute(
-            "UPDATE concept SET invalid_reason = 'D' WHERE concept_id = 7003"
-        )
-        self.connection.executemany(
+        run.executemany("INSERT INTO concept VALUES (?, ?, ?, NULL)", rows)
+        run.execute("UPDATE concept SET invalid_reason = 'D' WHERE concept_id = 7003")
+        run.executemany(
             "INSERT INTO concept_ancestor VALUES (?, ?)", [list(r) for r in ANCESTORS]
         )
-
-    def rows(self, sql):
-        return self.connection.execute(sql).fetchall()
-
-
-@pytest.fixture(scope="module")
-def site():
-    return Site()
+        yield engine
 
 
 def concept_set(name="set", **body):
@@ -173,6 +164,14 @@ def test_an_unknown_code_system_is_refused(site):
 
 @pytest.mark.parametrize("engine", ["duckdb", "postgres", "spark"])
 def test_the_plan_lies_within_what_every_engine_means_alike(engine):
-    sets = [concept_set("a", icd10=["I48"], bnf=["2.8"], local=["x"], omop=[313217])]
+    assert translate(PLAN, engine)
 
-    assert translate(plan(sets), engine)
+
+def test_thousands_of_codes_are_rows_and_no_longer_plan(site, monkeypatch):
+    asked = []
+    rows = site.rows
+    monkeypatch.setattr(site, "rows", lambda sql: asked.append(sql) or rows(sql))
+    codes = ["I48.9", *(f"X{number:05}" for number in range(19_999))]
+
+    assert resolve(site, concept_set(icd10=codes)).ids == (4, 6)
+    assert asked == [PLAN]

@@ -2,13 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
 
 from hetao.canonical import digest
-from hetao.cdm.engine import Engine, literal
+from hetao.cdm.engine import Engine
 from hetao.cdm.vocabulary.matching import patterns
-from hetao.study import CodeList, ConceptSet
+from hetao.study import ConceptSet
 
 INSIDE, OUTSIDE = 1, 0
+CODES: Final = "hetao_listed_code"
+IDS: Final = "hetao_listed_id"
 
 
 @dataclass(frozen=True)
@@ -56,57 +61,76 @@ def resolve_each(engine: Engine, sets: Sequence[ConceptSet]) -> tuple[Resolved, 
     if not sets:
         return ()
     found: list[list[int]] = [[] for _ in sets]
-    for place, concept in engine.rows(plan(sets)):
-        found[int(place)].append(int(concept))
+    _load(engine, sets)
+    try:
+        for place, concept in engine.rows(PLAN):
+            found[int(place)].append(int(concept))
+    finally:
+        engine.drop(CODES)
+        engine.drop(IDS)
     return tuple(
         Resolved(concepts.name, tuple(ids))
         for concepts, ids in zip(sets, found, strict=True)
     )
 
 
-def plan(sets: Sequence[ConceptSet]) -> str:
-    """Return the plan of `place`, a set's place among `sets`, and `concept_id`.
+def _load(engine: Engine, sets: Sequence[ConceptSet]) -> None:
+    """Have what the sets list in two temporary tables: a plan's text stays short.
+
+    Sets of many thousand codes are common, and a plan is read by two parsers.
 
     Raises:
         InvalidStudy: as `resolve_each`.
     """
     codes = [
-        row
-        for place, one in enumerate(sets)
-        for side, lists in ((INSIDE, one.lists), (OUTSIDE, one.exclude))
-        for row in _wanted(place, side, lists)
+        (place, side, one.vocabulary, one.how, one.text)
+        for place, concepts in enumerate(sets)
+        for side, lists in ((INSIDE, concepts.lists), (OUTSIDE, concepts.exclude))
+        for codes in lists
+        for one in patterns(codes)
     ]
     ids = [
-        f"({place}, {side}, {spread}, CAST({concept} AS BIGINT))"
+        (place, side, spreads, concept)
         for place, one in enumerate(sets)
-        for side, spread, listed in (
-            (INSIDE, "TRUE", one.omop),
-            (INSIDE, "FALSE", one.omop_alone),
-            (OUTSIDE, "TRUE", one.exclude_omop),
-            (OUTSIDE, "FALSE", one.exclude_omop_alone),
+        for side, spreads, listed in (
+            (INSIDE, 1, one.omop),
+            (INSIDE, 0, one.omop_alone),
+            (OUTSIDE, 1, one.exclude_omop),
+            (OUTSIDE, 0, one.exclude_omop_alone),
         )
         for concept in listed
     ]
-    parts, matched = [], []
-    if codes:
-        parts.append(
-            "wanted(place, side, vocabulary, how, pattern) AS (VALUES "
-            + ", ".join(codes)
-            + ")"
-        )
-        parts.append(_MATCHED)
-        matched.append("SELECT place, side, TRUE AS spreads, concept_id FROM met")
-    if ids:
-        parts.append(
-            "listed(place, side, spreads, concept_id) AS (VALUES "
-            + ", ".join(ids)
-            + ")"
-        )
-        matched.append("SELECT place, side, spreads, concept_id FROM listed")
-    # S608: patterns are quoted by `literal`, the rest are numbers and our own words.
-    return f"""
-WITH {", ".join(parts)},
-matched AS ({" UNION ".join(matched)}),
+    names = ("place", "side", "vocabulary", "how", "pattern")
+    texts = np.array(codes, dtype=object).reshape(-1, len(names)).T
+    kinds = (np.int64, np.int64, object, object, object)
+    columns = zip(names, texts, kinds, strict=True)
+    engine.load(CODES, {name: values.astype(kind) for name, values, kind in columns})
+    numbers = np.array(ids, dtype=np.int64).reshape(-1, 4).T
+    fields = ("place", "side", "spreads", "concept_id")
+    engine.load(IDS, dict(zip(fields, numbers, strict=True)))
+
+
+PLAN: Final = f"""
+WITH coded AS (
+    SELECT concept_id, vocabulary_id, upper(concept_code) AS code,
+        replace(upper(concept_code), '.', '') AS plain
+    FROM concept
+    WHERE vocabulary_id IN (SELECT vocabulary FROM {CODES})
+),
+matched AS (
+    SELECT w.place, w.side, 1 AS spreads, c.concept_id
+    FROM {CODES} AS w
+    JOIN coded AS c ON c.vocabulary_id = w.vocabulary AND c.code = w.pattern
+    WHERE w.how = 'exact'
+    UNION
+    SELECT w.place, w.side, 1 AS spreads, c.concept_id
+    FROM {CODES} AS w
+    JOIN coded AS c ON c.vocabulary_id = w.vocabulary
+    WHERE (w.how = 'prefix' AND starts_with(c.plain, w.pattern))
+        OR (w.how = 'section' AND starts_with(c.code || '.', w.pattern))
+    UNION
+    SELECT place, side, spreads, concept_id FROM {IDS}
+),
 spread AS (
     SELECT place, side, concept_id FROM matched
     UNION
@@ -114,7 +138,7 @@ spread AS (
     FROM matched AS m
     JOIN concept_ancestor AS a ON a.ancestor_concept_id = m.concept_id
     JOIN concept AS d ON d.concept_id = a.descendant_concept_id
-    WHERE m.spreads AND d.invalid_reason IS NULL
+    WHERE m.spreads = 1 AND d.invalid_reason IS NULL
 )
 SELECT place, concept_id FROM (
     SELECT place, concept_id FROM spread WHERE side = {INSIDE}
@@ -122,33 +146,4 @@ SELECT place, concept_id FROM (
     SELECT place, concept_id FROM spread WHERE side = {OUTSIDE}
 ) AS kept
 ORDER BY place, concept_id
-"""  # noqa: S608
-
-
-_MATCHED = """
-coded AS (
-    SELECT concept_id, vocabulary_id, upper(concept_code) AS code,
-        replace(upper(concept_code), '.', '') AS plain
-    FROM concept
-    WHERE vocabulary_id IN (SELECT vocabulary FROM wanted)
-),
-met AS (
-    SELECT w.place, w.side, c.concept_id
-    FROM wanted AS w
-    JOIN coded AS c ON c.vocabulary_id = w.vocabulary AND c.code = w.pattern
-    WHERE w.how = 'exact'
-    UNION
-    SELECT w.place, w.side, c.concept_id
-    FROM wanted AS w
-    JOIN coded AS c ON c.vocabulary_id = w.vocabulary
-    WHERE (w.how = 'prefix' AND starts_with(c.plain, w.pattern))
-        OR (w.how = 'section' AND starts_with(c.code || '.', w.pattern))
-)"""
-
-
-def _wanted(place: int, side: int, lists: Sequence[CodeList]) -> list[str]:
-    return [
-        f"({place}, {side}, {', '.join(map(literal, (p.vocabulary, p.how, p.text)))})"
-        for one in lists
-        for p in patterns(one)
-    ]
+"""  # noqa: S608  names and numbers of our own
