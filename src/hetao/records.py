@@ -136,7 +136,17 @@ def _tuple(
     else:
         raise error(f"{where}: expected {len(arguments)} items")
     items = enumerate(zip(hints, value, strict=True), 1)
-    return tuple(_value(h, v, f"{where}, item {i}", error) for i, (h, v) in items)
+    return tuple(
+        _value(h, v, f"{where}, item {i}{_called(v)}", error) for i, (h, v) in items
+    )
+
+
+def _called(item: object) -> str:
+    """Return what an author calls an item, where it has a name or a label."""
+    if not isinstance(item, Mapping):
+        return ""
+    name = item.get("name") or item.get("label")
+    return f" ({name[:60]!r})" if isinstance(name, str) and name else ""
 
 
 def _dict(

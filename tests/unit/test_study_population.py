@@ -260,6 +260,13 @@ BAD = {
         '"2018-12-31/2015-01-01"',
         "ends before it begins",
     ),
+    "a label of two lines": ('"Known"', '"Known\\nEveryone 9"', "not shown"),
+    "a label that moves the cursor": ('"Known"', '"\\u001b[2J"', "not shown"),
+    "a label that reads backwards": ('"Warfarin"', '"a\\u202eb"', "not shown"),
+    "a code system": ('icd10 = ["I48"]', 'icd11 = ["BC81"]', "'icd11'"),
+    "a value finer than six decimals": ("above = 90", "above = 1e-300", "plain number"),
+    "a value that is no number": ("above = 90", "above = nan", "plain number"),
+    "a misspelt field": ('"mean"', '"mean"\nbound = [0, 1]', "('egfr')"),
     "ages that fall": ("ages = [18, 100]", "ages = [100, 18]", "ages"),
     "a sex": ('sexes = ["female", "male"]', 'sexes = ["woman"]', "sexes"),
     "a month": ("months = [11, 3]", "months = [0, 3]", "months"),
@@ -350,6 +357,33 @@ def test_criteria_too_deep_are_refused(study_file):
 
     with pytest.raises(InvalidStudy, match="deep"):
         read_study(study_file("{ events = { procedure = [7] } }", deep))
+
+
+def test_nobody_can_be_matched_with_themselves(study_file):
+    counts_alone = GOOD[: GOOD.index('[[analyses]]\nname = "hazard"')]
+
+    with pytest.raises(InvalidStudy, match="matched with themselves"):
+        read_study(study_file('"first"', '"every"', text=counts_alone))
+
+
+def test_a_received_study_is_held_to_the_same_depth(study_file):
+    body = parse_canonical(read_study(study_file()).canonical)
+    deep = {"events": [{"table": "drug", "concepts": [1]}]}
+    for _ in range(6):
+        deep = {"none_of": [deep]}
+    body["criteria"][0] = {**deep, "label": "Deep"}
+
+    with pytest.raises(InvalidStudy, match="more than 6 deep"):
+        study_from(body)
+
+
+def test_a_study_of_too_many_events_is_refused(study_file):
+    body = parse_canonical(read_study(study_file()).canonical)
+    event = {"table": "drug", "concepts": [1]}
+    body["follow_up"]["censor"] = [event] * 20_001
+
+    with pytest.raises(InvalidStudy, match="more than 20000 events"):
+        study_from(body)
 
 
 def test_the_guides_example_is_a_study_that_can_be_planned(tmp_path):

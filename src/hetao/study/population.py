@@ -6,6 +6,7 @@ them to one relational plan; `hetao.study.sentences` reads them back as sentence
 
 from dataclasses import dataclass
 
+DEEPEST = 6  # criteria within criteria
 EVER = 100_000  # days; a window that reaches so far is open at that end
 TABLES = (
     "condition",

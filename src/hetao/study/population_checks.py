@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterable
 
 from hetao.errors import InvalidStudy
+from hetao.study.meaning import events_in
 from hetao.study.model import AGGREGATES, Level, Study, Variable
 from hetao.study.population import (
+    DEEPEST,
     EVER,
     EXCLUDE,
     MATCHES,
@@ -35,6 +37,8 @@ WANTS_CONCEPTS = (
     "device",
 )
 MOST_ARMS, MOST_OUTCOMES, LONGEST_AGE = 20, 200, 150
+MOST_EVENTS = 20_000
+FINEST = 1e-6  # of a value: numbers have six decimals on every engine
 DAY_FORM = "write 2015-01-01"
 RANGED = ("age", "index_day", "month")
 
@@ -45,6 +49,11 @@ def check_cohort(study: Study, where: str) -> None:
     Raises:
         InvalidStudy: the error names the table and the field.
     """
+    if sum(1 for _ in events_in(study)) > MOST_EVENTS:
+        raise InvalidStudy(
+            f"{where}: the study names more than {MOST_EVENTS} events",
+            fix="gather what is alike in concept sets",
+        )
     _check_population(study, f"{where} [population]")
     _check_arms(study, f"{where} [population.arms]")
     _check_criteria(study, f"{where} [population]")
@@ -148,6 +157,11 @@ def _check_population(study: Study, where: str) -> None:
             f"{where}: with every occurrence somebody may be counted more than once",
             fix='write occurrence = "first" or "any"; every serves counts alone',
         )
+    if population.occurrence == "every" and study.matching is not None:
+        raise InvalidStudy(
+            f"{where}: with every occurrence somebody could be matched with themselves",
+            fix='write occurrence = "first" or "any", or leave [matching] out',
+        )
     if len(set(population.sexes)) != len(population.sexes) or not set(
         population.sexes
     ) <= set(SEXES):
@@ -226,19 +240,21 @@ def _check_criteria(study: Study, where: str) -> None:
                 fix="criteria about events come first: they are carried out first",
             )
         seen_rule |= bool(criterion.rule)
-        _check_criterion(study, criterion, where, top=True)
+        _check_criterion(study, criterion, where, 1)
     labels = study.steps
     if len(set(labels)) != len(labels):
         raise InvalidStudy(f"{where}: two steps of the attrition have one label")
 
 
-def _check_criterion(study: Study, one: Criterion, where: str, *, top: bool) -> None:
+def _check_criterion(study: Study, one: Criterion, where: str, depth: int) -> None:
+    if depth > DEEPEST:
+        raise InvalidStudy(f"{where}: criteria stand more than {DEEPEST} deep")
     parts = (one.rule, one.events, one.all_of, one.any_of, one.none_of)
     if sum(bool(part) for part in parts) != 1:
         raise InvalidStudy(
             f"{where}: a criterion has one of rule, events, all_of, any_of, none_of"
         )
-    if one.rule and not top:
+    if one.rule and depth > 1:
         raise InvalidStudy(
             f"{where}: a rule about variables stands inside another criterion",
             fix="write it as a criterion of its own",
@@ -255,7 +271,7 @@ def _check_criterion(study: Study, one: Criterion, where: str, *, top: bool) -> 
             fix="write prior_observation_days under [population], 0 or more",
         )
     for inner in (*one.all_of, *one.any_of, *one.none_of):
-        _check_criterion(study, inner, where, top=False)
+        _check_criterion(study, inner, where, depth + 1)
 
 
 # --- follow-up ----------------------------------------------------------------------
@@ -416,8 +432,11 @@ def _check_value(value: Value, table: str, where: str) -> None:
         raise InvalidStudy(f"{where}: a {table} has no value")
     bounds = (value.at_least, value.at_most, value.above, value.below)
     given = [bound for bound in bounds if bound is not None]
-    if not all(math.isfinite(bound) and abs(bound) < 1e11 for bound in given):
-        raise InvalidStudy(f"{where}: a bound of a value is not a plain number")
+    if not all(bound == 0 or FINEST <= abs(bound) < 1e11 for bound in given):
+        raise InvalidStudy(
+            f"{where}: a bound of a value is not a plain number",
+            fix=f"values have six decimals: write 0, or from {FINEST:.6f} to 1e11",
+        )
     if value.unit and table != "measurement":
         raise InvalidStudy(f"{where}: a unit belongs to a measurement")
     if not given and not value.concepts:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hetao.errors import InvalidStudy
-from hetao.study.population import EVER, SEXES, TABLES
+from hetao.study.population import DEEPEST, EVER, SEXES, TABLES
 
 POPULATION = (
     "entry",
@@ -27,7 +27,6 @@ POPULATION = (
     "criteria",
 )
 VALUE = ("at_least", "at_most", "above", "below", "unit")
-DEEPEST = 6  # criteria within criteria
 
 
 def population_fields(table: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import math
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ NEEDS = {
 }
 MOST_SITES, MOST_GRID, MOST_ANALYSES = 1000, 20_000, 200
 MOST_CONCEPT_SETS = 1000
+# Control, format (bidirectional too), surrogate, line and paragraph characters.
+UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 TABLES = frozenset(
     {
         "study",
@@ -74,7 +77,9 @@ def read_study(path: Path) -> Study:
     """
     tables = read_toml(path, InvalidStudy)
     fields = with_digest(_flatten(tables, path.name), path.name)
-    return study_from(fields, where=path.name)
+    study = study_from(fields, where=path.name)
+    _check_systems(study, path.name)
+    return study
 
 
 def study_from(table: Mapping[str, Any], where: str = "study") -> Study:
@@ -94,6 +99,22 @@ def study_from(table: Mapping[str, Any], where: str = "study") -> Study:
         raise InvalidStudy(f"{where}: criteria stand too deep") from problem
     _check_study(study, where)
     return study
+
+
+def _check_systems(study: Study, where: str) -> None:
+    """Refuse a code system that the data dictionary here, which is the study's, lacks.
+
+    A study of the past may name one that is no longer there: `study_from` asks less.
+    """
+    known = dictionary().systems
+    for concepts in study.concepts:
+        for one in (*concepts.lists, *concepts.exclude):
+            if one.system not in known:
+                raise InvalidStudy(
+                    f"{where} [concepts.{concepts.name}]: the data dictionary has no "
+                    f"code system {one.system!r}",
+                    fix="known systems: omop, " + ", ".join(known),
+                )
 
 
 def _flatten(tables: dict[str, Any], where: str) -> dict[str, Any]:
@@ -216,6 +237,7 @@ def _check_study(study: Study, where: str) -> None:
         _check_unique(sets, f"{where} [concepts]", NAME, MOST_CONCEPT_SETS)
     for concepts in study.concepts:
         check_concept_set(concepts, where)
+    _check_words(study, where)
     labels = [a.name for a in study.analyses]
     _check_unique(labels, f"{where} [[analyses]]", SITE_NAME, MOST_ANALYSES)
     _check_minimum(study, where)
@@ -249,6 +271,30 @@ def _check_unique(
             )
     if len(set(names)) != len(names):
         raise InvalidStudy(f"{where}: a name stands twice")
+
+
+def _check_words(study: Study, where: str) -> None:
+    """Refuse text that a screen would not show as it is, such as hidden characters.
+
+    A label that ends a line, moves the cursor or turns the direction of reading could
+    show an approver other words, or a line of attrition that nobody counted.
+    """
+    words = [
+        *(one.label for one in study.concepts),
+        *(one.label for one in study.variables),
+        *(one.label for one in study.criteria),
+        *(one.label for one in study.population.arms),
+        *(one.label for one in study.outcomes),
+        *(one.label for one in study.scores),
+        *(item.label for score in study.scores for item in score.items),
+    ]
+    words += [level.name for one in study.variables for level in one.levels]
+    for text in words:
+        if any(unicodedata.category(c) in UNSHOWN for c in text):
+            raise InvalidStudy(
+                f"{where}: the label {text[:60]!r} holds a character that is not shown",
+                fix="write it on one line, in letters, digits and punctuation",
+            )
 
 
 def _check_quality(study: Study, where: str) -> None:
