@@ -19,7 +19,7 @@ def embedded():
     with DuckDBEngine(connect_embedded()) as engine:
         for table in TABLES.values():
             engine.connection.execute(ddl(table, "duckdb"))
-        yield stored_tables(engine)
+        yield stored_tables(engine.connection)
 
 
 def test_postgresql_makes_the_tables_that_duckdb_makes(embedded, started):
