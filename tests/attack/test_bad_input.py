@@ -366,3 +366,26 @@ def test_a_number_of_two_kinds_of_sources_names_its_decimal_mark(tmp_path):
 
     with pytest.raises(InvalidMapping, match="decimal mark"):
         curate(path, quiet)
+
+
+def test_a_nul_character_is_a_blank(tmp_path):
+    rows = [*GOOD, "Q1\0,2020-01-02,50,男,200,I10\0.9"]
+
+    found = curated(write_folder(tmp_path, rows))
+
+    query = "SELECT count(*) FROM condition_occurrence WHERE condition_source_value "
+    assert rows_of(found, query + "= 'I10 .9'") == [(1,)]
+    assert found.people == 41
+
+
+def test_an_extract_of_which_nobody_is_left_keeps_the_last_good_snapshot(tmp_path):
+    path = write_folder(tmp_path, GOOD)
+    good = curated(path)
+    write_folder(tmp_path, [row.replace("2020-01-02", "43832") for row in GOOD])
+
+    with pytest.raises(
+        InvalidData, match=r"no person is left.*not a date: column 日期"
+    ):
+        curated(path)
+
+    assert (good.folder.parent.parent / "current").read_text().strip() in good.snapshot

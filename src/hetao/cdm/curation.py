@@ -349,6 +349,21 @@ def _fill(connection: Connection, work: _Work) -> None:
     count_fates(connection, work.staged, work.selects)
     count_missing(connection, work.site, work.staged)
     check_cells(connection, work.site.sources, SOURCES)
+    _check_people(connection, work.site.site.name)
+
+
+def _check_people(connection: Connection, site: str) -> None:
+    """Refuse tables without a person: the last good snapshot stays the current one."""
+    if count(connection, "person"):
+        return
+    most = connection.execute("""
+        SELECT reason || coalesce(': column ' || source_column, '') FROM rejected
+        GROUP BY ALL ORDER BY count(*) DESC, 1 LIMIT 1
+    """).fetchone()
+    raise InvalidData(
+        f"{site}: no person is left; most often, {most[0] if most else 'no row'}",
+        fix="check person.sql and the column's format in the extract",
+    )
 
 
 def _sign_off(connection: Connection, snapshot: str) -> None:
