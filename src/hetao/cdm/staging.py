@@ -30,8 +30,8 @@ from hetao.cdm.serving import extra
 from hetao.errors import InvalidData
 
 FORM = "hetao.staged/2"
-# What every cell becomes: a text without blanks around it, or NULL. A NUL character is a
-# blank: PostgreSQL holds none, and nobody sees one.
+# What every cell becomes: a text without blanks around it, or NULL. A NUL character
+# is a blank: PostgreSQL holds none, and nobody sees one.
 # Nearly all cells begin and end with a plain character: asking that first costs a
 # quarter of trimming them all.
 CELL = (
