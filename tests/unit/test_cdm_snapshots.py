@@ -12,13 +12,17 @@ from hetao.cdm import (
     compare,
     curate,
     open_site,
+    open_tables,
     previous_folder,
     read_manifest,
     snapshots,
 )
+from hetao.cdm.mapping import read_folder
+from hetao.cdm.vocabulary import load_athena
 from hetao.cli.main import main
 from hetao.errors import InvalidData
 from support_cdm import CODES, ROWS, curated, rows_of, write_folder
+from support_vocabulary import VOCABULARY, write_download
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +56,23 @@ def test_a_manifest_says_what_the_snapshot_is(refreshed):
     assert (told.snapshot, told.lineage) == (first.snapshot, first.proof)
     assert told.rows == dict(first.tables)
     assert told.mapping.startswith("sha256:")
+
+
+def test_tables_keep_to_the_vocabulary_that_they_were_curated_with(tmp_path):
+    path = write_folder(tmp_path / "site")
+    store = read_folder(path).store_path
+    bare = curated(path)
+    first = load_athena(write_download(tmp_path / "d"), store)
+    with open_tables(bare.folder / "cdm.duckdb") as tables:
+        assert tables.vocabulary is None
+
+    with open_tables(curated(path).folder / "cdm.duckdb") as tables:
+        assert tables.vocabulary == first
+        text = VOCABULARY.replace("v9.9", "v9.10")
+        second = load_athena(write_download(tmp_path / "e", VOCABULARY=text), store)
+        assert tables.vocabulary == first
+    with open_tables(curated(path).folder / "cdm.duckdb") as tables:
+        assert tables.vocabulary == second
 
 
 def test_what_changed_is_told_by_table_and_code(refreshed):

@@ -58,7 +58,7 @@ from hetao.cdm.store import (
     write_whole,
 )
 from hetao.cdm.supplying import load_units, supply_tables
-from hetao.cdm.vocabulary.athena import current_vocabulary
+from hetao.cdm.vocabulary.athena import Loaded, current_vocabulary
 from hetao.cdm.vocabulary.concepts import make_concepts
 from hetao.dictionary import ddl, dictionary
 from hetao.errors import InvalidData
@@ -113,6 +113,7 @@ class _Work:
     key: bytes
     today: date
     say: Say
+    vocabulary: Loaded | None
 
 
 def curate(config_path: Path, progress: Say, *, today: date | None = None) -> Curation:
@@ -138,7 +139,8 @@ def curate(config_path: Path, progress: Say, *, today: date | None = None) -> Cu
     staged = stage_sources(site, progress)
     progress("proving that no identifier reaches the tables")
     selects, proof = prepare(site, staged)
-    work = _Work(site, staged, selects, proof, key, day, progress)
+    loaded = current_vocabulary(site.store_path)
+    work = _Work(site, staged, selects, proof, key, day, progress, loaded)
     home = site.store_path / SNAPSHOTS
     with scratch_folder(home, site.site.name) as built:
         curation = _build(work, built)
@@ -275,7 +277,7 @@ def _open_sources(connection: Connection, work: _Work) -> None:
         for name in ("rows.parquet", "unfit.parquet")
     ]
     paths.append(str(work.site.codes_path))
-    vocabulary = current_vocabulary(work.site.store_path)
+    vocabulary = work.vocabulary
     if vocabulary is not None:
         # Attaching looks for a write-ahead log beside the file; there never is one.
         paths += [str(vocabulary.path), f"{vocabulary.path}.wal"]
@@ -331,7 +333,7 @@ def _fill(connection: Connection, work: _Work) -> None:
     drop_key(connection)
     work.say("mapping codes and units")
     gather_codes(connection, work.selects)
-    codes, vocabulary = work.site.codes_path, current_vocabulary(work.site.store_path)
+    codes, vocabulary = work.site.codes_path, work.vocabulary
     make_concepts(
         connection,
         codes if codes.exists() else None,
@@ -430,6 +432,7 @@ def _write_about(work: _Work, folder: Path, curation: Curation) -> None:
         mapping=mapping_digest(work.site),
         curated_on=work.today.isoformat(),
         rows=dict(curation.tables),
+        vocabulary=work.vocabulary.digest if work.vocabulary else "",
     )
     write_manifest(folder, manifest)
 

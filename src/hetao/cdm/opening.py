@@ -23,8 +23,8 @@ from hetao.cdm.mapping import Source, read_folder, read_site
 from hetao.cdm.read_delimited import read_delimited
 from hetao.cdm.reading import band_of
 from hetao.cdm.serving import serve
-from hetao.cdm.store import DATABASE, snapshot_folder
-from hetao.cdm.vocabulary.athena import Loaded, current_vocabulary
+from hetao.cdm.store import DATABASE, MANIFEST, read_manifest, snapshot_folder
+from hetao.cdm.vocabulary.athena import Loaded, kept_vocabulary
 from hetao.dictionary import dictionary
 from hetao.errors import InvalidData
 
@@ -77,13 +77,19 @@ class CuratedTables(_Opened):
 
     @property
     def vocabulary(self) -> Loaded | None:
-        """Return the vocabulary that the site's store holds; None for none.
+        """Return the vocabulary that the tables were curated with; None for none.
+
+        It is the snapshot's own, not the store's current one: what was loaded since
+        then says nothing about these tables.
 
         Raises:
-            InvalidVocabulary: one was loaded, but it is no longer whole.
+            InvalidVocabulary: it is no longer there, or no longer whole.
         """
-        # store/snapshots/<digest>/cdm.duckdb
-        return current_vocabulary(self.path.parent.parent.parent)
+        folder = self.path.parent  # store/snapshots/<digest>/cdm.duckdb
+        if not (folder / MANIFEST).is_file():
+            return None  # tables that no curation made
+        asked = read_manifest(folder).vocabulary
+        return kept_vocabulary(folder.parent.parent, asked) if asked else None
 
     def close(self) -> None:
         """Let go of the file, and of the engine that serves its tables."""

@@ -39,6 +39,8 @@ class Manifest:
         mapping: digest over `site.toml`'s data half, the SELECTs, codes and units.
         curated_on: day of the curation, ISO.
         rows: by table.
+        vocabulary: digest of the loaded vocabulary that codes were mapped with; "" for
+            none.
     """
 
     site: str
@@ -49,6 +51,7 @@ class Manifest:
     mapping: str
     curated_on: str
     rows: dict[str, int]
+    vocabulary: str = ""
 
 
 def folder_of(store: Path, snapshot: str) -> Path:

@@ -192,6 +192,21 @@ def current_vocabulary(store: Path) -> Loaded | None:
     return _read(store / FOLDER / name)
 
 
+def kept_vocabulary(store: Path, digest_asked: str) -> Loaded:
+    """Return the vocabulary of a digest, current or not: none is removed by loading.
+
+    Raises:
+        InvalidVocabulary: it is not there, or no longer whole.
+    """
+    loaded = _read(store / FOLDER / digest_asked.removeprefix("sha256:")[:SHORT])
+    if loaded.digest != digest_asked:
+        raise InvalidVocabulary(
+            "the store holds another vocabulary than the one that was asked for",
+            fix="load the vocabulary again",
+        )
+    return loaded
+
+
 def _read(folder: Path) -> Loaded:
     try:
         body = json.loads((folder / MANIFEST).read_text("utf-8"))
