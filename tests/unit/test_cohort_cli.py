@@ -84,7 +84,8 @@ def test_the_same_is_said_as_json(study_path, capsys):
     main(["cohort", "explain", str(study_path), "--json"])
 
     sections = json.loads(capsys.readouterr().out)
-    assert [one["title"] for one in sections] == ["Who enters", "Criteria", "Variables"]
+    titles = ["Who enters", "Criteria", "Variables", "Concept sets"]
+    assert [one["title"] for one in sections] == titles
 
 
 def test_attrition_hides_small_counts_unless_local(site, study_path, capsys):

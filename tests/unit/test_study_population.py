@@ -8,7 +8,7 @@ import pytest
 from hetao.analysis import estimator_for
 from hetao.canonical import parse_canonical
 from hetao.errors import InvalidStudy
-from hetao.study import Event, Value, read_study, study_from
+from hetao.study import Event, Value, explain, read_study, study_from
 from hetao.study.population import EVER
 from hetao.study.writing import write_study
 
@@ -357,6 +357,47 @@ def test_criteria_too_deep_are_refused(study_file):
 
     with pytest.raises(InvalidStudy, match="deep"):
         read_study(study_file("{ events = { procedure = [7] } }", deep))
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "AF: ICD-10 diagnoses I48; ICD-9-CM diagnoses 427.3; OMOP concepts 9 "),
+        ("zh-Hant", "AF：ICD-10 診斷編碼 I48；ICD-9-CM 診斷編碼 427.3；OMOP 概念 9 "),
+        ("zh-Hans", "AF：ICD-10 疾病编码 I48；ICD-9-CM 诊断编码 427.3；OMOP 概念 9 "),
+    ],
+)
+def test_a_label_cannot_hide_which_codes_it_stands_for(study_file, language, said):
+    body = (
+        'label = "AF"\nomop = [9]\nexclude = { icd10 = ["I48.9"] }\nicd9cm = ["427.3"]'
+    )
+    study = read_study(study_file('icd9cm = ["427.3"]', body))
+
+    sets = explain(study, language)[-1].sentences
+
+    assert len(sets) == len(study.concepts)
+    found = next(one for one in sets if one.startswith(said))
+    assert "I48.9" in found
+
+
+def test_of_a_long_list_the_first_codes_and_their_number_are_said(study_file):
+    codes = ", ".join(f'"X{number:02}"' for number in range(60))
+    study = read_study(study_file('icd10 = ["I63"]', f"icd10 = [{codes}]"))
+
+    sentences = explain(study)[-1].sentences
+
+    found = next(one for one in sentences if one.startswith("stroke: "))
+    assert found.endswith("X48, X49 … (60 codes in all).")
+
+
+def test_a_variable_names_its_outcome_and_an_exposure_its_drugs(study_file):
+    exposure = 'grace_days = 14, events = { drug = ["apixaban"] } }'
+    study = read_study(study_file("grace_days = 14 }", exposure))
+
+    said = " ".join(one for section in explain(study) for one in section.sentences)
+
+    assert "event: whether the outcome stroke came while at risk." in said
+    assert "the end of the exposure to a drug record of apixaban, in which" in said
 
 
 def test_nobody_can_be_matched_with_themselves(study_file):

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
+from hetao.dictionary import dictionary
+from hetao.study.concepts import CodeList, ConceptSet
 from hetao.study.model import Study, Variable
 from hetao.study.population import (
     EITHER,
@@ -22,6 +24,7 @@ from hetao.study.population import (
 )
 
 LANGUAGES = ("en", "zh-Hant", "zh-Hans")
+SHOWN_CODES = 50  # of one list
 HAN, LATIN = r"[\u3400-\u9fff]", r"[A-Za-z0-9]"
 # Where Chinese meets Latin letters or digits, a space stands between.
 MEETING = re.compile(f"(?<={HAN})(?={LATIN})|(?<={LATIN})(?={HAN})")
@@ -73,6 +76,7 @@ class _Speaker:
         if study.matching is not None:
             found.append(("matching", self.matching(study.matching)))
         found.append(("variables", [self.variable(v) for v in study.variables]))
+        found.append(("concepts", [self.code_lists(c) for c in study.concepts]))
         stop = self.say("stop")
         return tuple(
             Section(
@@ -227,6 +231,13 @@ class _Speaker:
             exposure = follow_up.exposure
             ends.append(
                 self.say("end_exposure", exposure.gap_days, exposure.grace_days)
+                if not exposure.events
+                else self.say(
+                    "end_exposure_of",
+                    exposure.gap_days,
+                    exposure.grace_days,
+                    self.events(exposure.events),
+                )
             )
         if follow_up.censor:
             ends.append(self.say("end_censor", self.events(follow_up.censor)))
@@ -261,6 +272,38 @@ class _Speaker:
             found.append(self.say("nearest", label, f"{near.caliper:.12g}"))
         return found
 
+    def code_lists(self, concepts: ConceptSet) -> str:
+        """Say what a concept set stands for: a label alone could say anything."""
+        parts = [*self.lists(concepts.lists)]
+        parts += self.ids("with_descendants", concepts.omop)
+        parts += self.ids("alone", concepts.omop_alone)
+        out = [*self.lists(concepts.exclude)]
+        out += self.ids("with_descendants", concepts.exclude_omop)
+        out += self.ids("alone", concepts.exclude_omop_alone)
+        said = self.say("and").join(parts)
+        if out:
+            said += self.say("except", self.say("and").join(out))
+        return self.say("criterion", concepts.label or concepts.name, said)
+
+    def lists(self, lists: Iterable[CodeList]) -> Iterable[str]:
+        """Name each code list's system and its first codes."""
+        for one in lists:
+            system = dictionary().systems.get(one.system)
+            name = system.labels[self.language] if system else one.system
+            yield self.say("list", name, self.first_of(one.codes))
+
+    def ids(self, key: str, ids: Iterable[int]) -> Iterable[str]:
+        """Name OMOP concepts, if there are any."""
+        listed = tuple(map(str, ids))
+        return [self.say(key, self.first_of(listed))] if listed else []
+
+    def first_of(self, codes: tuple[str, ...]) -> str:
+        """List codes, of many the first and how many there are."""
+        shown = self.say("comma").join(codes[:SHOWN_CODES])
+        if len(codes) <= SHOWN_CODES:
+            return shown
+        return self.say("more", shown, len(codes))
+
     def label(self, variable: Variable) -> str:
         """Name a variable."""
         return variable.label or variable.name
@@ -277,4 +320,10 @@ class _Speaker:
         if variable.source == "score":
             score = next(s for s in self.study.scores if s.name == variable.score)
             return self.say("v_score", label, score.label or score.name, window)
+        if variable.outcome:
+            outcome = next(o for o in self.study.outcomes if o.name == variable.outcome)
+            named = outcome.label or outcome.name
+            return self.say(f"v_{variable.source}", label, named)
+        if variable.source == "time_at_risk":
+            return self.say("v_time_all", label)
         return self.say(f"v_{variable.source}", label, variable.column)
