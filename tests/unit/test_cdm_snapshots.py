@@ -195,3 +195,17 @@ def test_a_reader_keeps_its_tables_and_the_next_one_sees_the_new(tmp_path):
             ]
 
     assert people == [5, 1]
+
+
+def test_a_curation_that_another_overtakes_ends_as_well(tmp_path):
+    path = write_folder(tmp_path)
+    overtaken = []
+
+    def progress(said):
+        if said.startswith("reading"):
+            overtaken.append(curated(path))
+
+    found = curate(path, progress)
+
+    assert found.snapshot == overtaken[0].snapshot
+    assert len(snapshots(path.parent / "store")) == 1

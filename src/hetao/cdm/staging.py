@@ -27,9 +27,11 @@ from hetao.cdm.read_parquet import read_parquet
 from hetao.cdm.read_sheet import read_sheet
 from hetao.cdm.reading import Reading, band_of
 from hetao.cdm.serving import extra
+from hetao.cdm.store import settle
 from hetao.errors import InvalidData
 
 FORM = "hetao.staged/2"
+WHOLE = "file.json"  # written last
 # What every cell becomes: a text without blanks around it, or NULL. A NUL character
 # is a blank: PostgreSQL holds none, and nobody sees one.
 # Nearly all cells begin and end with a plain character: asking that first costs a
@@ -134,7 +136,7 @@ def _stage_file(
 ) -> Staged:
     mark = _digest(source, path)
     home = staged / mark[:32]
-    if (home / "file.json").exists():
+    if (home / WHOLE).exists():
         progress(f"{name}: unchanged, not read again")
         return _found(source, name, home, again=True)
     progress(f"reading {name}")
@@ -144,7 +146,7 @@ def _stage_file(
             (scratch / name_left).unlink(missing_ok=True)
         for part in scratch.iterdir():
             sync(part)
-        scratch.rename(home)
+        settle(scratch, home, WHOLE)
     return _found(source, name, home, again=False)
 
 
@@ -180,13 +182,12 @@ def _stage_query(
             _copy(connection, Reading((), "").unfit, scratch / "unfit.parquet")
         body = {"headers": headers, "rows": rows, "unfit": 0}
         told = json.dumps(body, ensure_ascii=False)
-        (scratch / "file.json").write_text(told, "utf-8")
+        (scratch / WHOLE).write_text(told, "utf-8")
         with rows_path.open("rb") as file:
             answer = hashlib.file_digest(file, "sha256").hexdigest()
         mark = canonical.digest({"type": FORM, "rows": answer, "told": body})
         home = staged / mark.removeprefix("sha256:")[:32]
-        if not (home / "file.json").exists():
-            scratch.rename(home)
+        settle(scratch, home, WHOLE)
     return _found(source, source.name, home, again=False)
 
 
@@ -237,7 +238,7 @@ def _read(source: Source, path: Path, scratch: Path) -> None:
     finally:
         connection.close()
     body = {"headers": reading.headers, "rows": rows, "unfit": unfit}
-    (scratch / "file.json").write_text(json.dumps(body, ensure_ascii=False), "utf-8")
+    (scratch / WHOLE).write_text(json.dumps(body, ensure_ascii=False), "utf-8")
 
 
 def _copy(connection: Connection, select: str, path: Path) -> int:
@@ -273,7 +274,7 @@ def _check_share(
 
 
 def _found(source: Source, name: str, home: Path, *, again: bool) -> Staged:
-    body = json.loads((home / "file.json").read_text("utf-8"))
+    body = json.loads((home / WHOLE).read_text("utf-8"))
     return Staged(
         source=source.name,
         file=name,

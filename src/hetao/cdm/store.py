@@ -146,14 +146,29 @@ def keep(built: Path, store: Path, snapshot: str) -> Path:
     byte of the digest, only what is told about them is written anew.
     """
     home = folder_of(store, snapshot)
-    if not (home / MANIFEST).is_file():
-        built.rename(home)
-    else:
+    if not settle(built, home, MANIFEST):
         for part in sorted(built.iterdir()):
             if part.suffix in (".json", ".html"):
                 part.replace(home / part.name)
     _sync_folder(home.parent)
     return home
+
+
+def settle(built: Path, home: Path, last: str) -> bool:
+    """Give a whole folder its name; return False if another run was first.
+
+    Folders are named by what is in them, so the one that is there is as good. `last`
+    is the file that a whole one has.
+    """
+    if (home / last).is_file():
+        return False
+    try:
+        built.rename(home)
+    except OSError:
+        if not (home / last).is_file():
+            raise
+        return False
+    return True
 
 
 def make_current(store: Path, home: Path) -> None:
