@@ -1,11 +1,13 @@
 """Bad extracts: a clear report, everything accounted for, and never half a snapshot."""
 
+import re
 import zipfile
 
 import pytest
 
 from hetao.cdm import curate, snapshots
 from hetao.errors import HetaoError, InvalidData, InvalidMapping
+from hetao.synth.files import EXCEL_PARTS
 from support_cdm import (
     CODES,
     HEADER,
@@ -336,6 +338,50 @@ def test_a_zip_bomb_of_a_workbook_is_no_crash(tmp_path):
 
     with pytest.raises(InvalidData, match="workbook"):
         curate(path, quiet)
+
+
+def write_workbook(path, *sheets):
+    """Write a workbook of sheets named a, b, …: each the text of its cells by row."""
+    parts = dict(EXCEL_PARTS)
+    for part, pattern in (
+        ("xl/workbook.xml", r'<sheet name="Data" sheetId="1" r:id="rId1"/>'),
+        ("xl/_rels/workbook.xml.rels", r'<Relationship Id="rId1"[^>]*/>'),
+        ("[Content_Types].xml", r'<Override PartName="/xl/worksheets[^>]*/>'),
+    ):
+        one = re.search(pattern, parts[part])[0]
+        every = "".join(
+            one.replace("Data", "ab"[n])
+            .replace('"1"', f'"{n + 1}"')
+            .replace("rId1", f"rId{n + 5}")
+            .replace("sheet1", f"sheet{n + 1}")
+            for n in range(len(sheets))
+        )
+        parts[part] = parts[part].replace(one, every)
+    with zipfile.ZipFile(path, "w") as book:
+        for n, rows in enumerate(sheets):
+            cell = '<c t="inlineStr"><is><t>{}</t></is></c>'
+            body = "".join(
+                f"<row>{''.join(map(cell.format, row.split(',')))}</row>"
+                for row in rows
+            )
+            parts[f"xl/worksheets/sheet{n + 1}.xml"] = (
+                '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/'
+                f'2006/main"><sheetData>{body}</sheetData></worksheet>'
+            )
+        for name, body in parts.items():
+            book.writestr(name, body)
+
+
+def test_of_two_sheets_none_is_lost_silently(tmp_path):
+    path = write_folder(tmp_path, toml=SITE + 'format = "excel"\n')
+    half = [HEADER, *GOOD[:20]]
+    write_workbook(tmp_path / "病人.csv", half, [HEADER, *GOOD[20:]])
+
+    with pytest.raises(InvalidData, match=r"several sheets.*it has: a, b"):
+        curate(path, quiet)
+
+    write_workbook(tmp_path / "病人.csv", half, [])
+    assert curated(path).people == 20
 
 
 COMMA = 'decimal = ","\ndelimiter = ";"\n'

@@ -62,7 +62,7 @@ class Source:
         identifiers: direct identifiers; they reach the CDM only through pseudonym().
         harmless: columns that look like identifiers by their name and are none.
         columns: ndjson only: column → JSON path.
-        sheet: excel only; the first one if left out.
+        sheet: excel only; may be left out where only one holds cells.
         dsn_env, query: postgres only: the environment variable that holds the
             connection string, and the SELECT to run there.
         most_unfit: the share of rows that may be ragged or garbled; they are kept

@@ -101,7 +101,8 @@ def _sheet_rows(source: Source, path: Path) -> Iterator[list[str]]:
             )
         if not names:
             raise InvalidData(f"{path.name} holds no sheet", fix="export it again")
-        sheet = book.get_sheet_by_name(source.sheet or names[0])
+        meant = source.sheet or _only_filled(book, path.name)
+        sheet = book.get_sheet_by_name(meant)
         for row in sheet.iter_rows():
             yield [_text(cell) for cell in row]
     except PROBLEMS:
@@ -110,6 +111,20 @@ def _sheet_rows(source: Source, path: Path) -> Iterator[list[str]]:
             f"{path.name} cannot be read as a workbook; it may be cut off",
             fix="export it again",
         ) from None
+
+
+def _only_filled(book: python_calamine.CalamineWorkbook, file: str) -> str:
+    """Return the one sheet that holds cells: of two, neither is lost silently."""
+    names = book.sheet_names
+    if len(names) == 1:
+        return names[0]
+    filled = [name for name in names if book.get_sheet_by_name(name).height]
+    if len(filled) > 1:
+        raise InvalidData(
+            f"{file} has several sheets, and it is not said which is meant",
+            fix="set sheet of the source; it has: " + ", ".join(filled)[:400],
+        )
+    return (filled or names)[0]
 
 
 def _text(cell: object) -> str:
