@@ -68,6 +68,12 @@ class InvalidNetwork(Invalid):
     code = "HT-103"
 
 
+class NotExpressible(InvalidStudy):
+    """A cohort definition asks something that the cohort algebra cannot say."""
+
+    code = "HT-104"
+
+
 class InvalidData(Invalid):
     """A data file or table cannot be read as what it claims to be."""
 

@@ -4,10 +4,9 @@ import pytest
 
 from hetao.canonical import parse_canonical
 from hetao.cohort.circe import cohort_rows
-from hetao.cohort.circe_events import NotExpressible
 from hetao.cohort.circe_native import translate
 from hetao.cohort.circe_plan import native_rows
-from hetao.errors import InvalidStudy
+from hetao.errors import InvalidStudy, NotExpressible
 from hetao.study import study_from
 from support_omop import add, circe, concepts, condition, day, drug, observed, omop
 from support_omop import person as born
@@ -421,7 +420,7 @@ def test_what_the_algebra_cannot_say_is_refused_by_name(feature):
     with pytest.raises(NotExpressible, match="cannot express") as error:
         translate(REFUSED[feature])
 
-    assert feature in error.value.feature
+    assert feature in error.value.what
 
 
 @pytest.mark.parametrize(

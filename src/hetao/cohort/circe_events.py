@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from hetao.errors import InvalidStudy
+from hetao.errors import NotExpressible
 from hetao.study import ConceptSet, Event
 from hetao.study.population import EITHER, SEXES, Value
 
@@ -26,16 +26,12 @@ VALUED = ("ValueAsNumber", "ValueAsConcept")
 OLDEST = 150
 
 
-class NotExpressible(InvalidStudy):
-    """A CIRCE definition asks something that the cohort algebra cannot say."""
-
-    def __init__(self, feature: str) -> None:
-        """Name the feature; remedy: carry the definition out as OHDSI's SQL."""
-        self.feature = feature
-        super().__init__(
-            f"the cohort algebra cannot express {feature}",
-            fix="carry the definition out with hetao.cohort.circe",
-        )
+def beyond(feature: str) -> NotExpressible:
+    """Return the error that names what the cohort algebra cannot express."""
+    return NotExpressible(
+        f"the cohort algebra cannot express {feature}",
+        fix="carry the definition out with hetao.cohort.circe",
+    )
 
 
 def concept_sets(listed: Sequence[Mapping[str, Any]]) -> dict[int, ConceptSet]:
@@ -53,7 +49,7 @@ def _concept_set(one: Mapping[str, Any]) -> ConceptSet:
     }
     for item in one["expression"].get("items") or []:
         if item.get("includeMapped"):
-            raise NotExpressible("a concept set of mapped codes")
+            raise beyond("a concept set of mapped codes")
         concept = int(item["concept"]["CONCEPT_ID"])
         out, spreads = bool(item.get("isExcluded")), item.get("includeDescendants")
         parts[out, bool(spreads)].add(concept)
@@ -77,7 +73,7 @@ def event_of(
     """
     ((kind, body),) = criteria.items()
     if kind not in TABLES:
-        raise NotExpressible(f"{kind} as {where}")
+        raise beyond(f"{kind} as {where}")
     table = TABLES[kind]
     known: tuple[str, ...] = (*PLAIN, "VisitType")
     if table in ("measurement", "observation"):
@@ -89,7 +85,7 @@ def event_of(
     source = SOURCE_CONCEPTS[table]
     if body.get(source) is not None:
         if number is not None:
-            raise NotExpressible(f"both CodesetId and {source} of {kind}")
+            raise beyond(f"both CodesetId and {source} of {kind}")
         number, matched = body[source], "source"
     concepts: tuple[int | str, ...] = ()
     if number is None:
@@ -97,7 +93,7 @@ def event_of(
     else:
         one = sets.get(int(number))
         if one is None or not (one.omop or one.omop_alone):
-            raise NotExpressible("an empty concept set")
+            raise beyond("an empty concept set")
         concepts = (one.name,)
     visit = tuple(_ids(body.get("VisitType")))
     return Event(table, concepts, _value(body), visit, matched)
@@ -130,7 +126,7 @@ def _range(asked: Mapping[str, Any] | None) -> Value:
             high = round(float(asked["Extent"]), 4)
             found = Value(at_least=low, at_most=high)
         case other:
-            raise NotExpressible(f"the comparison {other!r} of a value")
+            raise beyond(f"the comparison {other!r} of a value")
     return found
 
 
@@ -147,13 +143,13 @@ def ages_of(asked: Mapping[str, Any] | None) -> tuple[int, int] | None:
         case "lt" | "lte":
             # OHDSI's SQL lets events in that lie before the year of birth; ages here
             # count from 0.
-            raise NotExpressible("an age without a lower limit")
+            raise beyond("an age without a lower limit")
         case "eq":
             found = (value, value)
         case "bt":
             found = (value, whole(asked["Extent"], 0))
         case other:
-            raise NotExpressible(f"the comparison {other!r} of an age")
+            raise beyond(f"the comparison {other!r} of an age")
     return found
 
 
@@ -162,7 +158,7 @@ def sexes_of(asked: Sequence[Mapping[str, Any]] | None) -> tuple[str, ...]:
     names = {concept: sex for sex, concept in SEXES.items()}
     ids = _ids(asked)
     if any(concept not in names for concept in ids):
-        raise NotExpressible("a sex other than male and female")
+        raise beyond("a sex other than male and female")
     return tuple(sorted(names[concept] for concept in ids))
 
 
@@ -171,7 +167,7 @@ def refuse_others(body: Mapping[str, Any], known: Sequence[str], where: str) -> 
     for key, value in body.items():
         is_flag = key.endswith("Exclude")
         if key not in known and not is_flag and value not in (None, False, [], {}):
-            raise NotExpressible(f"{key} of {where}")
+            raise beyond(f"{key} of {where}")
 
 
 def whole(value: Any, otherwise: int) -> int:

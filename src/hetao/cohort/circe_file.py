@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hetao.cohort.circe import Row
-from hetao.cohort.circe_events import NotExpressible
 from hetao.cohort.circe_native import translate
-from hetao.errors import InvalidData, InvalidStudy
+from hetao.errors import InvalidData, InvalidStudy, NotExpressible
 
 LARGEST_FILE = 64 * 2**20  # bytes; the largest published definition has 4 MB
 COLUMNS = ("person_id", "cohort_start_date", "cohort_end_date")
@@ -44,7 +43,7 @@ def native_answer(definition: Mapping[str, Any]) -> str:
     try:
         translate(definition)
     except NotExpressible as problem:
-        return f"no: {problem.feature}"
+        return f"no: {problem.what}"
     return "yes"
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hetao.cohort.circe_events import (
-    NotExpressible,
     ages_of,
+    beyond,
     concept_sets,
     event_of,
     refuse_others,
@@ -148,14 +148,14 @@ def _is_first(bodies: list[dict[str, Any]]) -> bool:
     """Return whether only a person's first such event counts."""
     firsts = [bool(body.get("First")) for body in bodies]
     if any(firsts) and len(firsts) > 1:
-        raise NotExpressible("the first event of each of several entry criteria")
+        raise beyond("the first event of each of several entry criteria")
     filtered = any(
         body.get(key)
         for body in bodies
         for key in ("ValueAsNumber", "ValueAsConcept", "VisitType")
     )
     if any(firsts) and filtered:
-        raise NotExpressible("a filter on the value or visit of a first event")
+        raise beyond("a filter on the value or visit of a first event")
     return any(firsts)
 
 
@@ -172,7 +172,7 @@ def _population(
         for body in bodies
     ]
     if any(one != asked[0] for one in asked):
-        raise NotExpressible("entry criteria that differ in age, sex or date")
+        raise beyond("entry criteria that differ in age, sex or date")
     ages, sexes, period = asked[0]
     window = primary["ObservationWindow"]
     return Population(
@@ -206,7 +206,7 @@ def _period(asked: Mapping[str, Any] | None) -> tuple[str, str] | None:
             first = value
             last = datetime.date.fromisoformat(str(asked["Extent"]))
         case other:
-            raise NotExpressible(f"the comparison {other!r} of a date")
+            raise beyond(f"the comparison {other!r} of a date")
     return (first.isoformat(), last.isoformat())
 
 
@@ -224,7 +224,7 @@ def _occurrence(
         return ELIGIBLE if has_steps else ANY
     if extra and qualified == "FIRST":
         if definition.get("InclusionRules"):
-            raise NotExpressible("rules about the first qualified event alone")
+            raise beyond("rules about the first qualified event alone")
         return ANY
     return EVERY if final == "ALL" else ANY
 
@@ -232,7 +232,7 @@ def _occurrence(
 def _limit(limit: Mapping[str, Any]) -> str:
     kind = str(limit.get("Type") or "FIRST").upper()
     if kind == "LAST":
-        raise NotExpressible("the last event of a person")
+        raise beyond("the last event of a person")
     return "ALL" if kind == "ALL" else "FIRST"
 
 
@@ -267,9 +267,9 @@ def _with_demographics(
     for _, group in groups:
         for one in group.get("DemographicCriteriaList") or []:
             if str(group["Type"]).upper() != "ALL":
-                raise NotExpressible("age or sex as one of several alternatives")
+                raise beyond("age or sex as one of several alternatives")
             if population.occurrence == ELIGIBLE:
-                raise NotExpressible("age or sex after the first observed event")
+                raise beyond("age or sex after the first observed event")
             refuse_others(one, ("Age", "Gender"), "a demographic criterion")
             ages, sexes = ages_of(one.get("Age")), sexes_of(one.get("Gender"))
             population = replace(
@@ -287,7 +287,7 @@ def _both_ages(
         return one or other
     both = (max(one[0], other[0]), min(one[1], other[1]))
     if both[0] > both[1]:
-        raise NotExpressible("ages that nobody has")
+        raise beyond("ages that nobody has")
     return both
 
 
@@ -296,7 +296,7 @@ def _both_sexes(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]
         return one or other
     both = tuple(sex for sex in one if sex in other)
     if not both:
-        raise NotExpressible("sexes that nobody has")
+        raise beyond("sexes that nobody has")
     return both
 
 
@@ -305,11 +305,11 @@ def _group(
 ) -> Criterion | None:
     """Return a group as one criterion; None when only age and sex were in it."""
     if not top and group.get("DemographicCriteriaList"):
-        raise NotExpressible("age or sex inside another group")
+        raise beyond("age or sex inside another group")
     inner = [_rule(one, sets) for one in group.get("CriteriaList") or []]
     for part in group.get("Groups") or []:
         if _is_empty(part):
-            raise NotExpressible("an empty group inside another")
+            raise beyond("an empty group inside another")
         found = _group(part, sets, top=False)
         if found is not None:
             inner.append(found)
@@ -322,30 +322,30 @@ def _group(
         return Criterion(any_of=tuple(inner))
     if kind == "AT_MOST" and count == 0:
         return Criterion(none_of=tuple(inner))
-    raise NotExpressible(f"a group of kind {kind} {count}")
+    raise beyond(f"a group of kind {kind} {count}")
 
 
 def _rule(one: Mapping[str, Any], sets: Mapping[int, ConceptSet]) -> Criterion:
     """Return one counted criterion with its window."""
     refuse_others(one, RULE, "a rule")
     if one.get("EndWindow"):
-        raise NotExpressible("EndWindow: a window on the end of an event")
+        raise beyond("EndWindow: a window on the end of an event")
     if one.get("RestrictVisit"):
-        raise NotExpressible("RestrictVisit: events of the same visit")
+        raise beyond("RestrictVisit: events of the same visit")
     criteria = one["Criteria"]
     for body in criteria.values():
         for key in ("First", "Age", "Gender", "OccurrenceStartDate"):
             if body.get(key):
-                raise NotExpressible(f"{key} inside a rule")
+                raise beyond(f"{key} inside a rule")
     occurrence = one["Occurrence"]
     distinct = bool(occurrence.get("IsDistinct"))
     if distinct and occurrence.get("CountColumn") != "START_DATE":
-        raise NotExpressible("counting distinct values")
+        raise beyond("counting distinct values")
     count = whole(occurrence.get("Count"), 0)
     kind = whole(occurrence.get("Type"), 0)
     least, most = {0: (count, count), 1: (0, count), 2: (count, None)}[kind]
     if kind == 2 and count == 0:
-        raise NotExpressible("at least no event")
+        raise beyond("at least no event")
     return Criterion(
         events=(event_of(criteria, sets, "a rule"),),
         days=_days(one["StartWindow"]),
@@ -359,12 +359,12 @@ def _rule(one: Mapping[str, Any], sets: Mapping[int, ConceptSet]) -> Criterion:
 def _days(window: Mapping[str, Any]) -> tuple[int, int]:
     refuse_others(window, WINDOW, "a window")
     if window.get("UseIndexEnd"):
-        raise NotExpressible("UseIndexEnd: a window around the end of the entry event")
+        raise beyond("UseIndexEnd: a window around the end of the entry event")
     if window.get("UseEventEnd"):
-        raise NotExpressible("UseEventEnd: a window on the end of an event")
+        raise beyond("UseEventEnd: a window on the end of an event")
     low, high = (_day(window[key]) for key in ("Start", "End"))
     if low > high:
-        raise NotExpressible("a window that holds no day")
+        raise beyond("a window that holds no day")
     return (low, high)
 
 
@@ -385,7 +385,7 @@ def _exit(definition: Mapping[str, Any], sets: Mapping[int, ConceptSet]) -> Exit
         for body in one.values():
             for key in ("First", "Age", "Gender", "OccurrenceStartDate"):
                 if body.get(key):
-                    raise NotExpressible(f"{key} of a censoring event")
+                    raise beyond(f"{key} of a censoring event")
     collapse = definition.get("CollapseSettings") or {}
     window = definition.get("CensorWindow") or {}
     found = Exit(
@@ -413,7 +413,7 @@ def _exit(definition: Mapping[str, Any], sets: Mapping[int, ConceptSet]) -> Exit
             supply_days=None if supply is None else whole(supply, 0),
         )
     if any(strategy.values()):
-        raise NotExpressible(f"the end strategy {next(iter(strategy))}")
+        raise beyond(f"the end strategy {next(iter(strategy))}")
     return found
 
 
@@ -429,7 +429,7 @@ def _check_ends(
         return
     tables = {event.table for event in population.entry}
     if not is_first and (limited or len(tables) > 1):
-        raise NotExpressible("an exit by the end of one of a day's several events")
+        raise beyond("an exit by the end of one of a day's several events")
 
 
 def _used_sets(
