@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hetao.cdm.engine_duckdb import connect
-from hetao.cdm.mapping import Source
-from hetao.cdm.staging import Staged, stage_source
+from hetao.cdm.mapping import SiteFolder, SiteTable, Source, StoreTable
+from hetao.cdm.staging import Staged, stage_sources
 from hetao.errors import InvalidData
 
 FUZZ = settings(
@@ -77,7 +77,10 @@ def staged(source: Source, body: bytes) -> tuple[Staged, int, int]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "f").write_bytes(body)
-        (found,) = stage_source(source, folder, folder / "store", lambda _: None)
+        site = SiteFolder(
+            folder, SiteTable("north"), StoreTable("store"), (source,), {}
+        )
+        (found,) = stage_sources(site, lambda _: None)
         with connect() as connection:
             rows, unfit = (
                 connection.execute(
