@@ -4,6 +4,7 @@ says it means, and to nothing else."""
 import duckdb
 import pytest
 
+from hetao.cdm.engine_duckdb import DuckDBEngine
 from hetao.cdm.vocabulary import load_athena, make_concepts, resolve
 from hetao.cdm.vocabulary.telling import ToldSet, told_sets
 from hetao.dictionary import dictionary, local_concept_id
@@ -51,12 +52,9 @@ def make_tables(connection):
     )
 
 
-class Tables:
-    def __init__(self, connection):
-        self.connection = connection
-
-    def rows(self, sql):
-        return self.connection.execute(sql).fetchall()
+def rows_of(built, sql):
+    """Return the rows of a query that no plan may ask."""
+    return built.connection.execute(sql).fetchall()
 
 
 @pytest.fixture
@@ -71,7 +69,7 @@ def site(tmp_path):
                 codes if isinstance(codes, bytes) else codes.encode("utf-8")
             )
         make_concepts(connection, path, vocabulary)
-        return Tables(connection)
+        return DuckDBEngine(connection)
 
     return build
 
@@ -168,11 +166,11 @@ def test_maps_to_stands_in_both_directions(site):
 
 def test_a_second_call_adds_nothing_twice(site, tmp_path):
     built = site()
-    before = [built.rows(f"FROM {name} ORDER BY ALL") for name in VOCABULARY_TABLES]
+    before = [rows_of(built, f"FROM {name} ORDER BY ALL") for name in VOCABULARY_TABLES]
 
     make_concepts(built.connection, tmp_path / "codes.csv", None)
 
-    after = [built.rows(f"FROM {name} ORDER BY ALL") for name in VOCABULARY_TABLES]
+    after = [rows_of(built, f"FROM {name} ORDER BY ALL") for name in VOCABULARY_TABLES]
     assert after == before
 
 
@@ -280,7 +278,8 @@ def test_the_loaded_file_is_let_go_and_left_as_it_was(using, loaded):
     built = using(("icd10", "I48.1", None))
 
     names = {
-        name for (name,) in built.rows("SELECT database_name FROM duckdb_databases()")
+        name
+        for (name,) in rows_of(built, "SELECT database_name FROM duckdb_databases()")
     }
     assert "loaded_vocabulary" not in names
     assert loaded.read_bytes() == before
