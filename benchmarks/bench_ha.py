@@ -49,9 +49,11 @@ TABLES = (
 )
 EVENTS = TABLES[3:]
 # Small populations over many sites leave clinics of a few hundred people; their curves
-# are measured under open policies, the headline under the strict one.
+# are measured under open policies, the headline under the strict one but for leverage.
 LEAST = {"people": 1, "cell": 1, "events": 1, "share": 1.0, "leverage": 1.0}
 OPEN = {"reason": "made-up people", "minimum": LEAST}
+# Of 123 clinics some have one very old patient who decides half of a fitted value.
+HEADLINE = {"reason": "made-up people", "minimum": {"leverage": 1.0}}
 COVARIATES = ("age", "sex", "egfr", "systolic", "visits")
 
 
@@ -188,8 +190,8 @@ def federated(study, out, folder, *, strict):
         name: functools.partial(open_tables, out / name / "cdm.duckdb")
         for name in study.sites
     }
-    policy = None if strict else policy_from(OPEN, "bench")
-    policies = dict.fromkeys(study.sites, policy) if policy else None
+    policy = policy_from(HEADLINE if strict else OPEN, "bench")
+    policies = dict.fromkeys(study.sites, policy)
     start = Clock()
     with watched() as spent:
         answered = asyncio.run(
@@ -251,7 +253,7 @@ def measure(persons, count, root, *, strict):
         "floor": bare,
         "ratio": site_run["wall"] / bare["wall"],
         "peak_bytes": peak,
-        "policy": "strict" if strict else "open",
+        "policy": "strict but for leverage" if strict else "open",
     }
 
 
