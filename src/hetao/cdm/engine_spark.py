@@ -114,7 +114,7 @@ class SparkEngine(ClosesItself):
         return arrow_columns.rows(self._answer(sql, self._empty.types(sql)))
 
     def close(self) -> None:
-        """Drop what was made; the session that was given goes on."""
+        """Drop what was made; a Spark session that was handed in goes on."""
         with failures():
             for view in self._session.catalog.listTables():
                 self._session.catalog.dropTempView(view.name)
