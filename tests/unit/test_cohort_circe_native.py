@@ -1,18 +1,42 @@
 """What the cohort algebra can say of OHDSI's definitions has the same rows."""
 
+import json
+
 import pytest
 
 from hetao.canonical import parse_canonical
+from hetao.cdm.engine_duckdb import DuckDBEngine
 from hetao.cohort.circe import cohort_rows
 from hetao.cohort.circe_native import translate
 from hetao.cohort.circe_plan import native_rows
+from hetao.cohort.people import PEOPLE as PEOPLE_TABLE
+from hetao.cohort.people import make_people
+from hetao.cohort.wanted import Wanted
 from hetao.errors import InvalidStudy, NotExpressible
-from hetao.study import study_from
+from hetao.study import read_study, study_from
+from support_circe import (
+    AFIB,
+    GLUCOSE,
+    HIGH,
+    INPATIENT,
+    KIND,
+    OLD,
+    SCAN,
+    SETS,
+    STROKE,
+    WARFARIN,
+    by_end,
+    counted,
+    entry,
+    everyone,
+    first,
+    group,
+    rules,
+    window,
+)
 from support_omop import add, circe, concepts, condition, day, drug, observed, omop
 from support_omop import person as born
 
-AFIB, KIND, STROKE, WARFARIN, GLUCOSE, HIGH, SCAN, INPATIENT, OLD = range(1001, 1010)
-SETS = {0: [AFIB], 1: [STROKE], 2: [WARFARIN], 3: [GLUCOSE], 4: [SCAN], 5: [INPATIENT]}
 PEOPLE = 80
 
 
@@ -97,68 +121,6 @@ def tables():
             f"SELECT {', '.join(columns.values())} FROM ({made})"
         )
     return connection
-
-
-def window(low, high):
-    """Days around the index day; None is as far as there is."""
-
-    def side(days):
-        if days is None:
-            return None
-        return {"Days": abs(days), "Coeff": -1 if days < 0 else 1}
-
-    return {
-        "Start": side(low) or {"Coeff": -1},
-        "End": side(high) or {"Coeff": 1},
-    }
-
-
-def counted(criteria, low, high, kind=2, count=1, **more):
-    return {
-        "Criteria": criteria,
-        "StartWindow": window(low, high),
-        "Occurrence": {"Type": kind, "Count": count, **more.pop("occurrence", {})},
-        **more,
-    }
-
-
-def group(*criteria, kind="ALL", people=(), groups=(), **more):
-    return {
-        "Type": kind,
-        "CriteriaList": list(criteria),
-        "DemographicCriteriaList": list(people),
-        "Groups": list(groups),
-        **more,
-    }
-
-
-def rules(*groups):
-    return [{"name": f"rule {n}", "expression": one} for n, one in enumerate(groups)]
-
-
-def entry(kind="ConditionOccurrence", codes=0, **more):
-    return {kind: {"CodesetId": codes, **more}}
-
-
-def everyone(*criteria, **changes):
-    """All events of everybody, which end after a week."""
-    settings = {
-        "primary": "All",
-        "qualified": "All",
-        "limit": "All",
-        "EndStrategy": {"DateOffset": {"DateField": "StartDate", "Offset": 7}},
-        "sets": SETS,
-        **changes,
-    }
-    return circe(*(criteria or (entry(),)), **settings)
-
-
-def first(*criteria, **changes):
-    return circe(*(criteria or (entry(First=True),)), sets=SETS, **changes)
-
-
-def by_end(offset):
-    return {"DateOffset": {"DateField": "EndDate", "Offset": offset}}
 
 
 STROKES, DRUGS = entry(codes=1), entry("DrugExposure", 2)
@@ -316,6 +278,54 @@ def test_the_translation_is_a_study_that_can_be_written_and_read(feature):
     study = translate(FEATURES[feature]).study
 
     assert study_from(parse_canonical(study.canonical)) == study
+
+
+MOVED = {"a window of dates"}  # the days on which people enter
+STUDY = """
+[study]
+name = "a"
+title = "A"
+question = "Who?"
+version = "1"
+dictionary = "omop-5.4"
+[sites]
+members = ["here"]
+[population]
+circe = "definition.json"
+[variables.age]
+source = "age"
+bounds = [0, 150]
+[[analyses]]
+name = "n"
+method = "counts"
+"""
+
+
+@pytest.mark.parametrize("feature", sorted(set(FEATURES) - MOVED))
+def test_a_study_that_names_the_file_has_the_same_people_from_the_same_days(
+    tmp_path, tables, expected, feature
+):
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY, encoding="utf-8")
+    file = tmp_path / "definition.json"
+    file.write_text(json.dumps(FEATURES[feature]), encoding="utf-8")
+
+    study = read_study(path)
+    file.unlink()  # nobody needs it any more
+
+    earliest = {}
+    for person, start, _ in expected[feature]:
+        earliest.setdefault(person, start)
+    assert entered(study, tables) == earliest
+
+
+def entered(study, tables):
+    """Return by person the day on which they enter a study."""
+    with DuckDBEngine(tables.cursor()) as engine:
+        wanted = Wanted(engine, study)
+        wanted.resolve()
+        make_people(study, wanted)
+        return dict(engine.rows(f"SELECT person_id, day FROM {PEOPLE_TABLE}"))  # noqa: S608
 
 
 def test_days_are_as_worked_out_by_hand():

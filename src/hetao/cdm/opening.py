@@ -85,11 +85,24 @@ class CuratedTables(_Opened):
         Raises:
             InvalidVocabulary: it is no longer there, or no longer whole.
         """
-        folder = self.path.parent  # store/snapshots/<digest>/cdm.duckdb
+        asked = self._asked_vocabulary()
+        store = self.path.parent.parent.parent  # store/snapshots/<digest>/cdm.duckdb
+        return kept_vocabulary(store, asked) if asked else None
+
+    @property
+    def lacks_vocabulary(self) -> bool:
+        """Return whether a curation made the tables without any loaded vocabulary.
+
+        Tables that no curation made bring whatever vocabulary they have.
+        """
+        return self._asked_vocabulary() == ""
+
+    def _asked_vocabulary(self) -> str | None:
+        """Return the digest in the manifest, "" for none; None without a manifest."""
+        folder = self.path.parent
         if not (folder / MANIFEST).is_file():
-            return None  # tables that no curation made
-        asked = read_manifest(folder).vocabulary
-        return kept_vocabulary(folder.parent.parent, asked) if asked else None
+            return None
+        return read_manifest(folder).vocabulary
 
     def close(self) -> None:
         """Let go of the file, and of the engine that serves its tables."""

@@ -9,9 +9,10 @@ from hetao.cdm import CuratedTables, open_site
 from hetao.cli.main import say
 from hetao.cohort import Cohort, build, flow_text, shown_attrition, write_rows
 from hetao.cohort.circe import cohort_rows
-from hetao.cohort.circe_file import native_answer, read_definition, write_periods
+from hetao.cohort.circe_file import native_answer, write_periods
 from hetao.errors import InvalidData
 from hetao.study import Study, explain, read_study
+from hetao.study.circe_file import read_circe
 
 LEAST_SHOWN = 10
 
@@ -74,7 +75,7 @@ def say_study(chosen: argparse.Namespace) -> int:
 
 def _build_circe(chosen: argparse.Namespace) -> int:
     """Carry out one of OHDSI's definitions at this site, as OHDSI's SQL means it."""
-    definition = read_definition(chosen.circe)
+    definition = read_circe(chosen.circe).definition
     with open_site(chosen.site) as source:
         if not isinstance(source, CuratedTables):
             raise InvalidData(

@@ -1,6 +1,7 @@
 """`hetao study check` and `hetao study propose`."""
 
 import argparse
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -37,10 +38,14 @@ def check(chosen: argparse.Namespace) -> int:
             }
         )
     if chosen.json:
+        definitions = [dataclasses.asdict(one) for one in study.definitions]
         body = {"study": study.name, "digest": study.digest, "analyses": analyses}
+        body |= {"definitions": definitions}
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
         return 0
     say(f"{chosen.study.name} holds: {study.title}")
+    for one in study.definitions:
+        say(f"  {one.part}: from {one.file}, {one.digest}")
     for item in analyses:
         rounds, level = item["most_rounds"], item["level"]
         say(f"  {item['name']}: {item['method']}, at most {rounds} rounds,")

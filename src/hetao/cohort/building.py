@@ -56,7 +56,8 @@ def build(study: Study, source: CuratedTables | FlatTable) -> Cohort:
     Raises:
         InvalidStudy: the study is written for another dictionary, by name or by
             digest, or asks a source that this dictionary does not have.
-        InvalidData: a variable's values do not fit its unit, bounds or levels.
+        InvalidData: a variable's values do not fit its unit, bounds or levels, or a
+            concept set of an OHDSI definition takes a vocabulary that is not loaded.
     """
     if study.dictionary != source.dictionary:
         raise InvalidStudy(
@@ -71,6 +72,7 @@ def build(study: Study, source: CuratedTables | FlatTable) -> Cohort:
             fix="use one version of hetao at every site, and curate the data again",
         )
     if isinstance(source, CuratedTables):
+        _check_vocabulary(study, source)
         wanted = Wanted(source.engine, study)
         try:
             columns, counts = read_columns(study, wanted)
@@ -101,6 +103,26 @@ def build(study: Study, source: CuratedTables | FlatTable) -> Cohort:
         resolved=resolved,
         told=told,
     )
+
+
+def _check_vocabulary(study: Study, source: CuratedTables) -> None:
+    """Refuse sets of OHDSI's definitions whose descendants nobody here can know.
+
+    Such sets name a few general concepts; without the vocabulary that says what lies
+    under them nobody would be found, and that would look like an answer. Whether a
+    site has loaded one hangs on nothing that its patients have.
+    """
+    if not source.lacks_vocabulary:
+        return
+    for definition in study.definitions:
+        for one in map(study.concept_set, definition.concepts):
+            if one.omop or one.exclude_omop:
+                raise InvalidData(
+                    f"{definition.file} takes what lies under the OMOP concepts of "
+                    f"{one.label or one.name}, and this site's data were curated "
+                    "without a vocabulary that says what does",
+                    fix="load one with hetao vocab load, and curate the data again",
+                )
 
 
 def _apply_rules(

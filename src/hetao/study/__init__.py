@@ -1,6 +1,7 @@
 """What is asked: one study file, one canonical form, one digest."""
 
 from hetao.study.concepts import CodeList, ConceptSet
+from hetao.study.definitions import Definition
 from hetao.study.meaning import fields_read
 from hetao.study.model import (
     METHODS,
@@ -50,6 +51,7 @@ __all__ = [
     "CodeList",
     "ConceptSet",
     "Criterion",
+    "Definition",
     "Event",
     "Exposure",
     "Expression",

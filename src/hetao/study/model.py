@@ -7,6 +7,7 @@ from typing import Any
 from hetao import canonical as bytes_of
 from hetao.errors import InvalidStudy
 from hetao.study.concepts import ConceptSet
+from hetao.study.definitions import Definition
 from hetao.study.population import (
     TABLES,
     Criterion,
@@ -220,6 +221,7 @@ class Study:
     waits for a site. `dictionary` names the common data model, "omop-5.4" or "flat";
     `dictionary_digest` is that of the data dictionary the study was written for, so
     that the permit and the certificate fix what its words mean; "" for a flat table.
+    `definitions` says which parts were taken over from OHDSI's cohort definitions.
     """
 
     name: str
@@ -243,6 +245,7 @@ class Study:
     outcomes: tuple[Outcome, ...] = ()
     scores: tuple[Score, ...] = ()
     matching: Matching | None = None
+    definitions: tuple[Definition, ...] = ()
 
     @property
     def steps(self) -> tuple[str, ...]:

@@ -5,18 +5,39 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from hetao.study.concepts import CodeList, ConceptSet
 from hetao.study.model import Study, Variable
-from hetao.study.population import EITHER, Criterion, Event, Value
+from hetao.study.population import EITHER, Criterion, Event, Population, Value
 
 
-def population_table(study: Study) -> dict[str, Any]:
-    """Return the body of `[population]`, empty if the study says nothing there."""
-    body = _written(study.population, ("arms",))
-    if study.criteria:
-        body["criteria"] = [_criterion(one) for one in study.criteria]
-    if study.population.arms:
-        body["arms"] = {arm.name: _written(arm) for arm in study.population.arms}
+def population_table(
+    population: Population, criteria: Iterable[Criterion]
+) -> dict[str, Any]:
+    """Return the body of `[population]`, empty if nothing is said there."""
+    body = _written(population, ("arms",))
+    if written := [_criterion(one) for one in criteria]:
+        body["criteria"] = written
+    if population.arms:
+        body["arms"] = {arm.name: _written(arm) for arm in population.arms}
     return body
+
+
+def concept_table(concepts: ConceptSet) -> dict[str, Any]:
+    """Return the body of `[concepts.NAME]`."""
+
+    def written(
+        lists: tuple[CodeList, ...], omop: tuple[int, ...], alone: tuple[int, ...]
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = {one.system: list(one.codes) for one in lists}
+        ids = {"omop": list(omop), "omop_alone": list(alone)}
+        return found | {key: listed for key, listed in ids.items() if listed}
+
+    body: dict[str, Any] = {"label": concepts.label} if concepts.label else {}
+    body |= written(concepts.lists, concepts.omop, concepts.omop_alone)
+    excluded = written(
+        concepts.exclude, concepts.exclude_omop, concepts.exclude_omop_alone
+    )
+    return body | ({"exclude": excluded} if excluded else {})
 
 
 def cohort_tables(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:

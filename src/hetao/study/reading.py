@@ -13,7 +13,9 @@ from hetao.dictionary import dictionary
 from hetao.dictionary.checks import CATEGORIES, check_types
 from hetao.errors import BadFormula, InvalidStudy
 from hetao.records import read_toml, record
+from hetao.study.circe_tables import with_definitions
 from hetao.study.concepts import check_concept_set, concept_set_fields
+from hetao.study.definitions import check_definitions
 from hetao.study.meaning import check_digest, with_digest
 from hetao.study.model import METHODS, SITE, SOURCES, Analysis, Level, Study, Variable
 from hetao.study.population_checks import check_cohort, check_variable_source
@@ -63,6 +65,7 @@ TABLES = frozenset(
         "outcomes",
         "scores",
         "matching",
+        "definitions",
     }
 )
 
@@ -76,6 +79,8 @@ def read_study(path: Path) -> Study:
         InvalidData: the file cannot be read at all.
     """
     tables = read_toml(path, InvalidStudy)
+    _check_tables(tables, path.name)
+    tables = with_definitions(tables, path.parent, path.name)
     fields = with_digest(_flatten(tables, path.name), path.name)
     study = study_from(fields, where=path.name)
     _check_systems(study, path.name)
@@ -119,7 +124,6 @@ def _check_systems(study: Study, where: str) -> None:
 
 def _flatten(tables: dict[str, Any], where: str) -> dict[str, Any]:
     """Bring the author's tables into the canonical form's fields."""
-    _check_tables(tables, where)
     flat = dict(tables["study"])
     flat["estimand"] = tables.get("estimand", {})
     flat |= {key: tables[key] for key in ("minimum", "quality") if key in tables}
@@ -127,6 +131,7 @@ def _flatten(tables: dict[str, Any], where: str) -> dict[str, Any]:
     flat.update(_cohort(tables, where))
     if not isinstance(tables["analyses"], list):
         raise InvalidStudy(f"{where}: write each analysis under [[analyses]]")
+    flat["definitions"] = tables.get("definitions", [])
     flat["analyses"] = [_analysis(body, where) for body in tables["analyses"]]
     return flat
 
@@ -141,9 +146,11 @@ def _check_tables(tables: dict[str, Any], where: str) -> None:
     for key in ("study", "sites", "variables", "analyses"):
         if key not in tables:
             raise InvalidStudy(f"{where}: table [{key}] is missing")
-    for key in TABLES - {"analyses"}:
+    for key in TABLES - {"analyses", "definitions"}:
         if key in tables and not isinstance(tables[key], dict):
             raise InvalidStudy(f"{where}: [{key}] is not a table")
+    if not isinstance(tables.get("definitions", []), list):
+        raise InvalidStudy(f"{where}: write each definition under [[definitions]]")
 
 
 def _cohort(tables: dict[str, Any], where: str) -> dict[str, Any]:
@@ -237,6 +244,7 @@ def _check_study(study: Study, where: str) -> None:
         _check_unique(sets, f"{where} [concepts]", NAME, MOST_CONCEPT_SETS)
     for concepts in study.concepts:
         check_concept_set(concepts, where)
+    _check_definitions(study, where)
     _check_words(study, where)
     labels = [a.name for a in study.analyses]
     _check_unique(labels, f"{where} [[analyses]]", SITE_NAME, MOST_ANALYSES)
@@ -256,6 +264,16 @@ def _check_study(study: Study, where: str) -> None:
         place = f"{where} [[analyses]] {analysis.name}"
         with _naming(place):
             _check_analysis(study, analysis, place)
+
+
+def _check_definitions(study: Study, where: str) -> None:
+    parts = [
+        "population",
+        *(f"arms.{arm.name}" for arm in study.population.arms),
+        *(f"outcomes.{outcome.name}" for outcome in study.outcomes),
+    ]
+    sets = [concepts.name for concepts in study.concepts]
+    check_definitions(study.definitions, parts, sets, where)
 
 
 def _check_unique(

@@ -9,6 +9,7 @@ from importlib import resources
 
 from hetao.dictionary import dictionary
 from hetao.study.concepts import CodeList, ConceptSet
+from hetao.study.definitions import Definition
 from hetao.study.model import Study, Variable
 from hetao.study.population import (
     EITHER,
@@ -77,6 +78,7 @@ class _Speaker:
             found.append(("matching", self.matching(study.matching)))
         found.append(("variables", [self.variable(v) for v in study.variables]))
         found.append(("concepts", [self.code_lists(c) for c in study.concepts]))
+        found.append(("definitions", [self.origin(d) for d in study.definitions]))
         stop = self.say("stop")
         return tuple(
             Section(
@@ -284,6 +286,17 @@ class _Speaker:
         if out:
             said += self.say("except", self.say("and").join(out))
         return self.say("criterion", concepts.label or concepts.name, said)
+
+    def origin(self, one: Definition) -> str:
+        """Say which part came from which file."""
+        kind, _, name = one.part.partition(".")
+        if kind == "arms":
+            arms = self.study.population.arms
+            labels = {arm.name: arm.label for arm in arms}
+        else:
+            labels = {outcome.name: outcome.label for outcome in self.study.outcomes}
+        label = labels.get(name) or name
+        return self.say(f"from_{kind}", one.file, one.digest, label)
 
     def lists(self, lists: Iterable[CodeList]) -> Iterable[str]:
         """Name each code list's system and its first codes."""

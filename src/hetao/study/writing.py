@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hetao.study.concepts import CodeList, ConceptSet
 from hetao.study.model import Study
 from hetao.study.population_writing import (
     cohort_tables,
+    concept_table,
     population_table,
     variable_table,
 )
@@ -26,13 +26,14 @@ def write_study(path: Path, study: Study) -> None:
     blocks = [_table("study", head)]
     if study.estimand:
         blocks.append(_table("estimand", study.estimand))
-    population = population_table(study)
+    population = population_table(study.population, study.criteria)
     if population:
         blocks.append(_table("population", population))
     blocks += [
-        _table(f"concepts.{json.dumps(one.name)}", _concepts(one))
+        _table(f"concepts.{json.dumps(one.name)}", concept_table(one))
         for one in study.concepts
     ]
+    blocks += [_table("[definitions]", asdict(one)) for one in study.definitions]
     blocks += [_table(name, body) for name, body in cohort_tables(study)]
     blocks += [
         _table(f"variables.{json.dumps(variable.name)}", variable_table(variable))
@@ -53,22 +54,6 @@ def write_study(path: Path, study: Study) -> None:
     }
     blocks.append(_table("sites", sites))
     path.write_text("\n".join(blocks), encoding="utf-8")
-
-
-def _concepts(concepts: ConceptSet) -> dict[str, Any]:
-    def written(
-        lists: tuple[CodeList, ...], omop: tuple[int, ...], alone: tuple[int, ...]
-    ) -> dict[str, Any]:
-        found: dict[str, Any] = {one.system: list(one.codes) for one in lists}
-        ids = {"omop": list(omop), "omop_alone": list(alone)}
-        return found | {key: listed for key, listed in ids.items() if listed}
-
-    body = {"label": concepts.label} if concepts.label else {}
-    body |= written(concepts.lists, concepts.omop, concepts.omop_alone)
-    excluded = written(
-        concepts.exclude, concepts.exclude_omop, concepts.exclude_omop_alone
-    )
-    return body | ({"exclude": excluded} if excluded else {})
 
 
 def _without_defaults(

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from hetao.errors import NotExpressible
-from hetao.study import ConceptSet, Event
-from hetao.study.population import EITHER, SEXES, Value
+from hetao.study.concepts import ConceptSet
+from hetao.study.population import EITHER, SEXES, Event, Value
 
 TABLES = {
     "ConditionOccurrence": "condition",
@@ -30,7 +30,8 @@ def beyond(feature: str) -> NotExpressible:
     """Return the error that names what the cohort algebra cannot express."""
     return NotExpressible(
         f"the cohort algebra cannot express {feature}",
-        fix="carry the definition out with hetao.cohort.circe",
+        fix="leave that out in ATLAS, or write this part of the study in study.toml; "
+        "hetao cohort build --circe carries the whole definition out at one site",
     )
 
 
@@ -55,7 +56,7 @@ def _concept_set(one: Mapping[str, Any]) -> ConceptSet:
         parts[out, bool(spreads)].add(concept)
     return ConceptSet(
         name=f"set_{int(one['id'])}",
-        label=f"set {int(one['id'])}",
+        label=in_one_line(one.get("name")) or f"set {int(one['id'])}",
         omop=tuple(sorted(parts[False, True])),
         omop_alone=tuple(sorted(parts[False, False])),
         exclude_omop=tuple(sorted(parts[True, True])),
@@ -168,6 +169,11 @@ def refuse_others(body: Mapping[str, Any], known: Sequence[str], where: str) -> 
         is_flag = key.endswith("Exclude")
         if key not in known and not is_flag and value not in (None, False, [], {}):
             raise beyond(f"{key} of {where}")
+
+
+def in_one_line(text: Any) -> str:
+    """Return a definition's own words without the spaces around them; "" for none."""
+    return " ".join(str(text or "").split())
 
 
 def whole(value: Any, otherwise: int) -> int:
