@@ -293,6 +293,11 @@ def swap_closings(run, body):
     one["closing"], other["closing"] = other["closing"], one["closing"]
 
 
+def swap_readies(run, body):
+    one, other = body["sites"][:2]
+    one["ready"], other["ready"] = other["ready"], one["ready"]
+
+
 def drop_last_round(run, body):
     body["rounds"].pop()
     body["findings"][-1]["rounds"] -= 1
@@ -429,6 +434,11 @@ LIES = {
     "another snapshot": (edited("sites", 0, "snapshot", value="sha256:x"), 8),
     "a check of quality is made up": (edited("sites", 0, "quality", value=[{}]), 8),
     "one site's closing for another's": (swap_closings, 8),
+    "one site's ready for another's": (swap_readies, 8),
+    "a concept set is made up": (
+        edited("sites", 0, "concepts", value=[{"name": "x", "digest": ""}]),
+        8,
+    ),
     "issued hours after the cosignatures": (edited("issued", value=LATER), 9),
     "a finding with a field more": (edited("findings", 1, "note", value="!"), 10),
     "a model is marked withheld": (edited("findings", 1, "withheld", value=True), 10),

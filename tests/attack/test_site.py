@@ -587,12 +587,25 @@ LIARS = {
                 "snapshot": "",
                 "dictionary": "x",
                 "policy": {"minimum": {"cell": 10}},
+                "record": {},
             }
         ),
     ),
     "a ready of an odd policy": says(
         "ready",
         pack({"snapshot": "", "dictionary": "flat", "policy": {"minimum": "none"}}),
+    ),
+    "a ready of odd concept sets": says(
+        "ready",
+        pack(
+            {
+                "snapshot": "",
+                "dictionary": "flat",
+                "policy": {"minimum": {"cell": 10}},
+                "record": {},
+                "concepts": [{"name": "x", "digest": "", "codes": 1200}],
+            }
+        ),
     ),
     "a closing of nothing": says("closing", pack({})),
 }

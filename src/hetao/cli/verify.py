@@ -7,11 +7,13 @@ the last loads the estimators.
 import argparse
 import json
 import sys
+from typing import Any
 
 from hetao.canonical import parse_canonical
 from hetao.cli.main import say
 from hetao.federation.certify import recompute
 from hetao.ledger.certificate import Verified, read_certificate, verify_certificate
+from hetao.ledger.concept_sets import AcrossSites
 from hetao.permit import read_directory
 
 
@@ -35,6 +37,7 @@ def verify(chosen: argparse.Namespace) -> int:
             "pinned": verified.pinned,
             "unchecked": list(verified.unchecked),
             "fingerprints": dict(verified.fingerprints),
+            "concept_sets": [_told(one) for one in verified.concept_sets],
         }
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
         return 0
@@ -47,10 +50,20 @@ def verify(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _told(one: AcrossSites) -> dict[str, Any]:
+    groups = [{"digest": d, "sites": list(sites)} for d, sites in one.groups]
+    return {"name": one.name, "groups": groups, "without": list(one.without)}
+
+
 def _notes(verified: Verified) -> None:
     for site, policy in verified.lowered.items():
         counts = ", ".join(policy["lowered"])
         say(f"note: {site} lowered its minimum counts ({counts}): {policy['reason']}")
+    for one in verified.concept_sets:
+        if one.differs:
+            groups = " | ".join(", ".join(sites) for _, sites in one.groups)
+            say(f"note: concept set {one.name}: the sites' vocabularies make other")
+            say(f"      lists of it: {groups}")
     if verified.unchecked:
         names = ", ".join(verified.unchecked)
         say(f"note: {names}: small counts stand in the sums, so the integers are")

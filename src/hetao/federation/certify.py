@@ -86,6 +86,8 @@ def _site(outcome: Outcome, site: str) -> dict[str, Any]:
         "side": outcome.bundle.permit.directory[site].side,
         "snapshot": ready["snapshot"],
         "policy": ready["policy"],
+        "concepts": list(ready.get("concepts", ())),
+        "ready": ready["record"],
         "quality": closing["quality"],
         "checkpoint": closing["checkpoint"],
         "proofs": closing["proofs"],

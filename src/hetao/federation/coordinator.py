@@ -7,7 +7,7 @@ command replays the run and goes on where it was, to the same answer.
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,6 +37,7 @@ from hetao.federation.correspondence import (
 from hetao.federation.store import Store
 from hetao.federation.totals import Words, check_total, total_of
 from hetao.federation.transport import Transport
+from hetao.ledger.concept_sets import across_sites
 from hetao.ledger.log import Log
 from hetao.permit import (
     Bundle,
@@ -227,20 +228,30 @@ class Coordinator:
                 members = self._without(lost, members)
         for site in members:
             self._check_ready(site)
-        ready = [self._mail.items["begin", "ready", site][1] for site in members]
-        for name in differing_sets(ready):
-            self._desk.say(
-                f"concept set {name}: the sites' vocabularies make other lists of it"
-            )
+        ready = {s: self._mail.items["begin", "ready", s][1] for s in members}
+        told = {site: meta.get("concepts", ()) for site, meta in ready.items()}
+        for one in across_sites(told):
+            if one.differs:
+                groups = " | ".join(", ".join(sites) for _, sites in one.groups)
+                self._desk.say(
+                    f"concept set {one.name}: the sites' vocabularies make other lists "
+                    f"of it ({groups})"
+                )
         return members
 
     def _check_ready(self, site: str) -> None:
         _, meta, _ = self._mail.items["begin", "ready", site]
         match meta:
-            case {"snapshot": str(), "policy": {"minimum": {"cell": int()}}}:
+            case {
+                "snapshot": str(),
+                "policy": {"minimum": {"cell": int()}},
+                "record": dict(),
+            }:
                 pass
             case _:
                 raise BadEnvelope(f"{site} sent a malformed 'ready'")
+        if not _are_told(meta.get("concepts", [])):
+            raise BadEnvelope(f"{site} sent a malformed 'ready'")
         if meta.get("dictionary") != self.study.dictionary:
             raise WrongStudy(f"{site} holds another data dictionary than the study's")
 
@@ -463,14 +474,11 @@ def _study_json(study: Study) -> dict[str, Any]:
     return plain
 
 
-def differing_sets(ready: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return the concept sets that sites with a vocabulary do not resolve alike.
-
-    Args:
-        ready: the sites' notices; what they tell of a set is its digest.
-    """
-    digests: dict[str, set[str]] = {}
-    for meta in ready:
-        for told in meta.get("concepts", ()):
-            digests.setdefault(str(told["name"]), set()).add(str(told["digest"]))
-    return tuple(name for name, found in digests.items() if len(found - {""}) > 1)
+def _are_told(sets: Any) -> bool:
+    """Return whether a site told a name and a digest of each concept set."""
+    return isinstance(sets, list) and all(
+        isinstance(one, dict)
+        and set(one) == {"name", "digest"}
+        and all(isinstance(text, str) for text in one.values())
+        for one in sets
+    )

@@ -15,8 +15,8 @@ doors of the sites:
      6  every sum is signed by both hubs and is of the very shares that sites released
      7  the integers are the signed ones, and hold one part from each member
      8  every release stands in its site's log, under a checkpoint the site signed; the
-        site's policy, snapshot and quality are as it signed them, and no release of
-        the run is left out
+        site's policy, snapshot, quality and what its vocabulary makes of the study's
+        concept sets are as it signed them, and no release of the run is left out
      9  the certificate stands in the coordinator's log, cosigned by both hubs
     10  there is one finding for each analysis of the study, over these very rounds
 
@@ -31,6 +31,7 @@ from typing import Any, Final
 
 from hetao.canonical import canonical, digest, digest_bytes, parse_canonical
 from hetao.errors import HetaoError, Unverified
+from hetao.ledger.concept_sets import AcrossSites, across_sites
 from hetao.ledger.merkle import leaf_hash, verify_inclusion
 from hetao.ledger.note import parse_checkpoint, verify_cosignature, verify_note
 from hetao.permit import (
@@ -65,6 +66,7 @@ BODY: Final = {
     "smallest_shown",
 }
 FINDING: Final = {"analysis", "members", "rounds", "withheld", "finding"}
+TOLD: Final = {"name", "digest"}  # of a concept set
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Verified:
         pinned: whether the keys were held against the verifier's own list.
         unchecked: analyses whose integers are withheld, so that their findings stand
             on the coordinator's word alone.
+        concept_sets: of the study, and which sites' vocabularies make the same of each.
     """
 
     steps: tuple[str, ...]
@@ -89,6 +92,7 @@ class Verified:
     fingerprints: Mapping[str, str]
     pinned: bool
     unchecked: tuple[str, ...] = ()
+    concept_sets: tuple[AcrossSites, ...] = ()
 
 
 def issue_leaf(body: Mapping[str, Any]) -> bytes:
@@ -350,6 +354,7 @@ class _Check:
         if checkpoint.origin != site:
             raise Unverified(f"the log of {site} bears another name")
         proofs = {proof["task"]: proof for proof in entry["proofs"]}
+        self._ready(entry)
         self._closing(entry)
         left_out = set(proofs) - set(receipts)
         if set(receipts) - set(proofs) or not all(map(self._given_up, left_out)):
@@ -371,22 +376,39 @@ class _Check:
         attempts = [r["attempt"] for r in self.body["rounds"] if r["analysis"] == name]
         return bool(attempts) and int(attempt) < max(attempts)
 
+    def _ready(self, entry: Mapping[str, Any]) -> None:
+        """Hold what the site said at the beginning against its own signature."""
+        study, told = self.body["study"], entry["concepts"]
+        names = [one["name"] for one in study.get("concepts", ())]
+        if not isinstance(told, list) or any(set(one) != TOLD for one in told):
+            raise Unverified(f"{entry['name']} tells of concept sets in another form")
+        if told and [one["name"] for one in told] != names:
+            raise Unverified(f"{entry['name']} tells of other concept sets")
+        content = {key: entry[key] for key in ("snapshot", "policy")}
+        content |= {"dictionary": study["dictionary"]}
+        self._notice(entry, "ready", content | ({"concepts": told} if told else {}))
+
     def _closing(self, entry: Mapping[str, Any]) -> None:
         """Hold what the site said at the end against its own signature."""
-        site = entry["name"]
-        said = statement_from(entry["closing"])
-        said.verify(self._party(site, "site"))
         content = {key: entry[key] for key in ("checkpoint", "proofs", "quality")}
+        self._notice(entry, "closing", content)
+
+    def _notice(
+        self, entry: Mapping[str, Any], kind: str, content: Mapping[str, Any]
+    ) -> None:
+        site = entry["name"]
+        said = statement_from(entry[kind])
+        said.verify(self._party(site, "site"))
         expected = {
             "type": "hetao.release/1",
             "site": site,
-            "kind": "closing",
+            "kind": kind,
             "study": self.permit.study,
             "permit": self.permit.digest,
             "run": self.body["run"],
             "content": digest({**content, "site": site}),
         }
-        _match(said.body, expected, f"the closing of {site}")
+        _match(said.body, expected, f"the {kind} of {site}")
 
     def issue_log(self, _: bytes) -> str:  # 9
         coordinator = self.permit.coordinator
@@ -464,6 +486,9 @@ class _Check:
             fingerprints={p.name: p.fingerprint for p in self.permit.parties},
             pinned=self.trusted is not None,
             unchecked=self.unchecked(),
+            concept_sets=across_sites(
+                {entry["name"]: entry["concepts"] for entry in self.body["sites"]}
+            ),
         )
 
 

@@ -17,6 +17,7 @@ from hetao.canonical import digest, parse_canonical
 from hetao.dictionary.checks import CATEGORIES
 from hetao.ledger.certificate import verify_certificate
 from hetao.report.answers import Answer, answers_of
+from hetao.report.concept_sets import NOTE, in_languages, sets_of
 from hetao.report.custody import (
     MINIMA,
     approvals_of,
@@ -101,6 +102,8 @@ def render_body(
             models=tuple(a for a in answers if _is_model(a)),
             **by_method,
             sites=sites_of(body),
+            concept_sets=sets_of(study, body),
+            concept_note=in_languages(NOTE),
             categories=CATEGORIES,
             minima=tuple(MINIMA.values()),
             approvals=approvals_of(body),
