@@ -160,6 +160,28 @@ def test_who_is_killed_anywhere_leaves_the_last_good_snapshot(tmp_path):
     assert list((tmp_path / "store").rglob(".part*")) == []
 
 
+def test_who_is_killed_while_taking_over_leaves_the_last_good_snapshot(tmp_path):
+    path = write_folder(tmp_path)
+    good = curated(path)
+    before = rows_of(good, "FROM person ORDER BY ALL")
+    (tmp_path / "codes.csv").write_text(CODES + "icd10,E11.9,201826,糖,,confirmed\n")
+    for step in ("taking person", "filling condition", "keeping"):
+        killed = subprocess.run(
+            [sys.executable, "-c", KILLED, str(path), step], check=False
+        )
+
+        assert killed.returncode == -signal.SIGKILL, step
+        with open_site(path) as tables:
+            assert tables.snapshot == good.snapshot, step
+        assert rows_of(good, "FROM person ORDER BY ALL") == before, step
+
+    after = curated(path)
+
+    assert set(after.taken_over) == {"person", "visit_occurrence", "measurement"}
+    assert after.snapshot != good.snapshot
+    assert list((tmp_path / "store").rglob(".part*")) == []
+
+
 def test_a_killed_curation_goes_on_with_what_it_had_staged(tmp_path):
     path = write_folder(tmp_path)
     command = [sys.executable, "-c", KILLED, str(path), "proving"]

@@ -25,17 +25,36 @@ from hetao.cdm.filling import (
     Selected,
     check_columns,
     check_marks,
+    drop_made,
     fill_table,
     gather_codes,
+    links,
     run_select,
 )
 from hetao.cdm.leaking import check_cells
 from hetao.cdm.lineage import Proof, check_headers, prove
 from hetao.cdm.macros import drop_key, make_macros
 from hetao.cdm.mapping import SiteFolder, read_folder
+from hetao.cdm.origins import FILE as ORIGINS
+from hetao.cdm.origins import (
+    NEW,
+    Origin,
+    close_origins,
+    filling_digest,
+    is_alike,
+    keep_digests,
+    keep_fact,
+    keys_digest,
+    note_origin,
+    open_origins,
+    selection_digests,
+    take,
+    take_over,
+)
 from hetao.cdm.pseudonym import read_or_make_key
 from hetao.cdm.quality import Quality, Subject, assess, read_quality, write_reports
 from hetao.cdm.reconciling import (
+    account_for,
     count_fates,
     count_missing,
     make_places,
@@ -43,11 +62,12 @@ from hetao.cdm.reconciling import (
 )
 from hetao.cdm.selecting import outputs, read_select
 from hetao.cdm.shadow import with_shadows
-from hetao.cdm.snapshot import snapshot_digest
+from hetao.cdm.snapshot import snapshot_digest, table_digest
 from hetao.cdm.staging import Staged, scratch_folder, stage_sources, sync
 from hetao.cdm.store import (
     CURRENT,
     DATABASE,
+    MANIFEST,
     SNAPSHOTS,
     Manifest,
     current_folder,
@@ -80,6 +100,8 @@ class Curation:
         rejected: rows and cells kept aside.
         tables: rows of each table that has any.
         proof: digest of the proof that no identifier reaches the tables.
+        taken_over: tables that were copied from the snapshot before, because nothing
+            that they depend on had changed.
     """
 
     site: str
@@ -90,6 +112,7 @@ class Curation:
     rejected: int
     tables: Mapping[str, int]
     proof: str
+    taken_over: tuple[str, ...] = ()
 
     @property
     def report(self) -> Path:
@@ -114,19 +137,34 @@ class _Work:
     today: date
     say: Say
     vocabulary: Loaded | None
+    current: Path | None
+
+    @property
+    def day(self) -> str:
+        """Return the ISO day after which an event lies in the future."""
+        return self.today.isoformat()
 
 
-def curate(config_path: Path, progress: Say, *, today: date | None = None) -> Curation:
+def curate(
+    config_path: Path,
+    progress: Say,
+    *,
+    today: date | None = None,
+    whole: bool = False,
+) -> Curation:
     """Curate a site folder; return what was made of it.
 
-    Files that did not change since an earlier curation are not read again. The tables
-    are built in a private folder of the store, and become a snapshot by one rename and
-    the current one by another: whoever is killed leaves the last good one.
+    Files that did not change since an earlier curation are not read again, and a table
+    of which nothing changed that it depends on is copied from the current snapshot: the
+    result is what a curation from nothing would give, to the bit. The tables are built
+    in a private folder of the store, and become a snapshot by one rename and the
+    current one by another: whoever is killed leaves the last good one.
 
     Args:
         config_path: the `site.toml`.
         progress: called with a short sentence at each step; never with a value.
         today: day after which an event lies in the future; None asks the clock.
+        whole: take nothing over from the current snapshot.
 
     Raises:
         InvalidMapping: the folder does not hold.
@@ -140,7 +178,8 @@ def curate(config_path: Path, progress: Say, *, today: date | None = None) -> Cu
     progress("proving that no identifier reaches the tables")
     selects, proof = prepare(site, staged)
     loaded = current_vocabulary(site.store_path)
-    work = _Work(site, staged, selects, proof, key, day, progress, loaded)
+    current = None if whole else _current(site.store_path)
+    work = _Work(site, staged, selects, proof, key, day, progress, loaded, current)
     home = site.store_path / SNAPSHOTS
     with scratch_folder(home, site.site.name) as built:
         curation = _build(work, built)
@@ -223,15 +262,18 @@ def _build(work: _Work, folder: Path) -> Curation:
     site, path = work.site, folder / DATABASE
     connection = connect(path)
     try:
-        _open_sources(connection, work)
-        _fill(connection, work)
+        before = open_origins(connection, folder, work.current)
+        _open_sources(connection, work, folder)
+        taken = _fill(connection, work, before)
         work.say("taking the digest")
-        snapshot = snapshot_digest(connection)
-        curation = _told(connection, work, snapshot)
+        digests = _digests(connection, {name: before[name] for name in taken})
+        snapshot = snapshot_digest(digests)
+        curation = _told(connection, work, snapshot, taken)
         _sign_off(connection, snapshot)
         work.say("checking quality")
         _write_about(work, folder, curation)
         write_reports(folder, _assess(connection, work, snapshot))
+        close_origins(connection)
     except Problem as problem:
         # `from None`: the engine's message may quote a cell.
         raise InvalidData(
@@ -244,11 +286,12 @@ def _build(work: _Work, folder: Path) -> Curation:
     return curation
 
 
-def _open_sources(connection: Connection, work: _Work) -> None:
+def _open_sources(connection: Connection, work: _Work, folder: Path) -> None:
     """Show every source as a view of text cells, and shut all other ways out.
 
-    What a SELECT can reach from here on: staged files of this curation, codes and the
-    loaded vocabulary; no other file, no network, and no setting can be changed.
+    What this connection can reach from here on: staged files of this curation, codes,
+    the loaded vocabulary and the snapshots that it writes and takes over from; no other
+    file, no network, and no setting can be changed.
     """
     connection.execute(f"ATTACH ':memory:' AS {SOURCES}")
     base = 0
@@ -277,6 +320,7 @@ def _open_sources(connection: Connection, work: _Work) -> None:
         for name in ("rows.parquet", "unfit.parquet")
     ]
     paths.append(str(work.site.codes_path))
+    paths += [str(folder / ORIGINS), str(folder / f"{ORIGINS}.wal")]
     vocabulary = work.vocabulary
     if vocabulary is not None:
         # Attaching looks for a write-ahead log beside the file; there never is one.
@@ -323,16 +367,16 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _fill(connection: Connection, work: _Work) -> None:
+def _fill(
+    connection: Connection, work: _Work, before: Mapping[str, Origin]
+) -> tuple[str, ...]:
+    """Make every table, or take it over; return the names of those taken over."""
     for table in dictionary().tables.values():
         connection.execute(ddl(table, "duckdb"))
     connection.execute(ASIDE_DDL)
-    for selected in work.selects:
-        work.say(f"selecting {selected.table.name}")
-        run_select(connection, selected)
-    drop_key(connection)
+    selections = selection_digests(work.site, work.staged, work.selects, work.key)
+    run = _select(connection, work, before, selections)
     work.say("mapping codes and units")
-    gather_codes(connection, work.selects)
     codes, vocabulary = work.site.codes_path, work.vocabulary
     make_concepts(
         connection,
@@ -340,18 +384,85 @@ def _fill(connection: Connection, work: _Work) -> None:
         vocabulary.path if vocabulary else None,
     )
     load_units(connection, work.site.units_path)
-    for selected in work.selects:
-        work.say(f"filling {selected.table.name}")
-        fill_table(connection, selected, work.today.isoformat())
-    mapped = frozenset(selected.table.name for selected in work.selects)
-    supply_tables(connection, work.site.site, mapped)
-    work.say("accounting for every row")
     make_places(connection, work.staged, work.selects)
+    taken = []
+    for selected in work.selects:
+        name = selected.table.name
+        filled = _filling(connection, work, selected, selections[name])
+        if name not in run and is_alike(before.get(name), filled, work.day):
+            work.say(f"taking {name} over: nothing that it depends on changed")
+            take_over(connection, name)
+            taken.append(name)
+            continue
+        if name not in run:
+            run_select(connection, selected)
+        work.say(f"filling {name}")
+        fill_table(connection, selected, work.day)
+        note_origin(connection, selected, (selections[name], filled), work.day)
+        account_for(connection, selected)
+        drop_made(connection, selected)
+    drop_key(connection)
+    supply_tables(connection, work.site.site, frozenset(selections))
+    work.say("accounting for every row")
     write_rejected(connection, work.staged)
-    count_fates(connection, work.staged, work.selects)
+    count_fates(connection, work.staged)
     count_missing(connection, work.site, work.staged)
-    check_cells(connection, work.site.sources, SOURCES)
+    _check_identifiers(connection, work, taken)
     _check_people(connection, work.site.site.name)
+    return tuple(taken)
+
+
+def _select(
+    connection: Connection,
+    work: _Work,
+    before: Mapping[str, Origin],
+    selections: Mapping[str, str],
+) -> frozenset[str]:
+    """Run the SELECTs whose rows changed, gather all codes; return what was run."""
+    run = []
+    for selected in work.selects:
+        name = selected.table.name
+        if name in before and before[name].selected == selections[name]:
+            take(connection, "used_code", name)
+        else:
+            work.say(f"selecting {name}")
+            run_select(connection, selected)
+            run.append(selected)
+    gather_codes(connection, run, f"{NEW}.used_code")
+    connection.execute(
+        "CREATE TEMP VIEW used_code AS SELECT DISTINCT system, code, classes "  # noqa: S608
+        f"FROM {NEW}.used_code"
+    )
+    return frozenset(selected.table.name for selected in run)
+
+
+def _filling(
+    connection: Connection, work: _Work, selected: Selected, selection: str
+) -> str:
+    """Return the digest of what a table's rows depend on besides its SELECT's."""
+    mapped = {}
+    if selected.table.name == "person":
+        mapped["year"] = str(work.today.year)
+    if selected.table.name == "measurement" and work.site.units_path.exists():
+        mapped["units"] = hashlib.sha256(work.site.units_path.read_bytes()).hexdigest()
+    keys = {
+        other: keys_digest(connection, other, key)
+        for other, key in links(selected).items()
+    }
+    return filling_digest(connection, selected, selection, keys, mapped)
+
+
+def _check_identifiers(
+    connection: Connection, work: _Work, taken: Sequence[str]
+) -> None:
+    """Hold tables against the extract's identifiers; those taken over were already."""
+    sources = work.site.sources
+    identifiers = [
+        [part.folder.name, repr(work.site.source(part.source))] for part in work.staged
+    ]
+    alike = keep_fact(connection, "identifiers", canonical.digest(identifiers))
+    checked = frozenset(taken) if alike else frozenset()
+    check_cells(connection, sources, SOURCES, checked)
 
 
 def _check_people(connection: Connection, site: str) -> None:
@@ -381,7 +492,25 @@ def _sign_off(connection: Connection, snapshot: str) -> None:
     connection.execute("CHECKPOINT")
 
 
-def _told(connection: Connection, work: _Work, snapshot: str) -> Curation:
+def _digests(connection: Connection, taken: Mapping[str, Origin]) -> dict[str, str]:
+    """Return the digest of each table; one that was taken over must have its own."""
+    digests = {
+        name: table_digest(connection, table)
+        for name, table in dictionary().tables.items()
+    }
+    for name, origin in taken.items():
+        if digests[name] != origin.digest:
+            raise InvalidData(
+                f"{name} of the current snapshot is not what was curated then",
+                fix="hetao site curate --whole makes every table anew",
+            )
+    keep_digests(connection, digests)
+    return digests
+
+
+def _told(
+    connection: Connection, work: _Work, snapshot: str, taken: tuple[str, ...]
+) -> Curation:
     counts = {name: count(connection, name) for name in dictionary().tables}
     return Curation(
         site=work.site.site.name,
@@ -392,6 +521,7 @@ def _told(connection: Connection, work: _Work, snapshot: str) -> Curation:
         rejected=counts["rejected"],
         tables={name: number for name, number in counts.items() if number},
         proof=work.proof.digest,
+        taken_over=taken,
     )
 
 
@@ -408,6 +538,14 @@ def _assess(connection: Connection, work: _Work, snapshot: str) -> Quality:
         previous=_previous(store, snapshot),
     )
     return assess(DuckDBEngine(connection), subject)
+
+
+def _current(store: Path) -> Path | None:
+    """Return the folder of the current snapshot, if there is one and it is whole."""
+    if not (store / CURRENT).is_file():
+        return None
+    folder = current_folder(store)
+    return folder if (folder / MANIFEST).is_file() else None
 
 
 def _previous(store: Path, snapshot: str) -> Quality | None:
@@ -430,7 +568,7 @@ def _write_about(work: _Work, folder: Path, curation: Curation) -> None:
         dictionary_digest=dictionary().digest,
         lineage=work.proof.digest,
         mapping=mapping_digest(work.site),
-        curated_on=work.today.isoformat(),
+        curated_on=work.day,
         rows=dict(curation.tables),
         vocabulary=work.vocabulary.digest if work.vocabulary else "",
     )

@@ -5,7 +5,7 @@ column, judge every row, and put the good ones into the table in one total order
 or a cell that is not good goes to `rejected` by place and reason, never with its value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -187,29 +187,31 @@ def run_select(connection: Connection, selected: Selected) -> int:
     return count(connection, f"sel_{name}")
 
 
-def gather_codes(connection: Connection, every: tuple[Selected, ...]) -> None:
-    """Make the temporary table `used_code(system, code, classes)` of all SELECTs.
+def gather_codes(connection: Connection, every: Sequence[Selected], used: str) -> None:
+    """Add the codes of SELECTs that were run to `used_code`, by the table they fill.
+
+    Args:
+        connection: the curation's.
+        every: the SELECTs; `sel_<table>` of each is there.
+        used: the table `(target, system, code, classes)` that takes the codes.
 
     Raises:
         InvalidMapping: a system is not in the dictionary.
     """
-    connection.execute(
-        "CREATE TEMP TABLE used_code (system VARCHAR, code VARCHAR, classes VARCHAR)"
-    )
     for selected in every:
         for stem in selected.coded:
             classes = f"{stem}_classes"
             given = classes if classes in selected.columns else "NULL"
             connection.execute(f"""
-                INSERT INTO used_code
-                SELECT DISTINCT {stem}_system::VARCHAR,
+                INSERT INTO {used}
+                SELECT DISTINCT {text(selected.table.name)}, {stem}_system::VARCHAR,
                     {stem}_source_value::VARCHAR, {given}::VARCHAR
                 FROM sel_{selected.table.name}
                 WHERE {stem}_system IS NOT NULL AND {stem}_source_value IS NOT NULL
             """)  # noqa: S608
     known = tuple(dictionary().systems)
     odd = connection.execute(
-        f"SELECT min(system) FROM used_code WHERE system NOT IN {texts(known)}"  # noqa: S608
+        f"SELECT min(system) FROM {used} WHERE system NOT IN {texts(known)}"  # noqa: S608
     ).fetchone()
     if odd and odd[0] is not None:
         raise InvalidMapping(
@@ -222,6 +224,8 @@ def gather_codes(connection: Connection, every: tuple[Selected, ...]) -> None:
 # --- filling a table ------------------------------------------------------------------
 def fill_table(connection: Connection, selected: Selected, today: str) -> None:
     """Put the good rows of `sel_<table>` into the table, the others into `aside`.
+
+    `judged_<table>` stays behind, to account for every row; see `drop_made`.
 
     Args:
         connection: the curation's; person is filled before what points to it.
@@ -243,11 +247,26 @@ def fill_table(connection: Connection, selected: Selected, today: str) -> None:
             f"{table.name}: rows of the SELECT are neither in the table nor kept aside",
             local=f"{got} rows, {kept} in the table, {aside} aside",
         )
-    connection.execute(
-        f"CREATE TEMP TABLE good_{table.name} AS SELECT {ROW} "  # noqa: S608
-        f"FROM judged_{table.name} WHERE problem IS NULL"
-    )
-    connection.execute(f"DROP TABLE judged_{table.name}")
+
+
+def drop_made(connection: Connection, selected: Selected) -> None:
+    """Let go of what a table was made of."""
+    for stage in ("sel", "judged"):
+        connection.execute(f"DROP TABLE {stage}_{selected.table.name}")
+    connection.execute("DELETE FROM aside")
+
+
+def links(selected: Selected) -> dict[str, str]:
+    """Return table → key of the other tables that a table's rows must point to."""
+    table, found = selected.table, {}
+    for column in selected.columns:
+        target = table.fields[column].references if column in table.fields else ""
+        other, _, key = target.partition(".")
+        if other and other not in (table.name, "person", "concept"):
+            found[other] = key
+    if "person_id" in table.columns and table.name != "person":
+        found["person"] = "person_id"
+    return found
 
 
 def _judge(connection: Connection, selected: Selected, today: str) -> None:
@@ -428,7 +447,7 @@ def _verdicts(selected: Selected, today: str) -> str:
         if name in selected.shadowed:
             cases.append((f"{name} IS NULL", name, f'"{name}{MARK}"'))
         cases.append((f"{name} IS NULL", name, f"required {name} is missing"))
-    day = _first_day(table)
+    day = first_day(table)
     if day:
         cases.append((f"{day} > DATE {text(today)}", day, FUTURE))
     if table.name == "person":
@@ -445,7 +464,8 @@ def _verdicts(selected: Selected, today: str) -> str:
     )
 
 
-def _first_day(table: Table) -> str:
+def first_day(table: Table) -> str:
+    """Return the column of the day that must not lie in the future; "" for none."""
     if table.event is not None:
         return table.event.date
     dates = [n for n, f in table.fields.items() if f.type == "date" and f.required]
@@ -577,7 +597,7 @@ def _insert(connection: Connection, selected: Selected) -> None:
     table = selected.table
     key, columns = table.key[0], ", ".join(table.columns)
     made = "" if key in selected.columns else f"row_number() OVER () AS {key}, "
-    first = _first_day(table)
+    first = first_day(table)
     order = [
         *(["person_id"] if "person_id" in table.columns else []),
         *([first] if first else []),

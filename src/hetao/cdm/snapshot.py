@@ -1,6 +1,7 @@
-"""Curated tables → one digest over their content, in one total order."""
+"""Curated tables → a digest of each, in one total order, and one over all."""
 
 import hashlib
+from collections.abc import Mapping
 
 from hetao.cdm.engine_duckdb import Connection
 from hetao.dictionary import Table, dictionary
@@ -8,20 +9,30 @@ from hetao.dictionary import Table, dictionary
 BAND_ROWS = 65_536  # rows hashed as one band, so that memory stays bounded
 
 
-def snapshot_digest(connection: Connection) -> str:
-    """Return `sha256:…` over every content table, row by row in key order.
+def snapshot_digest(digests: Mapping[str, str]) -> str:
+    """Return `sha256:…` over the digests of a snapshot's tables.
+
+    Args:
+        digests: of every table of the dictionary, see `table_digest`.
+    """
+    whole = hashlib.sha256(b"hetao.snapshot/2\n")
+    for name in dictionary().tables:
+        whole.update(f"{name} {digests[name]}\n".encode())
+    return "sha256:" + whole.hexdigest()
+
+
+def table_digest(connection: Connection, table: Table) -> str:
+    """Return `sha256:…` over a table's content, row by row in key order.
 
     A row is the JSON list of its cells as text, so that no two different rows share
-    a text; rows are hashed in bands by the engine, and the bands in order here. A
-    table's line names the columns that hold anything, and only these are in its rows.
+    a text; rows are hashed in bands by the engine, and the bands in order here. The
+    first line names the columns that hold anything, and only these are in the rows.
     The order of rows in storage, threads and file layout do not matter.
     """
-    whole = hashlib.sha256(b"hetao.snapshot/1\n")
-    for table in dictionary().tables.values():
-        columns = _filled(connection, table)
-        whole.update(f"{table.name}({','.join(columns)})\n".encode())
-        for (band,) in connection.execute(_bands(table, columns)).fetchall():
-            whole.update(f"{band}\n".encode("ascii"))
+    columns = _filled(connection, table)
+    whole = hashlib.sha256(f"{table.name}({','.join(columns)})\n".encode())
+    for (band,) in connection.execute(_bands(table, columns)).fetchall():
+        whole.update(f"{band}\n".encode("ascii"))
     return "sha256:" + whole.hexdigest()
 
 

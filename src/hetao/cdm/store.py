@@ -1,7 +1,8 @@
 """A site's store: immutable snapshots by digest, and which of them is current.
 
     <store>/snapshots/<first 12 hex digits>/   cdm.duckdb, manifest.json, lineage.json,
-                                               quality.json, quality.html
+                                               quality.json, quality.html,
+                                               origins.duckdb
     <store>/current                            the name of the current snapshot
     <store>/staged/                            staged files of the extract
 
@@ -148,7 +149,7 @@ def keep(built: Path, store: Path, snapshot: str) -> Path:
     home = folder_of(store, snapshot)
     if not settle(built, home, MANIFEST):
         for part in sorted(built.iterdir()):
-            if part.suffix in (".json", ".html"):
+            if part.name != DATABASE:
                 part.replace(home / part.name)
     _sync_folder(home.parent)
     return home

@@ -170,6 +170,11 @@ def _add_site(commands: Any) -> None:
         "turn the site's extract into OMOP tables, with a quality report",
     )
     curate.add_argument("site", type=Path, metavar="SITE.toml")
+    curate.add_argument(
+        "--whole",
+        action="store_true",
+        help="make every table anew, also those of which nothing changed",
+    )
     _json(curate)
     report = _command(
         site,

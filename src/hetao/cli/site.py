@@ -29,7 +29,7 @@ PRELOAD = ["hetao.cli.site"]
 def curate(chosen: argparse.Namespace) -> int:
     """Curate a site and say what was found; counts are for the site's own eyes."""
     os.umask(0o077)  # patients' rows are for this user alone
-    done = curate_site(chosen.site, say)
+    done = curate_site(chosen.site, say, whole=chosen.whole)
     if chosen.json:
         body = {
             "site": done.site,
@@ -40,13 +40,15 @@ def curate(chosen: argparse.Namespace) -> int:
             "rejected": done.rejected,
             "tables": dict(done.tables),
             "proof": done.proof,
+            "taken_over": list(done.taken_over),
             "report": str(done.report),
         }
         sys.stdout.write(json.dumps(body, ensure_ascii=False, indent=1) + "\n")
         return 0
     say(f"{done.site}: {done.people} people, snapshot {done.folder.name}")
     for table, rows in done.tables.items():
-        say(f"  {table}: {rows} rows")
+        again = ", as before" if table in done.taken_over else ""
+        say(f"  {table}: {rows} rows{again}")
     say(f"quality report: {done.report}")
     return 0
 
