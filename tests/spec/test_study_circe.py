@@ -8,13 +8,14 @@ import pytest
 
 from hetao.cdm import CuratedTables
 from hetao.cli import main
+from hetao.cohort import build
 from hetao.cohort.circe import cohort_rows
 from hetao.ledger.certificate import verify_certificate
 from hetao.study import read_study
 from support_cdm import SELECTS, curated, write_folder
-from support_circe import AFIB, STROKE, counted, entry, everyone, group, rules
+from support_circe import AFIB, STROKE, WARFARIN, counted, entry, everyone, group, rules
 from support_federation import Federation, Plan
-from support_omop import add, circe, concepts, condition, observed, omop
+from support_omop import add, circe, concepts, condition, drug, observed, omop
 from support_omop import person as born
 from support_vocabulary import write_download
 
@@ -85,7 +86,7 @@ def test_every_command_takes_such_a_study(rhythm, tmp_path, capsys):
     assert by_ohdsi["people"] == 2
     assert steps[-1][1] == 2
     assert "population: from definition.json, sha256:" in said.err
-    assert "is as in definition.json (sha256:" in said.out
+    assert "was taken from definition.json (sha256:" in said.out
 
 
 def test_without_a_vocabulary_nobody_knows_what_lies_under_a_concept(
@@ -151,3 +152,86 @@ def test_sites_without_the_file_answer_for_the_people_that_it_names(tmp_path):
     )
     assert answer["finding"]["steps"][-1]["n"] == pooled
     assert ran.body["study"]["definitions"][0]["file"] == "definition.json"
+
+
+# --- arms and outcomes ---------------------------------------------------------------
+COMPARED = """
+[study]
+name = "afib"
+title = "Old and new"
+question = "Which is better?"
+version = "1"
+dictionary = "omop-5.4"
+[sites]
+members = ["a", "b", "c"]
+[population.arms.old]
+circe = "old.json"
+[population.arms.new]
+circe = "new.json"
+[follow_up]
+[outcomes.stroke]
+circe = "stroke.json"
+[variables.arm]
+source = "arm"
+[variables.stroke]
+source = "outcome"
+outcome = "stroke"
+[[analyses]]
+name = "people"
+method = "counts"
+"""
+OLD, NEW = WARFARIN, WARFARIN + 1
+
+
+def users():
+    """Return the tables of people who used one drug, the other, or both in turn."""
+    tables = omop(concepts(OLD, NEW, STROKE))
+    for n in range(1, 61):
+        add(tables, "person", born(n))
+        add(tables, "observation_period", observed(n, "2010-01-01", "2016-12-31"))
+        days = (f"2011-0{1 + n % 5}-11", f"2011-0{1 + n % 7}-11")
+        if n % 3:
+            add(tables, "drug_exposure", drug(2 * n, n, OLD, days[0]))
+        if n % 4:
+            add(tables, "drug_exposure", drug(2 * n + 1, n, NEW, days[1]))
+        if n % 5 < 2:
+            day = f"2011-0{1 + n % 9}-11"
+            add(tables, "condition_occurrence", condition(n, n, STROKE, day))
+    return tables
+
+
+def test_arms_and_outcomes_are_those_of_the_definitions(tmp_path):
+    drugs = entry("DrugExposure", 0, First=True)
+    definitions = {
+        "old": circe(drugs, sets={0: [OLD]}),
+        "new": circe(drugs, sets={0: [NEW]}),
+        "stroke": everyone(
+            sets={0: [STROKE]},
+            EndStrategy={"DateOffset": {"DateField": "StartDate", "Offset": 0}},
+        ),
+    }
+    for name, one in definitions.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(one), encoding="utf-8")
+    path, tables = tmp_path / "study.toml", users()
+    path.write_text(COMPARED, encoding="utf-8")
+    study = read_study(path)
+
+    source = CuratedTables(Path(), tables.cursor(), "d", study.dictionary_digest)
+    with source:
+        cohort = build(study, source)
+
+    starts = {
+        name: [(person, start) for person, start, _ in cohort_rows(one, tables)]
+        for name, one in definitions.items()
+    }
+    old, new = dict(starts["old"]), dict(starts["new"])
+    expected = []
+    for person in sorted({*old, *new}):
+        index = min(days[person] for days in (old, new) if person in days)
+        if old.get(person) == new.get(person):
+            continue  # of both arms on one day
+        is_ill = any(who == person and day > index for who, day in starts["stroke"])
+        expected.append((int(new.get(person) == index), int(is_ill)))
+    found = zip(cohort.columns["arm"], cohort.columns["stroke"], strict=True)
+    assert [(int(arm), int(ill)) for arm, ill in found] == expected
+    assert len(set(expected)) == 4

@@ -110,9 +110,9 @@ def test_another_definition_is_another_study(tmp_path):
 @pytest.mark.parametrize(
     ("language", "said"),
     [
-        ("en", "Who enters, and on which day, is as in afib.json"),
-        ("zh-Hant", "納入人群及指標日依照 afib.json"),
-        ("zh-Hans", "纳入人群及索引日依照 afib.json"),
+        ("en", "Who enters, and on which day, was taken from afib.json"),
+        ("zh-Hant", "納入規則及指標日取自 afib.json"),
+        ("zh-Hans", "纳入规则及索引日取自 afib.json"),
     ],
 )
 def test_sentences_say_the_population_and_its_origin(tmp_path, language, said):
@@ -273,7 +273,9 @@ def test_an_outcome_is_any_of_its_definitions_events(tmp_path):
     assert (outcome.label, outcome.clean_days) == ("Stroke", 30)
     assert [one.part for one in study.definitions] == ["population", "outcomes.stroke"]
     (said,) = [p for p in explain(study) if p.title.startswith("Taken from")]
-    assert "events of the outcome Stroke are those of stroke.json" in said.sentences[1]
+    assert (
+        "events of the outcome Stroke were taken from stroke.json" in said.sentences[1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -331,6 +333,8 @@ def test_a_file_that_is_no_definition_is_refused(tmp_path, data):
         first(entry(Age={"Value": float("inf"), "Op": "gte"})),
         first(entry(OccurrenceStartDate={"Value": "x", "Op": "gt"})),
         {**first(), "EndStrategy": 3},
+        first(limit="Second"),
+        first(sets={0: [AFIB + 0.5]}),
     ],
 )
 def test_a_definition_of_another_shape_is_refused(tmp_path, definition):

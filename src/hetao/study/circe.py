@@ -232,6 +232,8 @@ def _limit(limit: Mapping[str, Any]) -> str:
     kind = str(limit.get("Type") or "FIRST").upper()
     if kind == "LAST":
         raise beyond("the last event of a person")
+    if kind not in ("FIRST", "ALL"):
+        raise ValueError(kind)
     return "ALL" if kind == "ALL" else "FIRST"
 
 

@@ -51,7 +51,7 @@ def _concept_set(one: Mapping[str, Any]) -> ConceptSet:
     for item in one["expression"].get("items") or []:
         if item.get("includeMapped"):
             raise beyond("a concept set of mapped codes")
-        concept = int(item["concept"]["CONCEPT_ID"])
+        concept = _id(item["concept"])
         out, spreads = bool(item.get("isExcluded")), item.get("includeDescendants")
         parts[out, bool(spreads)].add(concept)
     return ConceptSet(
@@ -186,4 +186,11 @@ def whole(value: Any, otherwise: int) -> int:
 
 
 def _ids(concepts: Sequence[Mapping[str, Any]] | None) -> list[int]:
-    return sorted({int(one["CONCEPT_ID"]) for one in concepts or []})
+    return sorted({_id(one) for one in concepts or []})
+
+
+def _id(concept: Mapping[str, Any]) -> int:
+    value = concept["CONCEPT_ID"]
+    if isinstance(value, bool) or int(value) != float(value):
+        raise ValueError(value)
+    return int(value)
