@@ -259,6 +259,16 @@ RULE_3 = {
     ),
 }
 RULE_4 = {
+    "too few people": (with_evidence(people=49), SmallCohort),
+    "too few people for a bit": (
+        lambda scene: (
+            setting(arrays={"x": np.array([0.0, np.nan])})(scene),
+            with_evidence(people=1, cells={"ill | m": 1})(scene),
+        ),
+        SmallCohort,
+    ),
+}
+RULE_5 = {
     "a list without this site": (setting(members=("b", "c")), NotAParty),
     "a list with this site twice": (setting(members=("a", "a", "b", "c")), NotAParty),
     "a list with a stranger": (setting(members=("a", "b", "c", "d")), NotAParty),
@@ -267,7 +277,7 @@ RULE_4 = {
     "a list that leaves a site out": (setting(members=("a", "b")), TooFewSites),
     "this site alone": (setting(members=("a",)), TooFewSites),
 }
-RULE_5 = {
+RULE_6 = {
     "an array is missing": (setting(arrays={"x": np.zeros(2)}), WrongShape),
     "an array too many": (array("z", np.zeros(1)), WrongShape),
     "another order": (
@@ -281,18 +291,15 @@ RULE_5 = {
     "objects": (array("x", np.array([None, None])), WrongShape),
     "texts": (array("x", np.array(["a", "b"])), WrongShape),
 }
-RULE_6 = {
+RULE_7 = {
     "nan": (array("x", np.array([1.0, np.nan])), NotFinite),
     "infinity": (array("x", np.array([1.0, np.inf])), NotFinite),
     "minus infinity": (array("y", np.array([-np.inf])), NotFinite),
-}
-RULE_7 = {
     "too large": (array("x", np.array([0.0, 138.0])), OutOfBounds),
     "a negative count": (array("x", np.array([0.0, -1.0])), OutOfBounds),
     "too far below": (array("y", np.array([-2.001 * PEOPLE])), OutOfBounds),
 }
 RULE_8 = {
-    "too few people": (with_evidence(people=49), SmallCohort),
     "too few events": (with_evidence(events=9), SmallCell),
     "too few without": (with_evidence(non_events=9), SmallCell),
     "a small side": (with_evidence(smallest_side={"age": 9, "sex[m]": 9}), SmallCell),
@@ -327,7 +334,7 @@ def test_what_breaks_a_rule_is_refused_by_that_rule(scene, case):
     assert caught.value.code.startswith("HT-")
 
 
-@pytest.mark.parametrize("case", [*RULE_8, *RULE_9])
+@pytest.mark.parametrize("case", [*RULE_4, *RULE_8, *RULE_9])
 def test_a_refusal_for_small_numbers_names_a_remedy(scene, case):
     spoil, error = CASES[case]
     spoil(scene)
@@ -358,7 +365,7 @@ def test_the_rules_are_asked_in_their_order(federation, place):
             scene.decide()
 
 
-@pytest.mark.parametrize("case", [*RULE_4, *RULE_7, *RULE_8, *RULE_9])
+@pytest.mark.parametrize("case", [*RULE_4, *RULE_5, *RULE_7, *RULE_8, *RULE_9])
 def test_no_count_of_patients_stands_in_a_refusal(federation, case):
     """Each number is chosen so that its digits stand in no rule."""
     scene = Scene(federation)
@@ -449,7 +456,7 @@ def test_a_study_may_ask_for_more_people(tmp_path):
 def test_a_study_may_not_ask_for_fewer(tmp_path):
     loosest = Minimum(1, 1, 1, 1.0, 1.0, 1)
     with with_minimum(tmp_path, loosest) as federation:
-        for case in RULE_8:
+        for case in (*RULE_4, *RULE_8):
             spoil, error = CASES[case]
             scene = Scene(federation)
             spoil(scene)

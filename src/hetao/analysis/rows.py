@@ -4,7 +4,7 @@ Everything in this file stays inside the site.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +63,7 @@ def make_rows(
     columns: Columns,
     site: str,
     attrition: Sequence[tuple[str, int]] = (),
+    enough: Callable[[int], None] = lambda _: None,
 ) -> Rows:
     """Return the rows of a site that an analysis counts, checked and standardised.
 
@@ -72,6 +73,8 @@ def make_rows(
             with NaN for a number, level index with -1 for a category.
         site: the site's name in the study.
         attrition: of counts, (label, people left) in the plan's order.
+        enough: raises for too few people. It is asked before anything is said that
+            the values of the complete cases decide.
 
     Raises:
         OutOfBounds: a value lies beyond its variable's public bounds, a category has
@@ -93,6 +96,7 @@ def make_rows(
     for name in plan.needed:
         keep &= _is_known(known[name])
     known = {name: array[keep] for name, array in known.items()}
+    enough(int(keep.sum()))
     return _rows(plan, known, site, int(keep.sum()))
 
 

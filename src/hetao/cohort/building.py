@@ -1,6 +1,6 @@
 """Study + a site's tables → the cohort: arrays in one fixed order of people."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,18 +46,30 @@ class Cohort:
     told: tuple[ToldSet, ...] = ()
 
 
-def build(study: Study, source: CuratedTables | FlatTable) -> Cohort:
+def build(
+    study: Study,
+    source: CuratedTables | FlatTable,
+    enough: Callable[[int], None] = lambda _: None,
+) -> Cohort:
     """Return the cohort of a study in a site's data, the same at every call.
 
     Who enters and when, the population says; without a word of it the index day is
     the first visit. Who has none is not in the data of the study. A missing value
     fails every criterion except its absence.
 
+    Args:
+        study: what is asked.
+        source: the site's data.
+        enough: raises for too few people. It is asked before anything is said that
+            the values of these people decide: of one person, a refusal that a value
+            lies beyond a bound is that person's value, a bit at a time.
+
     Raises:
         InvalidStudy: the study is written for another dictionary, by name or by
             digest, or asks a source that this dictionary does not have.
         InvalidData: a variable's values do not fit its unit, bounds or levels, or a
             concept set of an OHDSI definition takes a vocabulary that is not loaded.
+        HetaoError: what `enough` raises.
     """
     if study.dictionary != source.dictionary:
         raise InvalidStudy(
@@ -71,18 +83,19 @@ def build(study: Study, source: CuratedTables | FlatTable) -> Cohort:
             "this site's data were curated with (their dictionary digests differ)",
             fix="use one version of hetao at every site, and curate the data again",
         )
+    faults: list[InvalidData] = []
     if isinstance(source, CuratedTables):
         _check_vocabulary(study, source)
         wanted = Wanted(source.engine, study)
         try:
-            columns, counts = read_columns(study, wanted)
+            columns, counts = read_columns(study, wanted, faults)
             persons = persons_of_rows(study, wanted)
         finally:
             wanted.forget()
         fields, resolved = tuple(sorted(wanted.fields)), wanted.digest
         told = told_sets(study.concepts, source.vocabulary)
     else:
-        columns = flat_duckdb.read_columns(study, source)
+        columns = flat_duckdb.read_columns(study, source, faults)
         counts = (len(next(iter(columns.values()))),)
         fields = tuple(sorted({f"flat.{v.column}" for v in study.variables}))
         resolved, told, persons = "", (), None
@@ -92,10 +105,14 @@ def build(study: Study, source: CuratedTables | FlatTable) -> Cohort:
         kept = match(study, columns, kept)
         attrition.append((study.steps[-1], _people(kept, persons)))
     final = {name: values[kept] for name, values in columns.items()}
-    for variable in study.variables:
-        _check_bounds(variable, final[variable.name])
+    people = _people(kept, persons)
+    enough(_people_behind(study, counts, people))
+    if not _counts_only(study):
+        faults += [f for v in study.variables for f in _beyond(v, final[v.name])]
+    if faults:
+        raise faults[0]
     return Cohort(
-        people=_people(kept, persons),
+        people=people,
         columns=final,
         attrition=tuple(attrition),
         snapshot=source.snapshot,
@@ -123,6 +140,23 @@ def _check_vocabulary(study: Study, source: CuratedTables) -> None:
                     "without a vocabulary that says what does",
                     fix="load one with hetao vocab load, and curate the data again",
                 )
+
+
+def _counts_only(study: Study) -> bool:
+    """Return whether no value of a variable enters any sum: counts go by steps."""
+    return {analysis.method for analysis in study.analyses} == {"counts"}
+
+
+def _people_behind(study: Study, counts: tuple[int, ...], people: int) -> int:
+    """Return the fewest people that a refusal for a value would be about.
+
+    The last step of a count may be small; what is read of people in order to count
+    them must not be.
+    """
+    if not _counts_only(study):
+        return people
+    has_rules = any(criterion.rule for criterion in study.criteria)
+    return counts[-1] if has_rules or study.matching else counts[0]
 
 
 def _apply_rules(
@@ -172,16 +206,19 @@ def _meets(
     return np.asarray(known & compare(values, wanted))
 
 
-def _check_bounds(variable: Variable, values: np.ndarray) -> None:
-    """Refuse values beyond the public bounds: secure sums are sized by them."""
+def _beyond(variable: Variable, values: np.ndarray) -> list[InvalidData]:
+    """Return the fault of values beyond the public bounds, which size secure sums."""
     if variable.kind != NUMBER or variable.bounds is None:
-        return
+        return []
     low, high = variable.bounds
     known = values[~np.isnan(values)]
     beyond = int(((known < low) | (known > high)).sum())
-    if beyond:
-        raise InvalidData(
+    if not beyond:
+        return []
+    return [
+        InvalidData(
             f"variable {variable.name!r} has values beyond the study's bounds",
             fix="check the unit in site.toml, or widen the bounds in the study",
             local=f"{beyond} people lie outside {low:g} to {high:g}",
         )
+    ]

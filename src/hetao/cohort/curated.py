@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hetao.cohort.event_rows import Base, check_units
+from hetao.cohort.event_rows import Base, unit_faults
 from hetao.cohort.follow_up import clean_days_plan
 from hetao.cohort.people import PEOPLE, make_people
 from hetao.cohort.pieces import Piece, Pieces
@@ -24,23 +24,26 @@ Array = npt.NDArray[Any]
 Columns = dict[str, Array]
 
 
-def read_columns(study: Study, wanted: Wanted) -> tuple[Columns, tuple[int, ...]]:
+def read_columns(
+    study: Study, wanted: Wanted, faults: list[InvalidData]
+) -> tuple[Columns, tuple[int, ...]]:
     """Return an array for each variable, and the people left after each step.
 
-    People stand in the order of `person_id`.
+    People stand in the order of `person_id`. Where units or values do not fit what
+    the study declares, this is put among the faults: who knows how many people it is
+    about decides whether it may be said. Nothing may be made of the columns then.
 
     Raises:
         InvalidStudy: a variable's source is not one that OMOP tables have.
-        InvalidData: units or values do not fit what the study declares.
     """
     wanted.resolve()
     wanted.ensure(_events_of(study))
-    check_units(wanted, _events_of(study))
+    faults += unit_faults(wanted, _events_of(study))
     attrition = make_people(study, wanted)
     people = attrition[-1]
     if study.population.occurrence == "every":
         ((people,),) = wanted.engine.rows(f"SELECT count(*) AS n FROM {PEOPLE}")  # noqa: S608
-    reader = _Reader(study, wanted, int(people))
+    reader = _Reader(study, wanted, int(people), faults)
     columns = {variable.name: reader.column(variable) for variable in study.variables}
     return columns, attrition
 
@@ -56,8 +59,11 @@ def persons_of_rows(study: Study, wanted: Wanted) -> Array | None:
 class _Reader:
     """What the variables of one study are made of, each read once."""
 
-    def __init__(self, study: Study, wanted: Wanted, people: int) -> None:
+    def __init__(
+        self, study: Study, wanted: Wanted, people: int, faults: list[InvalidData]
+    ) -> None:
         self.study, self.wanted, self.people = study, wanted, people
+        self.faults = faults
         self.pieces = Pieces(wanted, people)
         self._asked = {v.name: self._ask(v) for v in study.variables}
         self._found = self.pieces.read()
@@ -125,11 +131,14 @@ class _Reader:
         if piece.aggregate == "any":
             _require_pair(variable)
         if piece in self.pieces.other_units:
-            _refuse_unit(self.wanted, variable)
+            self.faults.append(_unit_fault(self.wanted, variable))
         found = self._found[piece]
-        if piece.coded:
-            return _levels(variable, found, unknown=-1, strict=True)
-        return found
+        if not piece.coded:
+            return found
+        levels, is_unlisted = _levels(variable, found, unknown=-1)
+        if is_unlisted.any():
+            self.faults.append(_level_fault(variable, int(is_unlisted.sum())))
+        return levels
 
     # --- variables of the person on the index day ---------------------------------
     def age(self, variable: Variable) -> Array:
@@ -142,7 +151,7 @@ class _Reader:
     def sex(self, variable: Variable) -> Array:
         """Return the sex; one that the study has no level for is missing."""
         found = np.ma.filled(self._base["gender_concept_id"], UNKNOWN_CONCEPT)
-        return _levels(variable, found, unknown=UNKNOWN_CONCEPT, strict=False)
+        return _levels(variable, found, unknown=UNKNOWN_CONCEPT)[0]
 
     def index_day(self, variable: Variable) -> Array:
         """Return the calendar period of the index day, or its year as a number."""
@@ -216,7 +225,7 @@ class _Reader:
 
     def _survive(self) -> Mapping[str, Array]:
         if self._survival is None:
-            self._survival = _survival(self.wanted, self.people)
+            self._survival = _survival(self.wanted, self.people, self.faults)
         return self._survival
 
     # --- scores -----------------------------------------------------------------------
@@ -261,8 +270,8 @@ def _in_order(found: Mapping[str, Array]) -> Mapping[str, Array]:
     return {name: values[order] for name, values in found.items()}
 
 
-def _levels(variable: Variable, found: Array, *, unknown: int, strict: bool) -> Array:
-    """Return level indices by concept; an unlisted concept is an error if strict."""
+def _levels(variable: Variable, found: Array, *, unknown: int) -> tuple[Array, Array]:
+    """Return level indices by concept, and whose concept is none of the levels'."""
     indices = np.full(len(found), -1, dtype=np.int64)
     known = found == unknown
     for index, level in enumerate(variable.levels):
@@ -273,17 +282,19 @@ def _levels(variable: Variable, found: Array, *, unknown: int, strict: bool) -> 
         match = found == level.value
         indices[match] = index
         known |= match
-    if strict and not known.all():
-        raise InvalidData(
-            f"variable {variable.name!r} has values for which the study names no level",
-            fix="list every concept of the mapping as a level",
-            local=f"{int((~known).sum())} people",
-        )
-    return indices
+    return indices, ~known
 
 
-def _refuse_unit(wanted: Wanted, variable: Variable) -> None:
-    """Say which other unit stands there: no unit is ever guessed."""
+def _level_fault(variable: Variable, people: int) -> InvalidData:
+    return InvalidData(
+        f"variable {variable.name!r} has values for which the study names no level",
+        fix="list every concept of the mapping as a level",
+        local=f"{people} people",
+    )
+
+
+def _unit_fault(wanted: Wanted, variable: Variable) -> InvalidData:
+    """Return which other unit stands there: no unit is ever guessed."""
     ids = wanted.ids(variable.concepts)
     inside = ", ".join(map(str, ids)) or "CAST(NULL AS BIGINT)"
     found = wanted.engine.rows(
@@ -294,7 +305,7 @@ def _refuse_unit(wanted: Wanted, variable: Variable) -> None:
         "AND x.value_as_number IS NOT NULL ORDER BY unit"
     )
     unit = next(str(unit) for (unit,) in found if unit != variable.unit)
-    raise InvalidData(
+    return InvalidData(
         f"variable {variable.name!r} is asked in {variable.unit!r}; this site "
         f"holds {'it in ' + repr(unit) if unit else 'values without a unit'}",
         fix="convert it in site.toml, and curate again",
@@ -309,7 +320,9 @@ def _require_pair(variable: Variable) -> None:
         )
 
 
-def _survival(wanted: Wanted, people: int) -> Mapping[str, Array]:
+def _survival(
+    wanted: Wanted, people: int, faults: list[InvalidData]
+) -> Mapping[str, Array]:
     start, end = "observation_period_start_date", "observation_period_end_date"
     wanted.read("observation_period", "person_id", start, end)
     wanted.read("death", "person_id", "death_date")
@@ -323,10 +336,11 @@ def _survival(wanted: Wanted, people: int) -> Mapping[str, Array]:
         "LEFT JOIN death d ON d.person_id = c.person_id GROUP BY c.place, c.day) s"
     )
     if (found["days"] < 0).any():
-        raise InvalidData(
+        fault = InvalidData(
             "somebody's death lies before their index day",
             fix="correct the source, and curate again",
         )
+        faults.append(fault)
     days, died = np.full(people, np.nan), np.full(people, -1, dtype=np.int64)
     days[found["place"]], died[found["place"]] = found["days"], found["died"]
     return {"days": days, "died": died}

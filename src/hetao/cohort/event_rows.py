@@ -240,12 +240,12 @@ class _Scan:
         return f"{sql or f'CAST(NULL AS {kind})'} AS {extra}"
 
 
-def check_units(wanted: Wanted, events: Sequence[Event]) -> None:
-    """Refuse a site that holds numbers of an event in another unit than it is asked in.
+def unit_faults(wanted: Wanted, events: Sequence[Event]) -> list[InvalidData]:
+    """Return the events of which a site holds numbers in another unit than is asked.
 
-    Raises:
-        InvalidData: it does; no unit is ever guessed.
+    No unit is ever guessed: each is an error that somebody must raise.
     """
+    faults = []
     for event in events:
         if event.value is None or not event.value.unit:
             continue
@@ -256,12 +256,14 @@ def check_units(wanted: Wanted, events: Sequence[Event]) -> None:
             f"AND NOT coalesce({UNIT} IN ({units}), FALSE)"
         )
         if other:
-            raise InvalidData(
+            fault = InvalidData(
                 f"{', '.join(map(str, event.concepts))} is asked in "
                 f"{event.value.unit!r}; this site holds it in another unit too",
                 fix="convert it where the site's data are curated, and curate again",
                 local=f"{other} rows",
             )
+            faults.append(fault)
+    return faults
 
 
 def decimal_literal(value: float) -> str:

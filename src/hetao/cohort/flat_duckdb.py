@@ -13,13 +13,18 @@ NUMBER = "number"
 Array = npt.NDArray[Any]
 
 
-def read_columns(study: Study, source: FlatTable) -> dict[str, Array]:
+def read_columns(
+    study: Study, source: FlatTable, faults: list[InvalidData]
+) -> dict[str, Array]:
     """Return an array for each variable over every row of the site.
+
+    A cell that fits neither the variable nor the texts that mean missing is put among
+    the faults, by its column's name, never the cell: who knows how many people it is
+    about decides whether it may be said. Nothing may be made of the columns then.
 
     Raises:
         InvalidStudy: a variable's source is not a column.
-        InvalidData: the file lacks a column, or a cell fits neither the variable nor
-            the texts that mean missing; the column is named, never the cell.
+        InvalidData: the file lacks a column.
     """
     for variable in study.variables:
         if variable.source != "column":
@@ -39,7 +44,7 @@ def read_columns(study: Study, source: FlatTable) -> dict[str, Array]:
     query = f"SELECT {wanted} FROM flat"  # noqa: S608
     found = cast("dict[str, Array]", source.connection.execute(query).fetchnumpy())
     return {
-        variable.name: _column(variable, found[f"c{i}"], found[f"m{i}"])
+        variable.name: _column(variable, (found[f"c{i}"], found[f"m{i}"]), faults)
         for i, variable in enumerate(study.variables)
     }
 
@@ -78,7 +83,10 @@ def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _column(variable: Variable, found: Array, missing: Array) -> Array:
+def _column(
+    variable: Variable, cells: tuple[Array, Array], faults: list[InvalidData]
+) -> Array:
+    found, missing = cells
     empty = np.ma.getmaskarray(found)
     if variable.kind == NUMBER:
         values = np.ma.filled(found.astype(np.float64), np.nan)
@@ -89,9 +97,10 @@ def _column(variable: Variable, found: Array, missing: Array) -> Array:
         unfit = empty & ~missing
         what = "a cell for which the study names no level"
     if unfit.any():
-        raise InvalidData(
+        fault = InvalidData(
             f"column {variable.column!r} holds {what}",
             fix="correct the file, list the level, or declare it as missing",
             local=f"{int(unfit.sum())} rows",
         )
+        faults.append(fault)
     return np.asarray(values)

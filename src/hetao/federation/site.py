@@ -71,6 +71,7 @@ from hetao.release import (
     Policy,
     Release,
     Summary,
+    check_people,
     decide,
     unpack,
 )
@@ -292,10 +293,15 @@ class Site:
         try:
             quality = self._setup.quality(table)
             check_joins(self.name, study, quality)
-            built = cohorts.build(study, table)
+            built = cohorts.build(study, table, self._enough(study))
         finally:
             table.close()
         return _Run(study, bundle, built, quality, {})
+
+    def _enough(self, study: Study) -> Callable[[int], None]:
+        """Return what refuses too few people, before any other fact about them."""
+        minimum = self._setup.policy.tightened(study.minimum).minimum
+        return functools.partial(check_people, minimum, self.name)
 
     def _source(self, permit: str) -> CuratedTables | FlatTable:
         """Open the snapshot that the permit's first run began on, else the current one.
@@ -387,6 +393,7 @@ class Site:
                 run.cohort.columns,
                 self.name,
                 attrition=run.cohort.attrition,
+                enough=self._enough(run.study),
             )
             run.rows[name] = (estimator, rows)
         return run.rows[name]

@@ -11,7 +11,7 @@ from hetao.release.decide import (
     decide,
 )
 from hetao.release.message import pack, unpack
-from hetao.release.policy import STRICT, Policy, policy_from, read_policy
+from hetao.release.policy import STRICT, Policy, check_people, policy_from, read_policy
 from hetao.release.quality import Counted, check_graded, grade_quality
 from hetao.release.seal import add, decode, encode, split, stream
 
@@ -27,6 +27,7 @@ __all__ = [
     "Summary",
     "add",
     "check_graded",
+    "check_people",
     "check_values",
     "decide",
     "decode",

@@ -6,11 +6,11 @@ itself. The rules run in this order, and the first that fails is the refusal:
      1  the permit stands, now, by the site's own list of parties
      2  the site, the recipients and the study are the permit's
      3  the protocol is listed: name, version, hash, round, attempt
-     4  the members of the sum are the permit's, and enough of them
-     5  names, shapes and types are the declared ones
-     6  every value is finite
-     7  every value lies within its declared bound
-     8  minimum counts: people, cells, events, parameters, leverage
+     4  people enough, before anything else is said that their values decide
+     5  the members of the sum are the permit's, and enough of them
+     6  names, shapes and types are the declared ones
+     7  every value is finite and lies within its declared bound
+     8  minimum counts: cells, events, parameters, leverage
      9  the class of the release is within the permit's and the policy's
     10  seal to each hub, sign, record
 """
@@ -34,7 +34,6 @@ from hetao.errors import (
     NotFinite,
     OutOfBounds,
     SmallCell,
-    SmallCohort,
     TooFewSites,
     TooManyParameters,
     UngradedRelease,
@@ -54,7 +53,7 @@ from hetao.permit import (
     state,
 )
 from hetao.release.message import pack
-from hetao.release.policy import Policy
+from hetao.release.policy import Policy, check_people
 from hetao.release.quality import check_graded
 from hetao.release.seal import encode, split
 from hetao.study import Minimum, Study
@@ -189,8 +188,9 @@ def decide(
         return _send_notice(outgoing, door, place, coordinator, now)
     policy = door.policy.tightened(door.study.minimum)
     _check_protocol(outgoing, door, place)  # 3
-    _check_members(outgoing, door, policy.minimum)  # 4
-    vector = check_values(outgoing)  # 5, 6, 7
+    check_people(policy.minimum, door.identity.name, outgoing.evidence.people)  # 4
+    _check_members(outgoing, door, policy.minimum)  # 5
+    vector = check_values(outgoing)  # 6, 7
     _check_counts(outgoing.evidence, policy.minimum, door.identity.name)  # 8
     grade = _grade(outgoing, door, policy)  # 9
     return _send_sum(outgoing, vector, door, (place, policy, grade), now, random)  # 10
@@ -290,12 +290,6 @@ def check_values(summary: Summary) -> NDArray[np.float64]:
 
 
 def _check_counts(evidence: Evidence, minimum: Minimum, site: str) -> None:
-    if evidence.people < minimum.people:
-        raise SmallCohort(
-            f"{site} holds fewer than {minimum.people} people for this analysis",
-            fix="lengthen the period or widen the population",
-            local=f"people: {evidence.people}",
-        )
     for what, count in (
         ("with the event", evidence.events),
         ("without the event", evidence.non_events),

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from hetao.errors import InvalidNetwork
+from hetao.errors import InvalidNetwork, SmallCohort
 from hetao.records import read_toml, record
 from hetao.study import Minimum
 
@@ -58,6 +58,20 @@ def _looser(name: str, one: Minimum, other: Minimum) -> bool:
     """Shares are looser when larger, counts when smaller."""
     a, b = getattr(one, name), getattr(other, name)
     return bool(a > b if name in ("share", "leverage") else a < b)
+
+
+def check_people(minimum: Minimum, site: str, people: int) -> None:
+    """Return quietly if a site has people enough for whatever else it may say of them.
+
+    Raises:
+        SmallCohort: it has not. The words are the same whatever else is wrong.
+    """
+    if people < minimum.people:
+        raise SmallCohort(
+            f"{site} holds fewer than {minimum.people} people for what is asked",
+            fix="lengthen the period or widen the population",
+            local=f"people: {people}",
+        )
 
 
 def read_policy(path: Path) -> Policy:
