@@ -2,25 +2,30 @@
 
 Results go to standard output, everything else to standard error. Exit codes: 0 done,
 1 a fault of ours, 2 called wrongly, 3 refused by a rule, 4 an invalid input, 5 a party
-unreachable, 6 a proof that does not hold, 130 interrupted.
+unreachable, 6 a proof that does not hold, 130 interrupted, 143 told to end.
 
 Each command's module is imported only when it is called: the verifier then loads the
 verifier, and the coordinator's process never loads what opens patient rows.
 """
 
 import argparse
+import contextlib
 import importlib
 import os
+import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from hetao import __version__
 from hetao.errors import HetaoError, Usage
 
 Command = Callable[[argparse.Namespace], int]
+IN_A_QUERY = "Query interrupted"  # what DuckDB makes of a signal that it hears first
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -30,6 +35,40 @@ def main(words: Sequence[str] | None = None) -> int:
     if chosen.run is None:
         chosen.parser.print_help(sys.stderr)
         return 2
+    with _unwound_by_signals() as heard:
+        return _carried_out(chosen, heard)
+
+
+@contextlib.contextmanager
+def _unwound_by_signals() -> Iterator[list[int]]:
+    """Make a signal to end unwind as Ctrl-C does, so that scratch files go at once.
+
+    Gives the list of the signals heard. Only the first unwinds: a second one must not
+    stop the tidying. What cannot be heard, SIGKILL, leaves it to the next run.
+    """
+    heard: list[int] = []
+
+    def unwind(number: int, _: FrameType | None) -> None:
+        heard.append(number)
+        if len(heard) == 1:
+            raise KeyboardInterrupt
+
+    ours = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is signal.SIG_DFL  # nohup's choice stands
+        and threading.current_thread() is threading.main_thread()
+    ]
+    for number in ours:
+        signal.signal(number, unwind)
+    try:
+        yield heard
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _carried_out(chosen: argparse.Namespace, heard: Sequence[int]) -> int:
     module, _, function = chosen.run.partition(":")
     try:
         command: Command = getattr(importlib.import_module(module), function)
@@ -41,10 +80,11 @@ def main(words: Sequence[str] | None = None) -> int:
             say(f"for this site only: {error.local}")
         return int(getattr(error, "status", error.exit_code))
     except KeyboardInterrupt:
-        resumes = chosen.run == "hetao.cli.run:run"
-        goes_on = "; the same command goes on where it was" if resumes else ""
-        say(f"interrupted{goes_on}")
-        return 130
+        return _interrupted(chosen, heard)
+    except RuntimeError as problem:
+        if str(problem) != IN_A_QUERY:
+            raise
+        return _interrupted(chosen, heard)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -58,6 +98,13 @@ def main(words: Sequence[str] | None = None) -> int:
         say(f"error: {fault}")
         return fault.exit_code
     return status
+
+
+def _interrupted(chosen: argparse.Namespace, heard: Sequence[int]) -> int:
+    resumes = chosen.run == "hetao.cli.run:run"
+    goes_on = "; the same command goes on where it was" if resumes else ""
+    say(f"interrupted{goes_on}")
+    return 128 + (heard[0] if heard else signal.SIGINT)
 
 
 def folder_for(path: Path) -> None:
