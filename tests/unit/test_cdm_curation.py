@@ -4,8 +4,10 @@ import stat
 
 import pytest
 
+from hetao.canonical import parse_canonical
 from hetao.cdm import curate, open_site, read_site
-from hetao.errors import InvalidMapping
+from hetao.errors import InvalidMapping, InvalidStudy
+from hetao.study import study_from
 from support_cdm import (
     HEADER,
     ROWS,
@@ -16,6 +18,7 @@ from support_cdm import (
     rows_of,
     write_folder,
 )
+from support_federation import toy_study
 
 
 def test_every_bad_cell_is_kept_aside_with_its_reason(tmp_path):
@@ -95,3 +98,17 @@ def test_a_flat_site_has_nothing_to_curate(tmp_path):
         assert table.columns == ("a", "b")
     with pytest.raises(InvalidMapping, match="nothing to curate"):
         curate(config, quiet)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "..", "../elsewhere", "a/b", "a b", "深圳", "<b>", "\u212ah", "x" * 41]
+)
+def test_a_site_is_called_what_studies_can_call_it(tmp_path, name):
+    path = write_folder(tmp_path / "site", toml=SITE.replace('"shenzhen"', f'"{name}"'))
+
+    with pytest.raises(InvalidMapping, match="cannot be a site's name"):
+        curated(path)
+
+    assert sorted(part.name for part in tmp_path.iterdir()) == ["site"]
+    with pytest.raises(InvalidStudy):
+        study_from({**parse_canonical(toy_study().canonical), "sites": [name]})

@@ -22,6 +22,7 @@ from pathlib import Path
 from hetao.dictionary import dictionary
 from hetao.errors import InvalidData, InvalidMapping
 from hetao.records import read_toml, record
+from hetao.study.reading import SITE_NAME
 
 ELSEWHERE = ("network", "keys", "policy", "trust")  # other packages read these
 FORMATS = ("csv", "html", "excel", "ndjson", "parquet", "postgres")
@@ -157,6 +158,13 @@ def read_site(path: Path) -> SiteConfig:
     tables = read_toml(path, InvalidMapping)
     mine = {key: body for key, body in tables.items() if key not in ELSEWHERE}
     config = record(SiteConfig, mine, path.name, InvalidMapping)
+    # Studies call the site so, and files and folders are named by it.
+    if not SITE_NAME.fullmatch(config.site.name):
+        raise InvalidMapping(
+            f"{path.name} [site]: {config.site.name[:40]!r} cannot be a site's name",
+            fix="up to 40 letters a-z, digits, - _ and ., a letter or digit first; "
+            "the name for people is title",
+        )
     if config.flat:
         if any(key not in ("site", "flat") for key in mine):
             raise InvalidMapping(

@@ -36,7 +36,7 @@ from hetao.study.terms import (
 )
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}|[A-Za-z][A-Za-z0-9_.]{0,39}")
-SITE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}", re.IGNORECASE)
+SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 NEEDS = {
     "counts": (),
     "table1": ("variables",),
