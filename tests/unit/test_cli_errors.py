@@ -7,7 +7,9 @@ import subprocess
 import pandas as pd
 import pytest
 
+from hetao.errors import InvalidData
 from hetao.federation.processes import command
+from support_cdm import SITE, write_folder
 from support_federation import COUNTS, toy_study
 from support_system import called, people, write_asked, write_network
 
@@ -224,6 +226,31 @@ def test_an_unknown_field_of_a_study_is_named(capsys, tmp_path, asked):
 
     assert (said.code, said.error) == (4, "HT-101")
     assert "'deadline'" in said.err
+
+
+# --- what only the site may read ------------------------------------------------------
+def test_a_site_s_own_commands_tell_it_the_details_into_a_file_too(capsys, tmp_path):
+    path = write_folder(tmp_path, toml=SITE + "most_unfit = 0.0\n")
+    with (tmp_path / "病人.csv").open("a", encoding="utf-8") as file:
+        file.write("a row of one cell\n")
+
+    said = called(capsys, "site", "curate", path)
+
+    assert said.code == 4
+    assert "\nhetao: for this site only: " in said.err
+
+
+def test_other_commands_keep_the_details_from_a_file(capsys, monkeypatch, good):
+    words = ("fit", "logistic", "ill ~ aeg", "--data", good, *SPLIT)
+
+    def refuse(chosen):
+        raise InvalidData("what is wrong", local="how many it is about")
+
+    monkeypatch.setattr("hetao.cli.fit.fit", refuse)
+
+    assert "how many" not in called(capsys, *words).err
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert "how many" in called(capsys, *words).err
 
 
 # --- a run ----------------------------------------------------------------------------

@@ -25,6 +25,9 @@ from hetao import __version__
 from hetao.errors import HetaoError, Usage
 
 Command = Callable[[argparse.Namespace], int]
+# Commands of a site's own people on its own data: their standard error is theirs, into
+# a file too. Of the others a file may go to somebody else.
+AT_A_SITE = ("hetao.cli.site", "hetao.cli.cohort", "hetao.cli.vocab")
 IN_A_QUERY = "Query interrupted"  # what DuckDB makes of a signal that it hears first
 
 
@@ -76,7 +79,7 @@ def _carried_out(chosen: argparse.Namespace, heard: Sequence[int]) -> int:
         sys.stdout.flush()
     except HetaoError as error:
         say(f"error: {error}")
-        if error.local and sys.stderr.isatty():
+        if error.local and (module in AT_A_SITE or sys.stderr.isatty()):
             say(f"for this site only: {error.local}")
         return int(getattr(error, "status", error.exit_code))
     except KeyboardInterrupt:
