@@ -97,6 +97,30 @@ def test_a_code_without_a_vocabulary_has_the_same_id_everywhere(site):
     assert len(found) == 7  # five codes and two classes
 
 
+@pytest.mark.parametrize("listed", ["I10", "Ｉ１０", "\u3000I10 "])
+@pytest.mark.parametrize("written", ["I10", "Ｉ１０", " Ｉ10\u3000"])
+def test_a_code_is_the_same_in_full_width_forms(site, monkeypatch, written, listed):
+    used = [
+        ("icd10", written, None),
+        ("ha_drug", "Ｗ１", "bnf：２.8"),
+        ("local", " ", None),
+    ]
+    monkeypatch.setitem(SOURCE, "used", used)
+    codes = CODES + f"ｉｃｄ10,{listed},３２０１２８,高血壓（原發）,,,confirmed\n"
+
+    found = site(codes)
+
+    at = mapped(found)
+    assert at["icd10", written][:2] == [local_concept_id("icd10", "I10"), 320128]
+    assert at["ha_drug", "Ｗ１"][0] == local_concept_id("ha_drug", "W1")
+    assert ids(found, icd10=["I1"]) == (local_concept_id("icd10", "I10"),)
+    assert local_concept_id("ha_drug", "W1") in ids(found, bnf=["2"])
+    names = rows_of(
+        found, "SELECT concept_name FROM concept WHERE concept_code = 'I10'"
+    )
+    assert names == [("高血壓（原發）",)]
+
+
 def test_only_what_a_person_confirmed_maps(site):
     found = mapped(site())
 

@@ -65,9 +65,13 @@ _COMPLETED = (
 )
 _NUMBER = "TRY_CAST(nullif(replace(x, '_', '?'), '') AS DECIMAL(18,6))"
 _COMMA = "TRY_CAST(replace(replace(x, '_', '?'), mark, '.') AS DECIMAL(18,6))"
-_CLEAN = (
-    f"nfc_normalize(trim(translate(x, {text(WIDE)}, {text(NARROW)}), {text(SPACES)}))"
-)
+
+
+def clean_sql(x: str) -> str:
+    """Return SQL for a text as people read it: full-width forms made plain, trimmed."""
+    plain = f"translate({x}, {text(WIDE)}, {text(NARROW)})"
+    return f"nfc_normalize(trim({plain}, {text(SPACES)}))"
+
 
 MACROS: Final[Mapping[str, Macro]] = {
     "pseudonym": Macro({("x",): ""}),
@@ -112,7 +116,7 @@ MACROS: Final[Mapping[str, Macro]] = {
         },
         "not a whole number",
     ),
-    "clean": Macro({("x",): _CLEAN}),
+    "clean": Macro({("x",): clean_sql("x")}),
     "coding": Macro(
         {
             ("x", "uri"): "json_extract_string(list_extract(list_filter("

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from hetao.cdm.engine_duckdb import Connection, Problem, text
+from hetao.cdm.macros import clean_sql
 from hetao.dictionary import dictionary
 from hetao.errors import InvalidMapping
 
@@ -25,6 +26,7 @@ COLUMNS: Final = (
     "confirmed_by",
     "confirmed_on",
 )
+WORDS: Final = ("name", "meaning", "confirmed_by")  # for people
 TABLE: Final = "known_code"
 LARGEST: Final = 2**53 - 1
 
@@ -70,7 +72,10 @@ def _typed(column: str) -> str:
 
 
 def _read(connection: Connection, path: Path) -> tuple[str, ...]:
-    """Make the temporary table `codes_file`, every cell trimmed text or NULL."""
+    """Make the temporary table `codes_file`, every cell trimmed text or NULL.
+
+    What a machine compares, and no person reads, has no full-width forms either.
+    """
     header = _header(path)
     names = ", ".join(f"{text(name)}: 'VARCHAR'" for name in header)
     source = (
@@ -78,7 +83,10 @@ def _read(connection: Connection, path: Path) -> tuple[str, ...]:
         f"columns={{{names}}}, auto_detect=false, strict_mode=true, "
         "null_padding=false, encoding='utf-8')"
     )
-    cells = ", ".join(f"nullif(trim({name}), '') AS {name}" for name in header)
+    cells = ", ".join(
+        f"nullif({f'trim({name})' if name in WORDS else clean_sql(name)}, '') AS {name}"
+        for name in header
+    )
     rows = f"SELECT row_number() OVER () + 1 AS line, {cells} FROM {source}"  # noqa: S608
     try:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE codes_file AS {rows}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from hetao.cdm.engine_duckdb import Connection, text
+from hetao.cdm.macros import clean_sql
 from hetao.cdm.vocabulary.codes import CONFIRMED, load_codes
 from hetao.dictionary import FIRST_LOCAL, dictionary
 
@@ -31,7 +32,7 @@ def make_concepts(
     `vocabulary` (of the data dictionary, made and empty), and makes the temporary
     table `code_map`, one row a code:
 
-        system, code
+        system, code        as the source writes it; `Ｉ１０` and `I10` are one code
         source_concept_id   the vocabulary's id of the code, or the local one
         concept_id          the standard concept, 0 for none
         targets             how many standard concepts the vocabulary maps it to; of
@@ -49,6 +50,7 @@ def make_concepts(
     """
     load_codes(connection, codes)
     _make_systems(connection)
+    _clean_codes(connection)
     _attach(connection, vocabulary)
     try:
         _make_pairs(connection)
@@ -57,6 +59,7 @@ def make_concepts(
         _insert_ancestors(connection)
         _insert_relationships(connection)
         _insert_vocabularies(connection)
+        _map_as_written(connection)
     finally:
         _detach(connection, vocabulary)
 
@@ -85,6 +88,27 @@ def _make_systems(connection: Connection) -> None:
     )
 
 
+def _clean_codes(connection: Connection) -> None:
+    """Make `clean_code`, the used codes without full-width forms and outer spaces."""
+    clean = f"coalesce(nullif({clean_sql('code')}, ''), code)"
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE clean_code AS SELECT DISTINCT system, "  # noqa: S608
+        f"code AS written, {clean} AS code, {clean_sql('classes')} AS classes "
+        "FROM used_code WHERE system IS NOT NULL AND code IS NOT NULL"
+    )
+
+
+def _map_as_written(connection: Connection) -> None:
+    """Add to `code_map` each code in every other way in which the source writes it."""
+    connection.execute("""
+        INSERT INTO code_map
+        SELECT DISTINCT m.system, c.written, m.source_concept_id, m.concept_id,
+            m.targets, m.analyte
+        FROM clean_code c JOIN code_map m ON m.system = c.system AND m.code = c.code
+        WHERE (c.system, c.written) NOT IN (SELECT (o.system, o.code) FROM code_map o)
+    """)
+
+
 def _attach(connection: Connection, vocabulary: Path | None) -> None:
     """Make the views `v_concept` …: of the loaded vocabulary, or without rows."""
     if vocabulary is not None:
@@ -110,11 +134,11 @@ def _make_pairs(connection: Connection) -> None:
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE code_class AS
         WITH given AS (
-            SELECT system, code, classes FROM used_code WHERE classes IS NOT NULL
+            SELECT system, code, classes FROM clean_code WHERE classes IS NOT NULL
             UNION
             SELECT system, code, classes FROM known_code
             WHERE classes IS NOT NULL AND status = {text(CONFIRMED)}
-                AND (system, code) IN (SELECT (u.system, u.code) FROM used_code u)),
+                AND (system, code) IN (SELECT (u.system, u.code) FROM clean_code u)),
         parts AS (
             SELECT system, code, trim(unnest(string_split(classes, '|'))) AS class
             FROM given)
@@ -127,8 +151,7 @@ def _make_pairs(connection: Connection) -> None:
     """)  # noqa: S608
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE code_pair AS
-        SELECT DISTINCT system, code FROM used_code
-        WHERE system IS NOT NULL AND code IS NOT NULL
+        SELECT DISTINCT system, code FROM clean_code
         UNION SELECT class_system, class_code FROM code_class
     """)
 
