@@ -23,6 +23,7 @@ from hetao.study import (
     Study,
     Value,
     Variable,
+    explain,
 )
 from support_cohort import OTHER_UNIT, Row, World, date, empty_database, load
 
@@ -132,6 +133,35 @@ def test_exposures_join_over_a_gap_of_days(answer, gap, end):
     study = following(exposure=Exposure(gap_days=gap))
 
     assert answer(study, drug(10), drug(24, length=10))["time"] == end - 10
+
+
+SAID = {
+    "en": "a record that begins at most {} days after its last day so far",
+    "zh-Hant": "在此前用藥的最後一日之後 {} 日內開始者，視為連續用藥",
+    "zh-Hans": "在此前用药的最后一日之后 {} 日内开始者，视为连续用药",
+}
+
+
+@pytest.mark.parametrize("language", SAID)
+@pytest.mark.parametrize("gap", [0, 1, 30])
+def test_the_sentence_says_on_which_days_an_exposure_still_goes_on(
+    answer, gap, language
+):
+    study = following(exposure=Exposure(gap_days=gap))
+    last, first_day = 19, 10  # of the first record: days 10 to 19
+    joined = answer(study, drug(10), drug(last + gap, length=5))["time"]
+    apart = answer(study, drug(10), drug(last + gap + 1, length=5))["time"]
+
+    (said,) = [
+        sentence
+        for section in explain(study, language)
+        for sentence in section.sentences
+        if SAID[language].format(gap) in sentence
+    ]
+
+    assert said
+    assert joined == last + gap + 5 - first_day
+    assert apart == last - first_day
 
 
 def test_grace_comes_after_the_last_exposure(answer):

@@ -397,7 +397,7 @@ def test_a_variable_names_its_outcome_and_an_exposure_its_drugs(study_file):
     said = " ".join(one for section in explain(study) for one in section.sentences)
 
     assert "event: whether the outcome stroke came while at risk." in said
-    assert "the end of the exposure to a drug record of apixaban, in which" in said
+    assert "the end of the exposure to a drug record of apixaban, which" in said
 
 
 def test_nobody_can_be_matched_with_themselves(study_file):

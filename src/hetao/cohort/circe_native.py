@@ -25,7 +25,8 @@ class Exit:
         days: after the start or the end of the entry event; None: no such end.
         from_end: count `days` from the event's end.
         exposure: end with the exposure to this event's drugs.
-        gap_days: days without supply that still join two exposures.
+        gap_days: from the last day of a supply to the first of the next, at most, to
+            join them.
         grace_days: days after the last one.
         supply_days: taken for every row's days of supply; None: what the row says.
         censor: the first such event on or after the start ends it.

@@ -163,7 +163,9 @@ class Exposure:
     """How long an exposure lasts: joined rows, and what comes after the last.
 
     Attributes:
-        gap_days: days without supply that still join two exposures.
+        gap_days: a row that begins at most so many days after the last day of the
+            rows before it is joined to them, as in OHDSI's eras: 1 joins rows on
+            days that follow each other, 30 leaves up to 29 days without supply.
         grace_days: days after the last one that still count.
         events: whose rows; none: the events of the person's own arm.
     """
