@@ -12,10 +12,10 @@ import pytest
 
 from hetao import cohort as cohorts
 from hetao.analysis import oracle
-from hetao.cdm import open_tables
+from hetao.cdm import curate, open_site, open_tables
 from hetao.cli import main
 from hetao.dictionary import dictionary
-from hetao.errors import InvalidData
+from hetao.errors import InvalidData, InvalidMapping
 from hetao.study import read_study
 from hetao.synth import allot, catalogue, read_sites, read_world, shipped_world
 from hetao.synth.effects import effect_columns
@@ -49,6 +49,28 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
     assert one == files(tmp_path / "two")
     other = files(tmp_path / "other")
     assert not {name for name in one if one[name] == other.get(name)}
+
+
+def test_a_site_of_tables_is_asked_like_any_other(tmp_path, capsys):
+    assert synth(tmp_path / "out", "--as", "cdm") == 0
+    made = json.loads((tmp_path / "out" / "truth.json").read_text("utf-8"))["sites"][0]
+    path = tmp_path / "out" / made["folder"] / "site.toml"
+    study = resources.files("hetao.demo") / "gba" / "study.toml"
+    capsys.readouterr()
+
+    words = ["cohort", "attrition", str(study), "--site", str(path), "--json"]
+    assert main([*words, "--local"]) == 0
+
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert made["people"] >= steps[0][1] >= steps[-1][1] > 0
+    with open_site(path) as opened:
+        digest = opened.snapshot
+    with open_site(path, digest) as again:
+        assert again.snapshot == digest
+    with pytest.raises(InvalidData, match="another snapshot"):
+        open_site(path, "sha256:" + "0" * 64)
+    with pytest.raises(InvalidMapping, match="nothing to curate"):
+        curate(path, print)
 
 
 def test_the_truth_stands_beside_the_extracts(tmp_path):

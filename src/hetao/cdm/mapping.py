@@ -11,6 +11,10 @@ or, for a study whose dictionary is "flat", `[site]` and
 
     [flat]        file, split_column, split_value, missing
 
+or, for tables of the common data model that something else made, `[site]` and
+
+    [tables]      file, a DuckDB database
+
 Paths are relative to the file itself. `[network]`, `[keys]`, `[policy]` and `[trust]`
 may stand in the same file: other packages read them.
 """
@@ -97,6 +101,13 @@ class Flat:
 
 
 @dataclass(frozen=True)
+class Tables:
+    """A database of the common data model that no curation of this folder made."""
+
+    file: str
+
+
+@dataclass(frozen=True)
 class SiteConfig:
     """A whole `site.toml`, checked."""
 
@@ -104,6 +115,7 @@ class SiteConfig:
     store: StoreTable | None = None
     sources: tuple[Source, ...] = ()
     flat: Flat | None = None
+    tables: Tables | None = None
 
 
 @dataclass(frozen=True)
@@ -165,16 +177,18 @@ def read_site(path: Path) -> SiteConfig:
             fix="up to 40 letters a-z, digits, - _ and ., a letter or digit first; "
             "the name for people is title",
         )
-    if config.flat:
-        if any(key not in ("site", "flat") for key in mine):
-            raise InvalidMapping(
-                f"{path.name}: [flat] stands alone",
-                fix="a flat file is not curated: drop [flat], or drop the mapping",
-            )
-        return config
+    for name in ("flat", "tables"):
+        if name in mine:
+            if set(mine) != {"site", name}:
+                raise InvalidMapping(
+                    f"{path.name}: [{name}] stands alone",
+                    fix=f"what it names is not curated: drop [{name}], or the mapping",
+                )
+            return config
     if not config.sources:
         raise InvalidMapping(
-            f"{path.name}: no [[sources]]", fix="name the extract's files, or [flat]"
+            f"{path.name}: no [[sources]]",
+            fix="name the extract's files, or [flat], or [tables]",
         )
     store = config.store or StoreTable()
     if store.engine not in ENGINES:
@@ -194,15 +208,17 @@ def read_folder(path: Path) -> SiteFolder:
     """Return the site folder of a `site.toml` that has something to curate.
 
     Raises:
-        InvalidMapping: as `read_site`; or the site holds a flat file only; or an
-            `.sql` file is named like no CDM table, or `person.sql` is missing.
+        InvalidMapping: as `read_site`; or the site names a file that is used as it
+            is; or an `.sql` file is named like no CDM table; or `person.sql` is
+            missing.
         InvalidData: a file cannot be read.
     """
     config = read_site(path)
-    if config.flat or config.store is None:
+    if config.store is None:
         raise InvalidMapping(
-            f"{path.name}: a [flat] file is used as it is; there is nothing to curate",
-            fix="open it with the study's dictionary = 'flat'",
+            f"{path.name}: what [flat] or [tables] names is used as it is; there is "
+            "nothing to curate",
+            fix="ask it: hetao cohort attrition, or a network's study",
         )
     folder = path.resolve().parent
     return SiteFolder(

@@ -193,7 +193,7 @@ def open_site(
     Args:
         config_path: the `site.toml`.
         snapshot: digest of the snapshot to open; None opens the current one. A flat
-            file has no snapshots but itself.
+            file, or a database of [tables], has no snapshots but itself.
 
     Raises:
         InvalidMapping: the `site.toml` does not hold.
@@ -201,7 +201,11 @@ def open_site(
         Usage: the engine of `[store]` is an extra that is not installed.
         Unreachable: the engine of `[store]` does not answer.
     """
-    flat = read_site(config_path).flat
+    config = read_site(config_path)
+    flat = config.flat
+    if config.tables is not None:
+        made = config_path.resolve().parent / config.tables.file
+        return _only_snapshot(open_tables(made), snapshot)
     if flat is None:
         folder = read_folder(config_path)
         home = snapshot_folder(folder.store_path, snapshot)
@@ -214,6 +218,16 @@ def open_site(
         return replace(tables, served=served)
     path = config_path.resolve().parent / flat.file
     return open_flat(path, flat.split_column, flat.split_value, flat.missing)
+
+
+def _only_snapshot(tables: CuratedTables, snapshot: str | None) -> CuratedTables:
+    if snapshot not in (None, tables.snapshot):
+        tables.close()
+        raise InvalidData(
+            f"{tables.path.name} is another snapshot than is asked for",
+            fix="put the database of that snapshot back",
+        )
+    return tables
 
 
 def _open_flat(

@@ -14,6 +14,13 @@ from hetao.synth.truth import create_truth
 from hetao.synth.writing import write_extract
 
 Say = Callable[[str], None]
+SITE = """# Made-up people, straight as tables: no curation made these.
+[site]
+name = "{name}"
+
+[tables]
+file = "{file}"
+"""
 
 
 def make_population(
@@ -24,7 +31,8 @@ def make_population(
     Args:
         population: what to write.
         form: "extracts", each site's own files in `out/<site>/`, or "cdm", a database
-            of the common data model `out/<site>/cdm.duckdb`.
+            of the common data model `out/<site>/cdm.duckdb`, with a `site.toml` that
+            points to it.
         out: an empty folder; it is made.
         say: takes progress.
     """
@@ -89,4 +97,7 @@ def _tables(
     population: Population, site: SyntheticSite, folder: Path
 ) -> dict[str, Any]:
     written = write_tables(population, site, folder / "cdm.duckdb")
-    return {"files": [written.path.name], "rows": dict(written.rows)}
+    config = folder / "site.toml"
+    config.write_text(SITE.format(name=site.name, file=written.path.name), "utf-8")
+    files = [written.path.name, config.name]
+    return {"files": files, "rows": dict(written.rows)}
