@@ -347,6 +347,22 @@ def test_everybody_is_observed_from_the_first_visit(site: Held):
     assert site.differing(truth, found) == []
 
 
+def test_who_does_not_come_back_is_observed_to_the_end_of_the_extract(site: Held):
+    """All but the dead are observed to one day, close to the last of all visits."""
+    if site.profile == "omop":
+        end = "DATE '2024-12-31'"  # of its own table
+    else:
+        end = "(SELECT max(observation_period_end_date) FROM site.observation_period)"
+    early = f"""
+        SELECT count(*) FROM site.observation_period p
+        LEFT JOIN site.death d USING (person_id)
+        WHERE observation_period_end_date <> {end} AND death_date IS NULL"""
+    away = f"SELECT date_diff('day', max(start_date), {end}) FROM here_visit"
+
+    assert site.number(early) == 0
+    assert -14 <= site.number(away) <= 31
+
+
 def test_links_of_events_lead_to_visits_of_the_same_person(site: Held):
     for table in ("condition_occurrence", "drug_exposure", "measurement"):
         lost = site.number(
@@ -629,7 +645,8 @@ def test_a_district_is_all_that_is_known_of_an_address(harbour: Held):
 
 def test_patients_are_observed_to_their_death_or_the_end_of_the_extract(harbour: Held):
     truth = """
-        SELECT person_no, least(death_date, (SELECT max(start_date) FROM here_visit))
+        SELECT person_no, least(death_date, (SELECT max(start_date) FROM (
+            SELECT start_date FROM here_visit GROUP BY ALL HAVING count(*) > 1)))
         FROM here_person"""
     found = """
         SELECT person_no, observation_period_end_date

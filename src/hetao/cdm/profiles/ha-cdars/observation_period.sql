@@ -1,7 +1,8 @@
 -- The public service sees its patients wherever they go in Hong Kong, and the registry
 -- tells of every death: a person is observed from the first attendance to the death or
--- to the last day of the whole extract. Write your extract's own end instead of
--- `extract_end` if you know it.
+-- to the last day of the whole extract. That is the last with two attendances or more,
+-- for one alone may be a slip. Write your extract's own end instead of `extract_end` if
+-- you know it.
 WITH attendance AS (
     SELECT "Reference Key" AS patient, as_date("Admission Date (yyyy-mm-dd)") AS day
     FROM inpatient
@@ -13,8 +14,11 @@ WITH attendance AS (
 first_seen AS (
     SELECT patient, min(day) AS day FROM attendance GROUP BY patient
 ),
+busy AS (
+    SELECT day FROM attendance GROUP BY day HAVING count(*) > 1
+),
 extract_end AS (
-    SELECT max(day) AS day FROM attendance
+    SELECT max(day) AS day FROM busy
 ),
 died AS (
     SELECT "Reference Key" AS patient,
