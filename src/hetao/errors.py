@@ -20,27 +20,30 @@ class HetaoError(Exception):
 
     code: ClassVar[str] = "HT-000"
     exit_code: ClassVar[int] = 1
+    remedy: ClassVar[str] = "report it, with the last lines on that screen"
 
     def __init__(self, what: str, *, fix: str = "", local: str = "") -> None:
         """Keep the public sentence apart from what only the site may read.
 
         Args:
             what: what was refused and by which rule; may cross the border.
-            fix: what the reader can do next; may cross the border.
+            fix: what the reader can do next; may cross the border. "" is the
+                remedy of the class, which is right wherever no better one is known.
             local: details for the site's own eyes; never sent, never in `str`.
         """
-        self.what, self.fix, self.local = what, fix, local
+        self.what, self.fix, self.local = what, fix or self.remedy, local
         super().__init__(what)
 
     def __str__(self) -> str:
         """Return code, sentence and remedy; nothing about any patient."""
-        return f"{self.code}: {self.what}" + (f" ({self.fix})" if self.fix else "")
+        return f"{self.code}: {self.what} ({self.fix})"
 
 
 class Usage(HetaoError):
     """The command or call does not say what to do."""
 
     code, exit_code = "HT-001", 2
+    remedy = "see --help after the command"
 
 
 # --- Invalid: an input is not what it should be ------------------------------------
@@ -48,72 +51,84 @@ class Invalid(HetaoError):
     """An input is not what it should be."""
 
     code, exit_code = "HT-100", 4
+    remedy = "correct what is named"
 
 
 class InvalidStudy(Invalid):
     """A study file says something that cannot be carried out."""
 
     code = "HT-101"
+    remedy = "correct it in the study file; hetao study check says the rest"
 
 
 class InvalidMapping(Invalid):
     """A site's mapping of its source to the common data model does not hold."""
 
     code = "HT-102"
+    remedy = "correct it in the site folder, and curate again"
 
 
 class InvalidNetwork(Invalid):
     """A network, parties, site, hub or policy file does not hold."""
 
     code = "HT-103"
+    remedy = "correct the file that is named"
 
 
 class NotExpressible(InvalidStudy):
     """A cohort definition asks something that the cohort algebra cannot say."""
 
     code = "HT-104"
+    remedy = "carry the definition out as OHDSI's SQL: hetao cohort build --circe"
 
 
 class InvalidData(Invalid):
     """A data file or table cannot be read as what it claims to be."""
 
     code = "HT-110"
+    remedy = "check the path, and correct the data or the mapping"
 
 
 class ColumnMismatch(Invalid):
     """Two sites name different columns, or order them differently."""
 
     code = "HT-111"
+    remedy = "name the same columns in the same order at every site"
 
 
 class InvalidVocabulary(Invalid):
     """A downloaded or loaded vocabulary is not whole."""
 
     code = "HT-112"
+    remedy = "download it again, and load it untouched"
 
 
 class BadFormula(Invalid):
     """A model formula or a criterion cannot be read."""
 
     code = "HT-120"
+    remedy = "write it in the grammar of the guide for investigators"
 
 
 class UnportablePlan(Invalid):
     """A query lies outside what means the same on every engine."""
 
     code = "HT-121"
+    remedy = "write it within the subset that means the same on every engine"
 
 
 class NotEstimable(Invalid):
     """The summed data do not determine the model."""
 
     code = "HT-130"
+    remedy = "leave out or merge collinear, constant or separating terms"
 
 
 class NotCanonical(Invalid):
     """A value has no canonical form."""
 
     code = "HT-140"
+    remedy = "use whole numbers, finite numbers and plain text"
 
 
 # --- Refused: a rule says no --------------------------------------------------------
@@ -121,126 +136,147 @@ class Refused(HetaoError):
     """A rule says no."""
 
     code, exit_code = "HT-300", 3
+    remedy = "see who refuses, and by which rule"
 
 
 class NotApproved(Refused):
     """The permit lacks a required approval, or one was withdrawn or forged."""
 
     code = "HT-301"
+    remedy = "have the offices sign that the permit names, or draft a new permit"
 
 
 class OutOfTime(Refused):
     """The permit, message or approval is not yet, or no longer, in force."""
 
     code = "HT-302"
+    remedy = "compare the clocks; draft a new permit if it has ended"
 
 
 class WrongStudy(Refused):
     """The message, permit or release belongs to another study."""
 
     code = "HT-303"
+    remedy = "use the study and the permit that belong together"
 
 
 class UnlistedProtocol(Refused):
     """The protocol, its version, its hash or its round is not in the permit."""
 
     code = "HT-304"
+    remedy = "install the version that was approved, or ask for a new permit"
 
 
 class NotAParty(Refused):
     """The sender, the recipient or the site does not stand in the permit."""
 
     code = "HT-305"
+    remedy = "compare names and fingerprints with the list of parties"
 
 
 class BadSignature(Refused):
     """A message is not signed by the party that it names."""
 
     code = "HT-310"
+    remedy = "find out who sent it, and check the pinned keys"
 
 
 class BadEnvelope(Refused):
     """A message is garbled, oversized or sealed to somebody else."""
 
     code = "HT-311"
+    remedy = "check that both sides run one version and pin the same keys"
 
 
 class Replayed(Refused):
     """A message, task or release was used before for something else."""
 
     code = "HT-312"
+    remedy = "nothing is asked twice under one name; ask for a new permit"
 
 
 class SmallCohort(Refused):
     """A site holds fewer people than its policy lets into any release."""
 
     code = "HT-401"
+    remedy = "lengthen the period or widen the population"
 
 
 class SmallCell(Refused):
     """A design column, an outcome or a cell counts fewer people than the policy's."""
 
     code = "HT-402"
+    remedy = "merge levels, leave the term out, or choose a commoner outcome"
 
 
 class TooManyParameters(Refused):
     """A model asks for more numbers than the site's people can cover."""
 
     code = "HT-403"
+    remedy = "use fewer terms"
 
 
 class HighLeverage(Refused):
     """One person alone would fix a coefficient."""
 
     code = "HT-404"
+    remedy = "leave out the rare term, or transform it"
 
 
 class TooFewSites(Refused):
     """A sum over so few sites would show one site's own part."""
 
     code = "HT-405"
+    remedy = "take more sites into the sum"
 
 
 class NotFinite(Refused):
     """A value is NaN or infinite."""
 
     code = "HT-410"
+    remedy = "correct the data or the transform"
 
 
 class OutOfBounds(Refused):
     """A value lies beyond the bound that the approved study declares."""
 
     code = "HT-411"
+    remedy = "check the unit, or widen the bounds in a new study"
 
 
 class WrongShape(Refused):
     """An array's name, shape or type is not the declared one."""
 
     code = "HT-412"
+    remedy = "check that both sides run one version"
 
 
 class UngradedRelease(Refused):
     """A release is of a class that the permit does not allow to leave."""
 
     code = "HT-413"
+    remedy = "take more sites into the sum, or ask for a permit of that class"
 
 
 class IdentifierLeak(Refused):
     """A site's mapping could carry a direct identifier into the curated tables."""
 
     code = "HT-414"
+    remedy = "hand it over through pseudonym(), or leave it out"
 
 
 class QualityTooLow(Refused):
     """A site's data do not reach the quality that the study asks for."""
 
     code = "HT-415"
+    remedy = "read the site's quality report, and mend what it names"
 
 
 class Stopped(Refused):
     """A party refused, so the study stopped; the message names it and its rule."""
 
     code = "HT-420"
+    remedy = "mend what is named; the same command then starts a new run"
 
 
 # --- Unreachable ---------------------------------------------------------------------
@@ -248,6 +284,7 @@ class Unreachable(HetaoError):
     """A party did not answer in time."""
 
     code, exit_code = "HT-500", 5
+    remedy = "check that it runs; the same command resumes the run"
 
 
 # --- Unverified ----------------------------------------------------------------------
@@ -255,3 +292,4 @@ class Unverified(HetaoError):
     """A certificate, log or proof does not hold; the step that failed is named."""
 
     code, exit_code = "HT-600", 6
+    remedy = "do not rely on it; ask whoever gave it to you"

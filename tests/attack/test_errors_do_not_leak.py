@@ -32,6 +32,15 @@ def test_what_only_the_site_may_read_is_in_no_form_of_the_error(kind):
     assert error.local == "people: 7 of Wong Tai Sin"
 
 
+@pytest.mark.parametrize("kind", FAMILY, ids=lambda kind: kind.__name__)
+def test_every_error_says_what_to_do_whoever_raises_it(kind):
+    remedy = vars(kind)["remedy"]  # its own, not its parent's
+
+    assert remedy.strip()
+    assert not re.search(r"\d", remedy)
+    assert str(kind("a rule")) == f"{kind.code}: a rule ({remedy})"
+
+
 def test_every_error_has_a_code_of_its_own_and_its_familys_exit_code():
     codes = [kind.code for kind in FAMILY]
 
