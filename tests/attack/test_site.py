@@ -665,14 +665,14 @@ def computing(change):
 
     class Wrong(Site):
         def _prepared(self, run, name):
-            estimator, rows = super()._prepared(run, name)
+            estimator, rows, facts = super()._prepared(run, name)
 
             class Bad(type(estimator)):
                 def start(self, rows):
                     return change(super().start(rows))
 
             bad = Bad(estimator.plan)
-            return bad, rows
+            return bad, rows, facts
 
     return Wrong
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hetao.analysis import evidence
+from hetao.analysis import weighed
 from hetao.canonical import digest_bytes
 from hetao.errors import HighLeverage, InvalidNetwork
 from hetao.federation.site_file import heard
@@ -342,12 +342,11 @@ def test_weights_that_single_one_person_out_are_high_leverage(fitted):
     """Should a state ever slip through, the gate weighs people as the state does."""
     site = fitted.sites["a"]
     site.handle(fitted.begin("a").data)
-    estimator, rows = site._prepared(site._runs[RUN], "model")
+    estimator, rows, plain = site._prepared(site._runs[RUN], "model")
     alone = np.full(rows.n, 1e-12)
     alone[7] = 1.0
 
-    plain = evidence(estimator.plan, rows)
-    singled = evidence(estimator.plan, rows, alone)
+    singled = weighed(plain, estimator.plan, rows, alone)
 
     assert plain.max_leverage < 0.1
     assert singled.max_leverage > 0.99
@@ -359,20 +358,20 @@ def test_weights_that_single_one_person_out_are_high_leverage(fitted):
 def test_the_weights_at_a_state_that_singles_one_person_out_are_high_leverage(fitted):
     site = fitted.sites["a"]
     site.handle(fitted.begin("a").data)
-    estimator, rows = site._prepared(site._runs[RUN], "model")
+    estimator, rows, plain = site._prepared(site._runs[RUN], "model")
 
     weights = estimator.weights(rows, {"beta": single_out(fitted)})
 
-    assert evidence(estimator.plan, rows, weights).max_leverage > 0.99
+    assert weighed(plain, estimator.plan, rows, weights).max_leverage > 0.99
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
 def test_weights_at_which_nobody_or_everybody_counts_are_high_leverage(fitted, value):
     site = fitted.sites["a"]
     site.handle(fitted.begin("a").data)
-    estimator, rows = site._prepared(site._runs[RUN], "model")
+    estimator, rows, plain = site._prepared(site._runs[RUN], "model")
 
-    found = evidence(estimator.plan, rows, np.full(rows.n, value))
+    found = weighed(plain, estimator.plan, rows, np.full(rows.n, value))
 
     assert found.max_leverage == 1.0
 

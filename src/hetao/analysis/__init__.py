@@ -1,7 +1,7 @@
 """Estimators: rows in a hospital → declared sums → a finding, exact as if pooled."""
 
 from hetao.analysis.estimator import Estimator, Protocol, Sum, estimator
-from hetao.analysis.evidence import Evidence, evidence
+from hetao.analysis.evidence import Evidence, evidence, weighed
 from hetao.analysis.finding import Finding
 from hetao.analysis.oracle import check_message, oracle
 from hetao.analysis.plan import Plan, make_plan
@@ -25,4 +25,5 @@ __all__ = [
     "make_rows",
     "oracle",
     "protocols",
+    "weighed",
 ]

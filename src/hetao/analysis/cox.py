@@ -21,6 +21,7 @@ from hetao.analysis.estimator import (
 from hetao.analysis.expressions import Floats, Ints
 from hetao.analysis.finding import Finding
 from hetao.analysis.newton import MOST_ROUNDS, Fit, Point, advance, model_payload
+from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
 from hetao.errors import NotEstimable
 
@@ -44,6 +45,11 @@ class Cox(Estimator):
 
     relies_on = ("hetao.analysis.newton",)
 
+    def __init__(self, plan: Plan) -> None:
+        """Fit the estimator to a plan, as every estimator."""
+        super().__init__(plan)
+        self._ordered: tuple[Rows, tuple[Stratum, ...]] | None = None
+
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
         """Return the bounds of a round; every term of a sum belongs to one event."""
         del round_number
@@ -65,16 +71,15 @@ class Cox(Estimator):
         Raises:
             NotEstimable: a linear predictor is too large to compute with.
         """
-        p, efron = self.plan.parameters, self.plan.analysis.ties == "efron"
+        p = self.plan.parameters
         score, information, loglik = np.zeros(p), np.zeros((p, p)), 0.0
         eta = rows.X @ self.beta(state) + rows.offset
         if np.any(np.abs(eta) > ETA):
             raise NotEstimable(
                 "a linear predictor is too large", fix="leave out terms, merge levels"
             )
-        for members in _strata(rows.stratum):
-            tied = Tied.of(rows.time[members], rows.event[members], efron)
-            part = _partial(rows.X[members], eta[members], tied)
+        for stratum in self._strata(rows):
+            part = _partial(stratum, eta[stratum.rows])
             score += part.score
             information += part.information
             loglik += part.loglik
@@ -85,6 +90,15 @@ class Cox(Estimator):
             "events": np.array([rows.event.sum()]),
             "n": np.array([float(rows.n)]),
         }
+
+    def _strata(self, rows: Rows) -> tuple["Stratum", ...]:
+        """Return the strata, put in order once: every round is over the same rows."""
+        if self._ordered is None or self._ordered[0] is not rows:
+            efron = self.plan.analysis.ties == "efron"
+            parts = _members(rows.stratum)
+            strata = tuple(Stratum.of(rows, part, efron) for part in parts)
+            self._ordered = rows, strata
+        return self._ordered[1]
 
     def weights(self, rows: Rows, state: State) -> Floats:
         """Return each person's rate at `state["beta"]`, the largest being 1, (n,)."""
@@ -143,7 +157,7 @@ def cox_step(
     return Finding(plan.analysis.name, method.name, payload)
 
 
-def _strata(codes: Ints) -> Iterator[Ints]:
+def _members(codes: Ints) -> Iterator[Ints]:
     """Return the row numbers of each stratum that has rows."""
     order = np.argsort(codes, kind="stable")
     cuts = np.nonzero(np.diff(codes[order]))[0] + 1
@@ -151,39 +165,44 @@ def _strata(codes: Ints) -> Iterator[Ints]:
 
 
 @dataclass(frozen=True, eq=False)
-class Tied:
-    """The order of times within one stratum, latest first, and its tied events.
+class Stratum:
+    """The rows of one stratum, latest time first, and its tied events.
 
     Attributes:
-        order: (n,) rows, latest time first.
+        rows: (n,) numbers of the rows, latest time first.
+        x: (n, p) design in that order, less its mean: only differences count, and
+            small ones stay exact.
         event: (n,) 0 or 1, in that order.
         time: (n,) index of each ordered row's distinct time, latest first.
         first, last: (times,) places in the order of the rows at each distinct time.
         at: (events,) index of each event's distinct time.
-        share: (events,) l/d for the l-th of d tied events, from 0; 0 for Breslow.
+        share: (events,) l/d for the l-th of d tied events, from 0; None where all are
+            0, as of Breslow and without ties.
     """
 
-    order: Ints
+    rows: Ints
+    x: Floats
     event: Floats
     time: Ints
     first: Ints
     last: Ints
     at: Ints
-    share: Floats
+    share: Floats | None
 
     @classmethod
-    def of(cls, time: Floats, event: Floats, efron: bool) -> "Tied":
-        """Return the order of (n,) times, n > 0, with (n,) events of 0 or 1."""
-        order = np.argsort(-time, kind="stable")
-        ends = np.nonzero(np.diff(time[order]))[0]
+    def of(cls, rows: Rows, members: Ints, efron: bool) -> "Stratum":
+        """Return the stratum of the rows of these numbers, of which there are some."""
+        order = members[np.argsort(-rows.time[members], kind="stable")]
+        x, event = rows.X[order], rows.event[order]
+        x -= x.mean(axis=0)
+        ends = np.nonzero(np.diff(rows.time[order]))[0]
         first = np.concatenate([[0], ends + 1])
         last = np.append(ends, len(order) - 1)
         index = np.repeat(np.arange(len(first)), last - first + 1)
-        deaths = sum_by(index, len(first), event[order]).astype(np.int64)
+        deaths = sum_by(index, len(first), event).astype(np.int64)
         at, share = tied_events(deaths)
-        if not efron:
-            share = np.zeros_like(share)
-        return cls(order, event[order], index, first, last, at, share)
+        shared = share if efron and share.any() else None
+        return cls(order, x, event, index, first, last, at, shared)
 
 
 def tied_events(deaths: Ints) -> tuple[Ints, Floats]:
@@ -193,30 +212,38 @@ def tied_events(deaths: Ints) -> tuple[Ints, Floats]:
     return at, (np.arange(len(at)) - before[at]) / deaths[at]
 
 
-def _partial(X: Floats, eta: Floats, tied: Tied) -> Point:
+def _partial(stratum: Stratum, eta: Floats) -> Point:
     """Return one stratum's partial likelihood; no loop over rows, no (n, p, p) array.
 
     With H the sum of 1/s0 over the events that a row is at risk at, and G that of
     share/s0 over the events tied with its own, the sum of s2/s0 over events is
     X' diag(w (H - event G)) X.
     """
-    order, at, event = tied.order, tied.at, tied.event
-    x = X[order] - X.mean(axis=0)  # only differences count; small ones stay exact
-    eta = eta[order] - eta.max()
+    x, event, at, share = stratum.x, stratum.event, stratum.at, stratum.share
+    eta = eta - eta.max()
     w = np.exp(eta)
     wx = w[:, None] * x
-    of_tied = np.add.reduceat(event * w, tied.first)[at]
-    of_tied_x = np.add.reduceat(event[:, None] * wx, tied.first, axis=0)[at]
-    s0 = np.cumsum(w)[tied.last][at] - tied.share * of_tied
-    s1 = np.cumsum(wx, axis=0)[tied.last][at] - tied.share[:, None] * of_tied_x
+    until = stratum.last[at]
+    s0, s1 = np.cumsum(w)[until], np.cumsum(wx, axis=0)[until]
+    if share is not None:
+        s0 -= share * np.add.reduceat(event * w, stratum.first)[at]
+        of_tied = np.add.reduceat(event[:, None] * wx, stratum.first, axis=0)
+        s1 -= share[:, None] * of_tied[at]
     mean = s1 / s0[:, None]
-    times = len(tied.first)
-    hazard = sum_by(at, times, 1 / s0)
-    spared = sum_by(at, times, tied.share / s0)
-    until = np.cumsum(hazard[::-1])[::-1]
-    expected = w * (until[tied.time] - event * spared[tied.time])
+    expected = w * _exposure(stratum, s0)
     return Point(
         score=x.T @ (event - expected),
         information=(x.T * expected) @ x - mean.T @ mean,
         loglik=float(event @ eta - np.log(s0).sum()),
     )
+
+
+def _exposure(stratum: Stratum, s0: Floats) -> Floats:
+    """Return (n,) H - event G of every row."""
+    at, times = stratum.at, len(stratum.first)
+    hazard = sum_by(at, times, 1 / s0)
+    exposure = np.cumsum(hazard[::-1])[::-1][stratum.time]
+    if stratum.share is not None:
+        spared = sum_by(at, times, stratum.share / s0)
+        exposure -= stratum.event * spared[stratum.time]
+    return np.asarray(exposure)

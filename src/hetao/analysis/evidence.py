@@ -1,7 +1,7 @@
 """Facts about one site's rows, for its own gate; they never leave the site."""
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -39,14 +39,14 @@ class Evidence:
     cells: dict[str, int] = field(default_factory=dict)
 
 
-def evidence(plan: Plan, rows: Rows, weights: Floats | None = None) -> Evidence:
-    """Return the facts about a site's rows that its gate needs.
+def evidence(plan: Plan, rows: Rows) -> Evidence:
+    """Return the facts about a site's rows that its gate needs, where all count alike.
+
+    They stay the same from round to round; what a state adds, `weighed` says.
 
     Args:
         plan: the public plan.
         rows: the site's rows.
-        weights: (n,), how much each person counts at the state that was asked for;
-            None where all count alike.
     """
     events, non_events = _events(plan, rows)
     return Evidence(
@@ -55,9 +55,28 @@ def evidence(plan: Plan, rows: Rows, weights: Floats | None = None) -> Evidence:
         non_events=non_events,
         parameters=plan.parameters,
         smallest_side=_smallest_sides(plan, rows),
-        max_leverage=_max_leverage(plan, rows, weights),
+        max_leverage=_leverage(plan, rows.X, np.ones(rows.n)),
         cells=_cells(plan, rows),
     )
+
+
+def weighed(facts: Evidence, plan: Plan, rows: Rows, weights: Floats) -> Evidence:
+    """Return the facts with the leverage that somebody has under the weights, if more.
+
+    Args:
+        facts: of the same plan and rows, where all count alike.
+        plan: the public plan.
+        rows: the site's rows.
+        weights: (n,), how much each person counts at the state that was asked for.
+    """
+    if facts.max_leverage is None:
+        return facts
+    most = float(weights.max())
+    if not np.isfinite(most) or most <= 0:
+        # nobody counts, or somebody without bound: no honest state
+        return replace(facts, max_leverage=1.0)
+    here = _leverage(plan, rows.X, weights / most) or 0.0
+    return replace(facts, max_leverage=max(facts.max_leverage, here))
 
 
 def _events(plan: Plan, rows: Rows) -> tuple[int | None, int | None]:
@@ -81,32 +100,33 @@ def _smallest_sides(plan: Plan, rows: Rows) -> dict[str, int]:
     return found
 
 
-def _max_leverage(plan: Plan, rows: Rows, weights: Floats | None) -> float | None:
-    """Return the largest leverage of one person, plain and under the weights."""
-    if not plan.columns or not rows.n:
+def _leverage(plan: Plan, X: Floats, weights: Floats) -> float | None:
+    """Return the largest share of a fitted value that one person decides.
+
+    It is the largest diagonal element of W^½ Z (Z'WZ)^- Z'W^½, Z being X and, of cox,
+    the unseen intercept that is its baseline hazard; None without columns or people.
+    Z is never made: its intercept is added to what is p by p.
+    """
+    if not plan.columns or not len(X):
         return None
-    plain = _leverage(plan, rows.X)
-    if weights is None:
-        return plain
-    most = float(weights.max())
-    if not np.isfinite(most) or most <= 0:
-        return 1.0  # nobody counts, or somebody without bound: no honest state
-    root = np.sqrt(weights / most)
-    return max(plain, _leverage(plan, rows.X, root))
-
-
-def _leverage(plan: Plan, X: Floats, root: Floats | None = None) -> float:
-    """Return the largest diagonal element of X (X'X)^- X', an intercept included."""
-    if plan.analysis.method == "cox":  # its unseen intercept, the baseline hazard
-        X = np.column_stack([np.ones(len(X)), X])
-    if root is not None:
-        X = X * root[:, None]
-    size = np.sqrt(np.einsum("ij,ij->j", X, X))
-    X = X[:, size > 0] / size[size > 0]
-    values, vectors = np.linalg.eigh(X.T @ X)
+    weighted = X * weights[:, None]
+    gram = X.T @ weighted
+    intercept = plan.analysis.method == "cox"
+    if intercept:
+        sums = weighted.sum(axis=0)
+        gram = np.block([[weights.sum(), sums], [sums[:, None], gram]])
+    size = np.sqrt(np.diag(gram))
+    used = size > 0
+    size = size[used]
+    values, vectors = np.linalg.eigh(gram[np.ix_(used, used)] / np.outer(size, size))
     kept = values > SAME * values[-1]
-    turned = X @ (vectors[:, kept] / np.sqrt(values[kept]))
-    return min(1.0, float(np.einsum("ij,ij->i", turned, turned).max()))
+    turn = np.zeros((len(used), int(kept.sum())))
+    turn[used] = vectors[:, kept] / np.sqrt(values[kept]) / size[:, None]
+    turned = X @ turn[int(intercept) :]
+    if intercept:
+        turned += turn[0]
+    of_each = np.einsum("ij,ij->i", turned, turned) * weights
+    return min(1.0, float(of_each.max()))
 
 
 def _cells(plan: Plan, rows: Rows) -> dict[str, int]:

@@ -24,6 +24,7 @@ import numpy as np
 from hetao import cohort as cohorts
 from hetao.analysis import (
     Estimator,
+    Evidence,
     Plan,
     Protocol,
     Rows,
@@ -31,6 +32,7 @@ from hetao.analysis import (
     evidence,
     make_rows,
     protocols,
+    weighed,
 )
 from hetao.canonical import canonical
 from hetao.cdm import CuratedTables, FlatTable
@@ -145,7 +147,7 @@ class _Run:
     bundle: Bundle
     cohort: cohorts.Cohort
     quality: Quality | None
-    rows: dict[str, tuple[Estimator, Rows]]
+    rows: dict[str, tuple[Estimator, Rows, Evidence]]
 
 
 class Site:
@@ -361,21 +363,22 @@ class Site:
         check_standing(run.bundle, run.study.digest, self._clock(), self._setup.trusted)
         if header.task != f"{header.analysis}/{header.attempt}/{header.round}":
             raise BadEnvelope("the task's name is not that of its place in the study")
-        estimator, rows = self._prepared(run, header.analysis)
+        estimator, rows, facts = self._prepared(run, header.analysis)
         state = self._course.state(header, run.bundle.permit, estimator, (meta, arrays))
-        weights = None
         if state is None:
             message = estimator.start(rows)
         else:
             message = estimator.local(rows, state)
             weights = estimator.weights(rows, state)
+            if weights is not None:
+                facts = weighed(facts, estimator.plan, rows, weights)
         analysis = run.study.analysis(header.analysis)
         summary = Summary(
             protocol=_installed(estimator),
             publishable=estimator.publishable,
             declared=estimator.declare(header.round),
             arrays={name: np.asarray(a, np.float64) for name, a in message.items()},
-            evidence=evidence(estimator.plan, rows, weights),
+            evidence=facts,
             members=tuple(str(name) for name in meta["members"]),
             # Where sites are told apart, each cell of the sum is one site's own.
             own_cells=estimator.own_cells
@@ -385,7 +388,7 @@ class Site:
             raise InvalidStudy("the task names no analysis of the study")
         return self._decide(summary, run, envelope)
 
-    def _prepared(self, run: _Run, name: str) -> tuple[Estimator, Rows]:
+    def _prepared(self, run: _Run, name: str) -> tuple[Estimator, Rows, Evidence]:
         if name not in run.rows:
             estimator = estimator_for(run.study, run.study.analysis(name))
             rows = make_rows(
@@ -395,7 +398,7 @@ class Site:
                 attrition=run.cohort.attrition,
                 enough=self._enough(run.study),
             )
-            run.rows[name] = (estimator, rows)
+            run.rows[name] = (estimator, rows, evidence(estimator.plan, rows))
         return run.rows[name]
 
     # --- finish -----------------------------------------------------------------------
