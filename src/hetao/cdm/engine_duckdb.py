@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import duckdb
 import numpy as np
 
 from hetao.cdm.engine import ClosesItself, Column, Columns, Row, column
-from hetao.cdm.plan import checked_name, translate
+from hetao.cdm.plan import checked_name, named_columns, translate
 from hetao.errors import InvalidData, UnportablePlan
 
 Connection = duckdb.DuckDBPyConnection
@@ -94,6 +95,9 @@ FORMS = {
 }
 
 
+# What an array takes over digit by digit; from here on, the SQL above brings it.
+EXACT_BELOW = {"decimal": 9e8, "hugeint": 2.0**53}
+
 # The dtype of an array → the type of its column in a table.
 TYPES = {
     "int64": "BIGINT",
@@ -117,10 +121,19 @@ class DuckDBEngine(ClosesItself):
     def make(self, name: str, sql: str) -> None:
         """Keep a plan's rows as the temporary table `name`."""
         table, plan = checked_name(name), translate(sql, self.name)
+        names = named_columns(sql)
         with failures():
-            for key in result_forms(self.connection.sql(plan)):
+            if names is None:  # only the tables know what a * stands for
+                names = tuple(self.connection.sql(plan).columns)
+            for key in _told_apart(names):
                 checked_name(key)
             self._keep(table, plan)
+            made = self.connection.execute(f'SELECT * FROM temp."{table}" LIMIT 0')  # noqa: S608
+            try:
+                result_forms(made.description)
+            except UnportablePlan:
+                self.drop(table)
+                raise
 
     def drop(self, name: str) -> None:
         """Let go of the temporary table `name`, if there is one."""
@@ -144,27 +157,33 @@ class DuckDBEngine(ClosesItself):
 
     def fetch(self, sql: str) -> Columns:
         """Return a plan's columns as arrays, in the plan's order of rows."""
+        plan = translate(sql, self.name)
         with failures():
-            plan = self.connection.sql(translate(sql, self.name))
-            forms = result_forms(plan)
-            wanted = ", ".join(
-                f"{form.format(quoted(key))} AS {quoted(key)}"
-                for key, (_, form) in forms.items()
-            )
-            found = plan.project(wanted).fetchnumpy()
+            answer = self.connection.execute(plan)  # a plan is bound once: a third of
+            forms = result_forms(answer.description)  # what a small site's plan costs
+            found = cast(Columns, answer.fetchnumpy())
+            if any(_is_rounded(found[key], kind) for key, kind in forms.items()):
+                wanted = ", ".join(
+                    f"{FORMS[kind][1].format(quoted(key))} AS {quoted(key)}"
+                    for key, kind in forms.items()
+                )
+                again = self.connection.sql(plan).project(wanted)
+                found = cast(Columns, again.fetchnumpy())
         return {
             key: column(
-                np.ma.getdata(found[key]), np.ma.getmaskarray(found[key]), dtype
+                np.ma.getdata(found[key]),
+                np.ma.getmaskarray(found[key]),
+                FORMS[kind][0],
             )
-            for key, (dtype, _) in forms.items()
+            for key, kind in forms.items()
         }
 
     def rows(self, sql: str) -> list[Row]:
         """Return a plan's few rows as Python values."""
         with failures():
-            plan = self.connection.sql(translate(sql, self.name))
-            result_forms(plan)
-            return list(plan.fetchall())
+            answer = self.connection.execute(translate(sql, self.name))
+            result_forms(answer.description)
+            return list(answer.fetchall())
 
     def _keep(self, table: str, query: str) -> None:
         self.connection.execute(f'CREATE OR REPLACE TEMP TABLE "{table}" AS {query}')
@@ -197,22 +216,39 @@ def failures() -> Iterator[None]:
         ) from None
 
 
-def result_forms(plan: duckdb.DuckDBPyRelation) -> dict[str, tuple[str, str]]:
-    """Return the dtype and SQL form of each of a plan's columns, by name.
+def result_forms(description: Sequence[Sequence[Any]]) -> dict[str, str]:
+    """Return the type of each of an answer's columns, by name.
+
+    Args:
+        description: of each column, as the connection gives it: name, type, ….
 
     Raises:
         UnportablePlan: two columns share a name, or one has a type without a form.
     """
-    types = dict(zip(plan.columns, (kind.id for kind in plan.types), strict=True))
-    if len(types) < len(plan.columns):
-        raise UnportablePlan("a plan names two of its columns alike")
-    for key, kind in types.items():
+    names = _told_apart([name for name, *_ in description])
+    types = [kind.id for _, kind, *_ in description]
+    for key, kind in zip(names, types, strict=True):
         if kind not in FORMS:
             raise UnportablePlan(
                 f"a plan's column {key!r} is of type {kind.upper()}",
                 fix=f"cast it to one of {', '.join(FORMS).upper()}",
             )
-    return {key: FORMS[kind] for key, kind in types.items()}
+    return dict(zip(names, types, strict=True))
+
+
+def _told_apart(names: Sequence[str]) -> Sequence[str]:
+    """Return the names of an answer's columns, unless two are alike."""
+    if len(set(names)) < len(names):
+        raise UnportablePlan("a plan names two of its columns alike")
+    return names
+
+
+def _is_rounded(values: Column, kind: str) -> bool:
+    """Say whether an array may hold something else than the nearest of its dtype."""
+    if kind not in EXACT_BELOW:
+        return False
+    known = np.ma.compressed(np.ma.asarray(values))
+    return bool((np.abs(known) >= EXACT_BELOW[kind]).any())
 
 
 def quoted(name: str) -> str:

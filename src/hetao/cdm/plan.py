@@ -82,6 +82,19 @@ def translate(sql: str, engine: str) -> str:
     return rewrite(plan, engine).sql(dialect=engine, identify=True)
 
 
+@lru_cache(maxsize=PLANS_KEPT)
+def named_columns(sql: str) -> tuple[str, ...] | None:
+    """Return the names of a plan's columns; None where a * stands for some.
+
+    Raises:
+        UnportablePlan: the text cannot be parsed.
+    """
+    plan = parse(sql)
+    if plan.is_star:
+        return None
+    return tuple(plan.named_selects)
+
+
 def parse(sql: str) -> exp.Query:
     """Return the tree of a text that is one query.
 

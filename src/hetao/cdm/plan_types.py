@@ -89,7 +89,7 @@ class EmptyTables:
         """
         with failures():
             plan = self._connection.sql(translate(sql, "duckdb"))
-            result_forms(plan)
+            result_forms(plan.description)
         return dict(zip(plan.columns, map(_type, plan.types), strict=True))
 
     def close(self) -> None:
