@@ -84,12 +84,12 @@ def _is_simple(value: Any) -> bool:
         if kind is str:
             if not item.isascii():
                 return False
-        elif kind is dict:
-            waiting += item.values()
-            if not all(type(key) is str and key.isascii() for key in item):
+        elif kind is dict or kind is list or kind is tuple:
+            is_text = _is_ascii_text(item)
+            if is_text is False:
                 return False
-        elif kind is list or kind is tuple:
-            waiting += item
+            if is_text is None:
+                waiting += item.values() if kind is dict else item
         elif kind is int:
             if not -LARGEST_INTEGER <= item <= LARGEST_INTEGER:
                 return False
@@ -98,15 +98,36 @@ def _is_simple(value: Any) -> bool:
     return True
 
 
+def _is_ascii_text(value: Any) -> bool | None:
+    """Say of a dict, list or tuple whether it is texts in ASCII and nothing else.
+
+    None: its keys are, but there are others than texts among its items.
+    """
+    items = value
+    if type(value) is dict:
+        try:
+            if not "".join(value).isascii():
+                return False
+        except TypeError:
+            return False
+        items = value.values()
+    try:
+        return "".join(items).isascii()
+    except TypeError:
+        return None
+
+
 def _text(value: Any) -> str:
     kind = type(value)
     if kind is str:
         return _string(value)
     if kind is dict:
-        return _object(value)
+        return _simple(value) if _is_ascii_text(value) else _object(value)
     if kind is float:
         return _number(value)
     if kind is list or kind is tuple:
+        if _is_ascii_text(value):
+            return _simple(value)
         return "[" + ",".join([_text(item) for item in value]) + "]"
     if value is None or kind is bool:
         return {None: "null", True: "true", False: "false"}[value]

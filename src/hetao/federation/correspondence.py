@@ -113,6 +113,7 @@ class Correspondence:
         self._study, self._bundle, self._run = question
         self.items: dict[Place, Mail] = {}
         self.let_go: dict[str, str] = {}
+        self._heard: dict[str, tuple[int, str]] = {}  # hub → place in line, epoch
         self._fault: BaseException | None = None
         self._news = asyncio.Condition()
 
@@ -226,8 +227,8 @@ class Correspondence:
 
     # --- receiving ------------------------------------------------------------------
     async def _listen(self, hub: str) -> None:
-        """Take in everything of this run that waits at a hub, from the beginning."""
-        after, epoch = 0, ""
+        """Take in everything of this run that waits at a hub and was not heard yet."""
+        after, epoch = self._heard.get(hub, (0, ""))
         try:
             while True:
                 inbox = await self._transport.inbox(hub, after, self._run, POLL_SECONDS)
@@ -243,6 +244,7 @@ class Correspondence:
                     self._note("received", known)
                 if inbox.items:
                     after = inbox.items[-1][0]
+                    self._heard[hub] = after, epoch
                     async with self._news:
                         self._news.notify_all()
         except HetaoError as error:
