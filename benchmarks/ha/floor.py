@@ -100,7 +100,8 @@ def covariates_sql(connection):
         for name, code in DRUGS.items()
     )
     measured = ", ".join(
-        "arg_max(value_as_number, (measurement_date, measurement_id)) "
+        "arg_max(value_as_number, "
+        "(measurement_date, measurement_datetime, measurement_id)) "
         f"FILTER (measurement_source_concept_id IN {codes(connection, code, 'LOINC')})"
         f"::DOUBLE AS {name}"
         for name, code in LABS.items()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 
 from hetao.errors import Refused
 from hetao.federation.site import Site
@@ -9,9 +10,13 @@ from hetao.federation.transport import Transport
 
 
 async def attend(
-    site: Site, home: str, transport: Transport, say: Callable[[str], None]
+    site: Site,
+    home: str,
+    transport: Transport,
+    say: Callable[[str], None],
+    executor: Executor | None = None,
 ) -> None:
-    """Answer envelopes until cancelled.
+    """Answer envelopes until cancelled, in threads of `executor`.
 
     The place in the hub's line is kept only after every answer is sent, so a kill in
     between repeats an answer and never loses one.
@@ -19,6 +24,7 @@ async def attend(
     Raises:
         Unreachable: the hub stayed away for longer than the transport keeps trying.
     """
+    loop = asyncio.get_running_loop()
     while True:
         epoch, after = site.cursor(home)
         inbox = await transport.inbox(home, after)
@@ -27,7 +33,7 @@ async def attend(
             continue
         for seq, data in inbox.items:
             try:
-                posts = await asyncio.to_thread(site.handle, data)
+                posts = await loop.run_in_executor(executor, site.handle, data)
             except Exception:
                 # The outermost loop: tell the coordinator that we stop, then do stop.
                 await _post_all(transport, site.give_up(data), say)

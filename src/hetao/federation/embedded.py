@@ -7,7 +7,9 @@ and approve their own permit, and the certificate's parties say so.
 
 import asyncio
 import datetime
+import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,6 +145,8 @@ async def run_embedded(
         say,
     )
     coordinator = Coordinator(desk, study, bundle, exchange.transport("coordinator"))
+    # Sites that share a processor only slow each other down when they all work at once.
+    executor = ThreadPoolExecutor(os.cpu_count())
     workers = [
         asyncio.create_task(
             attend(
@@ -150,6 +154,7 @@ async def run_embedded(
                 f"hub-{sides[site.name].lower()}",
                 exchange.transport(site.name),
                 say,
+                executor,
             )
         )
         for site in sites
@@ -162,6 +167,7 @@ async def run_embedded(
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+        executor.shutdown(wait=False, cancel_futures=True)
         for site in sites:
             site.close()
         for hub in hubs.values():
