@@ -121,14 +121,12 @@ def _text(value: Any) -> str:
     kind = type(value)
     if kind is str:
         return _string(value)
-    if kind is dict:
-        return _simple(value) if _is_ascii_text(value) else _object(value)
     if kind is float:
         return _number(value)
-    if kind is list or kind is tuple:
+    if kind is dict or kind is list or kind is tuple:
         if _is_ascii_text(value):
             return _simple(value)
-        return "[" + ",".join([_text(item) for item in value]) + "]"
+        return _object(value) if kind is dict else _array(value)
     if value is None or kind is bool:
         return {None: "null", True: "true", False: "false"}[value]
     return _unusual(value)
@@ -147,7 +145,7 @@ def _unusual(value: Any) -> str:
     if isinstance(value, Mapping):
         return _object(value)
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        return "[" + ",".join(map(_text, value)) + "]"
+        return _array(value)
     raise NotCanonical(f"a value of type {type(value).__name__} has no canonical form")
 
 
@@ -158,6 +156,10 @@ def _string(value: str) -> str:
         except UnicodeEncodeError as error:
             raise NotCanonical("a text holds a lone surrogate") from error
     return _quoted(value)
+
+
+def _array(value: Sequence[Any]) -> str:
+    return "[" + ",".join([_text(item) for item in value]) + "]"
 
 
 def _object(value: Mapping[Any, Any]) -> str:

@@ -81,6 +81,7 @@ def _extract(
     population: Population, site: SyntheticSite, folder: Path
 ) -> dict[str, Any]:
     with duckdb.connect() as connection:
+        connection.execute("SET enable_progress_bar = false")  # callers show their own
         create_truth(connection)
         population.fill(connection, site)
         written = write_extract(connection, site, folder)

@@ -95,6 +95,7 @@ def write_tables(
     known = dictionary()
     snapshot = population_digest(population, site)
     with duckdb.connect() as connection:
+        connection.execute("SET enable_progress_bar = false")  # callers show their own
         # Only a file is attached: nothing here reads or fetches anything else.
         connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS cdm")
         connection.execute("USE cdm")
