@@ -62,7 +62,7 @@ def record(cls: type[T], table: object, where: str, error: type[HetaoError]) -> 
     """
     if not isinstance(table, Mapping):
         raise error(f"{where}: expected a table")
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = _fields((cls,))
     unknown = [key for key in table if key not in fields]
     if unknown:
         raise error(
@@ -74,9 +74,17 @@ def record(cls: type[T], table: object, where: str, error: type[HetaoError]) -> 
         raise error(f"{where}: field {missing[0]!r} is missing")
     hints = _hints((cls,))
     values = {
-        key: _value(hints[key], table[key], f"{where}: {key}", error) for key in table
+        key: value
+        if type(value) is str and hints[key] is str
+        else _value(hints[key], value, f"{where}: {key}", error)
+        for key, value in table.items()
     }
     return cls(**values)
+
+
+@functools.cache
+def _fields(of: tuple[type[Any]]) -> Mapping[str, "dataclasses.Field[Any]"]:
+    return {f.name: f for f in dataclasses.fields(of[0])}
 
 
 @functools.cache

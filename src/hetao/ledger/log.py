@@ -130,6 +130,7 @@ class Log:
         self._store, self._head = store, head
         self._origin, self._key = origin, key
         self._lock = threading.RLock()
+        self._known: tuple[str, Checkpoint] | None = None  # a note found to be ours
 
     @classmethod
     def open(cls, path: Path, origin: str, key: Ed25519PrivateKey) -> Self:
@@ -304,7 +305,10 @@ class Log:
         Raises:
             Unverified: the log is not the signed one, nor an extension of it.
         """
-        signed = _signed(self._head, self._origin, self._key)
+        note = self.checkpoint()
+        if self._known is None or self._known[0] != note:
+            self._known = note, _signed(self._head, self._origin, self._key)
+        signed = self._known[1]
         stored = _stored(self._store, self._origin)
         if stored == signed:
             return signed
@@ -333,12 +337,14 @@ class Log:
         return Checkpoint(self._origin, *row)
 
     def _swap_head(self, old: Checkpoint, new: Checkpoint) -> None:
+        note = _sign(new, self._key)
         changed = self._head.execute(
             "UPDATE head SET size = ?, note = ? WHERE size = ?",
-            (new.size, _sign(new, self._key), old.size),
+            (new.size, note, old.size),
         )
         if changed.rowcount != 1:
             raise Unverified("the head changed under its own lock")
+        self._known = note, new
 
 
 class _Tiles:
