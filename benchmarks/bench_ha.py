@@ -33,7 +33,7 @@ BLAS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 os.environ.update(dict.fromkeys(BLAS, "1"))
 
 import duckdb  # noqa: E402
-from ha import floor, picture  # noqa: E402
+from ha import curation, floor, picture  # noqa: E402
 
 from hetao.cdm import open_tables  # noqa: E402
 from hetao.cohort import building, curated  # noqa: E402
@@ -342,6 +342,17 @@ def report(found):
     say(f"peak memory {found['peak_bytes'] / 2**30:.1f} GiB")
 
 
+def report_curation(persons, found):
+    """Print what curation of one hospital's extract costs."""
+    say(
+        f"\ncuration of one hospital of {persons:,} people, {found['rows']:,} rows: "
+        f"{found['wall']:.1f} s, {found['cpu']:.1f} s of processor; plain reading "
+        f"{found['floor_wall']:.1f} s, {found['floor_cpu']:.1f} s; "
+        f"ratio {found['ratio']:.1f}; again after a small source changed "
+        f"{found['refresh_wall']:.1f} s"
+    )
+
+
 def main():
     """Measure, print, and keep the figures beside this file."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -350,6 +361,12 @@ def main():
     parser.add_argument("--curves", action="store_true")
     parser.add_argument(
         "--open", action="store_true", help="policies that let all pass"
+    )
+    parser.add_argument(
+        "--curated",
+        type=float,
+        default=100_000,
+        help="people of the one hospital whose extract is curated, beside the study",
     )
     parser.add_argument("--scratch", type=Path, help="folder for 10 GB of databases")
     chosen = parser.parse_args()
@@ -362,9 +379,14 @@ def main():
         for persons, count, strict in wanted:
             found.append(measure(persons, count, Path(name), strict=strict))
             report(found[-1])
+        folder = Path(name) / "curation"
+        folder.mkdir()
+        curated_one = curation.measure(int(chosen.curated), folder)
+        report_curation(int(chosen.curated), curated_one)
     out = HERE.parent / "out" / "bench-ha"
     out.mkdir(parents=True, exist_ok=True)
-    (out / "figures.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    figures = {"studies": found, "curation": curated_one}
+    (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
     if chosen.curves:
         picture.draw(found, out / "curves.svg")
         say(f"curves: {out / 'curves.svg'}")
