@@ -31,6 +31,7 @@ from hetao.cdm.filling import (
     links,
     run_select,
 )
+from hetao.cdm.hiding import forget_pseudonyms
 from hetao.cdm.leaking import check_cells
 from hetao.cdm.lineage import Proof, check_headers, prove
 from hetao.cdm.macros import drop_key, make_macros
@@ -402,6 +403,7 @@ def _fill(
         account_for(connection, selected)
         drop_made(connection, selected)
     drop_key(connection)
+    forget_pseudonyms(connection)
     supply_tables(connection, work.site.site, frozenset(selections))
     work.say("accounting for every row")
     write_rejected(connection, work.staged)

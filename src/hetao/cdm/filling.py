@@ -12,6 +12,7 @@ from typing import Final
 from sqlglot import exp
 
 from hetao.cdm.engine_duckdb import Connection, Problem, count, text, texts
+from hetao.cdm.hiding import select_hidden
 from hetao.cdm.macros import OF
 from hetao.cdm.shadow import BRANCH, MARK, ROW
 from hetao.dictionary import Table, dictionary, unit_text_sql
@@ -44,6 +45,9 @@ OPERATORS: Final = {
     "<": 4171756,
     ">": 4172704,
 }
+READ: Final = "number!"  # a measurement's number as the source has it
+# Types of which every value fits another one.
+NARROW: Final = {"BIGINT": ("INTEGER", "SMALLINT", "TINYINT")}
 FUTURE = "date lies in the future"
 UNKNOWN_PERSON = "person is not among the people"
 UNKNOWN_UNIT = "unit has no conversion for this analyte"
@@ -51,6 +55,7 @@ ZERO = "zero stands for not measured"
 IMPLAUSIBLE = "outside the plausible range"
 NOT_A_NUMBER = "not a number"
 NO_VALUE = "nothing was measured"
+READ_BY_RULES: Final = ("value_as_concept_id",)  # even where it is empty
 NO_BIRTH = "no plausible year of birth"
 TWICE = "key stands twice"
 
@@ -173,10 +178,9 @@ def run_select(connection: Connection, selected: Selected) -> int:
         InvalidMapping: the engine cannot carry the SELECT out.
     """
     name = selected.table.name
-    sql = selected.query.sql(dialect="duckdb")
     # S608, here and below: names are the dictionary's, literals quoted by `text`.
     try:
-        connection.execute(f"CREATE TEMP TABLE sel_{name} AS {sql}")
+        select_hidden(connection, selected.query, f"sel_{name}")
     except Problem as problem:
         # `from None`: the engine's message may quote a cell.
         raise InvalidMapping(
@@ -273,9 +277,7 @@ def _judge(connection: Connection, selected: Selected, today: str) -> None:
     """Make `judged_<table>`: every column typed, and `problem` and `culprit` a row."""
     table = selected.table
     typed = ",\n".join(
-        f"{_value(name, selected)} AS {name}"
-        for name in table.columns
-        if name != table.key[0] or name in selected.columns
+        f"{_value(name, selected)} AS {name}" for name in _made(selected)
     )
     joins = "\n".join(_code_join(stem) for stem in selected.coded)
     if table.name == "measurement":
@@ -286,7 +288,8 @@ def _judge(connection: Connection, selected: Selected, today: str) -> None:
         WITH typed AS (
             SELECT {typed},
                 s.{ROW} AS {ROW}, s."{BRANCH}" AS branch, s.place{_extra(selected)}
-            FROM (SELECT *, row_number() OVER () AS place FROM sel_{table.name}) s
+            FROM (SELECT *, row_number() OVER () AS place{_read_once(selected)}
+                FROM sel_{table.name} AS s) s
             {joins}),
         judged AS (
             SELECT *, CASE {_verdicts(selected, today)} END AS verdict FROM typed)
@@ -294,7 +297,21 @@ def _judge(connection: Connection, selected: Selected, today: str) -> None:
         FROM judged
     """)  # noqa: S608
     if table.key[0] in selected.columns:
-        _refuse_twice(connection, table)
+        _refuse_twice(connection, selected)
+
+
+def _made(selected: Selected) -> list[str]:
+    """Return the columns that are not empty throughout, but for a key that is counted.
+
+    OMOP's tables are wide: to carry empty columns along takes as long as the others.
+    """
+    table = selected.table
+    return [
+        name
+        for name in table.columns
+        if (name in selected.columns if name == table.key[0] else True)
+        and (name in READ_BY_RULES or not _value(name, selected).startswith("NULL::"))
+    ]
 
 
 def _code_join(stem: str) -> str:
@@ -346,6 +363,13 @@ def _raw(selected: Selected) -> str:
     )
 
 
+def _read_once(selected: Selected) -> str:
+    """Return what is read of a row once, and stands in several columns."""
+    if selected.table.name != "measurement":
+        return ""
+    return f', {_number(selected)} AS "{READ}"'
+
+
 def _number(selected: Selected) -> str:
     """Return SQL for the number as the source has it, in the source's unit."""
     if "value_as_number" in selected.columns:
@@ -362,7 +386,7 @@ def _number(selected: Selected) -> str:
 def _measured(name: str, selected: Selected) -> str:
     coded = "measurement" in selected.coded
     analyte = "measurement_map.analyte" if coded else "NULL"
-    number = _number(selected)
+    number = f's."{READ}"'
     if name == "value_as_number":
         # Nineteen digits: the engine then multiplies in 128 bits, not in 64.
         product = f"CAST(unit_map.a AS DECIMAL(19,9)) * CAST({number} AS DECIMAL(19,6))"
@@ -427,7 +451,7 @@ def _extra(selected: Selected) -> str:
     coded = "measurement" in selected.coded
     analyte = "measurement_map.analyte" if coded else "NULL::VARCHAR"
     return (
-        f"{shadows}, {analyte} AS analyte, {_number(selected)} AS plain_number, "
+        f'{shadows}, {analyte} AS analyte, s."{READ}" AS plain_number, '
         f"{_raw(selected)} AS plain_text, unit_map.analyte IS NULL AS strange_unit, "
         "unit_map.low AS low, unit_map.high AS high, "
         "coalesce(unit_map.zero_impossible, FALSE) AS no_zero"
@@ -504,8 +528,9 @@ def _measurement_cases(selected: Selected) -> list[tuple[str, str, str]]:
     ]
 
 
-def _refuse_twice(connection: Connection, table: Table) -> None:
+def _refuse_twice(connection: Connection, selected: Selected) -> None:
     """Keep the first row of a key; the others are kept aside."""
+    table = selected.table
     key = table.key[0]
     connection.execute(f"""
         UPDATE judged_{table.name} SET culprit = {text(key)}, problem = {text(TWICE)}
@@ -517,7 +542,7 @@ def _refuse_twice(connection: Connection, table: Table) -> None:
                 AND problem IS NULL
             QUALIFY row_number() OVER (
                 PARTITION BY {key}
-                ORDER BY {ROW}, branch, hash({", ".join(table.columns)})) > 1)
+                ORDER BY {ROW}, branch, hash({", ".join(_made(selected))})) > 1)
         WHERE place = later
     """)  # noqa: S608
 
@@ -545,7 +570,7 @@ def _keep_aside(connection: Connection, selected: Selected) -> None:
                 FALSE
             FROM sel_{name} WHERE {shadow} IS NOT NULL
         """)  # noqa: S608
-    for column in _castable(selected):
+    for column in _castable(connection, selected):
         kind = TYPES[selected.table.fields[column].type]
         connection.execute(f"""
             INSERT INTO aside
@@ -563,9 +588,18 @@ def _split(reason: str) -> str:
     return ", ".join(parts)
 
 
-def _castable(selected: Selected) -> list[str]:
+def _castable(connection: Connection, selected: Selected) -> list[str]:
+    """Return the columns with a type of which some values may not fit the table's."""
     fields = selected.table.fields
-    return [n for n in selected.columns if n in fields and fields[n].type != "text"]
+    told = connection.execute(f"DESCRIBE sel_{selected.table.name}").fetchall()
+    given = {str(row[0]): str(row[1]) for row in told}
+    found = []
+    for name in selected.columns:
+        if name in fields and fields[name].type != "text":
+            kind = TYPES[fields[name].type]
+            if given[name] != kind and given[name] not in NARROW.get(kind, ()):
+                found.append(name)
+    return found
 
 
 def _drop_dangling(connection: Connection, selected: Selected) -> None:
@@ -589,27 +623,23 @@ def _drop_dangling(connection: Connection, selected: Selected) -> None:
         )
 
 
-def _others(table: Table) -> str:
-    return ", ".join(name for name in table.columns if name != table.key[0])
-
-
 def _insert(connection: Connection, selected: Selected) -> None:
     table = selected.table
-    key, columns = table.key[0], ", ".join(table.columns)
-    made = "" if key in selected.columns else f"row_number() OVER () AS {key}, "
+    key, made = table.key[0], _made(selected)
+    columns = ", ".join(made)
+    counted = "" if key in made else f"row_number() OVER () AS {key}, "
     first = first_day(table)
     order = [
-        *(["person_id"] if "person_id" in table.columns else []),
+        *(["person_id"] if "person_id" in made else []),
         *([first] if first else []),
         ROW,
         "branch",
         # Rows of one source row and branch: a join made them, in no order of its own.
-        f"hash({columns if key in selected.columns else _others(table)})",
+        f"hash({columns})",
     ]
     connection.execute(f"""
         INSERT INTO {table.name} BY NAME
-        SELECT {columns} FROM (
-            SELECT {made}* FROM (
-                SELECT * FROM judged_{table.name} WHERE problem IS NULL
-                ORDER BY {", ".join(order)}))
+        SELECT {counted}{columns} FROM (
+            SELECT * FROM judged_{table.name} WHERE problem IS NULL
+            ORDER BY {", ".join(order)})
     """)  # noqa: S608

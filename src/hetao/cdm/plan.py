@@ -79,7 +79,8 @@ def translate(sql: str, engine: str) -> str:
     plan = parse(sql)
     for node in plan.walk():
         _check(node)
-    return rewrite(plan, engine).sql(dialect=engine, identify=True)
+    own = rewrite(plan, engine)  # a tree that nobody else reads
+    return own.sql(dialect=engine, identify=True, copy=False)
 
 
 @lru_cache(maxsize=PLANS_KEPT)

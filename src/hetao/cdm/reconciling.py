@@ -178,20 +178,26 @@ def _lost(connection: Connection) -> dict[Place, npt.NDArray[np.int64]]:
 def _count_cells(connection: Connection, selected: Selected) -> None:
     """Count cells that were to be read, those kept aside, and completed dates."""
     name = selected.table.name
+    if not selected.shadowed:
+        return
+    sums, told = [], []
     for column in selected.shadowed:
         shadow = f'"{column}{MARK}"'
         noted = f"starts_with({shadow}, {text(NOTE)})"
-        connection.execute(f"""
-            INSERT INTO {NEW}.cell_count
-            SELECT {text(name)}, {text(column)}, counted, number FROM (
-                SELECT count(*) FILTER ({column} IS NOT NULL OR {shadow} IS NOT NULL)
-                        AS cells,
-                    count(*) FILTER (NOT {noted}) AS cells_rejected,
-                    count(*) FILTER ({noted}) AS completed
-                FROM sel_{name})
-            UNPIVOT (number FOR counted IN (cells, cells_rejected, completed))
-            WHERE number > 0
-        """)  # noqa: S608
+        for counted, when in (
+            ("cells", f"{column} IS NOT NULL OR {shadow} IS NOT NULL"),
+            ("cells_rejected", f"NOT {noted}"),
+            ("completed", noted),
+        ):
+            sums.append(f"count(*) FILTER ({when})")
+            told.append((name, column, counted))
+    numbers = connection.execute(f"SELECT {', '.join(sums)} FROM sel_{name}").fetchone()  # noqa: S608
+    pairs = zip(told, numbers or (), strict=True)
+    insert(
+        connection,
+        f"{NEW}.cell_count",
+        [(*place, int(number)) for place, number in pairs if number],
+    )
 
 
 def count_missing(

@@ -2,19 +2,19 @@
 
 from hetao.dictionary.model import Dictionary
 
-COLUMNS = (
-    "analyte",
-    "spelling",
-    "unit",
-    "unit_concept_id",
-    "a",
-    "b",
-    "low",
-    "high",
-    "zero_impossible",
-)
 # Wider than 18 digits, or the engine multiplies in 64 bits and overflows.
 _FACTOR, _NUMBER = "DECIMAL(28,9)", "DECIMAL(18,6)"
+COLUMNS = {
+    "analyte": "VARCHAR",
+    "spelling": "VARCHAR",
+    "unit": "VARCHAR",
+    "unit_concept_id": "BIGINT",
+    "a": _FACTOR,
+    "b": _FACTOR,
+    "low": _NUMBER,
+    "high": _NUMBER,
+    "zero_impossible": "BOOLEAN",
+}
 
 
 def conversion_sql(dictionary: Dictionary) -> str:
@@ -27,30 +27,39 @@ def conversion_sql(dictionary: Dictionary) -> str:
     `TRY_CAST(a * x + b AS DECIMAL(18,6))` is exactly `Analyte.convert`, and NULL where
     that does not fit.
     """
-    rows = ",\n".join(
+    rows = [
         _row(dictionary, name, spelling, code)
         for name, analyte in dictionary.analytes.items()
         for spelling, code in analyte.spellings.items()
+    ]
+    # A list a column: the engine plans it several times faster than a row each.
+    lists = ", ".join(
+        f"unnest([{', '.join(map(_text, cells))}]) AS {name}"
+        for name, cells in zip(COLUMNS, zip(*rows, strict=True), strict=True)
     )
-    return f"SELECT * FROM (VALUES\n{rows}\n) AS conversion({', '.join(COLUMNS)})"  # noqa: S608
+    typed = ", ".join(
+        f"CAST({name} AS {kind}) AS {name}" for name, kind in COLUMNS.items()
+    )
+    return f"SELECT {typed} FROM (SELECT {lists})"  # noqa: S608
 
 
-def _row(dictionary: Dictionary, name: str, spelling: str, code: str) -> str:
+def _row(
+    dictionary: Dictionary, name: str, spelling: str, code: str
+) -> tuple[str, ...]:
     analyte = dictionary.analytes[name]
     a, b = analyte.units[code]
     low, high = analyte.plausible
-    cells = (
-        _text(name),
-        _text(spelling),
-        _text(analyte.unit),
+    return (
+        name,
+        spelling,
+        analyte.unit,
         str(dictionary.units[analyte.unit].concept_id),
-        f"CAST('{a}' AS {_FACTOR})",
-        f"CAST('{b}' AS {_FACTOR})",
-        f"CAST('{low}' AS {_NUMBER})",
-        f"CAST('{high}' AS {_NUMBER})",
-        str(analyte.zero_impossible).upper(),
+        str(a),
+        str(b),
+        str(low),
+        str(high),
+        str(analyte.zero_impossible),
     )
-    return f"({', '.join(cells)})"
 
 
 def _text(text: str) -> str:

@@ -209,9 +209,12 @@ def worst_first(checks: Iterable[Check]) -> tuple[Check, ...]:
 
 def quality_text(quality: Quality) -> str:
     """Return the report as JSON, with each check's status beside its counts."""
-    body = {"type": FORMAT, **asdict(quality)}
-    for told, check in zip(body["checks"], quality.checks, strict=True):
-        told["status"] = check.status
+    body = {
+        "type": FORMAT,
+        **vars(quality),
+        "checks": [{**vars(check), "status": check.status} for check in quality.checks],
+        "statistics": asdict(quality.statistics),
+    }
     return json.dumps(body, ensure_ascii=False, indent=1) + "\n"
 
 

@@ -12,6 +12,22 @@ CENSUS = "quality_concepts"
 STAND_IN = "Undefined"  # class of a concept that no vocabulary vouches for
 CLASSES = {"drug_era.drug_concept_id": "Ingredient"}  # where a class is prescribed
 
+_SOME = "n.concept_id IS NOT NULL AND n.concept_id <> 0"
+# Curation writes a stand-in for a concept that no loaded vocabulary holds.
+_VOUCHED = f"{_SOME} AND c.concept_class_id <> {literal(STAND_IN)}"
+# What is counted of a field's rows `n`, beside the concept `c` and what is wanted `w`.
+SUMS = {
+    "named": "n.concept_id IS NOT NULL",
+    "some": _SOME,
+    "lost": f"{_SOME} AND c.concept_id IS NULL",
+    "found": _VOUCHED,
+    "domain": f"{_VOUCHED} AND c.domain_id <> w.domain",
+    "class": f"{_VOUCHED} AND c.concept_class_id <> w.class",
+    "loose": f"{_VOUCHED} AND (coalesce(c.standard_concept, '') <> 'S' "
+    "OR c.invalid_reason IS NOT NULL)",
+    "zero": "n.concept_id = 0",
+}
+
 
 # S608, here and below: every identifier comes from the dictionary.
 def count_concepts(present: Present) -> list[Check]:
@@ -23,15 +39,25 @@ def count_concepts(present: Present) -> list[Check]:
             for name in present.fields[table.name]
             if table.fields[name].references == "concept.concept_id"
         ]
-        if fields:
-            checks += _fields(present, table, fields)
-            checks += _values(present, table, fields)
-            checks += _systems(present, table)
+        if not fields:
+            continue
+        is_empty = not present.extents[table.name].rows
+        counts = {} if is_empty else _count(present, table, fields)
+        none = dict.fromkeys(SUMS, 0)
+        for field in fields:
+            checks += _field(table, field, counts.get(field.name, none))
+        checks += _values(present, table, fields)
+        checks += [] if is_empty else _systems(present, table)
     return checks
 
 
-def _fields(present: Present, table: Table, fields: list[Field]) -> list[Check]:
-    """One census a table: how often each concept stands in each of its fields."""
+def _count(
+    present: Present, table: Table, fields: list[Field]
+) -> dict[str, dict[str, int]]:
+    """Return field → what of SUMS is true of how many rows: one census a table.
+
+    It tells how often each concept stands in each of the table's fields.
+    """
     census = " UNION ALL ".join(
         f"SELECT {literal(field.name)} AS field, {field.name} AS concept_id, "  # noqa: S608
         f"count(*) AS number FROM {table.name} GROUP BY {field.name}"
@@ -43,43 +69,19 @@ def _fields(present: Present, table: Table, fields: list[Field]) -> list[Check]:
         f"{literal(CLASSES.get(f'{table.name}.{f.name}', ''))})"
         for f in fields
     )
-    unknown = "c.concept_id IS NULL"
-    some = "n.concept_id IS NOT NULL AND n.concept_id <> 0"
-    # Curation writes a stand-in for a concept that no loaded vocabulary holds.
-    vouched = f"{some} AND c.concept_class_id <> {literal(STAND_IN)}"
-    sums = {
-        "rows": "TRUE",
-        "named": "n.concept_id IS NOT NULL",
-        "some": some,
-        "lost": f"{some} AND {unknown}",
-        "found": vouched,
-        "domain": f"{vouched} AND c.domain_id <> w.domain",
-        "class": f"{vouched} AND c.concept_class_id <> w.class",
-        "loose": f"{vouched} AND (coalesce(c.standard_concept, '') <> 'S' "
-        "OR c.invalid_reason IS NOT NULL)",
-        "zero": "n.concept_id = 0",
-    }
     columns = ", ".join(
         f"sum(CASE WHEN {when} THEN n.number ELSE 0 END) AS {name}"
-        for name, when in sums.items()
-        if name != "rows"
+        for name, when in SUMS.items()
     )
     found = present.engine.rows(
-        f"SELECT w.field, sum(n.number) AS rows, {columns} "  # noqa: S608
+        f"SELECT w.field, {columns} "  # noqa: S608
         f"FROM {CENSUS} n JOIN (VALUES {wanted}) AS w(field, domain, class) "
         f"ON w.field = n.field LEFT JOIN ({_one_concept()}) c "
         "ON c.concept_id = n.concept_id GROUP BY w.field ORDER BY w.field"
     )
-    counts = {
-        str(row[0]): dict(zip(sums, map(int, row[1:]), strict=True)) for row in found
+    return {
+        str(row[0]): dict(zip(SUMS, map(int, row[1:]), strict=True)) for row in found
     }
-    return [
-        check
-        for field in fields
-        for check in _field(
-            table, field, counts.get(field.name, dict.fromkeys(sums, 0))
-        )
-    ]
 
 
 def _one_concept() -> str:
@@ -134,6 +136,9 @@ def _values(present: Present, table: Table, fields: list[Field]) -> list[Check]:
     pairs = {f: v for f, v in pairs.items() if present.has(f"{table.name}.{v}")}
     if not pairs:
         return []
+    if not present.extents[table.name].rows:
+        places = [f"{table.name}.{value}" for value in sorted(pairs.values())]
+        return [checked("sourceValueCompleteness", place, (0, 0)) for place in places]
     found = present.engine.rows(
         " UNION ALL ".join(
             f"SELECT {literal(value)} AS field, "  # noqa: S608

@@ -45,12 +45,15 @@ def _keys(present: Present, table: Table) -> list[Check]:
     if len(table.key) > 1 or not present.has(f"{table.name}.{table.key[0]}"):
         return []
     key = table.key[0]
+    place = f"{table.name}.{key}"
+    if not present.filled(place):
+        return [checked("isPrimaryKey", place, (0, 0))]
     found = _two(
         present,
         f"SELECT count({key}) - count(DISTINCT {key}) AS violated, "  # noqa: S608
         f"count({key}) AS rows FROM {table.name}",
     )
-    return [checked("isPrimaryKey", f"{table.name}.{key}", found)]
+    return [checked("isPrimaryKey", place, found)]
 
 
 def _people(present: Present, table: Table) -> list[Check]:
@@ -164,6 +167,9 @@ def months_of(present: Present) -> dict[str, dict[str, int]]:
     for table in present.tables():
         event = table.event
         if event is None or not present.has(f"{table.name}.{event.date}"):
+            continue
+        found[table.name] = {}
+        if not present.filled(f"{table.name}.{event.date}"):
             continue
         rows = present.engine.rows(
             f"SELECT year({event.date}) AS y, month({event.date}) AS m, "  # noqa: S608

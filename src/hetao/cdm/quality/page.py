@@ -131,6 +131,7 @@ def _words() -> Mapping[str, Mapping[str, str]]:
     return tomllib.loads(text.decode("utf-8"))
 
 
+@functools.cache
 def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("hetao.cdm.quality", "."),

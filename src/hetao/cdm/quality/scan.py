@@ -86,8 +86,14 @@ def scan_rows(present: Present) -> list[Check]:
 def _scan(present: Present, table: Table) -> list[Check]:
     probes, extent = probes_of(present, table), present.extents[table.name]
     live = [p for p in probes if _is_live(p, extent)]
-    sought = list(dict.fromkeys(text for p in live for text in _conditions(p)))
-    counts: dict[str, int] = {}
+    # How many cells are empty is known already.
+    counts = {
+        f"t.{name} IS NULL": extent.rows - number
+        for name, number in extent.filled.items()
+    }
+    live = [p for p in live if not set(_conditions(p)) <= counts.keys()]
+    wanted = dict.fromkeys(text for p in live for text in _conditions(p))
+    sought = [text for text in wanted if text not in counts]
     if sought:
         counted = ", ".join(
             f"count(*) FILTER (WHERE {text}) AS n{place}"
@@ -95,7 +101,7 @@ def _scan(present: Present, table: Table) -> list[Check]:
         )
         plan = f"SELECT {counted} FROM {table.name} t{_joins(table, live)}"  # noqa: S608
         (numbers,) = present.engine.rows(plan)
-        counts = dict(zip(sought, map(int, numbers), strict=True))
+        counts |= dict(zip(sought, map(int, numbers), strict=True))
     return [
         checked(
             probe.type,
