@@ -6,9 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Final
-
-from sqlglot import exp
 
 from hetao import canonical
 from hetao.cdm.engine_duckdb import (
@@ -20,20 +17,10 @@ from hetao.cdm.engine_duckdb import (
     text,
     texts,
 )
-from hetao.cdm.filling import (
-    ASIDE_DDL,
-    Selected,
-    check_columns,
-    check_marks,
-    drop_made,
-    fill_table,
-    gather_codes,
-    links,
-    run_select,
-)
+from hetao.cdm.filling import ASIDE_DDL, drop_made, fill_table
 from hetao.cdm.hiding import forget_pseudonyms
 from hetao.cdm.leaking import check_cells
-from hetao.cdm.lineage import Proof, check_headers, prove
+from hetao.cdm.lineage import Proof
 from hetao.cdm.macros import drop_key, make_macros
 from hetao.cdm.mapping import SiteFolder, read_folder
 from hetao.cdm.origins import FILE as ORIGINS
@@ -43,8 +30,10 @@ from hetao.cdm.origins import (
     close_origins,
     filling_digest,
     is_alike,
+    keep_answers,
     keep_digests,
     keep_fact,
+    kept_answers,
     keys_digest,
     note_origin,
     open_origins,
@@ -53,7 +42,14 @@ from hetao.cdm.origins import (
     take_over,
 )
 from hetao.cdm.pseudonym import read_or_make_key
-from hetao.cdm.quality import Quality, Subject, assess, read_quality, write_reports
+from hetao.cdm.quality import (
+    Quality,
+    Remembered,
+    Subject,
+    assess,
+    read_quality,
+    write_reports,
+)
 from hetao.cdm.reconciling import (
     account_for,
     count_fates,
@@ -61,8 +57,14 @@ from hetao.cdm.reconciling import (
     make_places,
     write_rejected,
 )
-from hetao.cdm.selecting import outputs, read_select
-from hetao.cdm.shadow import with_shadows
+from hetao.cdm.selected import (
+    SOURCES,
+    Selected,
+    gather_codes,
+    links,
+    prepare,
+    run_select,
+)
 from hetao.cdm.snapshot import snapshot_digest, table_digest
 from hetao.cdm.staging import Staged, scratch_folder, stage_sources, sync
 from hetao.cdm.store import (
@@ -84,7 +86,6 @@ from hetao.cdm.vocabulary.concepts import make_concepts
 from hetao.dictionary import ddl, dictionary
 from hetao.errors import InvalidData
 
-SOURCES: Final = "extract"  # the schema that the SELECTs read
 Say = Callable[[str], None]
 
 
@@ -192,72 +193,6 @@ def curate(
     return curation
 
 
-def prepare(
-    site: SiteFolder, staged: Sequence[Staged]
-) -> tuple[tuple[Selected, ...], Proof]:
-    """Return a folder's SELECTs, ready to run, and the proof about identifiers.
-
-    Raises:
-        InvalidMapping: a SELECT does not hold.
-        IdentifierLeak: an identifier could reach a table.
-    """
-    headers: dict[str, tuple[str, ...]] = {}
-    for part in staged:
-        headers.setdefault(part.source, part.headers)
-    sources = {source.name: source for source in site.sources}
-    check_headers(sources, headers)
-    queries = {
-        table: read_select(table, body, headers) for table, body in site.selects.items()
-    }
-    proof = prove(queries, sources, headers)
-    tables = frozenset(queries)
-    selects = tuple(
-        _selected(table, query, proof, headers) for table, query in queries.items()
-    )
-    mixed = len({source.decimal for source in site.sources}) > 1
-    for selected in selects:
-        check_columns(selected, tables)
-        if mixed:
-            check_marks(selected)
-    return selects, proof
-
-
-def _selected(
-    table: str,
-    query: exp.Query,
-    proof: Proof,
-    headers: Mapping[str, tuple[str, ...]],
-) -> Selected:
-    shadowed, names = with_shadows(query, table, headers)
-    for node in shadowed.find_all(exp.Table):
-        if not node.db and node.name.lower() not in _own_names(shadowed):
-            node.set("db", exp.to_identifier("main"))
-            node.set("catalog", exp.to_identifier(SOURCES))
-    places = tuple(
-        {
-            name: ", ".join(sorted(_column_name(place) for place in flow.columns))
-            for name, flow in flows.items()
-            if flow.columns
-        }
-        for flows in proof.branches[table]
-    )
-    return Selected(
-        table=dictionary().tables[table],
-        query=shadowed,
-        columns=outputs(query),
-        shadowed=names,
-        places=places,
-    )
-
-
-def _own_names(query: exp.Query) -> frozenset[str]:
-    return frozenset(cte.alias.lower() for cte in query.find_all(exp.CTE))
-
-
-def _column_name(place: str) -> str:
-    return place.partition(".")[2]
-
-
 # --- building -------------------------------------------------------------------------
 def _build(work: _Work, folder: Path) -> Curation:
     site, path = work.site, folder / DATABASE
@@ -273,7 +208,7 @@ def _build(work: _Work, folder: Path) -> Curation:
         _sign_off(connection, snapshot)
         work.say("checking quality")
         _write_about(work, folder, curation)
-        write_reports(folder, _assess(connection, work, snapshot))
+        write_reports(folder, _assess(connection, work, snapshot, digests))
         close_origins(connection)
     except Problem as problem:
         # `from None`: the engine's message may quote a cell.
@@ -527,8 +462,13 @@ def _told(
     )
 
 
-def _assess(connection: Connection, work: _Work, snapshot: str) -> Quality:
-    """Check the tables, and hold them against the snapshot before this one."""
+def _assess(
+    connection: Connection, work: _Work, snapshot: str, digests: Mapping[str, str]
+) -> Quality:
+    """Check the tables, and hold them against the snapshot before this one.
+
+    What was asked of the same tables then is not asked again.
+    """
     site, store = work.site.site, work.site.store_path
     subject = Subject(
         site=site.name,
@@ -539,7 +479,11 @@ def _assess(connection: Connection, work: _Work, snapshot: str) -> Quality:
         day=work.today,
         previous=_previous(store, snapshot),
     )
-    return assess(DuckDBEngine(connection), subject)
+    known = {name: digests[name] for name in dictionary().tables}
+    engine = Remembered(DuckDBEngine(connection), known, kept_answers(connection))
+    quality = assess(engine, subject)
+    keep_answers(connection, engine.answers)
+    return quality
 
 
 def _current(store: Path) -> Path | None:

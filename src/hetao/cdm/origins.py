@@ -23,9 +23,10 @@ import duckdb
 from sqlglot import exp
 
 from hetao import canonical
-from hetao.cdm.engine_duckdb import Connection, text
-from hetao.cdm.filling import Selected, first_day, links
+from hetao.cdm.engine_duckdb import Connection, insert, text
+from hetao.cdm.filling import first_day
 from hetao.cdm.mapping import SiteFolder
+from hetao.cdm.selected import Selected, links
 from hetao.cdm.shadow import ROW
 from hetao.cdm.staging import Staged
 from hetao.cdm.store import DATABASE
@@ -52,6 +53,7 @@ ORIGIN_DDL: Final = (
     "target VARCHAR, selected VARCHAR, filled VARCHAR, past DATE, future DATE, "
     "digest VARCHAR"
 )
+ANSWER_DDL: Final = "asked VARCHAR, told VARCHAR"
 FACT_DDL: Final = "name VARCHAR, value VARCHAR"
 
 
@@ -90,6 +92,7 @@ def open_origins(
         ("origin", ORIGIN_DDL),
         ("fact", FACT_DDL),
         ("missing_cell", MISSING_DDL),
+        ("answer", ANSWER_DDL),
     ):
         connection.execute(f"CREATE TABLE {NEW}.{name} ({columns})")
     if current is None or not _attach(connection, current):
@@ -325,3 +328,15 @@ def keep_fact(connection: Connection, name: str, value: str) -> bool:
         [name, value],
     ).fetchone()
     return bool(row and row[0])
+
+
+def kept_answers(connection: Connection) -> dict[str, str]:
+    """Return what the current snapshot's tables were asked, by this very program."""
+    if not keep_fact(connection, "program", f"{_program()} {duckdb.__version__}"):
+        return {}
+    return dict(connection.execute(f"FROM {OLD}.answer").fetchall())
+
+
+def keep_answers(connection: Connection, answers: Mapping[str, str]) -> None:
+    """Keep what a snapshot's tables were asked, for the next curation."""
+    insert(connection, f"{NEW}.answer", list(answers.items()))

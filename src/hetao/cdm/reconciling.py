@@ -7,11 +7,11 @@ import numpy.typing as npt
 
 from hetao import canonical
 from hetao.cdm.engine_duckdb import Connection, insert, text
-from hetao.cdm.filling import Selected
 from hetao.cdm.macros import NOTE
 from hetao.cdm.mapping import SiteFolder
 from hetao.cdm.origins import NEW, keep_fact, take
 from hetao.cdm.quality.reconciled import COUNTS, COUNTS_DDL
+from hetao.cdm.selected import Selected
 from hetao.cdm.shadow import MARK, ROW
 from hetao.cdm.staging import Staged
 from hetao.errors import InvalidData

@@ -10,12 +10,14 @@ from hetao.cdm.quality.check import (
 )
 from hetao.cdm.quality.page import write_page, write_reports
 from hetao.cdm.quality.reconciled import COUNTS, COUNTS_DDL
+from hetao.cdm.quality.remembered import Remembered
 
 __all__ = [
     "COUNTS",
     "COUNTS_DDL",
     "Check",
     "Quality",
+    "Remembered",
     "Statistics",
     "Subject",
     "assess",
