@@ -8,50 +8,83 @@ and the mean estimates; and the largest distance of a federated estimate from a 
 fit of statsmodels, in standard errors.
 """
 
+import functools
+import multiprocessing
+import os
 import sys
 import time
 from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when numpy is imported
 
 import duckdb
 import numpy as np
 import statsmodels.api as sm
 
 from hetao.analysis import oracle
-from hetao.synth import Population, allot, create_truth, read_sites, shipped_world
-from hetao.synth.effects import ARM, DAYS, ILL, effect_columns, effect_study
+from hetao.synth import (
+    Population,
+    allot,
+    create_truth,
+    read_sites,
+    shipped_world,
+)
+from hetao.synth.effects import (
+    ARM,
+    DAYS,
+    ILL,
+    effect_columns,
+    effect_study,
+)
 
 CRITICAL = 1.959963984540054
 POOLED_TIMES = 5  # populations for which the pooled fit is made, too
 
 
-def main(populations: int, persons: int) -> None:
+def one_population(seed: int, persons: int) -> tuple[dict, float]:
+    """Fit every comparison in one population; return fits by outcome, and distance."""
     world, sites = shipped_world(), allot(read_sites("gba"), persons)
+    found, distance = {}, 0.0
+    with duckdb.connect() as connection:
+        connection.execute("SET threads = 1")
+        connection.execute("SET enable_progress_bar = false")
+        create_truth(connection)
+        for site in sites:
+            Population(world, sites, seed).fill(connection, site)
+        for comparison in world.comparisons:
+            for outcome in comparison.outcomes:
+                study = effect_study(
+                    world, comparison, outcome, tuple(s.name for s in sites)
+                )
+                parts = effect_columns(connection, world, comparison, outcome)
+                fits = [oracle(study, a, parts).payload for a in study.analyses]
+                arms = [fit["terms"][0] for fit in fits]
+                key = (comparison.name, outcome.disease, outcome.log_hazard_ratio)
+                found[key] = [fits[0]["n"], fits[0]["events"]] + [
+                    term[name] for term in arms for name in ("estimate", "se")
+                ]
+                if seed <= POOLED_TIMES:
+                    terms = study.analyses[0].terms
+                    distance = max(distance, _distance(terms, parts, fits[0]))
+    return found, distance
+
+
+def main(populations: int, persons: int) -> None:
+    """Print what all populations say, one process a processor."""
     found, distance, start = defaultdict(list), 0.0, time.perf_counter()
-    for seed in range(1, populations + 1):
-        with duckdb.connect() as connection:
-            create_truth(connection)
-            for site in sites:
-                Population(world, sites, seed).fill(connection, site)
-            for comparison in world.comparisons:
-                for outcome in comparison.outcomes:
-                    study = effect_study(
-                        world, comparison, outcome, tuple(s.name for s in sites)
-                    )
-                    parts = effect_columns(connection, world, comparison, outcome)
-                    fits = [oracle(study, a, parts).payload for a in study.analyses]
-                    arms = [fit["terms"][0] for fit in fits]
-                    key = (comparison.name, outcome.disease, outcome.log_hazard_ratio)
-                    found[key].append(
-                        [fits[0]["n"], fits[0]["events"]]
-                        + [term[name] for term in arms for name in ("estimate", "se")]
-                    )
-                    if seed <= POOLED_TIMES:
-                        distance = max(
-                            distance, _distance(study.analyses[0].terms, parts, fits[0])
-                        )
-    print(
-        f"{populations} populations of {persons} people at {len(sites)} sites, ", end=""
-    )
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), context) as pool:
+        each = functools.partial(one_population, persons=persons)
+        for done, (fits, far) in enumerate(
+            pool.map(each, range(1, populations + 1)), 1
+        ):
+            distance = max(distance, far)
+            for key, row in fits.items():
+                found[key].append(row)
+            if done % 20 == 0:
+                print(f"  {done}/{populations} populations", flush=True)
+    print(f"{populations} populations of {persons} people at 4 sites, ", end="")
     print(f"{time.perf_counter() - start:.0f} s")
     print(f"{'outcome':24} people events   truth adjusted covered   crude covered")
     total = []
