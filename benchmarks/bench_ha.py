@@ -4,9 +4,9 @@
 
 A made-up population over 43 hospitals and 123 clinics, each with a database, keys, a
 journal and a log of its own; two hubs; one coordinator. Everything goes through the
-gate, the sealed sum and the logs that a network uses; all parties share this process,
-and envelopes are handed over by calls. Beside it, in the same run, the floor: bare SQL
-over the same rows in one database, and numpy for the fits.
+gate, the sealed sum and the logs that a network uses; the sites share one worker
+process a processor, and envelopes are handed over through pipes. Beside it, in the same
+run, the floor: bare SQL over the same rows in one database, and numpy for the fits.
 
 With `--curves`, smaller populations and fewer sites are measured too, and drawn.
 """
@@ -22,7 +22,6 @@ import resource
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -34,9 +33,9 @@ os.environ.update(dict.fromkeys(BLAS, "1"))
 
 import duckdb  # noqa: E402
 from ha import curation, floor, picture  # noqa: E402
+from ha.workers import Workers  # noqa: E402
 
 from hetao.cdm import open_tables  # noqa: E402
-from hetao.cohort import building, curated  # noqa: E402
 from hetao.federation.embedded import run_embedded  # noqa: E402
 from hetao.release import policy_from  # noqa: E402
 from hetao.study import read_study  # noqa: E402
@@ -71,14 +70,15 @@ def say(text):
 
 
 class Clock:
-    """Wall and processor time since the last lap."""
+    """Wall and processor time since the last lap, of this process and of others."""
 
-    def __init__(self):
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
+    def __init__(self, others=lambda: 0.0):
+        self._others = others
+        self._wall, self._cpu = time.perf_counter(), time.process_time() + others()
 
     def lap(self):
         """Return (wall, processor) seconds since the last call."""
-        wall, cpu = time.perf_counter(), time.process_time()
+        wall, cpu = time.perf_counter(), time.process_time() + self._others()
         found = (wall - self._wall, cpu - self._cpu)
         self._wall, self._cpu = wall, cpu
         return found
@@ -168,34 +168,6 @@ def study_for(sites, folder):
     return read_study(path)
 
 
-@contextlib.contextmanager
-def watched():
-    """Tell how long sites spend on people and on covariates, summed over threads."""
-    lock, spent = threading.Lock(), {"cohort": 0.0, "all": 0.0}
-
-    def timed(name, function):
-        @functools.wraps(function)
-        def call(*args, **kwargs):
-            start = time.perf_counter()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                with lock:
-                    spent[name] += time.perf_counter() - start
-
-        return call
-
-    people, build = curated.make_people, building.build
-    curated.make_people = timed("cohort", people)
-    from hetao.federation import site
-
-    site.cohorts.build = timed("all", build)
-    try:
-        yield spent
-    finally:
-        curated.make_people, site.cohorts.build = people, build
-
-
 def opened(path):
     """Open one site's tables with one thread: sites at work share the processors."""
     tables = open_tables(path)
@@ -203,9 +175,10 @@ def opened(path):
     return tables
 
 
-def federated(study, out, folder, *, strict):
+def federated(study, sites, out, folder, *, strict):
     """Carry out the study over its sites; return findings, laps and bytes."""
-    clock, laps, last = Clock(), [], ["begin"]
+    workers = Workers({site.name: site.people for site in sites})
+    clock, laps, last = Clock(workers.cpu), [], ["begin"]
 
     def heard(text):
         laps.append((last[0], *clock.lap()))
@@ -217,13 +190,20 @@ def federated(study, out, folder, *, strict):
     }
     policy = policy_from(HEADLINE if strict else OPEN, "bench")
     policies = dict.fromkeys(study.sites, policy)
-    start = Clock()
-    with watched() as spent:
-        answered = asyncio.run(
-            run_embedded(study, sources, folder, policies=policies, say=heard)
+    start = Clock(workers.cpu)
+    answered = asyncio.run(
+        run_embedded(
+            study,
+            sources,
+            folder,
+            policies=policies,
+            say=heard,
+            housing=workers.housing,
         )
+    )
     laps.append((last[0], *clock.lap()))
     wall, cpu = start.lap()
+    spent, peak = workers.end()
     outcome = answered.outcome
     findings = {answer.finding.analysis: answer for answer in outcome.answers}
     effect = findings["effect"].finding.payload["terms"][0]
@@ -232,6 +212,7 @@ def federated(study, out, folder, *, strict):
         "cpu": cpu,
         "laps": laps,
         "cohort_share": spent["cohort"] / spent["all"],
+        "peak_bytes": peak + resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "people": findings["effect"].finding.payload["n"],
         "events": findings["effect"].finding.payload["events"],
         "estimate": effect["estimate"],
@@ -275,7 +256,9 @@ def measure(persons, count, root, *, strict):
     events = sum(made["rows"][table] for table in EVENTS)
     say(f"  generated in {made['wall']:.0f} s: {events:,} events, {made['bytes']:,} B")
     study = study_for(population.sites, folder)
-    site_run = federated(study, folder / "sites", folder / "run", strict=strict)
+    site_run = federated(
+        study, population.sites, folder / "sites", folder / "run", strict=strict
+    )
     say(f"  study {site_run['wall']:.1f} s, {site_run['cpu']:.1f} s of processor")
     shutil.rmtree(folder / "run")
     pooled_path = folder / "pooled.duckdb"
@@ -287,7 +270,6 @@ def measure(persons, count, root, *, strict):
         bare = pool_of_one.submit(run_floor, pooled_path).result()
     pooled_path.unlink()
     say(f"  floor {bare['wall']:.1f} s, {bare['cpu']:.1f} s of processor")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
         "persons": persons,
         "sites": count,
@@ -296,7 +278,6 @@ def measure(persons, count, root, *, strict):
         "study": site_run,
         "floor": bare,
         "ratio": site_run["wall"] / bare["wall"],
-        "peak_bytes": peak,
         "policy": "strict but for leverage" if strict else "open",
     }
 
@@ -306,7 +287,7 @@ def report(found):
     study, bare, rows = found["study"], found["floor"], found["generation"]["rows"]
     say(
         f"\n{found['persons']:,} people, {found['events']:,} events, {found['sites']} "
-        f"sites, policy {found['policy']}; all parties in one process"
+        f"sites in {os.cpu_count()} worker processes, policy {found['policy']}"
     )
     say("rows: " + ", ".join(f"{name} {count:,}" for name, count in rows.items()))
     say(f"{'':28}{'wall s':>10}{'processor s':>13}{'floor s':>10}")
@@ -339,7 +320,7 @@ def report(found):
         f"messages; certificate {study['certificate_bytes']:,} B; "
         f"journals and logs {study['journal_bytes']:,} B"
     )
-    say(f"peak memory {found['peak_bytes'] / 2**30:.1f} GiB")
+    say(f"peak memory {study['peak_bytes'] / 2**30:.1f} GiB")
 
 
 def report_curation(persons, found):

@@ -8,7 +8,7 @@ and approve their own permit, and the certificate's parties say so.
 import asyncio
 import datetime
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +36,31 @@ from hetao.permit import (
 from hetao.release import Policy
 from hetao.study import Study
 
-TEACHING = "teaching: keys made for the occasion"
 OpenSource = Callable[[], CuratedTables | FlatTable]
 Clock = Callable[[], datetime.datetime]
+
+
+def in_this_process(setups: Sequence[SiteSetup], clock: Clock) -> Sequence[Site]:
+    """Return the sites of these set-ups, as objects of this process."""
+    return [Site(setup, clock) for setup in setups]
+
+
+@dataclass(frozen=True)
+class Housing:
+    """Where the sites of an embedded federation live.
+
+    Attributes:
+        open: makes the sites; what stands for one in another process will do, if it
+            answers as a `Site` does.
+        threads: how many sites are waited for at once; None for one a processor.
+            Sites that share a processor only slow each other down.
+    """
+
+    open: Callable[[Sequence[SiteSetup], Clock], Sequence[Site]] = in_this_process
+    threads: int | None = None
+
+
+TEACHING = "teaching: keys made for the occasion"
 
 
 @dataclass(frozen=True)
@@ -95,7 +117,7 @@ async def run_embedded(
     folder: Path,
     policies: Mapping[str, Policy] | None = None,
     say: Callable[[str], None] = lambda _: None,
-    clock: Clock = utc_now,
+    housing: Housing = Housing(),
 ) -> Answered:
     """Carry out a study over sites in this process and certify it.
 
@@ -105,11 +127,12 @@ async def run_embedded(
         folder: where journals and logs go; use a temporary one to keep nothing.
         policies: site → policy; strict where left out.
         say: takes progress.
-        clock: returns the time in UTC.
+        housing: where the sites live.
 
     Raises:
         HetaoError: as the coordinator.
     """
+    clock = utc_now
     sides = {name: SIDES[i % 2] for i, name in enumerate(study.sites)}
     cast = new_cast(sides, clock())
     bundle = cast.approved(draft_permit(study, cast.directory, clock()), clock())
@@ -123,20 +146,18 @@ async def run_embedded(
         for side in SIDES
     }
     exchange = Exchange(hubs)
-    sites = [
-        Site(
-            SiteSetup(
-                identity=cast.identities[name],
-                trusted=cast.directory,
-                policy=(policies or {}).get(name, Policy()),
-                home=f"hub-{sides[name].lower()}",
-                folder=folder / f"site-{name}",
-                open_source=sources[name],
-            ),
-            clock,
+    setups = [
+        SiteSetup(
+            identity=cast.identities[name],
+            trusted=cast.directory,
+            policy=(policies or {}).get(name, Policy()),
+            home=f"hub-{sides[name].lower()}",
+            folder=folder / f"site-{name}",
+            open_source=sources[name],
         )
         for name in study.sites
     ]
+    sites = housing.open(setups, clock)
     desk = Desk(
         cast.identities["coordinator"],
         cast.directory,
@@ -145,8 +166,7 @@ async def run_embedded(
         say,
     )
     coordinator = Coordinator(desk, study, bundle, exchange.transport("coordinator"))
-    # Sites that share a processor only slow each other down when they all work at once.
-    executor = ThreadPoolExecutor(os.cpu_count())
+    executor = ThreadPoolExecutor(housing.threads or os.cpu_count())
     workers = [
         asyncio.create_task(
             attend(
