@@ -248,10 +248,13 @@ def clean(engine):
 
 @pytest.fixture
 def spoil(engine):
-    """Return what spoils the tables until the test ends."""
-    engine.connection.execute("BEGIN")
+    """Return what spoils a copy of the tables, seen until the test ends."""
+    engine.connection.execute("ATTACH ':memory:' AS spoilt")
+    engine.connection.execute("COPY FROM DATABASE memory TO spoilt")
+    engine.connection.execute("USE spoilt")
     yield engine.connection.execute
-    engine.connection.execute("ROLLBACK")
+    engine.connection.execute("USE memory")
+    engine.connection.execute("DETACH spoilt")
 
 
 def test_the_list_holds_the_dashboards_27_types_and_our_own():

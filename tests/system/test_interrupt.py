@@ -11,7 +11,7 @@ from support_cdm import ROWS, curated, write_folder
 from support_system import read_until, start, wait_until
 
 pytestmark = pytest.mark.xdist_group("system")
-MANY = 10_000  # times the rows of the small extract: enough to be busy for a while
+MANY = 40_000  # times the rows of the small extract: enough to be busy for a while
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_who_is_told_to_end_takes_the_scratch_away_at_once(site, step, number, c
     path, good = site
     if step == "reading":  # what was staged before is not read again
         shutil.rmtree(path.parent / "store" / "staged")
-    process = start("site", "curate", path, session=True)
+    process = start("site", "curate", path, "--whole", session=True)
     read_until(process, step)
     wait_until(lambda: scratch(path), 20)
 
@@ -58,13 +58,13 @@ def test_who_is_told_to_end_takes_the_scratch_away_at_once(site, step, number, c
 
 def test_what_a_kill_leaves_the_next_curation_takes_away(site):
     path, _ = site
-    process = start("site", "curate", path)
+    process = start("site", "curate", path, "--whole")
     read_until(process, "filling")
     process.kill()
     process.communicate(timeout=60)
     left = scratch(path)
 
-    again = start("site", "curate", path)
+    again = start("site", "curate", path, "--whole")
     read_until(again, "filling")
     again.terminate()
     again.communicate(timeout=60)
