@@ -31,7 +31,7 @@ bench: $(VENV)/ready ## figures, as ratios to the machine's own limits
 	@$(BIN)/python benchmarks/bench_securesum.py
 	@$(BIN)/python benchmarks/bench_run.py
 
-bench-ha: $(VENV)/ready ## 11 million made-up people over 166 sites; half an hour, 10 GB of disk
+bench-ha: $(VENV)/ready ## 11 million made-up people over 166 sites; about half an hour, 10 GB of disk
 	@$(BIN)/python benchmarks/bench_ha.py --curves
 
 format: $(VENV)/ready ## bring the code into its one form

@@ -43,6 +43,7 @@ from hetao.synth import Population, allot, read_sites, shipped_world  # noqa: E4
 from hetao.synth.tables import write_tables  # noqa: E402
 
 HERE = Path(__file__).parent
+OUT = HERE.parent / "out" / "bench-ha"
 SEED = 2026
 TABLES = (
     "person",
@@ -334,6 +335,13 @@ def report_curation(persons, found):
     )
 
 
+def keep(studies, curated_one=None):
+    """Write what was measured so far."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    figures = {"studies": studies, "curation": curated_one}
+    (OUT / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+
+
 def main():
     """Measure, print, and keep the figures beside this file."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -346,7 +354,7 @@ def main():
     parser.add_argument(
         "--curated",
         type=float,
-        default=100_000,
+        default=20_000,
         help="people of the one hospital whose extract is curated, beside the study",
     )
     parser.add_argument("--scratch", type=Path, help="folder for 10 GB of databases")
@@ -360,17 +368,15 @@ def main():
         for persons, count, strict in wanted:
             found.append(measure(persons, count, Path(name), strict=strict))
             report(found[-1])
+            keep(found)  # before the next one: it may take long, or fail
+        if chosen.curves:
+            picture.draw(found, OUT / "curves.svg")
+            say(f"curves: {OUT / 'curves.svg'}")
         folder = Path(name) / "curation"
         folder.mkdir()
         curated_one = curation.measure(int(chosen.curated), folder)
         report_curation(int(chosen.curated), curated_one)
-    out = HERE.parent / "out" / "bench-ha"
-    out.mkdir(parents=True, exist_ok=True)
-    figures = {"studies": found, "curation": curated_one}
-    (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
-    if chosen.curves:
-        picture.draw(found, out / "curves.svg")
-        say(f"curves: {out / 'curves.svg'}")
+        keep(found, curated_one)
     worst = max(
         abs(f["study"]["estimate"] - f["floor"]["estimate"]) / f["floor"]["se"]
         for f in found
