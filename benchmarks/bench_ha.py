@@ -354,7 +354,7 @@ def main():
     parser.add_argument(
         "--curated",
         type=float,
-        default=20_000,
+        default=100_000,
         help="people of the one hospital whose extract is curated, beside the study",
     )
     parser.add_argument("--scratch", type=Path, help="folder for 10 GB of databases")

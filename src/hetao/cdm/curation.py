@@ -337,7 +337,6 @@ def _fill(
         note_origin(connection, selected, (selections[name], filled), work.day)
         account_for(connection, selected)
         drop_made(connection, selected)
-    drop_key(connection)
     forget_pseudonyms(connection)
     supply_tables(connection, work.site.site, frozenset(selections))
     work.say("accounting for every row")
@@ -345,6 +344,7 @@ def _fill(
     count_fates(connection, work.staged)
     count_missing(connection, work.site, work.staged)
     _check_identifiers(connection, work, taken)
+    drop_key(connection)
     _check_people(connection, work.site.site.name)
     return tuple(taken)
 

@@ -2,14 +2,22 @@
 
 The proof of `lineage` is about declared columns. This check also finds an identifier
 that stands in a column where nobody expected it, such as a number in a remark.
+
+An identifier of digits alone says less than a name: of a hundred thousand numbers of
+eight digits, one is sooner or later a laboratory's result as well. So a number is
+refused where it stands in the row of its own person, and elsewhere where more of a
+column's numbers are identifiers than chance explains.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
+from scipy import special
+
 from hetao.cdm.engine_duckdb import Connection, count
 from hetao.cdm.mapping import Source
-from hetao.dictionary import dictionary
+from hetao.cdm.pseudonym import pseudonym_sql
+from hetao.dictionary import Table, dictionary
 from hetao.errors import IdentifierLeak
 
 # Shorter digits stand for many things: an age, a code, a rank.
@@ -17,6 +25,12 @@ TELLING: Final = (
     "(length(identifier) >= 6 AND regexp_matches(identifier, '[^0-9]')) "
     "OR length(identifier) >= 8 OR regexp_matches(identifier, '[^\\x00-\\x7F]{2,}')"
 )
+# How probable so many equal numbers must be, were a column's numbers no identifiers.
+LEAST_CHANCE: Final = 1e-4
+# Chance is taken from a number's neighbours: those that differ in the last digits.
+LAST_DIGITS: Final = 4
+# Where every tenth number is an identifier, chance and leak look the same: refused.
+DENSE: Final = 0.1
 
 
 def check_cells(
@@ -28,10 +42,13 @@ def check_cells(
     """Refuse tables in which a whole text cell equals a telling identifier.
 
     An identifier tells if it has eight characters, or six of which one is no digit, or
-    two that are not ASCII, as a Chinese name has.
+    two that are not ASCII, as a Chinese name has. One of digits alone is refused where
+    a pseudonym of the same row hides that very number, and where a column holds more of
+    them than LEAST_CHANCE allows.
 
     Args:
-        connection: the curation's, tables filled and sources still readable.
+        connection: the curation's, tables filled, sources still readable, and the key
+            of pseudonyms still there.
         sources: of the site.
         schema: where they stand.
         checked: tables that the same identifiers were held against already.
@@ -52,25 +69,100 @@ def check_cells(
         CREATE TEMP TABLE telling AS
         WITH seen AS MATERIALIZED (
             SELECT DISTINCT identifier FROM ({" UNION ALL ".join(parts)}))
-        SELECT identifier FROM seen WHERE {TELLING}
+        SELECT identifier, regexp_full_match(identifier, '[0-9]+') AS is_number,
+            {_neighbours("identifier")} AS neighbours
+        FROM seen WHERE {TELLING}
     """)  # noqa: S608
+    connection.execute("""
+        CREATE TEMP TABLE crowding AS
+        SELECT neighbours, count(*) AS identifiers FROM telling
+        WHERE is_number GROUP BY neighbours
+    """)
     for table in dictionary().tables.values():
         if table.kind == "vocabulary" and table.name != "concept":
             continue
         if table.name not in checked and count(connection, table.name):
             for field in table.fields.values():
                 if field.type == "text":
-                    _check_column(connection, table.name, field.name)
+                    _check_column(connection, table, field.name)
 
 
-def _check_column(connection: Connection, table: str, column: str) -> None:
-    row = connection.execute(f"""
-        SELECT count(DISTINCT {column}) FROM {table}
-        SEMI JOIN telling ON {column} = identifier
-    """).fetchone()  # noqa: S608
-    if row and row[0]:
-        raise IdentifierLeak(
-            f"{table}.{column} would hold texts that are identifiers in the extract",
-            fix="declare the column that they come from, or leave it out",
-            local=f"{row[0]} different ones",
+def _neighbours(number: str) -> str:
+    """Return SQL that is equal for numbers as long that differ in the last digits."""
+    return f"length({number}) || ':' || left({number}, -{LAST_DIGITS})"
+
+
+def _check_column(connection: Connection, table: Table, column: str) -> None:
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE equal_cell AS
+        SELECT DISTINCT {column} AS cell, is_number FROM {table.name}
+        JOIN telling ON {column} = identifier
+    """)  # noqa: S608
+    names, numbers = _two(
+        connection,
+        "SELECT count(*) FILTER (NOT is_number), count(*) FILTER (is_number) "
+        "FROM equal_cell",
+    )
+    if names or (
+        numbers
+        and (
+            _own_rows(connection, table, column)
+            or not _may_be_chance(connection, table.name, column, int(numbers))
         )
+    ):
+        raise IdentifierLeak(
+            f"{table.name}.{column} would hold texts that are identifiers in the "
+            "extract",
+            fix="declare the column that they come from, or leave it out",
+            local=f"{int(names + numbers)} different ones",
+        )
+
+
+def _own_rows(connection: Connection, table: Table, column: str) -> bool:
+    """Return whether a row holds the very number that a pseudonym of it hides."""
+    hidden = [
+        field.name
+        for field in table.fields.values()
+        if field.identifier == "pseudonym" and field.type == "bigint"
+    ]
+    if not hidden:
+        return False
+    row = connection.execute(f"""
+        WITH own AS MATERIALIZED (
+            SELECT cell, {pseudonym_sql("cell")} AS pseudonym
+            FROM equal_cell WHERE is_number)
+        SELECT count(*) FROM {table.name} JOIN own ON {column} = cell
+        WHERE pseudonym IN ({", ".join(hidden)})
+    """).fetchone()  # noqa: S608
+    return bool(row and row[0])
+
+
+def _may_be_chance(connection: Connection, table: str, column: str, equal: int) -> bool:
+    """Return whether a column's numbers equal identifiers no oftener than by chance.
+
+    The chance of a number is the share of identifiers among its neighbours, itself
+    left out; that of a dense neighbourhood counts as none, so that an equal number is
+    refused there. The sum of many small chances is Poisson distributed.
+    """
+    _, expected = _two(
+        connection,
+        f"""
+        WITH numbers AS MATERIALIZED (
+            SELECT DISTINCT {column} AS cell FROM {table}
+            WHERE regexp_full_match({column}, '[0-9]{{8,}}')),
+        chance AS (
+            SELECT (identifiers - (telling.identifier IS NOT NULL)::INTEGER)
+                / (power(10, {LAST_DIGITS}) - 1) AS share
+            FROM numbers JOIN crowding ON {_neighbours("cell")} = crowding.neighbours
+            LEFT JOIN telling ON cell = telling.identifier)
+        SELECT count(*), coalesce(sum(share) FILTER (share < {DENSE}), 0) FROM chance
+        """,  # noqa: S608
+    )
+    # The probability of `equal` or more.
+    return bool(special.gammainc(equal, expected) >= LEAST_CHANCE)
+
+
+def _two(connection: Connection, query: str) -> tuple[float, float]:
+    row = connection.execute(query).fetchone()
+    first, second = row or (0, 0)
+    return float(first), float(second)
