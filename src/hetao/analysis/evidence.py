@@ -80,10 +80,10 @@ def weighed(facts: Evidence, plan: Plan, rows: Rows, weights: Floats) -> Evidenc
 
 
 def _events(plan: Plan, rows: Rows) -> tuple[int | None, int | None]:
-    if plan.analysis.method == "logistic":
+    if plan.method.outcome == "binary":
         events = int(rows.y.sum())
         return events, rows.n - events
-    if plan.analysis.method in ("cox", "km"):
+    if plan.method.has_times:
         return int(rows.event.sum()), None
     return None, None
 
@@ -111,7 +111,7 @@ def _leverage(plan: Plan, X: Floats, weights: Floats) -> float | None:
         return None
     weighted = X * weights[:, None]
     gram = X.T @ weighted
-    intercept = plan.analysis.method == "cox"
+    intercept = plan.method.has_times
     if intercept:
         sums = weighted.sum(axis=0)
         gram = np.block([[weights.sum(), sums], [sums[:, None], gram]])
@@ -135,7 +135,7 @@ def _cells(plan: Plan, rows: Rows) -> dict[str, int]:
         return _steps(plan, rows)
     if plan.edges:
         return _thinnest(plan, rows)
-    if method != "table1":
+    if not plan.analysis.variables:
         return {}
     cells = _count(plan, rows, "people", np.ones(rows.n, dtype=bool))
     for name in plan.analysis.variables:

@@ -194,10 +194,10 @@ def model_payload(plan: Plan, fit: Fit, freedom: float | None = None) -> dict[st
         freedom: degrees of freedom of a t distribution; None for the normal.
     """
     turn = plan.to_units()
-    if plan.analysis.method == "linear":
+    if plan.method.outcome == "number":
         turn = turn * plan.outcome_scale[1]
     estimate = turn @ fit.beta
-    if plan.analysis.method == "linear" and plan.intercept:
+    if plan.method.outcome == "number" and plan.intercept:
         estimate[0] += plan.outcome_scale[0]
     se = np.sqrt(np.diag(turn @ fit.covariance @ turn.T))
     ratio = estimate / se

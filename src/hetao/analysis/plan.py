@@ -17,9 +17,10 @@ from hetao.study import (
     parse_expression,
     parse_term,
 )
+from hetao.study.methods import METHODS, Method
 from hetao.study.model import SITE
+from hetao.study.terms import names_of
 
-REGRESSIONS = ("logistic", "linear", "poisson", "cox")
 ALL = "All"
 MOST_STRATA = 10_000
 
@@ -59,6 +60,11 @@ class Plan:
     steps: tuple[str, ...] = ()
 
     @property
+    def method(self) -> Method:
+        """Return what the analysis's method uses."""
+        return METHODS[self.analysis.method]
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Return the names of the design's columns."""
         return tuple(column.name for column in self.columns)
@@ -71,7 +77,7 @@ class Plan:
     @property
     def needed(self) -> tuple[str, ...]:
         """Return the variables that a person must have for a row to count."""
-        if self.analysis.method == "table1":
+        if self.analysis.variables:  # each is described by itself, missing ones too
             return (self.analysis.by,) if self.analysis.by else ()
         return tuple(variable.name for variable in self.variables)
 
@@ -107,15 +113,16 @@ def make_plan(study: Study, analysis: Analysis) -> Plan:
     """
     variables = tuple(study.variable(name) for name in _reads(analysis))
     plan = Plan(analysis, variables, study.sites, study.minimum)
+    method = plan.method
     if analysis.method == "counts":
         return _with(plan, steps=study.steps)
-    if analysis.method in ("table1", "km"):
+    if "by" in method.fields:
         plan = _with(plan, groups=_labels(study, (analysis.by,) if analysis.by else ()))
-    if analysis.method in ("cox", "km"):
+    if method.has_times:
         plan = _with_times(study, plan)
-    if analysis.method in ("linear", "poisson"):
-        plan = _with(plan, outcome=_outcome(study, analysis))
-    if analysis.method in REGRESSIONS:
+    if method.outcome in ("number", "count"):
+        plan = _with(plan, outcome=_outcome(study, plan))
+    if method.is_model:
         plan = _with_design(study, plan)
     return plan
 
@@ -126,24 +133,12 @@ def _with(plan: Plan, **fields: object) -> Plan:
 
 def _reads(analysis: Analysis) -> tuple[str, ...]:
     """Return the variables an analysis reads, each once; none for counts."""
-    if analysis.method == "counts":
-        return ()
-    names: list[str] = []
-    if analysis.method == "table1":
-        names += analysis.variables
-    if analysis.method in ("logistic", "linear", "poisson"):
-        names.append(analysis.outcome)
-    if analysis.method in ("cox", "km"):
-        names += [analysis.time, analysis.event]
-    if analysis.method in REGRESSIONS:
-        for text in analysis.terms:
-            names += parse_term(text).names
-        if analysis.offset:
-            names += Term("", (parse_expression(analysis.offset),)).names
-    if analysis.method == "cox":
-        names += analysis.strata
-    if analysis.method in ("table1", "km"):
-        names.append(analysis.by)
+    names = [*analysis.variables, analysis.outcome, analysis.time, analysis.event]
+    for text in analysis.terms:
+        names += parse_term(text).names
+    if analysis.offset:
+        names += names_of(parse_expression(analysis.offset))
+    names += [*analysis.strata, analysis.by]
     return tuple(dict.fromkeys(filter(None, names)))
 
 
@@ -172,9 +167,9 @@ def _with_times(study: Study, plan: Plan) -> Plan:
             f"the time {analysis.time!r} may be negative by its bounds",
             fix="start its bounds at 0",
         )
-    within = analysis.method == "cox" and SITE in analysis.strata
+    within = SITE in analysis.strata
     others = tuple(name for name in analysis.strata if name != SITE)
-    strata = _labels(study, others) if analysis.method == "cox" else ()
+    strata = _labels(study, others) if "strata" in plan.method.fields else ()
     edges = analysis.grid.edges if analysis.grid and not within else ()
     if not edges and not within:
         raise InvalidStudy(
@@ -184,9 +179,10 @@ def _with_times(study: Study, plan: Plan) -> Plan:
     return _with(plan, within_sites=within, strata=strata, edges=edges)
 
 
-def _outcome(study: Study, analysis: Analysis) -> Interval:
+def _outcome(study: Study, plan: Plan) -> Interval:
+    analysis = plan.analysis
     bounds = number_bounds(study, (analysis.outcome,))[analysis.outcome]
-    if analysis.method == "poisson" and bounds[0] < 0:
+    if plan.method.outcome == "count" and bounds[0] < 0:
         raise InvalidStudy(
             f"the count {analysis.outcome!r} may be negative by its bounds",
             fix="start its bounds at 0",
@@ -196,7 +192,7 @@ def _outcome(study: Study, analysis: Analysis) -> Interval:
 
 def _with_design(study: Study, plan: Plan) -> Plan:
     analysis = plan.analysis
-    is_cox = analysis.method == "cox"
+    is_cox = plan.method.has_times  # the baseline hazard is the intercept
     texts = [text.strip() for text in analysis.terms]
     intercept = not is_cox and "0" not in texts and "-1" not in texts
     terms = [parse_term(text) for text in texts if text not in ("0", "-1", "1")]
@@ -225,9 +221,7 @@ def _with_design(study: Study, plan: Plan) -> Plan:
 
 def _check_strata(plan: Plan, terms: list[Term]) -> None:
     for term in terms:
-        if plan.analysis.method == "cox" and set(term.names) <= set(
-            plan.analysis.strata
-        ):
+        if term.names and set(term.names) <= set(plan.analysis.strata):
             raise InvalidStudy(
                 f"the term {term.text!r} is constant within every stratum",
                 fix="take it out of the terms or out of the strata",

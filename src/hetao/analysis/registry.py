@@ -14,6 +14,7 @@ from hetao.analysis.poisson import Poisson
 from hetao.analysis.table1 import Table1
 from hetao.errors import InvalidStudy
 from hetao.study import Analysis, Study
+from hetao.study.methods import METHODS
 
 INSTALLED: tuple[type[Estimator], ...] = (
     Counts,
@@ -34,14 +35,13 @@ def estimator_for(study: Study, analysis: Analysis) -> Estimator:
         InvalidStudy: no installed estimator does this, or the analysis cannot be
             carried out within the public bounds.
     """
+    if analysis.method not in METHODS:
+        raise InvalidStudy(f"{analysis.name}: there is no method {analysis.method!r}")
     plan = make_plan(study, analysis)
     name = analysis.method
     if name == "cox" and not plan.within_sites:
         name = "cox_grid"
-    for installed in INSTALLED:
-        if installed.name == name:
-            return installed(plan)
-    raise InvalidStudy(f"{analysis.name}: no estimator {name!r} is installed")
+    return next(one for one in INSTALLED if one.name == name)(plan)
 
 
 @cache

@@ -163,9 +163,9 @@ def _rows(plan: Plan, known: dict[str, NDArray[Any]], site: str, n: int) -> Rows
     if plan.columns:
         offset = np.zeros(n) if plan.offset is None else value_of(plan.offset, known)
         fields["offset"] = np.broadcast_to(offset, (n,)).astype(np.float64)
-    if analysis.method in ("logistic", "linear", "poisson"):
+    if plan.method.outcome:
         fields["y"] = _outcome(plan, known[analysis.outcome])
-    if analysis.method in ("cox", "km"):
+    if plan.method.has_times:
         fields["time"] = known[analysis.time]
         fields["event"] = (known[analysis.event] == 1).astype(np.float64)
     if plan.strata:
@@ -174,7 +174,7 @@ def _rows(plan: Plan, known: dict[str, NDArray[Any]], site: str, n: int) -> Rows
         fields["bin"] = _bins(plan, known[analysis.time])
     if plan.groups:
         fields["group"] = _codes(plan, known, (analysis.by,), n)
-    if analysis.method == "table1":
+    if analysis.variables:
         fields["values"] = {
             name: _scaled(plan.variable(name), known[name])
             for name in analysis.variables
@@ -202,9 +202,9 @@ def _column(column: Column, known: Mapping[str, NDArray[Any]], n: int) -> Floats
 
 def _outcome(plan: Plan, values: NDArray[Any]) -> Floats:
     analysis = plan.analysis
-    if analysis.method == "logistic":
+    if plan.method.outcome == "binary":
         return np.asarray(values == 1, dtype=np.float64)
-    if analysis.method == "poisson":
+    if plan.method.outcome == "count":
         broken = values != np.floor(values)
         _refuse(analysis.outcome, broken, "is no whole number, as a count must be")
         return np.asarray(values, dtype=np.float64)

@@ -15,11 +15,12 @@ from hetao.cdm import FlatTable, open_flat
 from hetao.errors import BadFormula, InvalidData, Usage
 from hetao.notebook.formula import Formula, parse_formula
 from hetao.study import Study
+from hetao.study.methods import METHODS
 from hetao.study.model import SITE
 from hetao.study.reading import MOST_GRID, study_from
 from hetao.study.terms import names_of, parse_expression, parse_term
 
-MODELS = ("logistic", "linear", "poisson", "cox", "km")
+MODELS = tuple(name for name, method in METHODS.items() if method.in_formula)
 MOST_LEVELS = 200
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 
@@ -131,6 +132,7 @@ class _Drafter:
         tables: Sequence[FlatTable],
     ) -> None:
         self._model, self._parts, self._tables = model, tuple(parts), tables
+        self._method = METHODS[model]
         self._names = self._aliases()
         self._formula = parse_formula(self._with_aliases(formula))
 
@@ -189,7 +191,7 @@ class _Drafter:
         return f"{left} ~ {' + '.join(f.terms) or '1'}"[:180]
 
     def _check_form(self, formula: Formula, strata: tuple[str, ...]) -> None:
-        survival = self._model in ("cox", "km")
+        survival = self._method.has_times
         if survival != bool(formula.time):
             raise BadFormula(
                 f"a {self._model} model needs "
@@ -199,8 +201,8 @@ class _Drafter:
                     else "one column on the left"
                 )
             )
-        if (strata or formula.strata) and self._model != "cox":
-            raise Usage("strata belong to a cox model")
+        if (strata or formula.strata) and "strata" not in self._method.fields:
+            raise Usage(f"a {self._model} model takes no strata")
         if formula.response and not IDENTIFIER.fullmatch(formula.response):
             raise BadFormula(
                 "the left side must be one column",
@@ -231,11 +233,11 @@ class _Drafter:
         for name in (*formula.categories, *strata):
             if name != SITE:
                 roles[name] = "category"
-        if self._model == "logistic":
+        if self._method.outcome == "binary":
             roles[formula.response] = "category"
-        if self._model in ("cox", "km"):
+        if self._method.has_times:
             roles[formula.event] = "category"
-        if self._model == "km":
+        if not self._method.is_model:
             for term in terms:
                 if term not in ("0", "1", SITE):
                     roles[term] = "category"
@@ -278,7 +280,7 @@ class _Drafter:
         low, high = column.low, column.high
         if name == self._formula.time:
             low = min(low, 0.0)
-        if self._model == "poisson" and name == self._formula.response:
+        if self._method.outcome == "count" and name == self._formula.response:
             low = min(low, 0.0)
         if low == high:  # a constant: the fit will say so; bounds need some width
             high = low + max(1.0, abs(low))
@@ -315,19 +317,21 @@ class _Drafter:
     ) -> dict[str, Any]:
         f = self._formula
         fields: dict[str, Any] = {"name": "fit", "method": self._model}
-        if self._model == "km":
+        if not self._method.is_model:
             by = [term for term in terms if term not in ("0", "1")]
             if len(by) > 1 or any(":" in term for term in by):
-                raise BadFormula("a km model takes one grouping column, or 1")
+                raise BadFormula(
+                    f"a {self._model} model takes one grouping column, or 1"
+                )
             fields |= {"time": f.time, "event": f.event, "by": by[0] if by else ""}
-        elif self._model == "cox":
+        elif self._method.has_times:
             kept = [term for term in terms if term not in ("0", "1")]
             fields |= {"time": f.time, "event": f.event, "terms": kept}
             fields |= {"strata": list(strata), "ties": ties, "offset": f.offset}
         else:
             kept = list(terms) if terms else ["1"]
             fields |= {"outcome": f.response, "terms": kept, "offset": f.offset}
-        if self._model == "km" or (self._model == "cox" and SITE not in strata):
+        if "grid" in self._method.fields and SITE not in strata:
             fields["grid"] = {"edges": _edges(columns[f.time].times)}
         return fields
 

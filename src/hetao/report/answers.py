@@ -13,16 +13,7 @@ from hetao.report.numerals import count_text, fixed_text, number_of, p_sentence
 from hetao.report.survival import Curve, curve_of, draw_curves, ticks_of
 from hetao.report.tables import Step, TableGroup, steps_of, table_of
 from hetao.study import Analysis, Study
-
-NAMES = {
-    "counts": "Who was counted",
-    "table1": "Who they were",
-    "logistic": "Logistic regression",
-    "linear": "Linear regression",
-    "poisson": "Poisson regression",
-    "cox": "Cox regression",
-    "km": "Kaplan-Meier curves",
-}
+from hetao.study.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -97,7 +88,7 @@ def _answer(study: Study, item: Mapping[str, Any], few: str, key: str) -> Answer
     return Answer(
         name=analysis.name,
         method=analysis.method,
-        title=NAMES.get(analysis.method, analysis.method),
+        title=METHODS[analysis.method].title,
         sentence=sentence,
         members=members,
         absent=tuple(site for site in study.sites if site not in members),
@@ -122,8 +113,8 @@ def _view(
             return _table(study, analysis, payload, few)
         case "km":
             return _curves(study, analysis, payload, style)
-        case "logistic" | "linear" | "poisson" | "cox":
-            return model_of(study, analysis, payload, style)
+    if METHODS[analysis.method].is_model:
+        return model_of(study, analysis, payload, style)
     return None, "This page cannot show a finding of this kind; see the certificate."
 
 

@@ -18,8 +18,7 @@ from hetao.report.numerals import (
     short_text,
 )
 from hetao.study import Analysis, Study
-
-MEASURES = {"logistic": "odds ratio", "cox": "hazard ratio", "poisson": "rate ratio"}
+from hetao.study.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,8 @@ def model_of(
         style: the figure's key in the page, and the text of a count that is hidden.
     """
     key, few = style
-    measure = MEASURES.get(analysis.method, "difference")
-    is_ratio = analysis.method in MEASURES
+    measure = METHODS[analysis.method].ratio or "difference"
+    is_ratio = bool(METHODS[analysis.method].ratio)
     terms = list(payload.get("terms", ()))
     names = [str(term["name"]) for term in terms]
     labels = [term_label(study, name, names) for name in names]

@@ -4,7 +4,6 @@ from hetao.study.concepts import CodeList, ConceptSet
 from hetao.study.definitions import Definition
 from hetao.study.meaning import fields_read
 from hetao.study.model import (
-    METHODS,
     SITE,
     Analysis,
     Grid,
@@ -43,7 +42,6 @@ from hetao.study.terms import (
 
 __all__ = [
     "LANGUAGES",
-    "METHODS",
     "SITE",
     "Analysis",
     "Arm",

@@ -21,7 +21,6 @@ from hetao.study.population import (
 )
 
 EVERYONE = "Everyone in the data"
-METHODS = ("counts", "table1", "logistic", "linear", "poisson", "cox", "km")
 EVENT_TABLES = tuple(table for table in TABLES if table != "death")
 SOURCES = (
     *EVENT_TABLES,
@@ -185,9 +184,9 @@ class Analysis:
 
     Attributes:
         name: unique within the study.
-        method: one of METHODS.
-        outcome: variable of logistic, linear, poisson.
-        time, event: variables of cox and km.
+        method: one of `methods.METHODS`, which says what it uses of the fields below.
+        outcome: the variable that a regression explains.
+        time, event: variables of a follow-up.
         terms: right-hand side, in the grammar of `terms`; "1" is the intercept.
         offset: expression added to the linear predictor; "" for none.
         by: grouping category of table1 and km; "" for one group.

@@ -1,6 +1,7 @@
 """`study.toml`, as a clinician writes it, → a checked `Study`."""
 
 import contextlib
+import dataclasses
 import itertools
 import math
 import re
@@ -17,7 +18,8 @@ from hetao.study.circe_tables import with_definitions
 from hetao.study.concepts import check_concept_set, concept_set_fields
 from hetao.study.definitions import check_definitions
 from hetao.study.meaning import check_digest, with_digest
-from hetao.study.model import METHODS, SITE, SOURCES, Analysis, Level, Study, Variable
+from hetao.study.methods import METHODS
+from hetao.study.model import SITE, SOURCES, Analysis, Level, Study, Variable
 from hetao.study.population_checks import check_cohort, check_variable_source
 from hetao.study.population_reading import (
     follow_up_fields,
@@ -37,15 +39,6 @@ from hetao.study.terms import (
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}|[A-Za-z][A-Za-z0-9_.]{0,39}")
 SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
-NEEDS = {
-    "counts": (),
-    "table1": ("variables",),
-    "logistic": ("outcome", "terms"),
-    "linear": ("outcome", "terms"),
-    "poisson": ("outcome", "terms"),
-    "cox": ("time", "event", "terms"),
-    "km": ("time", "event", "grid"),
-}
 MOST_SITES, MOST_GRID, MOST_ANALYSES = 1000, 20_000, 200
 MOST_CONCEPT_SETS = 1000
 # Control, format (bidirectional too), surrogate, line and paragraph characters.
@@ -394,11 +387,7 @@ def _check_comparison(
 
 
 def _check_analysis(study: Study, analysis: Analysis, where: str) -> None:
-    if analysis.method not in METHODS:
-        raise InvalidStudy(f"{where}: method is one of " + ", ".join(METHODS))
-    missing = [n for n in NEEDS[analysis.method] if not getattr(analysis, n)]
-    if missing:
-        raise InvalidStudy(f"{where}: {analysis.method} needs {missing[0]!r}")
+    _check_fields(analysis, where)
     if analysis.ties not in ("efron", "breslow"):
         raise InvalidStudy(f"{where}: ties is 'efron' or 'breslow'")
     for term in analysis.terms:
@@ -413,6 +402,24 @@ def _check_analysis(study: Study, analysis: Analysis, where: str) -> None:
         _require(study, name, "category", where)
     _check_outcome(study, analysis, where)
     _check_grid(analysis, where)
+
+
+def _check_fields(analysis: Analysis, where: str) -> None:
+    """Refuse an unknown method, a field it lacks, and one that means nothing to it."""
+    method = METHODS.get(analysis.method)
+    if method is None:
+        raise InvalidStudy(f"{where}: method is one of " + ", ".join(METHODS))
+    for field in dataclasses.fields(Analysis):
+        if field.name in ("name", "method"):
+            continue
+        value = getattr(analysis, field.name)
+        if field.name in method.needs and not value:
+            raise InvalidStudy(f"{where}: {analysis.method} needs {field.name!r}")
+        if field.name not in method.fields and value != field.default:
+            raise InvalidStudy(
+                f"{where}: {analysis.method} has no use for {field.name!r}",
+                fix="leave it out; it reads " + (", ".join(method.fields) or "none"),
+            )
 
 
 def _check_term_variable(study: Study, term: str, name: str, where: str) -> None:
@@ -430,11 +437,12 @@ def _require(study: Study, name: str, kind: str, where: str) -> None:
 
 
 def _check_outcome(study: Study, analysis: Analysis, where: str) -> None:
-    if analysis.method == "logistic":
+    method = METHODS[analysis.method]
+    if method.outcome == "binary":
         _require_binary(study, analysis.outcome, where)
-    elif analysis.method in ("linear", "poisson"):
+    elif method.outcome:
         _require(study, analysis.outcome, "number", where)
-    elif analysis.method in ("cox", "km"):
+    if method.has_times:
         _require(study, analysis.time, "number", where)
         _require_binary(study, analysis.event, where)
     if analysis.method == "cox" and SITE not in analysis.strata and not analysis.grid:

@@ -1,0 +1,91 @@
+"""The methods of analysis: what each asks of a study, in one table.
+
+Whoever reads, plans, checks or shows an analysis asks this table what its method uses.
+A further method is one more entry here and one estimator in `hetao.analysis`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Method:
+    """What an analysis of one method must and may say.
+
+    Attributes:
+        title: what a report calls it.
+        needs: fields of `Analysis` that must be given.
+        may: further fields that mean something; any other one is refused.
+        outcome: what the field `outcome` is: "binary" (a category of two levels, the
+            event second), "number" or "count"; "" where there is none.
+        is_model: whether its terms make a design.
+        has_times: whether it follows people up to an event; `time` is a number and
+            `event` a category of two levels.
+        ratio: what e to the power of a coefficient is, such as "odds ratio"; "" where
+            coefficients are differences.
+        in_formula: whether a formula alone says all that it needs.
+    """
+
+    title: str
+    needs: tuple[str, ...] = ()
+    may: tuple[str, ...] = ()
+    outcome: str = ""
+    is_model: bool = False
+    has_times: bool = False
+    ratio: str = ""
+    in_formula: bool = False
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Return every field that means something."""
+        return self.needs + self.may
+
+
+REGRESSION: Final = ("outcome", "terms")
+
+METHODS: Final[dict[str, Method]] = {
+    "counts": Method("Who was counted"),
+    "table1": Method("Who they were", ("variables",), ("by",)),
+    "logistic": Method(
+        "Logistic regression",
+        REGRESSION,
+        ("offset",),
+        outcome="binary",
+        is_model=True,
+        ratio="odds ratio",
+        in_formula=True,
+    ),
+    "linear": Method(
+        "Linear regression",
+        REGRESSION,
+        ("offset",),
+        outcome="number",
+        is_model=True,
+        in_formula=True,
+    ),
+    "poisson": Method(
+        "Poisson regression",
+        REGRESSION,
+        ("offset",),
+        outcome="count",
+        is_model=True,
+        ratio="rate ratio",
+        in_formula=True,
+    ),
+    "cox": Method(
+        "Cox regression",
+        ("time", "event", "terms"),
+        ("offset", "strata", "ties", "grid"),
+        is_model=True,
+        has_times=True,
+        ratio="hazard ratio",
+        in_formula=True,
+    ),
+    "km": Method(
+        "Kaplan-Meier curves",
+        ("time", "event", "grid"),
+        ("by",),
+        has_times=True,
+        in_formula=True,
+    ),
+}

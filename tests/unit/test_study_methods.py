@@ -1,0 +1,73 @@
+"""What a method does not read is refused, so that nobody thinks it was heeded."""
+
+import dataclasses
+
+import pytest
+
+from hetao.analysis.registry import INSTALLED
+from hetao.canonical import parse_canonical
+from hetao.errors import InvalidStudy
+from hetao.study import Analysis, Grid, study_from
+from hetao.study.methods import METHODS
+from support_analysis import ANALYSES, STUDY
+
+GIVEN = {
+    "outcome": "ill",
+    "time": "years",
+    "event": "died",
+    "terms": ("age",),
+    "offset": "age",
+    "by": "sex",
+    "variables": ("chol",),
+    "strata": ("site",),
+    "ties": "breslow",
+    "grid": Grid((1.0, 2.0, 5.0)),
+}
+METHOD_NAMES = sorted({analysis.method for analysis in ANALYSES.values()})
+
+
+def read(analysis):
+    study = dataclasses.replace(STUDY, analyses=(analysis,))
+    return study_from(parse_canonical(study.canonical)).analyses[0]
+
+
+def test_every_field_of_an_analysis_is_some_methods():
+    fields = {f.name for f in dataclasses.fields(Analysis)} - {"name", "method"}
+
+    assert fields == set().union(*(m.fields for m in METHODS.values()))
+    assert fields == set(GIVEN)
+
+
+def test_every_method_has_an_estimator():
+    assert {one.name for one in INSTALLED} - {"cox_grid"} == set(METHODS)
+
+
+@pytest.mark.parametrize("name", ANALYSES)
+def test_what_a_method_reads_is_taken(name):
+    assert read(ANALYSES[name]) == ANALYSES[name]
+
+
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_a_field_that_a_method_does_not_read_is_refused(method):
+    analysis = next(a for a in ANALYSES.values() if a.method == method)
+    for field in set(GIVEN) - set(METHODS[method].fields):
+        useless = dataclasses.replace(analysis, **{field: GIVEN[field]})
+
+        with pytest.raises(InvalidStudy, match=f"{method} has no use for '{field}'"):
+            read(useless)
+
+
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_a_field_that_a_method_needs_is_asked_for(method):
+    analysis = next(a for a in ANALYSES.values() if a.method == method)
+    for field in METHODS[method].needs:
+        default = Analysis.__dataclass_fields__[field].default
+        without = dataclasses.replace(analysis, **{field: default})
+
+        with pytest.raises(InvalidStudy, match=f"needs '{field}'"):
+            read(without)
+
+
+def test_an_unknown_method_is_refused_with_the_known_ones():
+    with pytest.raises(InvalidStudy, match="method is one of counts, table1"):
+        read(Analysis("a", "magic"))
