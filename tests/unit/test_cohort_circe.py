@@ -236,6 +236,79 @@ def test_the_first_of_one_days_events_is_the_same_in_every_order():
         assert found == rows((1, "2013-01-01", "2013-01-20"))
 
 
+def seen_in_hospital():
+    visit = {
+        "Criteria": {"VisitOccurrence": {"CodesetId": 1}},
+        "StartWindow": {
+            "Start": {"Days": 0, "Coeff": -1},
+            "End": {"Days": 0, "Coeff": 1},
+        },
+        "Occurrence": {"Type": 2, "Count": 1},
+    }
+    group = {
+        "Type": "ALL",
+        "CriteriaList": [visit],
+        "DemographicCriteriaList": [],
+        "Groups": [],
+    }
+    return [{"name": "seen in hospital", "expression": group}]
+
+
+def test_which_of_one_days_events_counts_does_not_hang_on_other_people():
+    """A drug and a condition begin on one day, and the drug has the lower number.
+
+    Both keep the rule, so the tie is broken after it; they end on different days.
+    """
+    everybody = range(1, 41)
+    conditions = [
+        condition(2, number, AFIB, "2013-01-01", "2013-02-20") for number in everybody
+    ]
+    drugs = [
+        drug(1, number, WARFARIN, "2013-01-01", "2013-03-11") for number in everybody
+    ]
+    tables = {
+        "person": [born(number) for number in everybody],
+        "observation_period": [
+            observed(number, "2010-01-01", "2019-12-31") for number in everybody
+        ],
+        **concepts(AFIB, STROKE, WARFARIN),
+        "condition_occurrence": conditions,
+        "drug_exposure": drugs,
+        "visit_occurrence": [
+            {
+                "visit_occurrence_id": number,
+                "person_id": number,
+                "visit_concept_id": STROKE,
+                "visit_start_date": day("2013-01-01"),
+                "visit_end_date": day("2013-01-01"),
+            }
+            for number in everybody
+        ],
+    }
+    by_end = {"DateOffset": {"DateField": "EndDate", "Offset": 0}}
+    entries = [ANY_AFIB, {"DrugExposure": {"CodesetId": 2}}]
+
+    for order in (entries, entries[::-1]):
+        definition = circe(
+            *order,
+            sets=SETS,
+            primary="All",
+            qualified="All",
+            InclusionRules=seen_in_hospital(),
+            EndStrategy=by_end,
+        )
+        database = omop(tables)
+        among_others = cohort_rows(definition, database)
+        database.execute("DELETE FROM person WHERE person_id <> 16")
+        for table in ("condition_occurrence", "drug_exposure", "observation_period"):
+            database.execute(f"DELETE FROM {table} WHERE person_id <> 16")  # noqa: S608
+
+        assert among_others == rows(
+            *((number, "2013-01-01", "2013-03-11") for number in everybody)
+        )
+        assert cohort_rows(definition, database) == among_others[15:16]
+
+
 # --- odd definitions ---------------------------------------------------------------
 def with_reason(text, how="contains"):
     filtered = {"CodesetId": 0, "StopReason": {"Text": text, "Op": how}}
