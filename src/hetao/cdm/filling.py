@@ -84,9 +84,8 @@ def drop_made(connection: Connection, selected: Selected) -> None:
 def _judge(connection: Connection, selected: Selected, today: str) -> None:
     """Make `judged_<table>`: every column typed, and `problem` and `culprit` a row."""
     table = selected.table
-    typed = ",\n".join(
-        f"{_value(name, selected)} AS {name}" for name in _made(selected)
-    )
+    made = _made(selected)
+    typed = ",\n".join(f"{_value(name, selected)} AS {name}" for name in made)
     joins = "\n".join(_code_join(stem) for stem in selected.coded)
     if table.name == "measurement":
         _spell_units(connection, selected)
@@ -96,12 +95,13 @@ def _judge(connection: Connection, selected: Selected, today: str) -> None:
         WITH typed AS (
             SELECT {typed},
                 s.{ROW} AS {ROW}, s."{BRANCH}" AS branch, s.place{_extra(selected)}
-            FROM (SELECT *, row_number() OVER () AS place{_read_once(selected)}
+            FROM (SELECT *, rowid AS place{_read_once(selected)}
                 FROM sel_{table.name} AS s) s
             {joins}),
         judged AS (
             SELECT *, CASE {_verdicts(selected, today)} END AS verdict FROM typed)
-        SELECT * EXCLUDE (verdict), verdict[1] AS culprit, verdict[2] AS problem
+        SELECT {", ".join(made)}, {ROW}, branch, place,
+            verdict[1] AS culprit, verdict[2] AS problem
         FROM judged
     """)  # noqa: S608
     if table.key[0] in selected.columns:
@@ -191,17 +191,31 @@ def _number(selected: Selected) -> str:
     )
 
 
+def converted_sql(number: str, a: str, b: str) -> str:
+    """Return SQL for `a * number + b` with six decimals, halves away from zero.
+
+    Args:
+        number: SQL of a DECIMAL(18,6).
+        a: SQL of a decimal with nine decimals.
+        b: the same.
+    """
+    # Nineteen digits: the engine then multiplies in 128 bits, not in 64.
+    result = f"(CAST({a} AS DECIMAL(19,9)) * CAST({number} AS DECIMAL(19,6)) + {b})"
+    # Of fifteen decimals, what is below 1000 fits 64 bits: rounded ten times faster.
+    return (
+        f"CASE WHEN abs({result}) < 1000 "
+        f"THEN CAST(CAST({result} AS DECIMAL(18,15)) AS DECIMAL(18,6)) "
+        f"ELSE TRY_CAST({result} AS DECIMAL(18,6)) END"
+    )
+
+
 def _measured(name: str, selected: Selected) -> str:
     coded = "measurement" in selected.coded
     analyte = "measurement_map.analyte" if coded else "NULL"
     number = f's."{READ}"'
     if name == "value_as_number":
-        # Nineteen digits: the engine then multiplies in 128 bits, not in 64.
-        product = f"CAST(unit_map.a AS DECIMAL(19,9)) * CAST({number} AS DECIMAL(19,6))"
-        return (
-            f"CASE WHEN {analyte} IS NULL THEN {number} ELSE "
-            f"TRY_CAST({product} + unit_map.b AS DECIMAL(18,6)) END"
-        )
+        result = converted_sql(number, "unit_map.a", "unit_map.b")
+        return f"CASE WHEN {analyte} IS NULL THEN {number} ELSE {result} END"
     if name == "unit_concept_id" and name not in selected.columns:
         other = "NULL::BIGINT"
         if "unit_source_value" in selected.columns:
@@ -441,9 +455,9 @@ def _insert(connection: Connection, selected: Selected) -> None:
         *(["person_id"] if "person_id" in made else []),
         *([first] if first else []),
         ROW,
-        "branch",
+        *(["branch"] if len(selected.places) > 1 else []),
         # Rows of one source row and branch: a join made them, in no order of its own.
-        f"hash({columns})",
+        *([] if selected.is_row_for_row else [f"hash({columns})"]),
     ]
     connection.execute(f"""
         INSERT INTO {table.name} BY NAME

@@ -16,6 +16,7 @@ from sqlglot import exp
 
 from hetao.cdm.engine_duckdb import Connection
 from hetao.cdm.selecting import branches, outputs
+from hetao.cdm.shadow import is_row_for_row
 
 KNOWN: Final = "pseudonym_of"
 PSEUDONYM: Final = "pseudonym"
@@ -39,7 +40,9 @@ def select_hidden(connection: Connection, query: exp.Query, table: str) -> None:
     connection.execute(
         f"CREATE TEMP TABLE IF NOT EXISTS {KNOWN} (hides VARCHAR, id BIGINT)"
     )
-    connection.execute(f"CREATE TEMP TABLE shown AS {shown.sql(dialect='duckdb')}")
+    # To read a source table twice takes less than to write its rows down once more.
+    kind = "VIEW" if all(map(is_row_for_row, branches(shown))) else "TABLE"
+    connection.execute(f"CREATE TEMP {kind} shown AS {shown.sql(dialect='duckdb')}")
     each = [f'SELECT "{name}" AS hides FROM shown' for name in hidden]  # noqa: S608
     connection.execute(f"""
         INSERT INTO {KNOWN} SELECT hides, {PSEUDONYM}(hides)
@@ -56,7 +59,7 @@ def select_hidden(connection: Connection, query: exp.Query, table: str) -> None:
         f"CREATE TEMP TABLE {table} AS SELECT shown.* REPLACE ({given}) "  # noqa: S608
         f"FROM shown {joins}"
     )
-    connection.execute("DROP TABLE shown")
+    connection.execute(f"DROP {kind} shown")
 
 
 def forget_pseudonyms(connection: Connection) -> None:

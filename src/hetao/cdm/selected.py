@@ -10,8 +10,8 @@ from hetao.cdm.engine_duckdb import Connection, Problem, count, text, texts
 from hetao.cdm.hiding import select_hidden
 from hetao.cdm.lineage import Proof, check_headers, prove
 from hetao.cdm.mapping import SiteFolder
-from hetao.cdm.selecting import outputs, read_select
-from hetao.cdm.shadow import ROW, with_shadows
+from hetao.cdm.selecting import branches, outputs, read_select
+from hetao.cdm.shadow import ROW, is_row_for_row, with_shadows
 from hetao.cdm.staging import Staged
 from hetao.dictionary import Table, dictionary
 from hetao.errors import InvalidMapping
@@ -55,6 +55,11 @@ class Selected:
             for name in self.columns
             if name.endswith("_system")
         )
+
+    @property
+    def is_row_for_row(self) -> bool:
+        """Return whether no two rows of a branch come from the same source row."""
+        return all(map(is_row_for_row, branches(self.query)))
 
 
 def links(selected: Selected) -> dict[str, str]:

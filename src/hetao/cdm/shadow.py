@@ -131,6 +131,21 @@ def _row_of(branch: exp.Select) -> exp.Expr:
     return exp.cast(exp.null(), "BIGINT")
 
 
+def is_row_for_row(branch: exp.Select) -> bool:
+    """Return whether each row is one of a single source table, and hands its row on."""
+    start = branch.args.get("from_") or branch.args.get("from")
+    table = start.this if start else None
+    row = next((p.unalias() for p in branch.selects if p.alias_or_name == ROW), None)
+    return (
+        isinstance(table, exp.Table)
+        and not _is_cte(branch, table.name)
+        and not any(branch.args.get(part) for part in ("joins", "laterals"))
+        and branch.find(exp.Explode, exp.Unnest) is None
+        and isinstance(row, exp.Column)
+        and row.name.lower() == ROW
+    )
+
+
 def _is_merged(branch: exp.Select) -> bool:
     return any(
         isinstance(node, exp.AggFunc) and not _windowed(node)
