@@ -122,6 +122,13 @@ def measure(persons: int, folder: Path) -> dict:
     }
 
 
+def show(found):
+    """Print what was measured."""
+    for key, value in found.items():
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+        sys.stdout.write(f"{key:14}{shown:>16}\n")
+
+
 def main():
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -129,10 +136,7 @@ def main():
     parser.add_argument("--scratch", type=Path, help="folder for the extract")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=chosen.scratch, prefix="hetao-") as name:
-        found = measure(int(chosen.persons), Path(name))
-    for key, value in found.items():
-        shown = f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
-        sys.stdout.write(f"{key:14}{shown:>16}\n")
+        show(measure(int(chosen.persons), Path(name)))
     return 0
 
 
