@@ -94,7 +94,9 @@ ANALYSES = {
         ties="breslow",
         grid=DAYS,
     ),
-    "km": Analysis("km", "km", time="day", event="died", by="sex", grid=DAYS),
+    "km": Analysis(
+        "km", "km", time="day", event="died", by="sex", grid=DAYS, horizon=30.0
+    ),
     "table1": Analysis(
         "table1", "table1", by="sex", variables=("age", "chol", "grade", "ill")
     ),

@@ -88,21 +88,28 @@ keep("cgd_poisson", glm(infections ~ treat + age + inherit + offset(log(days)), 
 save(do.call(rbind, fits), "fits")
 
 curves <- list()
-curve <- function(name, fit) {
-  table <- summary(fit, censored = FALSE)
-  strata <- if (is.null(table$strata)) "All" else sub(".*=", "", as.character(table$strata))
-  medians <- summary(fit)$table
-  median <- if (is.matrix(medians)) medians[, "median"] else medians["median"]
-  names(median) <- if (is.matrix(medians)) sub(".*=", "", rownames(medians)) else "All"
-  curves[[length(curves) + 1]] <<- data.frame(
-    fit = name, stratum = strata, time = table$time, survival = table$surv,
-    se = table$std.err, at_risk = table$n.risk, events = table$n.event,
-    median = as.numeric(median[strata])
-  )
+curve <- function(name, formula, data, horizon) {
+  for (type in c("log", "log-log", "plain")) {
+    fit <- survfit(formula, data, conf.type = type)
+    table <- summary(fit, censored = FALSE)
+    strata <- if (is.null(table$strata)) "All" else sub(".*=", "", as.character(table$strata))
+    whole <- rbind(summary(fit, rmean = horizon)$table)
+    rownames(whole) <- if (nrow(whole) > 1) sub(".*=", "", rownames(whole)) else "All"
+    of <- function(column) as.numeric(whole[strata, column])
+    curves[[length(curves) + 1]] <<- data.frame(
+      fit = name, type = type, horizon = horizon,
+      stratum = strata, time = table$time, survival = table$surv,
+      se = table$std.err, lower = table$lower, upper = table$upper,
+      cumhaz = table$cumhaz, cumhaz_se = table$std.chaz,
+      at_risk = table$n.risk, events = table$n.event,
+      median = of("median"), median_lower = of("0.95LCL"), median_upper = of("0.95UCL"),
+      rmst = of("rmean"), rmst_se = of("se(rmean)")
+    )
+  }
 }
-curve("lung_sex", survfit(Surv(time, died == "yes") ~ sex, lung))
-curve("lung_all", survfit(Surv(time, died == "yes") ~ 1, lung))
-curve("cgd_treat", survfit(Surv(time, ill == "yes") ~ treat, cgd))
+curve("lung_sex", Surv(time, died == "yes") ~ sex, lung, 365)
+curve("lung_all", Surv(time, died == "yes") ~ 1, lung, 800)
+curve("cgd_treat", Surv(time, ill == "yes") ~ treat, cgd, 300)
 save(do.call(rbind, curves), "curves")
 
 tests <- rbind(

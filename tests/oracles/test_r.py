@@ -119,29 +119,39 @@ def test_a_coarse_grid_is_r_on_times_moved_to_its_edges(ties):
     assert_same(finding, reference["estimate"], reference["se"], reference["loglik"])
 
 
-@pytest.mark.parametrize(
-    ("name", "variables", "event", "by"),
-    [
-        ("lung_sex", LUNG, "died", "sex"),
-        ("lung_all", LUNG, "died", ""),
-        ("cgd_treat", CGD, "ill", "treat"),
-    ],
-)
-def test_federated_curves_are_r_on_pooled_rows(name, variables, event, by):
-    analysis = Analysis("a", "km", time="time", event=event, by=by, grid=ALL_DAYS)
+CURVES = {
+    "lung_sex": (LUNG, "died", "sex", 365.0),
+    "lung_all": (LUNG, "died", "", 800.0),
+    "cgd_treat": (CGD, "ill", "treat", 300.0),
+}
+
+
+@pytest.mark.parametrize("conf_type", ["log", "log-log", "plain"])
+@pytest.mark.parametrize("name", CURVES)
+def test_federated_curves_are_r_on_pooled_rows(name, conf_type):
+    variables, event, by, horizon = CURVES[name]
+    analysis = Analysis(
+        "a", "km", time="time", event=event, by=by, grid=ALL_DAYS, horizon=horizon,
+        conf_type=conf_type,
+    )  # fmt: skip
 
     curves = federated(variables, analysis).as_json()["curves"]
 
     rows = [row for row in from_r()["curves"] if row["fit"] == name]
+    rows = [row for row in rows if row["type"] == conf_type]
     for curve in curves:
         mine = [row for row in rows if row["stratum"] == curve["stratum"]]
         for key in ("time", "at_risk", "events"):
             assert curve[key] == [float(row[key]) for row in mine]
-        for key in ("survival", "se"):
-            wanted = [float(row[key]) for row in mine]
-            np.testing.assert_allclose(curve[key], wanted, rtol=1e-12)
-        median = mine[0]["median"]
-        assert curve["median"] == (None if median == "NA" else float(median))
+        for key in ("survival", "se", "lower", "upper", "cumhaz", "cumhaz_se"):
+            wanted = [np.nan if r[key] == "NA" else float(r[key]) for r in mine]
+            ours = np.array(curve[key], dtype=float)
+            np.testing.assert_allclose(ours, wanted, rtol=1e-11, err_msg=key)
+        for key in ("median", "median_lower", "median_upper"):
+            wanted = mine[0][key]
+            assert curve[key] == (None if wanted == "NA" else float(wanted))
+        for key in ("rmst", "rmst_se"):
+            assert curve[key] == pytest.approx(float(mine[0][key]), rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hetao import canonical
 from hetao.analysis import Finding, oracle
 from hetao.analysis.suppression import hidden, shown_payload
+from hetao.study import Grid
 from support_analysis import ANALYSES, STUDY, people
 
 
@@ -197,6 +198,53 @@ def test_each_step_of_a_curve_holds_enough_events(smallest):
         assert [known[time] for time in curve["time"]] == curve["survival"]
 
 
+def test_what_is_read_off_a_curve_says_no_more_than_the_steps_shown():
+    """The exact mean and hazard would be equations for the steps that are joined."""
+    finding = oracle(STUDY, ANALYSES["km"], {"aa": people(3, 400)})
+
+    shown, _ = finding.shown(10)
+
+    for curve, exact in zip(
+        shown.as_json()["curves"], finding.as_json()["curves"], strict=True
+    ):
+        assert (curve["rmst"], curve["rmst_se"]) == (None, None)
+        assert curve["rmst_least"] < exact["rmst"] < curve["rmst_most"]
+        places = [exact["time"].index(time) for time in curve["time"]]
+        alone = [places[: i + 1] == list(range(i + 1)) for i in range(len(places))]
+        for key in ("cumhaz", "cumhaz_se"):
+            wanted = [exact[key][p] if a else None for p, a in zip(places, alone)]  # noqa: B905
+            assert curve[key] == wanted
+        assert not all(alone)
+        assert curve["median"] in curve["time"]
+        assert curve["median_lower"] in curve["time"]
+
+
+def test_a_coarse_grid_shows_the_restricted_mean_exactly():
+    analysis = replace(ANALYSES["km"], grid=Grid((10.0, 20.0, 30.0, 60.0)))
+    finding = oracle(STUDY, analysis, {"aa": people(3, 400)})
+
+    shown, _ = finding.shown(10)
+
+    for curve, exact in zip(
+        shown.as_json()["curves"], finding.as_json()["curves"], strict=True
+    ):
+        assert curve["rmst"] == exact["rmst"] is not None
+        assert curve["rmst_se"] == exact["rmst_se"]
+        assert None not in curve["cumhaz"]
+
+
+def test_no_mean_is_given_beyond_the_last_person_followed():
+    columns = people(3, 60)
+    short = columns["day"] > 12
+    columns |= {"day": columns["day"].clip(max=12), "died": columns["died"] * ~short}
+
+    finding = oracle(STUDY, ANALYSES["km"], {"aa": columns})
+
+    for curve in finding.as_json()["curves"]:
+        assert curve["survival"][-1] > 0
+        assert (curve["rmst"], curve["rmst_se"]) == (None, None)
+
+
 def test_a_curve_of_few_people_takes_another_with_it():
     columns = people(3, 200)
     columns["sex"] = (np.arange(200) < 6).astype(int)
@@ -206,6 +254,10 @@ def test_a_curve_of_few_people_takes_another_with_it():
     answer = shown.as_json()
     assert [curve["n"] for curve in answer["curves"]] == [None, None]
     assert [curve["time"] for curve in answer["curves"]] == [[], []]
+    for curve in answer["curves"]:
+        assert {curve[key] for key in curve if key.startswith(("rmst", "med"))} == {
+            None
+        }
     assert "logrank" not in answer
 
 

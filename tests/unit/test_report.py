@@ -24,7 +24,7 @@ from hetao.report.numerals import (
     p_text,
     short_text,
 )
-from hetao.report.survival import curve_of, limits, ticks_of
+from hetao.report.survival import curve_of, ticks_of
 from hetao.report.tables import steps_of, table_of
 from hetao.study import Level, Study, Variable
 
@@ -202,27 +202,23 @@ def test_many_terms_make_several_figures():
     assert len(drawn) == 3
 
 
-def test_survival_limits_are_those_of_the_log_scale():
-    lower, upper = limits(0.5, 0.05)
-
-    assert lower == pytest.approx(0.5 * math.exp(-1.959964 * 0.1))
-    assert upper == pytest.approx(0.5 * math.exp(1.959964 * 0.1))
-    assert limits(0.0, None) == (None, None)
-    assert limits(0.999, 0.5)[1] == 1.0
-
-
 def test_numbers_at_risk_are_those_of_the_next_step_shown():
     curve = {
         "stratum": "A",
         "time": [50.0, 120.0],
         "survival": [0.9, 0.8],
-        "se": [0.01, 0.02],
+        "lower": [0.88, None],
+        "upper": [0.92, None],
+        "cumhaz": [0.105, None],
         "at_risk": [80, 60],
         "n": None,
     }
     ticks = [0.0, 50.0, 100.0, 150.0]
 
-    assert curve_of(curve, ticks, "<10*").at_risk == ("<10*", "80", "60", "–")
+    seen = curve_of(curve, ticks, "<10*")
+    assert seen.at_risk == ("<10*", "80", "60", "–")
+    assert seen.shares == ("–", "90.0% (88.0 to 92.0)", "90.0% (88.0 to 92.0)", "80.0%")
+    assert seen.hazards == ("–", "0.105", "0.105", "–")
     assert ticks_of([curve])[0] == 0.0
     assert ticks_of([]) == [0.0]
 

@@ -22,6 +22,8 @@ GIVEN = {
     "strata": ("site",),
     "ties": "breslow",
     "grid": Grid((1.0, 2.0, 5.0)),
+    "horizon": 2.0,
+    "conf_type": "plain",
 }
 METHOD_NAMES = sorted({analysis.method for analysis in ANALYSES.values()})
 

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from scipy.special import chdtrc
 
+from hetao.analysis.curves import limits, median, restricted_mean
 from hetao.analysis.estimator import Estimator, Message, State, estimator, sum_by
 from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
 from hetao.analysis.rows import Rows
 from hetao.errors import NotEstimable
-
-HALF = 1.5e-8  # R's tolerance for a survival of one half
 
 
 @estimator(
@@ -25,12 +24,20 @@ HALF = 1.5e-8  # R's tolerance for a survival of one half
     publishable=False,
 )
 class KaplanMeier(Estimator):
-    """Product-limit curves with Greenwood's errors, and the log-rank test.
+    """Product-limit curves, what is read off them, and the log-rank test.
+
+    Each curve has Greenwood's errors, pointwise limits, the Nelson-Aalen hazard, the
+    median with its limits and, up to a public horizon, the restricted mean. They all
+    follow outside the sites from the same counts, so nothing more leaves for them.
+    What guards them is the rule for small cells in a sum over few sites, and what is
+    shown is decided in `suppression`.
 
     Source:
-        R's `survival::survfit` and `survdiff` on times moved to the grid's right
-        edges. Oracle: `tests/oracles/test_r.py`.
+        R's `survival::survfit`, its `print` and `survdiff` on times moved to the
+        grid's right edges. Oracle: `tests/oracles/test_r.py`.
     """
+
+    relies_on = ("hetao.analysis.curves",)
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
         """Return the bounds: a person is one count."""
@@ -70,51 +77,68 @@ class KaplanMeier(Estimator):
                 fix="check the event's definition",
             )
         at_risk = leaving[:, ::-1].cumsum(axis=1)[:, ::-1]
-        edges = np.asarray(self.plan.edges)
+        analysis = self.plan.analysis
         payload: dict[str, Any] = {
             "model": "km",
+            "conf_type": analysis.conf_type,
             "curves": [
-                _curve(label, edges, at_risk[g], deaths[g])
+                self._curve(label, at_risk[g], deaths[g])
                 for g, label in enumerate(self.plan.groups)
             ],
             "n": round(float(leaving.sum())),
             "events": round(float(deaths.sum())),
         }
+        if analysis.horizon is not None:
+            payload["horizon"] = analysis.horizon
         if len(self.plan.groups) > 1:
             payload["logrank"] = _logrank(at_risk, deaths)
         return Finding(self.plan.analysis.name, self.name, payload)
 
+    def _curve(self, label: str, at_risk: Floats, deaths: Floats) -> dict[str, Any]:
+        edges, steps = np.asarray(self.plan.edges), deaths > 0
+        time, n, d = edges[steps], at_risk[steps], deaths[steps]
+        survival: Floats = np.asarray(np.cumprod((n - d) / n), dtype=np.float64)
+        left = np.where(n > d, n - d, 1.0)
+        variance = np.cumsum(np.where(n > d, d / (n * left), 0.0))
+        se: Floats = np.where(survival > 0, survival * np.sqrt(variance), np.nan)
+        lower, upper = limits(survival, se, self.plan.analysis.conf_type)
+        curve: dict[str, Any] = {
+            "stratum": label,
+            "time": time.tolist(),
+            "survival": survival.tolist(),
+            "se": _numbers(se),
+            "lower": _numbers(lower),
+            "upper": _numbers(upper),
+            "cumhaz": np.cumsum(d / n).tolist(),
+            "cumhaz_se": np.sqrt(np.cumsum(d / n**2)).tolist(),
+            "at_risk": [round(x) for x in n.tolist()],
+            "events": [round(x) for x in d.tolist()],
+            "n": round(float(at_risk[0])),
+            "median": median(time, survival),
+            "median_lower": median(time, lower),
+            "median_upper": median(time, upper),
+        }
+        return curve | self._mean(at_risk, (time, n, d))
 
-def _curve(
-    label: str, edges: Floats, at_risk: Floats, deaths: Floats
-) -> dict[str, Any]:
-    steps = deaths > 0
-    time, n, d = edges[steps], at_risk[steps], deaths[steps]
-    survival: Floats = np.asarray(np.cumprod((n - d) / n), dtype=np.float64)
-    left = np.where(n > d, n - d, 1.0)
-    variance = np.cumsum(np.where(n > d, d / (n * left), 0.0))
-    se: Floats = survival * np.sqrt(variance)
-    return {
-        "stratum": label,
-        "time": time.tolist(),
-        "survival": survival.tolist(),
-        "se": [float(e) if s > 0 else None for e, s in zip(se, survival, strict=True)],
-        "at_risk": [round(x) for x in n.tolist()],
-        "events": [round(x) for x in d.tolist()],
-        "n": round(float(at_risk[0])),
-        "median": _median(time, survival),
-    }
+    def _mean(
+        self, at_risk: Floats, steps: tuple[Floats, Floats, Floats]
+    ) -> dict[str, float | None]:
+        """Return the restricted mean; None where nobody is followed so far."""
+        horizon = self.plan.analysis.horizon
+        if horizon is None:
+            return {}
+        open_ends = dict.fromkeys(("rmst_least", "rmst_most"))
+        time, n, d = steps
+        followed = np.asarray(self.plan.edges)[at_risk > 0]
+        ends_at_0 = bool(len(n)) and n[-1] == d[-1]
+        if not len(followed) or (horizon > followed[-1] and not ends_at_0):
+            return {"rmst": None, "rmst_se": None, **open_ends}
+        mean, se = restricted_mean(time, n, d, horizon)
+        return {"rmst": mean, "rmst_se": se, **open_ends}
 
 
-def _median(time: Floats, survival: Floats) -> float | None:
-    """Return when half are left; the middle of a stay at one half, as R has it."""
-    below = np.nonzero(survival < 0.5 + HALF)[0]
-    if not len(below):
-        return None
-    first = below[0]
-    if abs(survival[first] - 0.5) < HALF and first + 1 < len(time):
-        return float((time[first] + time[first + 1]) / 2)
-    return float(time[first])
+def _numbers(values: Floats) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]
 
 
 def _logrank(at_risk: Floats, deaths: Floats) -> dict[str, float | int | None]:

@@ -17,6 +17,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from hetao.analysis.curves import restricted_mean_between
+
 Payload = dict[str, Any]
 
 
@@ -158,34 +162,82 @@ def _hide_curves(payload: Payload, smallest: int) -> None:
     for curve, no_people, no_events in zip(curves, mask, few, strict=True):
         if no_people:
             curve["n"] = None
-        _merge_steps(
-            curve, 0 if no_people or no_events else len(curve["time"]), smallest
-        )
+        steps = 0 if no_people or no_events else len(curve["time"])
+        kept = _kept_steps(curve, steps, smallest)
+        _hide_mean(curve, kept, payload.get("horizon"))
+        _merge_steps(curve, kept, steps)
     if any(mask) or any(few):
         payload.pop("logrank", None)
     _hide_totals(payload, smallest)
 
 
-def _merge_steps(curve: Payload, steps: int, smallest: int) -> None:
-    """Keep the steps at which enough events have come together, all still exact."""
-    kept: list[tuple[int, int, int]] = []  # place, people at risk, events
+Kept = list[tuple[int, int, int]]  # first of the steps that are joined, last, events
+
+
+def _kept_steps(curve: Payload, steps: int, smallest: int) -> Kept:
+    """Return the steps at which enough events have come together."""
+    kept: Kept = []
     first, events = 0, 0
     for place in range(steps):
         if curve["at_risk"][place] < smallest:
             break
         events += curve["events"][place]
         if events >= smallest:
-            kept.append((place, curve["at_risk"][first], events))
+            kept.append((first, place, events))
             first, events = place + 1, 0
     if _is_small(sum(curve["events"]) - sum(count for _, _, count in kept), smallest):
         kept = kept[:-1]  # the total would give the last few events back
-    places = [place for place, _, _ in kept]
-    for key in ("time", "survival", "se"):
+    return kept
+
+
+def _hide_mean(curve: Payload, kept: Kept, horizon: float | None) -> None:
+    """Replace the restricted mean by what the steps that are shown leave open.
+
+    The exact one is an integral over every step, so beside the steps that are shown
+    it is an equation for those that are not. It stays where none is hidden before
+    the horizon: then it says nothing that the steps do not.
+    """
+    if horizon is None or curve["rmst"] is None:
+        return
+    before = [place for place, t in enumerate(curve["time"]) if t <= horizon]
+    if before == _plain(kept)[: len(before)]:
+        return
+    curve["rmst"] = curve["rmst_se"] = None
+    if kept:
+        places = [place for _, place, _ in kept]
+        time, survival = (np.array(curve[k])[places] for k in ("time", "survival"))
+        least, most = restricted_mean_between(time, survival, horizon)
+        curve["rmst_least"], curve["rmst_most"] = least, most
+
+
+def _plain(kept: Kept) -> list[int]:
+    """Return the first steps that are shown one by one, up to the first joined one."""
+    alone = itertools.takewhile(lambda one: one[0] == one[1], kept)
+    return [place for _, place, _ in alone]
+
+
+def _merge_steps(curve: Payload, kept: Kept, steps: int) -> None:
+    """Show the kept steps, all still exact; the hazard only as far as none is joined.
+
+    Survival and its error tell a product and a sum over the steps that are joined.
+    The Nelson-Aalen hazard and its error would be two more sums over the same few
+    numbers, enough to solve for them; the limits say nothing that the survival and
+    its error do not.
+    """
+    places = [place for _, place, _ in kept]
+    for key in ("time", "survival", "se", "lower", "upper"):
         curve[key] = [curve[key][place] for place in places]
+    alone = len(_plain(kept))
+    for key in ("cumhaz", "cumhaz_se"):
+        known = [curve[key][place] for place in places[:alone]]
+        curve[key] = known + [None] * (len(places) - alone)
     if len(places) < steps or steps == 0:
-        halved = [
-            t for t, s in zip(curve["time"], curve["survival"], strict=True) if s <= 0.5
-        ]
-        curve["median"] = halved[0] if halved else None
-    curve["at_risk"] = [at_risk for _, at_risk, _ in kept]
+        for key, limit in (("", "survival"), ("_lower", "lower"), ("_upper", "upper")):
+            curve[f"median{key}"] = _first_half(curve["time"], curve[limit])
+    curve["at_risk"] = [curve["at_risk"][first] for first, _, _ in kept]
     curve["events"] = [count for _, _, count in kept]
+
+
+def _first_half(times: Sequence[float], values: Sequence[float | None]) -> float | None:
+    pairs = zip(times, values, strict=True)
+    return next((t for t, v in pairs if v is not None and v <= 0.5), None)

@@ -9,22 +9,40 @@ from hetao.report.drawing import Drawing
 from hetao.report.forest import tick_text
 from hetao.report.labels import event_label, variable_label
 from hetao.report.models import ModelView, model_of
-from hetao.report.numerals import count_text, fixed_text, number_of, p_sentence
+from hetao.report.numerals import (
+    DASH,
+    count_text,
+    decimals_for,
+    fixed_text,
+    interval_texts,
+    number_of,
+    p_sentence,
+)
 from hetao.report.survival import Curve, curve_of, draw_curves, ticks_of
 from hetao.report.tables import Step, TableGroup, steps_of, table_of
 from hetao.study import Analysis, Study
 from hetao.study.methods import METHODS
 
+Z = 1.959964  # of a 95% interval
+
 
 @dataclass(frozen=True)
 class CurvesView:
-    """Survival curves: the figure, the times of the table, each curve's numbers."""
+    """Survival curves: the figure, the times of the table, each curve's numbers.
+
+    Attributes:
+        means: restricted means up to `horizon`; empty texts where none was asked for.
+        scale: on which the limits are normal.
+    """
 
     figure: Drawing
     axis: str
     ticks: tuple[str, ...]
     curves: tuple[Curve, ...]
     medians: tuple[str, ...]
+    means: tuple[str, ...]
+    horizon: str
+    scale: str
     logrank: str
 
     @property
@@ -134,12 +152,16 @@ def _curves(
     title = f"{analysis.name}: share without the event, {event}"
     logrank = payload.get("logrank") or {}
     medians = tuple(_median(curve) for curve in found)
+    horizon = number_of(payload.get("horizon"))
     view = CurvesView(
         figure=draw_curves(key, title, axis, curves, ticks),
         axis=axis,
         ticks=tuple(map(tick_text, ticks)),
         curves=curves,
-        medians=medians,
+        medians=tuple(map(_with_limits, found, medians)),
+        means=tuple(map(_mean, found)),
+        horizon="" if horizon is None else tick_text(horizon),
+        scale=str(payload.get("conf_type") or "log"),
         logrank=_logrank(logrank),
     )
     said = "; ".join(
@@ -153,6 +175,29 @@ def _curves(
 def _median(curve: Mapping[str, Any]) -> str:
     median = number_of(curve.get("median"))
     return "not reached within what is shown" if median is None else tick_text(median)
+
+
+def _with_limits(curve: Mapping[str, Any], median: str) -> str:
+    ends = [number_of(curve.get(f"median_{end}")) for end in ("lower", "upper")]
+    if number_of(curve.get("median")) is None or ends[0] is None:
+        return median
+    return " to ".join(DASH if end is None else tick_text(end) for end in ends).join(
+        (f"{median} (", ")")
+    )
+
+
+def _mean(curve: Mapping[str, Any]) -> str:
+    """Return a restricted mean with its 95% limits, or what may be said instead."""
+    mean, se = number_of(curve.get("rmst")), number_of(curve.get("rmst_se"))
+    if mean is not None and se is not None:
+        ends = (mean, mean - Z * se, mean + Z * se)
+        middle, lower, upper = interval_texts(ends, is_ratio=False)
+        return f"{middle} ({lower} to {upper})"
+    least, most = (number_of(curve.get(f"rmst_{end}")) for end in ("least", "most"))
+    if least is None or most is None:
+        return DASH
+    decimals = decimals_for((most - least) / 2, 0, 6)
+    return f"between {fixed_text(least, decimals)} and {fixed_text(most, decimals)}"
 
 
 def _logrank(test: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Kaplan-Meier curves as steps with bands, and how many are at risk, in inline SVG."""
 
+import bisect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +9,9 @@ from typing import Any
 from hetao.report.drawing import Drawing, Scale, even_ticks, shortened
 from hetao.report.forest import tick_text
 from hetao.report.labels import language_of
-from hetao.report.numerals import DASH, count_text, number_of
+from hetao.report.numerals import DASH, count_text, fixed_text, number_of
 
 WIDTH, HEIGHT, LEFT, RIGHT, FOOT = 860.0, 340.0, 62.0, 845.0, 52.0
-Z = 1.959964  # of a 95% interval
 COLOURS = 6  # of the page's style; further curves differ by their dashes
 MOST_BANDS = 6  # more bands than that hide the curves
 
@@ -34,20 +34,15 @@ class Curve:
         label: the group.
         steps: shown steps in order of time; empty where too few events may be shown.
         at_risk: for each tick of the page's table, a count or a dash.
+        shares, hazards: for each tick, survival with its limits and the Nelson-Aalen
+            cumulative hazard at the last step shown by then.
     """
 
     label: str
     steps: tuple[Step, ...]
     at_risk: tuple[str, ...] = ()
-
-
-def limits(survival: float, se: float | None) -> tuple[float | None, float | None]:
-    """Return 95% limits on the log scale, as R's `survfit` gives them by default."""
-    if se is None or survival <= 0:
-        return None, None
-    width = Z * se / survival
-    upper = survival * math.exp(width) if width < 700 else 1.0
-    return survival * math.exp(-width), min(1.0, upper)
+    shares: tuple[str, ...] = ()
+    hazards: tuple[str, ...] = ()
 
 
 def ticks_of(curves: Sequence[Mapping[str, Any]]) -> list[float]:
@@ -59,18 +54,30 @@ def ticks_of(curves: Sequence[Mapping[str, Any]]) -> list[float]:
 def curve_of(payload: Mapping[str, Any], ticks: Sequence[float], few: str) -> Curve:
     """Return a finding's curve; `few` stands for a count that is not shown."""
     times, survivals = _numbers(payload, "time"), _numbers(payload, "survival")
-    errors = [number_of(se) for se in payload.get("se", ())]
+    ends = ([number_of(x) for x in payload.get(k, ())] for k in ("lower", "upper"))
     at_risk = list(payload.get("at_risk", ()))
-    steps = tuple(
-        Step(t, s, *limits(s, se))
-        for t, s, se in zip(times, survivals, errors, strict=False)
-    )
+    steps = tuple(map(Step, times, survivals, *ends))
     n = payload.get("n")
     counts = [few if n is None else count_text(n)]
     for tick in ticks[1:]:
         later = [c for t, c in zip(times, at_risk, strict=False) if t >= tick]
         counts.append(count_text(later[0]) if later else DASH)
-    return Curve(str(payload.get("stratum", "")), steps, tuple(counts))
+    hazards = list(payload.get("cumhaz", ()))
+    last = [bisect.bisect_right(times, tick) - 1 for tick in ticks]
+    return Curve(
+        str(payload.get("stratum", "")),
+        steps,
+        tuple(counts),
+        tuple(_share(steps[i]) if i >= 0 else DASH for i in last),
+        tuple(fixed_text(hazards[i], 3) if i >= 0 else DASH for i in last),
+    )
+
+
+def _share(step: Step) -> str:
+    share = f"{100 * step.survival:.1f}%"
+    if step.lower is None or step.upper is None:
+        return share
+    return f"{share} ({100 * step.lower:.1f} to {100 * step.upper:.1f})"
 
 
 def _numbers(payload: Mapping[str, Any], key: str) -> list[float]:

@@ -84,7 +84,7 @@ METHODS: Final[dict[str, Method]] = {
     "km": Method(
         "Kaplan-Meier curves",
         ("time", "event", "grid"),
-        ("by",),
+        ("by", "horizon", "conf_type"),
         has_times=True,
         in_formula=True,
     ),

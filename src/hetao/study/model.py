@@ -194,6 +194,8 @@ class Analysis:
         strata: categories that stratify a cox model; "site" is always allowed.
         ties: "efron" or "breslow".
         grid: public times for km and for cox without site strata.
+        horizon: public time up to which km takes the restricted mean; None for none.
+        conf_type: scale of km's limits: "log", "log-log" or "plain", as of R's survfit.
     """
 
     name: str
@@ -208,6 +210,8 @@ class Analysis:
     strata: tuple[str, ...] = ()
     ties: str = "efron"
     grid: Grid | None = None
+    horizon: float | None = None
+    conf_type: str = "log"
 
 
 @dataclass(frozen=True)

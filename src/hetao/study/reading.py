@@ -402,6 +402,7 @@ def _check_analysis(study: Study, analysis: Analysis, where: str) -> None:
         _require(study, name, "category", where)
     _check_outcome(study, analysis, where)
     _check_grid(analysis, where)
+    _check_curves(analysis, where)
 
 
 def _check_fields(analysis: Analysis, where: str) -> None:
@@ -467,4 +468,15 @@ def _check_grid(analysis: Analysis, where: str) -> None:
     if not 1 <= len(edges) <= MOST_GRID or not rising or not finite:
         raise InvalidStudy(
             f"{where}: the grid needs 1 to {MOST_GRID} increasing finite times"
+        )
+
+
+def _check_curves(analysis: Analysis, where: str) -> None:
+    if analysis.conf_type not in ("log", "log-log", "plain"):
+        raise InvalidStudy(f"{where}: conf_type is 'log', 'log-log' or 'plain'")
+    horizon, grid = analysis.horizon, analysis.grid
+    if horizon is not None and grid and not 0 < horizon <= grid.edges[-1]:
+        raise InvalidStudy(
+            f"{where}: the horizon lies beyond the grid of times",
+            fix="choose one above 0 and up to the last time of the grid",
         )
