@@ -156,6 +156,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_verify(commands)
     _add_fit(commands)
+    _add_trial(commands)
     _add_synth(commands)
     return parser
 
@@ -448,6 +449,33 @@ def _add_fit(commands: Any) -> None:
     fit.add_argument("--policy", type=Path, metavar="POLICY.toml")
     fit.add_argument("--out", type=Path, metavar="DIR", help="keep the certificate")
     _json(fit)
+
+
+def _add_trial(commands: Any) -> None:
+    trial = _group(commands, "trial", "plan a trial, and fix who gets what")
+    module = "hetao.cli.trial"
+
+    def add(name: str, function: str, text: str) -> argparse.ArgumentParser:
+        added = _command(trial, name, f"{module}:{function}", text)
+        added.add_argument("trial", type=Path, metavar="TRIAL.toml")
+        return added
+
+    _json(add("plan", "plan", "how many people it needs, and its bounds at each look"))
+    commit = add("commit", "commit", "draw the secret, write what is to be published")
+    commit.add_argument("--out", type=Path, required=True, metavar="DIR")
+    reveal = add("open", "reveal", "show one place of the list, with its proof")
+    reveal.add_argument("--secret", type=Path, required=True, metavar="FILE")
+    reveal.add_argument("--stratum", default="", metavar="LABEL")
+    reveal.add_argument("--place", type=int, required=True, metavar="N")
+    enrol = add("assign", "enrol", "allot the next person by minimisation")
+    enrol.add_argument("--secret", type=Path, required=True, metavar="FILE")
+    enrol.add_argument("--enrolled", type=Path, required=True, metavar="FILE")
+    enrol.add_argument("--levels", required=True, metavar="A,B,…")
+    check = add("check", "check", "check a place, or the whole once the secret is out")
+    check.add_argument("--commitment", type=Path, required=True, metavar="FILE")
+    check.add_argument("--opening", type=Path, metavar="FILE")
+    check.add_argument("--secret", type=Path, metavar="FILE")
+    check.add_argument("--enrolled", type=Path, metavar="FILE")
 
 
 def _add_synth(commands: Any) -> None:

@@ -1,0 +1,239 @@
+"""`hetao trial …`: size and bounds of a trial, and who gets what."""
+
+import argparse
+import json
+import math
+import os
+import secrets
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hetao.canonical import canonical, parse_canonical
+from hetao.cli.main import folder_for, say
+from hetao.errors import InvalidData, Usage
+from hetao.records import record
+from hetao.trial import (
+    Allocation,
+    Commitment,
+    Enrolled,
+    Minimisation,
+    Opening,
+    Plan,
+    TrialFile,
+    assign,
+    commit_minimisation,
+    course,
+    drift_for,
+    read_trial,
+    verify_minimisation,
+    verify_opening,
+    verify_secret,
+)
+from hetao.trial.allocation import SECRET_BYTES
+
+T = TypeVar("T")
+LARGEST = 64 * 2**20  # bytes of a file of enrolled people
+
+
+def plan(chosen: argparse.Namespace) -> int:
+    """Print how many people a trial needs, and its bounds."""
+    trial = read_trial(chosen.trial)
+    body = {"name": trial.name, **_size(trial), **_looks(trial), **_arms(trial)}
+    if chosen.json:
+        return _print(body)
+    lines = [f"{trial.name}"]
+    if "size" in body:
+        lines += _size_lines(body["size"])
+    if "looks" in body:
+        lines += _looks_lines(body["looks"])
+    if "allocation" in body:
+        lines.append(f"  allocation {body['allocation']}")
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def commit(chosen: argparse.Namespace) -> int:
+    """Draw the secret of an allocation, and write what to publish beforehand."""
+    trial = read_trial(chosen.trial)
+    rule = trial.plan
+    folder_for(chosen.out)
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    secret_path = chosen.out / "allocation.secret"
+    secret = secrets.token_bytes(SECRET_BYTES)
+    made = (
+        Allocation(rule, secret).commitment
+        if isinstance(rule, Plan)
+        else commit_minimisation(rule, secret)
+    )
+    try:
+        place = os.open(secret_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as problem:
+        raise Usage(
+            f"{secret_path} is already there: the trial has its secret",
+            fix="name another folder with --out; never draw twice for one trial",
+        ) from problem
+    with os.fdopen(place, "w", encoding="ascii") as file:
+        file.write(secret.hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    public = chosen.out / "commitment.json"
+    public.write_bytes(canonical(asdict(made)) + b"\n")
+    say(f"{secret_path} is for who allots alone, until the trial is over")
+    say(f"{public} is to be published before the first person is enrolled")
+    sys.stdout.write(made.digest + "\n")
+    return 0
+
+
+def reveal(chosen: argparse.Namespace) -> int:
+    """Print one place of the list, with its proof."""
+    rule = read_trial(chosen.trial).plan
+    if not isinstance(rule, Plan):
+        raise Usage("minimisation has no list; use `hetao trial assign`")
+    allocation = Allocation(rule, _secret(chosen.secret))
+    opening = asdict(allocation.open(chosen.stratum, chosen.place))
+    sys.stdout.write(canonical({**opening, "proof": [*opening["proof"]]}).decode())
+    sys.stdout.write("\n")
+    return 0
+
+
+def enrol(chosen: argparse.Namespace) -> int:
+    """Allot the next person by minimisation, and keep it in the file of enrolled."""
+    rule = read_trial(chosen.trial).plan
+    if not isinstance(rule, Minimisation):
+        raise Usage("the trial has a list; use `hetao trial open`")
+    before = _enrolled(chosen.enrolled) if chosen.enrolled.exists() else []
+    levels = tuple(part.strip() for part in chosen.levels.split(","))
+    found = assign(rule, _secret(chosen.secret), before, levels)
+    rows = [{"levels": [*p.levels], "arm": p.arm} for p in (*before, found)]
+    part = chosen.enrolled.with_name(f".{chosen.enrolled.name}.part")
+    with part.open("wb") as file:
+        file.write(canonical(rows) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(chosen.enrolled)
+    return _print({"number": len(rows), **asdict(found)})
+
+
+def check(chosen: argparse.Namespace) -> int:
+    """Check an opening, or a whole trial once its secret is published."""
+    published = _read(Commitment, chosen.commitment)
+    if chosen.opening:
+        verify_opening(published, _read(Opening, chosen.opening))
+        say("the place is the one that was committed to")
+        return 0
+    if not chosen.secret:
+        raise Usage("name --opening, or the published --secret")
+    rule, secret = read_trial(chosen.trial).plan, _secret(chosen.secret)
+    if isinstance(rule, Plan):
+        verify_secret(published, rule, secret)
+        say("the secret makes the list that was committed to")
+        return 0
+    if not chosen.enrolled:
+        raise Usage("a minimisation is checked with --enrolled, everybody in order")
+    everybody = _enrolled(chosen.enrolled)
+    verify_minimisation(published, rule, secret, everybody)
+    say(f"all {len(everybody)} people got the arm that rule and coin say")
+    return 0
+
+
+# --- what is printed ------------------------------------------------------------------
+def _size(trial: TrialFile) -> dict[str, Any]:
+    if not trial.size:
+        return {}
+    size = trial.size.needed()
+    return {"size": {**asdict(size), "people": size.people}}
+
+
+def _looks(trial: TrialFile) -> dict[str, Any]:
+    if not trial.looks:
+        return {}
+    bounds, power = trial.looks.bounds(), trial.looks.power
+    body: dict[str, Any] = {
+        "information": bounds.information,
+        "efficacy": bounds.upper,
+        "futility": [z if math.isfinite(z) else None for z in bounds.lower],
+        "spent": bounds.spent,
+    }
+    if bounds.information[-1] == 1:
+        drift = drift_for(bounds, power)
+        told = course(bounds, drift)
+        body |= {
+            "power": power,
+            "drift": drift,
+            "stops_for_efficacy": told.efficacy,
+            "expected_information": told.information,
+            "expected_information_without_effect": course(bounds, 0.0).information,
+        }
+    return {"looks": body}
+
+
+def _arms(trial: TrialFile) -> dict[str, Any]:
+    if not (trial.allocation or trial.minimisation):
+        return {}
+    return {"allocation": trial.plan.digest}
+
+
+def _size_lines(size: dict[str, Any]) -> list[str]:
+    lines = [f"  people {size['people']}: {size['control']} control"]
+    lines[0] += f", {size['treated']} treated"
+    if size["events"] is not None:
+        lines.append(f"  events {math.ceil(size['events'])}")
+    return lines
+
+
+def _looks_lines(looks: dict[str, Any]) -> list[str]:
+    lines = ["  information  efficacy z  futility z  alpha spent"]
+    for share, upper, lower, spent in zip(
+        looks["information"],
+        looks["efficacy"],
+        looks["futility"],
+        looks["spent"],
+        strict=True,
+    ):
+        low = f"{lower:10.4f}" if lower is not None else "         -"
+        lines.append(f"  {share:11.4f}  {upper:10.4f}  {low}  {spent:11.6f}")
+    if "power" in looks:
+        lines.append(
+            f"  power {looks['power']:g}: expected information "
+            f"{looks['expected_information']:.4f} of the whole, "
+            f"{looks['expected_information_without_effect']:.4f} without an effect"
+        )
+    return lines
+
+
+def _print(body: Any) -> int:
+    sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
+    return 0
+
+
+# --- what is read ---------------------------------------------------------------------
+def _secret(path: Path) -> bytes:
+    text = path.read_text("ascii", errors="replace").strip()
+    try:
+        secret = bytes.fromhex(text)
+    except ValueError:
+        secret = b""
+    if len(secret) != SECRET_BYTES:
+        raise InvalidData(
+            f"{path.name} is no secret of {SECRET_BYTES} bytes in hexadecimal"
+        )
+    return secret
+
+
+def _value(path: Path) -> Any:
+    if path.stat().st_size > LARGEST:
+        raise InvalidData(f"{path.name} is larger than {LARGEST >> 20} MiB")
+    return parse_canonical(path.read_bytes().rstrip(b"\n"))
+
+
+def _read(kind: type[T], path: Path) -> T:
+    return record(kind, _value(path), path.name, InvalidData)
+
+
+def _enrolled(path: Path) -> list[Enrolled]:
+    rows = _value(path)
+    if not isinstance(rows, list):
+        raise InvalidData(f"{path.name} is no list of people")
+    return [record(Enrolled, row, path.name, InvalidData) for row in rows]
