@@ -56,6 +56,8 @@ VARIABLES = (
     category("ill", "no", "yes"),
     number("visits", 0, 200),
     number("years", 0.1, 5),
+    number("falls", 0, 400),
+    number("cost", 0.01, 1000),
     number("score", -60, 60),
     number("day", 0, 60),
     category("died", "no", "yes"),
@@ -68,6 +70,16 @@ ANALYSES = {
     "linear": Analysis("linear", "linear", outcome="score", terms=TERMS),
     "poisson": Analysis(
         "poisson", "poisson", outcome="visits", terms=TERMS, offset="log(years)"
+    ),
+    "negative_binomial": Analysis(
+        "negative_binomial",
+        "negative_binomial",
+        outcome="falls",
+        terms=TERMS,
+        offset="log(years)",
+    ),
+    "gamma": Analysis(
+        "gamma", "gamma", outcome="cost", terms=TERMS, offset="0.5*log(years)"
     ),
     "cox_efron": Analysis(
         "cox_efron", "cox", time="day", event="died", terms=TERMS, strata=("site",)
@@ -129,6 +141,10 @@ def people(seed, n):
     }
     columns["age"] = np.where(rng.random(n) < 0.02, np.nan, columns["age"])
     columns["grade"] = np.where(rng.random(n) < 0.02, -1, columns["grade"])
+    often = years * np.exp(0.4 * risk + 0.3)
+    falls = rng.poisson(often * rng.gamma(1.5, 1 / 1.5, n))
+    columns["falls"] = falls.clip(0, 400).astype(float)
+    columns["cost"] = (10 * often * rng.gamma(2.0, 0.5, n)).clip(0.01, 1000)
     return columns
 
 

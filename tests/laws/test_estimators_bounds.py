@@ -51,8 +51,11 @@ def test_every_message_obeys_its_declaration(name, seed, n, size):
     beta = np.random.default_rng(seed).normal(0, 1, method.plan.parameters) * size
 
     check_message(method.start(rows), method.declare(0), rows.n)
+    state = {"beta": beta}
+    if name == "negative_binomial":
+        state["log_theta"] = np.log(np.clip([size / 3 + seed % 7], 1e-4, 1e6))
     try:
-        message = method.local(rows, {"beta": beta})
+        message = method.local(rows, state)
     except NotEstimable:
         return  # refused rather than beyond its bound
     check_message(message, method.declare(1), rows.n)

@@ -62,6 +62,7 @@ STUDY = Study(
         category("sex", "性别", "女", "男"),
         category("ill", "Ill", "no", "yes"),
         number("days", "Days to death", 0, 1000),
+        replace(number("stay", "Stay", 0.5, 1000), column="days"),
         category("died", "Died", "no", "yes"),
     ),
     analyses=(
@@ -70,6 +71,8 @@ STUDY = Study(
         Analysis("odds", "logistic", outcome="ill", terms=("1", "age/10", "sex")),
         Analysis("mean", "linear", outcome="age", terms=("1", "sex")),
         Analysis("rate", "poisson", outcome="days", terms=("1", "sex")),
+        Analysis("rates", "negative_binomial", outcome="days", terms=("1", "sex")),
+        Analysis("stay", "gamma", outcome="stay", terms=("1", "sex")),
         Analysis(
             "hazard",
             "cox",
@@ -283,7 +286,7 @@ def test_chinese_is_kept_and_marked_as_chinese(certificate):
 def test_figures_are_well_formed_and_have_a_title_and_a_description(certificate):
     drawn = figures(render_report(certificate))
 
-    assert len(drawn) == 5  # four models and one set of curves
+    assert len(drawn) == 7  # six models and one set of curves
     for svg in drawn:
         assert svg.get("role") == "img"
         assert svg[0].tag == "title"
@@ -511,3 +514,18 @@ def test_extreme_and_empty_findings_still_make_a_page(parts, bend):
     read(page)
     figures(page)
     assert not re.search(r"\b(nan|inf|None)\b", read(page).text)
+
+
+def test_a_model_says_how_its_outcome_varies(certificate, parts):
+    body, _ = parts
+    page = render_report(certificate)
+    found = {item["analysis"]: item["finding"] for item in body["findings"]}
+
+    for name, key, words in (
+        ("rates", "theta", "Theta {:.3g} (standard error "),
+        ("stay", "dispersion", "Dispersion {:.3g}."),
+        ("mean", "sigma", "Residual standard error {:.3g}."),
+    ):
+        assert words.format(found[name][key]) in page
+    assert "Intercept: mean where every term is 0" in page
+    assert "600 people." in page  # no events, so none are said to be few

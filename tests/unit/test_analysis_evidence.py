@@ -5,7 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hetao.analysis import evidence, make_plan, make_rows, oracle
+from hetao.analysis import (
+    estimator_for,
+    evidence,
+    make_plan,
+    make_rows,
+    oracle,
+    weighed,
+)
 from hetao.study import Analysis
 from support_analysis import ANALYSES, STUDY, people, rows_of, study_of
 
@@ -138,3 +145,24 @@ def test_table_one_is_numpy_on_the_pooled_rows():
     binary = abs(shares[0] - shares[1]) / np.sqrt(sum(p * (1 - p) for p in shares) / 2)
     assert rows["ill", "no"]["smd"] == pytest.approx(binary, rel=1e-11)
     assert answer["groups"] == ["female", "male"]
+
+
+@pytest.mark.parametrize("name", ["poisson", "negative_binomial", "gamma"])
+def test_a_state_that_makes_one_person_count_is_high_leverage(name):
+    study = study_of(STUDY.variables, ANALYSES[name])
+    analysis = replace(ANALYSES[name], terms=("age", "sex"), offset="")
+    columns = people(3, 200)
+    columns["age"] = np.linspace(30, 60, 200)
+    columns["age"][7] = 100.0
+    columns["cost"][:] = columns["falls"][:] = columns["visits"][:] = 3.0
+    method = estimator_for(study, analysis)
+    rows = make_rows(method.plan, columns, "aa")
+    plain = evidence(method.plan, rows)
+    slope = 8.0 if name != "gamma" else -8.0  # of age in 41 years, centred at 59
+    beta = np.array([np.log(3.0) - slope / 2, slope, 0.0])
+    state = {"beta": beta, "log_theta": np.array([np.log(1e5)])}
+
+    found = weighed(plain, method.plan, rows, method.weights(rows, state))
+
+    assert plain.max_leverage < 0.4
+    assert found.max_leverage > 0.9

@@ -17,7 +17,8 @@ from hetao.errors import (
 from hetao.study import Analysis, Grid
 from support_analysis import ANALYSES, SITES, STUDY, people, split, study_of
 
-MODELS = ("logistic", "linear", "poisson", "cox_efron", "cox_grid_efron")
+COUNTS = {"poisson": "visits", "negative_binomial": "falls"}
+MODELS = ("logistic", "linear", *COUNTS, "gamma", "cox_efron", "cox_grid_efron")
 
 
 def everywhere(columns):
@@ -78,12 +79,41 @@ def test_separation_names_the_column(name, whole):
         oracle(STUDY, simple(name, "sex", "age"), everywhere(columns))
 
 
-def test_a_level_without_counts_is_named():
-    columns = people(5, 300)
-    columns["visits"] = np.where(columns["grade"] == 2, 0.0, columns["visits"])
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_level_without_counts_is_named(name):
+    columns, outcome = people(5, 300), COUNTS[name]
+    columns[outcome] = np.where(columns["grade"] == 2, 0.0, columns[outcome])
 
     with pytest.raises(NotEstimable, match=r"separated by .*grade\[high\]"):
-        oracle(STUDY, simple("poisson", "age", "grade"), everywhere(columns))
+        oracle(STUDY, simple(name, "age", "grade"), everywhere(columns))
+
+
+def test_counts_that_vary_less_than_poissons_have_no_theta():
+    columns = people(5, 300)
+    columns["falls"] = np.arange(300) % 2 + 1.0
+
+    with pytest.raises(NotEstimable, match="no more than Poisson") as caught:
+        oracle(STUDY, simple("negative_binomial", "age"), everywhere(columns))
+    assert "poisson" in caught.value.fix
+
+
+def test_a_positive_outcome_may_not_be_0_by_its_bounds():
+    with pytest.raises(InvalidStudy, match="0 or less"):
+        oracle(STUDY, replace(ANALYSES["gamma"], outcome="visits"), {})
+
+
+@pytest.mark.parametrize("theta", [None, np.zeros(2), [-20.0], [800.0], [np.nan]])
+def test_a_theta_out_of_range_is_refused(theta):
+    from hetao.analysis import estimator_for
+
+    method = estimator_for(STUDY, ANALYSES["negative_binomial"])
+    rows = make_rows(method.plan, people(1, 30), "aa")
+    state = {"beta": np.zeros(method.plan.parameters)}
+    if theta is not None:
+        state["log_theta"] = np.array(theta)
+
+    with pytest.raises(WrongShape, match="theta"):
+        method.local(rows, state)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -101,6 +131,7 @@ def test_a_column_missing_for_everyone_leaves_no_one(name):
         ("logistic", "ill", 0),
         ("logistic", "ill", 1),
         ("poisson", "visits", 0.0),
+        ("negative_binomial", "falls", 0.0),
         ("cox_efron", "died", 0),
         ("cox_grid_efron", "died", 0),
         ("km", "died", 0),
@@ -114,11 +145,12 @@ def test_no_events_is_said_so(name, event, none):
         oracle(STUDY, ANALYSES[name], everywhere(columns))
 
 
-def test_a_constant_number_outcome_is_said_so():
-    columns = people(8, 100) | {"score": np.full(100, 3.0)}
+@pytest.mark.parametrize(("name", "outcome"), [("linear", "score"), ("gamma", "cost")])
+def test_a_constant_number_outcome_is_said_so(name, outcome):
+    columns = people(8, 100) | {outcome: np.full(100, 3.0), "years": np.ones(100)}
 
-    with pytest.raises(NotEstimable, match="score"):
-        oracle(STUDY, ANALYSES["linear"], everywhere(columns))
+    with pytest.raises(NotEstimable, match=outcome):
+        oracle(STUDY, ANALYSES[name], everywhere(columns))
 
 
 @pytest.mark.parametrize("name", ["cox_breslow", "cox_efron", "cox_grid_efron"])

@@ -1,11 +1,14 @@
 """What a method does not read is refused, so that nobody thinks it was heeded."""
 
+import contextlib
 import dataclasses
+import io
 
 import pytest
 
 from hetao.analysis.registry import INSTALLED
 from hetao.canonical import parse_canonical
+from hetao.cli.main import main
 from hetao.errors import InvalidStudy
 from hetao.study import Analysis, Grid, study_from
 from hetao.study.methods import METHODS
@@ -38,6 +41,14 @@ def test_every_field_of_an_analysis_is_some_methods():
 
     assert fields == set().union(*(m.fields for m in METHODS.values()))
     assert fields == set(GIVEN)
+
+
+def test_the_command_takes_every_model_that_a_formula_says():
+    with pytest.raises(SystemExit), contextlib.redirect_stdout(io.StringIO()) as said:
+        main(["fit", "--help"])
+
+    models = ", ".join(name for name, one in METHODS.items() if one.in_formula)
+    assert models in " ".join(said.getvalue().split())
 
 
 def test_every_method_has_an_estimator():

@@ -120,7 +120,7 @@ def make_plan(study: Study, analysis: Analysis) -> Plan:
         plan = _with(plan, groups=_labels(study, (analysis.by,) if analysis.by else ()))
     if method.has_times:
         plan = _with_times(study, plan)
-    if method.outcome in ("number", "count"):
+    if method.outcome in ("number", "count", "positive"):
         plan = _with(plan, outcome=_outcome(study, plan))
     if method.is_model:
         plan = _with_design(study, plan)
@@ -186,6 +186,12 @@ def _outcome(study: Study, plan: Plan) -> Interval:
         raise InvalidStudy(
             f"the count {analysis.outcome!r} may be negative by its bounds",
             fix="start its bounds at 0",
+        )
+    if plan.method.outcome == "positive" and bounds[0] <= 0:
+        raise InvalidStudy(
+            f"the outcome {analysis.outcome!r} may be 0 or less by its bounds, which "
+            f"{analysis.method} regression cannot explain",
+            fix="start its bounds above 0, or use another method",
         )
     return bounds
 

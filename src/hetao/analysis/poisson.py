@@ -28,6 +28,7 @@ from hetao.analysis.newton import (
     invert,
     model_payload,
 )
+from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
 from hetao.errors import NotEstimable
 
@@ -140,7 +141,7 @@ class Poisson(Estimator):
                 fix="check the outcome's definition",
             )
         if state is None:
-            return {"beta": self._opening(total, events)}
+            return {"beta": log_linear_opening(self.plan, total, events)[0]}
         information = unpacked(total["info"], self.plan.parameters)
         point = Point(total["score"], information, float(total["loglik"][0]))
         fit = advance(point, state, round_number, self.plan.names)
@@ -150,23 +151,36 @@ class Poisson(Estimator):
         payload = model_payload(self.plan, fit) | counts
         return Finding(self.plan.analysis.name, self.name, payload)
 
-    def _opening(self, total: Message, events: float) -> Floats:
-        """Return the coefficients if covariates, weighted by exposure, were normal.
 
-        Events tilt the covariates' distribution exponentially. A normal one moves its
-        mean by covariance times slopes, and its mean rate by the usual half square.
-        """
-        exposure = float(total["exposure"][0])
-        rate = events / exposure
-        log_rate = math.log(rate) - self.plan.offset_bounds[1]
-        information = unpacked(total["info"], self.plan.parameters)
-        inverse = invert(information, self.plan.names).matrix
-        excess = total["score"] / rate - total["exposed"]
-        if not self.plan.intercept:
-            return inverse @ (excess + log_rate * total["exposed"])
-        beta = inverse @ excess
-        mean, slopes = total["exposed"][1:] / exposure, beta[1:]
-        square = slopes @ (information[1:, 1:] / exposure) @ slopes
-        centre = float(mean @ slopes)
-        beta[0] = log_rate - centre - (float(square) - centre**2) / 2
-        return np.asarray(beta)
+def log_linear_opening(
+    plan: Plan, total: Message, events: float
+) -> tuple[Floats, float]:
+    """Return the coefficients if covariates, weighted by exposure, were normal.
+
+    Events tilt the covariates' distribution exponentially. A normal one moves its
+    mean by covariance times slopes, and its mean rate by the usual half square.
+
+    Args:
+        plan: the public plan.
+        total: `score` (p,), X'y; `info`, X'TX; `exposed` (p,), X'T; and `exposure`
+            (1,), the sum of T, T being the exposure, 1 at its highest.
+        events: the sum of y.
+
+    Returns:
+        The coefficients (p,), and the variance of X beta under exposure.
+    """
+    exposure = float(total["exposure"][0])
+    rate = events / exposure
+    log_rate = math.log(rate) - plan.offset_bounds[1]
+    information = unpacked(total["info"], plan.parameters)
+    inverse = invert(information, plan.names).matrix
+    excess = total["score"] / rate - total["exposed"]
+    if not plan.intercept:
+        return inverse @ (excess + log_rate * total["exposed"]), 0.0
+    beta = np.asarray(inverse @ excess)
+    mean, slopes = total["exposed"][1:] / exposure, beta[1:]
+    square = float(slopes @ (information[1:, 1:] / exposure) @ slopes)
+    centre = float(mean @ slopes)
+    variance = square - centre**2
+    beta[0] = log_rate - centre - variance / 2
+    return beta, variance

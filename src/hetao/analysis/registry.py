@@ -6,9 +6,11 @@ from hetao.analysis.counts import Counts
 from hetao.analysis.cox import Cox
 from hetao.analysis.cox_grid import CoxGrid
 from hetao.analysis.estimator import Estimator, Protocol, protocol_of
+from hetao.analysis.gamma import Gamma
 from hetao.analysis.km import KaplanMeier
 from hetao.analysis.linear import Linear
 from hetao.analysis.logistic import Logistic
+from hetao.analysis.negative_binomial import NegativeBinomial
 from hetao.analysis.plan import make_plan
 from hetao.analysis.poisson import Poisson
 from hetao.analysis.table1 import Table1
@@ -22,6 +24,8 @@ INSTALLED: tuple[type[Estimator], ...] = (
     Logistic,
     Linear,
     Poisson,
+    NegativeBinomial,
+    Gamma,
     Cox,
     CoxGrid,
     KaplanMeier,

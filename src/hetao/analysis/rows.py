@@ -33,8 +33,8 @@ class Rows:
         site: whose rows.
         n: people; for counts, people before the first criterion.
         X: (n, p) standardised design, within -1 to 1.
-        y: (n,) outcome: 0 or 1 of logistic, the count of poisson, the standardised
-            number of linear.
+        y: (n,) outcome: 0 or 1 of a binary one, the count, the positive number as it
+            is, any other number standardised.
         offset: (n,) added to the linear predictor.
         time, event: (n,) of cox and km; event is 0 or 1.
         stratum: (n,) index into `plan.strata`.
@@ -207,6 +207,8 @@ def _outcome(plan: Plan, values: NDArray[Any]) -> Floats:
     if plan.method.outcome == "count":
         broken = values != np.floor(values)
         _refuse(analysis.outcome, broken, "is no whole number, as a count must be")
+        return np.asarray(values, dtype=np.float64)
+    if plan.method.outcome == "positive":
         return np.asarray(values, dtype=np.float64)
     centre, scale = plan.outcome_scale
     return np.asarray((values - centre) / scale, dtype=np.float64)

@@ -436,7 +436,8 @@ def _add_fit(commands: Any) -> None:
         "hetao.cli.fit:fit",
         "fit a model over the parts of a file, each part a process of its own",
     )
-    models = ("logistic", "linear", "poisson", "cox", "km")
+    counts = ("poisson", "negative_binomial")
+    models = ("logistic", "linear", *counts, "gamma", "cox", "km")
     fit.add_argument("model", choices=models, metavar="MODEL", help=", ".join(models))
     fit.add_argument("formula", metavar="FORMULA", help="y ~ x, Surv(time, event) ~ x")
     fit.add_argument("--data", type=Path, metavar="FILE", help="CSV or Parquet")

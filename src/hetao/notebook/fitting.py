@@ -38,7 +38,8 @@ def fit(  # noqa: PLR0913 - a formula's call is read, not remembered
     of them run in this process.
 
     Args:
-        model: "logistic", "linear", "poisson", "cox" or "km".
+        model: "logistic", "linear", "poisson", "negative_binomial", "gamma", "cox"
+            or "km".
         formula: as in R: `y ~ x1 + x2`, `Surv(time, event) ~ x`.
         sites: site → DataFrame, CSV or Parquet file.
         data: instead of `sites`, one table …

@@ -44,6 +44,8 @@ class FitResult:
                 parts.append(f"{body[key]} {word}")
         if body.get("loglik") is not None:
             parts.append(f"log-likelihood {body['loglik']:.6g}")
+        spread = (key for key in ("theta", "dispersion") if body.get(key) is not None)
+        parts += [f"{key} {body[key]:.6g}" for key in spread]
         parts.append(f"{body['rounds']} rounds")
         if body["withheld"]:
             parts.append("steps with small counts joined")

@@ -39,6 +39,7 @@ class ModelView:
 
     Attributes:
         ratio_sign: what estimate over standard error is called, z or t.
+        spread: how the outcome varies about its expectation, of models that say so.
     """
 
     measure: str
@@ -46,6 +47,7 @@ class ModelView:
     outcome: str
     n: str
     events: str
+    spread: str
     terms: tuple[TermRow, ...]
     figures: tuple[Drawing, ...]
 
@@ -75,10 +77,11 @@ def model_of(
     event = analysis.event or analysis.outcome
     view = ModelView(
         measure=measure,
-        ratio_sign="t" if analysis.method == "linear" else "z",
+        ratio_sign="t" if "df" in payload else "z",
         outcome=event_label(study, event),
         n=_shown_count(payload, "n", few),
         events=_shown_count(payload, "events", few),
+        spread=_spread(payload),
         terms=tuple(
             _term(t, lab, is_ratio, analysis.method)
             for t, lab in zip(terms, labels, strict=True)
@@ -97,10 +100,22 @@ def model_of(
     return view, _model_sentence(used, shown, measure, is_ratio)
 
 
+def _spread(payload: Mapping[str, Any]) -> str:
+    """Return how the outcome varies about its expectation; "" where no model says."""
+    if "theta" in payload:
+        theta, se = short_text(payload["theta"]), short_text(payload.get("theta_se"))
+        return f"Theta {theta} (standard error {se})"
+    if "dispersion" in payload:
+        return f"Dispersion {short_text(payload['dispersion'])}"
+    if "sigma" in payload:
+        return f"Residual standard error {short_text(payload['sigma'])}"
+    return ""
+
+
 def _shown_count(payload: Mapping[str, Any], key: str, few: str) -> str:
-    """Return a count; `events` of a linear model is none and stays empty."""
+    """Return a count; `events` of a model of a number is none and stays empty."""
     if key in payload and payload[key] is None:
-        return "" if payload.get("model") == "linear" and key == "events" else few
+        return "" if "df" in payload and key == "events" else few
     return count_text(payload.get(key)) if key in payload else ""
 
 
@@ -131,7 +146,7 @@ def _term(
     term: Mapping[str, Any], label: TermLabel, is_ratio: bool, method: str
 ) -> TermRow:
     if str(term["name"]) == INTERCEPT and is_ratio:
-        what = "odds" if method == "logistic" else "rate"
+        what = METHODS[method].ratio.removesuffix(" ratio")
         label = TermLabel(f"Intercept: {what} where every term is 0")
     return TermRow(
         label=label,

@@ -17,7 +17,8 @@ class Method:
         needs: fields of `Analysis` that must be given.
         may: further fields that mean something; any other one is refused.
         outcome: what the field `outcome` is: "binary" (a category of two levels, the
-            event second), "number" or "count"; "" where there is none.
+            event second), "number", "count" or "positive" (a number above 0); "" where
+            there is none.
         is_model: whether its terms make a design.
         has_times: whether it follows people up to an event; `time` is a number and
             `event` a category of two levels.
@@ -70,6 +71,24 @@ METHODS: Final[dict[str, Method]] = {
         outcome="count",
         is_model=True,
         ratio="rate ratio",
+        in_formula=True,
+    ),
+    "negative_binomial": Method(
+        "Negative binomial regression",
+        REGRESSION,
+        ("offset",),
+        outcome="count",
+        is_model=True,
+        ratio="rate ratio",
+        in_formula=True,
+    ),
+    "gamma": Method(
+        "Gamma regression",
+        REGRESSION,
+        ("offset",),
+        outcome="positive",
+        is_model=True,
+        ratio="mean ratio",
         in_formula=True,
     ),
     "cox": Method(
