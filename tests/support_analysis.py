@@ -109,11 +109,20 @@ ANALYSES = {
     "km": Analysis(
         "km", "km", time="day", event="died", by="sex", grid=DAYS, horizon=30.0
     ),
+    "logrank": Analysis(
+        "logrank",
+        "logrank",
+        time="day",
+        event="died",
+        by="sex",
+        strata=("site", "grade"),
+        rho=0.5,
+    ),
     "table1": Analysis(
         "table1", "table1", by="sex", variables=("age", "chol", "grade", "ill")
     ),
 }
-MODELS = tuple(name for name in ANALYSES if name not in ("km", "table1"))
+MODELS = tuple(name for name in ANALYSES if name not in ("km", "logrank", "table1"))
 STUDY = study_of(VARIABLES, *ANALYSES.values())
 
 

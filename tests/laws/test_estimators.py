@@ -77,6 +77,23 @@ def test_any_split_gives_the_pooled_table(name, seed, n, cuts):
     assert_alike(federated, reference)
 
 
+@given(seed=SEEDS, n=st.integers(60, 300), cuts=CUTS)
+@SOME
+def test_any_split_gives_the_pooled_test(seed, n, cuts):
+    parts = split(people(seed, n), cuts)
+    analysis = replace(ANALYSES["logrank"], strata=("site", "grade", "ward"))
+    everyone = {"aa": hospital_of(parts)}
+    parts = {s: {**p, "ward": np.zeros(len(p["age"]), int)} for s, p in parts.items()}
+
+    reference, refused = refuse_or(lambda: oracle(STUDY, analysis, everyone))
+
+    if refused is not None:
+        with pytest.raises(refused):
+            oracle(STUDY, analysis, parts)
+        return
+    assert_alike(oracle(STUDY, analysis, parts).as_json(), reference.as_json())
+
+
 def assert_alike(a, b):
     """Hold two JSON values to each other: counts equal, other numbers to 1e-12."""
     assert type(a) is type(b)

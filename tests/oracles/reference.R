@@ -112,9 +112,21 @@ curve("lung_all", Surv(time, died == "yes") ~ 1, lung, 800)
 curve("cgd_treat", Surv(time, ill == "yes") ~ treat, cgd, 300)
 save(do.call(rbind, curves), "curves")
 
-tests <- rbind(
-  data.frame(fit = "lung_sex", chi2 = survdiff(Surv(time, died == "yes") ~ sex, lung)$chisq),
-  data.frame(fit = "lung_ecog", chi2 = survdiff(Surv(time, died == "yes") ~ ecog, lung)$chisq),
-  data.frame(fit = "cgd_treat", chi2 = survdiff(Surv(time, ill == "yes") ~ treat, cgd)$chisq)
-)
-save(tests, "tests")
+tests <- list()
+test <- function(name, formula, data, rho = 0) {
+  found <- survdiff(formula, data, rho = rho)
+  sums <- function(x) if (is.matrix(x)) rowSums(x) else x
+  tests[[length(tests) + 1]] <<- data.frame(
+    fit = name, rho = rho, chi2 = found$chisq, p = found$pvalue,
+    observed = sums(found$obs), expected = sums(found$exp)
+  )
+}
+test("lung_sex", Surv(time, died == "yes") ~ sex, lung)
+test("lung_ecog", Surv(time, died == "yes") ~ ecog, lung)
+test("cgd_treat", Surv(time, ill == "yes") ~ treat, cgd)
+for (rho in c(0, 0.5, 1)) {
+  test("lung_sex_site", Surv(time, died == "yes") ~ sex + strata(site), lung, rho)
+  test("lung_ecog_two", Surv(time, died == "yes") ~ ecog + strata(site, sex), lung, rho)
+  test("cgd_treat_site", Surv(time, ill == "yes") ~ treat + strata(site), cgd, rho)
+}
+save(do.call(rbind, tests), "tests")

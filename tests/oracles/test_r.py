@@ -167,8 +167,35 @@ def test_the_log_rank_test_is_r_on_pooled_rows(name, variables, event, by):
 
     found = federated(variables, analysis).as_json()["logrank"]
 
-    (row,) = [row for row in from_r()["tests"] if row["fit"] == name]
+    row = next(row for row in from_r()["tests"] if row["fit"] == name)
     assert found["chi2"] == pytest.approx(float(row["chi2"]), rel=1e-11)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(
+    ("name", "variables", "event", "by", "strata"),
+    [
+        ("lung_sex_site", LUNG, "died", "sex", ("site",)),
+        ("lung_ecog_two", LUNG, "died", "ecog", ("site", "sex")),
+        ("cgd_treat_site", CGD, "ill", "treat", ("site",)),
+    ],
+)
+def test_a_stratified_log_rank_test_is_r_on_pooled_rows(
+    name, variables, event, by, strata, rho
+):
+    analysis = Analysis(
+        "a", "logrank", time="time", event=event, by=by, strata=strata, rho=rho
+    )
+
+    found = federated(variables, analysis).as_json()
+
+    rows = [row for row in from_r()["tests"] if row["fit"] == name]
+    rows = [row for row in rows if float(row["rho"]) == rho]
+    for key in ("chi2", "p"):
+        assert found[key] == pytest.approx(float(rows[0][key]), rel=1e-10)
+    for key in ("observed", "expected"):
+        ours = [group[key] for group in found["groups"]]
+        np.testing.assert_allclose(ours, [float(row[key]) for row in rows], rtol=1e-12)
 
 
 def test_a_crossed_model_has_the_likelihood_of_r_however_it_is_coded():

@@ -88,6 +88,10 @@ STUDY = Study(
             event="died",
             by="sex",
             grid=Grid(tuple(float(day) for day in range(100, 1001, 100))),
+            horizon=500.0,
+        ),
+        Analysis(
+            "test", "logrank", time="days", event="died", by="sex", strata=("site",)
         ),
     ),
     criteria=(Criterion("Adults", "age >= 18"),),

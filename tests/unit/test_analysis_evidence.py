@@ -166,3 +166,29 @@ def test_a_state_that_makes_one_person_count_is_high_leverage(name):
 
     assert plain.max_leverage < 0.4
     assert found.max_leverage > 0.9
+
+
+def test_a_test_is_held_to_its_groups_and_their_events():
+    columns = people(7, 300)
+    known = columns["grade"] >= 0
+    sizes, events = (
+        [int(((columns["sex"] == s) & known & chosen).sum()) for s in (0, 1)]
+        for chosen in (True, columns["died"] == 1)
+    )
+
+    found = facts(ANALYSES["logrank"], columns)
+
+    assert list(found.smallest_side.values()) == sizes
+    assert found.cells == {
+        "events | female": events[0],
+        "events | male": events[1],
+    }
+    assert (found.events, found.parameters) == (sum(events), 1)
+
+
+def test_strata_by_site_tell_no_site_apart_but_groups_do():
+    by_site = replace(ANALYSES["km"], by="site")
+
+    assert make_plan(STUDY, by_site).tells_sites
+    assert make_plan(STUDY, logistic("age", "site:sex")).tells_sites
+    assert not make_plan(STUDY, ANALYSES["logrank"]).tells_sites

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hetao.analysis import make_rows, oracle
+from hetao.canonical import parse_canonical
 from hetao.errors import (
     ColumnMismatch,
     InvalidStudy,
@@ -14,7 +15,7 @@ from hetao.errors import (
     OutOfBounds,
     WrongShape,
 )
-from hetao.study import Analysis, Grid
+from hetao.study import Analysis, Grid, study_from
 from support_analysis import ANALYSES, SITES, STUDY, people, split, study_of
 
 COUNTS = {"poisson": "visits", "negative_binomial": "falls"}
@@ -293,3 +294,27 @@ def test_attrition_of_other_steps_is_refused():
     grown = [("Everyone in the data", 5), ("Adults", 6)]
     with pytest.raises(OutOfBounds):
         oracle(study, analysis, {"aa": {}}, attrition={"aa": grown})
+
+
+def test_groups_that_are_never_at_risk_together_are_not_compared():
+    columns = people(5, 200)
+    analysis = replace(ANALYSES["logrank"], strata=("site", "ward"))
+    columns["ward"] = columns["sex"]
+
+    with pytest.raises(NotEstimable, match="at risk together"):
+        oracle(STUDY, analysis, {"aa": columns})
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"strata": ("grade",)}, "'site' among the strata"),
+        ({"strata": ("site", "sex")}, "'by' not"),
+        ({"rho": -1.0}, "rho lies in 0 to"),
+    ],
+)
+def test_a_test_over_sites_is_stratified_by_them(changes, says):
+    study = replace(STUDY, analyses=(replace(ANALYSES["logrank"], **changes),))
+
+    with pytest.raises(InvalidStudy, match=says):
+        study_from(parse_canonical(study.canonical))

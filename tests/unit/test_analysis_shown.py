@@ -301,3 +301,16 @@ def test_a_shown_mean_fits_every_count_that_may_be_hidden(total):
         known = size - unseen
         nearest = round(mean * known)
         assert abs(nearest / known - mean) <= unit / 2 + 1e-12
+
+
+def test_few_events_of_a_group_hide_what_was_expected_of_it_too():
+    columns = people(3, 300)
+    columns["died"] = columns["died"] * ((columns["sex"] == 0) | (np.arange(300) < 8))
+
+    shown, withheld = oracle(STUDY, ANALYSES["logrank"], {"aa": columns}).shown(10)
+
+    assert withheld
+    for group in shown.as_json()["groups"]:
+        assert group["n"] >= 10
+        assert [group[k] for k in ("events", "observed", "expected")] == [None] * 3
+    assert shown.as_json()["chi2"] is not None

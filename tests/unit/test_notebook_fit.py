@@ -9,7 +9,9 @@ import statsmodels.api as sm
 import statsmodels.formula.api as smf
 
 import hetao
+from hetao.canonical import parse_canonical
 from hetao.errors import HetaoError, InvalidData, NotEstimable, Stopped, Usage
+from hetao.federation.certify import recompute
 from hetao.release import Policy
 from hetao.study import Minimum
 from support_system import people
@@ -161,6 +163,20 @@ def test_curves_come_as_one_frame():
 
     assert set(frame["stratum"]) == {"f", "m"}
     assert {"time", "survival", "se", "at_risk", "events"} <= set(frame.columns)
+
+
+def test_a_log_rank_test_within_sites_is_one_round_and_verifies():
+    result = fit("logrank", "Surv(time, dead) ~ sex", strata="site")
+    _, p = sm.duration.survdiff(
+        ROWS["time"], ROWS["dead"], ROWS["sex"], strata=ROWS["hospital"]
+    )
+
+    assert result.body["rounds"] == 1
+    assert result.body["p"] == pytest.approx(p, rel=1e-9)
+    assert "chi-square" in result.summary()
+    assert set(result.frame().index) == {"f", "m"}
+    body = parse_canonical(result.certificate)["body"]
+    assert recompute(body) == "1 findings follow from the certified integers"
 
 
 def test_a_curve_says_when_steps_with_small_counts_are_joined():

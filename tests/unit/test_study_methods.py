@@ -27,6 +27,7 @@ GIVEN = {
     "grid": Grid((1.0, 2.0, 5.0)),
     "horizon": 2.0,
     "conf_type": "plain",
+    "rho": 1.0,
 }
 METHOD_NAMES = sorted({analysis.method for analysis in ANALYSES.values()})
 

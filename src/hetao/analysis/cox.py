@@ -95,7 +95,7 @@ class Cox(Estimator):
         """Return the strata, put in order once: every round is over the same rows."""
         if self._ordered is None or self._ordered[0] is not rows:
             efron = self.plan.analysis.ties == "efron"
-            parts = _members(rows.stratum)
+            parts = members(rows.stratum)
             strata = tuple(Stratum.of(rows, part, efron) for part in parts)
             self._ordered = rows, strata
         return self._ordered[1]
@@ -157,7 +157,7 @@ def cox_step(
     return Finding(plan.analysis.name, method.name, payload)
 
 
-def _members(codes: Ints) -> Iterator[Ints]:
+def members(codes: Ints) -> Iterator[Ints]:
     """Return the row numbers of each stratum that has rows."""
     order = np.argsort(codes, kind="stable")
     cuts = np.nonzero(np.diff(codes[order]))[0] + 1

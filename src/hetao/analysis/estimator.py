@@ -124,6 +124,7 @@ class Estimator(ABC):
             "sym(p)": p * (p + 1) // 2,
             "edges": len(plan.edges),
             "groups": len(plan.groups),
+            "sym(groups)": len(plan.groups) * (len(plan.groups) + 1) // 2,
             "strata": len(plan.strata),
             "steps": len(plan.steps),
             "moments": 1 + p + p * (p + 1) // 2,

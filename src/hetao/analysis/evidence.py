@@ -18,12 +18,12 @@ class Evidence:
 
     Attributes:
         people: that the message sums over.
-        events: people with the event of logistic, cox or km; None elsewhere.
+        events: people with the event of logistic or of a follow-up; None elsewhere.
         non_events: people without, of logistic; None elsewhere.
-        parameters: p of the model, 0 for counts, table1 and km.
+        parameters: p of the model, groups compared less one of a test; else 0.
         smallest_side: design column → people away from its most frequent value; for
             a column of two values the smaller side. Columns that say nothing but the
-            site are left out.
+            site are left out. Of a test, group → its people.
         max_leverage: the largest share of a fitted value that one person decides,
             from 0 to 1; None without a design or without people.
         cells: label → people, of methods whose own message is not publishable: every
@@ -53,7 +53,7 @@ def evidence(plan: Plan, rows: Rows) -> Evidence:
         people=rows.n,
         events=events,
         non_events=non_events,
-        parameters=plan.parameters,
+        parameters=len(plan.groups) - 1 if plan.method.is_test else plan.parameters,
         smallest_side=_smallest_sides(plan, rows),
         max_leverage=_leverage(plan, rows.X, np.ones(rows.n)),
         cells=_cells(plan, rows),
@@ -90,6 +90,12 @@ def _events(plan: Plan, rows: Rows) -> tuple[int | None, int | None]:
 
 def _smallest_sides(plan: Plan, rows: Rows) -> dict[str, int]:
     found: dict[str, int] = {}
+    if plan.method.is_test:
+        sizes = np.bincount(rows.group, minlength=len(plan.groups)).tolist()
+        found = {
+            f"{plan.analysis.by}[{group}]": size
+            for group, size in zip(plan.groups, sizes, strict=True)
+        }
     for place, column in enumerate(plan.columns):
         if column.is_public_at(rows.site, plan.sites):
             continue
@@ -135,6 +141,8 @@ def _cells(plan: Plan, rows: Rows) -> dict[str, int]:
         return _steps(plan, rows)
     if plan.edges:
         return _thinnest(plan, rows)
+    if plan.method.is_test:
+        return _count(plan, rows, "events", rows.event > 0)
     if not plan.analysis.variables:
         return {}
     cells = _count(plan, rows, "people", np.ones(rows.n, dtype=bool))

@@ -7,12 +7,12 @@ publishable: only its sum over sites may be seen.
 from typing import Any
 
 import numpy as np
-from scipy.special import chdtrc
 
 from hetao.analysis.curves import limits, median, restricted_mean
 from hetao.analysis.estimator import Estimator, Message, State, estimator, sum_by
 from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
+from hetao.analysis.logrank import chi_square, expect
 from hetao.analysis.rows import Rows
 from hetao.errors import NotEstimable
 
@@ -37,7 +37,7 @@ class KaplanMeier(Estimator):
         grid's right edges. Oracle: `tests/oracles/test_r.py`.
     """
 
-    relies_on = ("hetao.analysis.curves",)
+    relies_on = ("hetao.analysis.curves", "hetao.analysis.logrank")
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
         """Return the bounds: a person is one count."""
@@ -143,18 +143,8 @@ def _numbers(values: Floats) -> list[float | None]:
 
 def _logrank(at_risk: Floats, deaths: Floats) -> dict[str, float | int | None]:
     """Return the log-rank test of equal hazards, over groups that have people."""
-    used = at_risk[:, 0] > 0
-    n, d = at_risk[used], deaths[used]
-    all_n, all_d = n.sum(axis=0), d.sum(axis=0)
-    steps = all_d > 0
-    n, d, all_n, all_d = n[:, steps], d[:, steps], all_n[steps], all_d[steps]
-    share = n / all_n
-    excess = (d - share * all_d).sum(axis=1)
-    scale = all_d * (all_n - all_d) / np.maximum(all_n - 1, 1)
-    covariance = np.diag((share * scale).sum(axis=1)) - (share * scale) @ share.T
-    freedom = len(n) - 1
-    kept = covariance[:-1, :-1]
-    if freedom < 1 or np.linalg.matrix_rank(kept, hermitian=True) < freedom:
-        return {"chi2": None, "df": freedom, "p": None}
-    value = float(excess[:-1] @ np.linalg.solve(kept, excess[:-1]))
-    return {"chi2": value, "df": freedom, "p": float(chdtrc(freedom, value))}
+    all_deaths = deaths.sum(axis=0)
+    steps = all_deaths > 0
+    n, d = at_risk[:, steps], all_deaths[steps]
+    expected, variance = expect(n, d, np.ones(len(d)))
+    return chi_square(deaths.sum(axis=1) - expected, variance, at_risk[:, 0] > 0)

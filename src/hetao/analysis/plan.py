@@ -1,6 +1,6 @@
 """A study and one of its analyses → the public plan that every party computes alike."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,8 +37,8 @@ class Plan:
         intercept: whether `columns[0]` is the intercept.
         outcome: public bounds of a number that is the outcome.
         offset, offset_bounds: added to the linear predictor as it is.
-        groups: labels of the groups of table1 and km; one, "All", without `by`.
-        strata: labels of the strata of a cox model that do not follow from the site.
+        groups: labels of the groups of `by`; one, "All", without it.
+        strata: labels of the strata of a follow-up that do not follow from the site.
         within_sites: whether risk sets stay inside a site.
         edges: right edges of the public grid of times.
         steps: labels of the attrition table.
@@ -80,6 +80,14 @@ class Plan:
         if self.analysis.variables:  # each is described by itself, missing ones too
             return (self.analysis.by,) if self.analysis.by else ()
         return tuple(variable.name for variable in self.variables)
+
+    @property
+    def tells_sites(self) -> bool:
+        """Return whether some numbers of a sum are one site's alone.
+
+        Strata do not make it so: what is summed over them is one number for all.
+        """
+        return SITE in _reads(replace(self.analysis, strata=()))
 
     @property
     def outcome_scale(self) -> Interval:
@@ -174,7 +182,7 @@ def _with_times(study: Study, plan: Plan) -> Plan:
     if not edges and not within:
         raise InvalidStudy(
             f"{analysis.name}: times are summed over sites on a public grid only",
-            fix="give a grid of times, or for cox strata = ['site']",
+            fix="give a grid of times, or strata = ['site'] for cox and logrank",
         )
     return _with(plan, within_sites=within, strata=strata, edges=edges)
 

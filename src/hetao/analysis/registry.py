@@ -10,6 +10,7 @@ from hetao.analysis.gamma import Gamma
 from hetao.analysis.km import KaplanMeier
 from hetao.analysis.linear import Linear
 from hetao.analysis.logistic import Logistic
+from hetao.analysis.logrank import LogRank
 from hetao.analysis.negative_binomial import NegativeBinomial
 from hetao.analysis.plan import make_plan
 from hetao.analysis.poisson import Poisson
@@ -29,6 +30,7 @@ INSTALLED: tuple[type[Estimator], ...] = (
     Cox,
     CoxGrid,
     KaplanMeier,
+    LogRank,
 )
 
 

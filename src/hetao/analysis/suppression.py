@@ -36,6 +36,8 @@ def shown_payload(payload: Mapping[str, Any], smallest: int) -> tuple[Payload, b
             _hide_table(shown, smallest)
         case "km":
             _hide_curves(shown, smallest)
+        case "logrank":
+            _hide_groups(shown, smallest)
         case _:
             _hide_totals(shown, smallest)
     return shown, shown != payload
@@ -152,6 +154,21 @@ def _coarse(value: float | None, people: int) -> float | None:
     digits = math.floor(math.log10(abs(value))) - 2
     shares = math.ceil(math.log10(2 / people))
     return round(value, -max(digits, shares))
+
+
+# --- tests --------------------------------------------------------------------------
+def _hide_groups(payload: Payload, smallest: int) -> None:
+    """Hide small groups, and what was observed and expected where events are few.
+
+    The test itself stays: it is one number for at least two counts that are hidden.
+    """
+    groups = payload["groups"]
+    for keys in (("n",), ("events", "observed", "expected")):
+        mask = hidden([group[keys[0]] for group in groups], smallest)
+        for group, is_hidden in zip(groups, mask, strict=True):
+            if is_hidden:
+                group.update(dict.fromkeys(keys))
+    _hide_totals(payload, smallest)
 
 
 # --- survival curves ----------------------------------------------------------------

@@ -437,7 +437,7 @@ def _add_fit(commands: Any) -> None:
         "fit a model over the parts of a file, each part a process of its own",
     )
     counts = ("poisson", "negative_binomial")
-    models = ("logistic", "linear", *counts, "gamma", "cox", "km")
+    models = ("logistic", "linear", *counts, "gamma", "cox", "km", "logrank")
     fit.add_argument("model", choices=models, metavar="MODEL", help=", ".join(models))
     fit.add_argument("formula", metavar="FORMULA", help="y ~ x, Surv(time, event) ~ x")
     fit.add_argument("--data", type=Path, metavar="FILE", help="CSV or Parquet")
@@ -445,7 +445,7 @@ def _add_fit(commands: Any) -> None:
     fit.add_argument(
         "--site", action="append", metavar="NAME=FILE", help="one file a site"
     )
-    fit.add_argument("--strata", metavar="site", help="strata of a cox model")
+    fit.add_argument("--strata", metavar="site", help="strata of cox and logrank")
     fit.add_argument("--ties", choices=("efron", "breslow"), default="efron")
     fit.add_argument("--policy", type=Path, metavar="POLICY.toml")
     fit.add_argument("--out", type=Path, metavar="DIR", help="keep the certificate")

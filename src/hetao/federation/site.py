@@ -25,7 +25,6 @@ from hetao import cohort as cohorts
 from hetao.analysis import (
     Estimator,
     Evidence,
-    Plan,
     Protocol,
     Rows,
     estimator_for,
@@ -77,7 +76,7 @@ from hetao.release import (
     decide,
     unpack,
 )
-from hetao.study import SITE, Study, study_from
+from hetao.study import Study, study_from
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS answered (
@@ -382,7 +381,7 @@ class Site:
             members=tuple(str(name) for name in meta["members"]),
             # Where sites are told apart, each cell of the sum is one site's own.
             own_cells=estimator.own_cells
-            or (not estimator.publishable and reads_site(estimator.plan)),
+            or (not estimator.publishable and estimator.plan.tells_sites),
         )
         if analysis.name != header.analysis:
             raise InvalidStudy("the task names no analysis of the study")
@@ -583,11 +582,6 @@ def _opening(content: bytes) -> tuple[Study, Bundle]:
     """Return what a `begin` asks; sites of one process are all given the same bytes."""
     meta, _ = unpack(content)
     return study_from(meta["study"]), bundle_from(meta["permit"])
-
-
-def reads_site(plan: Plan) -> bool:
-    """Return whether an analysis tells sites apart."""
-    return any(variable.name == SITE for variable in plan.variables)
 
 
 def _task_key(envelope: Envelope) -> str:

@@ -324,6 +324,8 @@ class _Drafter:
                     f"a {self._model} model takes one grouping column, or 1"
                 )
             fields |= {"time": f.time, "event": f.event, "by": by[0] if by else ""}
+            if "strata" in self._method.fields:
+                fields["strata"] = list(strata)
         elif self._method.has_times:
             kept = [term for term in terms if term not in ("0", "1")]
             fields |= {"time": f.time, "event": f.event, "terms": kept}

@@ -38,13 +38,14 @@ def fit(  # noqa: PLR0913 - a formula's call is read, not remembered
     of them run in this process.
 
     Args:
-        model: "logistic", "linear", "poisson", "negative_binomial", "gamma", "cox"
-            or "km".
+        model: "logistic", "linear", "poisson", "negative_binomial", "gamma", "cox",
+            "km" or "logrank".
         formula: as in R: `y ~ x1 + x2`, `Surv(time, event) ~ x`.
         sites: site → DataFrame, CSV or Parquet file.
         data: instead of `sites`, one table …
         split_by: … and the column that tells sites apart.
-        strata: strata of a cox model; "site" keeps risk sets inside a site.
+        strata: strata of a cox model or a log-rank test; "site" keeps risk sets
+            inside a site.
         ties: "efron" or "breslow".
         policy: the sites' minimum counts, a policy or its file; strict by default.
 

@@ -25,10 +25,12 @@ class FitResult:
     certificate: bytes
 
     def frame(self) -> pd.DataFrame:
-        """Return one row a term, or one row a time and stratum of a km model."""
+        """Return one row a term, a time and stratum of km, a group of logrank."""
         if "curves" in self.body:
             parts = [pd.DataFrame(dict(curve)) for curve in self.body["curves"]]
             return pd.concat(parts, ignore_index=True)
+        if "groups" in self.body:
+            return pd.DataFrame(list(self.body["groups"])).set_index("group")
         terms = pd.DataFrame(list(self.body["terms"]), columns=list(TERMS))
         return terms.set_index("name")
 
@@ -46,6 +48,9 @@ class FitResult:
             parts.append(f"log-likelihood {body['loglik']:.6g}")
         spread = (key for key in ("theta", "dispersion") if body.get(key) is not None)
         parts += [f"{key} {body[key]:.6g}" for key in spread]
+        if body.get("chi2") is not None:
+            chi2, df, p = (body[key] for key in ("chi2", "df", "p"))
+            parts.append(f"chi-square {chi2:.4g} on {df} df, p {p:.3g}")
         parts.append(f"{body['rounds']} rounds")
         if body["withheld"]:
             parts.append("steps with small counts joined")

@@ -17,6 +17,7 @@ from hetao.report.numerals import (
     interval_texts,
     number_of,
     p_sentence,
+    short_text,
 )
 from hetao.report.survival import Curve, curve_of, draw_curves, ticks_of
 from hetao.report.tables import Step, TableGroup, steps_of, table_of
@@ -61,10 +62,27 @@ class TableView:
 
 
 @dataclass(frozen=True)
+class TestView:
+    """A test of groups: for each its name, people, events, observed and expected.
+
+    Attributes:
+        weighted: the power of the survival that weighs an event; "" for none.
+    """
+
+    by: str
+    outcome: str
+    weighted: str
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class StepsView:
     """Attrition, step by step."""
 
     steps: tuple[Step, ...]
+
+
+View = ModelView | CurvesView | TestView | TableView | StepsView
 
 
 @dataclass(frozen=True)
@@ -86,7 +104,7 @@ class Answer:
     absent: tuple[str, ...]
     rounds: int
     withheld: bool
-    view: ModelView | CurvesView | TableView | StepsView | None
+    view: View | None
 
 
 def answers_of(study: Study, body: Mapping[str, Any]) -> tuple[Answer, ...]:
@@ -121,7 +139,7 @@ def _view(
     analysis: Analysis,
     payload: Mapping[str, Any],
     style: tuple[str, str],
-) -> tuple[ModelView | CurvesView | TableView | StepsView | None, str]:
+) -> tuple[View | None, str]:
     few = style[1]
     match payload.get("model"):
         case "counts":
@@ -131,6 +149,8 @@ def _view(
             return _table(study, analysis, payload, few)
         case "km":
             return _curves(study, analysis, payload, style)
+        case "logrank":
+            return _test(study, analysis, payload, few)
     if METHODS[analysis.method].is_model:
         return model_of(study, analysis, payload, style)
     return None, "This page cannot show a finding of this kind; see the certificate."
@@ -209,6 +229,31 @@ def _logrank(test: Mapping[str, Any]) -> str:
         f"Log-rank test: chi-square {fixed_text(test['chi2'], 1)} on "
         f"{freedom}, {p_sentence(test.get('p'))}."
     )
+
+
+def _test(
+    study: Study, analysis: Analysis, payload: Mapping[str, Any], few: str
+) -> tuple[TestView, str]:
+    rho = number_of(payload.get("rho")) or 0.0
+    rows = [
+        (
+            str(group.get("group")),
+            *(_counted(group.get(key), few) for key in ("n", "events")),
+            *(fixed_text(group.get(key), 1) for key in ("observed", "expected")),
+        )
+        for group in payload.get("groups", ())
+    ]
+    view = TestView(
+        by=variable_label(study, analysis.by),
+        outcome=event_label(study, analysis.event),
+        weighted=short_text(rho) if rho else "",
+        rows=tuple(rows),
+    )
+    return view, _logrank(payload) or "The groups were not compared."
+
+
+def _counted(count: Any, few: str) -> str:
+    return few if count is None else count_text(count)
 
 
 # --- tables -------------------------------------------------------------------------

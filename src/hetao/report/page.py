@@ -87,6 +87,7 @@ def render_body(
         kind: tuple(a for a in answers if a.method in methods)
         for kind, methods in {
             "curves": ("km",),
+            "tests": ("logrank",),
             "tables": ("table1",),
             "steps_answers": ("counts",),
         }.items()

@@ -22,6 +22,7 @@ class Method:
         is_model: whether its terms make a design.
         has_times: whether it follows people up to an event; `time` is a number and
             `event` a category of two levels.
+        is_test: whether it tests the groups of `by` for a difference.
         ratio: what e to the power of a coefficient is, such as "odds ratio"; "" where
             coefficients are differences.
         in_formula: whether a formula alone says all that it needs.
@@ -33,6 +34,7 @@ class Method:
     outcome: str = ""
     is_model: bool = False
     has_times: bool = False
+    is_test: bool = False
     ratio: str = ""
     in_formula: bool = False
 
@@ -105,6 +107,14 @@ METHODS: Final[dict[str, Method]] = {
         ("time", "event", "grid"),
         ("by", "horizon", "conf_type"),
         has_times=True,
+        in_formula=True,
+    ),
+    "logrank": Method(
+        "Log-rank test",
+        ("time", "event", "by", "strata"),
+        ("rho",),
+        has_times=True,
+        is_test=True,
         in_formula=True,
     ),
 }

@@ -189,12 +189,14 @@ class Analysis:
         time, event: variables of a follow-up.
         terms: right-hand side, in the grammar of `terms`; "1" is the intercept.
         offset: expression added to the linear predictor; "" for none.
-        by: grouping category of table1 and km; "" for one group.
+        by: grouping category of table1, km and logrank; "" for one group.
         variables: rows of table1.
-        strata: categories that stratify a cox model; "site" is always allowed.
+        strata: categories that stratify a cox model or a log-rank test; "site" is
+            always allowed.
         ties: "efron" or "breslow".
         grid: public times for km and for cox without site strata.
         horizon: public time up to which km takes the restricted mean; None for none.
+        rho: power of the survival that weighs an event of logrank; 0 weighs all alike.
         conf_type: scale of km's limits: "log", "log-log" or "plain", as of R's survfit.
     """
 
@@ -212,6 +214,7 @@ class Analysis:
     grid: Grid | None = None
     horizon: float | None = None
     conf_type: str = "log"
+    rho: float = 0.0
 
 
 @dataclass(frozen=True)

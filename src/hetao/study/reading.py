@@ -41,6 +41,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,39}|[A-Za-z][A-Za-z0-9_.]{0,39}")
 SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 MOST_SITES, MOST_GRID, MOST_ANALYSES = 1000, 20_000, 200
 MOST_CONCEPT_SETS = 1000
+MOST_RHO = 100
 # Control, format (bidirectional too), surrogate, line and paragraph characters.
 UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 TABLES = frozenset(
@@ -446,6 +447,15 @@ def _check_outcome(study: Study, analysis: Analysis, where: str) -> None:
     if method.has_times:
         _require(study, analysis.time, "number", where)
         _require_binary(study, analysis.event, where)
+    if method.is_test and (
+        SITE not in analysis.strata or analysis.by in analysis.strata
+    ):
+        raise InvalidStudy(
+            f"{where}: {analysis.method} compares the groups of 'by' within sites",
+            fix="write 'site' among the strata and 'by' not; km tests over a grid",
+        )
+    if not 0 <= analysis.rho <= MOST_RHO:
+        raise InvalidStudy(f"{where}: rho lies in 0 to {MOST_RHO}")
     if analysis.method == "cox" and SITE not in analysis.strata and not analysis.grid:
         raise InvalidStudy(
             f"{where}: a cox model whose risk sets span sites needs a public grid",
