@@ -155,6 +155,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_approve(commands)
     _add_run(commands)
     _add_verify(commands)
+    _add_appraise(commands)
     _add_fit(commands)
     _add_trial(commands)
     _add_synth(commands)
@@ -450,6 +451,35 @@ def _add_fit(commands: Any) -> None:
     fit.add_argument("--policy", type=Path, metavar="POLICY.toml")
     fit.add_argument("--out", type=Path, metavar="DIR", help="keep the certificate")
     _json(fit)
+
+
+def _add_appraise(commands: Any) -> None:
+    appraise = _command(
+        commands,
+        "appraise",
+        "hetao.cli.appraise:appraise",
+        "what a certified finding withstands: confounders, controls, many findings",
+    )
+    appraise.add_argument("certificate", type=Path, metavar="CERTIFICATE")
+    appraise.add_argument(
+        "--term",
+        action="append",
+        metavar="ANALYSIS[:TERM]",
+        help="what to appraise; every ratio if none is named",
+    )
+    appraise.add_argument(
+        "--control",
+        action="append",
+        metavar="ANALYSIS[:TERM]",
+        help="a negative control, at least five",
+    )
+    appraise.add_argument(
+        "--common",
+        action="store_true",
+        help="15 of 100 or more have the outcome: odds and hazard ratios are no risk "
+        "ratios",
+    )
+    _json(appraise)
 
 
 def _add_trial(commands: Any) -> None:
