@@ -93,6 +93,15 @@ ANALYSES = {
         strata=("site", "grade"),
         ties="breslow",
     ),
+    "cox_zph": Analysis(
+        "cox_zph",
+        "cox",
+        time="day",
+        event="died",
+        terms=TERMS,
+        strata=("site",),
+        zph="identity",
+    ),
     "cox_grid_efron": Analysis(
         "cox_grid_efron", "cox", time="day", event="died", terms=TERMS, grid=DAYS
     ),

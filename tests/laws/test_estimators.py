@@ -63,6 +63,10 @@ def test_any_split_gives_the_pooled_model(name, seed, n, cuts):
     assert_same(federated, *estimates(reference), reference.as_json()["loglik"])
     for key in ("n", "events", "rounds"):
         assert federated.as_json()[key] == reference.as_json()[key]
+    if analysis.zph:
+        ours, theirs = (f.as_json()["zph"]["terms"] for f in (federated, reference))
+        for one, other in zip(ours, theirs, strict=True):
+            assert one["chi2"] == pytest.approx(other["chi2"], rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["km", "table1"])

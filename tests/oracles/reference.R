@@ -61,8 +61,18 @@ keep <- function(name, fit) {
 }
 tight <- glm.control(epsilon = 1e-15, maxit = 100)
 cox <- function(formula, data, ties) {
-  suppressWarnings(coxph(formula, data, ties = ties,
+  suppressWarnings(coxph(formula, data, ties = ties, model = TRUE,
                          control = coxph.control(eps = 1e-14, iter.max = 100)))
+}
+
+drifts <- list()
+drift <- function(name, fit) {
+  for (transform in c("identity", "log")) {
+    found <- cox.zph(fit, transform = transform, terms = FALSE)$table
+    drifts[[length(drifts) + 1]] <<- data.frame(
+      fit = name, transform = transform, chi2 = found[, "chisq"], p = found[, "p"]
+    )
+  }
 }
 
 for (ties in c("efron", "breslow")) {
@@ -86,6 +96,16 @@ keep("lung_origin", lm(meal ~ 0 + sex + age, lung))
 keep("cgd_linear", lm(weight ~ log(height) + sex + age, cgd))
 keep("cgd_poisson", glm(infections ~ treat + age + inherit + offset(log(days)), poisson, cgd, control = tight))
 save(do.call(rbind, fits), "fits")
+
+for (ties in c("efron", "breslow")) {
+  drift(paste0("lung_strata_", ties),
+        cox(Surv(time, died == "yes") ~ age + sex + ecog + strata(site), lung, ties))
+  drift(paste0("cgd_strata_", ties),
+        cox(Surv(time, ill == "yes") ~ treat + log(weight) + age + strata(site), cgd, ties))
+  drift(paste0("cgd_two_", ties),
+        cox(Surv(time, ill == "yes") ~ treat * age + strata(site) + strata(inherit), cgd, ties))
+}
+save(do.call(rbind, drifts), "drifts")
 
 curves <- list()
 curve <- function(name, formula, data, horizon) {

@@ -4,6 +4,8 @@ NCCTG lung cancer (18 institutions) and chronic granulomatous disease (13 centre
 both from R's own `survival` package.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -89,7 +91,7 @@ for _ties in ("efron", "breslow"):
 
 
 def federated(variables, analysis):
-    table = "lung" if variables is LUNG else "cgd"
+    table = "cgd" if any(v.name == "ill" for v in variables) else "lung"
     parts, sites = columns_of(table, variables)
     return oracle(study_of(variables, analysis, sites=sites), analysis, parts)
 
@@ -108,6 +110,24 @@ def test_federated_models_are_r_on_pooled_rows(name):
     assert answer["rounds"] <= 6
     if reference["events"] is not None:
         assert answer["events"] == reference["events"]
+
+
+@pytest.mark.parametrize("transform", ["identity", "log"])
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+@pytest.mark.parametrize("name", ["lung_strata", "cgd_strata", "cgd_two"])
+def test_the_test_of_proportional_hazards_is_cox_zph(name, ties, transform):
+    variables, analysis = FITS[f"{name}_{ties}"]
+    variables = (number("time", 1, 1100, unit="d"), *variables[1:])
+
+    found = federated(variables, replace(analysis, zph=transform)).as_json()
+
+    rows = [row for row in from_r()["drifts"] if row["fit"] == f"{name}_{ties}"]
+    rows = [row for row in rows if row["transform"] == transform]
+    ours = [*found["zph"]["terms"], found["zph"]["together"]]
+    for key in ("chi2", "p"):
+        wanted = [float(row[key]) for row in rows]
+        np.testing.assert_allclose([one[key] for one in ours], wanted, rtol=1e-8)
+    assert found["rounds"] <= 6
 
 
 @pytest.mark.parametrize("ties", ["efron", "breslow"])

@@ -80,6 +80,7 @@ STUDY = Study(
             event="died",
             terms=("age", "sex"),
             strata=("site",),
+            zph="identity",
         ),
         Analysis(
             "curve",
@@ -250,6 +251,16 @@ def test_terms_are_named_by_the_labels_of_the_study(certificate):
     assert "性别: 男" in text
     assert "vs 女" in text
     assert "sex[" not in text
+
+
+def test_a_cox_model_shows_its_test_of_proportional_hazards(parts):
+    body, log = parts
+    tests = finding(body, "hazard")["zph"]
+
+    text = read(render_body(body, log, Extras())).text
+
+    assert f"All together {tests['together']['chi2']:.2f} 2" in text
+    assert f"性别: 男, vs 女 {tests['terms'][1]['chi2']:.2f} 1" in text
 
 
 def test_a_model_is_answered_in_one_sentence_made_of_its_numbers(parts):

@@ -318,3 +318,26 @@ def test_a_test_over_sites_is_stratified_by_them(changes, says):
 
     with pytest.raises(InvalidStudy, match=says):
         study_from(parse_canonical(study.canonical))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"zph": "km"}, "needs the times of all sites together"),
+        ({"zph": "rank"}, "needs the times of all sites together"),
+        ({"zph": "sqrt"}, "'identity' or 'log'"),
+        ({"strata": ("grade",), "grid": Grid((60.0,))}, "stay inside a site"),
+    ],
+)
+def test_a_test_that_needs_the_times_of_others_is_refused(changes, says):
+    study = replace(STUDY, analyses=(replace(ANALYSES["cox_zph"], **changes),))
+
+    with pytest.raises(InvalidStudy, match=says):
+        study_from(parse_canonical(study.canonical))
+
+
+def test_the_logarithm_of_a_time_that_may_be_0_is_refused():
+    analysis = replace(ANALYSES["cox_zph"], zph="log")
+
+    with pytest.raises(InvalidStudy, match="has no logarithm"):
+        oracle(STUDY, analysis, everywhere(people(1, 200)))

@@ -28,6 +28,7 @@ GIVEN = {
     "horizon": 2.0,
     "conf_type": "plain",
     "rho": 1.0,
+    "zph": "identity",
 }
 METHOD_NAMES = sorted({analysis.method for analysis in ANALYSES.values()})
 

@@ -5,7 +5,7 @@ no event time and no risk set leaves it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from hetao.analysis.finding import Finding
 from hetao.analysis.newton import MOST_ROUNDS, Fit, Point, advance, model_payload
 from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
+from hetao.analysis.zph import Drift, clock_of, zph_payload
 from hetao.errors import NotEstimable
 
 ETA = 300.0  # exp of twice this is still a double
@@ -31,19 +32,35 @@ LOG_PEOPLE = 40.0  # log of more people than there are
 
 @estimator(
     name="cox",
-    sums={"score": "p", "info": "sym(p)", "loglik": 1, "events": 1, "n": 1},
+    sums={
+        "score": "p",
+        "info": "sym(p)",
+        "loglik": 1,
+        "drift": "drift",
+        "drift_info": "sym(drift)",
+        "drift_square": "sym(drift)",
+        "events": 1,
+        "n": 1,
+    },
     most_rounds=MOST_ROUNDS,
     publishable=True,
 )
 class Cox(Estimator):
     """Partial likelihood stratified by site and further strata, Efron or Breslow.
 
+    Each round also sums, where the study asks for `zph`, the score and information of
+    covariates times a function of time, from which the test of proportional hazards
+    follows outside. That function is of the time alone, so no site needs to know the
+    times of another. Every number is a sum over all events of a site, so the rules for
+    a model's columns, events, parameters and leverage guard them all.
+
     Source:
-        Efron (1977), JASA 72, 557-565; R's `survival::coxph`.
+        Efron (1977), JASA 72, 557-565; Grambsch & Therneau (1994), Biometrika 81,
+        515-526, as a score test; R's `survival::coxph` and `cox.zph`.
         Oracle: `tests/oracles/test_r.py`.
     """
 
-    relies_on = ("hetao.analysis.newton",)
+    relies_on = ("hetao.analysis.newton", "hetao.analysis.zph")
 
     def __init__(self, plan: Plan) -> None:
         """Fit the estimator to a plan, as every estimator."""
@@ -57,6 +74,9 @@ class Cox(Estimator):
             "score": (2.0, None),
             "info": (1.0, None),
             "loglik": (2 * ETA + LOG_PEOPLE, None),
+            "drift": (2.0, None),
+            "drift_info": (1.0, None),
+            "drift_square": (1.0, None),
             "events": (1.0, 0.0),
             "n": (1.0, 0.0),
         }
@@ -71,32 +91,35 @@ class Cox(Estimator):
         Raises:
             NotEstimable: a linear predictor is too large to compute with.
         """
-        p = self.plan.parameters
-        score, information, loglik = np.zeros(p), np.zeros((p, p)), 0.0
+        sums = self._empty()
         eta = rows.X @ self.beta(state) + rows.offset
         if np.any(np.abs(eta) > ETA):
             raise NotEstimable(
                 "a linear predictor is too large", fix="leave out terms, merge levels"
             )
         for stratum in self._strata(rows):
-            part = _partial(stratum, eta[stratum.rows])
-            score += part.score
-            information += part.information
-            loglik += part.loglik
-        return {
-            "score": score,
-            "info": packed(information),
-            "loglik": np.array([loglik]),
-            "events": np.array([rows.event.sum()]),
-            "n": np.array([float(rows.n)]),
-        }
+            point, sets = _partial(stratum, eta[stratum.rows])
+            sums["score"] += point.score
+            sums["info"] += packed(point.information)
+            sums["loglik"] += point.loglik
+            if self.plan.analysis.zph:
+                score, information = sets.moments(stratum.clock)
+                sums["drift"] += score
+                sums["drift_info"] += packed(information)
+                sums["drift_square"] += packed(sets.moments(stratum.clock**2)[1])
+        sums["events"] += rows.event.sum()
+        sums["n"] += rows.n
+        return sums
+
+    def _empty(self) -> Message:
+        declared = self.declare(0)
+        return {name: np.zeros(one.shape) for name, one in declared.items()}
 
     def _strata(self, rows: Rows) -> tuple["Stratum", ...]:
         """Return the strata, put in order once: every round is over the same rows."""
         if self._ordered is None or self._ordered[0] is not rows:
-            efron = self.plan.analysis.ties == "efron"
             parts = members(rows.stratum)
-            strata = tuple(Stratum.of(rows, part, efron) for part in parts)
+            strata = tuple(Stratum.of(rows, part, self.plan) for part in parts)
             self._ordered = rows, strata
         return self._ordered[1]
 
@@ -119,8 +142,18 @@ class Cox(Estimator):
             unpacked(total["info"], self.plan.parameters),
             float(total["loglik"][0]),
         )
-        events, n = float(total["events"][0]), float(total["n"][0])
-        return cox_step(self, point, state, round_number, (events, n))
+        counts = float(total["events"][0]), float(total["n"][0])
+        found = cox_step(self, point, state, round_number, counts)
+        if not isinstance(found, Finding) or not self.plan.analysis.zph:
+            return found
+        p = self.plan.parameters
+        drift = Drift(
+            total["drift"],
+            unpacked(total["drift_info"], p),
+            unpacked(total["drift_square"], p),
+        )
+        zph = zph_payload(self.plan, point, drift)
+        return replace(found, payload={**found.payload, "zph": zph})
 
 
 def cox_step(
@@ -175,6 +208,8 @@ class Stratum:
         event: (n,) 0 or 1, in that order.
         time: (n,) index of each ordered row's distinct time, latest first.
         first, last: (times,) places in the order of the rows at each distinct time.
+        clock: (times,) transformed time of the test of proportional hazards, within
+            -1 to 1; none where it is not asked for.
         at: (events,) index of each event's distinct time.
         share: (events,) l/d for the l-th of d tied events, from 0; None where all are
             0, as of Breslow and without ties.
@@ -186,12 +221,14 @@ class Stratum:
     time: Ints
     first: Ints
     last: Ints
+    clock: Floats
     at: Ints
     share: Floats | None
 
     @classmethod
-    def of(cls, rows: Rows, members: Ints, efron: bool) -> "Stratum":
+    def of(cls, rows: Rows, members: Ints, plan: Plan) -> "Stratum":
         """Return the stratum of the rows of these numbers, of which there are some."""
+        analysis = plan.analysis
         order = members[np.argsort(-rows.time[members], kind="stable")]
         x, event = rows.X[order], rows.event[order]
         x -= x.mean(axis=0)
@@ -201,8 +238,9 @@ class Stratum:
         index = np.repeat(np.arange(len(first)), last - first + 1)
         deaths = sum_by(index, len(first), event).astype(np.int64)
         at, share = tied_events(deaths)
-        shared = share if efron and share.any() else None
-        return cls(order, x, event, index, first, last, at, shared)
+        shared = share if analysis.ties == "efron" and share.any() else None
+        clock = clock_of(plan, rows.time[order][first]) if analysis.zph else np.zeros(0)
+        return cls(order, x, event, index, first, last, clock, at, shared)
 
 
 def tied_events(deaths: Ints) -> tuple[Ints, Floats]:
@@ -212,38 +250,63 @@ def tied_events(deaths: Ints) -> tuple[Ints, Floats]:
     return at, (np.arange(len(at)) - before[at]) / deaths[at]
 
 
-def _partial(stratum: Stratum, eta: Floats) -> Point:
-    """Return one stratum's partial likelihood; no loop over rows, no (n, p, p) array.
+@dataclass(frozen=True, eq=False)
+class RiskSets:
+    """A stratum's risk sets at one beta; no loop over rows, no (n, p, p) array.
 
-    With H the sum of 1/s0 over the events that a row is at risk at, and G that of
-    share/s0 over the events tied with its own, the sum of s2/s0 over events is
-    X' diag(w (H - event G)) X.
+    Attributes:
+        stratum: whose.
+        w: (n,) each row's rate, the largest being 1.
+        s0: (events,) sum of the rates at risk, less the tied events' share.
+        mean: (events, p) mean covariates at risk, likewise.
     """
-    x, event, at, share = stratum.x, stratum.event, stratum.at, stratum.share
+
+    stratum: Stratum
+    w: Floats
+    s0: Floats
+    mean: Floats
+
+    @classmethod
+    def of(cls, stratum: Stratum, eta: Floats) -> "RiskSets":
+        """Return the risk sets at linear predictors whose largest is 0."""
+        x, event, at, share = stratum.x, stratum.event, stratum.at, stratum.share
+        w = np.exp(eta)
+        wx = w[:, None] * x
+        until = stratum.last[at]
+        s0, s1 = np.cumsum(w)[until], np.cumsum(wx, axis=0)[until]
+        if share is not None:
+            s0 -= share * np.add.reduceat(event * w, stratum.first)[at]
+            of_tied = np.add.reduceat(event[:, None] * wx, stratum.first, axis=0)
+            s1 -= share[:, None] * of_tied[at]
+        return cls(stratum, w, s0, s1 / s0[:, None])
+
+    def expected(self, weight: Floats) -> Floats:
+        """Return (n,) how many events each row was due, events weighing (events,).
+
+        With H the sum of weight/s0 over the events that a row is at risk at, and G
+        that of share times it over those tied with its own: w (H - event G).
+        """
+        stratum, times = self.stratum, len(self.stratum.first)
+        hazard = sum_by(stratum.at, times, weight / self.s0)
+        exposure = np.cumsum(hazard[::-1])[::-1][stratum.time]
+        if stratum.share is not None:
+            spared = sum_by(stratum.at, times, weight * stratum.share / self.s0)
+            exposure -= stratum.event * spared[stratum.time]
+        return np.asarray(self.w * exposure)
+
+    def moments(self, weight: Floats) -> tuple[Floats, Floats]:
+        """Return score (p,) and information (p, p), an event weighing (times,)."""
+        stratum, of_event = self.stratum, weight[self.stratum.at]
+        x, expected = stratum.x, self.expected(of_event)
+        score = x.T @ (stratum.event * weight[stratum.time] - expected)
+        seen = (self.mean.T * of_event) @ self.mean
+        return score, (x.T * expected) @ x - seen
+
+
+def _partial(stratum: Stratum, eta: Floats) -> tuple[Point, RiskSets]:
+    """Return one stratum's partial likelihood and the risk sets it is made of."""
     eta = eta - eta.max()
-    w = np.exp(eta)
-    wx = w[:, None] * x
-    until = stratum.last[at]
-    s0, s1 = np.cumsum(w)[until], np.cumsum(wx, axis=0)[until]
-    if share is not None:
-        s0 -= share * np.add.reduceat(event * w, stratum.first)[at]
-        of_tied = np.add.reduceat(event[:, None] * wx, stratum.first, axis=0)
-        s1 -= share[:, None] * of_tied[at]
-    mean = s1 / s0[:, None]
-    expected = w * _exposure(stratum, s0)
-    return Point(
-        score=x.T @ (event - expected),
-        information=(x.T * expected) @ x - mean.T @ mean,
-        loglik=float(event @ eta - np.log(s0).sum()),
-    )
-
-
-def _exposure(stratum: Stratum, s0: Floats) -> Floats:
-    """Return (n,) H - event G of every row."""
-    at, times = stratum.at, len(stratum.first)
-    hazard = sum_by(at, times, 1 / s0)
-    exposure = np.cumsum(hazard[::-1])[::-1][stratum.time]
-    if stratum.share is not None:
-        spared = sum_by(at, times, stratum.share / s0)
-        exposure -= stratum.event * spared[stratum.time]
-    return np.asarray(exposure)
+    sets = RiskSets.of(stratum, eta)
+    score, information = sets.moments(np.ones(len(stratum.first)))
+    loglik = float(stratum.event @ eta - np.log(sets.s0).sum())
+    return Point(score, information, loglik), sets

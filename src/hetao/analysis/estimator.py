@@ -127,6 +127,8 @@ class Estimator(ABC):
             "sym(groups)": len(plan.groups) * (len(plan.groups) + 1) // 2,
             "strata": len(plan.strata),
             "steps": len(plan.steps),
+            "drift": p if plan.analysis.zph else 0,
+            "sym(drift)": p * (p + 1) // 2 if plan.analysis.zph else 0,
             "moments": 1 + p + p * (p + 1) // 2,
         }
 

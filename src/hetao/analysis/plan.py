@@ -170,10 +170,16 @@ def _labels(study: Study, categories: tuple[str, ...]) -> tuple[str, ...]:
 
 def _with_times(study: Study, plan: Plan) -> Plan:
     analysis = plan.analysis
-    if number_bounds(study, (analysis.time,))[analysis.time][0] < 0:
+    earliest = number_bounds(study, (analysis.time,))[analysis.time][0]
+    if earliest < 0:
         raise InvalidStudy(
             f"the time {analysis.time!r} may be negative by its bounds",
             fix="start its bounds at 0",
+        )
+    if earliest == 0 and analysis.zph == "log":
+        raise InvalidStudy(
+            f"the time {analysis.time!r} may be 0 by its bounds and has no logarithm",
+            fix="start its bounds above 0, or write zph = 'identity'",
         )
     within = SITE in analysis.strata
     others = tuple(name for name in analysis.strata if name != SITE)

@@ -1,7 +1,7 @@
 """A model's finding → its coefficients, its forest plot and one plain sentence."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hetao.report.drawing import Drawing
@@ -50,6 +50,7 @@ class ModelView:
     spread: str
     terms: tuple[TermRow, ...]
     figures: tuple[Drawing, ...]
+    drift: tuple[tuple[str, ...], ...] = ()
 
 
 def model_of(
@@ -96,6 +97,8 @@ def model_of(
             )
         ),
     )
+    if payload.get("zph"):
+        view = replace(view, drift=_drift(study, payload["zph"]))
     used = [t for t in terms if str(t["name"]) != INTERCEPT]
     return view, _model_sentence(used, shown, measure, is_ratio)
 
@@ -110,6 +113,26 @@ def _spread(payload: Mapping[str, Any]) -> str:
     if "sigma" in payload:
         return f"Residual standard error {short_text(payload['sigma'])}"
     return ""
+
+
+def _drift(study: Study, zph: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
+    tests = list(zph.get("terms", ()))
+    names = [str(test.get("name")) for test in tests]
+    labels = [term_label(study, name, names) for name in names]
+    texts = [
+        f"{one.text}, {one.against}" if one.against else one.text for one in labels
+    ]
+    return tuple(
+        (
+            text,
+            fixed_text(test.get("chi2"), 2),
+            count_text(test.get("df")),
+            p_text(test.get("p")),
+        )
+        for text, test in zip(
+            [*texts, "All together"], [*tests, zph.get("together") or {}], strict=True
+        )
+    )
 
 
 def _shown_count(payload: Mapping[str, Any], key: str, few: str) -> str:

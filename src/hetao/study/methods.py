@@ -96,7 +96,7 @@ METHODS: Final[dict[str, Method]] = {
     "cox": Method(
         "Cox regression",
         ("time", "event", "terms"),
-        ("offset", "strata", "ties", "grid"),
+        ("offset", "strata", "ties", "grid", "zph"),
         is_model=True,
         has_times=True,
         ratio="hazard ratio",

@@ -196,6 +196,8 @@ class Analysis:
         ties: "efron" or "breslow".
         grid: public times for km and for cox without site strata.
         horizon: public time up to which km takes the restricted mean; None for none.
+        zph: transform of time, "identity" or "log", of the test of proportional
+            hazards of a cox model, as of R's cox.zph; "" for no test.
         rho: power of the survival that weighs an event of logrank; 0 weighs all alike.
         conf_type: scale of km's limits: "log", "log-log" or "plain", as of R's survfit.
     """
@@ -215,6 +217,7 @@ class Analysis:
     horizon: float | None = None
     conf_type: str = "log"
     rho: float = 0.0
+    zph: str = ""
 
 
 @dataclass(frozen=True)

@@ -456,6 +456,8 @@ def _check_outcome(study: Study, analysis: Analysis, where: str) -> None:
         )
     if not 0 <= analysis.rho <= MOST_RHO:
         raise InvalidStudy(f"{where}: rho lies in 0 to {MOST_RHO}")
+    if analysis.zph:
+        _check_zph(analysis, where)
     if analysis.method == "cox" and SITE not in analysis.strata and not analysis.grid:
         raise InvalidStudy(
             f"{where}: a cox model whose risk sets span sites needs a public grid",
@@ -489,4 +491,20 @@ def _check_curves(analysis: Analysis, where: str) -> None:
         raise InvalidStudy(
             f"{where}: the horizon lies beyond the grid of times",
             fix="choose one above 0 and up to the last time of the grid",
+        )
+
+
+def _check_zph(analysis: Analysis, where: str) -> None:
+    if analysis.zph in ("km", "rank"):
+        raise InvalidStudy(
+            f"{where}: the transform {analysis.zph!r} of zph needs the times of all "
+            "sites together, which leave none",
+            fix="write 'identity' or 'log', which need nothing but a site's own times",
+        )
+    if analysis.zph not in ("identity", "log"):
+        raise InvalidStudy(f"{where}: zph is 'identity' or 'log'")
+    if SITE not in analysis.strata:
+        raise InvalidStudy(
+            f"{where}: zph tests a cox model whose risk sets stay inside a site",
+            fix="write strata = ['site']",
         )
