@@ -333,3 +333,20 @@ def test_the_example_of_the_sealed_sum_is_what_the_code_computes():
 
 def _numbers(row):
     return [[int(word, 16) for word in re.findall(r"[0-9a-f]{16}", c)] for c in row[1:]]
+
+
+def test_the_guide_to_estimators_quotes_the_code_as_it_is():
+    source = inspect.getsource(importlib.import_module("hetao.study.methods"))
+    source += inspect.getsource(importlib.import_module("hetao.analysis.km"))
+    plain = " ".join(source.split())
+    quoted = [
+        " ".join(block.split()).removesuffix(" ...")
+        for block in re.findall(
+            r"```python\n(.*?)```",
+            (GUIDE / "estimators.md").read_text("utf-8"),
+            re.DOTALL,
+        )
+    ]
+
+    assert all(quote in plain for quote in quoted[:2])
+    assert len(quoted) == 3

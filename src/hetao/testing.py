@@ -1,0 +1,283 @@
+"""Is an estimator exact? Pooled and federated, any split, and the awkward sites.
+
+For whoever adds an estimator: `check` runs it in memory, without cryptography, over
+many splits of the same rows, and raises at the first promise that does not hold.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetao.analysis import (
+    Columns,
+    Finding,
+    check_message,
+    estimator_for,
+    make_rows,
+    oracle,
+)
+from hetao.errors import HetaoError, NotEstimable
+from hetao.study import SITE, Analysis, Level, Study, Variable, parse_term
+from hetao.study.methods import METHODS
+
+HOSPITAL: Final = "hospital_"  # the site of a pooled row, as a category of its own
+TWIN: Final = "twin_"  # a number that says what another one says
+SITES: Final = 5
+ROUNDED: Final = 1e-12  # below it a number is 0
+
+
+@dataclass(frozen=True)
+class Exactness:
+    """What `check` found.
+
+    Attributes:
+        splits: how many were compared with the pooled rows.
+        estimate: largest difference of an estimate, in standard errors; of a finding
+            without terms, largest relative difference of any number.
+        se: largest relative difference of a standard error.
+        rounds: messages that a site sent.
+        numbers: of the largest message.
+    """
+
+    splits: int
+    estimate: float
+    se: float
+    rounds: int
+    numbers: int
+
+
+def check(
+    study: Study,
+    analysis: Analysis,
+    columns: Columns,
+    *,
+    seed: int = 0,
+    splits: int = 10,
+    tolerance: float = 1e-9,
+) -> Exactness:
+    """Hold an estimator to its promises on some rows.
+
+    Args:
+        study: names the variables; its sites are replaced by five.
+        analysis: to be carried out.
+        columns: variable → (n,) array: float64 with NaN, or level index with -1.
+        seed: of the splits.
+        splits: how many random ones, beside one with an empty site and one with a
+            site of one row.
+        tolerance: of estimates, in standard errors; standard errors and numbers
+            without one may differ by ten times as much, relatively.
+
+    Returns:
+        The largest differences met.
+
+    Raises:
+        AssertionError: a split gives another finding than the pooled rows, the order of
+            sites or a repetition changes a bit, a message breaks its declaration, a
+            collinear column or a weight of zero is not treated as it must be. The
+            message says which.
+        HetaoError: the pooled rows have no answer at all.
+    """
+    study = _prepared(study, analysis)
+    n = len(next(iter(columns.values())))
+    reference: Finding | type[HetaoError]
+    reference, within = _pooled(study, analysis, columns, [n]), SITE in analysis.strata
+    draw = np.random.default_rng(seed)
+    cuts = [sorted(draw.integers(0, n + 1, SITES - 1)) for _ in range(splits)]
+    cuts += [[0, n // 3, n // 2, n], [1, n // 3, n // 2, n // 2]]
+    worst_estimate, worst_se = 0.0, 0.0
+    for cut in cuts:
+        sizes = np.diff([0, *map(int, cut), n])
+        parts = _parts(study, columns, sizes)
+        if within:
+            try:
+                reference = _pooled(study, analysis, columns, sizes)
+            except HetaoError as error:
+                reference = type(error)
+        found = _answer(study, analysis, parts)
+        if isinstance(reference, type) or isinstance(found, type):
+            _require(
+                reference is found,
+                f"sites of {sizes.tolist()} rows: pooled rows give "
+                f"{_name(reference)}, the sites {_name(found)}",
+            )
+            continue
+        away, se_away = _difference(reference.as_json(), found.as_json())
+        _require(
+            away <= tolerance and se_away <= 10 * tolerance,
+            f"sites of {sizes.tolist()} rows: the finding lies {away:.3g} standard "
+            f"errors from the pooled one, its standard errors {se_away:.3g} of theirs",
+        )
+        worst_estimate = max(worst_estimate, away)
+        worst_se = max(worst_se, se_away)
+    parts = _parts(study, columns, np.diff([0, *map(int, cuts[0]), n]))
+    _check_order(study, analysis, parts)
+    numbers = _check_messages(study, analysis, parts)
+    if METHODS[analysis.method].is_model:
+        _check_twin(study, analysis, columns)
+    rounds = _rounds(study, analysis, parts)
+    return Exactness(len(cuts), worst_estimate, worst_se, rounds, numbers)
+
+
+# --- studies and parts ----------------------------------------------------------------
+def _prepared(study: Study, analysis: Analysis) -> Study:
+    names = tuple(f"site{n}" for n in range(1, SITES + 1))
+    hospital = Variable(
+        HOSPITAL,
+        "category",
+        "column",
+        column=HOSPITAL,
+        levels=tuple(Level(name, name) for name in names),
+    )
+    kept = tuple(v for v in study.variables if v.name != HOSPITAL)
+    return replace(
+        study, sites=names, variables=(*kept, hospital), analyses=(analysis,)
+    )
+
+
+def _parts(
+    study: Study, columns: Columns, sizes: Sequence[int] | NDArray[Any]
+) -> dict[str, Columns]:
+    ends = np.cumsum(sizes)
+    return {
+        site: {
+            **{name: array[end - size : end] for name, array in columns.items()},
+            HOSPITAL: np.full(int(size), place, dtype=np.int64),
+        }
+        for place, (site, size, end) in enumerate(
+            zip(study.sites, sizes, ends, strict=False)
+        )
+    }
+
+
+def _pooled(study: Study, analysis: Analysis, columns: Columns, sizes: Any) -> Finding:
+    """Return the finding of all rows at one site.
+
+    Where risk sets or tables stay inside a site, the pooled rows keep their hospital as
+    a stratum.
+    """
+    if SITE in analysis.strata:
+        analysis = replace(analysis, strata=(*analysis.strata, HOSPITAL))
+    hospital = np.repeat(np.arange(len(sizes)), sizes)
+    everyone = {study.sites[0]: {**columns, HOSPITAL: hospital}}
+    return oracle(study, analysis, everyone)
+
+
+def _answer(
+    study: Study, analysis: Analysis, parts: Mapping[str, Columns]
+) -> Finding | type[HetaoError]:
+    try:
+        return oracle(study, analysis, parts)
+    except HetaoError as error:
+        return type(error)
+
+
+# --- promises -------------------------------------------------------------------------
+def _check_order(
+    study: Study, analysis: Analysis, parts: Mapping[str, Columns]
+) -> None:
+    first, again = _answer(study, analysis, parts), _answer(study, analysis, parts)
+    turned = _answer(study, analysis, dict(reversed(list(parts.items()))))
+    if isinstance(first, type):
+        _require(
+            first is again is turned, "another order of sites is refused otherwise"
+        )
+        return
+    texts = [
+        json.dumps(one.as_json()) if isinstance(one, Finding) else one.__name__
+        for one in (first, again, turned)
+    ]
+    _require(texts[0] == texts[1], "the same rows give another finding a second time")
+    _require(texts[0] == texts[2], "the order of sites changes the finding")
+
+
+def _check_messages(
+    study: Study, analysis: Analysis, parts: Mapping[str, Columns]
+) -> int:
+    """Hold each site's opening to its declaration, also of one row and of none."""
+    method = estimator_for(study, analysis)
+    declared = method.declare(0)
+    for site, columns in parts.items():
+        for size in (len(next(iter(columns.values()))), 1, 0):
+            rows = make_rows(
+                method.plan, {name: a[:size] for name, a in columns.items()}, site
+            )
+            message = method.start(rows)
+            check_message(message, declared, rows.n)
+            again = method.start(rows)
+            _require(
+                all(np.array_equal(message[k], again[k]) for k in message),
+                "the same rows give another message a second time",
+            )
+    later = method.declare(1) if method.most_rounds > 1 else {}
+    return max(
+        sum(math.prod(one.shape) for one in sums.values()) for sums in (declared, later)
+    )
+
+
+def _check_twin(study: Study, analysis: Analysis, columns: Columns) -> None:
+    """A column that says what another one says must be refused by name."""
+    named = (name for term in analysis.terms for name in parse_term(term).names)
+    number = next((n for n in named if study.variable(n).kind == "number"), None)
+    if number is None:
+        return
+    low, high = study.variable(number).bounds or (0.0, 1.0)
+    twin = Variable(
+        TWIN, "number", "column", column=TWIN, bounds=(2 * low + 1, 2 * high + 1)
+    )
+    wider = replace(study, variables=(*study.variables, twin))
+    asked = replace(analysis, terms=(number, TWIN))
+    both = {**columns, TWIN: 2 * np.asarray(columns[number]) + 1}
+    n = len(next(iter(columns.values())))
+    parts = _parts(wider, both, [n // 2, n - n // 2])
+    try:
+        oracle(wider, asked, parts)
+    except NotEstimable as error:
+        _require(TWIN in str(error), "a collinear column is refused without its name")
+        return
+    raise AssertionError("two columns that determine each other get an answer")
+
+
+def _rounds(study: Study, analysis: Analysis, parts: Mapping[str, Columns]) -> int:
+    found = _answer(study, analysis, parts)
+    if isinstance(found, type):
+        return 0
+    return int(found.as_json().get("rounds", 1))
+
+
+# --- differences ----------------------------------------------------------------------
+def _difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[float, float]:
+    """Return (estimates in standard errors, standard errors relatively)."""
+    if "terms" not in a:
+        return _relative(a, b), 0.0
+    _require(a["n"] == b["n"], "the sites count other people than the pooled rows")
+    pairs = list(zip(a["terms"], b["terms"], strict=True))
+    away = max(abs(x["estimate"] - y["estimate"]) / x["se"] for x, y in pairs)
+    return away, max(abs(y["se"] / x["se"] - 1) for x, y in pairs)
+
+
+def _relative(a: Any, b: Any) -> float:
+    """Return the largest relative difference of two findings' numbers."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        _require(a.keys() == b.keys(), "the findings do not say the same things")
+        return max((_relative(a[k], b[k]) for k in a if k != "rounds"), default=0.0)
+    if isinstance(a, list) and isinstance(b, list):
+        _require(len(a) == len(b), "the findings are not as long")
+        return max(map(_relative, a, b), default=0.0)
+    if isinstance(a, float) and isinstance(b, float):
+        return abs(a - b) / max(abs(a), abs(b), ROUNDED)
+    _require(a == b, "a count or a word of the findings differs")
+    return 0.0
+
+
+def _name(found: Finding | type[HetaoError]) -> str:
+    return found.__name__ if isinstance(found, type) else "a finding"
+
+
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise AssertionError(what)
