@@ -13,7 +13,7 @@ import pytest
 
 from hetao.analysis import make_plan, make_rows, oracle
 from hetao.errors import HetaoError
-from hetao.study import Analysis, Criterion, Grid, Level, Study, Variable
+from hetao.study import Analysis, Criterion, Grid, Level, Study, Variable, Weight
 
 SITES = ("aa", "bb", "cc", "dd", "ee")
 
@@ -127,11 +127,21 @@ ANALYSES = {
         strata=("site", "grade"),
         rho=0.5,
     ),
+    "rates": Analysis(
+        "rates",
+        "rates",
+        time="years",
+        outcome="visits",
+        by="sex",
+        strata=("grade",),
+        standard=(Weight("low", 3.0), Weight("middle", 2.0), Weight("high", 1.0)),
+    ),
     "table1": Analysis(
         "table1", "table1", by="sex", variables=("age", "chol", "grade", "ill")
     ),
 }
-MODELS = tuple(name for name in ANALYSES if name not in ("km", "logrank", "table1"))
+TABLES = ("km", "rates", "table1")
+MODELS = tuple(name for name in ANALYSES if name not in (*TABLES, "logrank"))
 STUDY = study_of(VARIABLES, *ANALYSES.values())
 
 

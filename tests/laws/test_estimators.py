@@ -14,6 +14,7 @@ from support_analysis import (
     ANALYSES,
     MODELS,
     STUDY,
+    TABLES,
     assert_same,
     estimates,
     people,
@@ -69,7 +70,7 @@ def test_any_split_gives_the_pooled_model(name, seed, n, cuts):
             assert one["chi2"] == pytest.approx(other["chi2"], rel=1e-6, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", ["km", "table1"])
+@pytest.mark.parametrize("name", TABLES)
 @given(seed=SEEDS, n=st.integers(20, 300), cuts=CUTS)
 @SOME
 def test_any_split_gives_the_pooled_table(name, seed, n, cuts):

@@ -16,6 +16,7 @@ import pytest
 from hetao.canonical import canonical, parse_canonical
 from hetao.cdm import open_flat
 from hetao.errors import Unverified
+from hetao.federation.certify import recompute
 from hetao.federation.embedded import run_embedded
 from hetao.release import Policy
 from hetao.report import (
@@ -26,7 +27,16 @@ from hetao.report import (
     write_report,
 )
 from hetao.report.page import render_body
-from hetao.study import Analysis, Criterion, Grid, Level, Minimum, Study, Variable
+from hetao.study import (
+    Analysis,
+    Criterion,
+    Grid,
+    Level,
+    Minimum,
+    Study,
+    Variable,
+    Weight,
+)
 
 SITES = ("north", "east", "south")
 ATTACK = "<script>alert('x')</script>\"><img src=http://evil.example/x onerror=1>"
@@ -93,6 +103,15 @@ STUDY = Study(
         ),
         Analysis(
             "test", "logrank", time="days", event="died", by="sex", strata=("site",)
+        ),
+        Analysis(
+            "deaths",
+            "rates",
+            time="days",
+            event="died",
+            by="sex",
+            strata=("ill", "site"),
+            standard=(Weight("no", 3.0), Weight("yes", 1.0)),
         ),
     ),
     criteria=(Criterion("Adults", "age >= 18"),),
@@ -289,6 +308,20 @@ def term(name, estimate, se):
         "lower": estimate - 1.959964 * se,
         "upper": estimate + 1.959964 * se,
     }
+
+
+def test_rates_stand_with_limits_standard_and_ratio(certificate):
+    text = read(render_report(certificate)).text
+
+    assert "Died: rate for 1,000 person-Days to death" in text
+    assert "Standardised rate (95% interval)" in text
+    assert re.search(
+        r"男 against 女: adjusted rate ratio within sites \d\.\d\d \(", text
+    )
+
+
+def test_every_finding_that_is_not_withheld_follows_from_the_certified_sums(parts):
+    recompute(parts[0])
 
 
 def test_chinese_is_kept_and_marked_as_chinese(certificate):
@@ -507,6 +540,15 @@ def test_a_report_is_written_whole(certificate, tmp_path):
             logrank={"chi2": None, "df": 0, "p": None}
         ),
         lambda body: finding(body, "first-table").update(rows=[], groups=[]),
+        lambda body: finding(body, "deaths").update(groups=[], comparisons=[]),
+        lambda body: [
+            group.update(dict.fromkeys(group.keys() - {"label"}))
+            for group in finding(body, "deaths")["groups"]
+        ],
+        lambda body: [
+            one.update(dict.fromkeys(one.keys() - {"group", "against"}))
+            for one in finding(body, "deaths")["comparisons"]
+        ],
         lambda body: finding(body, "who").update(steps=[]),
         lambda body: finding(body, "who").update(
             steps=[{"label": "All", "n": None, "removed": None}]

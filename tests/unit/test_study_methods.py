@@ -10,7 +10,7 @@ from hetao.analysis.registry import INSTALLED
 from hetao.canonical import parse_canonical
 from hetao.cli.main import main
 from hetao.errors import InvalidStudy
-from hetao.study import Analysis, Grid, study_from
+from hetao.study import Analysis, Grid, Weight, study_from
 from hetao.study.methods import METHODS
 from support_analysis import ANALYSES, STUDY
 
@@ -29,6 +29,7 @@ GIVEN = {
     "conf_type": "plain",
     "rho": 1.0,
     "zph": "identity",
+    "standard": (Weight("low", 1.0),),
 }
 METHOD_NAMES = sorted({analysis.method for analysis in ANALYSES.values()})
 

@@ -139,6 +139,8 @@ def _cells(plan: Plan, rows: Rows) -> dict[str, int]:
     method = plan.analysis.method
     if method == "counts":
         return _steps(plan, rows)
+    if plan.method.has_rates:
+        return _rate_cells(plan, rows)
     if plan.edges:
         return _thinnest(plan, rows)
     if plan.method.is_test:
@@ -167,6 +169,16 @@ def _steps(plan: Plan, rows: Rows) -> dict[str, int]:
     ):
         if before > after:
             cells[f"removed by {label}"] = before - after
+    return cells
+
+
+def _rate_cells(plan: Plan, rows: Rows) -> dict[str, int]:
+    """Return the people, and those who had an event, of each group in each stratum."""
+    cells: dict[str, int] = {}
+    for i, stratum in enumerate(plan.strata):
+        here = rows.stratum == i
+        cells |= _count(plan, rows, f"people, {stratum}", here)
+        cells |= _count(plan, rows, f"with an event, {stratum}", here & (rows.y > 0))
     return cells
 
 

@@ -35,11 +35,11 @@ class Plan:
         sites, minimum: as the study says.
         columns: of the design, in order; none for counts, table1 and km.
         intercept: whether `columns[0]` is the intercept.
-        outcome: public bounds of a number that is the outcome.
+        outcome: public bounds of a number that is the outcome, or of a person's events.
         offset, offset_bounds: added to the linear predictor as it is.
         groups: labels of the groups of `by`; one, "All", without it.
-        strata: labels of the strata of a follow-up that do not follow from the site.
-        within_sites: whether risk sets stay inside a site.
+        strata: labels of the strata of times or rates that do not follow from the site.
+        within_sites: whether risk sets, and ratios of rates, stay inside a site.
         edges: right edges of the public grid of times.
         steps: labels of the attrition table.
     """
@@ -128,6 +128,8 @@ def make_plan(study: Study, analysis: Analysis) -> Plan:
         plan = _with(plan, groups=_labels(study, (analysis.by,) if analysis.by else ()))
     if method.has_times:
         plan = _with_times(study, plan)
+    if method.has_rates:
+        plan = _with_rates(study, plan)
     if method.outcome in ("number", "count", "positive"):
         plan = _with(plan, outcome=_outcome(study, plan))
     if method.is_model:
@@ -193,14 +195,40 @@ def _with_times(study: Study, plan: Plan) -> Plan:
     return _with(plan, within_sites=within, strata=strata, edges=edges)
 
 
-def _outcome(study: Study, plan: Plan) -> Interval:
+def _with_rates(study: Study, plan: Plan) -> Plan:
+    """Return the plan of rates, whose strata may be sites."""
     analysis = plan.analysis
-    bounds = number_bounds(study, (analysis.outcome,))[analysis.outcome]
-    if plan.method.outcome == "count" and bounds[0] < 0:
+    if number_bounds(study, (analysis.time,))[analysis.time][0] < 0:
         raise InvalidStudy(
-            f"the count {analysis.outcome!r} may be negative by its bounds",
+            f"the time {analysis.time!r} may be negative by its bounds",
             fix="start its bounds at 0",
         )
+    within = SITE in analysis.strata
+    others = tuple(name for name in analysis.strata if name != SITE)
+    return _with(
+        plan,
+        within_sites=within,
+        strata=_labels(study, others),
+        outcome=_count_bounds(study, analysis.outcome),
+    )
+
+
+def _count_bounds(study: Study, name: str) -> Interval:
+    """Return the bounds of a count; of an event, which a person has or has not."""
+    bounds = number_bounds(study, (name,))[name] if name else (0.0, 1.0)
+    if bounds[0] < 0:
+        raise InvalidStudy(
+            f"the count {name!r} may be negative by its bounds",
+            fix="start its bounds at 0",
+        )
+    return bounds
+
+
+def _outcome(study: Study, plan: Plan) -> Interval:
+    analysis = plan.analysis
+    if plan.method.outcome == "count":
+        return _count_bounds(study, analysis.outcome)
+    bounds = number_bounds(study, (analysis.outcome,))[analysis.outcome]
     if plan.method.outcome == "positive" and bounds[0] <= 0:
         raise InvalidStudy(
             f"the outcome {analysis.outcome!r} may be 0 or less by its bounds, which "

@@ -36,7 +36,7 @@ class Rows:
         y: (n,) outcome: 0 or 1 of a binary one, the count, the positive number as it
             is, any other number standardised.
         offset: (n,) added to the linear predictor.
-        time, event: (n,) of cox and km; event is 0 or 1.
+        time, event: (n,) of cox and km; event is 0 or 1. Of rates, time alone.
         stratum: (n,) index into `plan.strata`.
         bin: (n,) index into `plan.edges`, the first edge at or after the time.
         group: (n,) index into `plan.groups`.
@@ -168,6 +168,9 @@ def _rows(plan: Plan, known: dict[str, NDArray[Any]], site: str, n: int) -> Rows
     if plan.method.has_times:
         fields["time"] = known[analysis.time]
         fields["event"] = (known[analysis.event] == 1).astype(np.float64)
+    if plan.method.has_rates:
+        fields["time"] = known[analysis.time]
+        fields["y"] = _events(plan, known)
     if plan.strata:
         fields["stratum"] = _codes(plan, known, analysis.strata, n)
     if plan.edges:
@@ -205,13 +208,25 @@ def _outcome(plan: Plan, values: NDArray[Any]) -> Floats:
     if plan.method.outcome == "binary":
         return np.asarray(values == 1, dtype=np.float64)
     if plan.method.outcome == "count":
-        broken = values != np.floor(values)
-        _refuse(analysis.outcome, broken, "is no whole number, as a count must be")
-        return np.asarray(values, dtype=np.float64)
+        return _count(analysis.outcome, values)
     if plan.method.outcome == "positive":
         return np.asarray(values, dtype=np.float64)
     centre, scale = plan.outcome_scale
     return np.asarray((values - centre) / scale, dtype=np.float64)
+
+
+def _events(plan: Plan, known: Mapping[str, NDArray[Any]]) -> Floats:
+    """Return how many events each person had."""
+    analysis = plan.analysis
+    if analysis.event:
+        return np.asarray(known[analysis.event] == 1, dtype=np.float64)
+    return _count(analysis.outcome, known[analysis.outcome])
+
+
+def _count(name: str, values: NDArray[Any]) -> Floats:
+    broken = values != np.floor(values)
+    _refuse(name, broken, "is no whole number, as a count must be")
+    return np.asarray(values, dtype=np.float64)
 
 
 def _codes(

@@ -38,6 +38,8 @@ def shown_payload(payload: Mapping[str, Any], smallest: int) -> tuple[Payload, b
             _hide_curves(shown, smallest)
         case "logrank":
             _hide_groups(shown, smallest)
+        case "rates":
+            _hide_rates(shown, smallest)
         case _:
             _hide_totals(shown, smallest)
     return shown, shown != payload
@@ -258,3 +260,48 @@ def _merge_steps(curve: Payload, kept: Kept, steps: int) -> None:
 def _first_half(times: Sequence[float], values: Sequence[float | None]) -> float | None:
     pairs = zip(times, values, strict=True)
     return next((t for t, v in pairs if v is not None and v <= 0.5), None)
+
+
+# --- rates --------------------------------------------------------------------------
+CELL = ("n", "events", "time", "rate", "lower", "upper")
+ENOUGH = 3  # hidden strata that the standardised rate and its limits do not tell
+
+
+def _hide_rates(payload: Payload, smallest: int) -> None:
+    """Hide groups of few people or events, and every stratum of a group with few.
+
+    A standardised rate and its limits are three equations for what the strata hold.
+    With their sums, they would give two hidden strata back; with three or more hidden,
+    there are more unknown counts and times than equations.
+    """
+    groups = payload["groups"]
+    gone = _either(groups, smallest)
+    for group, is_hidden in zip(groups, gone, strict=True):
+        strata = group["strata"]
+        if is_hidden:
+            group.update(dict.fromkeys(CELL), standardised=None)
+        if strata and (is_hidden or any(_either(strata, smallest))):
+            for stratum in strata:
+                stratum.update(dict.fromkeys(CELL))
+            if len(strata) < ENOUGH:
+                group["standardised"] = None
+    lost = {g["label"] for g, is_hidden in zip(groups, gone, strict=True) if is_hidden}
+    thin = {
+        g["label"]
+        for g in groups
+        if len(g["strata"]) < ENOUGH and any(s["n"] is None for s in g["strata"])
+    }
+    for one in payload["comparisons"]:
+        pair = {one["group"], one["against"]}
+        if pair & (lost | thin):
+            one["adjusted"] = None
+        if pair & lost:
+            one.update(dict.fromkeys(one.keys() - {"group", "against"}))
+    _hide_totals(payload, smallest)
+
+
+def _either(cells: Sequence[Payload], smallest: int) -> list[bool]:
+    """Return which cells must be hidden, for their people or for their events."""
+    people = hidden([cell["n"] for cell in cells], smallest)
+    events = hidden([cell["events"] for cell in cells], smallest)
+    return [a or b for a, b in zip(people, events, strict=True)]

@@ -8,6 +8,7 @@ from typing import Any
 from hetao.report.drawing import Drawing
 from hetao.report.forest import tick_text
 from hetao.report.labels import event_label, variable_label
+from hetao.report.measures import MeasuresView, rates_of
 from hetao.report.models import ModelView, model_of
 from hetao.report.numerals import (
     DASH,
@@ -82,7 +83,7 @@ class StepsView:
     steps: tuple[Step, ...]
 
 
-View = ModelView | CurvesView | TestView | TableView | StepsView
+View = ModelView | CurvesView | TestView | TableView | StepsView | MeasuresView
 
 
 @dataclass(frozen=True)
@@ -145,12 +146,11 @@ def _view(
         case "counts":
             steps = steps_of(payload.get("steps", ()), few)
             return StepsView(steps), _steps_sentence(steps)
-        case "table1":
-            return _table(study, analysis, payload, few)
         case "km":
             return _curves(study, analysis, payload, style)
-        case "logrank":
-            return _test(study, analysis, payload, few)
+        case "table1" | "logrank" | "rates" as kind:
+            show = {"table1": _table, "logrank": _test, "rates": rates_of}[kind]
+            return show(study, analysis, payload, few)
     if METHODS[analysis.method].is_model:
         return model_of(study, analysis, payload, style)
     return None, "This page cannot show a finding of this kind; see the certificate."

@@ -12,6 +12,7 @@ from hetao.study.model import (
     QualityRule,
     Study,
     Variable,
+    Weight,
 )
 from hetao.study.population import (
     Arm,
@@ -72,6 +73,7 @@ __all__ = [
     "Term",
     "Value",
     "Variable",
+    "Weight",
     "explain",
     "fields_read",
     "parse_expression",

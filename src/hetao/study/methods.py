@@ -26,6 +26,8 @@ class Method:
         ratio: what e to the power of a coefficient is, such as "odds ratio"; "" where
             coefficients are differences.
         in_formula: whether a formula alone says all that it needs.
+        has_rates: whether it counts events over `time`, the time that a person was
+            followed; they are `event`, a category of two levels, or `outcome`, a count.
     """
 
     title: str
@@ -37,6 +39,7 @@ class Method:
     is_test: bool = False
     ratio: str = ""
     in_formula: bool = False
+    has_rates: bool = False
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -116,5 +119,11 @@ METHODS: Final[dict[str, Method]] = {
         has_times=True,
         is_test=True,
         in_formula=True,
+    ),
+    "rates": Method(
+        "Incidence rates",
+        ("time",),
+        ("event", "outcome", "by", "strata", "standard"),
+        has_rates=True,
     ),
 }

@@ -139,6 +139,14 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Weight:
+    """How many people of a standard population have one level of a category."""
+
+    level: str
+    weight: float
+
+
+@dataclass(frozen=True)
 class Minimum:
     """Counts that a study asks for; a site's policy applies wherever it is stricter.
 
@@ -185,14 +193,15 @@ class Analysis:
     Attributes:
         name: unique within the study.
         method: one of `methods.METHODS`, which says what it uses of the fields below.
-        outcome: the variable that a regression explains.
+        outcome: the variable that a regression explains, or the events of rates where
+            a person may have several.
         time, event: variables of a follow-up.
         terms: right-hand side, in the grammar of `terms`; "1" is the intercept.
         offset: expression added to the linear predictor; "" for none.
-        by: grouping category of table1, km and logrank; "" for one group.
+        by: grouping category of table1, km, logrank and rates; "" for one group.
         variables: rows of table1.
-        strata: categories that stratify a cox model or a log-rank test; "site" is
-            always allowed.
+        strata: categories that stratify a cox model, a log-rank test or rates; "site"
+            is always allowed.
         ties: "efron" or "breslow".
         grid: public times for km and for cox without site strata.
         horizon: public time up to which km takes the restricted mean; None for none.
@@ -200,6 +209,8 @@ class Analysis:
             hazards of a cox model, as of R's cox.zph; "" for no test.
         rho: power of the survival that weighs an event of logrank; 0 weighs all alike.
         conf_type: scale of km's limits: "log", "log-log" or "plain", as of R's survfit.
+        standard: a public standard population, one weight a level of the one category
+            of the strata other than "site"; rates are standardised to it.
     """
 
     name: str
@@ -218,6 +229,7 @@ class Analysis:
     conf_type: str = "log"
     rho: float = 0.0
     zph: str = ""
+    standard: tuple[Weight, ...] = ()
 
 
 @dataclass(frozen=True)

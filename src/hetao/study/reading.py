@@ -205,6 +205,11 @@ def _analysis(body: Any, where: str) -> dict[str, Any]:
         flat["grid"] = {
             "edges": [step * k for k in range(1, math.ceil(end / step) + 1)]
         }
+    standard = flat.get("standard")
+    if isinstance(standard, dict):
+        flat["standard"] = [
+            {"level": level, "weight": weight} for level, weight in standard.items()
+        ]
     return flat
 
 
@@ -404,6 +409,7 @@ def _check_analysis(study: Study, analysis: Analysis, where: str) -> None:
     _check_outcome(study, analysis, where)
     _check_grid(analysis, where)
     _check_curves(analysis, where)
+    _check_rates(study, analysis, where)
 
 
 def _check_fields(analysis: Analysis, where: str) -> None:
@@ -508,3 +514,37 @@ def _check_zph(analysis: Analysis, where: str) -> None:
             f"{where}: zph tests a cox model whose risk sets stay inside a site",
             fix="write strata = ['site']",
         )
+
+
+def _check_rates(study: Study, analysis: Analysis, where: str) -> None:
+    if not METHODS[analysis.method].has_rates:
+        return
+    _require(study, analysis.time, "number", where)
+    if bool(analysis.event) == bool(analysis.outcome):
+        raise InvalidStudy(
+            f"{where}: rates count an event or an outcome",
+            fix="write event = a category of two levels, or outcome = a count",
+        )
+    if analysis.event:
+        _require_binary(study, analysis.event, where)
+    else:
+        _require(study, analysis.outcome, "number", where)
+    if SITE in analysis.strata and analysis.by == SITE:
+        raise InvalidStudy(f"{where}: sites are compared, or strata, but not both")
+    if analysis.standard:
+        _check_standard(study, analysis, where)
+
+
+def _check_standard(study: Study, analysis: Analysis, where: str) -> None:
+    """Check that a standard population weighs each level of one category."""
+    strata = [name for name in analysis.strata if name != SITE]
+    levels = [one.name for one in study.variable(strata[0]).levels] if strata else []
+    given = [one.level for one in analysis.standard]
+    if len(strata) != 1 or sorted(given) != sorted(levels):
+        raise InvalidStudy(
+            f"{where}: a standard population weighs each level of one category",
+            fix="name that category in strata, and give one weight a level",
+        )
+    weights = [one.weight for one in analysis.standard]
+    if not all(0 <= weight < math.inf for weight in weights) or not sum(weights) > 0:
+        raise InvalidStudy(f"{where}: weights of a standard population start at 0")

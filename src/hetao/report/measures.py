@@ -1,0 +1,133 @@
+"""Findings that are plain tables of numbers: rates and their ratios."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hetao.report.labels import event_label, variable_label
+from hetao.report.numerals import DASH, count_text, interval_texts, number_of, p_text
+from hetao.report.tables import NOT_SHOWN
+from hetao.study import SITE, Analysis, Study
+
+PER = 1000  # units of person-time that a rate is shown for
+
+
+@dataclass(frozen=True)
+class MeasureTable:
+    """One table: its caption, its column heads, and rows that start with a label."""
+
+    caption: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class MeasuresView:
+    """Tables of one finding."""
+
+    tables: tuple[MeasureTable, ...]
+
+
+def rates_of(
+    study: Study, analysis: Analysis, payload: Mapping[str, Any], few: str
+) -> tuple[MeasuresView, str]:
+    """Return the view of a finding of rates and its sentence.
+
+    Args:
+        study: holds the labels.
+        analysis: what was asked.
+        payload: what was found.
+        few: stands for a count that is not shown.
+    """
+    unit = str(payload.get("unit") or variable_label(study, analysis.time))
+    groups = list(payload.get("groups", ()))
+    event = event_label(study, analysis.event or analysis.outcome)
+    tables = [_rates(f"{event}: rate for {PER:,} person-{unit}", groups, few)]
+    strata = " and ".join(variable_label(study, s) for s in analysis.strata)
+    tables += [
+        _rates(f"{group['label']}, by {strata}", group["strata"], few)
+        for group in groups
+        if group.get("strata")
+    ]
+    comparisons = list(payload.get("comparisons", ()))
+    if comparisons:
+        tables.append(_compared(comparisons, strata, unit))
+    said = "; ".join(f"{g['label']} {_rate(g)}" for g in groups)
+    where = " within sites" if SITE in analysis.strata else ""
+    more = "".join(_said(one, where) for one in comparisons[:1])
+    sentence = f"{event}, for {PER:,} person-{unit}: {said or 'none'}.{more}"
+    return MeasuresView(tuple(tables)), sentence
+
+
+def _rates(caption: str, cells: Sequence[Mapping[str, Any]], few: str) -> MeasureTable:
+    heads = ["", "People", "Events", "Person-time", "Rate (95% interval)"]
+    standardised = any(cell.get("standardised") for cell in cells)
+    if standardised:
+        heads.append("Standardised rate (95% interval)")
+    rows = []
+    for cell in cells:
+        is_hidden = cell.get("n") is None
+        row = [
+            str(cell["label"]),
+            few if is_hidden else count_text(cell["n"]),
+            few if is_hidden else count_text(cell["events"]),
+            NOT_SHOWN if is_hidden else count_text(cell["time"]),
+            NOT_SHOWN if is_hidden else _rate(cell),
+        ]
+        if standardised:
+            row.append(_rate(cell.get("standardised") or {}))
+        rows.append(tuple(row))
+    return MeasureTable(caption, tuple(heads), tuple(rows))
+
+
+def _rate(cell: Mapping[str, Any]) -> str:
+    found = [number_of(cell.get(key)) for key in ("rate", "lower", "upper")]
+    scaled = tuple(None if value is None else PER * value for value in found)
+    return _interval(scaled, is_ratio=False)
+
+
+def _interval(values: tuple[float | None, ...], *, is_ratio: bool) -> str:
+    if all(value is None for value in values):
+        return DASH
+    middle, lower, upper = interval_texts(values, is_ratio)
+    return f"{middle} ({lower} to {upper if values[2] is not None else '∞'})"
+
+
+def _compared(
+    comparisons: Sequence[Mapping[str, Any]], strata: str, unit: str
+) -> MeasureTable:
+    heads = ["", "Rate ratio (95% interval)", "p", f"Difference for {PER:,} {unit}"]
+    if strata:
+        heads.append(f"Ratio adjusted for {strata}")
+    rows = []
+    for one in comparisons:
+        gap = [
+            number_of(one.get(f"difference{key}")) for key in ("", "_lower", "_upper")
+        ]
+        row = [
+            f"{one['group']} against {one['against']}",
+            _ratio(one, "ratio", "ratio_lower", "ratio_upper"),
+            p_text(one.get("p")),
+            _interval(
+                tuple(None if g is None else PER * g for g in gap), is_ratio=False
+            ),
+        ]
+        if strata:
+            row.append(_ratio(one.get("adjusted") or {}, "ratio", "lower", "upper"))
+        rows.append(tuple(row))
+    return MeasureTable("Rates compared", tuple(heads), tuple(rows))
+
+
+def _ratio(found: Mapping[str, Any], *keys: str) -> str:
+    return _interval(tuple(number_of(found.get(k)) for k in keys), is_ratio=True)
+
+
+def _said(one: Mapping[str, Any], where: str) -> str:
+    adjusted = one.get("adjusted")
+    if adjusted:
+        ratio = _ratio(adjusted, "ratio", "lower", "upper")
+        what = f"adjusted rate ratio{where}"
+    else:
+        ratio = _ratio(one, "ratio", "ratio_lower", "ratio_upper")
+        what = "rate ratio"
+    return f" {one['group']} against {one['against']}: {what} {ratio}."
