@@ -1,7 +1,7 @@
 """Findings → what a page shows of them: tables, figures and one plain sentence each."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,7 @@ class StepsView:
 
 
 View = ModelView | CurvesView | TestView | TableView | StepsView | MeasuresView
+Show = Callable[[Study, Analysis, Mapping[str, Any], str], tuple[View, str]]
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,12 @@ def _view(
         case "km":
             return _curves(study, analysis, payload, style)
         case "table1" | "logrank" | "rates" as kind:
-            show = {"table1": _table, "logrank": _test, "rates": rates_of}[kind]
-            return show(study, analysis, payload, few)
+            shown: dict[str, Show] = {
+                "table1": _table,
+                "logrank": _test,
+                "rates": rates_of,
+            }
+            return shown[kind](study, analysis, payload, few)
     if METHODS[analysis.method].is_model:
         return model_of(study, analysis, payload, style)
     return None, "This page cannot show a finding of this kind; see the certificate."
