@@ -5,6 +5,7 @@ import math
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -58,6 +59,7 @@ VARIABLES = (
     number("years", 0.1, 5),
     number("falls", 0, 400),
     number("cost", 0.01, 1000),
+    number("share", 0, 4),
     number("score", -60, 60),
     number("day", 0, 60),
     category("died", "no", "yes"),
@@ -140,6 +142,10 @@ ANALYSES = {
         "table1", "table1", by="sex", variables=("age", "chol", "grade", "ill")
     ),
 }
+for _name in ("logistic", "linear", "poisson", "negative_binomial", "gamma"):
+    ANALYSES[f"{_name}_weighted"] = replace(
+        ANALYSES[_name], name=f"{_name}_weighted", weights="share", variance="robust"
+    )
 TABLES = ("km", "rates", "table1")
 MODELS = tuple(name for name in ANALYSES if name not in (*TABLES, "logrank"))
 STUDY = study_of(VARIABLES, *ANALYSES.values())
@@ -173,6 +179,7 @@ def people(seed, n):
     falls = rng.poisson(often * rng.gamma(1.5, 1 / 1.5, n))
     columns["falls"] = falls.clip(0, 400).astype(float)
     columns["cost"] = (10 * often * rng.gamma(2.0, 0.5, n)).clip(0.01, 1000)
+    columns["share"] = np.where(rng.random(n) < 0.1, 0.0, rng.uniform(0, 4, n))
     return columns
 
 

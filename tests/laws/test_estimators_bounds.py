@@ -52,7 +52,7 @@ def test_every_message_obeys_its_declaration(name, seed, n, size):
 
     check_message(method.start(rows), method.declare(0), rows.n)
     state = {"beta": beta}
-    if name == "negative_binomial":
+    if method.name == "negative_binomial":
         state["log_theta"] = np.log(np.clip([size / 3 + seed % 7], 1e-4, 1e6))
     try:
         message = method.local(rows, state)

@@ -192,3 +192,20 @@ def test_strata_by_site_tell_no_site_apart_but_groups_do():
     assert make_plan(STUDY, by_site).tells_sites
     assert make_plan(STUDY, logistic("age", "site:sex")).tells_sites
     assert not make_plan(STUDY, ANALYSES["logrank"]).tells_sites
+
+
+def test_a_weight_that_makes_one_person_count_is_high_leverage():
+    columns = people(4, 200)
+    columns["share"] = np.full(200, 0.001)
+    columns["share"][7] = 4.0
+
+    def leverage(**fields):
+        analysis = Analysis("a", "linear", outcome="score", terms=("age",), **fields)
+        plan, rows = rows_of(STUDY, analysis, columns)
+        facts = evidence(plan, rows)
+        alike = weighed(facts, plan, rows, np.ones(rows.n))
+        assert alike.max_leverage == pytest.approx(facts.max_leverage)
+        return facts.max_leverage
+
+    assert leverage() < 0.1
+    assert leverage(weights="share") > 0.9

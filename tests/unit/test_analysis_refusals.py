@@ -103,6 +103,47 @@ def test_a_positive_outcome_may_not_be_0_by_its_bounds():
         oracle(STUDY, replace(ANALYSES["gamma"], outcome="visits"), {})
 
 
+@pytest.mark.parametrize(
+    "name", ["logistic", "linear", "poisson", "negative_binomial", "gamma"]
+)
+def test_weights_of_0_for_everyone_are_said_so(name):
+    columns = people(5, 100) | {"share": np.zeros(100)}
+
+    with pytest.raises(NotEstimable, match="'share' above 0"):
+        oracle(STUDY, ANALYSES[f"{name}_weighted"], everywhere(columns))
+
+
+def test_weights_that_may_be_negative_are_refused_before_any_row():
+    analysis = replace(ANALYSES["linear"], weights="score")
+
+    with pytest.raises(InvalidStudy, match="may be negative"):
+        oracle(STUDY, analysis, {})
+    with pytest.raises(InvalidStudy, match="may be negative"):
+        study_from(parse_canonical(replace(STUDY, analyses=(analysis,)).canonical))
+
+
+def test_a_negative_weight_is_refused_by_its_bounds():
+    columns = people(5, 100)
+    columns["share"][3] = -0.5
+
+    with pytest.raises(OutOfBounds, match="share"):
+        oracle(STUDY, ANALYSES["linear_weighted"], everywhere(columns))
+
+
+def test_whoever_weighs_nothing_is_not_one_of_the_people():
+    parts = everywhere(people(5, 300))
+    kept = {
+        site: {name: array[part["share"] > 0] for name, array in part.items()}
+        for site, part in parts.items()
+    }
+    analysis = ANALYSES["poisson_weighted"]
+
+    assert (
+        oracle(STUDY, analysis, parts).as_json()
+        == oracle(STUDY, analysis, kept).as_json()
+    )
+
+
 @pytest.mark.parametrize("theta", [None, np.zeros(2), [-20.0], [800.0], [np.nan]])
 def test_a_theta_out_of_range_is_refused(theta):
     from hetao.analysis import estimator_for

@@ -20,6 +20,8 @@ GIVEN = {
     "event": "died",
     "terms": ("age",),
     "offset": "age",
+    "weights": "share",
+    "variance": "robust",
     "by": "sex",
     "variables": ("chol",),
     "strata": ("site",),

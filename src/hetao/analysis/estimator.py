@@ -27,6 +27,7 @@ Shapes = Mapping[str, str | int]
 
 SLACK = 1 + 1e-6  # rounding may carry a sum of standardised values this far
 MOST_NUMBERS = 2_000_000  # in one message
+OF_PEOPLE = ("n", "cases", "log_weight")  # arrays that no weight multiplies
 SHARED = ("estimator", "expressions", "design", "plan", "rows", "finding")
 
 
@@ -110,8 +111,14 @@ class Estimator(ABC):
         """Return what a site sends in a round; round 0 is the opening."""
         shapes = self.sums if round_number else self.opening
         sizes, bounds = self.sizes(), self.bounds(round_number)
+        heavy = self.plan.most_weight
+        weights = {name: 1.0 if name in OF_PEOPLE else heavy for name in shapes}
         return {
-            name: Sum(_shape(text, sizes), bounds[name][0] * SLACK, bounds[name][1])
+            name: Sum(
+                _shape(text, sizes),
+                bounds[name][0] * weights[name] * SLACK,
+                bounds[name][1],
+            )
             for name, text in shapes.items()
         }
 
@@ -129,6 +136,8 @@ class Estimator(ABC):
             "steps": len(plan.steps),
             "drift": p if plan.analysis.zph else 0,
             "sym(drift)": p * (p + 1) // 2 if plan.analysis.zph else 0,
+            "weights": 1 if plan.analysis.weights else 0,
+            "robust": p * (p + 1) // 2 if plan.is_robust else 0,
             "moments": 1 + p + p * (p + 1) // 2,
         }
 
@@ -145,7 +154,11 @@ class Estimator(ABC):
 
     @abstractmethod
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
-        """Return (most per person, low) for each array of a round."""
+        """Return (most per person of weight 1, low) for each array of a round.
+
+        What a person adds is at most that times the highest public weight, but for
+        the arrays OF_PEOPLE, in which all count alike.
+        """
 
     @abstractmethod
     def start(self, rows: Rows) -> Message:

@@ -55,7 +55,7 @@ def evidence(plan: Plan, rows: Rows) -> Evidence:
         non_events=non_events,
         parameters=len(plan.groups) - 1 if plan.method.is_test else plan.parameters,
         smallest_side=_smallest_sides(plan, rows),
-        max_leverage=_leverage(plan, rows.X, np.ones(rows.n)),
+        max_leverage=_leverage(plan, rows.X, rows.weight),
         cells=_cells(plan, rows),
     )
 
@@ -67,10 +67,12 @@ def weighed(facts: Evidence, plan: Plan, rows: Rows, weights: Floats) -> Evidenc
         facts: of the same plan and rows, where all count alike.
         plan: the public plan.
         rows: the site's rows.
-        weights: (n,), how much each person counts at the state that was asked for.
+        weights: (n,), how much each person counts at the state that was asked for,
+            the study's own weights aside.
     """
     if facts.max_leverage is None:
         return facts
+    weights = weights * rows.weight
     most = float(weights.max())
     if not np.isfinite(most) or most <= 0:
         # nobody counts, or somebody without bound: no honest state

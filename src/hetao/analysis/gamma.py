@@ -20,12 +20,16 @@ from hetao.analysis.estimator import (
 from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
 from hetao.analysis.newton import (
+    LAST,
     MOST_ROUNDS,
     Fit,
     Point,
-    advance,
+    check_weight,
+    counted,
     invert,
+    meat,
     model_payload,
+    settle,
 )
 from hetao.analysis.rows import Rows
 from hetao.errors import NotEstimable
@@ -36,7 +40,13 @@ NO_SPREAD = 1e-20  # squared relative residual below which the fit is perfect
 
 @estimator(
     name="gamma",
-    opening={"score": "p", "info": "sym(p)", "squares": 1, "n": 1},
+    opening={
+        "score": "p",
+        "info": "sym(p)",
+        "squares": 1,
+        "n": 1,
+        "weight": "weights",
+    },
     sums={
         "score": "p",
         "info": "sym(p)",
@@ -46,6 +56,8 @@ NO_SPREAD = 1e-20  # squared relative residual below which the fit is perfect
         "pull": "p",
         "logs": 1,
         "n": 1,
+        "weight": "weights",
+        "meat": "robust",
     },
     most_rounds=MOST_ROUNDS,
     publishable=True,
@@ -72,6 +84,7 @@ class Gamma(Estimator):
         bounds: dict[str, tuple[float, float | None]] = {
             "info": (1.0, None),
             "n": (1.0, 0.0),
+            "weight": (1.0, 0.0),
         }
         if round_number == 0:
             most = log_y + max(map(abs, self.plan.offset_bounds))
@@ -84,16 +97,18 @@ class Gamma(Estimator):
             "pearson": (RATIO**2, 0.0),
             "pull": (RATIO**2, None),
             "logs": (log_y, None),
+            "meat": (RATIO**2 * self.plan.most_weight, None),
         }
 
     def start(self, rows: Rows) -> Message:
         """Return X'z, X'X and z'z of z = log y - offset."""
-        z = np.log(rows.y) - rows.offset
+        z, w = np.log(rows.y) - rows.offset, rows.weight
         return {
-            "score": rows.X.T @ z,
-            "info": packed(rows.X.T @ rows.X),
-            "squares": np.array([z @ z]),
+            "score": rows.X.T @ (w * z),
+            "info": packed((rows.X.T * w) @ rows.X),
+            "squares": np.array([w @ z**2]),
             "n": np.array([float(rows.n)]),
+            "weight": counted(self.plan, rows, rows.y)["weight"],
         }
 
     def local(self, rows: Rows, state: State) -> Message:
@@ -106,7 +121,7 @@ class Gamma(Estimator):
         Raises:
             NotEstimable: an outcome is absurd beside its expectation.
         """
-        X = rows.X
+        X, w = rows.X, rows.weight
         eta = X @ self.beta(state) + rows.offset
         log_y = np.log(rows.y)
         highest = math.log(RATIO) + math.log(self.plan.outcome[1])
@@ -118,14 +133,16 @@ class Gamma(Estimator):
         ratio = np.exp(log_y - eta)
         away = ratio - 1
         return {
-            "score": X.T @ away,
-            "info": packed(X.T @ X),
-            "curve": packed((X.T * ratio) @ X),
-            "loglik": np.array([-np.sum(ratio + eta)]),
-            "pearson": np.array([away @ away]),
-            "pull": X.T @ (ratio * away),
-            "logs": np.array([log_y.sum()]),
+            "score": X.T @ (w * away),
+            "info": packed((X.T * w) @ X),
+            "curve": packed((X.T * (w * ratio)) @ X),
+            "loglik": np.array([-(w @ (ratio + eta))]),
+            "pearson": np.array([w @ away**2]),
+            "pull": X.T @ (w * ratio * away),
+            "logs": np.array([w @ log_y]),
             "n": np.array([float(rows.n)]),
+            "weight": counted(self.plan, rows, rows.y)["weight"],
+            "meat": meat(self.plan, rows, away, LAST in state),
         }
 
     def weights(self, rows: Rows, state: State) -> Floats:
@@ -143,6 +160,7 @@ class Gamma(Estimator):
                 columns, or the outcome is a function of the columns.
         """
         p, n = self.plan.parameters, float(total["n"][0])
+        check_weight(self.plan, n)
         if n <= p:
             raise NotEstimable(
                 "there are no more people than columns", fix="leave out terms"
@@ -152,7 +170,7 @@ class Gamma(Estimator):
             return {"beta": self._opening(total, expected.matrix)}
         curve = unpacked(total["curve"], p)
         point = Point(total["score"], curve, float(total["loglik"][0]))
-        fit = advance(point, state, round_number, self.plan.names)
+        fit = settle(point, state, round_number, self.plan, total)
         if not isinstance(fit, Fit):
             return fit
         moved = fit.beta - state["beta"]
@@ -161,11 +179,13 @@ class Gamma(Estimator):
             raise self._no_spread()
         dispersion = pearson / (n - p)
         covariance = expected.matrix * dispersion
-        logs = float(total["logs"][0])
+        if self.plan.is_robust:
+            covariance = fit.covariance  # from the observed information
+        weight = float(total["weight"][0]) if self.plan.analysis.weights else n
         full = Fit(
             fit.beta,
             covariance,
-            self._loglik(fit.loglik, logs, n),
+            self._loglik(fit.loglik, float(total["logs"][0]), weight),
             fit.rounds,
             expected.condition,
         )
@@ -189,9 +209,10 @@ class Gamma(Estimator):
         The variance of a gamma's logarithm is the trigamma of its shape, and its mean
         lies log(shape) - digamma(shape) under the logarithm of the mean.
         """
-        n, p = float(total["n"][0]), self.plan.parameters
+        weight = total["weight"] if self.plan.analysis.weights else total["n"]
         beta = inverse @ total["score"]
-        variance = (float(total["squares"][0]) - float(beta @ total["score"])) / (n - p)
+        variance = float(total["squares"][0]) - float(beta @ total["score"])
+        variance /= float(weight[0])
         if self.plan.intercept and variance > 0:
             shape = _shape_of(variance)
             beta[0] += math.log(shape) - float(digamma(shape))

@@ -16,18 +16,34 @@ from hetao.analysis.estimator import (
     packed,
     unpacked,
 )
+from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
-from hetao.analysis.newton import Fit, invert, model_payload
+from hetao.analysis.newton import (
+    Fit,
+    check_weight,
+    invert,
+    meat,
+    model_payload,
+    sandwich,
+)
 from hetao.analysis.rows import Rows
 from hetao.errors import NotEstimable
 
 RESIDUAL = 1e3  # of half the outcome's public range; a fit beyond makes no sense
+LOG_WEIGHT = 745.0  # of the smallest double, and more than of any other
 NO_RESIDUAL = 1e-24  # mean square below which the fit is perfect
 
 
 @estimator(
     name="linear",
-    sums={"score": "p", "info": "sym(p)", "rss": 1, "n": 1},
+    sums={
+        "score": "p",
+        "info": "sym(p)",
+        "rss": 1,
+        "n": 1,
+        "log_weight": "weights",
+        "meat": "robust",
+    },
     most_rounds=2,
     publishable=True,
 )
@@ -49,11 +65,13 @@ class Linear(Estimator):
             "info": (1.0, None),
             "rss": (most**2, 0.0),
             "n": (1.0, 0.0),
+            "log_weight": (LOG_WEIGHT, None),
+            "meat": (most**2 * self.plan.most_weight, None),
         }
 
     def start(self, rows: Rows) -> Message:
         """Return X'y, X'X and y'y."""
-        return self.local(rows, {"beta": np.zeros(self.plan.parameters)})
+        return self._sums(rows, np.zeros(self.plan.parameters), is_last=False)
 
     def local(self, rows: Rows, state: State) -> Message:
         """Return X'r, X'X and r'r of the residuals r at `state["beta"]`.
@@ -61,18 +79,25 @@ class Linear(Estimator):
         Raises:
             NotEstimable: a residual is beyond any that the public bounds allow for.
         """
+        return self._sums(rows, self.beta(state), is_last=True)
+
+    def _sums(self, rows: Rows, beta: Floats, is_last: bool) -> Message:
+        X, w = rows.X, rows.weight
         offset = rows.offset / self.plan.outcome_scale[1]
-        residual = rows.y - offset - rows.X @ self.beta(state)
+        residual = rows.y - offset - X @ beta
         if np.any(np.abs(residual) > RESIDUAL):
             raise NotEstimable(
                 "a fitted value lies far beyond the outcome's public bounds",
                 fix="leave out terms, or widen their bounds less",
             )
+        logs = [np.log(w).sum()] if self.plan.analysis.weights else []
         return {
-            "score": rows.X.T @ residual,
-            "info": packed(rows.X.T @ rows.X),
-            "rss": np.array([residual @ residual]),
+            "score": X.T @ (w * residual),
+            "info": packed((X.T * w) @ X),
+            "rss": np.array([w @ residual**2]),
             "n": np.array([float(rows.n)]),
+            "log_weight": np.array(logs, dtype=np.float64),
+            "meat": meat(self.plan, rows, residual, is_last),
         }
 
     def step(
@@ -85,6 +110,7 @@ class Linear(Estimator):
                 columns, or the outcome is a function of the columns.
         """
         p, n = self.plan.parameters, float(total["n"][0])
+        check_weight(self.plan, n)
         if n <= p:
             raise NotEstimable(
                 "there are no more people than columns", fix="leave out terms"
@@ -101,10 +127,14 @@ class Linear(Estimator):
             )
         variance = rss / (n - p)
         scaled = 2 * math.pi * rss * self.plan.outcome_scale[1] ** 2 / n
+        covariance = inverse.matrix * variance
+        if self.plan.is_robust:
+            covariance = sandwich(inverse.matrix, total)
         fit = Fit(
             beta=state["beta"] + step,
-            covariance=inverse.matrix * variance,
-            loglik=-n / 2 * (math.log(scaled) + 1),
+            covariance=covariance,
+            loglik=-n / 2 * (math.log(scaled) + 1)
+            + float(total["log_weight"].sum()) / 2,
             rounds=round_number + 1,
             condition=inverse.condition,
         )

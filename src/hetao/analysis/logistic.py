@@ -21,12 +21,16 @@ from hetao.analysis.estimator import (
 from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
 from hetao.analysis.newton import (
+    LAST,
     MOST_ROUNDS,
     Fit,
     Point,
-    advance,
+    check_weight,
+    counted,
     invert,
+    meat,
     model_payload,
+    settle,
 )
 from hetao.analysis.rows import Rows
 from hetao.errors import NotEstimable
@@ -37,8 +41,25 @@ MOST_EXPLAINED = 0.9  # of the outcome's variance, believed of the discriminant
 
 @estimator(
     name="logistic",
-    opening={"score": "p", "info": "sym(p)", "shift": "p", "events": 1, "n": 1},
-    sums={"score": "p", "info": "sym(p)", "loglik": 1, "events": 1, "n": 1},
+    opening={
+        "score": "p",
+        "info": "sym(p)",
+        "shift": "p",
+        "events": 1,
+        "n": 1,
+        "weight": "weights",
+        "cases": "weights",
+    },
+    sums={
+        "score": "p",
+        "info": "sym(p)",
+        "loglik": 1,
+        "events": 1,
+        "n": 1,
+        "weight": "weights",
+        "cases": "weights",
+        "meat": "robust",
+    },
     most_rounds=MOST_ROUNDS,
     publishable=True,
 )
@@ -58,35 +79,40 @@ class Logistic(Estimator):
             "info": (1.0, None),
             "events": (1.0, 0.0),
             "n": (1.0, 0.0),
+            "weight": (1.0, 0.0),
+            "cases": (1.0, 0.0),
         }
         if round_number == 0:
             return bounds | {"shift": (max(map(abs, self.plan.offset_bounds)), None)}
-        return bounds | {"loglik": (ETA + 1, None)}
+        meat = (self.plan.most_weight, None)
+        return bounds | {"loglik": (ETA + 1, None), "meat": meat}
 
     def start(self, rows: Rows) -> Message:
         """Return X'(y - 1/2), X'X and X'offset."""
-        X, y = rows.X, rows.y
+        X, y, w = rows.X, rows.y, rows.weight
         return {
-            "score": X.T @ (y - 0.5),
-            "info": packed(X.T @ X),
-            "shift": X.T @ rows.offset,
-            "events": np.array([y.sum()]),
+            "score": X.T @ (w * (y - 0.5)),
+            "info": packed((X.T * w) @ X),
+            "shift": X.T @ (w * rows.offset),
+            "events": np.array([w @ y]),
             "n": np.array([float(rows.n)]),
+            **counted(self.plan, rows, y),
         }
 
     def local(self, rows: Rows, state: State) -> Message:
         """Return score, information and log-likelihood at `state["beta"]`."""
-        X, y = rows.X, rows.y
+        X, y, w = rows.X, rows.y, rows.weight
         # Clipping changes nothing but a log-likelihood that is hopeless anyway.
         eta = np.clip(X @ self.beta(state) + rows.offset, -ETA, ETA)
         mu = expit(eta)
-        weight = mu * (1 - mu)
         return {
-            "score": X.T @ (y - mu),
-            "info": packed((X.T * weight) @ X),
-            "loglik": np.array([np.sum(y * eta - np.logaddexp(0, eta))]),
-            "events": np.array([y.sum()]),
+            "score": X.T @ (w * (y - mu)),
+            "info": packed((X.T * (w * mu * (1 - mu))) @ X),
+            "loglik": np.array([w @ (y * eta - np.logaddexp(0, eta))]),
+            "events": np.array([w @ y]),
             "n": np.array([float(rows.n)]),
+            **counted(self.plan, rows, y),
+            "meat": meat(self.plan, rows, y - mu, LAST in state),
         }
 
     def weights(self, rows: Rows, state: State) -> Floats:
@@ -105,19 +131,22 @@ class Logistic(Estimator):
                 other, or the outcome is separated.
         """
         n, events = float(total["n"][0]), float(total["events"][0])
-        if events <= 0 or events >= n:
+        cases = float(total["cases"][0]) if self.plan.analysis.weights else events
+        check_weight(self.plan, n)
+        if cases <= 0 or cases >= n:
             raise NotEstimable(
                 f"everyone or no one has the outcome {self.plan.analysis.outcome!r}",
                 fix="check the outcome's definition",
             )
         if state is None:
-            return {"beta": self._opening(total, n, events)}
+            weight = float(total["weight"][0]) if self.plan.analysis.weights else n
+            return {"beta": self._opening(total, weight, events)}
         information = unpacked(total["info"], self.plan.parameters)
         point = Point(total["score"], information, float(total["loglik"][0]))
-        fit = advance(point, state, round_number, self.plan.names)
+        fit = settle(point, state, round_number, self.plan, total)
         if not isinstance(fit, Fit):
             return fit
-        counts = {"n": round(n), "events": round(events)}
+        counts = {"n": round(n), "events": round(cases)}
         payload = model_payload(self.plan, fit) | counts
         return Finding(self.plan.analysis.name, self.name, payload)
 

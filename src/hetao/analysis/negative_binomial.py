@@ -21,12 +21,17 @@ from hetao.analysis.estimator import (
 from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
 from hetao.analysis.newton import (
+    LAST,
     MOST_ROUNDS,
     Fit,
     Point,
     advance,
+    check_weight,
+    counted,
     invert,
+    meat,
     model_payload,
+    sandwich,
 )
 from hetao.analysis.poisson import ABSURD, ETA, log_linear_opening
 from hetao.analysis.rows import Rows
@@ -51,6 +56,8 @@ NEVER = 1e300  # a standard error beside which none has grown
         "events": 1,
         "square": 1,
         "n": 1,
+        "weight": "weights",
+        "cases": "weights",
     },
     sums={
         "score": "p",
@@ -62,6 +69,9 @@ NEVER = 1e300  # a standard error beside which none has grown
         "loglik": 1,
         "events": 1,
         "n": 1,
+        "weight": "weights",
+        "cases": "weights",
+        "meat": "robust",
     },
     most_rounds=MOST_ROUNDS,
     publishable=True,
@@ -91,6 +101,8 @@ class NegativeBinomial(Estimator):
         bounds: dict[str, tuple[float, float | None]] = {
             "events": (high, 0.0),
             "n": (1.0, 0.0),
+            "weight": (1.0, 0.0),
+            "cases": (high, 0.0),
         }
         if round_number == 0:
             return bounds | {
@@ -107,28 +119,32 @@ class NegativeBinomial(Estimator):
         slope = 2 * high + spread
         loglik = high * (math.log(theta + high + 1) - math.log(low_theta))
         loglik += high * (ETA + math.log(theta + self._most)) + spread
+        most = max(high, weight)
         return bounds | {
-            "score": (max(high, weight), None),
+            "score": (most, None),
             "info": (weight, None),
             "curve": (weight + high, None),
-            "cross": (max(high, weight), None),
+            "cross": (most, None),
             "theta_score": (slope, None),
             "theta_curve": (slope + 2 * high + weight, None),
             "loglik": (loglik + float(gammaln(high + 1)), None),
+            "meat": (most**2 * self.plan.most_weight, None),
         }
 
     def start(self, rows: Rows) -> Message:
         """Return Poisson regression's opening sums, and those of y² and exposure²."""
+        X, y, w = rows.X, rows.y, rows.weight
         exposure = np.exp(rows.offset - self.plan.offset_bounds[1])
         return {
-            "score": rows.X.T @ rows.y,
-            "info": packed((rows.X.T * exposure) @ rows.X),
-            "exposed": rows.X.T @ exposure,
-            "exposure": np.array([exposure.sum()]),
-            "exposure_square": np.array([exposure @ exposure]),
-            "events": np.array([rows.y.sum()]),
-            "square": np.array([rows.y @ rows.y]),
+            "score": X.T @ (w * y),
+            "info": packed((X.T * (w * exposure)) @ X),
+            "exposed": X.T @ (w * exposure),
+            "exposure": np.array([w @ exposure]),
+            "exposure_square": np.array([w @ exposure**2]),
+            "events": np.array([w @ y]),
+            "square": np.array([w @ y**2]),
             "n": np.array([float(rows.n)]),
+            **counted(self.plan, rows, y),
         }
 
     def local(self, rows: Rows, state: State) -> Message:
@@ -141,7 +157,7 @@ class NegativeBinomial(Estimator):
             NotEstimable: an expected count is absurd beside the public bounds.
             WrongShape: the state holds no theta, or one out of range.
         """
-        X, y = rows.X, rows.y
+        X, y, w = rows.X, rows.y, rows.weight
         mu, theta = self._expected(rows, state), _theta(state)
         free = theta / (theta + mu)  # 1 / (1 + mu/theta)
         away = (y - mu) * free
@@ -152,17 +168,19 @@ class NegativeBinomial(Estimator):
         loglik = gammaln(y + theta) - gammaln(theta) - gammaln(y + 1)
         loglik = loglik + theta * np.log(free) + y * np.log(mu / (theta + mu))
         observed = mu * free * (theta + y) / (theta + mu)
-        slope = theta * by_theta.sum()
+        slope = theta * (w @ by_theta)
         return {
-            "score": X.T @ away,
-            "info": packed((X.T * (mu * free)) @ X),
-            "curve": packed((X.T * observed) @ X),
-            "cross": -(X.T @ (away * (1 - free))),
+            "score": X.T @ (w * away),
+            "info": packed((X.T * (w * mu * free)) @ X),
+            "curve": packed((X.T * (w * observed)) @ X),
+            "cross": -(X.T @ (w * away * (1 - free))),
             "theta_score": np.array([slope]),
-            "theta_curve": np.array([theta**2 * curve.sum() - slope]),
-            "loglik": np.array([loglik.sum()]),
-            "events": np.array([y.sum()]),
+            "theta_curve": np.array([theta**2 * (w @ curve) - slope]),
+            "loglik": np.array([w @ loglik]),
+            "events": np.array([w @ y]),
             "n": np.array([float(rows.n)]),
+            **counted(self.plan, rows, y),
+            "meat": meat(self.plan, rows, away, LAST in state),
         }
 
     def weights(self, rows: Rows, state: State) -> Floats:
@@ -180,27 +198,40 @@ class NegativeBinomial(Estimator):
                 falls into some level, or the counts vary no more than Poisson's.
         """
         n, events = float(total["n"][0]), float(total["events"][0])
+        check_weight(self.plan, n)
+        cases = float(total["cases"][0]) if self.plan.analysis.weights else events
         if events <= 0:
             raise NotEstimable(
                 f"the outcome {self.plan.analysis.outcome!r} has no events",
                 fix="check the outcome's definition",
             )
         if state is None:
-            return self._opening(total, n, events)
+            return self._opening(total, events)
         p, names = self.plan.parameters, self.plan.names
         expected = invert(unpacked(total["info"], p), names)
+        point, covariance = _point(total, p), expected.matrix
         joint = {**state, "beta": np.append(state["beta"], state["log_theta"])}
-        fit = advance(_point(total, p), joint, round_number, (*names, THETA))
+        if LAST in state:
+            bread = invert(unpacked(total["curve"], p), names).matrix
+            covariance = sandwich(bread, total)
+            rounds = round_number + 1
+            beta, condition = joint["beta"], expected.condition
+            fit: State | Fit = Fit(beta, covariance, point.loglik, rounds, condition)
+        else:
+            fit = advance(point, joint, round_number, (*names, THETA))
         if not isinstance(fit, Fit):
             return _parted(fit, state)
+        if self.plan.is_robust and LAST not in state:
+            parted = {"beta": fit.beta[:p], "log_theta": fit.beta[p:]}
+            return parted | {LAST: np.ones(1)}
         payload = model_payload(
             self.plan,
-            Fit(fit.beta[:p], expected.matrix, fit.loglik, fit.rounds, fit.condition),
+            Fit(fit.beta[:p], covariance, fit.loglik, fit.rounds, fit.condition),
         )
         theta = math.exp(fit.beta[p])
         spread = theta / math.sqrt(_curve_of_theta(total))
         found = {"theta": theta, "theta_se": spread}
-        found |= {"n": round(n), "events": round(events)}
+        found |= {"n": round(n), "events": round(cases)}
         return Finding(self.plan.analysis.name, self.name, payload | found)
 
     def _expected(self, rows: Rows, state: State) -> Floats:
@@ -212,7 +243,7 @@ class NegativeBinomial(Estimator):
             )
         return np.asarray(np.exp(eta))
 
-    def _opening(self, total: Message, n: float, events: float) -> State:
+    def _opening(self, total: Message, events: float) -> State:
         """Return Poisson regression's opening and the theta of the moments.
 
         With covariates as if normal, the squares of the expected counts add up to

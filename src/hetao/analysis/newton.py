@@ -11,13 +11,15 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from hetao.analysis.estimator import State
+from hetao.analysis.estimator import Message, State, packed, unpacked
 from hetao.analysis.expressions import Floats
 from hetao.analysis.plan import Plan
+from hetao.analysis.rows import Rows
 from hetao.errors import NotEstimable
 
 MOST_ROUNDS = 25
 SMALL_STEP = 1e-8  # of a standard error
+LAST = "last"  # marks the state whose round sums the robust variance
 NEXT_STEP = 1e-10  # of a standard error, as predicted
 USUAL_LAST = 5  # the round from which the prediction may end the rounds
 SINGULAR = 1e-12  # least eigenvalue of the scaled information
@@ -135,6 +137,76 @@ def advance(
     }
 
 
+def settle(
+    point: Point, state: State, round_number: int, plan: Plan, total: Message
+) -> State | Fit:
+    """Return the next state or the fit, as `advance` does, with the variance asked for.
+
+    Of a robust variance one more round sums the outer products of people's scores, at
+    the maximum, which that round's state marks as `last`.
+
+    Raises:
+        NotEstimable: as `advance`.
+    """
+    if LAST in state:
+        inverse = invert(point.information, plan.names)
+        covariance = sandwich(inverse.matrix, total)
+        rounds = round_number + 1
+        beta = state["beta"]
+        return Fit(beta, covariance, point.loglik, rounds, inverse.condition)
+    fit = advance(point, state, round_number, plan.names)
+    if plan.is_robust and isinstance(fit, Fit):
+        return {"beta": fit.beta, LAST: np.ones(1)}
+    return fit
+
+
+def sandwich(bread: Floats, total: Message) -> Floats:
+    """Return White's covariance (HC0) from the bread and the summed `meat`.
+
+    Args:
+        bread: (p, p), the inverse of the observed information.
+        total: sums, of which `meat` is the outer products of people's scores.
+    """
+    return np.asarray(bread @ unpacked(total["meat"], len(bread)) @ bread)
+
+
+def meat(plan: Plan, rows: Rows, residual: Floats, is_last: bool) -> Floats:
+    """Return the summed outer products of people's scores, packed.
+
+    Args:
+        plan: says whether the variance is robust; the result is empty where not.
+        rows: of a site.
+        residual: (n,) what multiplies a person's row and weight in the score.
+        is_last: whether this is the round that needs it; zeros before.
+    """
+    if not plan.is_robust:
+        return np.zeros(0)
+    if not is_last:
+        return np.zeros(plan.parameters * (plan.parameters + 1) // 2)
+    scores = rows.X * (rows.weight * residual)[:, None]
+    return packed(scores.T @ scores)
+
+
+def counted(plan: Plan, rows: Rows, y: Floats) -> Message:
+    """Return the sum of weights, and of y where all count alike; empty unweighted."""
+    if not plan.analysis.weights:
+        return {"weight": np.zeros(0), "cases": np.zeros(0)}
+    return {"weight": np.array([rows.weight.sum()]), "cases": np.array([y.sum()])}
+
+
+def check_weight(plan: Plan, people: float) -> None:
+    """Refuse weights that are 0 for everyone.
+
+    Raises:
+        NotEstimable: nobody counts.
+    """
+    if plan.analysis.weights and people <= 0:
+        raise NotEstimable(
+            f"no one has a weight {plan.analysis.weights!r} above 0",
+            fix="check the weights",
+        )
+
+
 def _has_fallen(point: Point, state: State) -> bool:
     if "loglik" not in state:
         return False
@@ -218,6 +290,11 @@ def model_payload(plan: Plan, fit: Fit, freedom: float | None = None) -> dict[st
         }
         for i, name in enumerate(plan.names)
     ]
+    said = {}
+    if plan.is_robust:
+        said["variance"] = plan.analysis.variance
+    if plan.analysis.weights:
+        said["weights"] = plan.analysis.weights
     return {
         "model": plan.analysis.method,
         "terms": terms,
@@ -225,4 +302,5 @@ def model_payload(plan: Plan, fit: Fit, freedom: float | None = None) -> dict[st
         "rounds": fit.rounds,
         "converged": True,
         "condition": fit.condition,
+        **said,
     }

@@ -38,6 +38,7 @@ class Plan:
         outcome: public bounds of a number that is the outcome, or of a person's events.
         offset, offset_bounds: added to the linear predictor as it is.
         groups: labels of the groups of `by`; one, "All", without it.
+        most_weight: the highest public weight of a person; 1 where all count alike.
         strata: labels of the strata of times or rates that do not follow from the site.
         within_sites: whether risk sets, and ratios of rates, stay inside a site.
         edges: right edges of the public grid of times.
@@ -53,6 +54,7 @@ class Plan:
     outcome: Interval = (0.0, 1.0)
     offset: Expression | None = None
     offset_bounds: Interval = (0.0, 0.0)
+    most_weight: float = 1.0
     groups: tuple[str, ...] = ()
     strata: tuple[str, ...] = ()
     within_sites: bool = False
@@ -88,6 +90,11 @@ class Plan:
         Strata do not make it so: what is summed over them is one number for all.
         """
         return SITE in _reads(replace(self.analysis, strata=()))
+
+    @property
+    def is_robust(self) -> bool:
+        """Return whether the variance is the sandwich."""
+        return self.analysis.variance == "robust"
 
     @property
     def outcome_scale(self) -> Interval:
@@ -132,6 +139,8 @@ def make_plan(study: Study, analysis: Analysis) -> Plan:
         plan = _with_rates(study, plan)
     if method.outcome in ("number", "count", "positive"):
         plan = _with(plan, outcome=_outcome(study, plan))
+    if analysis.weights:
+        plan = _with(plan, most_weight=_most_weight(study, analysis.weights))
     if method.is_model:
         plan = _with_design(study, plan)
     return plan
@@ -148,7 +157,7 @@ def _reads(analysis: Analysis) -> tuple[str, ...]:
         names += parse_term(text).names
     if analysis.offset:
         names += names_of(parse_expression(analysis.offset))
-    names += [*analysis.strata, analysis.by]
+    names += [*analysis.strata, analysis.by, analysis.weights]
     return tuple(dict.fromkeys(filter(None, names)))
 
 
@@ -193,6 +202,16 @@ def _with_times(study: Study, plan: Plan) -> Plan:
             fix="give a grid of times, or strata = ['site'] for cox and logrank",
         )
     return _with(plan, within_sites=within, strata=strata, edges=edges)
+
+
+def _most_weight(study: Study, name: str) -> float:
+    low, high = number_bounds(study, (name,))[name]
+    if low < 0:
+        raise InvalidStudy(
+            f"the weight {name!r} may be negative by its bounds",
+            fix="start its bounds at 0",
+        )
+    return high
 
 
 def _with_rates(study: Study, plan: Plan) -> Plan:

@@ -21,12 +21,16 @@ from hetao.analysis.estimator import (
 from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
 from hetao.analysis.newton import (
+    LAST,
     MOST_ROUNDS,
     Fit,
     Point,
-    advance,
+    check_weight,
+    counted,
     invert,
+    meat,
     model_payload,
+    settle,
 )
 from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
@@ -45,8 +49,19 @@ ABSURD = 1e6  # expected count over the highest public count
         "exposure": 1,
         "events": 1,
         "n": 1,
+        "weight": "weights",
+        "cases": "weights",
     },
-    sums={"score": "p", "info": "sym(p)", "loglik": 1, "events": 1, "n": 1},
+    sums={
+        "score": "p",
+        "info": "sym(p)",
+        "loglik": 1,
+        "events": 1,
+        "n": 1,
+        "weight": "weights",
+        "cases": "weights",
+        "meat": "robust",
+    },
     most_rounds=MOST_ROUNDS,
     publishable=True,
 )
@@ -70,6 +85,8 @@ class Poisson(Estimator):
         bounds: dict[str, tuple[float, float | None]] = {
             "events": (high, 0.0),
             "n": (1.0, 0.0),
+            "weight": (1.0, 0.0),
+            "cases": (high, 0.0),
         }
         if round_number == 0:
             return bounds | {
@@ -84,18 +101,21 @@ class Poisson(Estimator):
             "score": (self._most, None),
             "info": (self._most, None),
             "loglik": (loglik, None),
+            "meat": (self._most**2 * self.plan.most_weight, None),
         }
 
     def start(self, rows: Rows) -> Message:
         """Return X'y, X'TX, X'T and the sum of T, T the exposure, 1 at its highest."""
-        exposure = np.exp(rows.offset - self.plan.offset_bounds[1])
+        w = rows.weight
+        exposure = w * np.exp(rows.offset - self.plan.offset_bounds[1])
         return {
-            "score": rows.X.T @ rows.y,
+            "score": rows.X.T @ (w * rows.y),
             "info": packed((rows.X.T * exposure) @ rows.X),
             "exposed": rows.X.T @ exposure,
             "exposure": np.array([exposure.sum()]),
-            "events": np.array([rows.y.sum()]),
+            "events": np.array([w @ rows.y]),
             "n": np.array([float(rows.n)]),
+            **counted(self.plan, rows, rows.y),
         }
 
     def local(self, rows: Rows, state: State) -> Message:
@@ -104,7 +124,7 @@ class Poisson(Estimator):
         Raises:
             NotEstimable: an expected count is absurd beside the public bounds.
         """
-        X, y = rows.X, rows.y
+        X, y, w = rows.X, rows.y, rows.weight
         eta = np.maximum(X @ self.beta(state) + rows.offset, -ETA)
         if np.any(eta > math.log(self._most)):
             raise NotEstimable(
@@ -113,11 +133,13 @@ class Poisson(Estimator):
             )
         mu = np.exp(eta)
         return {
-            "score": X.T @ (y - mu),
-            "info": packed((X.T * mu) @ X),
-            "loglik": np.array([np.sum(y * eta - mu - gammaln(y + 1))]),
-            "events": np.array([y.sum()]),
+            "score": X.T @ (w * (y - mu)),
+            "info": packed((X.T * (w * mu)) @ X),
+            "loglik": np.array([w @ (y * eta - mu - gammaln(y + 1))]),
+            "events": np.array([w @ y]),
             "n": np.array([float(rows.n)]),
+            **counted(self.plan, rows, y),
+            "meat": meat(self.plan, rows, y - mu, LAST in state),
         }
 
     def weights(self, rows: Rows, state: State) -> Floats:
@@ -135,6 +157,8 @@ class Poisson(Estimator):
                 event falls into some level.
         """
         n, events = float(total["n"][0]), float(total["events"][0])
+        check_weight(self.plan, n)
+        cases = float(total["cases"][0]) if self.plan.analysis.weights else events
         if events <= 0:
             raise NotEstimable(
                 f"the outcome {self.plan.analysis.outcome!r} has no events",
@@ -144,10 +168,10 @@ class Poisson(Estimator):
             return {"beta": log_linear_opening(self.plan, total, events)[0]}
         information = unpacked(total["info"], self.plan.parameters)
         point = Point(total["score"], information, float(total["loglik"][0]))
-        fit = advance(point, state, round_number, self.plan.names)
+        fit = settle(point, state, round_number, self.plan, total)
         if not isinstance(fit, Fit):
             return fit
-        counts = {"n": round(n), "events": round(events)}
+        counts = {"n": round(n), "events": round(cases)}
         payload = model_payload(self.plan, fit) | counts
         return Finding(self.plan.analysis.name, self.name, payload)
 

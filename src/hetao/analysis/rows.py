@@ -37,6 +37,8 @@ class Rows:
             is, any other number standardised.
         offset: (n,) added to the linear predictor.
         time, event: (n,) of cox and km; event is 0 or 1. Of rates, time alone.
+        weight: (n,) of a model, how much each counts, above 0; those of weight 0 are
+            no rows.
         stratum: (n,) index into `plan.strata`.
         bin: (n,) index into `plan.edges`, the first edge at or after the time.
         group: (n,) index into `plan.groups`.
@@ -49,6 +51,7 @@ class Rows:
     X: Floats
     y: Floats = field(default_factory=_NO_FLOATS.copy)
     offset: Floats = field(default_factory=_NO_FLOATS.copy)
+    weight: Floats = field(default_factory=_NO_FLOATS.copy)
     time: Floats = field(default_factory=_NO_FLOATS.copy)
     event: Floats = field(default_factory=_NO_FLOATS.copy)
     stratum: Ints = field(default_factory=_NO_INTS.copy)
@@ -95,6 +98,8 @@ def make_rows(
     keep = np.ones(n, dtype=bool)
     for name in plan.needed:
         keep &= _is_known(known[name])
+    if plan.analysis.weights:  # who counts for nothing is not one of the people
+        keep &= known[plan.analysis.weights] > 0
     known = {name: array[keep] for name, array in known.items()}
     enough(int(keep.sum()))
     return _rows(plan, known, site, int(keep.sum()))
@@ -163,6 +168,8 @@ def _rows(plan: Plan, known: dict[str, NDArray[Any]], site: str, n: int) -> Rows
     if plan.columns:
         offset = np.zeros(n) if plan.offset is None else value_of(plan.offset, known)
         fields["offset"] = np.broadcast_to(offset, (n,)).astype(np.float64)
+        weight = known[analysis.weights] if analysis.weights else np.ones(n)
+        fields["weight"] = weight
     if plan.method.outcome:
         fields["y"] = _outcome(plan, known[analysis.outcome])
     if plan.method.has_times:

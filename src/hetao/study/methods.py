@@ -48,6 +48,7 @@ class Method:
 
 
 REGRESSION: Final = ("outcome", "terms")
+WEIGHTED: Final = ("offset", "weights", "variance")
 
 METHODS: Final[dict[str, Method]] = {
     "counts": Method("Who was counted"),
@@ -55,7 +56,7 @@ METHODS: Final[dict[str, Method]] = {
     "logistic": Method(
         "Logistic regression",
         REGRESSION,
-        ("offset",),
+        WEIGHTED,
         outcome="binary",
         is_model=True,
         ratio="odds ratio",
@@ -64,7 +65,7 @@ METHODS: Final[dict[str, Method]] = {
     "linear": Method(
         "Linear regression",
         REGRESSION,
-        ("offset",),
+        WEIGHTED,
         outcome="number",
         is_model=True,
         in_formula=True,
@@ -72,7 +73,7 @@ METHODS: Final[dict[str, Method]] = {
     "poisson": Method(
         "Poisson regression",
         REGRESSION,
-        ("offset",),
+        WEIGHTED,
         outcome="count",
         is_model=True,
         ratio="rate ratio",
@@ -81,7 +82,7 @@ METHODS: Final[dict[str, Method]] = {
     "negative_binomial": Method(
         "Negative binomial regression",
         REGRESSION,
-        ("offset",),
+        WEIGHTED,
         outcome="count",
         is_model=True,
         ratio="rate ratio",
@@ -90,7 +91,7 @@ METHODS: Final[dict[str, Method]] = {
     "gamma": Method(
         "Gamma regression",
         REGRESSION,
-        ("offset",),
+        WEIGHTED,
         outcome="positive",
         is_model=True,
         ratio="mean ratio",

@@ -199,6 +199,9 @@ class Analysis:
         terms: right-hand side, in the grammar of `terms`; "1" is the intercept.
         offset: expression added to the linear predictor; "" for none.
         by: grouping category of table1, km, logrank and rates; "" for one group.
+        weights: a number of the study, not below 0, by which people count, as R's prior
+            weights do; "" where all count alike.
+        variance: "model", or "robust" for the sandwich of White (HC0).
         variables: rows of table1.
         strata: categories that stratify a cox model, a log-rank test or rates; "site"
             is always allowed.
@@ -220,6 +223,8 @@ class Analysis:
     event: str = ""
     terms: tuple[str, ...] = ()
     offset: str = ""
+    weights: str = ""
+    variance: str = "model"
     by: str = ""
     variables: tuple[str, ...] = ()
     strata: tuple[str, ...] = ()

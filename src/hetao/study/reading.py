@@ -396,6 +396,10 @@ def _check_analysis(study: Study, analysis: Analysis, where: str) -> None:
     _check_fields(analysis, where)
     if analysis.ties not in ("efron", "breslow"):
         raise InvalidStudy(f"{where}: ties is 'efron' or 'breslow'")
+    if analysis.variance not in ("model", "robust"):
+        raise InvalidStudy(f"{where}: variance is 'model' or 'robust'")
+    if analysis.weights:
+        _check_weights(study, analysis, where)
     for term in analysis.terms:
         for name in parse_term(term).names:
             _check_term_variable(study, term, name, where)
@@ -410,6 +414,17 @@ def _check_analysis(study: Study, analysis: Analysis, where: str) -> None:
     _check_grid(analysis, where)
     _check_curves(analysis, where)
     _check_rates(study, analysis, where)
+
+
+def _check_weights(study: Study, analysis: Analysis, where: str) -> None:
+    name = analysis.weights
+    _require(study, name, "number", where)
+    bounds = study.variable(name).bounds
+    if bounds is None or bounds[0] < 0:
+        raise InvalidStudy(
+            f"{where}: the weight {name!r} may be negative by its bounds",
+            fix="start its bounds at 0",
+        )
 
 
 def _check_fields(analysis: Analysis, where: str) -> None:
