@@ -142,7 +142,14 @@ ANALYSES = {
         "table1", "table1", by="sex", variables=("age", "chol", "grade", "ill")
     ),
 }
-for _name in ("logistic", "linear", "poisson", "negative_binomial", "gamma"):
+for _name in (
+    "logistic",
+    "linear",
+    "poisson",
+    "negative_binomial",
+    "gamma",
+    "cox_efron",
+):
     ANALYSES[f"{_name}_weighted"] = replace(
         ANALYSES[_name], name=f"{_name}_weighted", weights="share", variance="robust"
     )

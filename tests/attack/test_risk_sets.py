@@ -163,9 +163,9 @@ def test_what_leaves_for_exact_times_over_sites_is_refused():
 
 
 @pytest.mark.parametrize("ties", ["efron", "breslow"])
-@pytest.mark.parametrize("zph", ["", "identity"])
-def test_sums_within_sites_give_no_patient_away(ties, zph):
-    seen, rows = messages(cox(strata=("site",), ties=ties, zph=zph))
+@pytest.mark.parametrize("more", [{}, {"zph": "identity"}, {"variance": "robust"}])
+def test_sums_within_sites_give_no_patient_away(ties, more):
+    seen, rows = messages(cox(strata=("site",), ties=ties, **more))
 
     assert min(r.n for r in rows) >= 50
     counts = {1, PEOPLE, *(r.n for r in rows), *(int(r.event.sum()) for r in rows)}

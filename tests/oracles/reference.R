@@ -21,7 +21,8 @@ lung <- lung[!is.na(lung$inst), ]
 lung <- data.frame(
   site = paste0("inst", lung$inst), time = lung$time, died = lung$died,
   age = lung$age, sex = lung$sex, ecog = paste0("e", lung$ecog),
-  karno = lung$ph.karno, loss = lung$wt.loss, meal = lung$meal.cal
+  karno = lung$ph.karno, loss = lung$wt.loss, meal = lung$meal.cal,
+  share = 0.5 + (lung$age %% 7) / 4
 )
 lung$ecog[lung$ecog == "eNA"] <- NA
 save(lung, "lung")
@@ -39,7 +40,8 @@ cgd <- data.frame(
   weight = first$weight, inherit = substr(as.character(first$inherit), 1, 1),
   steroids = ifelse(first$steroids == 1, "yes", "no"),
   infections = as.numeric(infections[as.character(first$id)]),
-  days = as.numeric(follow_up[as.character(first$id)])
+  days = as.numeric(follow_up[as.character(first$id)]),
+  share = 0.5 + (first$age %% 5) / 4
 )
 save(cgd, "cgd")
 cgd$treat <- factor(cgd$treat, c("placebo", "rIFNg"))
@@ -49,7 +51,8 @@ cgd$sex <- factor(cgd$sex, c("male", "female"))
 fits <- list()
 keep <- function(name, fit) {
   table <- summary(fit)$coefficients
-  se <- if (inherits(fit, "coxph")) table[, "se(coef)"] else table[, "Std. Error"]
+  error <- intersect(c("robust se", "se(coef)"), colnames(table))[1]
+  se <- if (inherits(fit, "coxph")) table[, error] else table[, "Std. Error"]
   events <- if (inherits(fit, "coxph")) fit$nevent else NA
   fits[[length(fits) + 1]] <<- data.frame(
     fit = name, term = rownames(table), estimate = as.numeric(coef(fit)),
@@ -60,8 +63,10 @@ keep <- function(name, fit) {
   if (inherits(fit, "coxph")) fits[[length(fits)]]$n <<- fit$n
 }
 tight <- glm.control(epsilon = 1e-15, maxit = 100)
-cox <- function(formula, data, ties) {
+cox <- function(formula, data, ties, weights = rep(1, nrow(data)), robust = FALSE) {
+  environment(formula) <- environment()
   suppressWarnings(coxph(formula, data, ties = ties, model = TRUE,
+                         weights = weights, robust = robust,
                          control = coxph.control(eps = 1e-14, iter.max = 100)))
 }
 
@@ -95,7 +100,6 @@ keep("lung_linear", lm(meal ~ age + sex + ecog + I((age / 10)^2), lung))
 keep("lung_origin", lm(meal ~ 0 + sex + age, lung))
 keep("cgd_linear", lm(weight ~ log(height) + sex + age, cgd))
 keep("cgd_poisson", glm(infections ~ treat + age + inherit + offset(log(days)), poisson, cgd, control = tight))
-save(do.call(rbind, fits), "fits")
 
 for (ties in c("efron", "breslow")) {
   drift(paste0("lung_strata_", ties),
@@ -105,6 +109,20 @@ for (ties in c("efron", "breslow")) {
   drift(paste0("cgd_two_", ties),
         cox(Surv(time, ill == "yes") ~ treat * age + strata(site) + strata(inherit), cgd, ties))
 }
+for (ties in c("efron", "breslow")) {
+  for (robust in c(FALSE, TRUE)) for (weighted in c(FALSE, TRUE)) {
+    name <- paste0(ties, if (robust) "_robust", if (weighted) "_weighted")
+    with_weights <- function(data) if (weighted) data$share else rep(1, nrow(data))
+    fit <- cox(Surv(time, died == "yes") ~ age + sex + ecog + strata(site), lung, ties,
+               with_weights(lung), robust)
+    if (robust || weighted) keep(paste0("lung_more_", name), fit)
+    if (weighted && !robust) drift(paste0("lung_more_", name), fit)
+    fit <- cox(Surv(time, ill == "yes") ~ treat + log(weight) + age + strata(site), cgd, ties,
+               with_weights(cgd), robust)
+    if (robust || weighted) keep(paste0("cgd_more_", name), fit)
+  }
+}
+save(do.call(rbind, fits), "fits")
 save(do.call(rbind, drifts), "drifts")
 
 curves <- list()

@@ -30,6 +30,7 @@ LUNG = (
     number("karno", 0, 100),
     number("loss", -50, 100),
     number("meal", 0, 3000),
+    number("share", 0, 4),
 )
 CGD = (
     number("time", 0, 500, unit="d"),
@@ -42,6 +43,7 @@ CGD = (
     category("inherit", "X", "a"),
     number("infections", 0, 20),
     number("days", 1, 500),
+    number("share", 0, 4),
 )
 ALL_DAYS = Grid(tuple(float(day) for day in range(1, 1101)))
 MONTHS = Grid(tuple(28.0 * month for month in range(1, 41)))
@@ -89,6 +91,25 @@ for _ties in ("efron", "breslow"):
         ),
     }
 
+    for _more in ("_robust", "_weighted", "_robust_weighted"):
+        _how = {
+            "variance": "robust" if "robust" in _more else "model",
+            "weights": "share" if "weighted" in _more else "",
+        }
+        FITS |= {
+            f"lung_more_{_ties}{_more}": (
+                LUNG,
+                replace(cox("died", PERSON, ("site",), None, _ties), **_how),
+            ),
+            f"cgd_more_{_ties}{_more}": (
+                CGD,
+                replace(
+                    cox("ill", ("treat", "log(weight)", "age"), ("site",), None, _ties),
+                    **_how,
+                ),
+            ),
+        }
+
 
 def federated(variables, analysis):
     table = "cgd" if any(v.name == "ill" for v in variables) else "lung"
@@ -100,14 +121,15 @@ def federated(variables, analysis):
 def test_federated_models_are_r_on_pooled_rows(name):
     reference = fit_of(name)
 
-    finding = federated(*FITS[name])
+    variables, analysis = FITS[name]
+    finding = federated(variables, analysis)
 
     assert_same(finding, reference["estimate"], reference["se"], reference["loglik"])
     answer = finding.as_json()
     ours = [term["p"] for term in answer["terms"]]
     np.testing.assert_allclose(ours, reference["p"], rtol=1e-6)
     assert answer["n"] == reference["n"]
-    assert answer["rounds"] <= 6
+    assert answer["rounds"] <= (7 if analysis.variance == "robust" else 6)
     if reference["events"] is not None:
         assert answer["events"] == reference["events"]
 
@@ -128,6 +150,19 @@ def test_the_test_of_proportional_hazards_is_cox_zph(name, ties, transform):
         wanted = [float(row[key]) for row in rows]
         np.testing.assert_allclose([one[key] for one in ours], wanted, rtol=1e-8)
     assert found["rounds"] <= 6
+
+
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+def test_a_weighted_test_of_proportional_hazards_is_cox_zph(ties):
+    name = f"lung_more_{ties}_weighted"
+    variables, analysis = FITS[name]
+
+    found = federated(variables, replace(analysis, zph="identity")).as_json()
+
+    rows = [row for row in from_r()["drifts"] if row["fit"] == name]
+    wanted = [float(r["chi2"]) for r in rows if r["transform"] == "identity"]
+    ours = [*found["zph"]["terms"], found["zph"]["together"]]
+    np.testing.assert_allclose([one["chi2"] for one in ours], wanted, rtol=1e-8)
 
 
 @pytest.mark.parametrize("ties", ["efron", "breslow"])

@@ -209,3 +209,22 @@ def test_a_weight_that_makes_one_person_count_is_high_leverage():
 
     assert leverage() < 0.1
     assert leverage(weights="share") > 0.9
+
+
+def test_one_residual_that_outweighs_the_others_is_high_leverage():
+    """The sum of a robust variance would else be one person's residual, twice."""
+    analysis = replace(
+        ANALYSES["cox_efron_weighted"], terms=("age",), weights="", strata=("site",)
+    )
+    method = estimator_for(study_of(STUDY.variables, analysis), analysis)
+    columns = people(4, 200)
+    columns["age"] = np.where(np.arange(200) == 7, 100.0, 30 + np.arange(200) % 3)
+    columns["day"][7] = 60.0
+    rows = make_rows(method.plan, columns, "aa")
+    plain = evidence(method.plan, rows)
+    last = {"beta": np.array([1.5]), "last": np.ones(1)}
+
+    residuals = weighed(plain, method.plan, rows, method.weights(rows, last))
+
+    assert method.weights(rows, last).argmax() == 7
+    assert residuals.max_leverage > 0.99

@@ -382,3 +382,12 @@ def test_the_logarithm_of_a_time_that_may_be_0_is_refused():
 
     with pytest.raises(InvalidStudy, match="has no logarithm"):
         oracle(STUDY, analysis, everywhere(people(1, 200)))
+
+
+@pytest.mark.parametrize("changes", [{"weights": "share"}, {"variance": "robust"}])
+def test_weights_and_robust_variance_are_of_cox_models_within_sites(changes):
+    analysis = replace(ANALYSES["cox_grid_efron"], **changes)
+    study = replace(STUDY, analyses=(analysis,))
+
+    with pytest.raises(InvalidStudy, match="cox models within sites"):
+        study_from(parse_canonical(study.canonical))

@@ -20,7 +20,15 @@ from hetao.analysis.estimator import (
 )
 from hetao.analysis.expressions import Floats, Ints
 from hetao.analysis.finding import Finding
-from hetao.analysis.newton import MOST_ROUNDS, Fit, Point, advance, model_payload
+from hetao.analysis.newton import (
+    LAST,
+    MOST_ROUNDS,
+    Fit,
+    Point,
+    check_weight,
+    model_payload,
+    settle,
+)
 from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
 from hetao.analysis.zph import Drift, clock_of, zph_payload
@@ -28,6 +36,7 @@ from hetao.errors import NotEstimable
 
 ETA = 300.0  # exp of twice this is still a double
 LOG_PEOPLE = 40.0  # log of more people than there are
+MOST_RESIDUAL = 1e3  # root mean square of a score residual
 
 
 @estimator(
@@ -39,7 +48,8 @@ LOG_PEOPLE = 40.0  # log of more people than there are
         "drift": "drift",
         "drift_info": "sym(drift)",
         "drift_square": "sym(drift)",
-        "events": 1,
+        "meat": "robust",
+        "cases": 1,
         "n": 1,
     },
     most_rounds=MOST_ROUNDS,
@@ -51,12 +61,16 @@ class Cox(Estimator):
     Each round also sums, where the study asks for `zph`, the score and information of
     covariates times a function of time, from which the test of proportional hazards
     follows outside. That function is of the time alone, so no site needs to know the
-    times of another. Every number is a sum over all events of a site, so the rules for
-    a model's columns, events, parameters and leverage guard them all.
+    times of another. A robust variance takes one more round, which sums the outer
+    products of people's score residuals. Weights multiply people's parts as in R, the
+    mean weight of tied events included. Every number is a sum over all events of a
+    site, so the rules for a model's columns, events, parameters and leverage guard
+    them all; in the last round leverage is taken under the squared residuals.
 
     Source:
         Efron (1977), JASA 72, 557-565; Grambsch & Therneau (1994), Biometrika 81,
-        515-526, as a score test; R's `survival::coxph` and `cox.zph`.
+        515-526, as a score test; Lin & Wei (1989), JASA 84, 1074-1078; R's
+        `survival::coxph`, also with `robust = TRUE` and `weights`, and `cox.zph`.
         Oracle: `tests/oracles/test_r.py`.
     """
 
@@ -77,7 +91,8 @@ class Cox(Estimator):
             "drift": (2.0, None),
             "drift_info": (1.0, None),
             "drift_square": (1.0, None),
-            "events": (1.0, 0.0),
+            "meat": (MOST_RESIDUAL**2 * self.plan.most_weight, None),
+            "cases": (1.0, 0.0),
             "n": (1.0, 0.0),
         }
 
@@ -107,7 +122,11 @@ class Cox(Estimator):
                 sums["drift"] += score
                 sums["drift_info"] += packed(information)
                 sums["drift_square"] += packed(sets.moments(stratum.clock**2)[1])
-        sums["events"] += rows.event.sum()
+            if self.plan.is_robust and LAST in state:
+                residuals = sets.residuals()
+                sums["meat"] += packed(residuals.T @ residuals)
+        _check_residuals(self.plan, sums["meat"], rows.n)
+        sums["cases"] += rows.event.sum()
         sums["n"] += rows.n
         return sums
 
@@ -124,9 +143,22 @@ class Cox(Estimator):
         return self._ordered[1]
 
     def weights(self, rows: Rows, state: State) -> Floats:
-        """Return each person's rate at `state["beta"]`, the largest being 1, (n,)."""
+        """Return each person's rate at `state["beta"]`, the largest being 1, (n,).
+
+        In the round of the robust variance, the squares of martingale residuals: so
+        much do people count in its sum.
+        """
         eta = rows.X @ self.beta(state) + rows.offset
-        return np.asarray(np.exp(eta - eta.max(initial=-np.inf)))
+        if not self.plan.is_robust or LAST not in state:
+            return np.asarray(np.exp(eta - eta.max(initial=-np.inf)))
+        squares = np.zeros(rows.n)
+        for stratum in self._strata(rows):
+            of_rows = eta[stratum.rows]
+            sets = RiskSets.of(stratum, of_rows - of_rows.max())
+            due = sets.expected(stratum.tied_weight[stratum.at])
+            residual = stratum.event - due / stratum.weight
+            squares[stratum.rows] = stratum.weight * residual**2
+        return squares
 
     def step(
         self, total: Message, state: State | None, round_number: int
@@ -142,8 +174,9 @@ class Cox(Estimator):
             unpacked(total["info"], self.plan.parameters),
             float(total["loglik"][0]),
         )
-        counts = float(total["events"][0]), float(total["n"][0])
-        found = cox_step(self, point, state, round_number, counts)
+        check_weight(self.plan, float(total["n"][0]))
+        counts = float(total["cases"][0]), float(total["n"][0])
+        found = cox_step(self, point, state, round_number, (counts, total))
         if not isinstance(found, Finding) or not self.plan.analysis.zph:
             return found
         p = self.plan.parameters
@@ -161,7 +194,7 @@ def cox_step(
     point: Point,
     state: State | None,
     round_number: int,
-    counts: tuple[float, float],
+    sums: tuple[tuple[float, float], Message],
 ) -> State | Finding:
     """Return what follows from a partial likelihood summed at `state["beta"]`.
 
@@ -170,17 +203,17 @@ def cox_step(
         point: the sums at the state; None stands for beta = 0.
         state: as of `step`.
         round_number: as of `step`.
-        counts: events and people.
+        sums: people with the event and people, and all that was summed.
     """
+    counts, total = sums
     plan = method.plan
     if counts[0] <= 0:
         raise NotEstimable(
             f"no one has the event {plan.analysis.event!r}",
             fix="check the event's definition",
         )
-    fit = advance(
-        point, state or {"beta": np.zeros(plan.parameters)}, round_number, plan.names
-    )
+    here = state or {"beta": np.zeros(plan.parameters)}
+    fit = settle(point, here, round_number, plan, total)
     if not isinstance(fit, Fit):
         return fit
     payload = model_payload(plan, fit) | {
@@ -206,8 +239,10 @@ class Stratum:
         x: (n, p) design in that order, less its mean: only differences count, and
             small ones stay exact.
         event: (n,) 0 or 1, in that order.
+        weight: (n,) how much each counts, in that order.
         time: (n,) index of each ordered row's distinct time, latest first.
         first, last: (times,) places in the order of the rows at each distinct time.
+        tied_weight: (times,) mean weight of the events there.
         clock: (times,) transformed time of the test of proportional hazards, within
             -1 to 1; none where it is not asked for.
         at: (events,) index of each event's distinct time.
@@ -218,9 +253,11 @@ class Stratum:
     rows: Ints
     x: Floats
     event: Floats
+    weight: Floats
     time: Ints
     first: Ints
     last: Ints
+    tied_weight: Floats
     clock: Floats
     at: Ints
     share: Floats | None
@@ -230,7 +267,7 @@ class Stratum:
         """Return the stratum of the rows of these numbers, of which there are some."""
         analysis = plan.analysis
         order = members[np.argsort(-rows.time[members], kind="stable")]
-        x, event = rows.X[order], rows.event[order]
+        x, event, weight = rows.X[order], rows.event[order], rows.weight[order]
         x -= x.mean(axis=0)
         ends = np.nonzero(np.diff(rows.time[order]))[0]
         first = np.concatenate([[0], ends + 1])
@@ -240,7 +277,8 @@ class Stratum:
         at, share = tied_events(deaths)
         shared = share if analysis.ties == "efron" and share.any() else None
         clock = clock_of(plan, rows.time[order][first]) if analysis.zph else np.zeros(0)
-        return cls(order, x, event, index, first, last, clock, at, shared)
+        tied = sum_by(index, len(first), event * weight) / np.maximum(deaths, 1)
+        return cls(order, x, event, weight, index, first, last, tied, clock, at, shared)
 
 
 def tied_events(deaths: Ints) -> tuple[Ints, Floats]:
@@ -256,7 +294,7 @@ class RiskSets:
 
     Attributes:
         stratum: whose.
-        w: (n,) each row's rate, the largest being 1.
+        w: (n,) each row's rate, the largest being 1, times its weight.
         s0: (events,) sum of the rates at risk, less the tied events' share.
         mean: (events, p) mean covariates at risk, likewise.
     """
@@ -270,7 +308,7 @@ class RiskSets:
     def of(cls, stratum: Stratum, eta: Floats) -> "RiskSets":
         """Return the risk sets at linear predictors whose largest is 0."""
         x, event, at, share = stratum.x, stratum.event, stratum.at, stratum.share
-        w = np.exp(eta)
+        w = stratum.weight * np.exp(eta)
         wx = w[:, None] * x
         until = stratum.last[at]
         s0, s1 = np.cumsum(w)[until], np.cumsum(wx, axis=0)[until]
@@ -294,13 +332,48 @@ class RiskSets:
             exposure -= stratum.event * spared[stratum.time]
         return np.asarray(self.w * exposure)
 
-    def moments(self, weight: Floats) -> tuple[Floats, Floats]:
-        """Return score (p,) and information (p, p), an event weighing (times,)."""
-        stratum, of_event = self.stratum, weight[self.stratum.at]
+    def moments(self, clock: Floats) -> tuple[Floats, Floats]:
+        """Return score (p,) and information (p, p), times counting (times,) fold."""
+        stratum = self.stratum
+        weight = stratum.tied_weight * clock
+        of_event = weight[stratum.at]
         x, expected = stratum.x, self.expected(of_event)
-        score = x.T @ (stratum.event * weight[stratum.time] - expected)
+        observed = stratum.event * stratum.weight * clock[stratum.time]
         seen = (self.mean.T * of_event) @ self.mean
-        return score, (x.T * expected) @ x - seen
+        return x.T @ (observed - expected), (x.T * expected) @ x - seen
+
+    def residuals(self) -> Floats:
+        """Return (n, p) score residuals times weights; they add up to the score."""
+        stratum, times = self.stratum, len(self.stratum.first)
+        at, time, event = stratum.at, stratum.time, stratum.event[:, None]
+        weight = stratum.tied_weight[at]
+        pull = self.mean * (weight / self.s0)[:, None]
+        exposure = np.cumsum(rows_by(at, pull, times)[::-1], axis=0)[::-1][time]
+        if stratum.share is not None:
+            spared = rows_by(at, stratum.share[:, None] * pull, times)
+            exposure -= event * spared[time]
+        deaths = np.maximum(sum_by(at, times), 1)
+        middle = rows_by(at, self.mean, times) / deaths[:, None]
+        own = event * stratum.weight[:, None] * (stratum.x - middle[time])
+        due = stratum.x * self.expected(weight)[:, None] - self.w[:, None] * exposure
+        return np.asarray(own - due)
+
+
+def rows_by(place: Ints, values: Floats, size: int) -> Floats:
+    """Return the (size, k) sums of (n, k) values by place."""
+    sums = np.zeros((size, values.shape[1]))
+    for column in range(values.shape[1]):
+        sums[:, column] = sum_by(place, size, values[:, column])
+    return sums
+
+
+def _check_residuals(plan: Plan, meat: Floats, people: int) -> None:
+    most = (MOST_RESIDUAL * plan.most_weight) ** 2 * people
+    if np.any(np.abs(meat) > most):
+        raise NotEstimable(
+            "a score residual is too large to sum",
+            fix="leave out terms, or write variance = 'model'",
+        )
 
 
 def _partial(stratum: Stratum, eta: Floats) -> tuple[Point, RiskSets]:
@@ -308,5 +381,6 @@ def _partial(stratum: Stratum, eta: Floats) -> tuple[Point, RiskSets]:
     eta = eta - eta.max()
     sets = RiskSets.of(stratum, eta)
     score, information = sets.moments(np.ones(len(stratum.first)))
-    loglik = float(stratum.event @ eta - np.log(sets.s0).sum())
+    observed = (stratum.event * stratum.weight) @ eta
+    loglik = float(observed - stratum.tied_weight[stratum.at] @ np.log(sets.s0))
     return Point(score, information, loglik), sets

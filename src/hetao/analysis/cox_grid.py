@@ -9,7 +9,7 @@ has leavers must hold enough of its own people.
 import numpy as np
 
 from hetao.analysis.cox import ETA as LEAST
-from hetao.analysis.cox import cox_step, tied_events
+from hetao.analysis.cox import cox_step, rows_by, tied_events
 from hetao.analysis.estimator import (
     Estimator,
     Message,
@@ -19,7 +19,7 @@ from hetao.analysis.estimator import (
     sum_by,
     unpacked,
 )
-from hetao.analysis.expressions import Floats, Ints
+from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
 from hetao.analysis.newton import MOST_ROUNDS, Point
 from hetao.analysis.rows import Rows
@@ -91,8 +91,8 @@ class CoxGrid(Estimator):
         died = rows.event > 0
         deaths = sum_by(place[died], size)
         return {
-            "leaving": _by_place(place, moments, size).reshape(*shape, -1),
-            "dying": _by_place(place[died], moments[died], size).reshape(*shape, -1),
+            "leaving": rows_by(place, moments, size).reshape(*shape, -1),
+            "dying": rows_by(place[died], moments[died], size).reshape(*shape, -1),
             "deaths": deaths.reshape(shape),
             "covariates": rows.X.T @ rows.event,
             "shift": np.array([rows.offset @ rows.event]),
@@ -124,7 +124,7 @@ class CoxGrid(Estimator):
         beta = np.zeros(self.plan.parameters) if state is None else state["beta"]
         point = self._point(total, beta)
         counts = (float(total["events"][0]), float(total["n"][0]))
-        return cox_step(self, point, state, round_number, counts)
+        return cox_step(self, point, state, round_number, (counts, total))
 
     def _point(self, total: Message, beta: Floats) -> Point:
         """Return the partial likelihood from risk sets, summed from the last bin."""
@@ -148,11 +148,3 @@ class CoxGrid(Estimator):
                 - np.log(sums[:, 0]).sum()
             ),
         )
-
-
-def _by_place(place: Ints, values: Floats, size: int) -> Floats:
-    """Return the (size, k) sums of (n, k) values by place."""
-    sums = np.zeros((size, values.shape[1]))
-    for column in range(values.shape[1]):
-        sums[:, column] = sum_by(place, size, values[:, column])
-    return sums

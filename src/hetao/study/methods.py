@@ -100,7 +100,7 @@ METHODS: Final[dict[str, Method]] = {
     "cox": Method(
         "Cox regression",
         ("time", "event", "terms"),
-        ("offset", "strata", "ties", "grid", "zph"),
+        (*WEIGHTED, "strata", "ties", "grid", "zph"),
         is_model=True,
         has_times=True,
         ratio="hazard ratio",

@@ -479,6 +479,12 @@ def _check_outcome(study: Study, analysis: Analysis, where: str) -> None:
         raise InvalidStudy(f"{where}: rho lies in 0 to {MOST_RHO}")
     if analysis.zph:
         _check_zph(analysis, where)
+    is_more = analysis.weights or analysis.variance == "robust"
+    if analysis.method == "cox" and is_more and SITE not in analysis.strata:
+        raise InvalidStudy(
+            f"{where}: weights and robust variance are of cox models within sites",
+            fix="write strata = ['site']",
+        )
     if analysis.method == "cox" and SITE not in analysis.strata and not analysis.grid:
         raise InvalidStudy(
             f"{where}: a cox model whose risk sets span sites needs a public grid",
