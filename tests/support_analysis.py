@@ -129,6 +129,9 @@ ANALYSES = {
         strata=("site", "grade"),
         rho=0.5,
     ),
+    "quantiles": Analysis(
+        "quantiles", "quantiles", by="sex", variables=("age", "chol")
+    ),
     "rates": Analysis(
         "rates",
         "rates",
@@ -153,7 +156,7 @@ for _name in (
     ANALYSES[f"{_name}_weighted"] = replace(
         ANALYSES[_name], name=f"{_name}_weighted", weights="share", variance="robust"
     )
-TABLES = ("km", "rates", "table1")
+TABLES = ("km", "quantiles", "rates", "table1")
 MODELS = tuple(name for name in ANALYSES if name not in (*TABLES, "logrank"))
 STUDY = study_of(VARIABLES, *ANALYSES.values())
 

@@ -52,6 +52,12 @@ def test_every_message_obeys_its_declaration(name, seed, n, size):
 
     check_message(method.start(rows), method.declare(0), rows.n)
     state = {"beta": beta}
+    if name == "quantiles":
+        draw = np.random.default_rng(seed)
+        state = {
+            "bin": draw.integers(-1, 1024, (2, 2, 3)).astype(float),
+            "level": np.array([1.0 + seed % 3]),
+        }
     if method.name == "negative_binomial":
         state["log_theta"] = np.log(np.clip([size / 3 + seed % 7], 1e-4, 1e6))
     if method.plan.is_robust and seed % 2:

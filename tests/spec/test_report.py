@@ -104,6 +104,7 @@ STUDY = Study(
         Analysis(
             "test", "logrank", time="days", event="died", by="sex", strata=("site",)
         ),
+        Analysis("middles", "quantiles", by="ill", variables=("age", "days")),
         Analysis(
             "deaths",
             "rates",
@@ -318,6 +319,19 @@ def test_rates_stand_with_limits_standard_and_ratio(certificate):
     assert re.search(
         r"男 against 女: adjusted rate ratio within sites \d\.\d\d \(", text
     )
+
+
+def test_quartiles_are_middles_of_intervals_and_their_bins_stay_hidden(parts):
+    body, log = parts
+    item = next(f for f in body["findings"] if f["analysis"] == "middles")
+
+    text = read(render_body(body, log, Extras())).text
+
+    assert re.search(r"Age \(years\) \d+ \(\d+ to \d+\), n \d+", text)
+    assert item["withheld"]
+    words = [r["words"] for r in body["rounds"] if r["analysis"] == "middles"]
+    assert words
+    assert set(words) == {None}
 
 
 def test_every_finding_that_is_not_withheld_follows_from_the_certified_sums(parts):
@@ -540,6 +554,12 @@ def test_a_report_is_written_whole(certificate, tmp_path):
             logrank={"chi2": None, "df": 0, "p": None}
         ),
         lambda body: finding(body, "first-table").update(rows=[], groups=[]),
+        lambda body: finding(body, "middles").update(rows=[], groups=[]),
+        lambda body: [
+            cell.update(n=None, missing=None, quantiles=[])
+            for row in finding(body, "middles")["rows"]
+            for cell in row["by_group"]
+        ],
         lambda body: finding(body, "deaths").update(groups=[], comparisons=[]),
         lambda body: [
             group.update(dict.fromkeys(group.keys() - {"label"}))

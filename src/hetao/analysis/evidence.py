@@ -139,16 +139,18 @@ def _leverage(plan: Plan, X: Floats, weights: Floats) -> float | None:
 
 def _cells(plan: Plan, rows: Rows) -> dict[str, int]:
     method = plan.analysis.method
-    if method == "counts":
-        return _steps(plan, rows)
-    if plan.method.has_rates:
-        return _rate_cells(plan, rows)
+    made = {"counts": _steps, "quantiles": _rarest, "rates": _rate_cells}
+    if method in made:
+        return made[method](plan, rows)
     if plan.edges:
         return _thinnest(plan, rows)
     if plan.method.is_test:
         return _count(plan, rows, "events", rows.event > 0)
-    if not plan.analysis.variables:
-        return {}
+    return _described(plan, rows) if plan.analysis.variables else {}
+
+
+def _described(plan: Plan, rows: Rows) -> dict[str, int]:
+    """Return every count of table 1."""
     cells = _count(plan, rows, "people", np.ones(rows.n, dtype=bool))
     for name in plan.analysis.variables:
         variable, values = plan.variable(name), rows.values[name]
@@ -182,6 +184,18 @@ def _rate_cells(plan: Plan, rows: Rows) -> dict[str, int]:
         cells |= _count(plan, rows, f"people, {stratum}", here)
         cells |= _count(plan, rows, f"with an event, {stratum}", here & (rows.y > 0))
     return cells
+
+
+def _rarest(plan: Plan, rows: Rows) -> dict[str, int]:
+    """Return how many have the rarest value of each number: no bin holds fewer."""
+    found: dict[str, int] = {}
+    for name in plan.analysis.variables:
+        for i, group in enumerate(plan.groups):
+            values = rows.values[name][rows.group == i]
+            _, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+            fewest = int(counts.min(initial=len(values)))
+            found[f"{name}, rarest value | {group}"] = fewest
+    return found
 
 
 def _thinnest(plan: Plan, rows: Rows) -> dict[str, int]:

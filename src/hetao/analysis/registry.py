@@ -14,6 +14,7 @@ from hetao.analysis.logrank import LogRank
 from hetao.analysis.negative_binomial import NegativeBinomial
 from hetao.analysis.plan import make_plan
 from hetao.analysis.poisson import Poisson
+from hetao.analysis.quantiles import Quantiles
 from hetao.analysis.rates import Rates
 from hetao.analysis.table1 import Table1
 from hetao.errors import InvalidStudy
@@ -32,6 +33,7 @@ INSTALLED: tuple[type[Estimator], ...] = (
     CoxGrid,
     KaplanMeier,
     LogRank,
+    Quantiles,
     Rates,
 )
 

@@ -38,6 +38,8 @@ def shown_payload(payload: Mapping[str, Any], smallest: int) -> tuple[Payload, b
             _hide_curves(shown, smallest)
         case "logrank":
             _hide_groups(shown, smallest)
+        case "quantiles":
+            _hide_quantiles(shown, smallest)
         case "rates":
             _hide_rates(shown, smallest)
         case _:
@@ -260,6 +262,29 @@ def _merge_steps(curve: Payload, kept: Kept, steps: int) -> None:
 def _first_half(times: Sequence[float], values: Sequence[float | None]) -> float | None:
     pairs = zip(times, values, strict=True)
     return next((t for t, v in pairs if v is not None and v <= 0.5), None)
+
+
+# --- quantiles ----------------------------------------------------------------------
+def _hide_quantiles(payload: Payload, smallest: int) -> None:
+    """Hide intervals of few people, and of each how many it holds.
+
+    How many lie in an interval is always hidden: beside a narrower or a neighbouring
+    one it would tell of few. So the bins of the sums stay hidden too.
+    """
+    groups = hidden(payload["people"], smallest)
+    for g, is_hidden in enumerate(groups):
+        if is_hidden:
+            payload["people"][g] = None
+        for row in payload["rows"]:
+            cell = row["by_group"][g]
+            few = is_hidden or _is_small(cell["n"], smallest)
+            cell["quantiles"] = [
+                {key: one[key] for key in ("p", "low", "high")}
+                for one in cell["quantiles"]
+                if not few and one["people"] >= smallest
+            ]
+            if is_hidden or any(hidden([cell["n"], cell["missing"]], smallest)):
+                cell["n"] = cell["missing"] = None
 
 
 # --- rates --------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 from hetao.report.drawing import Drawing
 from hetao.report.forest import tick_text
 from hetao.report.labels import event_label, variable_label
-from hetao.report.measures import MeasuresView, rates_of
+from hetao.report.measures import MeasuresView, quantiles_of, rates_of
 from hetao.report.models import ModelView, model_of
 from hetao.report.numerals import (
     DASH,
@@ -149,9 +149,10 @@ def _view(
             return StepsView(steps), _steps_sentence(steps)
         case "km":
             return _curves(study, analysis, payload, style)
-        case "table1" | "logrank" | "rates" as kind:
+        case "table1" | "quantiles" | "logrank" | "rates" as kind:
             shown: dict[str, Show] = {
                 "table1": _table,
+                "quantiles": quantiles_of,
                 "logrank": _test,
                 "rates": rates_of,
             }

@@ -1,11 +1,20 @@
-"""Findings that are plain tables of numbers: rates and their ratios."""
+"""Findings that are plain tables of numbers: quantiles, rates and their ratios."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hetao.report.labels import event_label, variable_label
-from hetao.report.numerals import DASH, count_text, interval_texts, number_of, p_text
+from hetao.report.numerals import (
+    DASH,
+    count_text,
+    fixed_text,
+    interval_texts,
+    number_of,
+    p_text,
+    short_text,
+)
 from hetao.report.tables import NOT_SHOWN
 from hetao.study import SITE, Analysis, Study
 
@@ -26,6 +35,55 @@ class MeasuresView:
     """Tables of one finding."""
 
     tables: tuple[MeasureTable, ...]
+
+
+def quantiles_of(
+    study: Study, analysis: Analysis, payload: Mapping[str, Any], few: str
+) -> tuple[MeasuresView, str]:
+    """Return the view of a finding of quantiles and its sentence, as `rates_of`."""
+    groups = tuple(map(str, payload.get("groups", ())))
+    rows = [
+        (
+            variable_label(study, str(row["variable"])),
+            *(_quartiles(cell, few) for cell in row["by_group"]),
+            _half_width(row["by_group"]),
+        )
+        for row in payload.get("rows", ())
+    ]
+    by = f" by {variable_label(study, analysis.by)}" if analysis.by else ""
+    caption = (
+        f"Median (quartiles){by}. Each is the middle of an interval that holds the "
+        "quantile, and enough people; ± says how far its ends are"
+    )
+    table = MeasureTable(caption, ("", *groups, "±"), tuple(rows))
+    said = "; ".join(f"{row[0]} {row[1]}" for row in rows[:3] if groups)
+    of = f" of “{groups[0]}”" if len(groups) > 1 else ""
+    return MeasuresView((table,)), f"Median (quartiles){of}: {said or 'none'}."
+
+
+def _quartiles(cell: Mapping[str, Any], few: str) -> str:
+    found = {one["p"]: one for one in cell.get("quantiles") or ()}
+    texts = [_middle(found.get(p)) for p in (0.5, 0.25, 0.75)]
+    n = few if cell.get("n") is None else count_text(cell["n"])
+    return f"{texts[0]} ({texts[1]} to {texts[2]}), n {n}" if found else NOT_SHOWN
+
+
+def _middle(one: Mapping[str, Any] | None) -> str:
+    """Return the middle of an interval in as many digits as its width allows."""
+    if one is None:
+        return NOT_SHOWN
+    low, high = float(one["low"]), float(one["high"])
+    decimals = 0 if high - low >= 1 else min(4, math.ceil(-math.log10(high - low)))
+    return fixed_text((low + high) / 2, decimals)
+
+
+def _half_width(cells: Sequence[Mapping[str, Any]]) -> str:
+    widths = [
+        (one["high"] - one["low"]) / 2
+        for cell in cells
+        for one in cell.get("quantiles") or ()
+    ]
+    return short_text(max(widths)) if widths else DASH
 
 
 def rates_of(

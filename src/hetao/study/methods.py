@@ -121,6 +121,7 @@ METHODS: Final[dict[str, Method]] = {
         is_test=True,
         in_formula=True,
     ),
+    "quantiles": Method("Medians and quartiles", ("variables",), ("by",)),
     "rates": Method(
         "Incidence rates",
         ("time",),

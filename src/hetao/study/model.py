@@ -198,11 +198,12 @@ class Analysis:
         time, event: variables of a follow-up.
         terms: right-hand side, in the grammar of `terms`; "1" is the intercept.
         offset: expression added to the linear predictor; "" for none.
-        by: grouping category of table1, km, logrank and rates; "" for one group.
+        by: grouping category of table1, quantiles, km, logrank and rates; "" for
+            one group.
         weights: a number of the study, not below 0, by which people count, as R's prior
             weights do; "" where all count alike.
         variance: "model", or "robust" for the sandwich of White (HC0).
-        variables: rows of table1.
+        variables: rows of table1, or the numbers of quantiles.
         strata: categories that stratify a cox model, a log-rank test or rates; "site"
             is always allowed.
         ties: "efron" or "breslow".

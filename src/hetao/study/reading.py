@@ -408,6 +408,8 @@ def _check_analysis(study: Study, analysis: Analysis, where: str) -> None:
         _require(study, name, "number", where)
     for name in analysis.variables:
         study.variable(name)
+        if analysis.method == "quantiles":
+            _require(study, name, "number", where)
     for name in filter(None, (analysis.by, *analysis.strata)):
         _require(study, name, "category", where)
     _check_outcome(study, analysis, where)
