@@ -67,9 +67,16 @@ VARIABLES = (
 )
 DAYS = Grid(tuple(float(day) for day in range(61)))
 TERMS = ("age", "sex", "log(chol)", "grade", "age:sex")
+BENT = "ns(age, knots = c(45, 60), Boundary.knots = c(30, 80))"
 ANALYSES = {
     "logistic": Analysis("logistic", "logistic", outcome="ill", terms=TERMS),
     "linear": Analysis("linear", "linear", outcome="score", terms=TERMS),
+    "linear_spline": Analysis(
+        "linear_spline",
+        "linear",
+        outcome="score",
+        terms=(BENT, "sex", f"{BENT}:sex", "log(chol)"),
+    ),
     "poisson": Analysis(
         "poisson", "poisson", outcome="visits", terms=TERMS, offset="log(years)"
     ),

@@ -123,6 +123,36 @@ def test_the_public_bounds_hold_every_value(text, seed):
     assert values.max() <= high + slack
 
 
+@pytest.mark.parametrize(
+    "term",
+    [
+        "ns(age, df = 1)",
+        "ns(age, knots = c(20, 21, 97))",
+        "ns(age, df = 4, Boundary.knots = c(40, 41))",
+        "ns(log(chol), df = 5)",
+        "bs(age, df = 3)",
+        "bs(score, knots = c(-59, 0, 1), degree = 1)",
+        "bs(age, df = 6, degree = 5)",
+        "ns(age, df = 2):bs(chol, df = 3):sex",
+    ],
+)
+def test_the_public_bounds_hold_every_column_of_a_spline(term):
+    rng = np.random.default_rng(1)
+    columns = {
+        v.name: np.append(rng.uniform(*v.bounds, 998), v.bounds)
+        for v in STUDY.variables
+        if v.kind == "number"
+    } | {"sex": rng.integers(0, 2, 1000)}
+    analysis = replace(ANALYSES["linear"], terms=(term,))
+
+    plan = estimator_for(STUDY, analysis).plan
+    design = make_rows(plan, columns, "aa").X
+
+    assert np.abs(design).max() <= 1 + 1e-9
+    # ... and no bound is so wide that the fixed point of the sum would lose the column
+    assert np.abs(design).max(axis=0).min() > 0.05
+
+
 @given(value=st.floats(allow_nan=False))
 @SOME
 def test_a_value_beyond_its_bounds_never_becomes_a_row(value):

@@ -2,6 +2,7 @@
 # Usage: Rscript reference.R FOLDER
 options(digits = 17, warn = 1)
 suppressPackageStartupMessages(library(survival))
+library(splines)
 folder <- commandArgs(trailingOnly = TRUE)[1]
 
 save <- function(frame, name) {
@@ -93,6 +94,12 @@ for (ties in c("efron", "breslow")) {
   keep(paste0("cgd_two_", ties),
        cox(Surv(time, ill == "yes") ~ treat * age + strata(site) + strata(inherit), cgd, ties))
 }
+keep("lung_ns", glm(died == "yes" ~ ns(age, knots = c(55, 65), Boundary.knots = c(18, 100)) * sex,
+                    binomial, lung, control = tight))
+keep("lung_ns_df", lm(meal ~ ns(age, knots = c(18 + 82 / 3, 18 + 164 / 3), Boundary.knots = c(18, 100)), lung))
+keep("lung_bs", lm(meal ~ bs(age, knots = 60, Boundary.knots = c(18, 100)) +
+                     ns(karno, knots = c(70, 80), Boundary.knots = c(55, 95)) +
+                     bs(loss, knots = c(0, 10), degree = 2, Boundary.knots = c(-50, 100)), lung))
 keep("lung_logistic", glm(died == "yes" ~ age + sex + ecog + karno, binomial, lung, control = tight))
 keep("lung_cross", glm(died == "yes" ~ age * sex + ecog:sex, binomial, lung, control = tight))
 keep("cgd_logistic", glm(ill == "yes" ~ treat + log(weight) + inherit, binomial, cgd, control = tight))

@@ -77,6 +77,17 @@ FITS = {
     "cgd_linear": (CGD, linear("weight", "log(height)", "sex", "age")),
     "cgd_poisson": (CGD, poisson("infections", "log(days)", "treat", "age", "inherit")),
 }
+SPLINES = (
+    "bs(age, knots = 60, Boundary.knots = c(18, 100))",
+    "ns(karno, knots = c(70, 80), Boundary.knots = c(55, 95))",
+    "bs(loss, knots = c(0, 10), degree = 2, Boundary.knots = c(-50, 100))",
+)
+AGE = "ns(age, knots=[55, 65])"
+FITS |= {
+    "lung_ns": (LUNG, logistic("died", AGE, "sex", f"{AGE}:sex")),
+    "lung_ns_df": (LUNG, linear("meal", "ns(age, 3)")),
+    "lung_bs": (LUNG, linear("meal", *SPLINES)),
+}
 for _ties in ("efron", "breslow"):
     FITS |= {
         f"lung_strata_{_ties}": (LUNG, cox("died", PERSON, ("site",), None, _ties)),
@@ -261,3 +272,10 @@ def test_a_crossed_model_has_the_likelihood_of_r_however_it_is_coded():
 
     assert finding["loglik"] == pytest.approx(reference["loglik"], rel=1e-12)
     assert len(finding["terms"]) == len(reference["estimate"])
+
+
+def test_the_columns_of_a_spline_are_called_as_r_calls_them():
+    finding = federated(*FITS["lung_bs"]).as_json()
+
+    names = [row["term"] for row in from_r()["fits"] if row["fit"] == "lung_bs"]
+    assert [term["name"] for term in finding["terms"]] == names

@@ -26,6 +26,10 @@ def everywhere(columns):
     return split(columns, (0.2, 0.5))
 
 
+def spline(term):
+    return Analysis("a", "linear", outcome="score", terms=(term,))
+
+
 def simple(name, *terms):
     return replace(ANALYSES[name], terms=terms, offset="")
 
@@ -294,6 +298,13 @@ def test_more_columns_than_people_is_said_so():
         (Analysis("a", "linear", outcome="score", terms=("0",)), "no columns"),
         (Analysis("a", "linear", outcome="score", terms=("log(sex)",)), "category"),
         (Analysis("a", "linear", outcome="score", terms=("tall",)), "tall"),
+        (spline("ns(age, knots = c(70, 60))"), "knots rise"),
+        (spline("ns(age, knots = c(60, 60))"), "knots rise"),
+        (spline("ns(age, knots = 18)"), "knots rise"),
+        (spline("ns(age, knots = 60, Boundary.knots = c(90, 20))"), "boundary knots"),
+        (spline("bs(age, df = 2)"), "df is at least 3"),
+        (spline("bs(age, df = 4, Boundary.knots = c(30, 90))"), "beyond the boundary"),
+        (spline("ns(sex, df = 2)"), "category"),
         (replace(ANALYSES["cox_efron"], terms=("site",)), "constant within"),
         (replace(ANALYSES["cox_efron"], strata=()), "public grid"),
         (replace(ANALYSES["cox_efron"], time="score"), "negative"),

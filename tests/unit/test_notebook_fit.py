@@ -44,6 +44,7 @@ LOGISTIC = {
     "ill ~ age:bmi + sex": "age:bmi + sex",
     "ill ~ I((age - 60)^2) + bmi": "I((age - 60)**2) + bmi",
     "ill ~ log(age) + np.log(bmi)": "np.log(age) + np.log(bmi)",
+    "ill ~ bs(age, knots=60, degree=1) + sex": "bs(age, knots=(60,), degree=1) + sex",
     "ill ~ ph.ecog + age": "ecog + age",
     "ill ~ `body mass` + age": "mass + age",
     "ill ~ gone + sex_gone": "gone + sex_gone",

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hetao.analysis.expressions import Interval, bounds_of, text_of
+from hetao.analysis.splines import basis_of
 from hetao.errors import InvalidStudy
-from hetao.study import Expression, Name, Study, Term, Variable
+from hetao.study import Expression, Name, Spline, Study, Term, Variable
 from hetao.study.model import SITE
 
 INTERCEPT = "(Intercept)"
@@ -77,8 +78,9 @@ def design_columns(
         fresh = [s for s in _subsets(names) if (key, s) not in covered]
         covered.update((key, subset) for subset in fresh)
         for coding in _full_rank(fresh):
-            for column in _columns(study, numbers, categories, coding):
-                columns.setdefault(column.name, _standardised(column, centred))
+            for factors in _each_column(study, numbers):
+                for column in _columns(study, factors, categories, coding):
+                    columns.setdefault(column.name, _standardised(column, centred))
     return tuple(columns.values())
 
 
@@ -108,6 +110,21 @@ def _split(
                     fix="write the category as a factor of its own, a:b",
                 )
     return tuple(numbers), tuple(categories.values())
+
+
+def _each_column(
+    study: Study, numbers: tuple[Expression, ...]
+) -> Iterator[tuple[Expression, ...]]:
+    """Return the numbers once for each combination of the columns of their splines."""
+    choices: list[tuple[Expression, ...]] = []
+    for factor in numbers:
+        if isinstance(factor, Spline):
+            known = number_bounds(study, Term("", (factor,)).names)
+            ends = bounds_of(factor.argument, known)
+            choices.append(basis_of(factor, text_of(factor), ends))
+        else:
+            choices.append((factor,))
+    yield from itertools.product(*choices)
 
 
 def _subsets(names: Sequence[str]) -> Iterator[frozenset[str]]:

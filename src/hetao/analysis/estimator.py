@@ -28,7 +28,7 @@ Shapes = Mapping[str, str | int]
 SLACK = 1 + 1e-6  # rounding may carry a sum of standardised values this far
 MOST_NUMBERS = 2_000_000  # in one message
 OF_PEOPLE = ("n", "cases", "log_weight")  # arrays that no weight multiplies
-SHARED = ("estimator", "expressions", "design", "plan", "rows", "finding")
+SHARED = ("estimator", "expressions", "splines", "design", "plan", "rows", "finding")
 
 
 @dataclass(frozen=True)

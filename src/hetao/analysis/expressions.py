@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from hetao.analysis.splines import CUBIC, basis_bounds, basis_values
 from hetao.errors import InvalidStudy
-from hetao.study import Call, Expression, Name, Number, Operation
+from hetao.study import Basis, Call, Expression, Name, Number, Operation, Spline
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -53,6 +54,10 @@ def value_of(expression: Expression, columns: Mapping[str, Floats]) -> Floats:
             return _FUNCTIONS[function](value_of(argument, columns))
         case Operation(symbol, left, right):
             return _operate(symbol, value_of(left, columns), value_of(right, columns))
+        case Basis(_, _, argument):
+            return basis_values(expression, value_of(argument, columns))
+        case Spline():
+            raise _not_one_number(expression)
 
 
 def _operate(symbol: str, left: Floats, right: Floats) -> Floats:
@@ -110,6 +115,14 @@ def _bounds(expression: Expression, known: Mapping[str, Interval]) -> Interval:
             return _SCALAR[function](low), _SCALAR[function](high)
         case Operation(symbol, left, right):
             return _combine(symbol, _bounds(left, known), _bounds(right, known))
+        case Basis(_, _, argument):
+            return basis_bounds(expression, _bounds(argument, known))
+        case Spline():
+            raise _not_one_number(expression)
+
+
+def _not_one_number(spline: Spline) -> InvalidStudy:
+    return InvalidStudy(f"{text_of(spline)!r} stands for several columns")
 
 
 def _combine(symbol: str, left: Interval, right: Interval) -> Interval:
@@ -161,6 +174,25 @@ def text_of(expression: Expression) -> str:
             loose, tight = (1, 0) if symbol == "**" else (0, 1)
             first = _bracketed(left, binding + loose)
             return f"{first}{symbol}{_bracketed(right, binding + tight)}"
+        case Basis(label, _, _, _, _, _, index):
+            return f"{label}{index + 1}"
+        case Spline():
+            return _spline_text(expression)
+
+
+def _spline_text(spline: Spline) -> str:
+    said = [text_of(spline.argument)]
+    said.append(f"knots = {_vector(spline.knots)}" if spline.knots else "")
+    said.append(f"df = {spline.df}" if spline.df else "")
+    said.append(f"degree = {spline.degree}" if spline.degree != CUBIC else "")
+    ends = spline.boundary
+    said.append(f"Boundary.knots = {_vector(ends)}" if ends else "")
+    return f"{spline.function}({', '.join(filter(None, said))})"
+
+
+def _vector(numbers: tuple[float, ...]) -> str:
+    texts = [f"{number:.12g}" for number in numbers]
+    return texts[0] if len(texts) == 1 else f"c({', '.join(texts)})"
 
 
 def _bracketed(expression: Expression, binding: int) -> str:

@@ -13,10 +13,10 @@ from formulaic.errors import FormulaicError
 from formulaic.parser import DefaultFormulaParser
 
 from hetao.errors import BadFormula
-from hetao.study.terms import parse_expression, parse_term
+from hetao.study.terms import BOUNDARY, parse_expression, parse_term
 
 FUNCTIONS = {"np.log": "log", "np.exp": "exp", "np.sqrt": "sqrt", "np.abs": "abs"}
-STATEFUL = ("bs", "cs", "cr", "cc", "ns", "poly", "scale", "center", "standardize")
+STATEFUL = ("cs", "cr", "cc", "poly", "scale", "center", "standardize")
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def parse_formula(text: str) -> Formula:
     response, time, event = _left(left.strip())
     reader = _Right()
     intercept = False
+    right = right.replace("Boundary.knots", BOUNDARY)  # no name may hold a dot
     for factors in _terms(_with_powers(right), text):
         if factors == ["1"]:
             intercept = True

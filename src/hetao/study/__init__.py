@@ -31,11 +31,13 @@ from hetao.study.population import (
 from hetao.study.reading import read_study, study_from
 from hetao.study.sentences import LANGUAGES, Section, explain
 from hetao.study.terms import (
+    Basis,
     Call,
     Expression,
     Name,
     Number,
     Operation,
+    Spline,
     Term,
     parse_expression,
     parse_term,
@@ -46,6 +48,7 @@ __all__ = [
     "SITE",
     "Analysis",
     "Arm",
+    "Basis",
     "Call",
     "CodeList",
     "ConceptSet",
@@ -69,6 +72,7 @@ __all__ = [
     "Score",
     "ScoreItem",
     "Section",
+    "Spline",
     "Study",
     "Term",
     "Value",

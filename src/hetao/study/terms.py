@@ -20,6 +20,9 @@ COMPARISONS = {
     ast.Eq: "==",
     ast.NotEq: "!=",
 }
+SPLINE_ARGUMENTS = ("df", "knots")
+BOUNDARY = "Boundary_knots"
+MOST_DF = 50
 LONGEST_TERM = 200  # characters
 
 
@@ -54,7 +57,41 @@ class Call:
     argument: "Expression"
 
 
-Expression = Number | Name | Operation | Call
+@dataclass(frozen=True)
+class Spline:
+    """A factor that stands for several columns, as a term writes it.
+
+    Attributes:
+        function: "ns" or "bs", as of R's `splines`.
+        argument: what it is a spline of.
+        df: how many columns; 0 where knots are given.
+        knots: inner knots; none where df is given.
+        boundary: boundary knots; None for the argument's public bounds.
+        degree: of a bs.
+    """
+
+    function: str
+    argument: "Expression"
+    df: int = 0
+    knots: tuple[float, ...] = ()
+    boundary: tuple[float, float] | None = None
+    degree: int = 3
+
+
+@dataclass(frozen=True)
+class Basis:
+    """One column of a spline whose knots are known; `label` is how it is called."""
+
+    label: str
+    function: str
+    argument: "Expression"
+    knots: tuple[float, ...]
+    boundary: tuple[float, float]
+    degree: int
+    index: int
+
+
+Expression = Number | Name | Operation | Call | Spline | Basis
 
 
 @dataclass(frozen=True)
@@ -91,16 +128,70 @@ def names_of(expression: Expression) -> tuple[str, ...]:
             return names_of(left) + names_of(right)
         case Call(_, argument):
             return names_of(argument)
+        case Spline() | Basis():
+            return names_of(expression.argument)
     return ()
 
 
 def parse_term(text: str) -> Term:
-    """Return a term such as `age`, `log(bmi)`, `age:sex` or `(age/10)**2`.
+    """Return a term such as `age`, `log(bmi)`, `age:sex` or `ns(age, df = 4)`.
 
     Raises:
         BadFormula: the text is not in the grammar.
     """
-    return Term(text, tuple(parse_expression(part) for part in _split(text)))
+    return Term(text, tuple(_factor(part) for part in _split(text)))
+
+
+def _factor(text: str) -> Expression:
+    """Return a factor of a term: a spline, or an expression."""
+    node = _parse(text.replace("Boundary.knots", BOUNDARY))
+    match node:
+        case ast.Call(ast.Name("ns" | "bs" as function), [argument, *rest], keywords):
+            given = {str(k.arg): k.value for k in keywords}
+            given |= dict(zip(SPLINE_ARGUMENTS, rest, strict=False))
+            if len(rest) + len(keywords) == len(given):
+                return _spline(function, argument, given, text)
+            raise BadFormula(f"{text!r} says something twice")
+    return _expression(node, text)
+
+
+def _spline(
+    function: str, argument: ast.expr, given: dict[str, ast.expr], text: str
+) -> Spline:
+    known = (*SPLINE_ARGUMENTS, BOUNDARY, *(("degree",) if function == "bs" else ()))
+    numbers = {key: _numbers(node, text) for key, node in given.items()}
+    df, degree = numbers.get("df", (0.0,)), numbers.get("degree", (3.0,))
+    whole = all(len(v) == 1 and v[0].is_integer() for v in (df, degree))
+    ends = numbers.get(BOUNDARY, (0.0, 0.0))
+    is_one = ("df" in given) != ("knots" in given)
+    if set(given) <= set(known) and is_one and whole and len(ends) == 2:
+        size = int(df[0]), int(degree[0])
+        if ("knots" in given or 1 <= size[0] <= MOST_DF) and 1 <= size[1] <= 5:
+            return Spline(
+                function,
+                _expression(argument, text),
+                size[0],
+                numbers.get("knots", ()),
+                (ends[0], ends[1]) if BOUNDARY in given else None,
+                size[1],
+            )
+    raise BadFormula(
+        f"the spline {text!r} cannot be read",
+        fix=f"write {function}(x, df = 4) or {function}(x, knots = c(50, 60))",
+    )
+
+
+def _numbers(node: ast.expr, text: str) -> tuple[float, ...]:
+    """Return one number, or those of R's c(...) or of a list."""
+    match node:
+        case ast.Call(ast.Name("c"), items, []) | ast.List(items) | ast.Tuple(items):
+            found = tuple(_constant(item, text) for item in items)
+        case _:
+            found = (_constant(node, text),)
+    numbers = tuple(value for value in found if isinstance(value, float))
+    if len(numbers) != len(found) or len(numbers) > MOST_DF:
+        raise BadFormula(f"the term {text!r} needs numbers for its knots")
+    return numbers
 
 
 def parse_expression(text: str) -> Expression:
