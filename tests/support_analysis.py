@@ -71,6 +71,7 @@ BENT = "ns(age, knots = c(45, 60), Boundary.knots = c(30, 80))"
 ANALYSES = {
     "logistic": Analysis("logistic", "logistic", outcome="ill", terms=TERMS),
     "linear": Analysis("linear", "linear", outcome="score", terms=TERMS),
+    "firth": Analysis("firth", "logistic", outcome="ill", terms=TERMS, penalty="firth"),
     "linear_spline": Analysis(
         "linear_spline",
         "linear",

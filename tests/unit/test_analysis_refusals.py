@@ -19,7 +19,15 @@ from hetao.study import Analysis, Grid, study_from
 from support_analysis import ANALYSES, SITES, STUDY, people, split, study_of
 
 COUNTS = {"poisson": "visits", "negative_binomial": "falls"}
-MODELS = ("logistic", "linear", *COUNTS, "gamma", "cox_efron", "cox_grid_efron")
+MODELS = (
+    "logistic",
+    "firth",
+    "linear",
+    *COUNTS,
+    "gamma",
+    "cox_efron",
+    "cox_grid_efron",
+)
 
 
 def everywhere(columns):
@@ -176,6 +184,7 @@ def test_a_column_missing_for_everyone_leaves_no_one(name):
     [
         ("logistic", "ill", 0),
         ("logistic", "ill", 1),
+        ("firth", "ill", 0),
         ("poisson", "visits", 0.0),
         ("negative_binomial", "falls", 0.0),
         ("cox_efron", "died", 0),

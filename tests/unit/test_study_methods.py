@@ -22,6 +22,7 @@ GIVEN = {
     "offset": "age",
     "weights": "share",
     "variance": "robust",
+    "penalty": "firth",
     "by": "sex",
     "variables": ("chol",),
     "strata": ("site",),
@@ -57,7 +58,7 @@ def test_the_command_takes_every_model_that_a_formula_says():
 
 
 def test_every_method_has_an_estimator():
-    assert {one.name for one in INSTALLED} - {"cox_grid"} == set(METHODS)
+    assert {one.name for one in INSTALLED} - {"cox_grid", "firth"} == set(METHODS)
 
 
 @pytest.mark.parametrize("name", ANALYSES)
@@ -89,3 +90,11 @@ def test_a_field_that_a_method_needs_is_asked_for(method):
 def test_an_unknown_method_is_refused_with_the_known_ones():
     with pytest.raises(InvalidStudy, match="method is one of counts, table1"):
         read(Analysis("a", "magic"))
+
+
+def test_a_penalty_is_one_that_is_known_and_has_no_robust_variance():
+    analysis = dataclasses.replace(ANALYSES["firth"], penalty="jeffreys")
+    with pytest.raises(InvalidStudy, match="penalty is 'firth'"):
+        read(analysis)
+    with pytest.raises(InvalidStudy, match="no robust variance"):
+        read(dataclasses.replace(ANALYSES["firth"], variance="robust"))

@@ -129,6 +129,7 @@ class Estimator(ABC):
         return {
             "p": p,
             "sym(p)": p * (p + 1) // 2,
+            "cube(p)": p * (p + 1) * (p + 2) // 6,
             "edges": len(plan.edges),
             "groups": len(plan.groups),
             "sym(groups)": len(plan.groups) * (len(plan.groups) + 1) // 2,

@@ -6,6 +6,7 @@ round spared is a border crossing spared.
 """
 
 import math
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import expit
@@ -36,7 +37,6 @@ from hetao.analysis.rows import Rows
 from hetao.errors import NotEstimable
 
 ETA = 700.0  # beyond, a probability is 0 or 1 in double precision
-MOST_EXPLAINED = 0.9  # of the outcome's variance, believed of the discriminant
 
 
 @estimator(
@@ -71,6 +71,7 @@ class Logistic(Estimator):
     """
 
     relies_on = ("hetao.analysis.newton",)
+    most_explained: ClassVar[float] = 0.9  # of the variance, as the opening believes
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
         """Return the bounds of a round: |x| <= 1 and |y - mu| <= 1."""
@@ -167,7 +168,7 @@ class Logistic(Estimator):
         of_events = total["score"] + sums / 2
         least = total["score"] + (0.5 - share) * sums  # X'(y - share)
         slope = inverse @ least
-        explained = min(float(least @ slope) / (n * spread), MOST_EXPLAINED)
+        explained = min(float(least @ slope) / (n * spread), self.most_explained)
         logit = math.log(share / (1 - share))
         if self.plan.offset is not None:
             beta = slope / spread - inverse @ total["shift"]

@@ -6,6 +6,7 @@ from hetao.analysis.counts import Counts
 from hetao.analysis.cox import Cox
 from hetao.analysis.cox_grid import CoxGrid
 from hetao.analysis.estimator import Estimator, Protocol, protocol_of
+from hetao.analysis.firth import Firth
 from hetao.analysis.gamma import Gamma
 from hetao.analysis.km import KaplanMeier
 from hetao.analysis.linear import Linear
@@ -25,6 +26,7 @@ INSTALLED: tuple[type[Estimator], ...] = (
     Counts,
     Table1,
     Logistic,
+    Firth,
     Linear,
     Poisson,
     NegativeBinomial,
@@ -51,6 +53,7 @@ def estimator_for(study: Study, analysis: Analysis) -> Estimator:
     name = analysis.method
     if name == "cox" and not plan.within_sites:
         name = "cox_grid"
+    name = analysis.penalty or name
     return next(one for one in INSTALLED if one.name == name)(plan)
 
 

@@ -112,6 +112,8 @@ def _spread(payload: Mapping[str, Any]) -> str:
         return f"Dispersion {short_text(payload['dispersion'])}"
     if "sigma" in payload:
         return f"Residual standard error {short_text(payload['sigma'])}"
+    if payload.get("penalty") == "firth":
+        return "Firth's penalised likelihood"
     return ""
 
 

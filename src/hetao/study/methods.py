@@ -56,7 +56,7 @@ METHODS: Final[dict[str, Method]] = {
     "logistic": Method(
         "Logistic regression",
         REGRESSION,
-        WEIGHTED,
+        (*WEIGHTED, "penalty"),
         outcome="binary",
         is_model=True,
         ratio="odds ratio",

@@ -202,6 +202,7 @@ class Analysis:
             one group.
         weights: a number of the study, not below 0, by which people count, as R's prior
             weights do; "" where all count alike.
+        penalty: "firth" for Firth's penalty of a logistic regression; "" for none.
         variance: "model", or "robust" for the sandwich of White (HC0).
         variables: rows of table1, or the numbers of quantiles.
         strata: categories that stratify a cox model, a log-rank test or rates; "site"
@@ -226,6 +227,7 @@ class Analysis:
     offset: str = ""
     weights: str = ""
     variance: str = "model"
+    penalty: str = ""
     by: str = ""
     variables: tuple[str, ...] = ()
     strata: tuple[str, ...] = ()

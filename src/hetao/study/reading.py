@@ -394,10 +394,7 @@ def _check_comparison(
 
 def _check_analysis(study: Study, analysis: Analysis, where: str) -> None:
     _check_fields(analysis, where)
-    if analysis.ties not in ("efron", "breslow"):
-        raise InvalidStudy(f"{where}: ties is 'efron' or 'breslow'")
-    if analysis.variance not in ("model", "robust"):
-        raise InvalidStudy(f"{where}: variance is 'model' or 'robust'")
+    _check_choices(analysis, where)
     if analysis.weights:
         _check_weights(study, analysis, where)
     for term in analysis.terms:
@@ -416,6 +413,17 @@ def _check_analysis(study: Study, analysis: Analysis, where: str) -> None:
     _check_grid(analysis, where)
     _check_curves(analysis, where)
     _check_rates(study, analysis, where)
+
+
+def _check_choices(analysis: Analysis, where: str) -> None:
+    if analysis.ties not in ("efron", "breslow"):
+        raise InvalidStudy(f"{where}: ties is 'efron' or 'breslow'")
+    if analysis.penalty not in ("", "firth"):
+        raise InvalidStudy(f"{where}: penalty is 'firth', or left out")
+    if analysis.penalty and analysis.variance != "model":
+        raise InvalidStudy(f"{where}: a penalised model has no robust variance")
+    if analysis.variance not in ("model", "robust"):
+        raise InvalidStudy(f"{where}: variance is 'model' or 'robust'")
 
 
 def _check_weights(study: Study, analysis: Analysis, where: str) -> None:
