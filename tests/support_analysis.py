@@ -113,7 +113,13 @@ ANALYSES = {
         zph="identity",
     ),
     "cox_grid_efron": Analysis(
-        "cox_grid_efron", "cox", time="day", event="died", terms=TERMS, grid=DAYS
+        "cox_grid_efron",
+        "cox",
+        time="day",
+        event="died",
+        terms=TERMS,
+        grid=DAYS,
+        baseline=True,
     ),
     "cox_grid_breslow": Analysis(
         "cox_grid_breslow",
@@ -124,6 +130,15 @@ ANALYSES = {
         strata=("grade",),
         ties="breslow",
         grid=DAYS,
+    ),
+    "cox_merged": Analysis(
+        "cox_merged",
+        "cox",
+        time="day",
+        event="died",
+        terms=TERMS,
+        grid=Grid(DAYS.edges, merge=True),
+        baseline=True,
     ),
     "km": Analysis(
         "km", "km", time="day", event="died", by="sex", grid=DAYS, horizon=30.0
@@ -165,7 +180,9 @@ for _name in (
         ANALYSES[_name], name=f"{_name}_weighted", weights="share", variance="robust"
     )
 TABLES = ("km", "quantiles", "rates", "table1")
-MODELS = tuple(name for name in ANALYSES if name not in (*TABLES, "logrank"))
+MODELS = tuple(
+    name for name in ANALYSES if name not in (*TABLES, "logrank", "cox_merged")
+)
 STUDY = study_of(VARIABLES, *ANALYSES.values())
 
 

@@ -132,6 +132,24 @@ for (ties in c("efron", "breslow")) {
 save(do.call(rbind, fits), "fits")
 save(do.call(rbind, drifts), "drifts")
 
+hazards <- list()
+hazard <- function(name, fit) {
+  table <- basehaz(fit, centered = FALSE)
+  found <- survfit(fit)
+  hazards[[length(hazards) + 1]] <<- data.frame(
+    fit = name, time = table$time, cumhaz = table$hazard, died = found$n.event,
+    stratum = if (is.null(table$strata)) "All" else sub(".*=", "", table$strata)
+  )
+}
+for (ties in c("efron", "breslow")) {
+  hazard(paste0("lung_pooled_", ties),
+         cox(Surv(time, died == "yes") ~ age + sex + ecog, lung, ties))
+  lung$month <- 28 * ceiling(lung$time / 28)
+  hazard(paste0("lung_months_", ties),
+         cox(Surv(month, died == "yes") ~ age + ecog + strata(sex), lung, ties))
+}
+save(do.call(rbind, hazards), "hazards")
+
 curves <- list()
 curve <- function(name, formula, data, horizon) {
   for (type in c("log", "log-log", "plain")) {

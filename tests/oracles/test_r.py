@@ -4,6 +4,7 @@ NCCTG lung cancer (18 institutions) and chronic granulomatous disease (13 centre
 both from R's own `survival` package.
 """
 
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -183,6 +184,68 @@ def test_a_coarse_grid_is_r_on_times_moved_to_its_edges(ties):
     finding = federated(LUNG, cox("died", ("age", "ecog"), ("sex",), MONTHS, ties))
 
     assert_same(finding, reference["estimate"], reference["se"], reference["loglik"])
+
+
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+@pytest.mark.parametrize(
+    ("name", "terms", "strata", "grid"),
+    [
+        ("lung_pooled", PERSON, (), ALL_DAYS),
+        ("lung_months", ("age", "ecog"), ("sex",), MONTHS),
+    ],
+)
+def test_the_baseline_hazard_is_basehaz(name, terms, strata, grid, ties):
+    analysis = replace(cox("died", terms, strata, grid, ties), baseline=True)
+
+    found = federated(LUNG, analysis).as_json()["baseline"]
+
+    rows = [row for row in from_r()["hazards"] if row["fit"] == f"{name}_{ties}"]
+    rows = [row for row in rows if float(row["died"]) > 0]
+    for curve in found:
+        mine = [row for row in rows if row["stratum"] == curve["stratum"]]
+        assert curve["time"] == [float(row["time"]) for row in mine]
+        assert curve["events"] == [float(row["died"]) for row in mine]
+        wanted = [float(row["cumhaz"]) for row in mine]
+        np.testing.assert_allclose(curve["cumhaz"], wanted, rtol=1e-8)
+
+
+MERGED = """
+options(digits = 17); suppressPackageStartupMessages(library(survival))
+lung <- survival::lung[!is.na(survival::lung$inst), ]
+edges <- c({edges})
+lung$moved <- edges[findInterval(lung$time, edges, left.open = TRUE) + 1]
+fit <- coxph(Surv(moved, status == 2) ~ age + I(sex == 1), lung, ties = "{ties}",
+             control = coxph.control(eps = 1e-14, iter.max = 100))
+cat(sprintf("%.17g", c(coef(fit), sqrt(diag(vcov(fit))), fit$loglik[2])))
+"""
+
+
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+def test_a_merged_grid_is_r_on_times_moved_to_the_edges_of_the_cut(ties):
+    """Institutions are put together to hospitals of enough patients."""
+    weeks = Grid(tuple(7.0 * week for week in range(1, 158)), merge=True)
+    analysis = cox("died", ("age", "sex"), (), weeks, ties)
+    parts, _ = columns_of("lung", LUNG)
+    groups = [list(parts.values())[place::3] for place in range(3)]
+    hospitals = {
+        f"h{place}": {k: np.concatenate([part[k] for part in group]) for k in group[0]}
+        for place, group in enumerate(groups)
+    }
+
+    finding = oracle(
+        study_of(LUNG, analysis, sites=tuple(hospitals)), analysis, hospitals
+    )
+
+    found = finding.as_json()
+    text = ", ".join(map(str, found["edges"]))
+    done = subprocess.run(
+        ["Rscript", "--vanilla", "-e", MERGED.format(edges=text, ties=ties)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    wanted = [float(number) for number in done.stdout.split()]
+    assert_same(finding, wanted[:2], wanted[2:4], wanted[4])
+    assert found["rounds"] <= 7
+    assert len(found["edges"]) >= 4
 
 
 CURVES = {

@@ -102,6 +102,15 @@ STUDY = Study(
             horizon=500.0,
         ),
         Analysis(
+            "joined",
+            "cox",
+            time="days",
+            event="died",
+            terms=("age", "sex"),
+            grid=Grid(tuple(float(day) for day in range(20, 1001, 20)), merge=True),
+            baseline=True,
+        ),
+        Analysis(
             "test", "logrank", time="days", event="died", by="sex", strata=("site",)
         ),
         Analysis("middles", "quantiles", by="ill", variables=("age", "days")),
@@ -283,6 +292,19 @@ def test_a_cox_model_shows_its_test_of_proportional_hazards(parts):
     assert f"性别: 男, vs 女 {tests['terms'][1]['chi2']:.2f} 1" in text
 
 
+def test_a_cox_model_over_sites_shows_the_hazard_where_all_terms_are_0(parts):
+    body, log = parts
+    found = finding(body, "joined")
+    (curve,) = found["baseline"]
+    page = render_body(body, log, Extras())
+
+    assert 2 <= len(found["edges"]) < 50
+    assert set(curve["time"]) <= set(found["edges"])
+    assert min(curve["events"]) >= body["smallest_shown"]
+    assert "Cumulative baseline hazard" in page
+    assert recompute(body).endswith("findings follow from the certified integers")
+
+
 def test_a_model_is_answered_in_one_sentence_made_of_its_numbers(parts):
     body, log = parts
     finding(body, "odds")["terms"] = [
@@ -348,7 +370,7 @@ def test_chinese_is_kept_and_marked_as_chinese(certificate):
 def test_figures_are_well_formed_and_have_a_title_and_a_description(certificate):
     drawn = figures(render_report(certificate))
 
-    assert len(drawn) == 7  # six models and one set of curves
+    assert len(drawn) == 8  # seven models and one set of curves
     for svg in drawn:
         assert svg.get("role") == "img"
         assert svg[0].tag == "title"

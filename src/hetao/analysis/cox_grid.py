@@ -6,6 +6,9 @@ rebuilt. So a site's own message is never publishable, and every bin in which a 
 has leavers must hold enough of its own people.
 """
 
+from dataclasses import replace
+from typing import Any, ClassVar
+
 import numpy as np
 
 from hetao.analysis.cox import ETA as LEAST
@@ -19,7 +22,7 @@ from hetao.analysis.estimator import (
     sum_by,
     unpacked,
 )
-from hetao.analysis.expressions import Floats
+from hetao.analysis.expressions import Floats, Ints
 from hetao.analysis.finding import Finding
 from hetao.analysis.newton import MOST_ROUNDS, Point
 from hetao.analysis.rows import Rows
@@ -46,12 +49,18 @@ ETA = 20.0  # log hazard ratio against the middle of the public bounds
 class CoxGrid(Estimator):
     """Partial likelihood on a grid, Efron or Breslow; exact for times on its edges.
 
+    The baseline hazard follows from the same sums. A model within sites has none that
+    could be told: each site has its own.
+
     Source:
         R's `survival::coxph` on times moved to the grid's right edges.
         Oracle: `tests/oracles/test_r.py`.
     """
 
-    relies_on = ("hetao.analysis.newton", "hetao.analysis.cox")
+    relies_on: ClassVar[tuple[str, ...]] = (
+        "hetao.analysis.newton",
+        "hetao.analysis.cox",
+    )
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
         """Return the bounds of a round; a person's weight is at most exp(ETA)."""
@@ -122,13 +131,17 @@ class CoxGrid(Estimator):
                 the strata, or the outcome is separated.
         """
         beta = np.zeros(self.plan.parameters) if state is None else state["beta"]
-        point = self._point(total, beta)
+        at, sums = self._risk_sets(total)
+        point = self._point(total, beta, sums)
         counts = (float(total["events"][0]), float(total["n"][0]))
-        return cox_step(self, point, state, round_number, (counts, total))
+        found = cox_step(self, point, state, round_number, (counts, total))
+        if not isinstance(found, Finding) or not self.plan.analysis.baseline:
+            return found
+        baseline = self._baseline(beta, at, sums[:, 0])
+        return replace(found, payload={**found.payload, "baseline": baseline})
 
-    def _point(self, total: Message, beta: Floats) -> Point:
-        """Return the partial likelihood from risk sets, summed from the last bin."""
-        p = self.plan.parameters
+    def _risk_sets(self, total: Message) -> tuple[Ints, Floats]:
+        """Return each event's bin and the moments at risk there."""
         width = self.sizes()["moments"]
         at_risk = total["leaving"][:, ::-1].cumsum(axis=1)[:, ::-1].reshape(-1, width)
         deaths = np.rint(total["deaths"]).astype(np.int64).ravel()
@@ -136,6 +149,35 @@ class CoxGrid(Estimator):
         sums = at_risk[at]
         if self.plan.analysis.ties == "efron":
             sums = sums - share[:, None] * total["dying"].reshape(-1, width)[at]
+        return at, sums
+
+    def _baseline(self, beta: Floats, at: Ints, s0: Floats) -> list[dict[str, Any]]:
+        """Return each stratum's cumulative hazard where all columns and offset are 0.
+
+        That is R's `basehaz(fit, centered = FALSE)`, of Breslow or Efron as the ties.
+        """
+        columns = self.plan.columns
+        at_0 = np.array([column.centre / column.scale for column in columns])
+        shape = (len(self.plan.strata), len(self.plan.edges))
+        size = shape[0] * shape[1]
+        hazard = np.exp(-(beta @ at_0)) * sum_by(at, size, 1 / s0).reshape(shape)
+        events = sum_by(at, size).reshape(shape)
+        edges, found = np.asarray(self.plan.edges), []
+        for label, steps, counts in zip(self.plan.strata, hazard, events, strict=True):
+            used = counts > 0
+            found.append(
+                {
+                    "stratum": label,
+                    "time": edges[used].tolist(),
+                    "cumhaz": np.cumsum(steps[used]).tolist(),
+                    "events": [round(x) for x in counts[used].tolist()],
+                }
+            )
+        return found
+
+    def _point(self, total: Message, beta: Floats, sums: Floats) -> Point:
+        """Return the partial likelihood from each event's moments at risk."""
+        p = self.plan.parameters
         ratio = sums[:, 1:] / sums[:, :1]
         mean = ratio[:, :p]
         information = unpacked(ratio[:, p:].sum(axis=0), p) - mean.T @ mean

@@ -15,6 +15,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from hetao import canonical
+from hetao.analysis.evidence import Evidence
 from hetao.analysis.expressions import Floats, Ints
 from hetao.analysis.finding import Finding
 from hetao.analysis.plan import Plan
@@ -178,6 +179,19 @@ class Estimator(ABC):
         """
         del rows, state
         return None
+
+    def guarded(
+        self, facts: Evidence, rows: Rows, state: State | None
+    ) -> tuple[Evidence, bool]:
+        """Return the facts that a round's gate weighs, and whether of its own cells.
+
+        Args:
+            facts: about the rows, the same in every round.
+            rows: of the site.
+            state: of the round; None in the opening.
+        """
+        del rows, state
+        return facts, self.own_cells
 
     @abstractmethod
     def step(

@@ -143,7 +143,7 @@ def _cells(plan: Plan, rows: Rows) -> dict[str, int]:
     if method in made:
         return made[method](plan, rows)
     if plan.edges:
-        return _thinnest(plan, rows)
+        return thinnest(plan, rows)
     if plan.method.is_test:
         return _count(plan, rows, "events", rows.event > 0)
     return _described(plan, rows) if plan.analysis.variables else {}
@@ -198,7 +198,7 @@ def _rarest(plan: Plan, rows: Rows) -> dict[str, int]:
     return found
 
 
-def _thinnest(plan: Plan, rows: Rows) -> dict[str, int]:
+def thinnest(plan: Plan, rows: Rows) -> dict[str, int]:
     """Return the fewest people, and the fewest events, in any bin that has some."""
     codes = rows.group if plan.groups else rows.stratum
     parts = len(plan.groups or plan.strata)

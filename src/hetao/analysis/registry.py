@@ -5,6 +5,7 @@ from functools import cache
 from hetao.analysis.counts import Counts
 from hetao.analysis.cox import Cox
 from hetao.analysis.cox_grid import CoxGrid
+from hetao.analysis.cox_merged import CoxMerged
 from hetao.analysis.estimator import Estimator, Protocol, protocol_of
 from hetao.analysis.firth import Firth
 from hetao.analysis.gamma import Gamma
@@ -33,6 +34,7 @@ INSTALLED: tuple[type[Estimator], ...] = (
     Gamma,
     Cox,
     CoxGrid,
+    CoxMerged,
     KaplanMeier,
     LogRank,
     Quantiles,
@@ -52,7 +54,8 @@ def estimator_for(study: Study, analysis: Analysis) -> Estimator:
     plan = make_plan(study, analysis)
     name = analysis.method
     if name == "cox" and not plan.within_sites:
-        name = "cox_grid"
+        merges = analysis.grid is not None and analysis.grid.merge
+        name = "cox_merged" if merges else "cox_grid"
     name = analysis.penalty or name
     return next(one for one in INSTALLED if one.name == name)(plan)
 

@@ -75,9 +75,27 @@ def _is_small(count: float | None, smallest: int) -> bool:
 
 
 def _hide_totals(payload: Payload, smallest: int) -> None:
+    if "baseline" in payload:
+        _hide_baseline(payload["baseline"], smallest)
     for key in ("n", "events"):
         if _is_small(payload.get(key), smallest):
             payload[key] = None
+
+
+def _hide_baseline(curves: list[Payload], smallest: int) -> None:
+    """Keep the steps of a hazard at which enough events have come together.
+
+    What it adds at a step divides events by a sum over all at risk, each counting by
+    their own covariates, so the hazard that is kept gives no count back.
+    """
+    few = hidden([sum(curve["events"]) for curve in curves], smallest)
+    for curve, is_hidden in zip(curves, few, strict=True):
+        steps = 0 if is_hidden else len(curve["time"])
+        alone = {**curve, "at_risk": [smallest] * len(curve["time"])}
+        kept = _kept_steps(alone, steps, smallest)
+        for key in ("time", "cumhaz"):
+            curve[key] = [curve[key][place] for _, place, _ in kept]
+        curve["events"] = [count for _, _, count in kept]
 
 
 # --- attrition ----------------------------------------------------------------------

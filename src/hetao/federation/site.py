@@ -364,6 +364,7 @@ class Site:
             raise BadEnvelope("the task's name is not that of its place in the study")
         estimator, rows, facts = self._prepared(run, header.analysis)
         state = self._course.state(header, run.bundle.permit, estimator, (meta, arrays))
+        facts, own_cells = estimator.guarded(facts, rows, state)
         if state is None:
             message = estimator.start(rows)
         else:
@@ -380,7 +381,7 @@ class Site:
             evidence=facts,
             members=tuple(str(name) for name in meta["members"]),
             # Where sites are told apart, each cell of the sum is one site's own.
-            own_cells=estimator.own_cells
+            own_cells=own_cells
             or (not estimator.publishable and estimator.plan.tells_sites),
         )
         if analysis.name != header.analysis:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hetao.report.drawing import Drawing
-from hetao.report.forest import Row, draw_forest
+from hetao.report.forest import Row, draw_forest, tick_text
 from hetao.report.labels import INTERCEPT, TermLabel, event_label, term_label
 from hetao.report.numerals import (
     DASH,
@@ -19,6 +19,8 @@ from hetao.report.numerals import (
 )
 from hetao.study import Analysis, Study
 from hetao.study.methods import METHODS
+
+MOST_STEPS = 8  # of a baseline hazard
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class ModelView:
     terms: tuple[TermRow, ...]
     figures: tuple[Drawing, ...]
     drift: tuple[tuple[str, ...], ...] = ()
+    baseline: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
 
 
 def model_of(
@@ -99,6 +102,8 @@ def model_of(
     )
     if payload.get("zph"):
         view = replace(view, drift=_drift(study, payload["zph"]))
+    if payload.get("baseline"):
+        view = replace(view, baseline=tuple(map(_baseline, payload["baseline"])))
     used = [t for t in terms if str(t["name"]) != INTERCEPT]
     return view, _model_sentence(used, shown, measure, is_ratio)
 
@@ -135,6 +140,15 @@ def _drift(study: Study, zph: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
             [*texts, "All together"], [*tests, zph.get("together") or {}], strict=True
         )
     )
+
+
+def _baseline(curve: Mapping[str, Any]) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return a stratum's name and evenly chosen steps of its hazard, the last too."""
+    steps = list(zip(curve.get("time", ()), curve.get("cumhaz", ()), strict=True))
+    count = min(len(steps), MOST_STEPS)
+    chosen = [steps[(i + 1) * len(steps) // count - 1] for i in range(count)]
+    texts = tuple((tick_text(time), short_text(hazard)) for time, hazard in chosen)
+    return str(curve.get("stratum", "")), texts
 
 
 def _shown_count(payload: Mapping[str, Any], key: str, few: str) -> str:

@@ -100,7 +100,7 @@ METHODS: Final[dict[str, Method]] = {
     "cox": Method(
         "Cox regression",
         ("time", "event", "terms"),
-        (*WEIGHTED, "strata", "ties", "grid", "zph"),
+        (*WEIGHTED, "strata", "ties", "grid", "zph", "baseline"),
         is_model=True,
         has_times=True,
         ratio="hazard ratio",

@@ -133,9 +133,16 @@ class Variable:
 
 @dataclass(frozen=True)
 class Grid:
-    """A public grid of times: explicit right edges, increasing, in the time's unit."""
+    """A public grid of times.
+
+    Attributes:
+        edges: right edges, increasing, in the time's unit.
+        merge: whether neighbouring bins are joined, as few as need be, until each
+            holds enough people and events of each site, or none; of cox alone.
+    """
 
     edges: tuple[float, ...]
+    merge: bool = False
 
 
 @dataclass(frozen=True)
@@ -210,6 +217,7 @@ class Analysis:
         ties: "efron" or "breslow".
         grid: public times for km and for cox without site strata.
         horizon: public time up to which km takes the restricted mean; None for none.
+        baseline: whether a cox model on a grid tells its cumulative baseline hazard.
         zph: transform of time, "identity" or "log", of the test of proportional
             hazards of a cox model, as of R's cox.zph; "" for no test.
         rho: power of the survival that weighs an event of logrank; 0 weighs all alike.
@@ -237,6 +245,7 @@ class Analysis:
     conf_type: str = "log"
     rho: float = 0.0
     zph: str = ""
+    baseline: bool = False
     standard: tuple[Weight, ...] = ()
 
 

@@ -42,6 +42,7 @@ SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 MOST_SITES, MOST_GRID, MOST_ANALYSES = 1000, 20_000, 200
 MOST_CONCEPT_SETS = 1000
 MOST_RHO = 100
+MOST_MERGED = 1000
 # Control, format (bidirectional too), surrogate, line and paragraph characters.
 UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 TABLES = frozenset(
@@ -195,16 +196,16 @@ def _analysis(body: Any, where: str) -> dict[str, Any]:
         raise InvalidStudy(f"{where} [[analyses]]: expected a table")
     flat = dict(body)
     grid = flat.get("grid")
-    if isinstance(grid, dict) and set(grid) == {"step", "end"}:
+    if isinstance(grid, dict) and set(grid) - {"merge"} == {"step", "end"}:
         step, end = grid["step"], grid["end"]
         numbers = all(type(v) in (int, float) for v in (step, end))
         if not numbers or not 0 < step <= end <= step * MOST_GRID < math.inf:
             raise InvalidStudy(
                 f"{where}: the grid needs 0 < step <= end, in up to {MOST_GRID} steps"
             )
-        flat["grid"] = {
-            "edges": [step * k for k in range(1, math.ceil(end / step) + 1)]
-        }
+        edges = [step * k for k in range(1, math.ceil(end / step) + 1)]
+        merge = {key: value for key, value in grid.items() if key == "merge"}
+        flat["grid"] = {"edges": edges, **merge}
     standard = flat.get("standard")
     if isinstance(standard, dict):
         flat["standard"] = [
@@ -489,6 +490,11 @@ def _check_outcome(study: Study, analysis: Analysis, where: str) -> None:
         raise InvalidStudy(f"{where}: rho lies in 0 to {MOST_RHO}")
     if analysis.zph:
         _check_zph(analysis, where)
+    if analysis.baseline and SITE in analysis.strata:
+        raise InvalidStudy(
+            f"{where}: within sites each site has a baseline hazard of its own",
+            fix="leave out baseline, or model over sites on a grid",
+        )
     is_more = analysis.weights or analysis.variance == "robust"
     if analysis.method == "cox" and is_more and SITE not in analysis.strata:
         raise InvalidStudy(
@@ -512,6 +518,10 @@ def _check_grid(analysis: Analysis, where: str) -> None:
     if analysis.grid is None:
         return
     edges = analysis.grid.edges
+    if analysis.grid.merge and analysis.method != "cox":
+        raise InvalidStudy(f"{where}: only a cox model merges bins of its grid")
+    if analysis.grid.merge and len(edges) > MOST_MERGED:
+        raise InvalidStudy(f"{where}: at most {MOST_MERGED} bins can be merged")
     rising = all(a < b for a, b in itertools.pairwise(edges))
     finite = all(map(math.isfinite, edges))
     if not 1 <= len(edges) <= MOST_GRID or not rising or not finite:
