@@ -43,16 +43,17 @@ library(MASS)
 d <- read.csv("{path}")
 form <- los ~ procedure + sex + age75 + admit
 tight <- glm.control(epsilon = 1e-15, maxit = 100)
-m <- glm.nb(form, d)
+m <- glm.nb(form, d, weights = w)
 theta <- m$theta
 for (i in 1:60) {{
-  m <- glm(form, negative.binomial(theta), d, control = tight, mustart = fitted(m))
-  t <- theta.ml(d$los, fitted(m), limit = 100, eps = 1e-13 * theta)
+  m <- glm(form, negative.binomial(theta), d, control = tight, mustart = fitted(m),
+           weights = w)
+  t <- theta.ml(d$los, fitted(m), sum(d$w), d$w, limit = 100, eps = 1e-13 * theta)
   if (abs(t - theta) < 1e-14 * theta) break
   theta <- as.numeric(t)
 }}
 s <- summary(m, dispersion = 1)$coefficients
-ll <- sum(dnbinom(d$los, size = theta, mu = fitted(m), log = TRUE))
+ll <- sum(d$w * dnbinom(d$los, size = theta, mu = fitted(m), log = TRUE))
 write.csv(data.frame(b = format(coef(m), digits = 17), se = format(s[, 2], digits = 17),
   ll = format(ll, digits = 17), theta = format(theta, digits = 17),
   theta_se = format(attr(t, "SE"), digits = 17)))
@@ -172,7 +173,10 @@ def assert_agree(result, oracle):
 
 
 @pytest.mark.xdist_group("system")
-def test_17_hospitals_agree_with_glm_nb_on_length_of_stay(stays, tmp_path):
+@pytest.mark.parametrize("weights", ["", "w"])
+def test_17_hospitals_agree_with_glm_nb_on_length_of_stay(stays, weights, tmp_path):
+    w = 0.5 + np.arange(len(stays)) % 5 / 2 if weights else 1.0
+    stays = stays.assign(w=w)
     oracle = in_r(R_NEGATIVE_BINOMIAL, stays, tmp_path)
 
     result = ht.fit(
@@ -180,6 +184,7 @@ def test_17_hospitals_agree_with_glm_nb_on_length_of_stay(stays, tmp_path):
         "los ~ procedure + sex + age75 + admit",
         data=stays,
         split_by="hospital",
+        weights=weights,
         policy=OPEN,
     )
 

@@ -242,3 +242,47 @@ def test_one_site_that_is_small_is_refused_by_name():
         fit("logistic", "ill ~ age", tiny)
 
     assert "1 people" not in str(caught.value)
+
+
+def test_weights_and_a_robust_variance_are_taken_from_a_call():
+    rows = ROWS.assign(**{"how many": np.arange(len(ROWS)) % 4})
+    kept = rows[rows["how many"] > 0]
+    model = smf.glm("ill ~ age + sex", kept, family=sm.families.Binomial(),
+                    var_weights=kept["how many"])  # fmt: skip
+    reference = model.fit(cov_type="HC0", tol=1e-13)
+
+    result = hetao.fit(
+        "logistic",
+        "ill ~ age + sex",
+        data=rows,
+        split_by="hospital",
+        weights="how many",
+        variance="robust",
+        policy=OPEN,
+    )
+
+    frame = result.frame()
+    by_name = reference.params[["Intercept", "age", "sex[T.m]"]]
+    assert np.abs(frame["estimate"].to_numpy() - by_name).max() < 1e-9
+    errors = reference.bse[["Intercept", "age", "sex[T.m]"]]
+    assert np.abs(frame["se"].to_numpy() / errors - 1).max() < 1e-8
+    assert result.body["n"] == len(kept)
+
+
+def test_a_penalty_is_taken_from_a_call_and_separation_has_an_answer():
+    def separated(**words):
+        return hetao.fit("logistic", "ill ~ apart", data=ROWS, split_by="hospital",
+                         policy=OPEN, **words)  # fmt: skip
+
+    with pytest.raises(HetaoError, match="separated"):
+        separated()
+    assert np.isfinite(separated(penalty="firth").frame()).all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [("linear", {"penalty": "firth"}), ("linear", {"ties": "efron"})],
+)
+def test_an_option_that_a_model_has_no_use_for_is_refused(model, words):
+    with pytest.raises(Usage, match=f"takes no {next(iter(words))}"):
+        hetao.fit(model, "bmi ~ age", data=ROWS, split_by="hospital", **words)

@@ -33,9 +33,9 @@ def fit(chosen: argparse.Namespace) -> int:
         read_policy(chosen.policy)  # refuse a bad policy before anything starts
         policy = chosen.policy.read_text("utf-8")
     strata = tuple(s for s in (chosen.strata or "").split(",") if s)
-    draft = draft_study(
-        chosen.model, chosen.formula, _parts(chosen), strata, chosen.ties
-    )
+    names = ("ties", "weights", "variance", "penalty")
+    said = {name: getattr(chosen, name) or "" for name in names}
+    draft = draft_study(chosen.model, chosen.formula, _parts(chosen), strata, said)
     if chosen.out:
         folder_for(chosen.out)
     with tempfile.TemporaryDirectory(prefix="hetao-fit-") as folder:

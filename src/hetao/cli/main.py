@@ -447,7 +447,10 @@ def _add_fit(commands: Any) -> None:
         "--site", action="append", metavar="NAME=FILE", help="one file a site"
     )
     fit.add_argument("--strata", metavar="site", help="strata of cox and logrank")
-    fit.add_argument("--ties", choices=("efron", "breslow"), default="efron")
+    fit.add_argument("--ties", choices=("efron", "breslow"), help="of a cox model")
+    fit.add_argument("--weights", metavar="COLUMN", help="by which people count")
+    fit.add_argument("--variance", choices=("model", "robust"))
+    fit.add_argument("--penalty", choices=("firth",), help="of a logistic model")
     fit.add_argument("--policy", type=Path, metavar="POLICY.toml")
     fit.add_argument("--out", type=Path, metavar="DIR", help="keep the certificate")
     _json(fit)

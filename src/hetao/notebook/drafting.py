@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from hetao.cdm import FlatTable, open_flat
@@ -102,9 +103,17 @@ def draft_study(
     formula: str,
     parts: Sequence[Part],
     strata: Sequence[str] = (),
-    ties: str = "efron",
+    options: Mapping[str, str] = MappingProxyType({}),
 ) -> Draft:
     """Return the study that asks for one model over these parts.
+
+    Args:
+        model: a method that a formula can say.
+        formula: as in R.
+        parts: the sites' files.
+        strata: of a model with strata.
+        options: further fields of the analysis: ties, weights (a column of the
+            files), variance, penalty; what is "" is not said.
 
     Raises:
         BadFormula, InvalidData, InvalidStudy, Usage: what is asked cannot be done.
@@ -115,7 +124,7 @@ def draft_study(
         raise Usage("there is no site", fix="name at least one")
     tables = [open_flat(p.path, p.split_column, p.split_value) for p in parts]
     try:
-        return _Drafter(model, formula, parts, tables).draft(tuple(strata), ties)
+        return _Drafter(model, formula, parts, tables).draft(tuple(strata), options)
     finally:
         for table in tables:
             table.close()
@@ -135,6 +144,7 @@ class _Drafter:
         self._method = METHODS[model]
         self._names = self._aliases()
         self._formula = parse_formula(self._with_aliases(formula))
+        self._options: dict[str, str] = {}
 
     def _aliases(self) -> dict[str, str]:
         """Return our name → the file's, for columns that cannot keep their own.
@@ -161,8 +171,9 @@ class _Drafter:
             text = re.sub(rf"(?<![\w.]){quoted}(?![\w.])", ours, text)
         return text.replace("`", "")
 
-    def draft(self, strata: tuple[str, ...], ties: str) -> Draft:
+    def draft(self, strata: tuple[str, ...], options: Mapping[str, str]) -> Draft:
         formula = self._formula
+        self._options = self._meant(options)
         self._check_form(formula, strata)
         site_column = self._parts[0].split_column
         ours = {theirs: name for name, theirs in self._names.items()}
@@ -180,10 +191,25 @@ class _Drafter:
             "dictionary": "flat",
             "sites": [part.site for part in self._parts],
             "variables": [self._variable(n, columns[n], roles) for n in used],
-            "analyses": [self._analysis(terms, all_strata, ties, columns)],
+            "analyses": [self._analysis(terms, all_strata, columns)],
             "deadline_seconds": 300,
         }
         return Draft(study_from(fields, "fit"), self._parts, self._names)
+
+    def _meant(self, options: Mapping[str, str]) -> dict[str, str]:
+        """Return what was said, the weights under the name that the study gives them.
+
+        Raises:
+            Usage: the model has no use for one of them.
+        """
+        said = {name: value for name, value in options.items() if value}
+        for name in said:
+            if name not in self._method.fields:
+                raise Usage(f"a {self._model} model takes no {name}")
+        if "weights" in said:
+            ours = {theirs: name for name, theirs in self._names.items()}
+            said["weights"] = ours.get(said["weights"], said["weights"])
+        return said
 
     def _text(self) -> str:
         f = self._formula
@@ -218,7 +244,7 @@ class _Drafter:
                 names += parse_term(term).names
         if formula.offset:
             names += names_of(parse_expression(formula.offset))
-        names += strata
+        names += [*strata, self._options.get("weights", "")]
         return [name for name in dict.fromkeys(names) if name and name != SITE]
 
     def _roles(
@@ -312,11 +338,11 @@ class _Drafter:
         self,
         terms: Sequence[str],
         strata: Sequence[str],
-        ties: str,
         columns: Mapping[str, _Column],
     ) -> dict[str, Any]:
         f = self._formula
         fields: dict[str, Any] = {"name": "fit", "method": self._model}
+        fields |= self._options
         if not self._method.is_model:
             by = [term for term in terms if term not in ("0", "1")]
             if len(by) > 1 or any(":" in term for term in by):
@@ -329,7 +355,7 @@ class _Drafter:
         elif self._method.has_times:
             kept = [term for term in terms if term not in ("0", "1")]
             fields |= {"time": f.time, "event": f.event, "terms": kept}
-            fields |= {"strata": list(strata), "ties": ties, "offset": f.offset}
+            fields |= {"strata": list(strata), "offset": f.offset}
         else:
             kept = list(terms) if terms else ["1"]
             fields |= {"outcome": f.response, "terms": kept, "offset": f.offset}

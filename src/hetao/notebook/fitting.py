@@ -29,7 +29,10 @@ def fit(  # noqa: PLR0913 - a formula's call is read, not remembered
     data: Data | None = None,
     split_by: str = "",
     strata: str | Sequence[str] = (),
-    ties: str = "efron",
+    ties: str = "",
+    weights: str = "",
+    variance: str = "",
+    penalty: str = "",
     policy: str | Path | Policy | None = None,
 ) -> FitResult:
     """Return a model fitted over sites, as if their rows had been pooled.
@@ -46,7 +49,10 @@ def fit(  # noqa: PLR0913 - a formula's call is read, not remembered
         split_by: … and the column that tells sites apart.
         strata: strata of a cox model or a log-rank test; "site" keeps risk sets
             inside a site.
-        ties: "efron" or "breslow".
+        ties: "efron", which is usual, or "breslow", of a cox model.
+        weights: the column by which people count, as R's prior weights; "" for none.
+        variance: "model", which is usual, or "robust" for White's.
+        penalty: "firth" of a logistic model.
         policy: the sites' minimum counts, a policy or its file; strict by default.
 
     Raises:
@@ -57,7 +63,13 @@ def fit(  # noqa: PLR0913 - a formula's call is read, not remembered
         folder = Path(name)
         parts = _parts(sites, data, split_by, folder)
         chosen = (strata,) if isinstance(strata, str) else tuple(strata)
-        draft = draft_study(model, formula, parts, tuple(filter(None, chosen)), ties)
+        said = {
+            "ties": ties,
+            "weights": weights,
+            "variance": variance,
+            "penalty": penalty,
+        }
+        draft = draft_study(model, formula, parts, tuple(filter(None, chosen)), said)
         answered = _run(_answer(draft, folder, _policy(policy)))
     return result_of(results_of(answered.outcome), draft, answered.certificate)
 
