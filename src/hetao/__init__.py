@@ -1,7 +1,8 @@
 """Hetao: hospitals answer one question together; no patient row leaves any of them.
 
 This file imports nothing, so that the verifier loads nothing but the verifier.
-`hetao.fit` is looked up when it is first used.
+`hetao.fit`, and one function a model such as `hetao.cox`, are looked up when they are
+first used.
 """
 
 __version__ = "0.1.0"
@@ -9,9 +10,32 @@ __all__ = ["__version__", "fit"]
 
 
 def __getattr__(name: str) -> object:
-    """Return a public name, importing the module that holds it on first use."""
+    """Return a public name, importing the module that holds it on first use.
+
+    Each model that a formula can ask for has a function of its own:
+    `hetao.cox("Surv(time, event) ~ age", sites)` is `hetao.fit("cox", …)`.
+    """
+    if name.startswith("_"):
+        raise AttributeError(f"module 'hetao' has no attribute {name!r}")
     if name == "fit":
         from hetao.notebook import fit
 
         return fit
+    if name in _models():
+        from functools import partial
+
+        from hetao.notebook import fit
+
+        return partial(fit, name)
     raise AttributeError(f"module 'hetao' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, for who looks around."""
+    return sorted([*__all__, *_models()])
+
+
+def _models() -> tuple[str, ...]:
+    from hetao.study.methods import METHODS
+
+    return tuple(name for name, method in METHODS.items() if method.in_formula)

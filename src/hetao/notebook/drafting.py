@@ -292,6 +292,7 @@ class _Drafter:
             "kind": roles[name],
             "source": "column",
             "column": self._names.get(name, name),
+            "label": self._names.get(name, ""),
         }
         if roles[name] == "number":
             if not column.is_number:

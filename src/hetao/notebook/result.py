@@ -3,11 +3,20 @@
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from hetao.canonical import parse_canonical
+from hetao.errors import Usage
+from hetao.ledger.certificate import Verified, verify_certificate
 from hetao.notebook.drafting import Draft
+from hetao.report import write_report
+from hetao.report.answers import answers_of
+from hetao.report.picture import Picture
+from hetao.study import study_from
 
 TERMS = ("name", "estimate", "se", "z", "p", "lower", "upper")
 
@@ -37,6 +46,87 @@ class FitResult:
     def summary(self) -> str:
         """Return the model as text."""
         return f"{self._head()}\n{self.frame().to_string()}\n"
+
+    @property
+    def params(self) -> "pd.Series[float]":
+        """Return the estimates by term, as statsmodels calls them.
+
+        Raises:
+            Usage: the finding has no terms, here and below.
+        """
+        return self._terms()["estimate"]
+
+    @property
+    def bse(self) -> "pd.Series[float]":
+        """Return the standard errors by term."""
+        return self._terms()["se"]
+
+    @property
+    def pvalues(self) -> "pd.Series[float]":
+        """Return the two-sided p values by term."""
+        return self._terms()["p"]
+
+    def conf_int(self) -> pd.DataFrame:
+        """Return the 95 % limits by term, `lower` and `upper`."""
+        return self._terms()[["lower", "upper"]]
+
+    def ratios(self) -> pd.DataFrame:
+        """Return e to the power of estimates and limits: odds, rate, hazard ratios."""
+        return self._terms()[["estimate", "lower", "upper"]].map(np.exp)
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Return how the fit went: rounds, condition number, sites, what crossed."""
+        kept = (
+            *("rounds", "converged", "condition", "loglik", "n", "events", "zph"),
+            *("sites", "messages", "bytes_per_site", "withheld"),
+        )
+        return {key: self.body[key] for key in kept if key in self.body}
+
+    def pictures(self) -> tuple[Picture, ...]:
+        """Return the figures of the finding: a forest plot, or survival curves."""
+        body = parse_canonical(self.certificate)["body"]
+        (answer,) = answers_of(study_from(body["study"]), body)
+        view = answer.view
+        drawn = getattr(view, "figures", None) or [getattr(view, "figure", None)]
+        return tuple(Picture(drawing) for drawing in drawn if drawing is not None)
+
+    def forest(self) -> Picture:
+        """Return the forest plot of the terms; of many terms, its first part.
+
+        Raises:
+            Usage: the finding has no terms.
+        """
+        self._terms()
+        return self.pictures()[0]
+
+    def curves(self) -> Picture:
+        """Return the survival curves with numbers at risk.
+
+        Raises:
+            Usage: the finding has no curves.
+        """
+        if "curves" not in self.body:
+            raise Usage(f"a {self.body['model']} finding has no curves")
+        return self.pictures()[0]
+
+    def certify(self, path: str | Path) -> Verified:
+        """Verify the certificate, write it to a file, and return what it proves.
+
+        Raises:
+            Unverified: it does not hold; nothing is written.
+        """
+        proved = verify_certificate(self.certificate)
+        Path(path).write_bytes(self.certificate)
+        return proved
+
+    def report(self, path: str | Path) -> None:
+        """Write the report, one HTML file that opens from disk."""
+        write_report(Path(path), self.certificate)
+
+    def _terms(self) -> pd.DataFrame:
+        if "terms" not in self.body:
+            raise Usage(f"a {self.body['model']} finding has no terms")
+        return self.frame()
 
     def _head(self) -> str:
         body = self.body
