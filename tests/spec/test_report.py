@@ -80,6 +80,15 @@ STUDY = Study(
         Analysis("first-table", "table1", by="ill", variables=("age", "sex")),
         Analysis("odds", "logistic", outcome="ill", terms=("1", "age/10", "sex")),
         Analysis("mean", "linear", outcome="age", terms=("1", "sex")),
+        Analysis(
+            "weighted",
+            "logistic",
+            outcome="ill",
+            terms=("1", "sex"),
+            weights="stay",
+            variance="robust",
+        ),
+        Analysis("firths", "logistic", outcome="ill", terms=("sex",), penalty="firth"),
         Analysis("rate", "poisson", outcome="days", terms=("1", "sex")),
         Analysis("rates", "negative_binomial", outcome="days", terms=("1", "sex")),
         Analysis("stay", "gamma", outcome="stay", terms=("1", "sex")),
@@ -370,7 +379,7 @@ def test_chinese_is_kept_and_marked_as_chinese(certificate):
 def test_figures_are_well_formed_and_have_a_title_and_a_description(certificate):
     drawn = figures(render_report(certificate))
 
-    assert len(drawn) == 8  # seven models and one set of curves
+    assert len(drawn) == 10  # nine models and one set of curves
     for svg in drawn:
         assert svg.get("role") == "img"
         assert svg[0].tag == "title"
@@ -626,5 +635,7 @@ def test_a_model_says_how_its_outcome_varies(certificate, parts):
         ("mean", "sigma", "Residual standard error {:.3g}."),
     ):
         assert words.format(found[name][key]) in page
+    assert "Weighted by Stay. Robust (sandwich) standard errors." in page
+    assert "Firth&#39;s penalised likelihood." in page
     assert "Intercept: mean where every term is 0" in page
     assert "600 people." in page  # no events, so none are said to be few

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from hetao.analysis import make_plan
 from hetao.canonical import parse_canonical
 from hetao.demo.data import study_file
 from hetao.dictionary import dictionary
@@ -22,6 +23,8 @@ from hetao.study.population import (
     ScoreItem,
 )
 from hetao.study.writing import write_study
+from support_analysis import ANALYSES
+from support_analysis import STUDY as FLAT
 
 OTHER = "sha256:" + "0" * 64
 PAIR = (Level("no", 0), Level("yes", 1))
@@ -187,3 +190,12 @@ def test_every_source_of_a_variable_is_graded_by_the_dictionary():
     assert known >= set(SOURCES)
     assert set(EVENTS) == set(TABLES)
     assert set(EVENTS.values()) <= set(dictionary().tables)
+
+
+@pytest.mark.parametrize("name", sorted(ANALYSES))
+def test_every_variable_that_an_analysis_computes_with_is_read(name):
+    """What a weight or a time is read from decides the level of the whole analysis."""
+    computed = make_plan(FLAT, ANALYSES[name]).variables
+
+    columns = {f"column.{one.column}" for one in computed if one.name != "site"}
+    assert set(fields_read(FLAT, ANALYSES[name])) == columns

@@ -6,7 +6,13 @@ from typing import Any
 
 from hetao.report.drawing import Drawing
 from hetao.report.forest import Row, draw_forest, tick_text
-from hetao.report.labels import INTERCEPT, TermLabel, event_label, term_label
+from hetao.report.labels import (
+    INTERCEPT,
+    TermLabel,
+    event_label,
+    term_label,
+    variable_label,
+)
 from hetao.report.numerals import (
     DASH,
     count_text,
@@ -21,6 +27,8 @@ from hetao.study import Analysis, Study
 from hetao.study.methods import METHODS
 
 MOST_STEPS = 8  # of a baseline hazard
+
+SPREADS = {"dispersion": "Dispersion", "sigma": "Residual standard error"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,8 @@ class ModelView:
 
     Attributes:
         ratio_sign: what estimate over standard error is called, z or t.
-        spread: how the outcome varies about its expectation, of models that say so.
+        spread: how the outcome varies about its expectation and how people count, of
+            models that say so.
     """
 
     measure: str
@@ -85,7 +94,7 @@ def model_of(
         outcome=event_label(study, event),
         n=_shown_count(payload, "n", few),
         events=_shown_count(payload, "events", few),
-        spread=_spread(payload),
+        spread=_spread(study, payload),
         terms=tuple(
             _term(t, lab, is_ratio, analysis.method)
             for t, lab in zip(terms, labels, strict=True)
@@ -108,18 +117,22 @@ def model_of(
     return view, _model_sentence(used, shown, measure, is_ratio)
 
 
-def _spread(payload: Mapping[str, Any]) -> str:
-    """Return how the outcome varies about its expectation; "" where no model says."""
+def _spread(study: Study, payload: Mapping[str, Any]) -> str:
+    """Return how the outcome varies and how people count; "" where no model says."""
+    said = []
     if "theta" in payload:
         theta, se = short_text(payload["theta"]), short_text(payload.get("theta_se"))
-        return f"Theta {theta} (standard error {se})"
-    if "dispersion" in payload:
-        return f"Dispersion {short_text(payload['dispersion'])}"
-    if "sigma" in payload:
-        return f"Residual standard error {short_text(payload['sigma'])}"
+        said.append(f"Theta {theta} (standard error {se})")
+    for key, words in SPREADS.items():
+        if key in payload:
+            said.append(f"{words} {short_text(payload[key])}")
     if payload.get("penalty") == "firth":
-        return "Firth's penalised likelihood"
-    return ""
+        said.append("Firth's penalised likelihood")
+    if payload.get("weights"):
+        said.append(f"Weighted by {variable_label(study, str(payload['weights']))}")
+    if payload.get("variance") == "robust":
+        said.append("Robust (sandwich) standard errors")
+    return ". ".join(said)
 
 
 def _drift(study: Study, zph: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
