@@ -314,3 +314,18 @@ def test_few_events_of_a_group_hide_what_was_expected_of_it_too():
         assert group["n"] >= 10
         assert [group[k] for k in ("events", "observed", "expected")] == [None] * 3
     assert shown.as_json()["chi2"] is not None
+
+
+@pytest.mark.parametrize("smallest", [5, 10])
+def test_each_step_of_a_baseline_hazard_holds_enough_events(smallest):
+    finding = oracle(STUDY, ANALYSES["cox_grid_efron"], {"aa": people(3, 400)})
+
+    shown, withheld = finding.shown(smallest)
+
+    ((curve,), (exact,)) = (f.as_json()["baseline"] for f in (shown, finding))
+    assert withheld
+    assert curve["time"]
+    assert min(curve["events"]) >= smallest
+    assert not 0 < sum(exact["events"]) - sum(curve["events"]) < smallest
+    known = dict(zip(exact["time"], exact["cumhaz"], strict=True))
+    assert [known[time] for time in curve["time"]] == curve["cumhaz"]
