@@ -180,6 +180,19 @@ def test_a_log_rank_test_within_sites_is_one_round_and_verifies():
     assert recompute(body) == "1 findings follow from the certified integers"
 
 
+def test_survival_options_of_a_study_may_be_asked_of_a_fit():
+    zph = fit("cox", "Surv(time, dead) ~ age", strata="site", zph="log").body["zph"]
+    curves = fit(
+        "km", "Surv(time, dead) ~ sex", horizon=5, conf_type="plain", policy=OPEN
+    ).body
+    weighted = fit("logrank", "Surv(time, dead) ~ sex", strata="site", rho=1).body
+
+    assert (zph["transform"], zph["together"]["df"]) == ("log", 1)
+    assert (curves["horizon"], curves["conf_type"]) == (5.0, "plain")
+    assert all(curve["rmst"] is not None for curve in curves["curves"])
+    assert weighted["rho"] == 1.0
+
+
 def test_a_curve_says_when_steps_with_small_counts_are_joined():
     strict = fit("km", "Surv(time, dead) ~ sex")
     open_ = fit("km", "Surv(time, dead) ~ sex", policy=OPEN)

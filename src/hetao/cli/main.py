@@ -451,9 +451,25 @@ def _add_fit(commands: Any) -> None:
     fit.add_argument("--weights", metavar="COLUMN", help="by which people count")
     fit.add_argument("--variance", choices=("model", "robust"))
     fit.add_argument("--penalty", choices=("firth",), help="of a logistic model")
+    _add_survival(fit)
     fit.add_argument("--policy", type=Path, metavar="POLICY.toml")
     fit.add_argument("--out", type=Path, metavar="DIR", help="keep the certificate")
     _json(fit)
+
+
+def _add_survival(fit: argparse.ArgumentParser) -> None:
+    fit.add_argument(
+        "--zph", choices=("identity", "log"), help="test proportional hazards of cox"
+    )
+    fit.add_argument(
+        "--rho", type=float, metavar="POWER", help="of logrank: Fleming-Harrington"
+    )
+    fit.add_argument(
+        "--horizon", type=float, metavar="TIME", help="of km: restricted mean up to it"
+    )
+    fit.add_argument(
+        "--conf-type", choices=("log", "log-log", "plain"), help="of km's limits"
+    )
 
 
 def _add_appraise(commands: Any) -> None:

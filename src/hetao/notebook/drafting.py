@@ -103,7 +103,7 @@ def draft_study(
     formula: str,
     parts: Sequence[Part],
     strata: Sequence[str] = (),
-    options: Mapping[str, str] = MappingProxyType({}),
+    options: Mapping[str, str | float] = MappingProxyType({}),
 ) -> Draft:
     """Return the study that asks for one model over these parts.
 
@@ -113,7 +113,8 @@ def draft_study(
         parts: the sites' files.
         strata: of a model with strata.
         options: further fields of the analysis: ties, weights (a column of the
-            files), variance, penalty; what is "" is not said.
+            files), variance, penalty, zph, rho, horizon, conf_type; what is "" or 0
+            is not said.
 
     Raises:
         BadFormula, InvalidData, InvalidStudy, Usage: what is asked cannot be done.
@@ -144,7 +145,7 @@ class _Drafter:
         self._method = METHODS[model]
         self._names = self._aliases()
         self._formula = parse_formula(self._with_aliases(formula))
-        self._options: dict[str, str] = {}
+        self._options: dict[str, Any] = {}
 
     def _aliases(self) -> dict[str, str]:
         """Return our name → the file's, for columns that cannot keep their own.
@@ -171,7 +172,9 @@ class _Drafter:
             text = re.sub(rf"(?<![\w.]){quoted}(?![\w.])", ours, text)
         return text.replace("`", "")
 
-    def draft(self, strata: tuple[str, ...], options: Mapping[str, str]) -> Draft:
+    def draft(
+        self, strata: tuple[str, ...], options: Mapping[str, str | float]
+    ) -> Draft:
         formula = self._formula
         self._options = self._meant(options)
         self._check_form(formula, strata)
@@ -196,13 +199,13 @@ class _Drafter:
         }
         return Draft(study_from(fields, "fit"), self._parts, self._names)
 
-    def _meant(self, options: Mapping[str, str]) -> dict[str, str]:
+    def _meant(self, options: Mapping[str, str | float]) -> dict[str, Any]:
         """Return what was said, the weights under the name that the study gives them.
 
         Raises:
             Usage: the model has no use for one of them.
         """
-        said = {name: value for name, value in options.items() if value}
+        said: dict[str, Any] = {k: value for k, value in options.items() if value}
         for name in said:
             if name not in self._method.fields:
                 raise Usage(f"a {self._model} model takes no {name}")
@@ -305,7 +308,7 @@ class _Drafter:
 
     def _bounds(self, name: str, column: _Column) -> tuple[float, float]:
         low, high = column.low, column.high
-        if name == self._formula.time:
+        if name == self._formula.time and self._options.get("zph") != "log":
             low = min(low, 0.0)
         if self._method.outcome == "count" and name == self._formula.response:
             low = min(low, 0.0)

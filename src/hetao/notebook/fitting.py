@@ -33,6 +33,10 @@ def fit(  # noqa: PLR0913 - a formula's call is read, not remembered
     weights: str = "",
     variance: str = "",
     penalty: str = "",
+    zph: str = "",
+    rho: float = 0.0,
+    horizon: float = 0.0,
+    conf_type: str = "",
     policy: str | Path | Policy | None = None,
 ) -> FitResult:
     """Return a model fitted over sites, as if their rows had been pooled.
@@ -53,6 +57,10 @@ def fit(  # noqa: PLR0913 - a formula's call is read, not remembered
         weights: the column by which people count, as R's prior weights; "" for none.
         variance: "model", which is usual, or "robust" for White's.
         penalty: "firth" of a logistic model.
+        zph: "identity" or "log": test of proportional hazards of a cox model.
+        rho: power of the survival that weighs an event of logrank.
+        horizon: time up to which km takes the restricted mean.
+        conf_type: "log", which is usual, "log-log" or "plain", of km's limits.
         policy: the sites' minimum counts, a policy or its file; strict by default.
 
     Raises:
@@ -63,11 +71,15 @@ def fit(  # noqa: PLR0913 - a formula's call is read, not remembered
         folder = Path(name)
         parts = _parts(sites, data, split_by, folder)
         chosen = (strata,) if isinstance(strata, str) else tuple(strata)
-        said = {
+        said: dict[str, str | float] = {
             "ties": ties,
             "weights": weights,
             "variance": variance,
             "penalty": penalty,
+            "zph": zph,
+            "rho": rho,
+            "horizon": horizon,
+            "conf_type": conf_type,
         }
         draft = draft_study(model, formula, parts, tuple(filter(None, chosen)), said)
         answered = _run(_answer(draft, folder, _policy(policy)))
