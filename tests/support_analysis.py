@@ -152,6 +152,9 @@ ANALYSES = {
         strata=("site", "grade"),
         rho=0.5,
     ),
+    "meta": Analysis(
+        "meta", "meta", model="logistic", outcome="ill", terms=("age", "sex")
+    ),
     "quantiles": Analysis(
         "quantiles", "quantiles", by="sex", variables=("age", "chol")
     ),
@@ -181,7 +184,7 @@ for _name in (
     )
 TABLES = ("km", "quantiles", "rates", "table1")
 MODELS = tuple(
-    name for name in ANALYSES if name not in (*TABLES, "logrank", "cox_merged")
+    name for name in ANALYSES if name not in (*TABLES, "logrank", "cox_merged", "meta")
 )
 STUDY = study_of(VARIABLES, *ANALYSES.values())
 

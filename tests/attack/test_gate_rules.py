@@ -66,6 +66,7 @@ class Scene:
     federation: Federation
     protocol: Protocol = PROTOCOL
     publishable: bool = False
+    own_parts: bool = False
     declared: dict = field(
         default_factory=lambda: {"x": Sum((2,), 1.0, 0.0), "y": Sum((1,), 2.0)}
     )
@@ -124,6 +125,7 @@ class Scene:
             self.arrays,
             self.evidence,
             self.members,
+            own_parts=self.own_parts,
         )
         return decide(summary, door, Place(**place), self.now)
 
@@ -518,6 +520,15 @@ def test_three_sites_sum_small_cells_that_nobody_sees_apart(scene):
     scene.evidence = changed(cells={"ill | m": 1})
 
     assert scene.decide().record.body["grade"] == 2
+
+
+def test_a_sum_that_tells_sites_apart_is_graded_as_one_sites_own(scene):
+    scene.own_parts = True
+    assert scene.decide().record.body["grade"] == 3
+
+    scene.policy = Policy(highest_grade=2)
+    with pytest.raises(UngradedRelease):
+        scene.decide()
 
 
 def test_a_study_that_goes_on_without_a_site_still_needs_three(tmp_path):

@@ -122,6 +122,14 @@ STUDY = Study(
         Analysis(
             "test", "logrank", time="days", event="died", by="sex", strata=("site",)
         ),
+        Analysis(
+            "apart",
+            "meta",
+            model="logistic",
+            outcome="ill",
+            terms=("1", "age/10", "sex"),
+            show_sites=True,
+        ),
         Analysis("middles", "quantiles", by="ill", variables=("age", "days")),
         Analysis(
             "deaths",
@@ -365,6 +373,15 @@ def test_quartiles_are_middles_of_intervals_and_their_bins_stay_hidden(parts):
     assert set(words) == {None}
 
 
+def test_a_meta_analysis_shows_every_method_and_each_site_as_asked(certificate):
+    text = read(render_report(certificate)).text
+
+    assert "Random, REML" in text
+    assert "95% prediction interval" in text
+    assert "Each site's own estimates" in text
+    assert "I² " in text
+
+
 def test_every_finding_that_is_not_withheld_follows_from_the_certified_sums(parts):
     recompute(parts[0])
 
@@ -585,6 +602,11 @@ def test_a_report_is_written_whole(certificate, tmp_path):
             logrank={"chi2": None, "df": 0, "p": None}
         ),
         lambda body: finding(body, "first-table").update(rows=[], groups=[]),
+        lambda body: finding(body, "apart").update(terms=[], sites=None, n=None),
+        lambda body: [
+            t.update(dict.fromkeys(t.keys() - {"name"}))
+            for t in finding(body, "apart")["terms"]
+        ],
         lambda body: finding(body, "middles").update(rows=[], groups=[]),
         lambda body: [
             cell.update(n=None, missing=None, quantiles=[])

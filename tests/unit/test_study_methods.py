@@ -33,6 +33,8 @@ GIVEN = {
     "rho": 1.0,
     "zph": "identity",
     "baseline": True,
+    "model": "logistic",
+    "show_sites": True,
     "standard": (Weight("low", 1.0),),
 }
 METHOD_NAMES = sorted({analysis.method for analysis in ANALYSES.values()})

@@ -78,6 +78,8 @@ class Estimator(ABC):
             published; False means that only sums over sites may ever be seen.
         own_cells: whether each site's own cells must reach its minimum even inside a
             sum over many sites, because the sum shows more of a person than a count.
+        own_parts: whether the sum tells each site's part apart, so that it is graded as
+            one, however many sites are in it.
         plan: the public plan.
     """
 
@@ -86,6 +88,7 @@ class Estimator(ABC):
     most_rounds: ClassVar[int]
     publishable: ClassVar[bool]
     own_cells: ClassVar[bool]
+    own_parts: ClassVar[bool] = False
     sums: ClassVar[Shapes]
     opening: ClassVar[Shapes]
     relies_on: ClassVar[tuple[str, ...]] = ()  # modules that its hash covers too
@@ -250,6 +253,7 @@ def protocol_of(cls: type[Estimator]) -> Protocol:
         "most_rounds": cls.most_rounds,
         "publishable": cls.publishable,
         "own_cells": cls.own_cells,
+        "own_parts": cls.own_parts,
         "sums": text,
         "sources": {m: inspect.getsource(sys.modules[m]) for m in sorted(modules)},
     }

@@ -63,8 +63,8 @@ class Plan:
 
     @property
     def method(self) -> Method:
-        """Return what the analysis's method uses."""
-        return METHODS[self.analysis.method]
+        """Return what the analysis's method uses; of meta-analysis, its model."""
+        return METHODS[self.analysis.model or self.analysis.method]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -126,6 +126,8 @@ def make_plan(study: Study, analysis: Analysis) -> Plan:
             the error names the term or the field and the remedy.
         BadFormula: a term cannot be read.
     """
+    if analysis.model:
+        return _with(_meta_plan(study, analysis), analysis=analysis)
     variables = tuple(study.variable(name) for name in _reads(analysis))
     plan = Plan(analysis, variables, study.sites, study.minimum)
     method = plan.method
@@ -212,6 +214,17 @@ def _most_weight(study: Study, name: str) -> float:
             fix="start its bounds at 0",
         )
     return high
+
+
+def _meta_plan(study: Study, analysis: Analysis) -> Plan:
+    """Return the plan by which a site of a meta-analysis fits the model by itself."""
+    for text in analysis.terms:
+        if SITE in parse_term(text).names:
+            raise InvalidStudy(
+                f"the term {text!r} is constant at a site that fits by itself",
+                fix="take it out of the terms",
+            )
+    return make_plan(study, analysis.alone)
 
 
 def _with_rates(study: Study, plan: Plan) -> Plan:

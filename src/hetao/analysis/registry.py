@@ -13,6 +13,7 @@ from hetao.analysis.km import KaplanMeier
 from hetao.analysis.linear import Linear
 from hetao.analysis.logistic import Logistic
 from hetao.analysis.logrank import LogRank
+from hetao.analysis.meta import Meta
 from hetao.analysis.negative_binomial import NegativeBinomial
 from hetao.analysis.plan import make_plan
 from hetao.analysis.poisson import Poisson
@@ -37,6 +38,7 @@ INSTALLED: tuple[type[Estimator], ...] = (
     CoxMerged,
     KaplanMeier,
     LogRank,
+    Meta,
     Quantiles,
     Rates,
 )

@@ -38,6 +38,9 @@ def shown_payload(payload: Mapping[str, Any], smallest: int) -> tuple[Payload, b
             _hide_curves(shown, smallest)
         case "logrank":
             _hide_groups(shown, smallest)
+        case "meta":
+            shown["sites"] = shown["sites"] if shown["show_sites"] else None
+            _hide_totals(shown, smallest)
         case "quantiles":
             _hide_quantiles(shown, smallest)
         case "rates":

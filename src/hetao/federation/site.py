@@ -381,6 +381,7 @@ class Site:
             evidence=facts,
             members=tuple(str(name) for name in meta["members"]),
             # Where sites are told apart, each cell of the sum is one site's own.
+            own_parts=estimator.own_parts,
             own_cells=own_cells
             or (not estimator.publishable and estimator.plan.tells_sites),
         )

@@ -127,6 +127,7 @@ class Summary:
         arrays: the values, one array for each declaration.
         evidence: counts behind the values; never leaves the site.
         members: the sites of this sum, frozen.
+        own_parts: whether the sum tells each site's part apart.
     """
 
     protocol: Protocol
@@ -136,6 +137,7 @@ class Summary:
     evidence: Evidence
     members: tuple[str, ...]
     own_cells: bool = False
+    own_parts: bool = False
 
 
 @dataclass(frozen=True)
@@ -333,7 +335,7 @@ def _check_model(evidence: Evidence, minimum: Minimum, site: str) -> None:
 
 
 def _grade(summary: Summary, door: Door, policy: Policy) -> int:
-    enough = len(summary.members) >= policy.minimum.sites
+    enough = len(summary.members) >= policy.minimum.sites and not summary.own_parts
     grade = SUM_GRADE if enough else OWN_GRADE
     _check_grade(grade, door, policy)
     return grade

@@ -8,7 +8,7 @@ from typing import Any
 from hetao.report.drawing import Drawing
 from hetao.report.forest import tick_text
 from hetao.report.labels import event_label, variable_label
-from hetao.report.measures import MeasuresView, quantiles_of, rates_of
+from hetao.report.measures import MeasuresView, meta_of, quantiles_of, rates_of
 from hetao.report.models import ModelView, model_of
 from hetao.report.numerals import (
     DASH,
@@ -149,15 +149,16 @@ def _view(
             return StepsView(steps), _steps_sentence(steps)
         case "km":
             return _curves(study, analysis, payload, style)
-        case "table1" | "quantiles" | "logrank" | "rates" as kind:
+        case "table1" | "meta" | "quantiles" | "logrank" | "rates" as kind:
             shown: dict[str, Show] = {
                 "table1": _table,
+                "meta": meta_of,
                 "quantiles": quantiles_of,
                 "logrank": _test,
                 "rates": rates_of,
             }
             return shown[kind](study, analysis, payload, few)
-    if METHODS[analysis.method].is_model:
+    if METHODS[analysis.method].is_model and not analysis.model:
         return model_of(study, analysis, payload, style)
     return None, "This page cannot show a finding of this kind; see the certificate."
 

@@ -1,23 +1,28 @@
-"""Findings that are plain tables of numbers: quantiles, rates and their ratios."""
+"""Findings that are plain tables of numbers: quantiles, rates, meta-analyses."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hetao.report.labels import event_label, variable_label
+from hetao.report.labels import INTERCEPT, event_label, term_label, variable_label
 from hetao.report.numerals import (
     DASH,
     count_text,
     fixed_text,
     interval_texts,
     number_of,
+    p_sentence,
     p_text,
+    percent_text,
+    ratio_of,
     short_text,
 )
 from hetao.report.tables import NOT_SHOWN
 from hetao.study import SITE, Analysis, Study
+from hetao.study.methods import METHODS
 
+Z = 1.959964  # of a 95% interval
 PER = 1000  # units of person-time that a rate is shown for
 
 
@@ -84,6 +89,106 @@ def _half_width(cells: Sequence[Mapping[str, Any]]) -> str:
         for one in cell.get("quantiles") or ()
     ]
     return short_text(max(widths)) if widths else DASH
+
+
+def meta_of(
+    study: Study, analysis: Analysis, payload: Mapping[str, Any], few: str
+) -> tuple[MeasuresView, str]:
+    """Return the view of a meta-analysis and its sentence, as `rates_of`."""
+    measure = METHODS[analysis.model].ratio
+    terms = list(payload.get("terms", ()))
+    names = [str(term["name"]) for term in terms]
+    pairs = [
+        (term, term_label(study, name, names).full)
+        for term, name in zip(terms, names, strict=True)
+        if name != INTERCEPT
+    ]
+    tables = [_pooled(term, label, measure) for term, label in pairs]
+    if payload.get("sites"):
+        tables.append(_by_site(payload, [label for _, label in pairs], measure))
+    k = count_text(payload.get("pooled_sites"))
+    n = few if payload.get("n") is None else count_text(payload["n"])
+    said = "; ".join(
+        f"{label} {_scaled(term, ('estimate', 'lower', 'upper'), measure)}"
+        for term, label in pairs[:3]
+    )
+    what = measure or "difference"
+    sentence = (
+        f"{what.capitalize()}s of {k} sites and {n} people, each fitted by itself, "
+        f"pooled with random effects (REML, HKSJ): {said or 'none'}."
+    )
+    return MeasuresView(tuple(tables)), sentence
+
+
+EFFECTS = {
+    "FE": "Fixed effect",
+    "DL": "Random, DerSimonian-Laird",
+    "PM": "Random, Paule-Mandel",
+    "REML": "Random, REML",
+}
+
+
+def _pooled(term: Mapping[str, Any], label: str, measure: str) -> MeasureTable:
+    rows = [
+        (
+            EFFECTS.get(str(one["method"]), str(one["method"])),
+            _scaled(one, ("estimate", "lower", "upper"), measure),
+            _scaled(
+                {"estimate": one["estimate"], **(one.get("hksj") or {})},
+                ("estimate", "lower", "upper"),
+                measure,
+            )
+            if one.get("hksj")
+            else DASH,
+            _range(one.get("prediction"), measure),
+            short_text(one.get("tau2")),
+        )
+        for one in term.get("methods") or ()
+    ]
+    limits = " to ".join(short_text(term.get(f"tau2_{k}")) for k in ("lower", "upper"))
+    caption = (
+        f"{label}. I² {percent_text(term.get('i2'))}; Q {fixed_text(term.get('q'), 1)} "
+        f"on {count_text(term.get('q_df'))} df, {p_sentence(term.get('q_p'))}; "
+        f"95% interval of τ² {limits}"
+    )
+    heads = ("", f"{measure or 'difference'}".capitalize() + " (95% interval)")
+    more = ("With HKSJ limits", "95% prediction interval", "τ²")
+    return MeasureTable(caption, heads + more, tuple(rows))
+
+
+def _by_site(
+    payload: Mapping[str, Any], labels: Sequence[str], measure: str
+) -> MeasureTable:
+    names = [str(term["name"]) for term in payload["terms"]]
+    places = [i for i, name in enumerate(names) if name != INTERCEPT]
+    rows = [
+        (
+            str(one["site"]),
+            *(_own(one["estimate"][i], one["se"][i], measure) for i in places),
+        )
+        for one in payload["sites"]
+    ]
+    return MeasureTable("Each site's own estimates", ("Site", *labels), tuple(rows))
+
+
+def _own(estimate: float, se: float, measure: str) -> str:
+    found = {"e": estimate, "l": estimate - Z * se, "u": estimate + Z * se}
+    return _scaled(found, ("e", "l", "u"), measure)
+
+
+def _scaled(found: Mapping[str, Any], keys: tuple[str, str, str], measure: str) -> str:
+    values = [number_of(found.get(key)) for key in keys]
+    if measure:
+        values = [None if value is None else ratio_of(value) for value in values]
+    return _interval(tuple(values), is_ratio=bool(measure))
+
+
+def _range(found: Mapping[str, Any] | None, measure: str) -> str:
+    if not found:
+        return DASH
+    middle = (found["lower"] + found["upper"]) / 2
+    text = _scaled({**found, "m": middle}, ("m", "lower", "upper"), measure)
+    return text.partition("(")[2].removesuffix(")")
 
 
 def rates_of(

@@ -90,7 +90,7 @@ def render_body(
             "tests": ("logrank",),
             "tables": ("table1",),
             "steps_answers": ("counts",),
-            "measures": ("quantiles", "rates"),
+            "measures": ("meta", "quantiles", "rates"),
         }.items()
     }
     return (

@@ -50,6 +50,8 @@ class Method:
 REGRESSION: Final = ("outcome", "terms")
 WEIGHTED: Final = ("offset", "weights", "variance")
 
+POOLED: Final = ("logistic", "linear", "poisson", "negative_binomial", "gamma", "cox")
+
 METHODS: Final[dict[str, Method]] = {
     "counts": Method("Who was counted"),
     "table1": Method("Who they were", ("variables",), ("by",)),
@@ -120,6 +122,12 @@ METHODS: Final[dict[str, Method]] = {
         has_times=True,
         is_test=True,
         in_formula=True,
+    ),
+    "meta": Method(
+        "Meta-analysis",
+        ("model",),
+        (*REGRESSION, "time", "event", "strata", "ties", "show_sites", *WEIGHTED),
+        is_model=True,
     ),
     "quantiles": Method("Medians and quartiles", ("variables",), ("by",)),
     "rates": Method(

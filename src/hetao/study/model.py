@@ -1,6 +1,6 @@
 """A study: what is asked, of whom, how it is answered, and what may be shown."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -224,6 +224,9 @@ class Analysis:
         conf_type: scale of km's limits: "log", "log-log" or "plain", as of R's survfit.
         standard: a public standard population, one weight a level of the one category
             of the strata other than "site"; rates are standardised to it.
+        model: the method that each site of a meta-analysis carries out by itself; the
+            other fields are this method's.
+        show_sites: whether people are shown each site's own estimates.
     """
 
     name: str
@@ -247,6 +250,21 @@ class Analysis:
     zph: str = ""
     baseline: bool = False
     standard: tuple[Weight, ...] = ()
+    model: str = ""
+    show_sites: bool = False
+
+    @property
+    def alone(self) -> "Analysis":
+        """Return what a site of a meta-analysis carries out by itself."""
+        is_cox = self.model == "cox"
+        within = (SITE,) if is_cox and SITE not in self.strata else ()
+        return replace(
+            self,
+            method=self.model,
+            model="",
+            show_sites=False,
+            strata=(*self.strata, *within),
+        )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from hetao.study.circe_tables import with_definitions
 from hetao.study.concepts import check_concept_set, concept_set_fields
 from hetao.study.definitions import check_definitions
 from hetao.study.meaning import check_digest, with_digest
-from hetao.study.methods import METHODS
+from hetao.study.methods import METHODS, POOLED
 from hetao.study.model import SITE, SOURCES, Analysis, Level, Study, Variable
 from hetao.study.population_checks import check_cohort, check_variable_source
 from hetao.study.population_reading import (
@@ -395,9 +395,21 @@ def _check_comparison(
 
 def _check_analysis(study: Study, analysis: Analysis, where: str) -> None:
     _check_fields(analysis, where)
+    if analysis.model:
+        _check_pooled(study, analysis, where)
+        return
     _check_choices(analysis, where)
     if analysis.weights:
         _check_weights(study, analysis, where)
+    _check_names(study, analysis, where)
+    _check_outcome(study, analysis, where)
+    _check_grid(analysis, where)
+    _check_curves(analysis, where)
+    _check_rates(study, analysis, where)
+
+
+def _check_names(study: Study, analysis: Analysis, where: str) -> None:
+    """Check that what is named exists, and is of the kind that is needed there."""
     for term in analysis.terms:
         for name in parse_term(term).names:
             _check_term_variable(study, term, name, where)
@@ -410,10 +422,6 @@ def _check_analysis(study: Study, analysis: Analysis, where: str) -> None:
             _require(study, name, "number", where)
     for name in filter(None, (analysis.by, *analysis.strata)):
         _require(study, name, "category", where)
-    _check_outcome(study, analysis, where)
-    _check_grid(analysis, where)
-    _check_curves(analysis, where)
-    _check_rates(study, analysis, where)
 
 
 def _check_choices(analysis: Analysis, where: str) -> None:
@@ -436,6 +444,13 @@ def _check_weights(study: Study, analysis: Analysis, where: str) -> None:
             f"{where}: the weight {name!r} may be negative by its bounds",
             fix="start its bounds at 0",
         )
+
+
+def _check_pooled(study: Study, analysis: Analysis, where: str) -> None:
+    """Check the analysis that each site of a meta-analysis carries out by itself."""
+    if analysis.model not in POOLED:
+        raise InvalidStudy(f"{where}: model is one of " + ", ".join(POOLED))
+    _check_analysis(study, analysis.alone, where)
 
 
 def _check_fields(analysis: Analysis, where: str) -> None:
