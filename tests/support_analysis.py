@@ -152,6 +152,7 @@ ANALYSES = {
         strata=("site", "grade"),
         rho=0.5,
     ),
+    "lmm": Analysis("lmm", "lmm", outcome="score", terms=TERMS),
     "meta": Analysis(
         "meta", "meta", model="logistic", outcome="ill", terms=("age", "sex")
     ),
@@ -184,7 +185,9 @@ for _name in (
     )
 TABLES = ("km", "quantiles", "rates", "table1")
 MODELS = tuple(
-    name for name in ANALYSES if name not in (*TABLES, "logrank", "cox_merged", "meta")
+    name
+    for name in ANALYSES
+    if name not in (*TABLES, "cox_merged", "lmm", "logrank", "meta")
 )
 STUDY = study_of(VARIABLES, *ANALYSES.values())
 

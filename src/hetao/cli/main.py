@@ -438,7 +438,7 @@ def _add_fit(commands: Any) -> None:
         "fit a model over the parts of a file, each part a process of its own",
     )
     counts = ("poisson", "negative_binomial")
-    models = ("logistic", "linear", *counts, "gamma", "cox", "km", "logrank")
+    models = ("logistic", "linear", *counts, "gamma", "cox", "km", "logrank", "lmm")
     fit.add_argument("model", choices=models, metavar="MODEL", help=", ".join(models))
     fit.add_argument("formula", metavar="FORMULA", help="y ~ x, Surv(time, event) ~ x")
     fit.add_argument("--data", type=Path, metavar="FILE", help="CSV or Parquet")

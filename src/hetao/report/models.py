@@ -126,6 +126,9 @@ def _spread(study: Study, payload: Mapping[str, Any]) -> str:
     for key, words in SPREADS.items():
         if key in payload:
             said.append(f"{words} {short_text(payload[key])}")
+    if "tau2" in payload:
+        between, share = short_text(payload["tau2"]), short_text(payload.get("icc"))
+        said.append(f"Variance between sites {between}, a share of {share}")
     if payload.get("penalty") == "firth":
         said.append("Firth's penalised likelihood")
     if payload.get("weights"):

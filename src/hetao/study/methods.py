@@ -123,6 +123,13 @@ METHODS: Final[dict[str, Method]] = {
         is_test=True,
         in_formula=True,
     ),
+    "lmm": Method(
+        "Linear mixed model, a random intercept for each site",
+        REGRESSION,
+        outcome="number",
+        is_model=True,
+        in_formula=True,
+    ),
     "meta": Method(
         "Meta-analysis",
         ("model",),
