@@ -61,7 +61,7 @@ def test_every_message_obeys_its_declaration(name, seed, n, size):
             "level": np.array([1.0 + seed % 3]),
         }
     if method.name == "negative_binomial":
-        state["log_theta"] = np.log(np.clip([size / 3 + seed % 7], 1e-4, 1e6))
+        state["log_theta"] = np.log(10) * np.array([seed % 10 - 3.5])  # to 3e5
     if method.name == "cox_merged":
         state["cut"] = np.minimum(np.arange(61) // 7 * 7 + 6.0, 60)
     if method.plan.is_robust and seed % 2:
@@ -213,3 +213,16 @@ def test_a_step_is_a_function_of_the_totals_and_changes_nothing(name):
             assert np.isfinite(array).all()
             np.testing.assert_array_equal(array, again[key])
         state = first
+
+
+@pytest.mark.parametrize("theta", [1.01e-4, 1.0, 0.99e6])
+@pytest.mark.parametrize("log_mean", [-290.0, -20.0, 0.0, 18.0])
+def test_a_negative_binomial_at_its_ends_obeys_its_declaration(theta, log_mean):
+    method = estimator_for(STUDY, ANALYSES["negative_binomial_weighted"])
+    columns = extreme(people(1, 60), 1) | {"share": np.full(60, 4.0)}
+    rows = make_rows(method.plan, columns, "aa")
+    beta = np.zeros(method.plan.parameters)
+    beta[0] = log_mean
+    state = {"beta": beta, "log_theta": np.log([theta]), "last": np.ones(1)}
+
+    check_message(method.local(rows, state), method.declare(1), rows.n)

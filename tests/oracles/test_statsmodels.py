@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from hetao.analysis import oracle
+from hetao.analysis import estimator_for, make_rows, oracle
 from support_analysis import ANALYSES, STUDY, assert_same, estimates, people, split
 
 CUTS = (0.05, 0.3, 0.31)
@@ -53,7 +53,9 @@ def test_federated_glm_is_statsmodels_on_pooled_rows(name, outcome, family, seed
     if name == "gamma":  # R's, at the dispersion deviance / n
         scale = reference.deviance / len(X)
         loglik = family.loglike(model.endog, reference.mu, scale=scale)
-        assert finding.as_json()["dispersion"] == pytest.approx(reference.scale)
+        assert finding.as_json()["dispersion"] == pytest.approx(
+            reference.scale, rel=1e-11
+        )
     assert_same(finding, reference.params, reference.bse, loglik)
     assert finding.as_json()["rounds"] <= 6
 
@@ -191,3 +193,21 @@ def test_weights_and_robust_variance_are_statsmodels(name, weights, variance, se
     assert answer.get("variance", "model") == variance
     assert answer.get("weights", "") == weights
     assert answer["rounds"] <= (7 if variance == "robust" else 6)
+
+
+def test_a_dispersion_is_that_of_the_maximum_not_of_the_round_before():
+    """The last step is small, not nothing: Pearson's chi-square moves with it."""
+    columns, _ = complete(1)
+    method = estimator_for(STUDY, ANALYSES["gamma"])
+    rows = make_rows(method.plan, columns, "aa")
+    found = oracle(STUDY, ANALYSES["gamma"], {"aa": columns})
+    beta, se = estimates(found)
+    turn = np.linalg.inv(method.plan.to_units())
+    near = {"beta": turn @ (beta + 2e-6 * se[3] * (np.arange(7) == 3))}
+    near |= {"reach": np.array([0.2]), "loglik": np.array([-1e9]), "step": np.zeros(7)}
+
+    again = method.step(method.local(rows, near), near, 5)
+
+    assert estimates(again)[0] == pytest.approx(beta, abs=1e-8)
+    dispersion = found.as_json()["dispersion"]
+    assert again.as_json()["dispersion"] == pytest.approx(dispersion, rel=1e-9)
