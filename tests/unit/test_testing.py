@@ -13,7 +13,11 @@ from support_analysis import ANALYSES, STUDY, people
 ROWS = people(11, 700)
 
 
-@pytest.mark.parametrize("name", ANALYSES)
+# What these answer hangs on where a row lies, so that no split is the pooled rows.
+OF_SITES = ("lmm", "meta")
+
+
+@pytest.mark.parametrize("name", [one for one in ANALYSES if one not in OF_SITES])
 def test_every_installed_estimator_is_exact(name):
     found = check(STUDY, ANALYSES[name], ROWS)
 
