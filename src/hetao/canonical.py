@@ -141,7 +141,7 @@ def _unusual(value: Any) -> str:
     if isinstance(value, str):
         return _string(value)
     if isinstance(value, float):
-        return _number(value)
+        return _number(float(value))  # numpy's own would name their type
     if isinstance(value, Mapping):
         return _object(value)
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):

@@ -3,6 +3,7 @@
 import math
 import struct
 
+import numpy as np
 import pytest
 import rfc8785
 from hypothesis import given
@@ -213,3 +214,11 @@ def test_a_digest_is_of_the_canonical_bytes():
 
 def test_a_whole_float_and_its_integer_are_one_value():
     assert digest({"x": 2.0}) == digest({"x": 2})
+
+
+@given(st.floats(-1e12, 1e12))
+def test_a_number_of_numpy_is_the_number(value):
+    plain = canonical({"a": [value]})
+
+    assert canonical({"a": [np.float64(value)]}) == plain
+    assert canonical([np.float64(value)]) == canonical([value])
