@@ -55,6 +55,7 @@ VARIABLES = (
     number("chol", 50, 700),
     category("grade", "low", "middle", "high"),
     category("ill", "no", "yes"),
+    category("treated", "no", "yes"),
     number("visits", 0, 200),
     number("years", 0.1, 5),
     number("falls", 0, 400),
@@ -140,6 +141,49 @@ ANALYSES = {
         grid=Grid(DAYS.edges, merge=True),
         baseline=True,
     ),
+    "ipw": Analysis(
+        "ipw", "ipw", outcome="ill", treatment="treated", terms=TERMS, overlap_bins=20
+    ),
+    "ipw_overlap": Analysis(
+        "ipw_overlap",
+        "ipw",
+        outcome="score",
+        treatment="treated",
+        terms=("age", "sex", "log(chol)"),
+        estimand="ATO",
+    ),
+    "ipw_treated": Analysis(
+        "ipw_treated",
+        "ipw",
+        outcome="ill",
+        treatment="treated",
+        terms=("age", "sex", "grade"),
+        estimand="ATT",
+        truncation=0.3,
+    ),
+    "g_computation": Analysis(
+        "g_computation",
+        "g_computation",
+        outcome="ill",
+        treatment="treated",
+        terms=("age", "sex", "log(chol)"),
+    ),
+    "aipw": Analysis(
+        "aipw",
+        "aipw",
+        outcome="ill",
+        treatment="treated",
+        terms=("age", "sex", "log(chol)"),
+        truncation=0.02,
+    ),
+    "aipw_treated": Analysis(
+        "aipw_treated",
+        "aipw",
+        outcome="score",
+        treatment="treated",
+        terms=("age", "sex"),
+        estimand="ATT",
+    ),
     "km": Analysis(
         "km", "km", time="day", event="died", by="sex", grid=DAYS, horizon=30.0
     ),
@@ -214,6 +258,7 @@ def people(seed, n):
         "day": day,
         "died": (rng.random(n) < 0.7).astype(np.int64),
     }
+    columns["treated"] = (rng.random(n) < 1 / (1 + np.exp(0.2 - risk))).astype(np.int64)
     columns["age"] = np.where(rng.random(n) < 0.02, np.nan, columns["age"])
     columns["grade"] = np.where(rng.random(n) < 0.02, -1, columns["grade"])
     often = years * np.exp(0.4 * risk + 0.3)

@@ -509,6 +509,20 @@ def test_two_sites_may_not_sum_small_cells(two_sites):
     assert "9" not in str(caught.value)
 
 
+def test_two_sites_may_not_sum_thin_bins_of_a_score(two_sites):
+    two_sites.evidence = changed(bins={"the thinnest bin": STRICT.cell - 1})
+
+    with pytest.raises(TooFewSites):
+        two_sites.decide()
+
+
+def test_thin_bins_that_no_term_crosses_with_the_site_leave_within_three(scene):
+    scene.own_cells = True
+    scene.evidence = changed(bins={"the thinnest bin": 1})
+
+    assert scene.decide().record.body["grade"] == 2
+
+
 def test_two_sites_need_a_permit_and_a_policy_of_that_class(two_sites):
     two_sites.policy = Policy(highest_grade=2)
 

@@ -63,7 +63,7 @@ def test_any_split_gives_the_pooled_model(name, seed, n, cuts):
 
     assert_same(federated, *estimates(reference), reference.as_json()["loglik"])
     for key in ("n", "events", "rounds"):
-        assert federated.as_json()[key] == reference.as_json()[key]
+        assert federated.as_json().get(key) == reference.as_json().get(key)
     if analysis.zph:
         ours, theirs = (f.as_json()["zph"]["terms"] for f in (federated, reference))
         for one, other in zip(ours, theirs, strict=True):

@@ -48,7 +48,8 @@ def extreme(columns, seed):
 def test_every_message_obeys_its_declaration(name, seed, n, size):
     method = estimator_for(STUDY, ANALYSES[name])
     rows = make_rows(method.plan, extreme(people(seed, n), seed), "aa")
-    beta = np.random.default_rng(seed).normal(0, 1, method.plan.parameters) * size
+    asked = method.sizes().get("params", method.plan.parameters)
+    beta = np.random.default_rng(seed).normal(0, 1, asked) * size
 
     check_message(method.start(rows), method.declare(0), rows.n)
     state = {"beta": beta}

@@ -102,6 +102,24 @@ STUDY = Study(
             zph="identity",
         ),
         Analysis(
+            "effect", "ipw", outcome="died", treatment="ill", terms=("age", "sex")
+        ),
+        Analysis(
+            "overlap",
+            "ipw",
+            outcome="died",
+            treatment="ill",
+            terms=("age", "sex"),
+            estimand="ATO",
+            overlap_bins=40,
+        ),
+        Analysis(
+            "standard", "g_computation", outcome="days", treatment="ill", terms=("age",)
+        ),
+        Analysis(
+            "robust", "aipw", outcome="died", treatment="ill", terms=("age", "sex")
+        ),
+        Analysis(
             "curve",
             "km",
             time="days",
@@ -386,6 +404,26 @@ def test_every_finding_that_is_not_withheld_follows_from_the_certified_sums(part
     recompute(parts[0])
 
 
+def test_an_effect_is_shown_with_its_arms_balance_and_overlap(parts):
+    body, log = parts
+    payload = finding(body, "overlap")
+    difference = payload["terms"][0]
+    difference |= term("risk_difference", -0.0123, 0.04)
+    payload["arms"][1]["ess"] = 321.04
+    payload["balance"][1]["before"] = -0.2468
+    payload["overlap"][0][3] = None
+
+    page = read(render_body(body, log, Extras()))
+
+    said = "Risk difference of “yes” against “no”, in the overlap of the arms (ATO)"
+    assert f"{said}: −0.012 (95% CI −0.091 to 0.066)." in page.text
+    assert "Treatment: Ill. Outcome: Died." in page.text
+    assert "321.0" in page.text
+    assert "性别: 男 vs 女 −0.247 0.000" in page.text
+    assert "Propensity score" in page.text
+    assert "A star stands for a bin with too few people" in page.text
+
+
 def test_chinese_is_kept_and_marked_as_chinese(certificate):
     page = render_report(certificate)
 
@@ -396,7 +434,7 @@ def test_chinese_is_kept_and_marked_as_chinese(certificate):
 def test_figures_are_well_formed_and_have_a_title_and_a_description(certificate):
     drawn = figures(render_report(certificate))
 
-    assert len(drawn) == 10  # nine models and one set of curves
+    assert len(drawn) == 21  # nine models, four effects and one set of curves
     for svg in drawn:
         assert svg.get("role") == "img"
         assert svg[0].tag == "title"

@@ -36,6 +36,10 @@ GIVEN = {
     "model": "logistic",
     "show_sites": True,
     "standard": (Weight("low", 1.0),),
+    "treatment": "treated",
+    "estimand": "ATT",
+    "truncation": 0.05,
+    "overlap_bins": 10,
 }
 METHOD_NAMES = sorted({analysis.method for analysis in ANALYSES.values()})
 

@@ -174,7 +174,10 @@ class Estimator(ABC):
         """Return a site's message at a state that every site was given."""
 
     def weights(self, rows: Rows, state: State) -> Floats | None:
-        """Return how much each person counts at a state, (n,); None where all do alike.
+        """Return how much each person counts at a state; None where all do alike.
+
+        The weights are (n,), or (k, n) where several parts of the message weigh people
+        differently.
 
         A state that makes one person count and no others would turn a sum into that
         person's row. The state comes from outside, so the gate looks at leverage under
@@ -195,6 +198,14 @@ class Estimator(ABC):
         """
         del rows, state
         return facts, self.own_cells
+
+    def bins(self, rows: Rows, state: State) -> dict[str, int]:
+        """Return the counts at a state that a reader of the message could see.
+
+        They are those that no term crosses with the site; see `Evidence.bins`.
+        """
+        del rows, state
+        return {}
 
     @abstractmethod
     def step(

@@ -18,9 +18,11 @@ class Evidence:
 
     Attributes:
         people: that the message sums over.
-        events: people with the event of logistic or of a follow-up; None elsewhere.
-        non_events: people without, of logistic; None elsewhere.
-        parameters: p of the model, groups compared less one of a test; else 0.
+        events: people with the event of a binary outcome or of a follow-up; of an
+            effect, in the arm that has fewer; None elsewhere.
+        non_events: people without, of a binary outcome; None elsewhere.
+        parameters: p of the model, or of all behind an effect; groups compared less
+            one of a test; else 0.
         smallest_side: design column → people away from its most frequent value; for
             a column of two values the smaller side. Columns that say nothing but the
             site are left out. Of a test, group → its people.
@@ -28,6 +30,8 @@ class Evidence:
             from 0 to 1; None without a design or without people.
         cells: label → people, of methods whose own message is not publishable: every
             count in it that a reader of it could see; of a grid, the thinnest bin.
+        bins: label → people, of counts at a state that no term crosses with the site:
+            small ones may leave within a sum over enough sites, never by themselves.
     """
 
     people: int
@@ -37,6 +41,7 @@ class Evidence:
     smallest_side: dict[str, int] = field(default_factory=dict)
     max_leverage: float | None = None
     cells: dict[str, int] = field(default_factory=dict)
+    bins: dict[str, int] = field(default_factory=dict)
 
 
 def evidence(plan: Plan, rows: Rows) -> Evidence:
@@ -53,9 +58,9 @@ def evidence(plan: Plan, rows: Rows) -> Evidence:
         people=rows.n,
         events=events,
         non_events=non_events,
-        parameters=len(plan.groups) - 1 if plan.method.is_test else plan.parameters,
+        parameters=_parameters(plan),
         smallest_side=_smallest_sides(plan, rows),
-        max_leverage=_leverage(plan, rows.X, rows.weight),
+        max_leverage=_most_leverage(plan, rows, rows.weight),
         cells=_cells(plan, rows),
     )
 
@@ -67,30 +72,52 @@ def weighed(facts: Evidence, plan: Plan, rows: Rows, weights: Floats) -> Evidenc
         facts: of the same plan and rows, where all count alike.
         plan: the public plan.
         rows: the site's rows.
-        weights: (n,), how much each person counts at the state that was asked for,
-            the study's own weights aside.
+        weights: (n,) or (k, n), how much each person counts at the state that was
+            asked for, the study's own weights aside.
     """
     if facts.max_leverage is None:
         return facts
-    weights = weights * rows.weight
-    most = float(weights.max())
-    if not np.isfinite(most) or most <= 0:
-        # nobody counts, or somebody without bound: no honest state
-        return replace(facts, max_leverage=1.0)
-    here = _leverage(plan, rows.X, weights / most) or 0.0
-    return replace(facts, max_leverage=max(facts.max_leverage, here))
+    found = facts.max_leverage
+    for of_each in np.atleast_2d(weights) * rows.weight:
+        most = float(of_each.max())
+        if not np.isfinite(most) or most <= 0:
+            # nobody counts, or somebody without bound: no honest state
+            return replace(facts, max_leverage=1.0)
+        found = max(found, _most_leverage(plan, rows, of_each / most) or 0.0)
+    return replace(facts, max_leverage=found)
+
+
+def _parameters(plan: Plan) -> int:
+    if plan.method.is_test:
+        return len(plan.groups) - 1
+    return plan.parameters * max(len(plan.method.fits), 1)
 
 
 def _events(plan: Plan, rows: Rows) -> tuple[int | None, int | None]:
-    if plan.method.outcome == "binary":
-        events = int(rows.y.sum())
-        return events, rows.n - events
+    if plan.is_binary:
+        if not plan.method.fits:
+            return int(rows.y.sum()), rows.n - int(rows.y.sum())
+        events = np.bincount(rows.group, rows.y, minlength=2)
+        people = np.bincount(rows.group, minlength=2)
+        return int(events.min()), int((people - events).min())
     if plan.method.has_times:
         return int(rows.event.sum()), None
     return None, None
 
 
 def _smallest_sides(plan: Plan, rows: Rows) -> dict[str, int]:
+    if not plan.method.fits:
+        return _sides(plan, rows, rows.X)
+    found: dict[str, int] = {}
+    for arm, label in enumerate(plan.groups):  # sums are told of each arm
+        mine = rows.group == arm
+        sides = _sides(plan, rows, rows.X[mine])
+        found |= {f"{name} | {label}": side for name, side in sides.items()}
+        found[f"{plan.analysis.treatment}[{label}]"] = int(mine.sum())
+    return found
+
+
+def _sides(plan: Plan, rows: Rows, X: Floats) -> dict[str, int]:
     found: dict[str, int] = {}
     if plan.method.is_test:
         sizes = np.bincount(rows.group, minlength=len(plan.groups)).tolist()
@@ -101,11 +128,26 @@ def _smallest_sides(plan: Plan, rows: Rows) -> dict[str, int]:
     for place, column in enumerate(plan.columns):
         if column.is_public_at(rows.site, plan.sites):
             continue
-        _, counts = np.unique(rows.X[:, place], return_counts=True)
-        away = rows.n - int(counts.max(initial=0))
+        _, counts = np.unique(X[:, place], return_counts=True)
+        away = len(X) - int(counts.max(initial=0))
         both = len(counts) == 2
-        found[column.name] = min(away, rows.n - away) if both else away
+        found[column.name] = min(away, len(X) - away) if both else away
     return found
+
+
+def _most_leverage(plan: Plan, rows: Rows, weights: Floats) -> float | None:
+    """Return the leverage in the design; of an effect, in what either arm tells too."""
+    most = _leverage(plan, rows.X, weights)
+    if not plan.method.fits or most is None:
+        return most
+    for arm in range(len(plan.groups)):
+        mine = rows.group == arm
+        total = float(weights[mine].sum())
+        if total > 0:
+            most = max(most, float(weights[mine].max()) / total)
+        if len(plan.method.fits) > 1:  # the outcome is fitted in each arm
+            most = max(most, _leverage(plan, rows.X[mine], weights[mine]) or 0.0)
+    return most
 
 
 def _leverage(plan: Plan, X: Floats, weights: Floats) -> float | None:
@@ -146,6 +188,8 @@ def _cells(plan: Plan, rows: Rows) -> dict[str, int]:
         return thinnest(plan, rows)
     if plan.method.is_test:
         return _count(plan, rows, "events", rows.event > 0)
+    if plan.method.fits:
+        return _arms(plan, rows)
     return _described(plan, rows) if plan.analysis.variables else {}
 
 
@@ -163,6 +207,14 @@ def _described(plan: Plan, rows: Rows) -> dict[str, int]:
                 cells |= _count(plan, rows, f"{name}={level.name}", values == i)
         missing = _count(plan, rows, f"{name} missing", ~known)
         cells |= {label: count for label, count in missing.items() if count}
+    return cells
+
+
+def _arms(plan: Plan, rows: Rows) -> dict[str, int]:
+    cells = _count(plan, rows, "people", np.ones(rows.n, dtype=bool))
+    if plan.is_binary:
+        cells |= _count(plan, rows, "with the event", rows.y > 0)
+        cells |= _count(plan, rows, "without the event", rows.y == 0)
     return cells
 
 

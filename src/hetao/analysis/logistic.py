@@ -141,7 +141,7 @@ class Logistic(Estimator):
             )
         if state is None:
             weight = float(total["weight"][0]) if self.plan.analysis.weights else n
-            return {"beta": self._opening(total, weight, events)}
+            return {"beta": self.discriminant(total, weight, events)}
         information = unpacked(total["info"], self.plan.parameters)
         point = Point(total["score"], information, float(total["loglik"][0]))
         fit = settle(point, state, round_number, self.plan, total)
@@ -151,7 +151,7 @@ class Logistic(Estimator):
         payload = model_payload(self.plan, fit) | counts
         return Finding(self.plan.analysis.name, self.name, payload)
 
-    def _opening(self, total: Message, n: float, events: float) -> Floats:
+    def discriminant(self, total: Message, n: float, events: float) -> Floats:
         """Return the coefficients of the linear discriminant, or their like.
 
         Source:

@@ -37,7 +37,8 @@ class Plan:
         intercept: whether `columns[0]` is the intercept.
         outcome: public bounds of a number that is the outcome, or of a person's events.
         offset, offset_bounds: added to the linear predictor as it is.
-        groups: labels of the groups of `by`; one, "All", without it.
+        groups: labels of the groups of `by`; one, "All", without it; of an effect, the
+            arms.
         most_weight: the highest public weight of a person; 1 where all count alike.
         strata: labels of the strata of times or rates that do not follow from the site.
         within_sites: whether risk sets, and ratios of rates, stay inside a site.
@@ -97,6 +98,12 @@ class Plan:
         return self.analysis.variance == "robust"
 
     @property
+    def is_binary(self) -> bool:
+        """Return whether the outcome is a category of two levels, the event second."""
+        name = self.analysis.outcome
+        return bool(name) and self.variable(name).kind == "category"
+
+    @property
     def outcome_scale(self) -> Interval:
         """Return (centre, scale) that bring a number outcome into -1 to 1."""
         low, high = self.outcome
@@ -135,11 +142,14 @@ def make_plan(study: Study, analysis: Analysis) -> Plan:
         return _with(plan, steps=study.steps)
     if "by" in method.fields:
         plan = _with(plan, groups=_labels(study, (analysis.by,) if analysis.by else ()))
+    if analysis.treatment:
+        plan = _with(plan, groups=_labels(study, (analysis.treatment,)))
     if method.has_times:
         plan = _with_times(study, plan)
     if method.has_rates:
         plan = _with_rates(study, plan)
-    if method.outcome in ("number", "count", "positive"):
+    is_number = method.outcome == "mean" and not plan.is_binary
+    if is_number or method.outcome in ("number", "count", "positive"):
         plan = _with(plan, outcome=_outcome(study, plan))
     if analysis.weights:
         plan = _with(plan, most_weight=_most_weight(study, analysis.weights))
@@ -159,7 +169,7 @@ def _reads(analysis: Analysis) -> tuple[str, ...]:
         names += parse_term(text).names
     if analysis.offset:
         names += names_of(parse_expression(analysis.offset))
-    names += [*analysis.strata, analysis.by, analysis.weights]
+    names += [analysis.treatment, *analysis.strata, analysis.by, analysis.weights]
     return tuple(dict.fromkeys(filter(None, names)))
 
 

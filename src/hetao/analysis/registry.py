@@ -6,6 +6,7 @@ from hetao.analysis.counts import Counts
 from hetao.analysis.cox import Cox
 from hetao.analysis.cox_grid import CoxGrid
 from hetao.analysis.cox_merged import CoxMerged
+from hetao.analysis.effects import Aipw, GComputation, Ipw
 from hetao.analysis.estimator import Estimator, Protocol, protocol_of
 from hetao.analysis.firth import Firth
 from hetao.analysis.gamma import Gamma
@@ -43,6 +44,9 @@ INSTALLED: tuple[type[Estimator], ...] = (
     Meta,
     Quantiles,
     Rates,
+    Ipw,
+    GComputation,
+    Aipw,
 )
 
 

@@ -183,7 +183,7 @@ def _rows(plan: Plan, known: dict[str, NDArray[Any]], site: str, n: int) -> Rows
     if plan.edges:
         fields["bin"] = _bins(plan, known[analysis.time])
     if plan.groups:
-        fields["group"] = _codes(plan, known, (analysis.by,), n)
+        fields["group"] = _codes(plan, known, (analysis.by or analysis.treatment,), n)
     if analysis.variables:
         fields["values"] = {
             name: _scaled(plan.variable(name), known[name])
@@ -212,7 +212,7 @@ def _column(column: Column, known: Mapping[str, NDArray[Any]], n: int) -> Floats
 
 def _outcome(plan: Plan, values: NDArray[Any]) -> Floats:
     analysis = plan.analysis
-    if plan.method.outcome == "binary":
+    if plan.is_binary:
         return np.asarray(values == 1, dtype=np.float64)
     if plan.method.outcome == "count":
         return _count(analysis.outcome, values)

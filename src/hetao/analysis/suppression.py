@@ -8,7 +8,8 @@ same people can still be subtracted from each other, and so can the numbers at r
 two neighbouring steps of a survival curve, which tell how many left without an event.
 The survival that is shown stays exact, so the counts of merged steps can be searched
 for. A regression is shown whole: where it is saturated in two categories, their small
-cells over all sites together follow from its estimates.
+cells over all sites together follow from its estimates, and so do those of a category
+from its balance before weighting.
 """
 
 import copy
@@ -45,6 +46,8 @@ def shown_payload(payload: Mapping[str, Any], smallest: int) -> tuple[Payload, b
             _hide_quantiles(shown, smallest)
         case "rates":
             _hide_rates(shown, smallest)
+        case "ipw" | "g_computation" | "aipw":
+            _hide_effect(shown, smallest)
         case _:
             _hide_totals(shown, smallest)
     return shown, shown != payload
@@ -99,6 +102,32 @@ def _hide_baseline(curves: list[Payload], smallest: int) -> None:
         for key in ("time", "cumhaz"):
             curve[key] = [curve[key][place] for _, place, _ in kept]
         curve["events"] = [count for _, _, count in kept]
+
+
+# --- effects ------------------------------------------------------------------------
+def _hide_effect(payload: Payload, smallest: int) -> None:
+    """Hide small arms, their few events, and small bins of the score's histogram.
+
+    A mean risk of the treated is a share of their events, so no mean is shown where
+    a number of events is not.
+    """
+    arms = payload["arms"]
+    if any(hidden([arm["n"] for arm in arms], smallest)):
+        _empty_but(arms, ("arm",))
+    elif payload.get("events") is not None and any(
+        any(hidden([arm["events"], arm["n"] - arm["events"]], smallest)) for arm in arms
+    ):
+        _empty_but(arms, ("arm", "n", "ess"))
+        payload["events"] = None
+    for counts in payload["overlap"]:
+        mask = hidden(counts, smallest)
+        counts[:] = [None if m else c for c, m in zip(counts, mask, strict=True)]
+    _hide_totals(payload, smallest)
+
+
+def _empty_but(cells: list[Payload], kept: Sequence[str]) -> None:
+    for cell in cells:
+        cell.update(dict.fromkeys(key for key in cell if key not in kept))
 
 
 # --- attrition ----------------------------------------------------------------------

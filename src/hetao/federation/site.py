@@ -372,6 +372,7 @@ class Site:
             weights = estimator.weights(rows, state)
             if weights is not None:
                 facts = weighed(facts, estimator.plan, rows, weights)
+            facts = replace(facts, bins=estimator.bins(rows, state))
         analysis = run.study.analysis(header.analysis)
         summary = Summary(
             protocol=_installed(estimator),

@@ -256,7 +256,8 @@ def _check_members(summary: Summary, door: Door, minimum: Minimum) -> None:
         )
     if len(members) >= minimum.sites or summary.publishable:
         return
-    if is_thin:
+    bins = summary.evidence.bins.values()
+    if is_thin or any(_is_small(count, minimum.cell) for count in bins):
         raise TooFewSites(
             f"{summary.protocol.name} over fewer than {minimum.sites} sites could show "
             "one site's small cells",

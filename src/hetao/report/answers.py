@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hetao.report.drawing import Drawing
+from hetao.report.effects import EffectView, effect_of
 from hetao.report.forest import tick_text
 from hetao.report.labels import event_label, variable_label
 from hetao.report.measures import MeasuresView, meta_of, quantiles_of, rates_of
@@ -83,7 +84,15 @@ class StepsView:
     steps: tuple[Step, ...]
 
 
-View = ModelView | CurvesView | TestView | TableView | StepsView | MeasuresView
+View = (
+    ModelView
+    | EffectView
+    | CurvesView
+    | TestView
+    | TableView
+    | StepsView
+    | MeasuresView
+)
 Show = Callable[[Study, Analysis, Mapping[str, Any], str], tuple[View, str]]
 
 
@@ -158,6 +167,8 @@ def _view(
                 "rates": rates_of,
             }
             return shown[kind](study, analysis, payload, few)
+    if METHODS[analysis.method].fits:
+        return effect_of(study, analysis, payload, style)
     if METHODS[analysis.method].is_model and not analysis.model:
         return model_of(study, analysis, payload, style)
     return None, "This page cannot show a finding of this kind; see the certificate."

@@ -25,6 +25,7 @@ from hetao.report.custody import (
     sites_of,
     time_text,
 )
+from hetao.report.effects import EffectView
 from hetao.report.extras import Extras
 from hetao.report.labels import language_of, term_label
 from hetao.report.models import ModelView
@@ -102,6 +103,7 @@ def render_body(
             estimand=_estimand(study),
             answers=answers,
             models=tuple(a for a in answers if _is_model(a)),
+            effects=tuple(a for a in answers if isinstance(a.view, EffectView)),
             **by_method,
             sites=sites_of(body),
             concept_sets=sets_of(study, body),

@@ -101,7 +101,13 @@ def fields_read(study: Study, analysis: Analysis) -> tuple[str, ...]:
 
 def _of_analysis(analysis: Analysis) -> Iterator[str]:
     yield from filter(None, (analysis.outcome, analysis.time, analysis.event))
-    names = (analysis.by, analysis.weights, *analysis.strata, *analysis.variables)
+    names = (
+        analysis.treatment,
+        analysis.by,
+        analysis.weights,
+        *analysis.strata,
+        *analysis.variables,
+    )
     yield from filter(None, names)
     for term in analysis.terms:
         yield from parse_term(term).names

@@ -17,7 +17,8 @@ class Method:
         needs: fields of `Analysis` that must be given.
         may: further fields that mean something; any other one is refused.
         outcome: what the field `outcome` is: "binary" (a category of two levels, the
-            event second), "number", "count" or "positive" (a number above 0); "" where
+            event second), "number", "count", "positive" (a number above 0) or "mean" (a
+            category of two levels or a number); "" where
             there is none.
         is_model: whether its terms make a design.
         has_times: whether it follows people up to an event; `time` is a number and
@@ -28,6 +29,9 @@ class Method:
         in_formula: whether a formula alone says all that it needs.
         has_rates: whether it counts events over `time`, the time that a person was
             followed; they are `event`, a category of two levels, or `outcome`, a count.
+        fits: of an effect, the regressions behind it: the propensity "score", and the
+            outcome among the "untreated" and the "treated".
+        estimands: of an effect, for whom it can be found.
     """
 
     title: str
@@ -40,6 +44,8 @@ class Method:
     ratio: str = ""
     in_formula: bool = False
     has_rates: bool = False
+    fits: tuple[str, ...] = ()
+    estimands: tuple[str, ...] = ()
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -51,6 +57,7 @@ REGRESSION: Final = ("outcome", "terms")
 WEIGHTED: Final = ("offset", "weights", "variance")
 
 POOLED: Final = ("logistic", "linear", "poisson", "negative_binomial", "gamma", "cox")
+EFFECT: Final = ("outcome", "treatment", "terms")
 
 METHODS: Final[dict[str, Method]] = {
     "counts": Method("Who was counted"),
@@ -107,6 +114,33 @@ METHODS: Final[dict[str, Method]] = {
         has_times=True,
         ratio="hazard ratio",
         in_formula=True,
+    ),
+    "ipw": Method(
+        "Effect by propensity score weighting",
+        EFFECT,
+        ("estimand", "truncation", "overlap_bins"),
+        outcome="mean",
+        is_model=True,
+        fits=("score",),
+        estimands=("ATE", "ATT", "ATO"),
+    ),
+    "g_computation": Method(
+        "Effect by standardisation",
+        EFFECT,
+        ("estimand",),
+        outcome="mean",
+        is_model=True,
+        fits=("untreated", "treated"),
+        estimands=("ATE", "ATT"),
+    ),
+    "aipw": Method(
+        "Doubly robust effect",
+        EFFECT,
+        ("estimand", "truncation", "overlap_bins"),
+        outcome="mean",
+        is_model=True,
+        fits=("score", "untreated", "treated"),
+        estimands=("ATE", "ATT"),
     ),
     "km": Method(
         "Kaplan-Meier curves",

@@ -212,6 +212,14 @@ class Analysis:
         penalty: "firth" for Firth's penalty of a logistic regression; "" for none.
         variance: "model", or "robust" for the sandwich of White (HC0).
         variables: rows of table1, or the numbers of quantiles.
+        treatment: category of two levels whose effect is asked for, the second being
+            the treatment.
+        estimand: whose mean effect: "ATE" of everyone, "ATT" of the treated, "ATO" of
+            the overlap of the arms.
+        truncation: a score nearer than this to 0 or 1 weighs as if it lay there; 0
+            for none.
+        overlap_bins: bins of the score's histogram in either arm, equal ones from 0 to
+            1; 0 for none.
         strata: categories that stratify a cox model, a log-rank test or rates; "site"
             is always allowed.
         ties: "efron" or "breslow".
@@ -239,6 +247,10 @@ class Analysis:
     weights: str = ""
     variance: str = "model"
     penalty: str = ""
+    treatment: str = ""
+    estimand: str = "ATE"
+    truncation: float = 0.0
+    overlap_bins: int = 0
     by: str = ""
     variables: tuple[str, ...] = ()
     strata: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ from hetao.records import read_toml, record
 from hetao.study.circe_tables import with_definitions
 from hetao.study.concepts import check_concept_set, concept_set_fields
 from hetao.study.definitions import check_definitions
+from hetao.study.effects import check_effect
 from hetao.study.meaning import check_digest, with_digest
 from hetao.study.methods import METHODS, POOLED
 from hetao.study.model import SITE, SOURCES, Analysis, Level, Study, Variable
@@ -403,6 +404,7 @@ def _check_analysis(study: Study, analysis: Analysis, where: str) -> None:
         _check_weights(study, analysis, where)
     _check_names(study, analysis, where)
     _check_outcome(study, analysis, where)
+    check_effect(study, analysis, where)
     _check_grid(analysis, where)
     _check_curves(analysis, where)
     _check_rates(study, analysis, where)
@@ -489,7 +491,7 @@ def _check_outcome(study: Study, analysis: Analysis, where: str) -> None:
     method = METHODS[analysis.method]
     if method.outcome == "binary":
         _require_binary(study, analysis.outcome, where)
-    elif method.outcome:
+    elif method.outcome and not method.fits:
         _require(study, analysis.outcome, "number", where)
     if method.has_times:
         _require(study, analysis.time, "number", where)

@@ -1,0 +1,509 @@
+"""A treatment's effect from sums: regressions side by side, then one closing sum.
+
+An effect stands on up to three regressions: the propensity score, and the outcome in
+either arm. Their Newton rounds run side by side in the same messages. At their maxima
+one closing message brings the sums from which the arms' means and their variance
+follow, the estimation of the regressions counted in: with the estimating functions of
+all parameters stacked, each person's is linear in the two means that are still
+unknown, so its outer products can be summed before the means are known.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+from scipy.special import expit
+
+from hetao.analysis.contrasts import balance_of, contrasts_of, sandwich
+from hetao.analysis.estimator import (
+    Estimator,
+    Message,
+    State,
+    estimator,
+    packed,
+    unpacked,
+)
+from hetao.analysis.expressions import Floats
+from hetao.analysis.finding import Finding
+from hetao.analysis.logistic import ETA, Logistic
+from hetao.analysis.newton import (
+    MOST_ROUNDS,
+    Fit,
+    Point,
+    advance,
+    invert,
+    model_payload,
+)
+from hetao.analysis.plan import Plan
+from hetao.analysis.rows import Rows
+from hetao.analysis.weighting import (
+    Weights,
+    heaviest,
+    weightless,
+    weights_by_score,
+)
+from hetao.errors import NotEstimable, WrongShape
+
+FURTHEST = 10.0  # a standardised number that is fitted beyond is absurd
+MOST = MOST_ROUNDS + 1  # messages: Newton's, and the closing one
+SCORE, ARMS = "score", ("untreated", "treated")
+
+OPENING: Final = {
+    "score": "params",
+    "info": "fits,sym(p)",
+    "people": "groups",
+    "events": "groups",
+}
+SUMS: Final = {
+    "score": "params",
+    "info": "fits,sym(p)",
+    "loglik": "fits",
+    "people": "groups",
+    "events": "groups",
+    "means": "groups,2",
+    "slopes": "4,params",
+    "meat": "stacked",
+    "weights": "groups,2",
+    "columns": "groups,p,3",
+    "overlap": "groups,bins",
+}
+
+
+class Effect(Estimator):
+    """What the estimators of an effect share; which regressions, the method says.
+
+    A site's own message is not publishable: the cells within its arms, and the bins of
+    the score's histogram where one is asked for, may be small. What guards it: the
+    rules for small cells in sums over few sites, for each column, for people and events
+    within either arm, and for the leverage of a person, in the regressions and under
+    the weights by the score.
+    """
+
+    relies_on = (
+        "hetao.analysis.contrasts",
+        "hetao.analysis.logistic",
+        "hetao.analysis.newton",
+        "hetao.analysis.weighting",
+    )
+
+    def __init__(self, plan: Plan) -> None:
+        """Fit the estimator to a plan."""
+        self._fits = plan.method.fits
+        self._weighs, self._predicts = SCORE in self._fits, ARMS[1] in self._fits
+        self._logistic = Logistic(plan)
+        super().__init__(plan)
+
+    def sizes(self) -> dict[str, int]:
+        """Return the sizes that the declaration's shapes speak of."""
+        params = self.plan.parameters * len(self._fits)
+        return super().sizes() | {
+            "fits": len(self._fits),
+            "params": params,
+            "stacked": (params + 4) * (params + 5) // 2,
+            "bins": self.plan.analysis.overlap_bins,
+        }
+
+    def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
+        """Return the bounds of a round: |x| <= 1, weights and fitted values capped."""
+        fitted = 1.0 if self.plan.is_binary else FURTHEST
+        residual = 1.0 if self.plan.is_binary else FURTHEST + 1
+        weight = max(heaviest(self.plan.analysis), 1.0)
+        most = fitted + (weight + 1) * residual
+        bounds: dict[str, tuple[float, float | None]] = {
+            "score": (residual, None),
+            "info": (1.0, None),
+            "people": (1.0, 0.0),
+            "events": (1.0, 0.0),
+        }
+        if round_number == 0:
+            return bounds
+        return bounds | {
+            "loglik": (max(ETA + 1, residual**2), None),
+            "means": (most, None),
+            "slopes": (most, None),
+            "meat": (most**2, None),
+            "weights": (weight**2, 0.0),
+            "columns": (weight, None),
+            "overlap": (1.0, 0.0),
+        }
+
+    def beta(self, state: State) -> Floats:
+        """Return the coefficients (fits, p) that a state asks for.
+
+        Raises:
+            WrongShape: the state holds none, or not one a column and regression.
+        """
+        shape = (len(self._fits), self.plan.parameters)
+        beta = state.get("beta")
+        if beta is None or beta.shape != (shape[0] * shape[1],):
+            raise WrongShape("the state does not hold one coefficient a column")
+        return beta.reshape(shape)
+
+    # --- inside a site --------------------------------------------------------------
+    def start(self, rows: Rows) -> Message:
+        """Return the regressions' X'y and X'X, and who is in which arm."""
+        parts = [self._part(rows, fit) for fit in self._fits]
+        middles = [0.5 if self._is_logistic(fit) else 0.0 for fit in self._fits]
+        scores = [X.T @ (y - m) for (X, y), m in zip(parts, middles, strict=True)]
+        return {
+            "score": np.concatenate(scores),
+            "info": np.stack([packed(X.T @ X) for X, _ in parts]),
+            **self._counts(rows),
+        }
+
+    def local(self, rows: Rows, state: State) -> Message:
+        """Return the regressions' sums at a state, or what closes the analysis.
+
+        What a round has no use for is 0, so that all rounds look alike.
+
+        Raises:
+            NotEstimable: a person would weigh more than anyone may, or an outcome is
+                fitted far beyond its public bounds.
+        """
+        beta = self.beta(state)
+        message = {name: np.zeros(s.shape) for name, s in self.declare(1).items()}
+        message |= self._counts(rows)
+        found = [
+            self._likelihood(fit, self._part(rows, fit), b)
+            for fit, b in zip(self._fits, beta, strict=True)
+        ]
+        message["info"] = np.stack([information for _, information, _ in found])
+        if "closing" in state:
+            return message | self._closing(rows, beta)
+        message["score"] = np.concatenate([score for score, _, _ in found])
+        message["loglik"] = np.array([loglik for _, _, loglik in found])
+        return message
+
+    def weights(self, rows: Rows, state: State) -> Floats:
+        """Return how much people weigh in each regression and in the mean, (k, n)."""
+        found = []
+        if self._weighs:
+            e = self._scores(rows, state)
+            found.append(e * (1 - e))
+            if "closing" in state:
+                by_score = weights_by_score(self.plan.analysis, rows.group, e)
+                found.append(by_score.of.sum(axis=0))
+        if self._predicts and self.plan.is_binary:
+            both = [self._fitted(rows.X, self._of_arm(state, arm)) for arm in (0, 1)]
+            mu = np.where(rows.group == 1, both[1], both[0])
+            found.append(mu * (1 - mu))
+        return np.stack(found) if found else np.ones((1, rows.n))
+
+    def bins(self, rows: Rows, state: State) -> dict[str, int]:
+        """Return the people in the thinnest bin of the score's histogram."""
+        bins = self.plan.analysis.overlap_bins
+        if "closing" not in state or not bins:
+            return {}
+        counts = _overlap(rows, self._scores(rows, state), bins)
+        least = counts[counts > 0].min(initial=rows.n)
+        return {"people in the thinnest bin of the score": int(least)}
+
+    def _is_logistic(self, fit: str) -> bool:
+        return fit == SCORE or self.plan.is_binary
+
+    def _part(self, rows: Rows, fit: str) -> tuple[Floats, Floats]:
+        """Return the design and the outcome of a regression, each of its own rows."""
+        if fit == SCORE:
+            return rows.X, (rows.group == 1).astype(np.float64)
+        mine = rows.group == ARMS.index(fit)
+        return rows.X[mine], rows.y[mine]
+
+    def _counts(self, rows: Rows) -> Message:
+        events = rows.y if self.plan.is_binary else np.zeros(rows.n)
+        return {
+            name: np.bincount(rows.group, of_each, minlength=2).astype(np.float64)
+            for name, of_each in (("people", np.ones(rows.n)), ("events", events))
+        }
+
+    def _likelihood(
+        self, fit: str, part: tuple[Floats, Floats], beta: Floats
+    ) -> tuple[Floats, Floats, float]:
+        """Return score (p,), packed information and log-likelihood.
+
+        A number's are those of a normal one of variance 1: its maximum is the same,
+        and the sandwich asks for nothing else.
+        """
+        X, y = part
+        if not self._is_logistic(fit):
+            residual = y - self._fitted(X, beta)
+            return X.T @ residual, packed(X.T @ X), -float(residual @ residual) / 2
+        eta = np.clip(X @ beta, -ETA, ETA)
+        mu = expit(eta)
+        information = packed((X.T * (mu * (1 - mu))) @ X)
+        loglik = float(np.sum(y * eta - np.logaddexp(0, eta)))
+        return X.T @ (y - mu), information, loglik
+
+    def _fitted(self, X: Floats, beta: Floats) -> Floats:
+        if self.plan.is_binary:
+            return np.asarray(expit(np.clip(X @ beta, -ETA, ETA)))
+        mu = X @ beta
+        if np.any(np.abs(mu) > FURTHEST):
+            raise NotEstimable(
+                "an outcome is fitted far beyond its public bounds",
+                fix="check the bounds, or leave out terms",
+            )
+        return np.asarray(mu)
+
+    def _scores(self, rows: Rows, state: State) -> Floats:
+        eta = rows.X @ self.beta(state)[0]
+        return np.asarray(expit(np.clip(eta, -ETA, ETA)))
+
+    def _of_arm(self, state: State, arm: int) -> Floats:
+        return np.asarray(self.beta(state)[self._fits.index(ARMS[arm])])
+
+    def _closing(self, rows: Rows, beta: Floats) -> Message:
+        """Return the sums of each person's stacked estimating functions."""
+        X, state, bins = rows.X, {"beta": beta.ravel()}, self.plan.analysis.overlap_bins
+        of_score = np.zeros((2, bins))
+        weights = weightless(self.plan.analysis, rows.group)
+        stacked = []
+        if self._weighs:
+            e = self._scores(rows, state)
+            weights = weights_by_score(self.plan.analysis, rows.group, e)
+            of_score = _overlap(rows, e, bins)
+            stacked.append(X * ((rows.group == 1) - e)[:, None])
+        means, slopes = [], np.zeros((4, *beta.shape))
+        for arm in (0, 1):
+            parts = self._parts(rows, arm, weights, state)
+            means += [parts["above"], parts["below"]]
+            if self._weighs:
+                slopes[2 * arm, 0] = X.T @ parts["above by score"]
+                slopes[2 * arm + 1, 0] = X.T @ parts["below by score"]
+            if self._predicts:
+                place = self._fits.index(ARMS[arm])
+                slopes[2 * arm, place] = X.T @ parts["above by outcome"]
+                stacked.append(X * parts["residual"][:, None])
+        U = np.column_stack([*stacked, *means])
+        arms = np.stack([rows.group == arm for arm in (0, 1)]).astype(np.float64)
+        columns = np.stack([arms @ X, arms @ (X * X), weights.of @ X], axis=2)
+        of = weights.of
+        return {
+            "means": np.array([mean.sum() for mean in means]).reshape(2, 2),
+            "slopes": slopes.reshape(4, -1),
+            "meat": packed(U.T @ U),
+            "weights": np.stack([of.sum(axis=1), (of * of).sum(axis=1)], axis=1),
+            "columns": columns,
+            "overlap": of_score,
+        }
+
+    def _parts(
+        self, rows: Rows, arm: int, weights: Weights, state: State
+    ) -> dict[str, Floats]:
+        """Return what each person adds above and below an arm's fraction, and slopes.
+
+        Without predictions the fraction is the weighted mean outcome. With them it is
+        the mean prediction for those whose effect is asked for, and of the weighted
+        residuals where there are weights.
+        """
+        w, slope, y = weights.of[arm], weights.slope[arm], rows.y
+        if not self._predicts:
+            return {
+                "above": w * y,
+                "below": w,
+                "above by score": slope * y,
+                "below by score": slope,
+            }
+        mu = self._fitted(rows.X, self._of_arm(state, arm))
+        by_logit = mu * (1 - mu) if self.plan.is_binary else np.ones_like(mu)
+        residual = (y - mu) * (rows.group == arm)
+        return {
+            "above": weights.share * mu + w * residual,
+            "below": weights.share,
+            "above by score": slope * residual,
+            "below by score": np.zeros_like(mu),
+            "above by outcome": (weights.share - w) * by_logit,
+            "residual": residual,
+        }
+
+    # --- outside the sites ----------------------------------------------------------
+    def step(
+        self, total: Message, state: State | None, round_number: int
+    ) -> State | Finding:
+        """Return the next coefficients, the closing state, or the finding.
+
+        Raises:
+            NotEstimable: an arm has nobody, or everyone or no one in it has the
+                event; columns determine each other, or separate the arms.
+        """
+        if state is None:
+            return {"beta": self._opening(total)}
+        if "closing" in state:
+            return self._finding(total, state, round_number)
+        return self._advance(total, state, round_number)
+
+    def _opening(self, total: Message) -> Floats:
+        people, events = np.rint(total["people"]), np.rint(total["events"])
+        self._check_arms(people, events)
+        scores = np.split(total["score"], len(self._fits))
+        beta = []
+        for fit, score, info in zip(self._fits, scores, total["info"], strict=True):
+            with _named(fit):
+                if not self._is_logistic(fit):
+                    beta.append(self._inverse(info) @ score)
+                    continue
+                arm = 1 if fit == SCORE else ARMS.index(fit)
+                n = people.sum() if fit == SCORE else people[arm]
+                cases = people[arm] if fit == SCORE else events[arm]
+                sums = {"score": score, "info": info}
+                beta.append(self._logistic.discriminant(sums, float(n), float(cases)))
+        return np.concatenate(beta)
+
+    def _check_arms(self, people: Floats, events: Floats) -> None:
+        for label, n, cases in zip(self.plan.groups, people, events, strict=True):
+            if n <= 0:
+                raise NotEstimable(
+                    f"nobody is in the arm {label!r}",
+                    fix="check the treatment's definition",
+                )
+            if self.plan.is_binary and not 0 < cases < n:
+                raise NotEstimable(
+                    f"everyone or no one in the arm {label!r} has the outcome "
+                    f"{self.plan.analysis.outcome!r}",
+                    fix="check the outcome's definition",
+                )
+
+    def _inverse(self, info: Floats) -> Floats:
+        return invert(unpacked(info, self.plan.parameters), self.plan.names).matrix
+
+    def _advance(self, total: Message, state: State, round_number: int) -> State:
+        """Move each regression that has not come to its end by one Newton step."""
+        beta = self.beta(state).copy()
+        scores = total["score"].reshape(beta.shape)
+        after: State = {}
+        for i, fit in enumerate(self._fits):
+            mine = {
+                name.removeprefix(f"{fit} "): array
+                for name, array in state.items()
+                if name.startswith(f"{fit} ")
+            }
+            if "done" not in mine:
+                info = unpacked(total["info"][i], self.plan.parameters)
+                point = Point(scores[i], info, float(total["loglik"][i]))
+                mine["beta"] = beta[i]
+                with _named(fit):
+                    moved = advance(point, mine, round_number, self.plan.names)
+                mine = _ended(moved) if isinstance(moved, Fit) else moved
+                beta[i] = mine.pop("beta")
+            after |= {f"{fit} {name}": array for name, array in mine.items()}
+        if all(f"{fit} done" in after for fit in self._fits):
+            after["closing"] = np.ones(1)
+        return {"beta": beta.ravel()} | after
+
+    def _finding(self, total: Message, state: State, round_number: int) -> Finding:
+        plan = self.plan
+        centre, scale = (0.0, 1.0) if plan.is_binary else plan.outcome_scale
+        inverses = [self._inverse(info) for info in total["info"]]
+        above, below = total["means"].T
+        if np.any(below <= 0):
+            raise NotEstimable(
+                "no one in an arm weighs anything", fix="check the treatment"
+            )
+        covariance = sandwich(total, inverses, above / below) * scale**2
+        means = centre + scale * above / below
+        people = np.rint(total["people"])
+        done = [state[f"{fit} done"].tolist() for fit in self._fits]
+        payload: dict[str, Any] = {
+            "model": self.name,
+            "estimand": plan.analysis.estimand,
+            "terms": contrasts_of(means, covariance, plan.is_binary),
+            "arms": self._arms(total, means, covariance),
+            "balance": balance_of(plan.columns, total, people),
+            "overlap": np.rint(total["overlap"]).astype(int).tolist(),
+            "score": [],
+            "rounds": round_number + 1,
+            "converged": True,
+            "condition": max(condition for _, condition in done),
+            "n": round(float(people.sum())),
+        }
+        if plan.is_binary:
+            payload["events"] = round(float(total["events"].sum()))
+        if self._weighs or plan.is_binary:
+            payload["loglik"] = sum(
+                loglik
+                for fit, (loglik, _) in zip(self._fits, done, strict=True)
+                if self._is_logistic(fit)
+            )
+        if self._weighs:
+            fit = Fit(self.beta(state)[0], inverses[0], done[0][0], 0, done[0][1])
+            payload["score"] = model_payload(plan, fit)["terms"]
+        return Finding(plan.analysis.name, self.name, payload)
+
+    def _arms(
+        self, total: Message, means: Floats, covariance: Floats
+    ) -> list[dict[str, Any]]:
+        """Return each arm's people, events, mean and effective sample size."""
+        arms = []
+        for arm, label in enumerate(self.plan.groups):
+            first, second = total["weights"][arm].tolist()
+            events = round(float(total["events"][arm]))
+            arms.append(
+                {
+                    "arm": label,
+                    "n": round(float(total["people"][arm])),
+                    "events": events if self.plan.is_binary else None,
+                    "mean": float(means[arm]),
+                    "se": float(np.sqrt(covariance[arm, arm])),
+                    "ess": first**2 / second if self._weighs else None,
+                }
+            )
+        return arms
+
+
+@estimator(name="ipw", opening=OPENING, sums=SUMS, most_rounds=MOST, publishable=False)
+class Ipw(Effect):
+    """Weighted contrast of the arms, the weights from the propensity score (Hájek).
+
+    Source:
+        Lunceford and Davidian (2004), Stat. Med. 23, 2937-2960. Oracle:
+        `tests/oracles/test_effects.py`.
+    """
+
+
+@estimator(
+    name="g_computation",
+    opening=OPENING,
+    sums=SUMS,
+    most_rounds=MOST,
+    publishable=False,
+)
+class GComputation(Effect):
+    """Mean predictions for all under either arm, by a regression within each arm.
+
+    Source:
+        Snowden, Rose and Mortimer (2011), Am. J. Epidemiol. 173, 731-738. Oracle:
+        `tests/oracles/test_effects.py`.
+    """
+
+
+@estimator(name="aipw", opening=OPENING, sums=SUMS, most_rounds=MOST, publishable=False)
+class Aipw(Effect):
+    """Mean predictions, set right by weighted residuals: either model may be wrong.
+
+    Source:
+        Glynn and Quinn (2010), Polit. Anal. 18, 36-56. Oracle:
+        `tests/oracles/test_effects.py`.
+    """
+
+
+def _overlap(rows: Rows, e: Floats, bins: int) -> Floats:
+    """Return the score's histogram of either arm, (2, bins)."""
+    if not bins:
+        return np.zeros((2, 0))
+    place = np.minimum((e * bins).astype(np.int64), bins - 1) + rows.group * bins
+    counts = np.bincount(place, minlength=2 * bins).astype(np.float64)
+    return counts.reshape(2, bins)
+
+
+def _ended(fit: Fit) -> State:
+    return {"beta": fit.beta, "done": np.array([fit.loglik, fit.condition])}
+
+
+@contextlib.contextmanager
+def _named(fit: str) -> Iterator[None]:
+    """Say which of the regressions is not estimable."""
+    try:
+        yield
+    except NotEstimable as problem:
+        which = "the propensity score" if fit == SCORE else f"the outcome, {fit}"
+        raise NotEstimable(f"{which}: {problem.what}", fix=problem.fix) from problem

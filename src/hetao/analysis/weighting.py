@@ -1,0 +1,92 @@
+"""How much people weigh under a propensity score, and how that moves with the score."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hetao.analysis.expressions import Floats, Ints
+from hetao.errors import NotEstimable
+from hetao.study import Analysis
+
+HEAVIEST = 1000.0  # most that a person may weigh, where a usual one weighs about 1
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of a site's people, each arm in a row; 0 of whoever is not in the arm.
+
+    Attributes:
+        of: (2, n), the weights.
+        slope: (2, n), their derivative by the logit of the score.
+        share: (n,), 1 of those whose effect is asked for; what predictions of
+            everyone's outcome are averaged over.
+    """
+
+    of: Floats
+    slope: Floats
+    share: Floats
+
+
+def heaviest(analysis: Analysis) -> float:
+    """Return the most that a person may weigh under the estimand and truncation."""
+    if analysis.estimand == "ATO":
+        return 1.0
+    cut = analysis.truncation
+    return min(HEAVIEST, 1 / cut) if cut else HEAVIEST
+
+
+def weightless(analysis: Analysis, group: Ints) -> Weights:
+    """Return the weights where no score is fitted: none, but whose effect it is."""
+    none = np.zeros((2, len(group)))
+    is_of_treated = analysis.estimand == "ATT"
+    share = group == 1 if is_of_treated else np.ones(len(group))
+    return Weights(none, none, np.asarray(share, dtype=np.float64))
+
+
+def weights_by_score(analysis: Analysis, group: Ints, score: Floats) -> Weights:
+    """Return the weights of people by their score.
+
+    A person of the arm `a` weighs h(e) / P(a | e), where h is 1 of the estimand ATE,
+    e of ATT and e (1 - e) of ATO. A truncated score does not move a weight.
+
+    Args:
+        analysis: says the estimand and the truncation.
+        group: (n,), 1 of the treated.
+        score: (n,), their probability to be treated.
+
+    Raises:
+        NotEstimable: a person would weigh more than HEAVIEST.
+
+    Source:
+        Li, Morgan and Zaslavsky (2018), Balancing covariates via propensity score
+        weighting, J. Am. Stat. Assoc. 113, 390-400.
+    """
+    treated = group == 1
+    arms = np.stack([~treated, treated])
+    if analysis.estimand == "ATO":
+        spread = score * (1 - score)
+        of, slope = np.stack([score, 1 - score]), np.stack([spread, -spread])
+        share = np.zeros_like(score)  # nothing is predicted for this estimand
+        return Weights(of * arms, slope * arms, share)
+    cut = analysis.truncation
+    moves = (score >= cut) & (score <= 1 - cut)
+    e = np.clip(score, cut, 1 - cut)
+    with np.errstate(divide="ignore"):
+        odds = e / (1 - e)
+        if analysis.estimand == "ATT":
+            of = np.stack([odds, np.ones_like(e)])
+            slope = np.stack([odds, np.zeros_like(e)])
+            share = treated.astype(np.float64)
+        else:
+            of = np.stack([1 + odds, 1 + 1 / odds])
+            slope = np.stack([odds, -1 / odds])
+            share = np.ones_like(e)
+    of = np.where(arms, of, 0.0)
+    if np.any(of > heaviest(analysis) * (1 + 1e-9)):
+        raise NotEstimable(
+            f"a person would weigh more than {HEAVIEST:g}, because hardly anyone of "
+            "that kind is in the other arm",
+            fix='ask for the effect in the overlap, estimand = "ATO", give a '
+            "truncation, or restrict the population",
+        )
+    return Weights(of, np.where(arms & moves, slope, 0.0), share)

@@ -1,0 +1,298 @@
+"""A treatment's effect → contrasts, arms, balance and overlap, with their figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hetao.report.drawing import Drawing, Scale, even_ticks, shortened, wrapped
+from hetao.report.forest import Row, draw_forest, tick_text
+from hetao.report.labels import event_label, language_of, term_label, variable_label
+from hetao.report.numerals import (
+    DASH,
+    count_text,
+    fixed_text,
+    interval_texts,
+    number_of,
+    p_text,
+    ratio_of,
+    short_text,
+)
+from hetao.study import Analysis, Study
+
+WIDTH, LEFT, RIGHT = 860.0, 300.0, 800.0
+LINE, TOP, FOOT = 17.0, 44.0, 48.0
+LABEL = 20.5  # width of a label, in font sizes
+LITTLE = 0.1  # standardised difference below which arms are usually called alike
+HEIGHT = 120.0  # of either half of the overlap's figure
+WORDS = {
+    "risk_difference": "Risk difference",
+    "mean_difference": "Mean difference",
+    "risk_ratio": "Risk ratio",
+    "odds_ratio": "Odds ratio",
+}
+WHOSE = {
+    "ATE": "everyone (ATE)",
+    "ATT": "the treated (ATT)",
+    "ATO": "the overlap of the arms (ATO)",
+}
+
+
+@dataclass(frozen=True)
+class ContrastRow:
+    """One contrast of the arms as a reader sees it."""
+
+    label: str
+    interval: str
+    estimate: str
+    se: str
+    p: str
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """One arm: its people and events, its mean, and how many people it is worth."""
+
+    label: str
+    n: str
+    events: str
+    mean: str
+    ess: str
+
+
+@dataclass(frozen=True)
+class BalanceRow:
+    """One column's standardised difference, before and after weighting."""
+
+    label: str
+    against: str
+    before: float | None
+    after: float | None
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """Return both as a reader sees them."""
+        return tuple(  # type: ignore[return-value]
+            DASH if value is None else fixed_text(value, 3)
+            for value in (self.before, self.after)
+        )
+
+
+@dataclass(frozen=True)
+class EffectView:
+    """An effect: its contrasts, arms and balance, and their figures.
+
+    Attributes:
+        whose: whose mean effect it is.
+        contrasts, arms, balance: rows of the tables.
+        figures: forest plots of differences and of ratios.
+        love, overlap: the love plot, None where no score was fitted; and the score's
+            histograms, None where none were asked for.
+    """
+
+    treatment: str
+    outcome: str
+    whose: str
+    contrasts: tuple[ContrastRow, ...]
+    arms: tuple[ArmRow, ...]
+    balance: tuple[BalanceRow, ...]
+    figures: tuple[Drawing, ...]
+    love: Drawing | None
+    overlap: Drawing | None
+
+    @property
+    def is_hidden(self) -> bool:
+        """Return whether any count is shown as small."""
+        return any("*" in arm.n + arm.events for arm in self.arms)
+
+
+def effect_of(
+    study: Study,
+    analysis: Analysis,
+    payload: Mapping[str, Any],
+    style: tuple[str, str],
+) -> tuple[EffectView, str]:
+    """Return the view of an effect's finding and its sentence.
+
+    Args:
+        study: holds the labels.
+        analysis: what was asked.
+        payload: what was found.
+        style: the figures' key in the page, and the text of a count that is hidden.
+    """
+    key, few = style
+    terms = list(payload.get("terms", ()))
+    rows = [_contrast(term) for term in terms]
+    names = [str(row["name"]) for row in payload.get("balance", ())]
+    balance = tuple(
+        BalanceRow(
+            label.text,
+            label.against,
+            number_of(row.get("before")),
+            number_of(row.get("after")),
+        )
+        for row in payload.get("balance", ())
+        for label in (term_label(study, str(row["name"]), names),)
+    )
+    arms = list(payload.get("arms", ()))
+    weighs = bool(payload.get("score"))
+    overlap = [counts for counts in payload.get("overlap", ()) if counts]
+    labels = [str(arm["arm"]) for arm in arms]
+    whose = WHOSE.get(str(payload.get("estimand")), str(payload.get("estimand")))
+    name = analysis.name
+    view = EffectView(
+        treatment=variable_label(study, analysis.treatment),
+        outcome=event_label(study, analysis.outcome),
+        whose=whose,
+        contrasts=tuple(rows),
+        arms=tuple(_arm(arm, few) for arm in arms),
+        balance=balance,
+        figures=tuple(_forests(key, name, terms)),
+        love=draw_love(f"{key}-love", f"{name}: balance", balance) if weighs else None,
+        overlap=(
+            draw_overlap(f"{key}-overlap", name, labels, overlap) if overlap else None
+        ),
+    )
+    if not rows:
+        return view, "No effect was estimated."
+    text = rows[0].interval.replace("(", "(95% CI ", 1)
+    between = f"“{labels[1]}” against “{labels[0]}”"
+    return view, f"{rows[0].label} of {between}, in {whose}: {text}."
+
+
+def _is_ratio(term: Mapping[str, Any]) -> bool:
+    return str(term["name"]).endswith("_ratio")
+
+
+def _interval(term: Mapping[str, Any]) -> str:
+    ends = tuple(number_of(term.get(k)) for k in ("estimate", "lower", "upper"))
+    if _is_ratio(term):
+        ends = tuple(None if end is None else ratio_of(end) for end in ends)
+    middle, lower, upper = interval_texts(ends, _is_ratio(term))
+    return f"{middle} ({lower} to {upper})"
+
+
+def _contrast(term: Mapping[str, Any]) -> ContrastRow:
+    name = str(term["name"])
+    return ContrastRow(
+        label=WORDS.get(name, name),
+        interval=_interval(term),
+        estimate=short_text(term.get("estimate")),
+        se=short_text(term.get("se")),
+        p=p_text(term.get("p")),
+    )
+
+
+def _arm(arm: Mapping[str, Any], few: str) -> ArmRow:
+    n, events = arm.get("n"), arm.get("events")
+    mean, ess = number_of(arm.get("mean")), number_of(arm.get("ess"))
+    is_counted = mean is None or events is not None  # a number has no events
+    return ArmRow(
+        label=str(arm["arm"]),
+        n=few if n is None else count_text(n),
+        events=(few if events is None else count_text(events)) if is_counted else "",
+        mean=DASH if mean is None else short_text(mean),
+        ess="" if ess is None else fixed_text(ess, 1),
+    )
+
+
+def _forests(key: str, name: str, terms: Sequence[Mapping[str, Any]]) -> list[Drawing]:
+    figures: list[Drawing] = []
+    for is_ratio in (False, True):
+        rows = [
+            Row(
+                WORDS.get(str(term["name"]), str(term["name"])),
+                "",
+                number_of(term.get("estimate")),
+                number_of(term.get("lower")),
+                number_of(term.get("upper")),
+                _interval(term),
+            )
+            for term in terms
+            if _is_ratio(term) == is_ratio
+        ]
+        what = "Ratio" if is_ratio else "Difference"
+        title = f"{name}: {what.lower()}s with 95% intervals"
+        place = f"{key}-{what.lower()}"
+        figures += draw_forest(place, title, what, rows, is_ratio) if rows else []
+    return figures
+
+
+def draw_love(key: str, title: str, rows: Sequence[BalanceRow]) -> Drawing:
+    """Return the love plot: absolute differences before (open) and after (full)."""
+    known = [abs(v) for row in rows for v in (row.before, row.after) if v is not None]
+    scale = Scale(0.0, max([2 * LITTLE, *known]) * 1.05, LEFT, RIGHT)
+    labels = [wrapped(row.label, LABEL, 2) for row in rows]
+    labels = [
+        [*lines, *(wrapped(row.against, LABEL, 1) if row.against else [])]
+        for lines, row in zip(labels, rows, strict=True)
+    ]
+    heights = [LINE * len(lines) + 10 for lines in labels]
+    bottom = TOP + sum(heights)
+    about = "; ".join(f"{r.label}: {' then '.join(r.texts)}" for r in rows)
+    drawing = Drawing(key, (WIDTH, bottom + FOOT), (title, about or "No column."))
+    for x, kind, text in ((LEFT, "open", "before"), (LEFT + 110, "point", "after")):
+        drawing.box((x, 8), (10, 10), kind)
+        drawing.text((x + 18, 18), text, "label")
+    for tick in even_ticks(scale.low, scale.high):
+        x = scale.at(tick)
+        drawing.line((x, TOP - 8), (x, bottom + 4), "grid")
+        drawing.text((x, bottom + 18), tick_text(tick), "small middle")
+    x = scale.at(LITTLE)
+    drawing.line((x, TOP - 8), (x, bottom + 4), "null")
+    drawing.line((LEFT, bottom + 4), (RIGHT, bottom + 4), "rule")
+    axis = "Absolute standardised mean difference"
+    drawing.text(((LEFT + RIGHT) / 2, bottom + 38), axis, "small middle")
+    y = TOP
+    for row, lines, height in zip(rows, labels, heights, strict=True):
+        for i, line in enumerate(lines):
+            kind = "small" if i and line == lines[-1] and row.against else "label"
+            at = (0.0, y + 13 + LINE * i)
+            drawing.text(at, line, kind, language_of(line))
+        for value, kind in ((row.before, "open"), (row.after, "point")):
+            if value is not None:
+                corner = (scale.at(abs(value)) - 5, y + height / 2 - 8)
+                drawing.box(corner, (10, 10), kind)
+        y += height
+    return drawing
+
+
+def draw_overlap(
+    key: str, name: str, labels: Sequence[str], counts: Sequence[Sequence[Any]]
+) -> Drawing:
+    """Return the score's histograms, the second arm above the axis, the first below.
+
+    Heights are shares of the arm; a bin whose count is not shown bears a star.
+    """
+    bins = len(counts[0])
+    shown = [[number_of(c) or 0.0 for c in arm] for arm in counts]
+    shares = [[c / (sum(arm) or 1.0) for c in arm] for arm in shown]
+    most = max([max(arm) for arm in shares] + [1e-9])
+    middle = TOP + HEIGHT
+    title = f"{name}: propensity score in either arm"
+    about = "; ".join(
+        f"{label}: " + ", ".join("few" if c is None else str(c) for c in arm)
+        for label, arm in zip(labels, counts, strict=True)
+    )
+    drawing = Drawing(key, (WIDTH, middle + HEIGHT + FOOT), (title, about))
+    left, right = 20.0, WIDTH - 20.0
+    scale = Scale(0.0, 1.0, left, right)
+    for arm, (label, side) in enumerate(zip(labels, (1, -1), strict=True)):
+        y = middle + side * (HEIGHT + 8) + (8 if side > 0 else 0)
+        text = shortened(label, 40)
+        drawing.text((left, y), text, "label", language_of(text))
+        for i in range(bins):
+            x1, x2 = scale.at(i / bins), scale.at((i + 1) / bins)
+            if counts[arm][i] is None:
+                at = ((x1 + x2) / 2, middle + side * 10 + 5)
+                drawing.text(at, "*", "small middle")
+            height = HEIGHT * 0.85 * shares[arm][i] / most
+            if height > 0:
+                top = middle if side > 0 else middle - height
+                drawing.box((x1 + 1, top), (x2 - x1 - 2, height), f"bar g{1 - arm}")
+    drawing.line((left, middle), (right, middle), "rule")
+    foot = middle + HEIGHT + 26
+    for tick in even_ticks(0.0, 1.0, 10):
+        drawing.text((scale.at(tick), foot), tick_text(tick), "small middle")
+    axis = "Propensity score"
+    drawing.text(((left + right) / 2, foot + 18), axis, "small middle")
+    return drawing

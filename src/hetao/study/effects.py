@@ -1,0 +1,63 @@
+"""What an analysis of a treatment's effect must say, checked before it is approved."""
+
+from hetao.errors import InvalidStudy
+from hetao.study.methods import METHODS
+from hetao.study.model import Analysis, Study
+from hetao.study.terms import parse_term
+
+MOST_BINS = 100  # of the score's histogram
+
+
+def check_effect(study: Study, analysis: Analysis, where: str) -> None:
+    """Refuse a treatment, an outcome or an estimand that has no effect to estimate.
+
+    Raises:
+        InvalidStudy: the error names the field and the remedy.
+    """
+    method = METHODS[analysis.method]
+    if not method.fits:
+        return
+    treatment = study.variable(analysis.treatment)
+    if treatment.kind != "category" or len(treatment.levels) != 2:
+        raise InvalidStudy(
+            f"{where}: the treatment {analysis.treatment!r} must be a category of two "
+            "levels, the treatment second"
+        )
+    outcome = study.variable(analysis.outcome)
+    if outcome.kind == "category" and len(outcome.levels) != 2:
+        raise InvalidStudy(
+            f"{where}: the outcome {analysis.outcome!r} must be a number, or a "
+            "category of two levels, the event second"
+        )
+    if analysis.estimand not in method.estimands:
+        raise InvalidStudy(
+            f"{where}: the estimand of {analysis.method} is one of "
+            + ", ".join(method.estimands)
+        )
+    if not 0 <= analysis.overlap_bins <= MOST_BINS:
+        raise InvalidStudy(f"{where}: overlap_bins lies in 0 to {MOST_BINS}")
+    if not 0 <= analysis.truncation < 0.5:
+        raise InvalidStudy(f"{where}: truncation lies in 0 to below 0.5")
+    if analysis.truncation and analysis.estimand == "ATO":
+        raise InvalidStudy(
+            f"{where}: no score needs truncation for the estimand ATO",
+            fix="leave truncation out",
+        )
+    for text in analysis.terms:
+        _check_term(analysis, text.strip(), where)
+
+
+def _check_term(analysis: Analysis, text: str, where: str) -> None:
+    if text in ("0", "-1"):
+        raise InvalidStudy(
+            f"{where}: the regressions behind an effect have an intercept",
+            fix='leave out "0"',
+        )
+    names = parse_term(text).names
+    for name in (analysis.treatment, analysis.outcome):
+        if name in names:
+            raise InvalidStudy(
+                f"{where}: the term {text!r} holds {name!r}, whose effect or "
+                "occurrence the terms are there to explain",
+                fix="name what was so before the treatment only",
+            )
