@@ -16,9 +16,10 @@ from hetao.cdm import FlatTable, open_flat
 from hetao.errors import BadFormula, InvalidData, Usage
 from hetao.notebook.formula import Formula, parse_formula
 from hetao.study import Study
+from hetao.study.analysis_checks import MOST_GRID
 from hetao.study.methods import METHODS
 from hetao.study.model import SITE
-from hetao.study.reading import MOST_GRID, study_from
+from hetao.study.reading import study_from
 from hetao.study.terms import names_of, parse_expression, parse_term
 
 MODELS = tuple(name for name, method in METHODS.items() if method.in_formula)

@@ -1,0 +1,235 @@
+"""An analysis, held to what its method reads and to the study's variables."""
+
+import dataclasses
+import itertools
+import math
+
+from hetao.errors import InvalidStudy
+from hetao.study.effects import check_effect
+from hetao.study.methods import METHODS, POOLED
+from hetao.study.model import SITE, Analysis, Study
+from hetao.study.terms import names_of, parse_expression, parse_term
+
+MOST_GRID = 20_000
+MOST_RHO = 100
+MOST_MERGED = 1000
+
+
+def check_analysis(study: Study, analysis: Analysis, where: str) -> None:
+    """Refuse an analysis that cannot be carried out, or says what nobody reads.
+
+    Raises:
+        InvalidStudy: the field is named, and what to write instead.
+        BadFormula: a term cannot be read.
+    """
+    _check_fields(analysis, where)
+    if analysis.model:
+        _check_pooled(study, analysis, where)
+        return
+    _check_choices(analysis, where)
+    if analysis.weights:
+        _check_weights(study, analysis, where)
+    _check_names(study, analysis, where)
+    _check_outcome(study, analysis, where)
+    check_effect(study, analysis, where)
+    _check_grid(analysis, where)
+    _check_curves(analysis, where)
+    _check_rates(study, analysis, where)
+
+
+def _check_names(study: Study, analysis: Analysis, where: str) -> None:
+    """Check that what is named exists, and is of the kind that is needed there."""
+    for term in analysis.terms:
+        for name in parse_term(term).names:
+            _check_term_variable(study, term, name, where)
+    offset = names_of(parse_expression(analysis.offset)) if analysis.offset else ()
+    for name in offset:
+        _require(study, name, "number", where)
+    for name in analysis.variables:
+        study.variable(name)
+        if analysis.method == "quantiles":
+            _require(study, name, "number", where)
+    for name in filter(None, (analysis.by, *analysis.strata)):
+        _require(study, name, "category", where)
+
+
+def _check_choices(analysis: Analysis, where: str) -> None:
+    if analysis.ties not in ("efron", "breslow"):
+        raise InvalidStudy(f"{where}: ties is 'efron' or 'breslow'")
+    if analysis.penalty not in ("", "firth"):
+        raise InvalidStudy(f"{where}: penalty is 'firth', or left out")
+    if analysis.penalty and analysis.variance != "model":
+        raise InvalidStudy(f"{where}: a penalised model has no robust variance")
+    if analysis.variance not in ("model", "robust"):
+        raise InvalidStudy(f"{where}: variance is 'model' or 'robust'")
+
+
+def _check_weights(study: Study, analysis: Analysis, where: str) -> None:
+    name = analysis.weights
+    _require(study, name, "number", where)
+    bounds = study.variable(name).bounds
+    if bounds is None or bounds[0] < 0:
+        raise InvalidStudy(
+            f"{where}: the weight {name!r} may be negative by its bounds",
+            fix="start its bounds at 0",
+        )
+
+
+def _check_pooled(study: Study, analysis: Analysis, where: str) -> None:
+    """Check the analysis that each site of a meta-analysis carries out by itself."""
+    if analysis.model not in POOLED:
+        raise InvalidStudy(f"{where}: model is one of " + ", ".join(POOLED))
+    check_analysis(study, analysis.alone, where)
+
+
+def _check_fields(analysis: Analysis, where: str) -> None:
+    """Refuse an unknown method, a field it lacks, and one that means nothing to it."""
+    method = METHODS.get(analysis.method)
+    if method is None:
+        raise InvalidStudy(f"{where}: method is one of " + ", ".join(METHODS))
+    for field in dataclasses.fields(Analysis):
+        if field.name in ("name", "method"):
+            continue
+        value = getattr(analysis, field.name)
+        if field.name in method.needs and not value:
+            raise InvalidStudy(f"{where}: {analysis.method} needs {field.name!r}")
+        if field.name not in method.fields and value != field.default:
+            raise InvalidStudy(
+                f"{where}: {analysis.method} has no use for {field.name!r}",
+                fix="leave it out; it reads " + (", ".join(method.fields) or "none"),
+            )
+
+
+def _check_term_variable(study: Study, term: str, name: str, where: str) -> None:
+    variable = study.variable(name)
+    plain = name in [part.strip() for part in term.split(":")]
+    if variable.kind == "category" and not plain:
+        raise InvalidStudy(
+            f"{where}: {term!r} does arithmetic on the category {name!r}"
+        )
+
+
+def _require(study: Study, name: str, kind: str, where: str) -> None:
+    if study.variable(name).kind != kind:
+        raise InvalidStudy(f"{where}: {name!r} must be a {kind}")
+
+
+def _check_outcome(study: Study, analysis: Analysis, where: str) -> None:
+    method = METHODS[analysis.method]
+    if method.outcome == "binary":
+        _require_binary(study, analysis.outcome, where)
+    elif method.outcome and not method.fits:
+        _require(study, analysis.outcome, "number", where)
+    if method.has_times:
+        _require(study, analysis.time, "number", where)
+        _require_binary(study, analysis.event, where)
+    if method.is_test and (
+        SITE not in analysis.strata or analysis.by in analysis.strata
+    ):
+        raise InvalidStudy(
+            f"{where}: {analysis.method} compares the groups of 'by' within sites",
+            fix="write 'site' among the strata and 'by' not; km tests over a grid",
+        )
+    if not 0 <= analysis.rho <= MOST_RHO:
+        raise InvalidStudy(f"{where}: rho lies in 0 to {MOST_RHO}")
+    if analysis.zph:
+        _check_zph(analysis, where)
+    if analysis.baseline and SITE in analysis.strata:
+        raise InvalidStudy(
+            f"{where}: within sites each site has a baseline hazard of its own",
+            fix="leave out baseline, or model over sites on a grid",
+        )
+    is_more = analysis.weights or analysis.variance == "robust"
+    if analysis.method == "cox" and is_more and SITE not in analysis.strata:
+        raise InvalidStudy(
+            f"{where}: weights and robust variance are of cox models within sites",
+            fix="write strata = ['site']",
+        )
+    if analysis.method == "cox" and SITE not in analysis.strata and not analysis.grid:
+        raise InvalidStudy(
+            f"{where}: a cox model whose risk sets span sites needs a public grid",
+            fix="write strata = ['site'], or give a grid of times",
+        )
+
+
+def _require_binary(study: Study, name: str, where: str) -> None:
+    _require(study, name, "category", where)
+    if len(study.variable(name).levels) != 2:
+        raise InvalidStudy(f"{where}: {name!r} must have two levels, the event second")
+
+
+def _check_grid(analysis: Analysis, where: str) -> None:
+    if analysis.grid is None:
+        return
+    edges = analysis.grid.edges
+    if analysis.grid.merge and analysis.method != "cox":
+        raise InvalidStudy(f"{where}: only a cox model merges bins of its grid")
+    if analysis.grid.merge and len(edges) > MOST_MERGED:
+        raise InvalidStudy(f"{where}: at most {MOST_MERGED} bins can be merged")
+    rising = all(a < b for a, b in itertools.pairwise(edges))
+    finite = all(map(math.isfinite, edges))
+    if not 1 <= len(edges) <= MOST_GRID or not rising or not finite:
+        raise InvalidStudy(
+            f"{where}: the grid needs 1 to {MOST_GRID} increasing finite times"
+        )
+
+
+def _check_curves(analysis: Analysis, where: str) -> None:
+    if analysis.conf_type not in ("log", "log-log", "plain"):
+        raise InvalidStudy(f"{where}: conf_type is 'log', 'log-log' or 'plain'")
+    horizon, grid = analysis.horizon, analysis.grid
+    if horizon is not None and grid and not 0 < horizon <= grid.edges[-1]:
+        raise InvalidStudy(
+            f"{where}: the horizon lies beyond the grid of times",
+            fix="choose one above 0 and up to the last time of the grid",
+        )
+
+
+def _check_zph(analysis: Analysis, where: str) -> None:
+    if analysis.zph in ("km", "rank"):
+        raise InvalidStudy(
+            f"{where}: the transform {analysis.zph!r} of zph needs the times of all "
+            "sites together, which leave none",
+            fix="write 'identity' or 'log', which need nothing but a site's own times",
+        )
+    if analysis.zph not in ("identity", "log"):
+        raise InvalidStudy(f"{where}: zph is 'identity' or 'log'")
+    if SITE not in analysis.strata:
+        raise InvalidStudy(
+            f"{where}: zph tests a cox model whose risk sets stay inside a site",
+            fix="write strata = ['site']",
+        )
+
+
+def _check_rates(study: Study, analysis: Analysis, where: str) -> None:
+    if not METHODS[analysis.method].has_rates:
+        return
+    _require(study, analysis.time, "number", where)
+    if bool(analysis.event) == bool(analysis.outcome):
+        raise InvalidStudy(
+            f"{where}: rates count an event or an outcome",
+            fix="write event = a category of two levels, or outcome = a count",
+        )
+    if analysis.event:
+        _require_binary(study, analysis.event, where)
+    else:
+        _require(study, analysis.outcome, "number", where)
+    if SITE in analysis.strata and analysis.by == SITE:
+        raise InvalidStudy(f"{where}: sites are compared, or strata, but not both")
+    if analysis.standard:
+        _check_standard(study, analysis, where)
+
+
+def _check_standard(study: Study, analysis: Analysis, where: str) -> None:
+    """Check that a standard population weighs each level of one category."""
+    strata = [name for name in analysis.strata if name != SITE]
+    levels = [one.name for one in study.variable(strata[0]).levels] if strata else []
+    given = [one.level for one in analysis.standard]
+    if len(strata) != 1 or sorted(given) != sorted(levels):
+        raise InvalidStudy(
+            f"{where}: a standard population weighs each level of one category",
+            fix="name that category in strata, and give one weight a level",
+        )
+    weights = [one.weight for one in analysis.standard]
+    if not all(0 <= weight < math.inf for weight in weights) or not sum(weights) > 0:
+        raise InvalidStudy(f"{where}: weights of a standard population start at 0")
