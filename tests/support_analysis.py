@@ -15,6 +15,7 @@ import pytest
 from hetao.analysis import make_plan, make_rows, oracle
 from hetao.errors import HetaoError
 from hetao.study import Analysis, Criterion, Grid, Level, Study, Variable, Weight
+from support_exactness import note
 
 SITES = ("aa", "bb", "cc", "dd", "ee")
 
@@ -300,9 +301,11 @@ def distance(finding, beta, se):
     ours, errors = estimates(finding)
     beta, se = np.asarray(beta), np.asarray(se)
     assert ours.shape == beta.shape
-    return float(np.max(np.abs(ours - beta) / se)), float(
-        np.max(np.abs(errors / se - 1))
-    )
+    away = float(np.max(np.abs(ours - beta) / se))
+    se_away = float(np.max(np.abs(errors / se - 1)))
+    answer = finding.as_json()
+    note(answer["model"], answer.get("rounds"), away, se_away)
+    return away, se_away
 
 
 def assert_same(finding, beta, se, loglik=None):

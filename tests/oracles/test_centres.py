@@ -21,6 +21,7 @@ from hetao.canonical import parse_canonical
 from hetao.federation.certify import recompute
 from hetao.release import Policy
 from hetao.study import Minimum
+from support_exactness import note
 
 # The smallest centre has four patients: a policy for a lesson on public data.
 OPEN = Policy(
@@ -121,8 +122,11 @@ def in_r(script, frame, folder, **words):
 
 
 def largest_difference(result, oracle):
-    terms = result.frame()
-    return float(np.max(np.abs(terms["estimate"].to_numpy() - oracle.b) / oracle.se))
+    terms, body = result.frame(), result.body
+    away = np.max(np.abs(terms["estimate"].to_numpy() - oracle.b) / oracle.se)
+    se_away = np.max(np.abs(terms["se"].to_numpy() / oracle.se - 1))
+    note(body["model"], body["rounds"], float(away), float(se_away), len(body["sites"]))
+    return float(away)
 
 
 @pytest.fixture(scope="module")
