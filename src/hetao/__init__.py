@@ -6,6 +6,19 @@ first used.
 """
 
 __version__ = "0.1.0"
+# The models that a formula can ask for, as `hetao.study.methods` has them: named here
+# too, as an import of a submodule asks for an attribute of its name first.
+MODELS = (
+    "logistic",
+    "linear",
+    "poisson",
+    "negative_binomial",
+    "gamma",
+    "cox",
+    "km",
+    "logrank",
+    "lmm",
+)
 __all__ = ["__version__", "fit"]
 
 
@@ -15,13 +28,11 @@ def __getattr__(name: str) -> object:
     Each model that a formula can ask for has a function of its own:
     `hetao.cox("Surv(time, event) ~ age", sites)` is `hetao.fit("cox", …)`.
     """
-    if name.startswith("_"):
-        raise AttributeError(f"module 'hetao' has no attribute {name!r}")
     if name == "fit":
         from hetao.notebook import fit
 
         return fit
-    if name in _models():
+    if name in MODELS:
         from functools import partial
 
         from hetao.notebook import fit
@@ -32,10 +43,4 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """Return the public names, for who looks around."""
-    return sorted([*__all__, *_models()])
-
-
-def _models() -> tuple[str, ...]:
-    from hetao.study.methods import METHODS
-
-    return tuple(name for name, method in METHODS.items() if method.in_formula)
+    return sorted([*__all__, *MODELS])

@@ -1,6 +1,8 @@
 """A fitted model in a notebook: its numbers, pictures, certificate and report."""
 
 import struct
+import subprocess
+import sys
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -12,6 +14,7 @@ from hetao.errors import Unverified, Usage
 from hetao.notebook import FitResult
 from hetao.release import Policy
 from hetao.study import Minimum
+from hetao.study.methods import METHODS
 from support_system import people
 
 OPEN = Policy(Minimum(cell=1, events=1, people=1, share=1.0, leverage=1.0), reason="a")
@@ -44,7 +47,8 @@ def test_each_model_has_a_function_of_its_own(model):
     )
 
     assert again.frame().equals(model.frame())
-    assert {"fit", "logistic", "cox", "km", "poisson"} <= set(dir(hetao))
+    named = {name for name, method in METHODS.items() if method.in_formula}
+    assert {"__version__", "fit", *named} == set(dir(hetao))
     with pytest.raises(AttributeError, match="magic"):
         _ = hetao.magic
 
@@ -131,8 +135,16 @@ def test_what_a_finding_lacks_is_named(model, curves, tmp_path):
 
 
 def test_png_without_its_extra_names_it(model, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "resvg_py", None)
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
 
     with pytest.raises(Usage, match="renderer of SVG") as caught:
         model.forest().png()
     assert "hetao[pictures]" in caught.value.fix
+
+
+@pytest.mark.parametrize("first", ["canonical", "dictionary", "study", "errors"])
+def test_any_module_may_be_imported_first(first):
+    """An import asks the package for an attribute of that name before anything else."""
+    code = f"from hetao import {first}; import hetao; hetao.logistic"
+
+    subprocess.run([sys.executable, "-c", code], check=True)
