@@ -412,3 +412,20 @@ def test_a_refusal_of_any_form_is_a_refusal(on_stage, body):
             await answered_by(net, refusing, post)
 
     on_stage(scene)
+
+
+def test_who_waits_for_a_hub_opens_no_new_pool_after_the_end(on_stage):
+    """Else the pool would outlive its owner, with a socket that nobody closes."""
+
+    async def scene(net):
+        away = dict.fromkeys(net.addresses, "https://127.0.0.1:9")
+        way = HttpsTransport(away, net.client("a"), 60)
+        asking = asyncio.create_task(way.post(HK, b"x"))
+        await asyncio.sleep(0.02)
+        await way.close()
+
+        with pytest.raises(Unreachable, match="was closed"):
+            await asking
+        assert way._session is None
+
+    on_stage(scene)

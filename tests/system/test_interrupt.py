@@ -11,7 +11,7 @@ from support_cdm import ROWS, curated, write_folder
 from support_system import read_until, start, wait_until
 
 pytestmark = pytest.mark.xdist_group("system")
-MANY = 40_000  # times the rows of the small extract: enough to be busy for a while
+MANY = 80_000  # times the rows of the small extract: enough to be busy for a while
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +32,9 @@ def scratch(path):
     ("step", "number", "code"),
     [
         ("reading", signal.SIGTERM, 143),
-        ("filling", signal.SIGINT, 130),
+        ("selecting", signal.SIGINT, 130),
         ("filling", signal.SIGTERM, 143),
-        ("filling", signal.SIGHUP, 129),
+        ("selecting", signal.SIGHUP, 129),
     ],
 )
 def test_who_is_told_to_end_takes_the_scratch_away_at_once(site, step, number, code):

@@ -59,8 +59,11 @@ class HttpsTransport:
         self._addresses, self._tls = dict(addresses), tls
         self._patience = patience_seconds
         self._session: aiohttp.ClientSession | None = None
+        self._is_closed = False
 
     def _open(self) -> aiohttp.ClientSession:
+        if self._is_closed:  # whoever waited for a hub meanwhile opens no new pool
+            raise Unreachable("the way to the hubs was closed")
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=self._tls)
             timeout = aiohttp.ClientTimeout(total=2 * POLL_SECONDS + 30)
@@ -113,7 +116,8 @@ class HttpsTransport:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def close(self) -> None:
-        """Close the connection pool."""
+        """Close the connection pool, for good."""
+        self._is_closed = True
         session, self._session = self._session, None
         if session is not None:
             await session.close()
