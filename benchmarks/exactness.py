@@ -28,8 +28,7 @@ in the last table.
 
 Oracles are R (`survival`, `MASS`, `splines`, `nlme`), figures of `lme4` and `metafor`,
 statsmodels, and second implementations in the test that share no code; each test says
-which. `lme` and `lmer` stop where their likelihood no longer changes, leaving about
-seven digits.
+which.
 
 | estimator | test | sites | cases | rounds | estimate / SE | SE |
 |---|---|---:|---:|---:|---:|---:|

@@ -27,6 +27,7 @@ from hetao.permit import Permit, directory_from
 from hetao.records import record
 from hetao.release import STRICT, add, decode, encode, policy_from, split, stream
 from hetao.study import read_study
+from hetao.study.methods import METHODS
 from hetao.study.terms import FUNCTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -350,3 +351,15 @@ def test_the_guide_to_estimators_quotes_the_code_as_it_is():
 
     assert all(quote in plain for quote in quoted[:2])
     assert len(quoted) == 3
+
+
+def test_the_page_of_exactness_has_every_model_and_every_protocol():
+    """It is written by `make exactness`; a new estimator makes it old."""
+    text = (ROOT / "docs" / "exactness.md").read_text("utf-8")
+    compared, sent = text.split("| estimator | a site sends |")
+    models = {n for n, m in METHODS.items() if (m.is_model or m.fits) and n != "meta"}
+
+    assert models == set(re.findall(r"^\| `(\w+)` \|", compared, re.MULTILINE))
+    assert {p.name for p in protocols()} == set(
+        re.findall(r"^\| `(\w+)` \|", sent, re.MULTILINE)
+    )
