@@ -115,6 +115,18 @@ def test_one_snapshot_alone_has_nothing_before_it(tmp_path):
         previous_folder(store)
 
 
+def test_a_snapshot_that_lost_its_manifest_is_made_again(tmp_path):
+    path = write_folder(tmp_path)
+    first = curated(path)
+    (first.folder / "manifest.json").unlink()
+
+    again = curated(path)
+
+    assert again.snapshot == first.snapshot
+    assert (again.folder / "manifest.json").is_file()
+    assert sorted((tmp_path / "store" / "snapshots").iterdir()) == [again.folder]
+
+
 def test_a_broken_manifest_is_refused(tmp_path):
     path = write_folder(tmp_path)
     (curated(path).folder / "manifest.json").write_text("{}")

@@ -13,6 +13,7 @@ point leaves the last good one as it was.
 import json
 import os
 import secrets
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -159,16 +160,21 @@ def settle(built: Path, home: Path, last: str) -> bool:
     """Give a whole folder its name; return False if another run was first.
 
     Folders are named by what is in them, so the one that is there is as good. `last`
-    is the file that a whole one has.
+    is the file that a whole one has; a folder that lost it makes way.
     """
     if (home / last).is_file():
         return False
     try:
         built.rename(home)
     except OSError:
-        if not (home / last).is_file():
+        if (home / last).is_file():
+            return False
+        if not home.is_dir():
             raise
-        return False
+        aside = home.with_name(f".{home.name}.part{secrets.token_hex(8)}")
+        home.rename(aside)
+        built.rename(home)
+        shutil.rmtree(aside)
     return True
 
 
