@@ -212,7 +212,10 @@ def test_what_is_read_off_a_curve_says_no_more_than_the_steps_shown():
         places = [exact["time"].index(time) for time in curve["time"]]
         alone = [places[: i + 1] == list(range(i + 1)) for i in range(len(places))]
         for key in ("cumhaz", "cumhaz_se"):
-            wanted = [exact[key][p] if a else None for p, a in zip(places, alone)]  # noqa: B905
+            wanted = [
+                exact[key][place] if is_alone else None
+                for place, is_alone in zip(places, alone, strict=True)
+            ]
             assert curve[key] == wanted
         assert not all(alone)
         assert curve["median"] in curve["time"]

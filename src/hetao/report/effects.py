@@ -59,6 +59,10 @@ class ArmRow:
     ess: str
 
 
+def _smd_text(value: float | None) -> str:
+    return DASH if value is None else fixed_text(value, 3)
+
+
 @dataclass(frozen=True)
 class BalanceRow:
     """One column's standardised difference, before and after weighting."""
@@ -71,10 +75,7 @@ class BalanceRow:
     @property
     def texts(self) -> tuple[str, str]:
         """Return both as a reader sees them."""
-        return tuple(  # type: ignore[return-value]
-            DASH if value is None else fixed_text(value, 3)
-            for value in (self.before, self.after)
-        )
+        return _smd_text(self.before), _smd_text(self.after)
 
 
 @dataclass(frozen=True)
