@@ -104,7 +104,7 @@ def draft_study(
     formula: str,
     parts: Sequence[Part],
     strata: Sequence[str] = (),
-    options: Mapping[str, str | float] = MappingProxyType({}),
+    options: Mapping[str, object] = MappingProxyType({}),
 ) -> Draft:
     """Return the study that asks for one model over these parts.
 
@@ -113,9 +113,8 @@ def draft_study(
         formula: as in R.
         parts: the sites' files.
         strata: of a model with strata.
-        options: further fields of the analysis: ties, weights (a column of the
-            files), variance, penalty, zph, rho, horizon, conf_type; what is "" or 0
-            is not said.
+        options: further fields of the analysis, such as ties, weights (a column of the
+            files), variance or horizon; None, "" and 0 say nothing.
 
     Raises:
         BadFormula, InvalidData, InvalidStudy, Usage: what is asked cannot be done.
@@ -174,7 +173,7 @@ class _Drafter:
         return text.replace("`", "")
 
     def draft(
-        self, strata: tuple[str, ...], options: Mapping[str, str | float]
+        self, strata: tuple[str, ...], options: Mapping[str, object]
     ) -> Draft:
         formula = self._formula
         self._options = self._meant(options)
@@ -200,7 +199,7 @@ class _Drafter:
         }
         return Draft(study_from(fields, "fit"), self._parts, self._names)
 
-    def _meant(self, options: Mapping[str, str | float]) -> dict[str, Any]:
+    def _meant(self, options: Mapping[str, object]) -> dict[str, Any]:
         """Return what was said, the weights under the name that the study gives them.
 
         Raises:

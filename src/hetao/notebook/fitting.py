@@ -21,7 +21,7 @@ from hetao.release import Policy, read_policy
 Data = pd.DataFrame | str | Path
 
 
-def fit(  # noqa: PLR0913 - a formula's call is read, not remembered
+def fit(
     model: str,
     formula: str,
     sites: Mapping[str, Data] | None = None,
@@ -29,15 +29,8 @@ def fit(  # noqa: PLR0913 - a formula's call is read, not remembered
     data: Data | None = None,
     split_by: str = "",
     strata: str | Sequence[str] = (),
-    ties: str = "",
-    weights: str = "",
-    variance: str = "",
-    penalty: str = "",
-    zph: str = "",
-    rho: float = 0.0,
-    horizon: float = 0.0,
-    conf_type: str = "",
     policy: str | Path | Policy | None = None,
+    **options: object,
 ) -> FitResult:
     """Return a model fitted over sites, as if their rows had been pooled.
 
@@ -45,43 +38,28 @@ def fit(  # noqa: PLR0913 - a formula's call is read, not remembered
     of them run in this process.
 
     Args:
-        model: "logistic", "linear", "poisson", "negative_binomial", "gamma", "cox",
-            "km" or "logrank".
+        model: a method that a formula can say, such as "logistic", "cox" or "km".
         formula: as in R: `y ~ x1 + x2`, `Surv(time, event) ~ x`.
         sites: site → DataFrame, CSV or Parquet file.
         data: instead of `sites`, one table …
         split_by: … and the column that tells sites apart.
         strata: strata of a cox model or a log-rank test; "site" keeps risk sets
             inside a site.
-        ties: "efron", which is usual, or "breslow", of a cox model.
-        weights: the column by which people count, as R's prior weights; "" for none.
-        variance: "model", which is usual, or "robust" for White's.
-        penalty: "firth" of a logistic model.
-        zph: "identity" or "log": test of proportional hazards of a cox model.
-        rho: power of the survival that weighs an event of logrank.
-        horizon: time up to which km takes the restricted mean.
-        conf_type: "log", which is usual, "log-log" or "plain", of km's limits.
         policy: the sites' minimum counts, a policy or its file; strict by default.
+        options: further fields of the method, under the names that a study gives them
+            (`hetao.study.Analysis`), such as ties, weights, variance, penalty or
+            horizon; None, "" and 0 say nothing.
 
     Raises:
         Refused: a site's policy says no, by name.
-        BadFormula, InvalidData, NotEstimable: the fit cannot be made.
+        Usage: the method has no use for an option.
+        BadFormula, InvalidData, InvalidStudy, NotEstimable: the fit cannot be made.
     """
     with tempfile.TemporaryDirectory(prefix="hetao-") as name:
         folder = Path(name)
         parts = _parts(sites, data, split_by, folder)
         chosen = (strata,) if isinstance(strata, str) else tuple(strata)
-        said: dict[str, str | float] = {
-            "ties": ties,
-            "weights": weights,
-            "variance": variance,
-            "penalty": penalty,
-            "zph": zph,
-            "rho": rho,
-            "horizon": horizon,
-            "conf_type": conf_type,
-        }
-        draft = draft_study(model, formula, parts, tuple(filter(None, chosen)), said)
+        draft = draft_study(model, formula, parts, tuple(filter(None, chosen)), options)
         answered = _run(_answer(draft, folder, _policy(policy)))
     return result_of(results_of(answered.outcome), draft, answered.certificate)
 
