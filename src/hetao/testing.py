@@ -214,7 +214,7 @@ def _check_messages(
                 method.plan, {name: a[:size] for name, a in columns.items()}, site
             )
             message = method.start(rows)
-            check_message(message, declared, rows.n)
+            check_message(message, declared, rows.people)
             again = method.start(rows)
             _require(
                 all(np.array_equal(message[k], again[k]) for k in message),

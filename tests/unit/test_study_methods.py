@@ -36,6 +36,8 @@ GIVEN = {
     "model": "logistic",
     "show_sites": True,
     "standard": (Weight("low", 1.0),),
+    "person": "id",
+    "most_rows": 3,
     "treatment": "treated",
     "estimand": "ATT",
     "truncation": 0.05,

@@ -112,6 +112,8 @@ class Cox(Estimator):
             raise NotEstimable(
                 "a linear predictor is too large", fix="leave out terms, merge levels"
             )
+        needs_meat = self.plan.is_robust and LAST in state
+        residuals = np.zeros(rows.X.shape if needs_meat else (0, 0))
         for stratum in self._strata(rows):
             point, sets = _partial(stratum, eta[stratum.rows])
             sums["score"] += point.score
@@ -122,12 +124,14 @@ class Cox(Estimator):
                 sums["drift"] += score
                 sums["drift_info"] += packed(information)
                 sums["drift_square"] += packed(sets.moments(stratum.clock**2)[1])
-            if self.plan.is_robust and LAST in state:
-                residuals = sets.residuals()
-                sums["meat"] += packed(residuals.T @ residuals)
-        _check_residuals(self.plan, sums["meat"], rows.n)
+            if needs_meat:
+                residuals[stratum.rows] = sets.residuals()
+        if needs_meat:  # somebody's rows may lie in several strata
+            of_people = rows.by_person(residuals)
+            sums["meat"] += packed(of_people.T @ of_people)
+        _check_residuals(self.plan, sums["meat"], rows.people)
         sums["cases"] += rows.event.sum()
-        sums["n"] += rows.n
+        sums["n"] += rows.people
         return sums
 
     def _empty(self) -> Message:

@@ -106,7 +106,7 @@ class CoxGrid(Estimator):
             "covariates": rows.X.T @ rows.event,
             "shift": np.array([rows.offset @ rows.event]),
             "events": np.array([rows.event.sum()]),
-            "n": np.array([float(rows.n)]),
+            "n": np.array([float(rows.people)]),
         }
 
     def _moments(self, X: Floats, w: Floats) -> Floats:

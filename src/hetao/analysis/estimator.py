@@ -29,6 +29,8 @@ Shapes = Mapping[str, str | int]
 SLACK = 1 + 1e-6  # rounding may carry a sum of standardised values this far
 MOST_NUMBERS = 2_000_000  # in one message
 OF_PEOPLE = ("n", "cases", "log_weight")  # arrays that no weight multiplies
+ONCE = ("n",)  # arrays to which a person adds once, however many rows they have
+SQUARED = ("meat",)  # arrays that square what a person's rows add up to
 SHARED = ("estimator", "expressions", "splines", "design", "plan", "rows", "finding")
 
 
@@ -120,11 +122,16 @@ class Estimator(ABC):
         return {
             name: Sum(
                 _shape(text, sizes),
-                bounds[name][0] * weights[name] * SLACK,
+                bounds[name][0] * weights[name] * self._times(name) * SLACK,
                 bounds[name][1],
             )
             for name, text in shapes.items()
         }
+
+    def _times(self, name: str) -> float:
+        """Return how often a person may add to an array what one row adds."""
+        rows = float(self.plan.most_rows)
+        return 1.0 if name in ONCE else rows**2 if name in SQUARED else rows
 
     def sizes(self) -> dict[str, int]:
         """Return the sizes that the declaration's shapes speak of."""
@@ -159,10 +166,11 @@ class Estimator(ABC):
 
     @abstractmethod
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
-        """Return (most per person of weight 1, low) for each array of a round.
+        """Return (most per row of weight 1, low) for each array of a round.
 
         What a person adds is at most that times the highest public weight, but for
-        the arrays OF_PEOPLE, in which all count alike.
+        the arrays OF_PEOPLE, in which all count alike; and times the most rows of a
+        person, but for the arrays ONCE, and twice for the arrays SQUARED.
         """
 
     @abstractmethod

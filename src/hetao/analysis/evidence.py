@@ -4,17 +4,21 @@ import itertools
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hetao.analysis.expressions import Floats
 from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
 
+Chosen = NDArray[np.bool_]
 SAME = 1e-9  # eigenvalues below this share of the largest belong to no column
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What a site's gate weighs before anything of an analysis leaves.
+
+    Every count is of people: one who has several rows at a place counts there once.
 
     Attributes:
         people: that the message sums over.
@@ -27,7 +31,7 @@ class Evidence:
             a column of two values the smaller side. Columns that say nothing but the
             site are left out. Of a test, group → its people.
         max_leverage: the largest share of a fitted value that one person decides,
-            from 0 to 1; None without a design or without people.
+            from 0 to 1, all their rows together; None without a design or people.
         cells: label → people, of methods whose own message is not publishable: every
             count in it that a reader of it could see; of a grid, the thinnest bin.
         bins: label → people, of counts at a state that no term crosses with the site:
@@ -55,7 +59,7 @@ def evidence(plan: Plan, rows: Rows) -> Evidence:
     """
     events, non_events = _events(plan, rows)
     return Evidence(
-        people=rows.n,
+        people=rows.people,
         events=events,
         non_events=non_events,
         parameters=_parameters(plan),
@@ -96,31 +100,36 @@ def _parameters(plan: Plan) -> int:
 def _events(plan: Plan, rows: Rows) -> tuple[int | None, int | None]:
     if plan.is_binary:
         if not plan.method.fits:
-            return int(rows.y.sum()), rows.n - int(rows.y.sum())
+            without, events = rows.people_in(rows.y.astype(np.int64), 2).tolist()
+            return events, without
         events = np.bincount(rows.group, rows.y, minlength=2)
         people = np.bincount(rows.group, minlength=2)
         return int(events.min()), int((people - events).min())
     if plan.method.has_times:
-        return int(rows.event.sum()), None
+        return int(rows.people_in(rows.event.astype(np.int64), 2)[1]), None
     return None, None
 
 
 def _smallest_sides(plan: Plan, rows: Rows) -> dict[str, int]:
     if not plan.method.fits:
-        return _sides(plan, rows, rows.X)
+        return _sides(plan, rows, np.ones(rows.n, dtype=bool))
     found: dict[str, int] = {}
     for arm, label in enumerate(plan.groups):  # sums are told of each arm
         mine = rows.group == arm
-        sides = _sides(plan, rows, rows.X[mine])
+        sides = _sides(plan, rows, mine)
         found |= {f"{name} | {label}": side for name, side in sides.items()}
-        found[f"{plan.analysis.treatment}[{label}]"] = int(mine.sum())
+        found[f"{plan.analysis.treatment}[{label}]"] = _people(rows, mine)
     return found
 
 
-def _sides(plan: Plan, rows: Rows, X: Floats) -> dict[str, int]:
+def _people(rows: Rows, chosen: Chosen) -> int:
+    return int(rows.people_in(chosen.astype(np.int64), 2)[1])
+
+
+def _sides(plan: Plan, rows: Rows, mine: Chosen) -> dict[str, int]:
     found: dict[str, int] = {}
     if plan.method.is_test:
-        sizes = np.bincount(rows.group, minlength=len(plan.groups)).tolist()
+        sizes = rows.people_in(rows.group, len(plan.groups)).tolist()
         found = {
             f"{plan.analysis.by}[{group}]": size
             for group, size in zip(plan.groups, sizes, strict=True)
@@ -128,16 +137,27 @@ def _sides(plan: Plan, rows: Rows, X: Floats) -> dict[str, int]:
     for place, column in enumerate(plan.columns):
         if column.is_public_at(rows.site, plan.sites):
             continue
-        _, counts = np.unique(X[:, place], return_counts=True)
-        away = len(X) - int(counts.max(initial=0))
-        both = len(counts) == 2
-        found[column.name] = min(away, len(X) - away) if both else away
+        found[column.name] = _side(rows, rows.X[:, place], mine)
     return found
+
+
+def _side(rows: Rows, values: Floats, mine: Chosen) -> int:
+    """Return how many people are away from the value that most rows have.
+
+    Of two values it is the people of the one that fewer have.
+    """
+    known, counts = np.unique(values[mine], return_counts=True)
+    if len(known) < 2:
+        return 0
+    most = mine & (values == known[counts.argmax()])
+    away = _people(rows, mine & ~most)
+    return min(away, _people(rows, most)) if len(known) == 2 else away
 
 
 def _most_leverage(plan: Plan, rows: Rows, weights: Floats) -> float | None:
     """Return the leverage in the design; of an effect, in what either arm tells too."""
-    most = _leverage(plan, rows.X, weights)
+    everyone = np.ones(rows.n, dtype=bool)
+    most = _leverage(plan, rows, weights, everyone)
     if not plan.method.fits or most is None:
         return most
     for arm in range(len(plan.groups)):
@@ -146,19 +166,21 @@ def _most_leverage(plan: Plan, rows: Rows, weights: Floats) -> float | None:
         if total > 0:
             most = max(most, float(weights[mine].max()) / total)
         if len(plan.method.fits) > 1:  # the outcome is fitted in each arm
-            most = max(most, _leverage(plan, rows.X[mine], weights[mine]) or 0.0)
+            most = max(most, _leverage(plan, rows, weights, mine) or 0.0)
     return most
 
 
-def _leverage(plan: Plan, X: Floats, weights: Floats) -> float | None:
+def _leverage(plan: Plan, rows: Rows, weights: Floats, mine: Chosen) -> float | None:
     """Return the largest share of a fitted value that one person decides.
 
     It is the largest diagonal element of W^½ Z (Z'WZ)^- Z'W^½, Z being X and, of cox,
     the unseen intercept that is its baseline hazard; None without columns or people.
-    Z is never made: its intercept is added to what is p by p.
+    Z is never made: its intercept is added to what is p by p. Of a person with several
+    rows it is their sum, which no fitted value of theirs can depend on more than.
     """
-    if not plan.columns or not len(X):
+    if not plan.columns or not mine.any():
         return None
+    X, weights = rows.X[mine], weights[mine]
     weighted = X * weights[:, None]
     gram = X.T @ weighted
     intercept = plan.method.has_times
@@ -176,6 +198,8 @@ def _leverage(plan: Plan, X: Floats, weights: Floats) -> float | None:
     if intercept:
         turned += turn[0]
     of_each = np.einsum("ij,ij->i", turned, turned) * weights
+    if len(rows.person):
+        of_each = np.bincount(rows.person[mine], of_each)
     return min(1.0, float(of_each.max()))
 
 
@@ -256,22 +280,20 @@ def thinnest(plan: Plan, rows: Rows) -> dict[str, int]:
     parts = len(plan.groups or plan.strata)
     place = codes * len(plan.edges) + rows.bin
     size = parts * len(plan.edges)
-    leaving = np.bincount(place, minlength=size)
-    deaths = np.bincount(place[rows.event > 0], minlength=size)
+    leaving = rows.people_in(place, size)
+    deaths = rows.people_in(np.where(rows.event > 0, place, -1), size)
     found = {
         "leaving in the thinnest bin": leaving,
         "events in the thinnest bin": deaths,
     }
     return {
-        label: int(counts[counts > 0].min(initial=rows.n))
+        label: int(counts[counts > 0].min(initial=rows.people))
         for label, counts in found.items()
     }
 
 
-def _count(
-    plan: Plan, rows: Rows, label: str, chosen: "np.typing.NDArray[np.bool_]"
-) -> dict[str, int]:
-    counts = np.bincount(rows.group[chosen], minlength=len(plan.groups))
+def _count(plan: Plan, rows: Rows, label: str, chosen: Chosen) -> dict[str, int]:
+    counts = rows.people_in(np.where(chosen, rows.group, -1), len(plan.groups))
     return {
         f"{label} | {group}": int(count)
         for group, count in zip(plan.groups, counts, strict=True)

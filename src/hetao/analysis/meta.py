@@ -104,7 +104,7 @@ class Meta(Estimator):
         message["estimate"][place], message["se"][place] = estimate, se
         message["given"][place] = 1.0
         message["events"][0] = float(found["events"] or 0)
-        message["n"][0] = float(rows.n)
+        message["n"][0] = float(rows.people)
         return message
 
     def local(self, rows: Rows, state: State) -> Message:

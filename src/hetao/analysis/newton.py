@@ -183,7 +183,7 @@ def meat(plan: Plan, rows: Rows, residual: Floats, is_last: bool) -> Floats:
         return np.zeros(0)
     if not is_last:
         return np.zeros(plan.parameters * (plan.parameters + 1) // 2)
-    scores = rows.X * (rows.weight * residual)[:, None]
+    scores = rows.by_person(rows.X * (rows.weight * residual)[:, None])
     return packed(scores.T @ scores)
 
 

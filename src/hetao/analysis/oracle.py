@@ -48,7 +48,7 @@ def oracle(
         messages = []
         for part in rows:
             made = method.start(part) if state is None else method.local(part, state)
-            check_message(made, declared, part.n)
+            check_message(made, declared, part.people)
             messages.append(made)
         answer = method.step(_total(messages, declared), state, number)
         if isinstance(answer, Finding):

@@ -93,6 +93,11 @@ class Plan:
         return SITE in _reads(replace(self.analysis, strata=()))
 
     @property
+    def most_rows(self) -> int:
+        """Return the most rows that one person may have; 1 where a row is a person."""
+        return self.analysis.most_rows or 1
+
+    @property
     def is_robust(self) -> bool:
         """Return whether the variance is the sandwich."""
         return self.analysis.variance == "robust"
@@ -170,6 +175,7 @@ def _reads(analysis: Analysis) -> tuple[str, ...]:
     if analysis.offset:
         names += names_of(parse_expression(analysis.offset))
     names += [analysis.treatment, *analysis.strata, analysis.by, analysis.weights]
+    names.append(analysis.person)
     return tuple(dict.fromkeys(filter(None, names)))
 
 

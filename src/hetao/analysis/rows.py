@@ -19,6 +19,7 @@ from hetao.study import Variable
 from hetao.study.model import SITE
 
 Columns = Mapping[str, NDArray[Any]]
+PERSON = ""  # stands among the columns for whose row each is; no variable is named so
 ROUNDING = 1e-9  # how far rounding may carry a standardised value beyond 1
 
 _NO_FLOATS: Floats = np.zeros(0)
@@ -31,7 +32,8 @@ class Rows:
 
     Attributes:
         site: whose rows.
-        n: people; for counts, people before the first criterion.
+        n: rows, which are people unless `person` says otherwise; for counts, people
+            before the first criterion.
         X: (n, p) standardised design, within -1 to 1.
         y: (n,) outcome: 0 or 1 of a binary one, the count, the positive number as it
             is, any other number standardised.
@@ -42,6 +44,7 @@ class Rows:
         stratum: (n,) index into `plan.strata`.
         bin: (n,) index into `plan.edges`, the first edge at or after the time.
         group: (n,) index into `plan.groups`.
+        person: (n,) whose row each is, from 0; empty where each row is a person.
         values: of table1: standardised number with NaN, or level index with -1.
         attrition: people left after each of `plan.steps`.
     """
@@ -57,8 +60,32 @@ class Rows:
     stratum: Ints = field(default_factory=_NO_INTS.copy)
     bin: Ints = field(default_factory=_NO_INTS.copy)
     group: Ints = field(default_factory=_NO_INTS.copy)
+    person: Ints = field(default_factory=_NO_INTS.copy)
     values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     attrition: tuple[int, ...] = ()
+
+    @property
+    def people(self) -> int:
+        """Return how many people the rows are of: what every least count is about."""
+        return int(self.person.max()) + 1 if len(self.person) else self.n
+
+    def by_person(self, values: Floats) -> Floats:
+        """Return the (people, k) sums of (n, k) values over each person's rows."""
+        if not len(self.person):
+            return values
+        sums = [np.bincount(self.person, column) for column in values.T]
+        return np.asarray(sums, dtype=np.float64).T
+
+    def people_in(self, place: Ints, size: int) -> Ints:
+        """Return (size,) how many people have a row at each place, of (n,) places.
+
+        A place below 0 is none.
+        """
+        used = place >= 0
+        if not len(self.person):
+            return np.bincount(place[used], minlength=size)
+        pairs = np.unique(place[used] * np.int64(self.people) + self.person[used])
+        return np.bincount(pairs // self.people, minlength=size)
 
 
 def make_rows(
@@ -73,7 +100,8 @@ def make_rows(
     Args:
         plan: the public plan.
         columns: one (n,) array a variable of the study other than `site`: float64
-            with NaN for a number, level index with -1 for a category.
+            with NaN for a number, level index with -1 for a category, of a key text
+            or whole numbers, "" or -1 where it is missing.
         site: the site's name in the study.
         attrition: of counts, (label, people left) in the plan's order.
         enough: raises for too few people. It is asked before anything is said that
@@ -81,8 +109,9 @@ def make_rows(
 
     Raises:
         OutOfBounds: a value lies beyond its variable's public bounds, a category has
-            an unknown level, a count is no whole number, or a time lies beyond the
-            grid. The error names the variable only; `local` says how many rows.
+            an unknown level, a count is no whole number, a time lies beyond the
+            grid, or somebody has more rows than the study allows. The error names
+            the variable only; `local` says how many rows.
         ColumnMismatch: a variable is missing, lengths differ, or attrition steps do
             not have the plan's labels.
         NotAParty: the study does not name the site.
@@ -101,8 +130,29 @@ def make_rows(
     if plan.analysis.weights:  # who counts for nothing is not one of the people
         keep &= known[plan.analysis.weights] > 0
     known = {name: array[keep] for name, array in known.items()}
-    enough(int(keep.sum()))
-    return _rows(plan, known, site, int(keep.sum()))
+    n = int(keep.sum())
+    person = _persons(plan, known)
+    enough(int(person.max()) + 1 if len(person) else n)
+    _check_rows_of_each(plan, person)
+    return _rows(plan, known | {PERSON: person}, site, n)
+
+
+def _persons(plan: Plan, known: Mapping[str, NDArray[Any]]) -> Ints:
+    """Return whose row each is, from 0 without gaps; empty if each is another's."""
+    if not plan.analysis.person:
+        return _NO_INTS.copy()
+    _, codes = np.unique(known[plan.analysis.person], return_inverse=True)
+    return np.asarray(codes, dtype=np.int64)
+
+
+def _check_rows_of_each(plan: Plan, person: Ints) -> None:
+    """Refuse a person with more rows than the public count, which bounds the sums."""
+    counts = np.bincount(person)
+    _refuse(
+        plan.analysis.person,
+        counts[person] > plan.most_rows,
+        f"has more than {plan.most_rows} rows of one person, the study's most_rows",
+    )
 
 
 def _attrition_rows(
@@ -135,6 +185,8 @@ def _checked(variable: Variable, columns: Columns) -> NDArray[Any]:
     array = np.asarray(columns[variable.name])
     if array.ndim != 1:
         raise ColumnMismatch(f"the column {variable.name!r} is not one-dimensional")
+    if variable.kind == "key":
+        return key_codes(array)
     if variable.kind == "category":
         codes = array.astype(np.int64)
         beyond = (codes < -1) | (codes >= len(variable.levels)) | (codes != array)
@@ -145,6 +197,24 @@ def _checked(variable: Variable, columns: Columns) -> NDArray[Any]:
     beyond = (numbers < low) | (numbers > high)
     _refuse(variable.name, beyond, "has values beyond the study's public bounds")
     return numbers
+
+
+def key_codes(array: NDArray[Any]) -> Ints:
+    """Return the codes of a key's cells, alike for alike cells; -1 where missing.
+
+    Args:
+        array: (n,) text, "" or None being missing, or numbers, those below 0 and NaN
+            being missing.
+    """
+    if array.dtype.kind in "iu":
+        return array.astype(np.int64)
+    if array.dtype.kind == "f":
+        cells, missing = array, ~(array >= 0)
+    else:
+        missing = np.array([cell is None or str(cell) == "" for cell in array], bool)
+        cells = np.where(missing, "", array).astype(str)
+    _, codes = np.unique(cells, return_inverse=True)
+    return np.where(missing, -1, codes).astype(np.int64)
 
 
 def _refuse(name: str, beyond: NDArray[np.bool_], what: str) -> None:
@@ -164,7 +234,7 @@ def _is_known(array: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _rows(plan: Plan, known: dict[str, NDArray[Any]], site: str, n: int) -> Rows:
     analysis = plan.analysis
-    fields: dict[str, Any] = {"X": _design(plan, known, n)}
+    fields: dict[str, Any] = {"X": _design(plan, known, n), "person": known[PERSON]}
     if plan.columns:
         offset = np.zeros(n) if plan.offset is None else value_of(plan.offset, known)
         fields["offset"] = np.broadcast_to(offset, (n,)).astype(np.float64)

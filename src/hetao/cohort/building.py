@@ -24,10 +24,11 @@ class Cohort:
 
     Attributes:
         people: how many are left after every criterion.
-        columns: one array a variable of the study, with a row a person, or with every
-            occurrence a row an index day. A number is float64 in the variable's unit,
-            NaN where missing; a category is int64, the index of its level, -1 where
-            missing. Row i is the same person in every column.
+        columns: one array a variable of the study, with a row a person, with every
+            occurrence a row an index day, or as the study's person says. A number is
+            float64 in the variable's unit, NaN where missing; a category is int64, the
+            index of its level, -1 where missing; a key is int64, alike for alike rows,
+            -1 where missing. Row i is the same person in every column.
         attrition: (label, people left): first everyone with an index day, then after
             each criterion in the study's order.
         snapshot: digest of the data that the cohort was built from.
@@ -96,9 +97,11 @@ def build(
         told = told_sets(study.concepts, source.vocabulary)
     else:
         columns = flat_duckdb.read_columns(study, source, faults)
-        counts = (len(next(iter(columns.values()))),)
+        persons = columns[study.person] if study.person else None
+        everyone = np.ones(len(next(iter(columns.values()))), dtype=bool)
+        counts = (_people(everyone, persons),)
         fields = tuple(sorted({f"flat.{v.column}" for v in study.variables}))
-        resolved, told, persons = "", (), None
+        resolved, told = "", ()
     attrition = list(zip(study.steps, counts, strict=False))
     kept = _apply_rules(study, columns, attrition, persons)
     if study.matching is not None:
@@ -178,8 +181,13 @@ def _apply_rules(
 
 
 def _people(kept: np.ndarray, persons: np.ndarray | None) -> int:
-    """Return how many people the kept rows are of: one with many rows counts once."""
-    return int(kept.sum()) if persons is None else len(np.unique(persons[kept]))
+    """Return how many people the kept rows are of: one with many rows counts once.
+
+    A row of which nobody knows whose it is, is nobody's.
+    """
+    if persons is None:
+        return int(kept.sum())
+    return len(np.unique(persons[kept & (persons >= 0)]))
 
 
 def _meets(

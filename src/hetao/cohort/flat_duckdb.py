@@ -9,7 +9,7 @@ from hetao.cdm import FlatTable
 from hetao.errors import InvalidData, InvalidStudy
 from hetao.study import Study, Variable
 
-NUMBER = "number"
+NUMBER, KEY = "number", "key"
 Array = npt.NDArray[Any]
 
 
@@ -17,6 +17,8 @@ def read_columns(
     study: Study, source: FlatTable, faults: list[InvalidData]
 ) -> dict[str, Array]:
     """Return an array for each variable over every row of the site.
+
+    A key's cells become numbers, alike for alike cells and -1 where missing.
 
     A cell that fits neither the variable nor the texts that mean missing is put among
     the faults, by its column's name, never the cell: who knows how many people it is
@@ -59,6 +61,8 @@ def _sql(number: int, variable: Variable, source: FlatTable) -> str:
     missing += ")"
     if variable.kind == NUMBER:
         value = f"TRY_CAST({column} AS DOUBLE)"
+    elif variable.kind == KEY:
+        value = cell
     else:
         levels = " ".join(
             f"WHEN {_matches(cell, level.value)} THEN {index}"
@@ -92,6 +96,9 @@ def _column(
         values = np.ma.filled(found.astype(np.float64), np.nan)
         unfit = (empty | ~np.isfinite(values)) & ~missing
         what = "a cell that is not a number"
+    elif variable.kind == KEY:
+        _, codes = np.unique(np.ma.filled(found, "").astype(str), return_inverse=True)
+        return np.where(empty, -1, codes).astype(np.int64)
     else:
         values = np.ma.filled(found.astype(np.int64), -1)
         unfit = empty & ~missing

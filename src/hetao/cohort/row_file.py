@@ -48,5 +48,7 @@ def _plain(study: Study, name: str, cohort: Cohort) -> np.ndarray:
     variable, values = study.variable(name), cohort.columns[name]
     if variable.kind == "number":
         return np.ma.masked_array(values, mask=np.isnan(values))
+    if variable.kind == "key":
+        return np.ma.masked_array(values, mask=values < 0)
     levels = np.array([*(level.name for level in variable.levels), ""], dtype=object)
     return np.ma.masked_array(levels[values], mask=values < 0)

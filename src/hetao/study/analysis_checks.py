@@ -13,6 +13,7 @@ from hetao.study.terms import names_of, parse_expression, parse_term
 MOST_GRID = 20_000
 MOST_RHO = 100
 MOST_MERGED = 1000
+MOST_ROWS = 100_000
 
 
 def check_analysis(study: Study, analysis: Analysis, where: str) -> None:
@@ -29,12 +30,42 @@ def check_analysis(study: Study, analysis: Analysis, where: str) -> None:
     _check_choices(analysis, where)
     if analysis.weights:
         _check_weights(study, analysis, where)
+    _check_person(study, analysis, where)
     _check_names(study, analysis, where)
     _check_outcome(study, analysis, where)
     check_effect(study, analysis, where)
     _check_grid(analysis, where)
     _check_curves(analysis, where)
     _check_rates(study, analysis, where)
+
+
+def check_persons(study: Study, where: str) -> None:
+    """Refuse a study that takes the same rows for one person's here, for many's there.
+
+    Raises:
+        InvalidStudy: an analysis leaves out the key that another one names.
+    """
+    for analysis in study.analyses:
+        if analysis.method != "counts" and analysis.person != study.person:
+            raise InvalidStudy(
+                f"{where} [[analyses]] {analysis.name}: by the key {study.person!r} a "
+                "person may have several rows; here each would count as a person",
+                fix=f"write person = {study.person!r}, or ask of one row a person "
+                "in a study of its own",
+            )
+
+
+def _check_person(study: Study, analysis: Analysis, where: str) -> None:
+    if bool(analysis.person) != bool(analysis.most_rows):
+        raise InvalidStudy(
+            f"{where}: person and most_rows go together: what somebody can add to a "
+            "sum follows from how many rows they may have",
+            fix="write person = a key, and most_rows = the most rows of one person",
+        )
+    if analysis.person:
+        _require(study, analysis.person, "key", where)
+        if not 1 <= analysis.most_rows <= MOST_ROWS:
+            raise InvalidStudy(f"{where}: most_rows lies in 1 to {MOST_ROWS}")
 
 
 def _check_names(study: Study, analysis: Analysis, where: str) -> None:
@@ -46,7 +77,7 @@ def _check_names(study: Study, analysis: Analysis, where: str) -> None:
     for name in offset:
         _require(study, name, "number", where)
     for name in analysis.variables:
-        study.variable(name)
+        _refuse_key(study, name, where)
         if analysis.method == "quantiles":
             _require(study, name, "number", where)
     for name in filter(None, (analysis.by, *analysis.strata)):
@@ -101,11 +132,21 @@ def _check_fields(analysis: Analysis, where: str) -> None:
 
 
 def _check_term_variable(study: Study, term: str, name: str, where: str) -> None:
+    _refuse_key(study, name, where)
     variable = study.variable(name)
     plain = name in [part.strip() for part in term.split(":")]
     if variable.kind == "category" and not plain:
         raise InvalidStudy(
             f"{where}: {term!r} does arithmetic on the category {name!r}"
+        )
+
+
+def _refuse_key(study: Study, name: str, where: str) -> None:
+    if study.variable(name).kind == "key":
+        raise InvalidStudy(
+            f"{where}: {name!r} is a key: it tells whose a row is and leaves no site, "
+            "so nothing is counted or explained by it",
+            fix="name it as person, and nowhere else",
         )
 
 

@@ -24,7 +24,7 @@ def check_effect(study: Study, analysis: Analysis, where: str) -> None:
             "levels, the treatment second"
         )
     outcome = study.variable(analysis.outcome)
-    if outcome.kind == "category" and len(outcome.levels) != 2:
+    if outcome.kind != "number" and len(outcome.levels) != 2:
         raise InvalidStudy(
             f"{where}: the outcome {analysis.outcome!r} must be a number, or a "
             "category of two levels, the event second"

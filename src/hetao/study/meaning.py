@@ -105,6 +105,7 @@ def _of_analysis(analysis: Analysis) -> Iterator[str]:
         analysis.treatment,
         analysis.by,
         analysis.weights,
+        analysis.person,
         *analysis.strata,
         *analysis.variables,
     )

@@ -55,6 +55,7 @@ class Method:
 
 REGRESSION: Final = ("outcome", "terms")
 WEIGHTED: Final = ("offset", "weights", "variance")
+LONG: Final = ("person", "most_rows")  # where a person may have several rows
 
 POOLED: Final = ("logistic", "linear", "poisson", "negative_binomial", "gamma", "cox")
 EFFECT: Final = ("outcome", "treatment", "terms")
@@ -109,7 +110,7 @@ METHODS: Final[dict[str, Method]] = {
     "cox": Method(
         "Cox regression",
         ("time", "event", "terms"),
-        (*WEIGHTED, "strata", "ties", "grid", "zph", "baseline"),
+        (*WEIGHTED, *LONG, "strata", "ties", "grid", "zph", "baseline"),
         is_model=True,
         has_times=True,
         ratio="hazard ratio",
@@ -167,7 +168,16 @@ METHODS: Final[dict[str, Method]] = {
     "meta": Method(
         "Meta-analysis",
         ("model",),
-        (*REGRESSION, "time", "event", "strata", "ties", "show_sites", *WEIGHTED),
+        (
+            *REGRESSION,
+            *WEIGHTED,
+            *LONG,
+            "time",
+            "event",
+            "strata",
+            "ties",
+            "show_sites",
+        ),
         is_model=True,
     ),
     "quantiles": Method("Medians and quartiles", ("variables",), ("by",)),

@@ -71,7 +71,8 @@ class Variable:
 
     Attributes:
         name: how terms refer to it.
-        kind: "number" or "category".
+        kind: "number", "category", or "key", which tells rows apart that belong
+            together, by any text or whole number; it never leaves the site.
         source: one of SOURCES: an event table, "events" of several tables, what a
             person is on the index day ("age", "sex", "index_day", "month", "arm"),
             what follow-up gives ("time_at_risk", "outcome", "outcome_count",
@@ -216,6 +217,9 @@ class Analysis:
             the treatment.
         estimand: whose mean effect: "ATE" of everyone, "ATT" of the treated, "ATO" of
             the overlap of the arms.
+        person: key of whom a row belongs to; "" where each row is a person.
+        most_rows: most rows that one person may have; public, for what a person may
+            add to a sum follows from it. 0 without `person`.
         truncation: a score nearer than this to 0 or 1 weighs as if it lay there; 0
             for none.
         overlap_bins: bins of the score's histogram in either arm, equal ones from 0 to
@@ -247,6 +251,8 @@ class Analysis:
     weights: str = ""
     variance: str = "model"
     penalty: str = ""
+    person: str = ""
+    most_rows: int = 0
     treatment: str = ""
     estimand: str = "ATE"
     truncation: float = 0.0
@@ -341,6 +347,11 @@ class Study:
             *rules,
             *(("Matched",) if self.matching else ()),
         )
+
+    @property
+    def person(self) -> str:
+        """Return the key of whom a row belongs to; "" where each row is a person."""
+        return next((one.person for one in self.analyses if one.person), "")
 
     @cached_property
     def canonical(self) -> bytes:

@@ -12,7 +12,7 @@ from hetao.dictionary import dictionary
 from hetao.dictionary.checks import CATEGORIES, check_types
 from hetao.errors import BadFormula, InvalidStudy
 from hetao.records import read_toml, record
-from hetao.study.analysis_checks import MOST_GRID, check_analysis
+from hetao.study.analysis_checks import MOST_GRID, check_analysis, check_persons
 from hetao.study.circe_tables import with_definitions
 from hetao.study.concepts import check_concept_set, concept_set_fields
 from hetao.study.definitions import check_definitions
@@ -33,6 +33,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,39}|[A-Za-z][A-Za-z0-9_.]{0,39}")
 SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 MOST_SITES, MOST_ANALYSES = 1000, 200
 MOST_CONCEPT_SETS = 1000
+KEYS = ("column",)  # sources that a key is made of
 # Control, format (bidirectional too), surrogate, line and paragraph characters.
 UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 TABLES = frozenset(
@@ -254,6 +255,7 @@ def _check_study(study: Study, where: str) -> None:
         place = f"{where} [[analyses]] {analysis.name}"
         with _naming(place):
             check_analysis(study, analysis, place)
+    check_persons(study, where)
 
 
 def _check_definitions(study: Study, where: str) -> None:
@@ -341,8 +343,10 @@ def _check_variable(variable: Variable, where: str) -> None:
         _check_number(variable, where)
     elif variable.kind == "category":
         _check_levels(variable.levels, where)
+    elif variable.kind == "key":
+        _check_key(variable, where)
     else:
-        raise InvalidStudy(f"{where}: kind is 'number' or 'category'")
+        raise InvalidStudy(f"{where}: kind is 'number', 'category' or 'key'")
 
 
 def _check_number(variable: Variable, where: str) -> None:
@@ -354,6 +358,19 @@ def _check_number(variable: Variable, where: str) -> None:
     low, high = variable.bounds
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise InvalidStudy(f"{where}: bounds need a finite low < high")
+
+
+def _check_key(variable: Variable, where: str) -> None:
+    if variable.source not in KEYS:
+        raise InvalidStudy(
+            f"{where}: a key is made of " + " or ".join(KEYS) + f", of no "
+            f"{variable.source}"
+        )
+    if variable.bounds or variable.levels or variable.unit:
+        raise InvalidStudy(
+            f"{where}: a key has no bounds, levels or unit: its values are never told",
+            fix="leave them out",
+        )
 
 
 def _check_levels(levels: tuple[Level, ...], where: str) -> None:
@@ -374,6 +391,11 @@ def _check_comparison(
     variable = study.variable(comparison.variable)
     if comparison.operator == "known":
         return
+    if variable.kind == "key":
+        raise InvalidStudy(
+            f"{where}: the criterion {rule!r} asks for one value of a key",
+            fix=f"write known({comparison.variable}), or leave it out",
+        )
     text = isinstance(comparison.value, str)
     if text != (variable.kind == "category"):
         raise InvalidStudy(f"{where}: the criterion {rule!r} mixes text and number")
