@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 # The models that a formula can ask for, as `hetao.study.methods` has them: named here
 # too, as an import of a submodule asks for an attribute of its name first.
 MODELS = (
+    "table1",
     "logistic",
     "linear",
     "poisson",
@@ -18,6 +19,8 @@ MODELS = (
     "km",
     "logrank",
     "lmm",
+    "quantiles",
+    "rates",
 )
 __all__ = ["__version__", "fit"]
 

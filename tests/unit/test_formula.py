@@ -59,7 +59,7 @@ def test_offsets_and_strata_are_no_terms():
         "",
         "y",
         "y ~",
-        "~ a",
+        "~",
         "y ~ a ~ b",
         "y ~ a +",
         "y ~ (a",

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from hetao import __version__
+from hetao import MODELS, __version__
 from hetao.errors import HetaoError, Usage
 
 Command = Callable[[argparse.Namespace], int]
@@ -437,9 +437,7 @@ def _add_fit(commands: Any) -> None:
         "hetao.cli.fit:fit",
         "fit a model over the parts of a file, each part a process of its own",
     )
-    counts = ("poisson", "negative_binomial")
-    models = ("logistic", "linear", *counts, "gamma", "cox", "km", "logrank", "lmm")
-    fit.add_argument("model", choices=models, metavar="MODEL", help=", ".join(models))
+    fit.add_argument("model", choices=MODELS, metavar="MODEL", help=", ".join(MODELS))
     fit.add_argument("formula", metavar="FORMULA", help="y ~ x, Surv(time, event) ~ x")
     fit.add_argument("--data", type=Path, metavar="FILE", help="CSV or Parquet")
     fit.add_argument("--split-by", metavar="COLUMN", help="the column of sites")

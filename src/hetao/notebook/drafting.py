@@ -7,24 +7,44 @@ the data dictionary instead.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from hetao.cdm import FlatTable, open_flat
 from hetao.errors import BadFormula, InvalidData, Usage
+from hetao.notebook.asking import (
+    COUNTS,
+    IDENTIFIER,
+    MODELS,
+    NAMING,
+    analysis_fields,
+    check_form,
+    is_table,
+)
+from hetao.notebook.columns import (
+    MOST_LEVELS,
+    FileColumn,
+    describe,
+    place_of,
+    together,
+)
 from hetao.notebook.formula import Formula, parse_formula
 from hetao.study import Study
 from hetao.study.analysis_checks import MOST_GRID
 from hetao.study.methods import METHODS
 from hetao.study.model import SITE
 from hetao.study.reading import study_from
-from hetao.study.terms import names_of, parse_expression, parse_term
+from hetao.study.terms import (
+    Comparison,
+    names_of,
+    parse_criterion,
+    parse_expression,
+    parse_term,
+)
 
-MODELS = tuple(name for name, method in METHODS.items() if method.in_formula)
-MOST_LEVELS = 200
-IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
+Criteria = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -58,17 +78,6 @@ class Draft:
         return text
 
 
-@dataclass(frozen=True)
-class _Column:
-    """What the files hold in one column, all sites together."""
-
-    is_number: bool
-    low: float
-    high: float
-    texts: tuple[str, ...]  # distinct non-missing cells, sorted; at most a few
-    times: tuple[float, ...] = ()
-
-
 def split_parts(path: Path, column: str) -> tuple[Part, ...]:
     """Return one part for each value of a column, in the order of first appearance.
 
@@ -76,7 +85,7 @@ def split_parts(path: Path, column: str) -> tuple[Part, ...]:
         InvalidData: the file cannot be read or has no such column.
     """
     with open_flat(path) as table:
-        place = _place(table, column)
+        place = place_of(table, column)
         rows = table.connection.execute(
             f"SELECT {place}::VARCHAR, min(rowid) FROM flat WHERE {place} IS NOT NULL "  # noqa: S608
             "GROUP BY 1 ORDER BY 2"
@@ -105,30 +114,36 @@ def draft_study(
     parts: Sequence[Part],
     strata: Sequence[str] = (),
     options: Mapping[str, object] = MappingProxyType({}),
+    criteria: Criteria = (),
 ) -> Draft:
     """Return the study that asks for one model over these parts.
 
     Args:
         model: a method that a formula can say.
-        formula: as in R.
+        formula: as in R; "" of counts.
         parts: the sites' files.
         strata: of a model with strata.
         options: further fields of the analysis, such as ties, weights (a column of the
             files), variance or horizon; None, "" and 0 say nothing.
+        criteria: (rule, label) of who stays in, such as ("age >= 18", "Adults").
 
     Raises:
         BadFormula, InvalidData, InvalidStudy, Usage: what is asked cannot be done.
     """
-    if model not in MODELS:
+    if model not in (*MODELS, COUNTS):
         raise Usage(f"the model is one of {', '.join(MODELS)}")
     if not parts:
         raise Usage("there is no site", fix="name at least one")
     tables = [open_flat(p.path, p.split_column, p.split_value) for p in parts]
     try:
-        return _Drafter(model, formula, parts, tables).draft(tuple(strata), options)
+        drafter = _Drafter(model, formula, parts, tables)
+        return drafter.draft(tuple(strata), options, criteria)
     finally:
         for table in tables:
             table.close()
+
+
+NOTHING = Formula("", "", "", (), {}, "", ())
 
 
 class _Drafter:
@@ -144,8 +159,10 @@ class _Drafter:
         self._model, self._parts, self._tables = model, tuple(parts), tables
         self._method = METHODS[model]
         self._names = self._aliases()
-        self._formula = parse_formula(self._with_aliases(formula))
+        asked = self._with_aliases(formula)
+        self._formula = NOTHING if model == COUNTS else parse_formula(asked)
         self._options: dict[str, Any] = {}
+        self._criteria: list[tuple[str, str]] = []
 
     def _aliases(self) -> dict[str, str]:
         """Return our name → the file's, for columns that cannot keep their own.
@@ -173,19 +190,19 @@ class _Drafter:
         return text.replace("`", "")
 
     def draft(
-        self, strata: tuple[str, ...], options: Mapping[str, object]
+        self,
+        strata: tuple[str, ...],
+        options: Mapping[str, object],
+        criteria: Criteria,
     ) -> Draft:
         formula = self._formula
         self._options = self._meant(options)
-        self._check_form(formula, strata)
-        site_column = self._parts[0].split_column
-        ours = {theirs: name for name, theirs in self._names.items()}
-        renamed = {ours.get(site_column, site_column): SITE} if site_column else {}
-        terms = [_renamed(term, renamed) for term in formula.terms]
-        all_strata = [renamed.get(s, s) for s in (*strata, *formula.strata)]
-        used = self._used(formula, terms, all_strata)
+        self._criteria = [(self._with_aliases(rule), label) for rule, label in criteria]
+        formula = self._with_site(formula, strata)
+        check_form(self._model, formula)
+        used = self._used(formula)
         columns = {name: self._column(name) for name in used}
-        roles = self._roles(formula, terms, columns, all_strata)
+        roles = self._roles(formula, columns)
         fields: dict[str, Any] = {
             "name": "fit",
             "title": f"{self._model}: {self._text()}",
@@ -194,13 +211,14 @@ class _Drafter:
             "dictionary": "flat",
             "sites": [part.site for part in self._parts],
             "variables": [self._variable(n, columns[n], roles) for n in used],
-            "analyses": [self._analysis(terms, all_strata, columns)],
+            "criteria": [{"rule": r, "label": label} for r, label in self._criteria],
+            "analyses": [self._analysis(formula, columns)],
             "deadline_seconds": 300,
         }
         return Draft(study_from(fields, "fit"), self._parts, self._names)
 
     def _meant(self, options: Mapping[str, object]) -> dict[str, Any]:
-        """Return what was said, the weights under the name that the study gives them.
+        """Return what was said, columns under the names that the study gives them.
 
         Raises:
             Usage: the model has no use for one of them.
@@ -209,86 +227,90 @@ class _Drafter:
         for name in said:
             if name not in self._method.fields:
                 raise Usage(f"a {self._model} model takes no {name}")
-        if "weights" in said:
-            ours = {theirs: name for name, theirs in self._names.items()}
-            said["weights"] = ours.get(said["weights"], said["weights"])
+        ours = {theirs: name for name, theirs in self._names.items()}
+        for name in NAMING:
+            if name in said:
+                said[name] = ours.get(said[name], said[name])
         return said
 
     def _text(self) -> str:
         f = self._formula
-        left = f.response or f"Surv({f.time}, {f.event})"
-        return f"{left} ~ {' + '.join(f.terms) or '1'}"[:180]
+        left = f"Surv({f.time}, {f.event})" if f.time else f.response
+        return f"{left} ~ {' + '.join(f.terms) or '1'}".strip()[:180]
 
-    def _check_form(self, formula: Formula, strata: tuple[str, ...]) -> None:
-        survival = self._method.has_times
-        if survival != bool(formula.time):
-            raise BadFormula(
-                f"a {self._model} model needs "
-                + (
-                    "Surv(time, event) on the left"
-                    if survival
-                    else "one column on the left"
-                )
-            )
-        if (strata or formula.strata) and "strata" not in self._method.fields:
-            raise Usage(f"a {self._model} model takes no strata")
-        if formula.response and not IDENTIFIER.fullmatch(formula.response):
-            raise BadFormula(
-                "the left side must be one column",
-                fix="compute the column in the file first",
-            )
+    def _with_site(self, formula: Formula, strata: tuple[str, ...]) -> Formula:
+        """Return a formula with all strata, and the column of sites called `site`."""
+        column = self._parts[0].split_column
+        ours = {theirs: name for name, theirs in self._names.items()}
+        renamed = {ours.get(column, column): SITE} if column else {}
+        return replace(
+            formula,
+            response=renamed.get(formula.response, formula.response),
+            terms=tuple(_renamed(term, renamed) for term in formula.terms),
+            strata=tuple(renamed.get(s, s) for s in (*strata, *formula.strata)),
+        )
 
-    def _used(
-        self, formula: Formula, terms: Sequence[str], strata: Sequence[str]
-    ) -> list[str]:
+    def _used(self, formula: Formula) -> list[str]:
         names = [formula.response, formula.time, formula.event]
-        for term in terms:
+        for term in formula.terms:
             if term not in ("0", "1"):
                 names += parse_term(term).names
         if formula.offset:
             names += names_of(parse_expression(formula.offset))
-        names += [*strata, self._options.get("weights", "")]
+        names += [*formula.strata, *(self._options.get(name, "") for name in NAMING)]
+        names += [one.variable for one in self._comparisons()]
         return [name for name in dict.fromkeys(names) if name and name != SITE]
+
+    def _analysis(
+        self, formula: Formula, columns: Mapping[str, FileColumn]
+    ) -> dict[str, Any]:
+        fields = analysis_fields(self._model, formula, self._counts(columns))
+        fields |= {"name": "fit", **self._options}
+        if "grid" in self._method.fields and SITE not in formula.strata:
+            fields.setdefault("grid", {"edges": _edges(columns[formula.time].times)})
+        return fields
+
+    def _counts(self, columns: Mapping[str, FileColumn]) -> bool:
+        """Return whether the event of rates is a number of events."""
+        event = self._formula.event
+        return self._method.has_rates and len(columns[event].texts) > 2
+
+    def _comparisons(self) -> list[Comparison]:
+        return [one for rule, _ in self._criteria for one in parse_criterion(rule)]
 
     def _roles(
         self,
         formula: Formula,
-        terms: Sequence[str],
-        columns: Mapping[str, _Column],
-        strata: Sequence[str],
+        columns: Mapping[str, FileColumn],
     ) -> dict[str, str]:
         """Return variable → "category" or "number"."""
         roles = {n: "number" if c.is_number else "category" for n, c in columns.items()}
-        for name in (*formula.categories, *strata):
+        for name in (*formula.categories, *formula.strata):
             if name != SITE:
                 roles[name] = "category"
-        if self._method.outcome == "binary":
+        words = [one.variable for one in self._comparisons() if type(one.value) is str]
+        for name in words:
+            roles[name] = "category"
+        if self._method.outcome == "binary" or is_table(self._method):
             roles[formula.response] = "category"
-        if self._method.has_times:
+        if formula.time and not self._counts(columns):
             roles[formula.event] = "category"
-        if not self._method.is_model:
-            for term in terms:
+        if not self._method.is_model and not is_table(self._method):
+            for term in formula.terms:
                 if term not in ("0", "1", SITE):
                     roles[term] = "category"
         return roles
 
-    def _column(self, name: str) -> _Column:
+    def _column(self, name: str) -> FileColumn:
         column = self._names.get(name, name)
-        texts: set[str] = set()
-        low, high, numeric = float("inf"), float("-inf"), True
-        times: set[float] = set()
-        for table in self._tables:
-            found = _describe(table, column, name == self._formula.time)
-            texts.update(found.texts)
-            numeric = numeric and found.is_number
-            low, high = min(low, found.low), max(high, found.high)
-            times.update(found.times)
-        if not texts:
+        is_time = name == self._formula.time
+        found = together(describe(table, column, is_time) for table in self._tables)
+        if not found.texts:
             raise InvalidData(f"column {column!r} holds no value at any site")
-        return _Column(numeric, low, high, tuple(sorted(texts)), tuple(sorted(times)))
+        return found
 
     def _variable(
-        self, name: str, column: _Column, roles: Mapping[str, str]
+        self, name: str, column: FileColumn, roles: Mapping[str, str]
     ) -> dict[str, Any]:
         base = {
             "name": name,
@@ -306,7 +328,7 @@ class _Drafter:
         pairs = zip(levels, values, strict=True)
         return {**base, "levels": [{"name": t, "value": v} for t, v in pairs]}
 
-    def _bounds(self, name: str, column: _Column) -> tuple[float, float]:
+    def _bounds(self, name: str, column: FileColumn) -> tuple[float, float]:
         low, high = column.low, column.high
         if name == self._formula.time and self._options.get("zph") != "log":
             low = min(low, 0.0)
@@ -316,7 +338,7 @@ class _Drafter:
             high = low + max(1.0, abs(low))
         return low, high
 
-    def _levels(self, name: str, column: _Column) -> list[str]:
+    def _levels(self, name: str, column: FileColumn) -> list[str]:
         texts = list(column.texts)
         if len(texts) > MOST_LEVELS:
             raise InvalidData(
@@ -338,35 +360,6 @@ class _Drafter:
             texts.append("(other)")  # a constant: the fit will say so
         return texts
 
-    def _analysis(
-        self,
-        terms: Sequence[str],
-        strata: Sequence[str],
-        columns: Mapping[str, _Column],
-    ) -> dict[str, Any]:
-        f = self._formula
-        fields: dict[str, Any] = {"name": "fit", "method": self._model}
-        fields |= self._options
-        if not self._method.is_model:
-            by = [term for term in terms if term not in ("0", "1")]
-            if len(by) > 1 or any(":" in term for term in by):
-                raise BadFormula(
-                    f"a {self._model} model takes one grouping column, or 1"
-                )
-            fields |= {"time": f.time, "event": f.event, "by": by[0] if by else ""}
-            if "strata" in self._method.fields:
-                fields["strata"] = list(strata)
-        elif self._method.has_times:
-            kept = [term for term in terms if term not in ("0", "1")]
-            fields |= {"time": f.time, "event": f.event, "terms": kept}
-            fields |= {"strata": list(strata), "offset": f.offset}
-        else:
-            kept = list(terms) if terms else ["1"]
-            fields |= {"outcome": f.response, "terms": kept, "offset": f.offset}
-        if "grid" in self._method.fields and SITE not in strata:
-            fields["grid"] = {"edges": _edges(columns[f.time].times)}
-        return fields
-
 
 def _edges(times: Sequence[float]) -> list[float]:
     if len(times) > MOST_GRID:
@@ -386,13 +379,13 @@ def _plain_number(text: str) -> str:
     return str(int(number)) if number.is_integer() else text
 
 
-def _level_value(text: str, column: _Column) -> int | str:
+def _level_value(text: str, column: FileColumn) -> int | str:
     """Return what a site looks for: a whole number in whichever way it is written."""
     whole = column.is_number and re.fullmatch(r"-?[0-9]{1,15}", text)
     return int(text) if whole else text
 
 
-def _with_other(text: str, column: _Column) -> list[str]:
+def _with_other(text: str, column: FileColumn) -> list[str]:
     """Return two levels for an outcome that has one value everywhere."""
     if column.is_number:
         return ["0", text] if float(text) != 0 else [text, "1"]
@@ -403,48 +396,3 @@ def _renamed(term: str, renamed: Mapping[str, str]) -> str:
     for theirs, ours in renamed.items():
         term = re.sub(rf"\b{re.escape(theirs)}\b", ours, term)
     return term
-
-
-def _place(table: FlatTable, column: str) -> str:
-    if column not in table.columns:
-        raise InvalidData(
-            f"{table.path.name} has no column {column!r}",
-            fix="columns: " + ", ".join(table.columns)[:300],
-        )
-    return f"c{table.columns.index(column)}"
-
-
-def _describe(table: FlatTable, column: str, with_times: bool) -> _Column:
-    place = _place(table, column)
-    marks = ", ".join("?" for _ in table.missing)
-    cells = (
-        f"SELECT {place}::VARCHAR AS cell FROM flat WHERE {place} IS NOT NULL "  # noqa: S608
-        f"AND trim({place}::VARCHAR) NOT IN ({marks}) AND {place}::VARCHAR <> 'nan'"
-    )
-    run = table.connection.execute
-    row = run(
-        f"SELECT count(*) FILTER (TRY_CAST(cell AS DOUBLE) IS NULL), "  # noqa: S608
-        f"min(TRY_CAST(cell AS DOUBLE)), max(TRY_CAST(cell AS DOUBLE)) FROM ({cells})",
-        list(table.missing),
-    ).fetchone()
-    wrong, low, high = row if row else (0, None, None)
-    numeric = wrong == 0
-    texts = run(
-        f"SELECT DISTINCT trim(cell) FROM ({cells}) LIMIT {MOST_LEVELS + 1}",  # noqa: S608
-        list(table.missing),
-    ).fetchall()
-    times = (
-        run(
-            f"SELECT DISTINCT CAST(cell AS DOUBLE) FROM ({cells})",  # noqa: S608
-            list(table.missing),
-        ).fetchall()
-        if with_times and numeric
-        else []
-    )
-    return _Column(
-        numeric,
-        float("inf") if low is None else float(low),
-        float("-inf") if high is None else float(high),
-        tuple(str(text) for (text,) in texts),
-        tuple(float(time) for (time,) in times),
-    )

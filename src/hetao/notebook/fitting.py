@@ -21,7 +21,7 @@ from hetao.release import Policy, read_policy
 Data = pd.DataFrame | str | Path
 
 
-def fit(
+def fit(  # noqa: PLR0913 - a formula's call is read, not remembered
     model: str,
     formula: str,
     sites: Mapping[str, Data] | None = None,

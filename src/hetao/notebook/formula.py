@@ -24,7 +24,8 @@ class Formula:
     """A formula, taken apart.
 
     Attributes:
-        response: left-hand side as one expression; "" for a survival formula.
+        response: left-hand side as one expression; "" for a survival formula, and for
+            a table of everyone, `~ x`.
         time, event: of `Surv(time, event)`; "" otherwise.
         terms: right-hand side in the study's grammar, interactions as `a:b`; "0" first
             if there is no intercept.
@@ -49,11 +50,11 @@ def parse_formula(text: str) -> Formula:
         BadFormula: it is not a formula, or asks for what cannot be done by sums.
     """
     left, tilde, right = text.partition("~")
-    if not tilde or not left.strip() or not right.strip() or "~" in right:
+    if not tilde or not right.strip() or "~" in right:
         raise BadFormula(
             f"{text[:100]!r} is not a formula", fix="write `y ~ x` or `Surv(t, e) ~ x`"
         )
-    response, time, event = _left(left.strip())
+    response, time, event = _left(left.strip()) if left.strip() else ("", "", "")
     reader = _Right()
     intercept = False
     right = right.replace("Boundary.knots", BOUNDARY)  # no name may hold a dot

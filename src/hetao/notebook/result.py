@@ -13,12 +13,13 @@ from hetao.canonical import parse_canonical
 from hetao.errors import Usage
 from hetao.ledger.certificate import Verified, verify_certificate
 from hetao.notebook.drafting import Draft
+from hetao.notebook.frames import frame_of, table_of
 from hetao.report import write_report
 from hetao.report.answers import answers_of
 from hetao.report.picture import Picture
 from hetao.study import study_from
 
-TERMS = ("name", "estimate", "se", "z", "p", "lower", "upper")
+HIDDEN = "small counts hidden"
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,17 @@ class FitResult:
     certificate: bytes
 
     def frame(self) -> pd.DataFrame:
-        """Return one row a term, a time and stratum of km, a group of logrank."""
-        if "curves" in self.body:
-            parts = [pd.DataFrame(dict(curve)) for curve in self.body["curves"]]
-            return pd.concat(parts, ignore_index=True)
-        if "groups" in self.body:
-            return pd.DataFrame(list(self.body["groups"])).set_index("group")
-        terms = pd.DataFrame(list(self.body["terms"]), columns=list(TERMS))
-        return terms.set_index("name")
+        """Return the finding's numbers as one table.
+
+        One row a term of a model, a time and curve of km, a group of logrank and
+        rates, a criterion of counts; of table1 and quantiles one row a variable, level
+        and group.
+        """
+        return frame_of(self.body)
 
     def summary(self) -> str:
         """Return the model as text."""
-        return f"{self._head()}\n{self.frame().to_string()}\n"
+        return f"{self._head()}\n{self._shown().to_string()}\n"
 
     @property
     def params(self) -> "pd.Series[float]":
@@ -128,6 +128,12 @@ class FitResult:
             raise Usage(f"a {self.body['model']} finding has no terms")
         return self.frame()
 
+    def _shown(self) -> pd.DataFrame:
+        """Return what a person reads: of table1 one column a group, as a paper has."""
+        if self.body["model"] != "table1":
+            return self.frame()
+        return table_of(self.body)
+
     def _head(self) -> str:
         body = self.body
         parts = [str(body["model"]), f"{len(body['sites'])} sites"]
@@ -141,9 +147,10 @@ class FitResult:
         if body.get("chi2") is not None:
             chi2, df, p = (body[key] for key in ("chi2", "df", "p"))
             parts.append(f"chi-square {chi2:.4g} on {df} df, p {p:.3g}")
-        parts.append(f"{body['rounds']} rounds")
+        parts.append(f"{body['rounds']} round" + "s" * (body["rounds"] != 1))
         if body["withheld"]:
-            parts.append("steps with small counts joined")
+            curved = "curves" in body
+            parts.append("steps with small counts joined" if curved else HIDDEN)
         return ", ".join(parts)
 
     def __repr__(self) -> str:
@@ -151,7 +158,7 @@ class FitResult:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        table = self.frame().to_html(border=0, float_format="{:.4g}".format)
+        table = self._shown().to_html(border=0, float_format="{:.4g}".format)
         return f"<p><b>{html.escape(self._head())}</b></p>{table}"
 
 
@@ -167,10 +174,8 @@ def result_of(
             {**term, "name": draft.original(term["name"])}
             for term in finding.pop("terms")
         ]
-    body |= {key: finding.pop(key, None) for key in ("loglik", "n", "events")}
-    if "curves" in finding:
-        body["curves"] = finding.pop("curves")
-        del body["loglik"]
+    if "terms" in body:
+        body |= {key: finding.pop(key, None) for key in ("loglik", "n", "events")}
     body |= {
         "sites": item["members"],
         "rounds": item["rounds"],

@@ -62,7 +62,7 @@ EFFECT: Final = ("outcome", "treatment", "terms")
 
 METHODS: Final[dict[str, Method]] = {
     "counts": Method("Who was counted"),
-    "table1": Method("Who they were", ("variables",), ("by",)),
+    "table1": Method("Who they were", ("variables",), ("by",), in_formula=True),
     "logistic": Method(
         "Logistic regression",
         REGRESSION,
@@ -180,11 +180,14 @@ METHODS: Final[dict[str, Method]] = {
         ),
         is_model=True,
     ),
-    "quantiles": Method("Medians and quartiles", ("variables",), ("by",)),
+    "quantiles": Method(
+        "Medians and quartiles", ("variables",), ("by",), in_formula=True
+    ),
     "rates": Method(
         "Incidence rates",
         ("time",),
         ("event", "outcome", "by", "strata", "standard"),
+        in_formula=True,
         has_rates=True,
     ),
 }

@@ -1,0 +1,86 @@
+"""A model and a formula → the fields of the analysis that a study would ask."""
+
+import re
+from typing import Any, Final
+
+from hetao.errors import BadFormula, Usage
+from hetao.notebook.formula import Formula
+from hetao.study.methods import METHODS, Method
+from hetao.study.model import SITE
+
+COUNTS: Final = "counts"  # says all by itself: its formula is empty
+MODELS: Final = tuple(name for name, method in METHODS.items() if method.in_formula)
+NAMING: Final = ("weights",)  # fields that a call says and that name a column
+IDENTIFIER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
+
+
+def is_table(method: Method) -> bool:
+    """Return whether the left side groups people, whom the right side describes."""
+    return "variables" in method.fields
+
+
+def check_form(model: str, formula: Formula) -> None:
+    """Refuse a formula whose sides are not what the model reads.
+
+    Raises:
+        BadFormula: a side is missing, or there is one too many.
+        Usage: the model takes no strata.
+    """
+    method = METHODS[model]
+    follows = method.has_times or method.has_rates
+    if follows != bool(formula.time) or (method.outcome and not formula.response):
+        form = "Surv(time, event)" if follows else "one column"
+        raise BadFormula(f"a {model} model needs {form} on the left")
+    if formula.strata and "strata" not in method.fields:
+        raise Usage(f"a {model} model takes no strata")
+    if formula.response and not IDENTIFIER.fullmatch(formula.response):
+        raise BadFormula(
+            "the left side must be one column",
+            fix="compute the column in the file first",
+        )
+
+
+def analysis_fields(model: str, formula: Formula, counts: bool) -> dict[str, Any]:
+    """Return the fields that a formula says of an analysis.
+
+    Args:
+        model: the method.
+        formula: held to its form; it calls the column of sites `site`.
+        counts: whether the event of rates is a number of events.
+
+    Raises:
+        BadFormula: the right side is not what the model reads.
+    """
+    method, f = METHODS[model], formula
+    fields: dict[str, Any] = {"method": model}
+    terms = [term for term in f.terms if term not in ("0", "1")]
+    if "strata" in method.fields:
+        fields["strata"] = list(f.strata)
+    if is_table(method):
+        return {**fields, "variables": _columns(model, terms), "by": f.response}
+    if method.is_model and method.has_times:
+        said = {"time": f.time, "event": f.event, "terms": terms, "offset": f.offset}
+        return fields | said
+    if method.is_model:
+        every = list(f.terms) or ["1"]
+        return fields | {"outcome": f.response, "terms": every, "offset": f.offset}
+    if f.time:
+        event = "outcome" if counts else "event"
+        return fields | {"time": f.time, event: f.event, "by": _group(model, terms)}
+    return fields
+
+
+def _columns(model: str, terms: list[str]) -> list[str]:
+    odd = [term for term in terms if not IDENTIFIER.fullmatch(term) or term == SITE]
+    if odd:
+        raise BadFormula(
+            f"a {model} describes columns; {odd[0][:60]!r} is none",
+            fix="write `group ~ age + sex`, or `~ age + sex` for everyone",
+        )
+    return terms
+
+
+def _group(model: str, terms: list[str]) -> str:
+    if len(terms) > 1 or any(":" in term for term in terms):
+        raise BadFormula(f"a {model} model takes one grouping column, or 1")
+    return terms[0] if terms else ""

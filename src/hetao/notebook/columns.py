@@ -1,0 +1,94 @@
+"""What files hold in a column, read off them by whoever holds them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hetao.cdm import FlatTable
+from hetao.errors import InvalidData
+
+MOST_LEVELS = 200
+
+
+@dataclass(frozen=True)
+class FileColumn:
+    """What the files hold in one column.
+
+    Attributes:
+        is_number: whether every cell that is not missing is a number.
+        low, high: the least and greatest of them; infinite where there is none.
+        texts: distinct cells that are not missing, sorted; at most `MOST_LEVELS` + 1.
+        times: distinct numbers, sorted; of a time alone.
+    """
+
+    is_number: bool
+    low: float
+    high: float
+    texts: tuple[str, ...]
+    times: tuple[float, ...] = ()
+
+
+def together(columns: Iterable[FileColumn]) -> FileColumn:
+    """Return what several files hold, as one."""
+    found = list(columns)
+    return FileColumn(
+        all(column.is_number for column in found),
+        min(column.low for column in found),
+        max(column.high for column in found),
+        tuple(sorted({text for column in found for text in column.texts})),
+        tuple(sorted({time for column in found for time in column.times})),
+    )
+
+
+def place_of(table: FlatTable, column: str) -> str:
+    """Return the name under which a table's database has a column.
+
+    Raises:
+        InvalidData: there is none.
+    """
+    if column not in table.columns:
+        raise InvalidData(
+            f"{table.path.name} has no column {column!r}",
+            fix="columns: " + ", ".join(table.columns)[:300],
+        )
+    return f"c{table.columns.index(column)}"
+
+
+def describe(table: FlatTable, column: str, with_times: bool) -> FileColumn:
+    """Return what one site's file holds in a column.
+
+    Raises:
+        InvalidData: it has no such column.
+    """
+    place = place_of(table, column)
+    marks = ", ".join("?" for _ in table.missing)
+    cells = (
+        f"SELECT {place}::VARCHAR AS cell FROM flat WHERE {place} IS NOT NULL "  # noqa: S608
+        f"AND trim({place}::VARCHAR) NOT IN ({marks}) AND {place}::VARCHAR <> 'nan'"
+    )
+    run = table.connection.execute
+    row = run(
+        f"SELECT count(*) FILTER (TRY_CAST(cell AS DOUBLE) IS NULL), "  # noqa: S608
+        f"min(TRY_CAST(cell AS DOUBLE)), max(TRY_CAST(cell AS DOUBLE)) FROM ({cells})",
+        list(table.missing),
+    ).fetchone()
+    wrong, low, high = row if row else (0, None, None)
+    numeric = wrong == 0
+    texts = run(
+        f"SELECT DISTINCT trim(cell) FROM ({cells}) LIMIT {MOST_LEVELS + 1}",  # noqa: S608
+        list(table.missing),
+    ).fetchall()
+    times = (
+        run(
+            f"SELECT DISTINCT CAST(cell AS DOUBLE) FROM ({cells})",  # noqa: S608
+            list(table.missing),
+        ).fetchall()
+        if with_times and numeric
+        else []
+    )
+    return FileColumn(
+        numeric,
+        float("inf") if low is None else float(low),
+        float("-inf") if high is None else float(high),
+        tuple(str(text) for (text,) in texts),
+        tuple(float(time) for (time,) in times),
+    )

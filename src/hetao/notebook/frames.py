@@ -1,0 +1,61 @@
+"""A finding → pandas tables: one that programs read, and one as a paper prints it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from hetao.report.tables import NOT_SHOWN
+from hetao.report.tables import table_of as rows_of_table
+
+TERMS = ("name", "estimate", "se", "z", "p", "lower", "upper")
+
+
+def frame_of(body: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a finding's numbers, one row a term, time, group, step or cell.
+
+    A count that may not be shown is missing.
+    """
+    match body:
+        case {"curves": curves}:
+            parts = [pd.DataFrame(dict(curve)) for curve in curves]
+            return pd.concat(parts, ignore_index=True)
+        case {"rows": rows, "groups": groups}:
+            return pd.DataFrame(_cells(rows, groups))
+        case {"groups": groups}:
+            found = pd.DataFrame(list(groups))
+            return found.set_index(found.columns[0])  # its name, "group" or "label"
+        case {"steps": steps}:
+            return pd.DataFrame(list(steps)).set_index("label")
+    terms = pd.DataFrame(list(body["terms"]), columns=list(TERMS))
+    return terms.set_index("name")
+
+
+def _cells(rows: Any, groups: Any) -> list[dict[str, Any]]:
+    """Return one row a variable, level and group, or quantile, in their order."""
+    found = []
+    for row in rows:
+        kept = {k: row[k] for k in ("variable", "level", "unit") if k in row}
+        for group, cell in zip(groups, row["by_group"], strict=True):
+            plain = {k: v for k, v in cell.items() if k != "quantiles"}
+            plain |= {"smd": row["smd"]} if "smd" in row else {}
+            each = cell.get("quantiles") or [{}]
+            found += [{**kept, "group": group, **plain, **one} for one in each]
+    return found
+
+
+def table_of(body: Mapping[str, Any], few: str = NOT_SHOWN) -> pd.DataFrame:
+    """Return table 1 as a paper prints it: one row a variable or level, text cells."""
+    groups = list(map(str, body["groups"]))
+    lines: dict[tuple[str, str], list[str]] = {}
+    for part in rows_of_table(body["rows"], few):
+        form = f"{part.label}, {part.form}"
+        for row in part.rows:
+            texts = [
+                f"{cell.text}, {cell.note}" if cell.note else cell.text
+                for cell in row.cells
+            ]
+            is_first = row is part.rows[0]
+            lines[form, row.label] = [*texts, part.smd if is_first else ""]
+    index = pd.MultiIndex.from_tuples(list(lines), names=["variable", "level"])
+    return pd.DataFrame(list(lines.values()), index=index, columns=[*groups, "SMD"])
