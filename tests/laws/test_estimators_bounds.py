@@ -65,7 +65,11 @@ def test_every_message_obeys_its_declaration(name, seed, n, size):
         state["log_theta"] = np.log(10) * np.array([seed % 10 - 3.5])  # to 3e5
     if method.name == "cox_merged":
         state["cut"] = np.minimum(np.arange(61) // 7 * 7 + 6.0, 60)
-    if method.plan.is_robust and seed % 2:
+    if method.plan.score:
+        draw = np.random.default_rng(seed)
+        gamma = draw.normal(0, 1, method.plan.score.parameters) * size
+        state |= {"gamma": gamma, "gamma done": np.ones(2), "begun": np.full(1, 5.0)}
+    if (method.plan.is_robust or method.plan.score) and seed % 2:
         state["last"] = np.ones(1)
     try:
         message = method.local(rows, state)

@@ -17,9 +17,10 @@ from hetao.analysis import (
 from hetao.canonical import parse_canonical
 from hetao.errors import InvalidStudy, NotEstimable, WrongShape
 from hetao.study import study_from
+from hetao.study.methods import METHODS
 from support_analysis import ANALYSES, SITES, STUDY, people, split
 
-EFFECTS = [n for n, a in ANALYSES.items() if a.treatment]
+EFFECTS = [n for n, a in ANALYSES.items() if METHODS[a.method].fits]
 IPW = ANALYSES["ipw"]
 
 

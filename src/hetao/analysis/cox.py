@@ -146,6 +146,16 @@ class Cox(Estimator):
             self._ordered = rows, strata
         return self._ordered[1]
 
+    def scores(self, rows: Rows, state: State) -> Floats:
+        """Return (n, p) score residuals times weights at `state["beta"]`."""
+        eta = rows.X @ self.beta(state) + rows.offset
+        found = np.zeros_like(rows.X)
+        for stratum in self._strata(rows):
+            of_rows = eta[stratum.rows]
+            sets = RiskSets.of(stratum, of_rows - of_rows.max())
+            found[stratum.rows] = sets.residuals()
+        return found
+
     def weights(self, rows: Rows, state: State) -> Floats:
         """Return each person's rate at `state["beta"]`, the largest being 1, (n,).
 

@@ -40,6 +40,7 @@ from hetao.analysis.rows import Rows
 from hetao.analysis.weighting import (
     Weights,
     heaviest,
+    overlap,
     weightless,
     weights_by_score,
 )
@@ -195,7 +196,7 @@ class Effect(Estimator):
         bins = self.plan.analysis.overlap_bins
         if "closing" not in state or not bins:
             return {}
-        counts = _overlap(rows, self._scores(rows, state), bins)
+        counts = overlap(rows.group, self._scores(rows, state), bins)
         least = counts[counts > 0].min(initial=rows.n)
         return {"people in the thinnest bin of the score": int(least)}
 
@@ -261,7 +262,7 @@ class Effect(Estimator):
         if self._weighs:
             e = self._scores(rows, state)
             weights = weights_by_score(self.plan.analysis, rows.group, e)
-            of_score = _overlap(rows, e, bins)
+            of_score = overlap(rows.group, e, bins)
             stacked.append(X * ((rows.group == 1) - e)[:, None])
         means, slopes = [], np.zeros((4, *beta.shape))
         for arm in (0, 1):
@@ -484,15 +485,6 @@ class Aipw(Effect):
         Glynn and Quinn (2010), Polit. Anal. 18, 36-56. Oracle:
         `tests/oracles/test_effects.py`.
     """
-
-
-def _overlap(rows: Rows, e: Floats, bins: int) -> Floats:
-    """Return the score's histogram of either arm, (2, bins)."""
-    if not bins:
-        return np.zeros((2, 0))
-    place = np.minimum((e * bins).astype(np.int64), bins - 1) + rows.group * bins
-    counts = np.bincount(place, minlength=2 * bins).astype(np.float64)
-    return counts.reshape(2, bins)
 
 
 def _ended(fit: Fit) -> State:

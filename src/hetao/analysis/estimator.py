@@ -116,7 +116,13 @@ class Estimator(ABC):
     def declare(self, round_number: int) -> dict[str, Sum]:
         """Return what a site sends in a round; round 0 is the opening."""
         shapes = self.sums if round_number else self.opening
-        sizes, bounds = self.sizes(), self.bounds(round_number)
+        return self.declared(shapes, self.bounds(round_number))
+
+    def declared(
+        self, shapes: Shapes, bounds: Mapping[str, tuple[float, float | None]]
+    ) -> dict[str, Sum]:
+        """Return the declaration of arrays from their shapes and bounds."""
+        sizes = self.sizes()
         heavy = self.plan.most_weight
         weights = {name: 1.0 if name in OF_PEOPLE else heavy for name in shapes}
         return {
@@ -193,6 +199,13 @@ class Estimator(ABC):
         """
         del rows, state
         return None
+
+    def scores(self, rows: Rows, state: State) -> Floats:
+        """Return (n, p) what each person adds to the score at a state, weight and all.
+
+        Asked of models alone, whose people something else may weight.
+        """
+        raise NotImplementedError
 
     def guarded(
         self, facts: Evidence, rows: Rows, state: State | None

@@ -69,6 +69,19 @@ def evidence(plan: Plan, rows: Rows) -> Evidence:
     )
 
 
+def scored(facts: Evidence, plan: Plan, rows: Rows, weights: Floats) -> Evidence:
+    """Return the facts of a model with those of the score that weights its people.
+
+    Args:
+        facts: of the same plan and rows; counts, and what the gate asked before.
+        plan: with a score.
+        rows: the site's rows.
+        weights: (n,), how much each person counts in the score's regression.
+    """
+    assert plan.score is not None  # noqa: S101  the caller asks of one with a score
+    return weighed(facts, plan.score, replace(rows, X=rows.Z), weights)
+
+
 def weighed(facts: Evidence, plan: Plan, rows: Rows, weights: Floats) -> Evidence:
     """Return the facts with the leverage that somebody has under the weights, if more.
 
@@ -94,7 +107,8 @@ def weighed(facts: Evidence, plan: Plan, rows: Rows, weights: Floats) -> Evidenc
 def _parameters(plan: Plan) -> int:
     if plan.method.is_test:
         return len(plan.groups) - 1
-    return plan.parameters * max(len(plan.method.fits), 1)
+    of_score = plan.score.parameters if plan.score else 0
+    return plan.parameters * max(len(plan.method.fits), 1) + of_score
 
 
 def _events(plan: Plan, rows: Rows) -> tuple[int | None, int | None]:
@@ -111,12 +125,21 @@ def _events(plan: Plan, rows: Rows) -> tuple[int | None, int | None]:
 
 
 def _smallest_sides(plan: Plan, rows: Rows) -> dict[str, int]:
-    if not plan.method.fits:
-        return _sides(plan, rows, np.ones(rows.n, dtype=bool))
+    if plan.score:
+        everyone = np.ones(rows.n, dtype=bool)
+        of_score = replace(rows, X=rows.Z)
+        return _sides(plan, rows, everyone) | _sides_by_arm(plan, plan.score, of_score)
+    if plan.method.fits:
+        return _sides_by_arm(plan, plan, rows)
+    return _sides(plan, rows, np.ones(rows.n, dtype=bool))
+
+
+def _sides_by_arm(plan: Plan, of: Plan, rows: Rows) -> dict[str, int]:
+    """Return the sides of the columns of a design within each arm of a plan."""
     found: dict[str, int] = {}
     for arm, label in enumerate(plan.groups):  # sums are told of each arm
         mine = rows.group == arm
-        sides = _sides(plan, rows, mine)
+        sides = _sides(of, rows, mine)
         found |= {f"{name} | {label}": side for name, side in sides.items()}
         found[f"{plan.analysis.treatment}[{label}]"] = _people(rows, mine)
     return found
@@ -212,7 +235,7 @@ def _cells(plan: Plan, rows: Rows) -> dict[str, int]:
         return thinnest(plan, rows)
     if plan.method.is_test:
         return _count(plan, rows, "events", rows.event > 0)
-    if plan.method.fits:
+    if plan.method.fits or plan.score:
         return _arms(plan, rows)
     return _described(plan, rows) if plan.analysis.variables else {}
 
@@ -239,6 +262,8 @@ def _arms(plan: Plan, rows: Rows) -> dict[str, int]:
     if plan.is_binary:
         cells |= _count(plan, rows, "with the event", rows.y > 0)
         cells |= _count(plan, rows, "without the event", rows.y == 0)
+    if plan.method.has_times:
+        cells |= _count(plan, rows, "with the event", rows.event > 0)
     return cells
 
 

@@ -81,6 +81,12 @@ class Linear(Estimator):
         """
         return self._sums(rows, self.beta(state), is_last=True)
 
+    def scores(self, rows: Rows, state: State) -> Floats:
+        """Return (n, p) each person's part of the score at `state["beta"]`."""
+        offset = rows.offset / self.plan.outcome_scale[1]
+        residual = rows.y - offset - rows.X @ self.beta(state)
+        return rows.X * (rows.weight * residual)[:, None]
+
     def _sums(self, rows: Rows, beta: Floats, is_last: bool) -> Message:
         X, w = rows.X, rows.weight
         offset = rows.offset / self.plan.outcome_scale[1]

@@ -116,6 +116,11 @@ class Logistic(Estimator):
             "meat": meat(self.plan, rows, y - mu, LAST in state),
         }
 
+    def scores(self, rows: Rows, state: State) -> Floats:
+        """Return (n, p) each person's part of the score at `state["beta"]`."""
+        eta = np.clip(rows.X @ self.beta(state) + rows.offset, -ETA, ETA)
+        return rows.X * (rows.weight * (rows.y - expit(eta)))[:, None]
+
     def weights(self, rows: Rows, state: State) -> Floats:
         """Return the working weights at `state["beta"]`, (n,)."""
         eta = np.clip(rows.X @ self.beta(state) + rows.offset, -ETA, ETA)

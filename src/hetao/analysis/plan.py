@@ -39,6 +39,8 @@ class Plan:
         offset, offset_bounds: added to the linear predictor as it is.
         groups: labels of the groups of `by`; one, "All", without it; of an effect, the
             arms.
+        score: of the logistic regression whose fitted values weigh people; None where
+            none does.
         most_weight: the highest public weight of a person; 1 where all count alike.
         strata: labels of the strata of times or rates that do not follow from the site.
         within_sites: whether risk sets, and ratios of rates, stay inside a site.
@@ -57,6 +59,7 @@ class Plan:
     offset_bounds: Interval = (0.0, 0.0)
     most_weight: float = 1.0
     groups: tuple[str, ...] = ()
+    score: "Plan | None" = None
     strata: tuple[str, ...] = ()
     within_sites: bool = False
     edges: tuple[float, ...] = ()
@@ -170,7 +173,7 @@ def _with(plan: Plan, **fields: object) -> Plan:
 def _reads(analysis: Analysis) -> tuple[str, ...]:
     """Return the variables an analysis reads, each once; none for counts."""
     names = [*analysis.variables, analysis.outcome, analysis.time, analysis.event]
-    for text in analysis.terms:
+    for text in (*analysis.terms, *analysis.score):
         names += parse_term(text).names
     if analysis.offset:
         names += names_of(parse_expression(analysis.offset))
@@ -293,6 +296,8 @@ def _with_design(study: Study, plan: Plan) -> Plan:
     intercept = not is_cox and "0" not in texts and "-1" not in texts
     terms = [parse_term(text) for text in texts if text not in ("0", "-1", "1")]
     _check_strata(plan, terms)
+    if analysis.score:
+        plan = _with(plan, score=make_plan(study, analysis.of_score))
     coded = intercept or is_cox
     columns = design_columns(study, terms, intercept=coded, centred=coded)
     if intercept:

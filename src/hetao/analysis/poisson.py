@@ -142,6 +142,11 @@ class Poisson(Estimator):
             "meat": meat(self.plan, rows, y - mu, LAST in state),
         }
 
+    def scores(self, rows: Rows, state: State) -> Floats:
+        """Return (n, p) each person's part of the score at `state["beta"]`."""
+        eta = np.maximum(rows.X @ self.beta(state) + rows.offset, -ETA)
+        return rows.X * (rows.weight * (rows.y - np.exp(eta)))[:, None]
+
     def weights(self, rows: Rows, state: State) -> Floats:
         """Return each person's rate at `state["beta"]`, the largest being 1, (n,)."""
         eta = rows.X @ self.beta(state) + rows.offset

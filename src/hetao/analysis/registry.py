@@ -21,6 +21,12 @@ from hetao.analysis.plan import make_plan
 from hetao.analysis.poisson import Poisson
 from hetao.analysis.quantiles import Quantiles
 from hetao.analysis.rates import Rates
+from hetao.analysis.scored import (
+    CoxScored,
+    LinearScored,
+    LogisticScored,
+    PoissonScored,
+)
 from hetao.analysis.table1 import Table1
 from hetao.errors import InvalidStudy
 from hetao.study import Analysis, Study
@@ -47,6 +53,10 @@ INSTALLED: tuple[type[Estimator], ...] = (
     Ipw,
     GComputation,
     Aipw,
+    LogisticScored,
+    LinearScored,
+    PoissonScored,
+    CoxScored,
 )
 
 
@@ -65,6 +75,8 @@ def estimator_for(study: Study, analysis: Analysis) -> Estimator:
         merges = analysis.grid is not None and analysis.grid.merge
         name = "cox_merged" if merges else "cox_grid"
     name = analysis.penalty or name
+    if analysis.score:
+        name = f"{name}_scored"
     return next(one for one in INSTALLED if one.name == name)(plan)
 
 

@@ -35,6 +35,7 @@ class Rows:
         n: rows, which are people unless `person` says otherwise; for counts, people
             before the first criterion.
         X: (n, p) standardised design, within -1 to 1.
+        Z: (n, q) that of the propensity score by which a model weights people.
         y: (n,) outcome: 0 or 1 of a binary one, the count, the positive number as it
             is, any other number standardised.
         offset: (n,) added to the linear predictor.
@@ -52,6 +53,7 @@ class Rows:
     site: str
     n: int
     X: Floats
+    Z: Floats = field(default_factory=_NO_FLOATS.copy)
     y: Floats = field(default_factory=_NO_FLOATS.copy)
     offset: Floats = field(default_factory=_NO_FLOATS.copy)
     weight: Floats = field(default_factory=_NO_FLOATS.copy)
@@ -235,6 +237,8 @@ def _is_known(array: NDArray[Any]) -> NDArray[np.bool_]:
 def _rows(plan: Plan, known: dict[str, NDArray[Any]], site: str, n: int) -> Rows:
     analysis = plan.analysis
     fields: dict[str, Any] = {"X": _design(plan, known, n), "person": known[PERSON]}
+    if plan.score is not None:
+        fields["Z"] = _design(plan.score, known, n)
     if plan.columns:
         offset = np.zeros(n) if plan.offset is None else value_of(plan.offset, known)
         fields["offset"] = np.broadcast_to(offset, (n,)).astype(np.float64)

@@ -83,6 +83,8 @@ def _is_small(count: float | None, smallest: int) -> bool:
 def _hide_totals(payload: Payload, smallest: int) -> None:
     if "baseline" in payload:
         _hide_baseline(payload["baseline"], smallest)
+    if payload.get("score"):
+        _hide_score(payload, smallest)
     for key in ("n", "events"):
         if _is_small(payload.get(key), smallest):
             payload[key] = None
@@ -119,10 +121,30 @@ def _hide_effect(payload: Payload, smallest: int) -> None:
     ):
         _empty_but(arms, ("arm", "n", "ess"))
         payload["events"] = None
+    _hide_overlap(payload, smallest)
+    for key in ("n", "events"):
+        if _is_small(payload.get(key), smallest):
+            payload[key] = None
+
+
+def _hide_overlap(payload: Payload, smallest: int) -> None:
     for counts in payload["overlap"]:
         mask = hidden(counts, smallest)
         counts[:] = [None if m else c for c, m in zip(counts, mask, strict=True)]
-    _hide_totals(payload, smallest)
+
+
+def _hide_score(payload: Payload, smallest: int) -> None:
+    """Hide small arms, and few events within either, of a model weighted by a score."""
+    arms = payload["arms"]
+    has_events = all("events" in arm for arm in arms)
+    if any(hidden([arm["n"] for arm in arms], smallest)):
+        _empty_but(arms, ("arm",))
+    elif has_events and any(
+        any(hidden([arm["events"], arm["n"] - arm["events"]], smallest)) for arm in arms
+    ):
+        _empty_but(arms, ("arm", "n", "ess"))
+        payload["events"] = None
+    _hide_overlap(payload, smallest)
 
 
 def _empty_but(cells: list[Payload], kept: Sequence[str]) -> None:

@@ -43,6 +43,15 @@ def weightless(analysis: Analysis, group: Ints) -> Weights:
     return Weights(none, none, np.asarray(share, dtype=np.float64))
 
 
+def overlap(group: Ints, score: Floats, bins: int) -> Floats:
+    """Return the histogram (2, bins) of a score (n,) in either arm, (n,) of 0 and 1."""
+    if not bins:
+        return np.zeros((2, 0))
+    place = np.minimum((score * bins).astype(np.int64), bins - 1) + group * bins
+    counts = np.bincount(place, minlength=2 * bins).astype(np.float64)
+    return counts.reshape(2, bins)
+
+
 def weights_by_score(analysis: Analysis, group: Ints, score: Floats) -> Weights:
     """Return the weights of people by their score.
 

@@ -79,31 +79,49 @@ class BalanceRow:
 
 
 @dataclass(frozen=True)
+class BalanceView:
+    """The arms and their balance, and the figures of both.
+
+    Attributes:
+        arms, balance: rows of the tables.
+        love, overlap: the love plot, None where no score was fitted; and the score's
+            histograms, None where none were asked for.
+        has_means: whether the arms' mean outcomes were found.
+    """
+
+    arms: tuple[ArmRow, ...]
+    balance: tuple[BalanceRow, ...]
+    love: Drawing | None
+    overlap: Drawing | None
+    has_means: bool
+
+    @property
+    def is_hidden(self) -> bool:
+        """Return whether any count is shown as small."""
+        return any("*" in arm.n + arm.events for arm in self.arms)
+
+
+@dataclass(frozen=True)
 class EffectView:
-    """An effect: its contrasts, arms and balance, and their figures.
+    """An effect: its contrasts, the balance of its arms, and its figures.
 
     Attributes:
         whose: whose mean effect it is.
-        contrasts, arms, balance: rows of the tables.
+        contrasts: rows of the table.
         figures: forest plots of differences and of ratios.
-        love, overlap: the love plot, None where no score was fitted; and the score's
-            histograms, None where none were asked for.
     """
 
     treatment: str
     outcome: str
     whose: str
     contrasts: tuple[ContrastRow, ...]
-    arms: tuple[ArmRow, ...]
-    balance: tuple[BalanceRow, ...]
     figures: tuple[Drawing, ...]
-    love: Drawing | None
-    overlap: Drawing | None
+    balance: BalanceView
 
     @property
     def is_hidden(self) -> bool:
         """Return whether any count is shown as small."""
-        return any("*" in arm.n + arm.events for arm in self.arms)
+        return self.balance.is_hidden
 
 
 def effect_of(
@@ -120,9 +138,41 @@ def effect_of(
         payload: what was found.
         style: the figures' key in the page, and the text of a count that is hidden.
     """
-    key, few = style
+    key = style[0]
     terms = list(payload.get("terms", ()))
     rows = [_contrast(term) for term in terms]
+    labels = [str(arm["arm"]) for arm in payload.get("arms", ())]
+    whose = WHOSE.get(str(payload.get("estimand")), str(payload.get("estimand")))
+    view = EffectView(
+        treatment=variable_label(study, analysis.treatment),
+        outcome=event_label(study, analysis.outcome),
+        whose=whose,
+        contrasts=tuple(rows),
+        figures=tuple(_forests(key, analysis.name, terms)),
+        balance=balance_view(study, analysis, payload, style),
+    )
+    if not rows:
+        return view, "No effect was estimated."
+    text = rows[0].interval.replace("(", "(95% CI ", 1)
+    between = f"“{labels[1]}” against “{labels[0]}”"
+    return view, f"{rows[0].label} of {between}, in {whose}: {text}."
+
+
+def balance_view(
+    study: Study,
+    analysis: Analysis,
+    payload: Mapping[str, Any],
+    style: tuple[str, str],
+) -> BalanceView:
+    """Return the arms and their balance under an effect or a weighted model.
+
+    Args:
+        study: holds the labels.
+        analysis: what was asked.
+        payload: what was found.
+        style: as of `effect_of`.
+    """
+    key, few = style
     names = [str(row["name"]) for row in payload.get("balance", ())]
     balance = tuple(
         BalanceRow(
@@ -138,26 +188,16 @@ def effect_of(
     weighs = bool(payload.get("score"))
     overlap = [counts for counts in payload.get("overlap", ()) if counts]
     labels = [str(arm["arm"]) for arm in arms]
-    whose = WHOSE.get(str(payload.get("estimand")), str(payload.get("estimand")))
     name = analysis.name
-    view = EffectView(
-        treatment=variable_label(study, analysis.treatment),
-        outcome=event_label(study, analysis.outcome),
-        whose=whose,
-        contrasts=tuple(rows),
+    return BalanceView(
         arms=tuple(_arm(arm, few) for arm in arms),
         balance=balance,
-        figures=tuple(_forests(key, name, terms)),
         love=draw_love(f"{key}-love", f"{name}: balance", balance) if weighs else None,
         overlap=(
             draw_overlap(f"{key}-overlap", name, labels, overlap) if overlap else None
         ),
+        has_means=any("mean" in arm for arm in arms),
     )
-    if not rows:
-        return view, "No effect was estimated."
-    text = rows[0].interval.replace("(", "(95% CI ", 1)
-    between = f"“{labels[1]}” against “{labels[0]}”"
-    return view, f"{rows[0].label} of {between}, in {whose}: {text}."
 
 
 def _is_ratio(term: Mapping[str, Any]) -> bool:
@@ -186,11 +226,11 @@ def _contrast(term: Mapping[str, Any]) -> ContrastRow:
 def _arm(arm: Mapping[str, Any], few: str) -> ArmRow:
     n, events = arm.get("n"), arm.get("events")
     mean, ess = number_of(arm.get("mean")), number_of(arm.get("ess"))
-    is_counted = mean is None or events is not None  # a number has no events
+    is_number = "events" not in arm or (mean is not None and events is None)
     return ArmRow(
         label=str(arm["arm"]),
         n=few if n is None else count_text(n),
-        events=(few if events is None else count_text(events)) if is_counted else "",
+        events="" if is_number else few if events is None else count_text(events),
         mean=DASH if mean is None else short_text(mean),
         ess="" if ess is None else fixed_text(ess, 1),
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hetao.report.drawing import Drawing
+from hetao.report.effects import WHOSE, BalanceView, balance_view
 from hetao.report.forest import Row, draw_forest, tick_text
 from hetao.report.labels import (
     INTERCEPT,
@@ -51,6 +52,8 @@ class ModelView:
         ratio_sign: what estimate over standard error is called, z or t.
         spread: how the outcome varies about its expectation and how people count, of
             models that say so.
+        balance: of the arms under the propensity score that weighs people; None where
+            none does.
     """
 
     measure: str
@@ -63,6 +66,7 @@ class ModelView:
     figures: tuple[Drawing, ...]
     drift: tuple[tuple[str, ...], ...] = ()
     baseline: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    balance: BalanceView | None = None
 
 
 def model_of(
@@ -113,6 +117,8 @@ def model_of(
         view = replace(view, drift=_drift(study, payload["zph"]))
     if payload.get("baseline"):
         view = replace(view, baseline=tuple(map(_baseline, payload["baseline"])))
+    if payload.get("score"):
+        view = replace(view, balance=balance_view(study, analysis, payload, style))
     used = [t for t in terms if str(t["name"]) != INTERCEPT]
     return view, _model_sentence(used, shown, measure, is_ratio)
 
@@ -133,7 +139,11 @@ def _spread(study: Study, payload: Mapping[str, Any]) -> str:
         said.append("Firth's penalised likelihood")
     if payload.get("weights"):
         said.append(f"Weighted by {variable_label(study, str(payload['weights']))}")
-    if payload.get("variance") == "robust":
+    if payload.get("score"):
+        whose = WHOSE.get(str(payload.get("estimand")), str(payload.get("estimand")))
+        said.append(f"Weighted by a propensity score to {whose}")
+        said.append("Robust (sandwich) standard errors that count its estimation")
+    elif payload.get("variance") == "robust":
         said.append("Robust (sandwich) standard errors")
     return ". ".join(said)
 

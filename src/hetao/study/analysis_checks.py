@@ -70,7 +70,7 @@ def _check_person(study: Study, analysis: Analysis, where: str) -> None:
 
 def _check_names(study: Study, analysis: Analysis, where: str) -> None:
     """Check that what is named exists, and is of the kind that is needed there."""
-    for term in analysis.terms:
+    for term in (*analysis.terms, *analysis.score):
         for name in parse_term(term).names:
             _check_term_variable(study, term, name, where)
     offset = names_of(parse_expression(analysis.offset)) if analysis.offset else ()
@@ -180,7 +180,7 @@ def _check_outcome(study: Study, analysis: Analysis, where: str) -> None:
             f"{where}: within sites each site has a baseline hazard of its own",
             fix="leave out baseline, or model over sites on a grid",
         )
-    is_more = analysis.weights or analysis.variance == "robust"
+    is_more = analysis.weights or analysis.score or analysis.variance == "robust"
     if analysis.method == "cox" and is_more and SITE not in analysis.strata:
         raise InvalidStudy(
             f"{where}: weights and robust variance are of cox models within sites",

@@ -15,7 +15,10 @@ def check_effect(study: Study, analysis: Analysis, where: str) -> None:
         InvalidStudy: the error names the field and the remedy.
     """
     method = METHODS[analysis.method]
-    if not method.fits:
+    if analysis.score:
+        _check_score(analysis, where)
+    elif not method.fits:
+        _check_no_score(analysis, where)
         return
     treatment = study.variable(analysis.treatment)
     if treatment.kind != "category" or len(treatment.levels) != 2:
@@ -23,7 +26,7 @@ def check_effect(study: Study, analysis: Analysis, where: str) -> None:
             f"{where}: the treatment {analysis.treatment!r} must be a category of two "
             "levels, the treatment second"
         )
-    outcome = study.variable(analysis.outcome)
+    outcome = study.variable(analysis.outcome) if method.fits else treatment
     if outcome.kind != "number" and len(outcome.levels) != 2:
         raise InvalidStudy(
             f"{where}: the outcome {analysis.outcome!r} must be a number, or a "
@@ -43,8 +46,35 @@ def check_effect(study: Study, analysis: Analysis, where: str) -> None:
             f"{where}: no score needs truncation for the estimand ATO",
             fix="leave truncation out",
         )
-    for text in analysis.terms:
+    for text in analysis.terms if method.fits else analysis.score:
         _check_term(analysis, text.strip(), where)
+
+
+def _check_score(analysis: Analysis, where: str) -> None:
+    """Check what a model says of the score by which it weights people."""
+    for name in ("weights", "penalty", "zph", "person"):
+        if getattr(analysis, name):
+            raise InvalidStudy(
+                f"{where}: a model weighted by a propensity score takes no {name}",
+                fix=f"leave out {name}, or the score",
+            )
+    named = {name for text in analysis.terms for name in parse_term(text).names}
+    if analysis.treatment not in named:
+        raise InvalidStudy(
+            f"{where}: the terms do not name the treatment {analysis.treatment!r}, "
+            "whose effect the weights are there for",
+            fix="write it among the terms",
+        )
+
+
+def _check_no_score(analysis: Analysis, where: str) -> None:
+    is_plain = analysis.estimand == "ATE" and not analysis.truncation
+    if analysis.treatment or analysis.overlap_bins or not is_plain:
+        raise InvalidStudy(
+            f"{where}: only a model with a propensity score speaks of a treatment's "
+            "estimand",
+            fix="write score = the score's terms, or leave these fields out",
+        )
 
 
 def _check_term(analysis: Analysis, text: str, where: str) -> None:
@@ -54,7 +84,8 @@ def _check_term(analysis: Analysis, text: str, where: str) -> None:
             fix='leave out "0"',
         )
     names = parse_term(text).names
-    for name in (analysis.treatment, analysis.outcome):
+    outcomes = (analysis.outcome, analysis.event, analysis.time)
+    for name in filter(None, (analysis.treatment, *outcomes)):
         if name in names:
             raise InvalidStudy(
                 f"{where}: the term {text!r} holds {name!r}, whose effect or "

@@ -110,7 +110,7 @@ def _of_analysis(analysis: Analysis) -> Iterator[str]:
         *analysis.variables,
     )
     yield from filter(None, names)
-    for term in analysis.terms:
+    for term in (*analysis.terms, *analysis.score):
         yield from parse_term(term).names
     if analysis.offset:
         yield from names_of(parse_expression(analysis.offset))

@@ -31,7 +31,8 @@ class Method:
             followed; they are `event`, a category of two levels, or `outcome`, a count.
         fits: of an effect, the regressions behind it: the propensity "score", and the
             outcome among the "untreated" and the "treated".
-        estimands: of an effect, for whom it can be found.
+        estimands: of an effect, for whom it can be found; of a model, for whom the
+            weights by a propensity score can make it speak.
     """
 
     title: str
@@ -56,9 +57,11 @@ class Method:
 REGRESSION: Final = ("outcome", "terms")
 WEIGHTED: Final = ("offset", "weights", "variance")
 LONG: Final = ("person", "most_rows")  # where a person may have several rows
+SCORED: Final = ("treatment", "score", "estimand", "truncation", "overlap_bins")
 
 POOLED: Final = ("logistic", "linear", "poisson", "negative_binomial", "gamma", "cox")
 EFFECT: Final = ("outcome", "treatment", "terms")
+ESTIMANDS: Final = ("ATE", "ATT", "ATO")
 
 METHODS: Final[dict[str, Method]] = {
     "counts": Method("Who was counted"),
@@ -66,8 +69,9 @@ METHODS: Final[dict[str, Method]] = {
     "logistic": Method(
         "Logistic regression",
         REGRESSION,
-        (*WEIGHTED, "penalty"),
+        (*WEIGHTED, "penalty", *SCORED),
         outcome="binary",
+        estimands=ESTIMANDS,
         is_model=True,
         ratio="odds ratio",
         in_formula=True,
@@ -75,16 +79,18 @@ METHODS: Final[dict[str, Method]] = {
     "linear": Method(
         "Linear regression",
         REGRESSION,
-        WEIGHTED,
+        (*WEIGHTED, *SCORED),
         outcome="number",
+        estimands=ESTIMANDS,
         is_model=True,
         in_formula=True,
     ),
     "poisson": Method(
         "Poisson regression",
         REGRESSION,
-        WEIGHTED,
+        (*WEIGHTED, *SCORED),
         outcome="count",
+        estimands=ESTIMANDS,
         is_model=True,
         ratio="rate ratio",
         in_formula=True,
@@ -110,8 +116,9 @@ METHODS: Final[dict[str, Method]] = {
     "cox": Method(
         "Cox regression",
         ("time", "event", "terms"),
-        (*WEIGHTED, *LONG, "strata", "ties", "grid", "zph", "baseline"),
+        (*WEIGHTED, *LONG, "strata", "ties", "grid", "zph", "baseline", *SCORED),
         is_model=True,
+        estimands=ESTIMANDS,
         has_times=True,
         ratio="hazard ratio",
         in_formula=True,
@@ -123,7 +130,7 @@ METHODS: Final[dict[str, Method]] = {
         outcome="mean",
         is_model=True,
         fits=("score",),
-        estimands=("ATE", "ATT", "ATO"),
+        estimands=ESTIMANDS,
     ),
     "g_computation": Method(
         "Effect by standardisation",

@@ -215,6 +215,8 @@ class Analysis:
         variables: rows of table1, or the numbers of quantiles.
         treatment: category of two levels whose effect is asked for, the second being
             the treatment.
+        score: of a model, terms of a propensity score of the treatment, fitted in the
+            same analysis, by which people are weighted; none where all count alike.
         estimand: whose mean effect: "ATE" of everyone, "ATT" of the treated, "ATO" of
             the overlap of the arms.
         person: key of whom a row belongs to; "" where each row is a person.
@@ -254,6 +256,7 @@ class Analysis:
     person: str = ""
     most_rows: int = 0
     treatment: str = ""
+    score: tuple[str, ...] = ()
     estimand: str = "ATE"
     truncation: float = 0.0
     overlap_bins: int = 0
@@ -270,6 +273,11 @@ class Analysis:
     standard: tuple[Weight, ...] = ()
     model: str = ""
     show_sites: bool = False
+
+    @property
+    def of_score(self) -> "Analysis":
+        """Return the logistic regression that is a model's propensity score."""
+        return Analysis(self.name, "logistic", outcome=self.treatment, terms=self.score)
 
     @property
     def alone(self) -> "Analysis":
