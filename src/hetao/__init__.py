@@ -1,8 +1,8 @@
 """Hetao: hospitals answer one question together; no patient row leaves any of them.
 
 This file imports nothing, so that the verifier loads nothing but the verifier.
-`hetao.fit`, and one function a model such as `hetao.cox`, are looked up when they are
-first used.
+`hetao.fit`, `hetao.Cohort` and one function a model, such as `hetao.cox`, are looked up
+when they are first used.
 """
 
 __version__ = "0.1.0"
@@ -22,7 +22,7 @@ MODELS = (
     "quantiles",
     "rates",
 )
-__all__ = ["__version__", "fit"]
+__all__ = ["Cohort", "__version__", "fit"]
 
 
 def __getattr__(name: str) -> object:
@@ -31,10 +31,10 @@ def __getattr__(name: str) -> object:
     Each model that a formula can ask for has a function of its own:
     `hetao.cox("Surv(time, event) ~ age", sites)` is `hetao.fit("cox", …)`.
     """
-    if name == "fit":
-        from hetao.notebook import fit
+    if name in ("Cohort", "fit"):
+        import hetao.notebook
 
-        return fit
+        return getattr(hetao.notebook, name)
     if name in MODELS:
         from functools import partial
 

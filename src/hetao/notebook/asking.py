@@ -1,6 +1,7 @@
 """A model and a formula → the fields of the analysis that a study would ask."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from hetao.errors import BadFormula, Usage
@@ -17,6 +18,19 @@ IDENTIFIER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 def is_table(method: Method) -> bool:
     """Return whether the left side groups people, whom the right side describes."""
     return "variables" in method.fields
+
+
+def check_model(model: str, options: Mapping[str, object]) -> None:
+    """Refuse a model that no formula can say, and an option that it does not read.
+
+    Raises:
+        Usage: by name.
+    """
+    if model not in (*MODELS, COUNTS):
+        raise Usage(f"the model is one of {', '.join(MODELS)}")
+    for name, value in options.items():
+        if value and name not in METHODS[model].fields:
+            raise Usage(f"a {model} model takes no {name}")
 
 
 def check_form(model: str, formula: Formula) -> None:

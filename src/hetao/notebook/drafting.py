@@ -7,7 +7,7 @@ the data dictionary instead.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,10 +17,10 @@ from hetao.errors import BadFormula, InvalidData, Usage
 from hetao.notebook.asking import (
     COUNTS,
     IDENTIFIER,
-    MODELS,
     NAMING,
     analysis_fields,
     check_form,
+    check_model,
     is_table,
 )
 from hetao.notebook.columns import (
@@ -35,7 +35,7 @@ from hetao.study import Study
 from hetao.study.analysis_checks import MOST_GRID
 from hetao.study.methods import METHODS
 from hetao.study.model import SITE
-from hetao.study.reading import study_from
+from hetao.study.reading import flat_analysis, study_from
 from hetao.study.terms import (
     Comparison,
     names_of,
@@ -61,7 +61,8 @@ class Part:
 class Draft:
     """A study made from a formula.
 
-    `names` maps the study's variable names to the file's own, where they differ.
+    `names` maps the study's variable names to the file's own, where they differ; of
+    a study's cohort there are neither names nor parts.
     """
 
     study: Study
@@ -70,7 +71,7 @@ class Draft:
 
     def original(self, text: str) -> str:
         """Return a term's name with the file's own column names."""
-        column = self.parts[0].split_column
+        column = self.parts[0].split_column if self.parts else ""
         if column:
             text = re.sub(rf"\b{SITE}\[", lambda _: f"{column}[", text)
         for ours, theirs in self.names.items():
@@ -130,8 +131,7 @@ def draft_study(
     Raises:
         BadFormula, InvalidData, InvalidStudy, Usage: what is asked cannot be done.
     """
-    if model not in (*MODELS, COUNTS):
-        raise Usage(f"the model is one of {', '.join(MODELS)}")
+    check_model(model, options)
     if not parts:
         raise Usage("there is no site", fix="name at least one")
     tables = [open_flat(p.path, p.split_column, p.split_value) for p in parts]
@@ -141,6 +141,53 @@ def draft_study(
     finally:
         for table in tables:
             table.close()
+
+
+def draft_within(
+    study: Study,
+    asked: tuple[str, str, Sequence[str], Mapping[str, object]],
+    criteria: Criteria = (),
+) -> Draft:
+    """Return a study that asks for one model over the cohort of another.
+
+    Args:
+        study: whose population and variables are meant; the names are its own.
+        asked: model, formula, strata and options, as of `draft_study`.
+        criteria: (rule, label) beyond the study's own.
+
+    Raises:
+        BadFormula, InvalidStudy, Usage: what is asked cannot be done.
+    """
+    model, text, strata, options = asked
+    check_model(model, options)
+    formula = NOTHING if model == COUNTS else parse_formula(text)
+    formula = replace(formula, strata=(*strata, *formula.strata))
+    check_form(model, formula)
+    counts = bool(formula.time) and study.variable(formula.event).kind == "number"
+    said = {key: value for key, value in options.items() if value}
+    fields = asdict(study)
+    fields["criteria"] = [
+        *(asdict(one) for one in study.criteria),
+        *({"rule": rule, "label": label} for rule, label in criteria),
+    ]
+    fields["variables"] = [
+        {**one, "levels": _ordered(one, formula.categories)}
+        for one in fields["variables"]
+    ]
+    analysis = {"name": "fit", **analysis_fields(model, formula, counts), **said}
+    fields["analyses"] = [flat_analysis(analysis, "fit")]
+    return Draft(study_from(fields, "fit"), (), {})
+
+
+def _ordered(variable: Mapping[str, Any], references: Mapping[str, str]) -> list[Any]:
+    """Return a variable's levels, the reference that a formula names first."""
+    levels = list(variable["levels"])
+    reference = references.get(variable["name"], "")
+    if reference and reference not in [level["name"] for level in levels]:
+        raise BadFormula(f"{variable['name']!r} has no level {reference[:40]!r}")
+    return sorted(
+        levels, key=lambda level: bool(reference) and level["name"] != reference
+    )
 
 
 NOTHING = Formula("", "", "", (), {}, "", ())
@@ -218,15 +265,8 @@ class _Drafter:
         return Draft(study_from(fields, "fit"), self._parts, self._names)
 
     def _meant(self, options: Mapping[str, object]) -> dict[str, Any]:
-        """Return what was said, columns under the names that the study gives them.
-
-        Raises:
-            Usage: the model has no use for one of them.
-        """
+        """Return what was said, columns under the names that the study gives them."""
         said: dict[str, Any] = {k: value for k, value in options.items() if value}
-        for name in said:
-            if name not in self._method.fields:
-                raise Usage(f"a {self._model} model takes no {name}")
         ours = {theirs: name for name, theirs in self._names.items()}
         for name in NAMING:
             if name in said:
@@ -268,7 +308,7 @@ class _Drafter:
         fields |= {"name": "fit", **self._options}
         if "grid" in self._method.fields and SITE not in formula.strata:
             fields.setdefault("grid", {"edges": _edges(columns[formula.time].times)})
-        return fields
+        return flat_analysis(fields, "fit")
 
     def _counts(self, columns: Mapping[str, FileColumn]) -> bool:
         """Return whether the event of rates is a number of events."""

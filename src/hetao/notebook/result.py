@@ -83,7 +83,7 @@ class FitResult:
         return {key: self.body[key] for key in kept if key in self.body}
 
     def pictures(self) -> tuple[Picture, ...]:
-        """Return the figures of the finding: a forest plot, or survival curves."""
+        """Return the figures of the finding: forest plots, curves, a flow of people."""
         body = parse_canonical(self.certificate)["body"]
         (answer,) = answers_of(study_from(body["study"]), body)
         view = answer.view
@@ -107,6 +107,16 @@ class FitResult:
         """
         if "curves" not in self.body:
             raise Usage(f"a {self.body['model']} finding has no curves")
+        return self.pictures()[0]
+
+    def flow(self) -> Picture:
+        """Return the flow of people through the criteria, as a trial report has it.
+
+        Raises:
+            Usage: the finding has no steps.
+        """
+        if "steps" not in self.body:
+            raise Usage(f"a {self.body['model']} finding has no steps")
         return self.pictures()[0]
 
     def certify(self, path: str | Path) -> Verified:

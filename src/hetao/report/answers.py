@@ -7,6 +7,7 @@ from typing import Any
 
 from hetao.report.drawing import Drawing
 from hetao.report.effects import EffectView, effect_of
+from hetao.report.flow import draw_flow
 from hetao.report.forest import tick_text
 from hetao.report.labels import event_label, variable_label
 from hetao.report.measures import MeasuresView, meta_of, quantiles_of, rates_of
@@ -79,9 +80,10 @@ class TestView:
 
 @dataclass(frozen=True)
 class StepsView:
-    """Attrition, step by step."""
+    """Attrition, step by step, and the same as a flow of boxes."""
 
     steps: tuple[Step, ...]
+    figure: Drawing
 
 
 View = (
@@ -155,7 +157,8 @@ def _view(
     match payload.get("model"):
         case "counts":
             steps = steps_of(payload.get("steps", ()), few)
-            return StepsView(steps), _steps_sentence(steps)
+            figure = draw_flow(style[0], f"{analysis.name}: who was counted", steps)
+            return StepsView(steps, figure), _steps_sentence(steps)
         case "km":
             return _curves(study, analysis, payload, style)
         case "table1" | "meta" | "quantiles" | "logrank" | "rates" as kind:

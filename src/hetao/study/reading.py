@@ -118,7 +118,7 @@ def _flatten(tables: dict[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(tables["analyses"], list):
         raise InvalidStudy(f"{where}: write each analysis under [[analyses]]")
     flat["definitions"] = tables.get("definitions", [])
-    flat["analyses"] = [_analysis(body, where) for body in tables["analyses"]]
+    flat["analyses"] = [flat_analysis(body, where) for body in tables["analyses"]]
     return flat
 
 
@@ -182,7 +182,12 @@ def _sites(table: dict[str, Any], where: str) -> dict[str, Any]:
     return flat
 
 
-def _analysis(body: Any, where: str) -> dict[str, Any]:
+def flat_analysis(body: Any, where: str) -> dict[str, Any]:
+    """Return an analysis as it is kept: a grid's edges, a standard's weights, in full.
+
+    Raises:
+        InvalidStudy: it is no table, or its grid has no steps.
+    """
     if not isinstance(body, dict):
         raise InvalidStudy(f"{where} [[analyses]]: expected a table")
     flat = dict(body)
