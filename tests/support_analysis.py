@@ -370,8 +370,8 @@ SCRIPT = Path(__file__).parent / "oracles" / "reference.R"
 
 
 @cache
-def from_r():
-    """Return table name → list of rows (text) that `reference.R` writes."""
+def from_r(script=SCRIPT):
+    """Return table name → list of rows (text) that a script in R writes."""
     program = shutil.which("Rscript")
     if program is None:
         pytest.fail(
@@ -380,7 +380,7 @@ def from_r():
         )
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [program, "--vanilla", str(SCRIPT), folder],
+            [program, "--vanilla", str(script), folder],
             capture_output=True,
             text=True,
             check=False,
@@ -394,9 +394,9 @@ def _read(path):
         return list(csv.DictReader(file))
 
 
-def fit_of(name):
+def fit_of(name, script=SCRIPT):
     """Return estimate, se, p (each (p,)), loglik, n and events of one of R's fits."""
-    rows = [row for row in from_r()["fits"] if row["fit"] == name]
+    rows = [row for row in from_r(script)["fits"] if row["fit"] == name]
     numbers = {
         key: np.array([float(r[key]) for r in rows]) for key in ("estimate", "se", "p")
     }
@@ -409,9 +409,9 @@ def fit_of(name):
     }
 
 
-def columns_of(table, variables):
+def columns_of(table, variables, script=SCRIPT):
     """Return site → columns of one of R's data frames, and the sites in order."""
-    rows = from_r()[table]
+    rows = from_r(script)[table]
     sites = tuple(dict.fromkeys(row["site"] for row in rows))
     parts = {}
     for site in sites:
@@ -423,6 +423,8 @@ def columns_of(table, variables):
 
 
 def _array(variable, cells):
+    if variable.kind == "key":
+        return np.array(cells)
     if variable.kind == "number":
         return np.array([np.nan if cell == "NA" else float(cell) for cell in cells])
     codes = {level.value: i for i, level in enumerate(variable.levels)} | {"NA": -1}

@@ -18,6 +18,7 @@ from hetao.analysis import (
     Finding,
     check_message,
     estimator_for,
+    key_codes,
     make_rows,
     oracle,
 )
@@ -83,12 +84,14 @@ def check(
         HetaoError: the pooled rows have no answer at all.
     """
     study = _prepared(study, analysis)
+    columns, ends = _by_person(analysis, columns)
     n = len(next(iter(columns.values())))
     reference: Finding | type[HetaoError]
     reference, within = _pooled(study, analysis, columns, [n]), SITE in analysis.strata
     draw = np.random.default_rng(seed)
     cuts = [sorted(draw.integers(0, n + 1, SITES - 1)) for _ in range(splits)]
     cuts += [[0, n // 3, n // 2, n], [1, n // 3, n // 2, n // 2]]
+    cuts = [ends[np.searchsorted(ends, cut)].tolist() for cut in cuts]
     worst_estimate, worst_se = 0.0, 0.0
     for cut in cuts:
         sizes = np.diff([0, *map(int, cut), n])
@@ -144,6 +147,20 @@ def _prepared(study: Study, analysis: Analysis) -> Study:
     return replace(
         study, sites=names, variables=(*kept, hospital), analyses=(analysis,)
     )
+
+
+def _by_person(
+    analysis: Analysis, columns: Columns
+) -> tuple[Columns, NDArray[np.int64]]:
+    """Return the rows, each person's together, and where they may be cut."""
+    n = len(next(iter(columns.values())))
+    if not analysis.person:
+        return columns, np.arange(n + 1)
+    codes = key_codes(np.asarray(columns[analysis.person]))
+    order = np.argsort(codes, kind="stable")
+    ends = np.nonzero(np.diff(codes[order]))[0] + 1
+    ordered = {name: array[order] for name, array in columns.items()}
+    return ordered, np.concatenate([[0], ends, [n]])
 
 
 def _parts(

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hetao.analysis import Evidence, evidence, make_plan, make_rows
+from hetao.analysis import Evidence, evidence, make_plan, make_rows, oracle
 from hetao.cdm import open_flat
 from hetao.cohort import build
 from hetao.errors import InvalidStudy, OutOfBounds, Refused
 from hetao.release.decide import _check_counts
-from hetao.study import Analysis, Minimum, Variable, study_from
+from hetao.study import Analysis, Grid, Minimum, Variable, study_from
+from hetao.testing import check
 from support_analysis import category, number, study_of
 
 PERSON = Variable("id", "key", "column", column="id")
@@ -22,6 +23,7 @@ COX = Analysis(
     event="died",
     terms=("age", "sex"),
     strata=("site",),
+    variance="robust",
     person="id",
     most_rows=3,
 )
@@ -181,3 +183,151 @@ def test_a_flat_file_counts_its_people(tmp_path):
     plan = make_plan(made, COX)
     rows = make_rows(plan, cohort.columns, "aa", enough=asked.append)
     assert (rows.n, rows.people, asked) == (119, 40, [40, 40])
+
+
+# --- start-stop rows --------------------------------------------------------------
+SPLIT = replace(COX, start="start", most_rows=4)
+LONG = (*VARIABLES, number("start", 0, 60))
+
+
+def intervals(people=60, seed=3):
+    """Return start-stop rows of people whose exposure changes, some with two events."""
+    rng = np.random.default_rng(seed)
+    each = rng.integers(1, 5, people)
+    person = np.repeat(np.arange(people), each)
+    place = np.arange(len(person)) - np.repeat(np.cumsum(each) - each, each)
+    late = np.repeat(rng.integers(0, 5, people), each)
+    start = late + 12.0 * place
+    return {
+        "id": person,
+        "start": start,
+        "day": start + rng.integers(1, 13, len(person)),
+        "died": (rng.random(len(person)) < 0.4).astype(np.int64),
+        "age": np.repeat(rng.uniform(20, 90, people), each),
+        "sex": rng.integers(0, 2, len(person)),
+    }
+
+
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+@pytest.mark.parametrize("weights", ["", "start"])
+def test_any_split_of_start_stop_rows_gives_the_pooled_answer(ties, weights):
+    asked = replace(SPLIT, ties=ties, weights=weights, zph="identity")
+
+    found = check(study(asked, LONG), asked, intervals(), splits=4)
+
+    assert found.estimate < 1e-9
+
+
+@pytest.mark.parametrize("method", ["km", "logrank"])
+def test_any_split_of_late_entry_gives_the_pooled_answer(method):
+    fields = {"start": "start", "time": "day", "event": "died", "by": "sex"}
+    if method == "km":
+        fields["grid"] = Grid(tuple(float(day) for day in range(1, 61)))
+    else:
+        fields["strata"] = ("site",)
+    asked = Analysis("late", method, **fields)
+
+    check(study(asked, LONG), asked, intervals(), splits=4)
+
+
+def test_start_stop_rows_say_what_one_row_a_person_says():
+    whole = {**intervals(), "start": np.zeros(len(intervals()["id"]))}
+    whole["id"] = np.arange(len(whole["day"]))
+    cut = {k: np.concatenate([v, v]) for k, v in whole.items()}
+    n, half = len(whole["day"]), whole["day"] / 2
+    cut["day"] = np.concatenate([half, whole["day"]])
+    cut["start"] = np.concatenate([whole["start"], half])
+    cut["died"] = np.concatenate([np.zeros(n, dtype=np.int64), whole["died"]])
+    plain = replace(COX, person="", most_rows=0)
+
+    one = oracle(study(plain, LONG), plain, {"aa": whole}).as_json()
+    two = oracle(study(SPLIT, LONG), SPLIT, {"aa": cut}).as_json()
+
+    assert two["n"] == one["n"] == n
+    for a, b in zip(one["terms"], two["terms"], strict=True):
+        assert b["estimate"] == pytest.approx(a["estimate"], rel=1e-9)
+        assert b["se"] == pytest.approx(a["se"], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ({"start": (0, 60.0)}, "'start' is not before 'day'"),
+        ({"start": (1, 0.0), "id": (1, 0), "day": (1, 60.0)}, "earlier row"),
+        ({"start": (0, -1.0)}, "public bounds"),
+    ],
+)
+def test_rows_that_are_no_intervals_are_refused_without_a_count(broken, says):
+    columns = intervals()
+    columns["id"][0] = 0
+    for name, (place, value) in broken.items():
+        columns[name][place] = value
+    plan = make_plan(study(SPLIT, LONG), SPLIT)
+
+    with pytest.raises(OutOfBounds, match=says) as caught:
+        make_rows(plan, columns, "aa")
+
+    assert "rows" in caught.value.local
+    assert not any(c.isdigit() for c in caught.value.what)
+
+
+def test_recurrent_events_ask_for_a_robust_variance():
+    columns = intervals()
+    columns["died"][columns["id"] == columns["id"][-1]] = 1
+    columns["id"][:2], columns["died"][:2] = 0, 1
+    columns["start"][:2], columns["day"][:2] = (0, 5), (5, 9)
+    model = replace(SPLIT, variance="model")
+
+    with pytest.raises(OutOfBounds, match="more than once") as caught:
+        make_rows(make_plan(study(model, LONG), model), columns, "aa")
+
+    assert "Andersen and Gill" in caught.value.fix
+    make_rows(make_plan(study(SPLIT, LONG), SPLIT), columns, "aa")
+
+
+def test_late_entry_on_a_grid_is_at_its_edges():
+    asked = Analysis(
+        "late", "km", start="start", time="day", event="died", grid=Grid((20.0, 60.0))
+    )
+    with pytest.raises(OutOfBounds, match="between two edges"):
+        make_rows(make_plan(study(asked, LONG), asked), intervals(), "aa")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"strata": (), "grid": Grid((30.0, 60.0))}, "who leaves a bin less"),
+        ({"start": "day"}, "one variable"),
+        ({"score": ("age",), "treatment": "sex"}, "one row"),
+        ({"start": "sex"}, "number"),
+        ({"start": "", "variance": "model"}, "depend on each other"),
+    ],
+)
+def test_what_start_stop_rows_cannot_be_asked_for_is_refused(change, says):
+    assert checked(study(SPLIT, LONG)).analyses[0].start == "start"
+    with pytest.raises(InvalidStudy, match=says):
+        checked(study(replace(SPLIT, **change), LONG))
+
+
+def test_a_start_that_may_be_negative_is_refused():
+    wide = (*VARIABLES, number("start", -5, 60))
+    with pytest.raises(InvalidStudy, match="may be negative"):
+        make_plan(study(SPLIT, wide), SPLIT)
+
+
+def test_people_who_enter_in_a_bin_are_a_cell_of_it():
+    asked = Analysis(
+        "late",
+        "km",
+        start="start",
+        time="day",
+        event="died",
+        grid=Grid(tuple(float(day) for day in range(1, 61))),
+    )
+    columns = intervals()
+    columns["start"][5] = 3.0
+    columns["day"][5] = 50.0
+    plan = make_plan(study(asked, LONG), asked)
+    cells = evidence(plan, make_rows(plan, columns, "aa")).cells
+
+    assert cells["entering in the thinnest bin"] < 10

@@ -36,6 +36,7 @@ GIVEN = {
     "model": "logistic",
     "show_sites": True,
     "standard": (Weight("low", 1.0),),
+    "start": "age",
     "person": "id",
     "most_rows": 3,
     "treatment": "treated",

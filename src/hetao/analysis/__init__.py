@@ -6,7 +6,7 @@ from hetao.analysis.finding import Finding
 from hetao.analysis.oracle import check_message, oracle
 from hetao.analysis.plan import Plan, make_plan
 from hetao.analysis.registry import estimator_for, protocols
-from hetao.analysis.rows import Columns, Rows, make_rows
+from hetao.analysis.rows import Columns, Rows, key_codes, make_rows
 
 __all__ = [
     "Columns",
@@ -21,6 +21,7 @@ __all__ = [
     "estimator",
     "estimator_for",
     "evidence",
+    "key_codes",
     "make_plan",
     "make_rows",
     "oracle",

@@ -63,15 +63,19 @@ class Cox(Estimator):
     follows outside. That function is of the time alone, so no site needs to know the
     times of another. A robust variance takes one more round, which sums the outer
     products of people's score residuals. Weights multiply people's parts as in R, the
-    mean weight of tied events included. Every number is a sum over all events of a
+    mean weight of tied events included. A row may be at risk from a start of its own,
+    so that exposures change with time and people enter late; scores are summed over a
+    person's rows before they are multiplied, so that events may recur (Andersen and
+    Gill's model). Every number is a sum over all events of a
     site, so the rules for a model's columns, events, parameters and leverage guard
     them all; in the last round leverage is taken under the squared residuals.
 
     Source:
         Efron (1977), JASA 72, 557-565; Grambsch & Therneau (1994), Biometrika 81,
         515-526, as a score test; Lin & Wei (1989), JASA 84, 1074-1078; R's
-        `survival::coxph`, also with `robust = TRUE` and `weights`, and `cox.zph`.
-        Oracle: `tests/oracles/test_r.py`.
+        `survival::coxph`, also with `robust = TRUE`, `weights`, `cluster` and
+        `Surv(start, stop, event)`, and `cox.zph`; Andersen & Gill (1982), Ann. Stat.
+        10, 1100-1120. Oracles: `tests/oracles/test_r.py`, `test_long_rows.py`.
     """
 
     relies_on = ("hetao.analysis.newton", "hetao.analysis.zph")
@@ -245,6 +249,41 @@ def members(codes: Ints) -> Iterator[Ints]:
 
 
 @dataclass(frozen=True, eq=False)
+class Entry:
+    """Who enters a stratum late: rows leave the sums at their start, going backwards.
+
+    Attributes:
+        rows: (2n,) places of the rows that come in, or go out, latest time first.
+        sign: (2n,) 1 for a row that comes in at its time, -1 at its start.
+        last: (times,) places in that order up to which rows count at each distinct
+            time: those whose time is then or later, less those who start then or
+            later.
+        before: (n,) how many distinct times, latest first, come after each row's start.
+    """
+
+    rows: Ints
+    sign: Floats
+    last: Ints
+    before: Ints
+
+    @classmethod
+    def of(cls, start: Floats, time: Floats, distinct: Floats) -> "Entry":
+        """Return who enters when.
+
+        Args:
+            start: (n,) of each row, in the stratum's order.
+            time: (n,) likewise.
+            distinct: (times,) of the rows, latest first.
+        """
+        both = np.concatenate([time, start])
+        order = np.argsort(-both, kind="stable")
+        last = np.searchsorted(-both[order], -distinct, side="right") - 1
+        before = np.searchsorted(-distinct, -start, side="left")
+        sign = np.where(order < len(time), 1.0, -1.0)
+        return cls(order % len(time), sign, last, before)
+
+
+@dataclass(frozen=True, eq=False)
 class Stratum:
     """The rows of one stratum, latest time first, and its tied events.
 
@@ -262,6 +301,7 @@ class Stratum:
         at: (events,) index of each event's distinct time.
         share: (events,) l/d for the l-th of d tied events, from 0; None where all are
             0, as of Breslow and without ties.
+        entry: who enters late; None where all are at risk from 0 on.
     """
 
     rows: Ints
@@ -275,6 +315,7 @@ class Stratum:
     clock: Floats
     at: Ints
     share: Floats | None
+    entry: Entry | None
 
     @classmethod
     def of(cls, rows: Rows, members: Ints, plan: Plan) -> "Stratum":
@@ -290,9 +331,30 @@ class Stratum:
         deaths = sum_by(index, len(first), event).astype(np.int64)
         at, share = tied_events(deaths)
         shared = share if analysis.ties == "efron" and share.any() else None
-        clock = clock_of(plan, rows.time[order][first]) if analysis.zph else np.zeros(0)
+        times = rows.time[order]
+        clock = clock_of(plan, times[first]) if analysis.zph else np.zeros(0)
+        entry = None
+        if len(rows.start):
+            entry = Entry.of(rows.start[order], times, times[first])
         tied = sum_by(index, len(first), event * weight) / np.maximum(deaths, 1)
-        return cls(order, x, event, weight, index, first, last, tied, clock, at, shared)
+        return cls(
+            order, x, event, weight, index, first, last, tied, clock, at, shared, entry
+        )
+
+    def at_risk(self, values: Floats) -> Floats:
+        """Return (events, …) sums of (n, …) values over those at risk at each event."""
+        if self.entry is None:
+            return np.asarray(np.cumsum(values, axis=0)[self.last[self.at]])
+        moves = (values[self.entry.rows].T * self.entry.sign).T
+        return np.asarray(np.cumsum(moves, axis=0)[self.entry.last[self.at]])
+
+    def until(self, values: Floats) -> Floats:
+        """Return (n, …) sums of (times, …) values over each row's times at risk."""
+        sums = np.cumsum(values[::-1], axis=0)[::-1]
+        if self.entry is None:
+            return np.asarray(sums[self.time])
+        ends = np.concatenate([sums, np.zeros((1, *values.shape[1:]))])
+        return np.asarray(sums[self.time] - ends[self.entry.before])
 
 
 def tied_events(deaths: Ints) -> tuple[Ints, Floats]:
@@ -324,8 +386,7 @@ class RiskSets:
         x, event, at, share = stratum.x, stratum.event, stratum.at, stratum.share
         w = stratum.weight * np.exp(eta)
         wx = w[:, None] * x
-        until = stratum.last[at]
-        s0, s1 = np.cumsum(w)[until], np.cumsum(wx, axis=0)[until]
+        s0, s1 = stratum.at_risk(w), stratum.at_risk(wx)
         if share is not None:
             s0 -= share * np.add.reduceat(event * w, stratum.first)[at]
             of_tied = np.add.reduceat(event[:, None] * wx, stratum.first, axis=0)
@@ -340,7 +401,7 @@ class RiskSets:
         """
         stratum, times = self.stratum, len(self.stratum.first)
         hazard = sum_by(stratum.at, times, weight / self.s0)
-        exposure = np.cumsum(hazard[::-1])[::-1][stratum.time]
+        exposure = stratum.until(hazard)
         if stratum.share is not None:
             spared = sum_by(stratum.at, times, weight * stratum.share / self.s0)
             exposure -= stratum.event * spared[stratum.time]
@@ -362,7 +423,7 @@ class RiskSets:
         at, time, event = stratum.at, stratum.time, stratum.event[:, None]
         weight = stratum.tied_weight[at]
         pull = self.mean * (weight / self.s0)[:, None]
-        exposure = np.cumsum(rows_by(at, pull, times)[::-1], axis=0)[::-1][time]
+        exposure = stratum.until(rows_by(at, pull, times))
         if stratum.share is not None:
             spared = rows_by(at, stratum.share[:, None] * pull, times)
             exposure -= event * spared[time]

@@ -31,7 +31,16 @@ MOST_NUMBERS = 2_000_000  # in one message
 OF_PEOPLE = ("n", "cases", "log_weight")  # arrays that no weight multiplies
 ONCE = ("n",)  # arrays to which a person adds once, however many rows they have
 SQUARED = ("meat",)  # arrays that square what a person's rows add up to
-SHARED = ("estimator", "expressions", "splines", "design", "plan", "rows", "finding")
+SHARED = (
+    "estimator",
+    "expressions",
+    "splines",
+    "design",
+    "plan",
+    "intervals",
+    "rows",
+    "finding",
+)
 
 
 @dataclass(frozen=True)
@@ -151,6 +160,7 @@ class Estimator(ABC):
             "groups": len(plan.groups),
             "sym(groups)": len(plan.groups) * (len(plan.groups) + 1) // 2,
             "strata": len(plan.strata),
+            "late": len(plan.groups) if plan.analysis.start else 0,
             "steps": len(plan.steps),
             "drift": p if plan.analysis.zph else 0,
             "sym(drift)": p * (p + 1) // 2 if plan.analysis.zph else 0,

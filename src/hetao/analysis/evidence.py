@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetao.analysis.expressions import Floats
+from hetao.analysis.intervals import entry_bins
 from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
 
@@ -311,6 +312,10 @@ def thinnest(plan: Plan, rows: Rows) -> dict[str, int]:
         "leaving in the thinnest bin": leaving,
         "events in the thinnest bin": deaths,
     }
+    if len(rows.start):
+        at = entry_bins(plan.edges, rows.start)
+        entered = np.where(at >= 0, codes * len(plan.edges) + at, -1)
+        found["entering in the thinnest bin"] = rows.people_in(entered, size)
     return {
         label: int(counts[counts > 0].min(initial=rows.people))
         for label, counts in found.items()

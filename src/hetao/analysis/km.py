@@ -12,6 +12,7 @@ from hetao.analysis.curves import limits, median, restricted_mean
 from hetao.analysis.estimator import Estimator, Message, State, estimator, sum_by
 from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
+from hetao.analysis.intervals import entry_bins
 from hetao.analysis.logrank import chi_square, expect
 from hetao.analysis.rows import Rows
 from hetao.errors import NotEstimable
@@ -19,7 +20,12 @@ from hetao.errors import NotEstimable
 
 @estimator(
     name="km",
-    sums={"deaths": "groups,edges", "leaving": "groups,edges", "n": 1},
+    sums={
+        "deaths": "groups,edges",
+        "leaving": "groups,edges",
+        "entering": "late,edges",
+        "n": 1,
+    },
     most_rounds=1,
     publishable=False,
 )
@@ -30,7 +36,7 @@ class KaplanMeier(Estimator):
     median with its limits and, up to a public horizon, the restricted mean. They all
     follow outside the sites from the same counts, so nothing more leaves for them.
     What guards them is the rule for small cells in a sum over few sites, and what is
-    shown is decided in `suppression`.
+    shown is decided in `suppression`. Who enters late is at risk after their start.
 
     Source:
         R's `survival::survfit`, its `print` and `survdiff` on times moved to the
@@ -42,18 +48,30 @@ class KaplanMeier(Estimator):
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
         """Return the bounds: a person is one count."""
         del round_number
-        return {"deaths": (1.0, 0.0), "leaving": (1.0, 0.0), "n": (1.0, 0.0)}
+        return dict.fromkeys(self.sums, (1.0, 0.0))
 
     def start(self, rows: Rows) -> Message:
-        """Return events and leavers (events included) of each group in each bin."""
+        """Return events and leavers (events included) of each group in each bin.
+
+        Where people enter late, also how many enter at each edge, as its own time.
+        """
         shape = (len(self.plan.groups), len(self.plan.edges))
         place = rows.group * shape[1] + rows.bin
         size = shape[0] * shape[1]
         return {
             "deaths": sum_by(place, size, rows.event).reshape(shape),
             "leaving": sum_by(place, size).reshape(shape),
+            "entering": self._entering(rows, shape),
             "n": np.array([float(rows.n)]),
         }
+
+    def _entering(self, rows: Rows, shape: tuple[int, int]) -> Floats:
+        if not self.plan.analysis.start:
+            return np.zeros((0, shape[1]))
+        at = entry_bins(self.plan.edges, rows.start)
+        late = at >= 0
+        place = rows.group[late] * shape[1] + at[late]
+        return sum_by(place, shape[0] * shape[1]).reshape(shape)
 
     def local(self, rows: Rows, state: State) -> Message:
         """Return what `start` returns; there is one round."""
@@ -77,12 +95,16 @@ class KaplanMeier(Estimator):
                 fix="check the event's definition",
             )
         at_risk = leaving[:, ::-1].cumsum(axis=1)[:, ::-1]
+        people = at_risk[:, 0]
+        if self.plan.analysis.start:
+            entering = np.rint(total["entering"])
+            at_risk = at_risk - entering[:, ::-1].cumsum(axis=1)[:, ::-1]
         analysis = self.plan.analysis
         payload: dict[str, Any] = {
             "model": "km",
             "conf_type": analysis.conf_type,
             "curves": [
-                self._curve(label, at_risk[g], deaths[g])
+                self._curve(label, at_risk[g], deaths[g], people[g])
                 for g, label in enumerate(self.plan.groups)
             ],
             "n": round(float(leaving.sum())),
@@ -92,9 +114,13 @@ class KaplanMeier(Estimator):
             payload["horizon"] = analysis.horizon
         if len(self.plan.groups) > 1:
             payload["logrank"] = _logrank(at_risk, deaths)
+        if analysis.start:
+            payload["start"] = analysis.start
         return Finding(self.plan.analysis.name, self.name, payload)
 
-    def _curve(self, label: str, at_risk: Floats, deaths: Floats) -> dict[str, Any]:
+    def _curve(
+        self, label: str, at_risk: Floats, deaths: Floats, people: float
+    ) -> dict[str, Any]:
         edges, steps = np.asarray(self.plan.edges), deaths > 0
         time, n, d = edges[steps], at_risk[steps], deaths[steps]
         survival: Floats = np.asarray(np.cumprod((n - d) / n), dtype=np.float64)
@@ -113,7 +139,7 @@ class KaplanMeier(Estimator):
             "cumhaz_se": np.sqrt(np.cumsum(d / n**2)).tolist(),
             "at_risk": [round(x) for x in n.tolist()],
             "events": [round(x) for x in d.tolist()],
-            "n": round(float(at_risk[0])),
+            "n": round(float(people)),
             "median": median(time, survival),
             "median_lower": median(time, lower),
             "median_upper": median(time, upper),
@@ -147,4 +173,4 @@ def _logrank(at_risk: Floats, deaths: Floats) -> dict[str, float | int | None]:
     steps = all_deaths > 0
     n, d = at_risk[:, steps], all_deaths[steps]
     expected, variance = expect(n, d, np.ones(len(d)))
-    return chi_square(deaths.sum(axis=1) - expected, variance, at_risk[:, 0] > 0)
+    return chi_square(deaths.sum(axis=1) - expected, variance, expected > 0)

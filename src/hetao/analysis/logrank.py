@@ -22,6 +22,7 @@ from hetao.analysis.estimator import (
 )
 from hetao.analysis.expressions import Floats, Ints
 from hetao.analysis.finding import Finding
+from hetao.analysis.intervals import entry_bins
 from hetao.analysis.rows import Rows
 from hetao.errors import NotEstimable
 
@@ -139,11 +140,22 @@ def _compare(
     deaths = sum_by(place, size, rows.event[part]).reshape(groups, -1)
     leaving = sum_by(place, size).reshape(groups, -1)
     at_risk = leaving[:, ::-1].cumsum(axis=1)[:, ::-1]
+    if len(rows.start):
+        at_risk = at_risk - _not_yet(rows, part, times, groups)
     all_deaths, everyone = deaths.sum(axis=0), at_risk.sum(axis=0)
     after = np.cumprod((everyone - all_deaths) / everyone)
     weight = np.concatenate([[1.0], after[:-1]]) ** rho  # survival just before
     expected, variance = expect(at_risk, all_deaths, weight)
     return deaths @ weight, expected, variance
+
+
+def _not_yet(rows: Rows, part: Ints, times: Floats, groups: int) -> Floats:
+    """Return (groups, times) how many are still to enter at each time of a stratum."""
+    at = entry_bins(times, rows.start[part])
+    late, size = at >= 0, len(times)
+    place = rows.group[part][late] * size + at[late]
+    entering = sum_by(place, groups * size).reshape(groups, -1)
+    return np.asarray(entering[:, ::-1].cumsum(axis=1)[:, ::-1])
 
 
 def expect(at_risk: Floats, deaths: Floats, weight: Floats) -> tuple[Floats, Floats]:

@@ -178,7 +178,7 @@ def _reads(analysis: Analysis) -> tuple[str, ...]:
     if analysis.offset:
         names += names_of(parse_expression(analysis.offset))
     names += [analysis.treatment, *analysis.strata, analysis.by, analysis.weights]
-    names.append(analysis.person)
+    names += [analysis.start, analysis.person]
     return tuple(dict.fromkeys(filter(None, names)))
 
 
@@ -202,12 +202,9 @@ def _labels(study: Study, categories: tuple[str, ...]) -> tuple[str, ...]:
 
 def _with_times(study: Study, plan: Plan) -> Plan:
     analysis = plan.analysis
-    earliest = number_bounds(study, (analysis.time,))[analysis.time][0]
-    if earliest < 0:
-        raise InvalidStudy(
-            f"the time {analysis.time!r} may be negative by its bounds",
-            fix="start its bounds at 0",
-        )
+    earliest = _earliest(study, analysis.time)
+    if analysis.start:
+        _earliest(study, analysis.start)
     if earliest == 0 and analysis.zph == "log":
         raise InvalidStudy(
             f"the time {analysis.time!r} may be 0 by its bounds and has no logarithm",
@@ -223,6 +220,17 @@ def _with_times(study: Study, plan: Plan) -> Plan:
             fix="give a grid of times, or strata = ['site'] for cox and logrank",
         )
     return _with(plan, within_sites=within, strata=strata, edges=edges)
+
+
+def _earliest(study: Study, name: str) -> float:
+    """Return the earliest that a time may be by its bounds, which is not below 0."""
+    earliest = number_bounds(study, (name,))[name][0]
+    if earliest < 0:
+        raise InvalidStudy(
+            f"the time {name!r} may be negative by its bounds",
+            fix="start its bounds at 0",
+        )
+    return earliest
 
 
 def _most_weight(study: Study, name: str) -> float:

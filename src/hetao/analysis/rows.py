@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hetao.analysis.design import Column
 from hetao.analysis.expressions import Floats, Ints, value_of
+from hetao.analysis.intervals import check_intervals, refuse_rows
 from hetao.analysis.plan import Plan
 from hetao.errors import ColumnMismatch, NotAParty, OutOfBounds
 from hetao.study import Variable
@@ -40,6 +41,8 @@ class Rows:
             is, any other number standardised.
         offset: (n,) added to the linear predictor.
         time, event: (n,) of cox and km; event is 0 or 1. Of rates, time alone.
+        start: (n,) from which a row is at risk, later than which its time lies; empty
+            where every row is from 0 on.
         weight: (n,) of a model, how much each counts, above 0; those of weight 0 are
             no rows.
         stratum: (n,) index into `plan.strata`.
@@ -59,6 +62,7 @@ class Rows:
     weight: Floats = field(default_factory=_NO_FLOATS.copy)
     time: Floats = field(default_factory=_NO_FLOATS.copy)
     event: Floats = field(default_factory=_NO_FLOATS.copy)
+    start: Floats = field(default_factory=_NO_FLOATS.copy)
     stratum: Ints = field(default_factory=_NO_INTS.copy)
     bin: Ints = field(default_factory=_NO_INTS.copy)
     group: Ints = field(default_factory=_NO_INTS.copy)
@@ -112,8 +116,9 @@ def make_rows(
     Raises:
         OutOfBounds: a value lies beyond its variable's public bounds, a category has
             an unknown level, a count is no whole number, a time lies beyond the
-            grid, or somebody has more rows than the study allows. The error names
-            the variable only; `local` says how many rows.
+            grid, a row does not start before its time, rows of one person overlap, or
+            somebody has more rows, or events, than the study allows. The error names
+            the variables only; `local` says how many rows.
         ColumnMismatch: a variable is missing, lengths differ, or attrition steps do
             not have the plan's labels.
         NotAParty: the study does not name the site.
@@ -150,7 +155,7 @@ def _persons(plan: Plan, known: Mapping[str, NDArray[Any]]) -> Ints:
 def _check_rows_of_each(plan: Plan, person: Ints) -> None:
     """Refuse a person with more rows than the public count, which bounds the sums."""
     counts = np.bincount(person)
-    _refuse(
+    refuse_rows(
         plan.analysis.person,
         counts[person] > plan.most_rows,
         f"has more than {plan.most_rows} rows of one person, the study's most_rows",
@@ -192,12 +197,12 @@ def _checked(variable: Variable, columns: Columns) -> NDArray[Any]:
     if variable.kind == "category":
         codes = array.astype(np.int64)
         beyond = (codes < -1) | (codes >= len(variable.levels)) | (codes != array)
-        _refuse(variable.name, beyond, "has a level that the study does not name")
+        refuse_rows(variable.name, beyond, "has a level that the study does not name")
         return codes
     numbers = array.astype(np.float64)
     low, high = variable.bounds or (-np.inf, np.inf)
     beyond = (numbers < low) | (numbers > high)
-    _refuse(variable.name, beyond, "has values beyond the study's public bounds")
+    refuse_rows(variable.name, beyond, "has values beyond the study's public bounds")
     return numbers
 
 
@@ -219,15 +224,6 @@ def key_codes(array: NDArray[Any]) -> Ints:
     return np.where(missing, -1, codes).astype(np.int64)
 
 
-def _refuse(name: str, beyond: NDArray[np.bool_], what: str) -> None:
-    if beyond.any():
-        raise OutOfBounds(
-            f"{name!r} {what}",
-            fix="correct the rows at the site, or widen what the study declares",
-            local=f"{name}: {int(beyond.sum())} rows",
-        )
-
-
 def _is_known(array: NDArray[Any]) -> NDArray[np.bool_]:
     if array.dtype.kind == "f":
         return np.asarray(~np.isnan(array))
@@ -246,12 +242,7 @@ def _rows(plan: Plan, known: dict[str, NDArray[Any]], site: str, n: int) -> Rows
         fields["weight"] = weight
     if plan.method.outcome:
         fields["y"] = _outcome(plan, known[analysis.outcome])
-    if plan.method.has_times:
-        fields["time"] = known[analysis.time]
-        fields["event"] = (known[analysis.event] == 1).astype(np.float64)
-    if plan.method.has_rates:
-        fields["time"] = known[analysis.time]
-        fields["y"] = _events(plan, known)
+    fields |= _times(plan, known)
     if plan.strata:
         fields["stratum"] = _codes(plan, known, analysis.strata, n)
     if plan.edges:
@@ -263,7 +254,22 @@ def _rows(plan: Plan, known: dict[str, NDArray[Any]], site: str, n: int) -> Rows
             name: _scaled(plan.variable(name), known[name])
             for name in analysis.variables
         }
-    return Rows(site, n, **fields)
+    rows = Rows(site, n, **fields)
+    if plan.method.has_times:
+        check_intervals(plan, rows.__dict__)
+    return rows
+
+
+def _times(plan: Plan, known: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
+    analysis, found = plan.analysis, {}
+    if plan.method.has_rates:
+        found = {"time": known[analysis.time], "y": _events(plan, known)}
+    if plan.method.has_times:
+        had = (known[analysis.event] == 1).astype(np.float64)
+        found = {"time": known[analysis.time], "event": had}
+    if analysis.start:
+        found["start"] = known[analysis.start]
+    return found
 
 
 def _design(plan: Plan, known: Mapping[str, NDArray[Any]], n: int) -> Floats:
@@ -280,7 +286,7 @@ def _column(column: Column, known: Mapping[str, NDArray[Any]], n: int) -> Floats
     for name, level in column.levels:
         value = value * (known[name] == level)
     scaled: Floats = (value - column.centre) / column.scale
-    _refuse(column.name, np.abs(scaled) > 1 + ROUNDING, "leaves its public bounds")
+    refuse_rows(column.name, np.abs(scaled) > 1 + ROUNDING, "leaves its public bounds")
     return scaled
 
 
@@ -306,7 +312,7 @@ def _events(plan: Plan, known: Mapping[str, NDArray[Any]]) -> Floats:
 
 def _count(name: str, values: NDArray[Any]) -> Floats:
     broken = values != np.floor(values)
-    _refuse(name, broken, "is no whole number, as a count must be")
+    refuse_rows(name, broken, "is no whole number, as a count must be")
     return np.asarray(values, dtype=np.float64)
 
 
@@ -324,7 +330,7 @@ def _codes(
 
 def _bins(plan: Plan, time: Floats) -> Ints:
     edges = np.asarray(plan.edges)
-    _refuse(
+    refuse_rows(
         plan.analysis.time, time > edges[-1], "lies beyond the last edge of the grid"
     )
     return np.searchsorted(edges, time, side="left").astype(np.int64)

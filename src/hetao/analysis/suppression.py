@@ -272,9 +272,12 @@ def _kept_steps(curve: Payload, steps: int, smallest: int) -> Kept:
     kept: Kept = []
     first, events = 0, 0
     for place in range(steps):
-        if curve["at_risk"][place] < smallest:
+        if curve["at_risk"][place] < smallest and kept:
             break
         events += curve["events"][place]
+        if curve["at_risk"][place] < smallest:  # not yet enough of who enter late
+            first = place + 1
+            continue
         if events >= smallest:
             kept.append((first, place, events))
             first, events = place + 1, 0

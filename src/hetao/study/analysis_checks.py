@@ -164,6 +164,7 @@ def _check_outcome(study: Study, analysis: Analysis, where: str) -> None:
     if method.has_times:
         _require(study, analysis.time, "number", where)
         _require_binary(study, analysis.event, where)
+        _check_entry(study, analysis, where)
     if method.is_test and (
         SITE not in analysis.strata or analysis.by in analysis.strata
     ):
@@ -180,7 +181,7 @@ def _check_outcome(study: Study, analysis: Analysis, where: str) -> None:
             f"{where}: within sites each site has a baseline hazard of its own",
             fix="leave out baseline, or model over sites on a grid",
         )
-    is_more = analysis.weights or analysis.score or analysis.variance == "robust"
+    is_more = analysis.weights or analysis.score or _is_robust(analysis)
     if analysis.method == "cox" and is_more and SITE not in analysis.strata:
         raise InvalidStudy(
             f"{where}: weights and robust variance are of cox models within sites",
@@ -191,6 +192,35 @@ def _check_outcome(study: Study, analysis: Analysis, where: str) -> None:
             f"{where}: a cox model whose risk sets span sites needs a public grid",
             fix="write strata = ['site'], or give a grid of times",
         )
+
+
+def _check_entry(study: Study, analysis: Analysis, where: str) -> None:
+    """Check what is said of late entry and of several rows a person."""
+    is_cox = analysis.method == "cox"
+    if analysis.start:
+        _require(study, analysis.start, "number", where)
+        if analysis.start == analysis.time:
+            raise InvalidStudy(f"{where}: start and time are one variable")
+    if is_cox and (analysis.start or analysis.person) and SITE not in analysis.strata:
+        raise InvalidStudy(
+            f"{where}: late entry and several rows a person are of cox models within "
+            "sites: over sites, who leaves a bin less who enters there could be one",
+            fix="write strata = ['site']",
+        )
+    if analysis.score and (analysis.start or analysis.person):
+        raise InvalidStudy(
+            f"{where}: a propensity score is of people, of whom each has one row",
+            fix="leave out the score, or give weights that each row has",
+        )
+    if is_cox and analysis.person and not analysis.start and not _is_robust(analysis):
+        raise InvalidStudy(
+            f"{where}: rows of one person that start together depend on each other",
+            fix="write variance = 'robust', or name the rows' start",
+        )
+
+
+def _is_robust(analysis: Analysis) -> bool:
+    return analysis.variance == "robust"
 
 
 def _require_binary(study: Study, name: str, where: str) -> None:

@@ -102,6 +102,7 @@ def fields_read(study: Study, analysis: Analysis) -> tuple[str, ...]:
 def _of_analysis(analysis: Analysis) -> Iterator[str]:
     yield from filter(None, (analysis.outcome, analysis.time, analysis.event))
     names = (
+        analysis.start,
         analysis.treatment,
         analysis.by,
         analysis.weights,

@@ -204,6 +204,8 @@ class Analysis:
         outcome: the variable that a regression explains, or the events of rates where
             a person may have several.
         time, event: variables of a follow-up.
+        start: number from which on a row is at risk, up to and with `time`, as in R's
+            Surv(start, stop, event); "" where every row is from 0 on.
         terms: right-hand side, in the grammar of `terms`; "1" is the intercept.
         offset: expression added to the linear predictor; "" for none.
         by: grouping category of table1, quantiles, km, logrank and rates; "" for
@@ -248,6 +250,7 @@ class Analysis:
     outcome: str = ""
     time: str = ""
     event: str = ""
+    start: str = ""
     terms: tuple[str, ...] = ()
     offset: str = ""
     weights: str = ""

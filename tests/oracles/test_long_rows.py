@@ -1,0 +1,174 @@
+"""Start-stop rows, over real centres = R's survival on the pooled rows.
+
+Recurrent infections in chronic granulomatous disease (13 centres), Stanford's heart
+transplants (exposure that depends on time), and free light chains on the scale of age.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hetao.analysis import oracle
+from hetao.study import Analysis, Grid, Variable
+from support_analysis import (
+    assert_same,
+    category,
+    columns_of,
+    fit_of,
+    from_r,
+    number,
+    study_of,
+)
+
+SCRIPT = Path(__file__).parent / "long_rows.R"
+PERSON = Variable("id", "key", "column", column="id")
+CGD = (
+    PERSON,
+    number("start", 0, 500, unit="d"),
+    number("stop", 0, 500, unit="d"),
+    category("ill", "no", "yes"),
+    category("treat", "placebo", "rIFNg"),
+    number("age", 0, 100, unit="a"),
+    number("weight", 5, 150),
+    category("steroids", "no", "yes"),
+    category("number", "e1", "e2", "e3"),
+    number("share", 0, 4),
+)
+HEART = (
+    PERSON,
+    number("start", 0, 2000, unit="d"),
+    number("stop", 0, 2000, unit="d"),
+    category("died", "no", "yes"),
+    category("transplant", "no", "yes"),
+    number("age", -50, 50),
+    category("surgery", "no", "yes"),
+    number("share", 0, 4),
+)
+YEARS = (
+    number("start", 0, 120, unit="a"),
+    number("stop", 0, 120, unit="a"),
+    category("died", "no", "yes"),
+    category("sex", "female", "male"),
+)
+INFECTION = Analysis(
+    "a",
+    "cox",
+    start="start",
+    time="stop",
+    event="ill",
+    terms=("treat", "log(weight)", "age", "steroids"),
+    strata=("site",),
+    variance="robust",
+    person="id",
+    most_rows=10,
+)
+DEATH = Analysis(
+    "a",
+    "cox",
+    start="start",
+    time="stop",
+    event="died",
+    terms=("transplant", "age", "surgery", "transplant:age"),
+    strata=("site",),
+    person="id",
+    most_rows=2,
+)
+ROBUST = {"variance": "robust"}
+WEIGHTED = {"variance": "robust", "weights": "share"}
+NUMBER = {"terms": ("treat", "age"), "strata": ("site", "number")}
+FITS = {
+    "cgd": ("cgd", CGD, INFECTION),
+    "cgd_weighted": ("cgd", CGD, replace(INFECTION, **WEIGHTED)),
+    "cgd_number": ("cgd", CGD, replace(INFECTION, **NUMBER)),
+    "heart": ("heart", HEART, DEATH),
+    "heart_robust": ("heart", HEART, replace(DEATH, **ROBUST)),
+    "heart_weighted": ("heart", HEART, replace(DEATH, **WEIGHTED)),
+}
+
+
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+@pytest.mark.parametrize("name", FITS)
+def test_start_stop_cox_is_r_on_pooled_rows(name, ties):
+    table, variables, analysis = FITS[name]
+    parts, sites = columns_of(table, variables, SCRIPT)
+    study = study_of(variables, analysis, sites=sites)
+
+    finding = oracle(study, replace(analysis, ties=ties), parts)
+
+    reference = fit_of(f"{name}_{ties}", SCRIPT)
+    assert_same(finding, reference["estimate"], reference["se"], reference["loglik"])
+    answer = finding.as_json()
+    people = len({cell for part in parts.values() for cell in part["id"].tolist()})
+    assert answer["n"] == people
+    assert answer["events"] == reference["events"]
+    assert answer["rounds"] <= 6 + (analysis.variance == "robust")
+
+
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+def test_proportional_hazards_of_start_stop_rows_are_rs_test(ties):
+    parts, sites = columns_of("heart", HEART, SCRIPT)
+    asked = replace(DEATH, ties=ties, zph="identity")
+
+    zph = oracle(study_of(HEART, asked, sites=sites), asked, parts).as_json()["zph"]
+
+    rows = [r for r in from_r(SCRIPT)["drifts"] if r["fit"] == f"heart_{ties}"]
+    found = [*zph["terms"], zph["together"]]
+    expected = [float(row["chi2"]) for row in rows]
+    assert [one["chi2"] for one in found] == pytest.approx(expected, rel=1e-8)
+
+
+def test_curves_of_late_entry_are_rs_survfit():
+    asked = Analysis(
+        "a",
+        "km",
+        start="start",
+        time="stop",
+        event="died",
+        by="sex",
+        grid=Grid(tuple(float(year) for year in range(1, 121))),
+    )
+    parts, sites = columns_of("years", YEARS, SCRIPT)
+
+    answer = oracle(study_of(YEARS, asked, sites=sites), asked, parts).as_json()
+
+    medians = {r["sex"]: float(r["median"]) for r in from_r(SCRIPT)["medians"]}
+    for curve in answer["curves"]:
+        label = f"sex={curve['stratum']}"
+        rows = [r for r in from_r(SCRIPT)["curves"] if r["sex"] == label]
+        for key in ("time", "at_risk", "events", "survival", "se", "lower", "cumhaz"):
+            texts = [row[key].replace("NaN", "NA") for row in rows]
+            expected = [None if text == "NA" else float(text) for text in texts]
+            assert len(curve[key]) == len(expected)
+            for ours, theirs in zip(curve[key], expected, strict=True):
+                assert ours == (theirs and pytest.approx(theirs, rel=1e-10)), key
+        assert curve["median"] == medians[label]
+    assert sum(c["n"] for c in answer["curves"]) == answer["n"] == 900
+
+
+def test_log_rank_of_late_entry_is_the_sum_over_risk_sets():
+    asked = Analysis(
+        "a",
+        "logrank",
+        start="start",
+        time="stop",
+        event="died",
+        by="sex",
+        strata=("site",),
+    )
+    parts, sites = columns_of("years", YEARS, SCRIPT)
+
+    answer = oracle(study_of(YEARS, asked, sites=sites), asked, parts).as_json()
+
+    excess, variance = 0.0, 0.0
+    for part in parts.values():
+        start, stop, died, sex = (part[k] for k in ("start", "stop", "died", "sex"))
+        for t in np.unique(stop[died == 1]):
+            risk = (start < t) & (t <= stop)
+            n, d = risk.sum(), ((stop == t) & (died == 1)).sum()
+            women = (risk & (sex == 0)).sum()
+            excess += ((stop == t) & (died == 1) & (sex == 0)).sum() - d * women / n
+            if n > 1:
+                variance += d * (women / n) * (1 - women / n) * (n - d) / (n - 1)
+    assert answer["chi2"] == pytest.approx(excess**2 / variance, rel=1e-10)
