@@ -36,6 +36,10 @@ def category(name, *levels):
     )
 
 
+def key(name):
+    return Variable(name, "key", "column", column=name)
+
+
 def study_of(variables, *analyses, sites=SITES, criteria=()):
     return Study(
         name="test",
@@ -66,6 +70,8 @@ VARIABLES = (
     number("day", 0, 60),
     category("died", "no", "yes"),
     category("ward", "w1", "w2", "w3", "w4", "w5"),
+    key("pair"),
+    key("who"),
 )
 DAYS = Grid(tuple(float(day) for day in range(61)))
 TERMS = ("age", "sex", "log(chol)", "grade", "age:sex")
@@ -141,6 +147,34 @@ ANALYSES = {
         terms=TERMS,
         grid=Grid(DAYS.edges, merge=True),
         baseline=True,
+    ),
+    "clogit": Analysis("clogit", "clogit", outcome="ill", terms=TERMS, matched="pair"),
+    "clogit_efron": Analysis(
+        "clogit_efron",
+        "clogit",
+        outcome="ill",
+        terms=TERMS,
+        matched="pair",
+        offset="0.1*years",
+        likelihood="efron",
+    ),
+    "case_crossover": Analysis(
+        "case_crossover",
+        "case_crossover",
+        outcome="ill",
+        terms=("age", "sex"),
+        person="who",
+        most_rows=5,
+        likelihood="breslow",
+    ),
+    "sccs": Analysis(
+        "sccs",
+        "sccs",
+        outcome="visits",
+        terms=TERMS,
+        offset="log(years)",
+        person="who",
+        most_rows=5,
     ),
     "ipw": Analysis(
         "ipw", "ipw", outcome="ill", treatment="treated", terms=TERMS, overlap_bins=20
@@ -305,6 +339,8 @@ def people(seed, n):
     falls = rng.poisson(often * rng.gamma(1.5, 1 / 1.5, n))
     columns["falls"] = falls.clip(0, 400).astype(float)
     columns["cost"] = (10 * often * rng.gamma(2.0, 0.5, n)).clip(0.01, 1000)
+    columns["pair"] = rng.integers(0, max(n // 4, 1), n)  # up to ten of a set
+    columns["who"] = np.arange(n) // 5
     columns["share"] = np.where(rng.random(n) < 0.1, 0.0, rng.uniform(0, 4, n))
     return columns
 

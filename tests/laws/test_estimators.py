@@ -38,7 +38,10 @@ def hospital_of(parts):
     columns = {
         name: np.concatenate([part[name] for part in parts.values()]) for name in names
     }
-    return columns | {"ward": np.repeat(np.arange(len(sizes)), sizes)}
+    ward = np.repeat(np.arange(len(sizes)), sizes)
+    # Keys tell rows apart at one site alone, so a set or a person never spans two.
+    of_ward = {key: columns[key] + 10**6 * ward for key in ("pair", "who")}
+    return columns | of_ward | {"ward": ward}
 
 
 @pytest.mark.parametrize("name", MODELS)

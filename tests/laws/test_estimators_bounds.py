@@ -190,7 +190,7 @@ def test_wider_public_bounds_change_no_answer(name):
 
 
 def widened(variable):
-    if variable.kind == "category":
+    if variable.kind != "number":
         return variable
     low, high = variable.bounds
     return replace(variable, bounds=(low, high * 17 + 3))

@@ -29,7 +29,8 @@ class Evidence:
         parameters: p of the model, or of all behind an effect; groups compared less
             one of a test; else 0.
         smallest_side: design column → people away from its most frequent value; for
-            a column of two values the smaller side. Columns that say nothing but the
+            a column of two values the smaller side; of a conditional model people away
+            from the most frequent value of their set. Columns that say nothing but the
             site are left out. Of a test, group → its people.
         max_leverage: the largest share of a fitted value that one person decides,
             from 0 to 1, all their rows together; None without a design or people.
@@ -120,6 +121,8 @@ def _events(plan: Plan, rows: Rows) -> tuple[int | None, int | None]:
         events = np.bincount(rows.group, rows.y, minlength=2)
         people = np.bincount(rows.group, minlength=2)
         return int(events.min()), int((people - events).min())
+    if plan.method.is_conditional:
+        return _people(rows, rows.y > 0), None
     if plan.method.has_times:
         return int(rows.people_in(rows.event.astype(np.int64), 2)[1]), None
     return None, None
@@ -161,7 +164,8 @@ def _sides(plan: Plan, rows: Rows, mine: Chosen) -> dict[str, int]:
     for place, column in enumerate(plan.columns):
         if column.is_public_at(rows.site, plan.sites):
             continue
-        found[column.name] = _side(rows, rows.X[:, place], mine)
+        side = _side_within if plan.method.is_conditional else _side
+        found[column.name] = side(rows, rows.X[:, place], mine)
     return found
 
 
@@ -178,8 +182,20 @@ def _side(rows: Rows, values: Floats, mine: Chosen) -> int:
     return min(away, _people(rows, most)) if len(known) == 2 else away
 
 
+def _side_within(rows: Rows, values: Floats, mine: Chosen) -> int:
+    """Return how many people are away from the value that is commonest in their set."""
+    known, value = np.unique(values, return_inverse=True)
+    pairs, counts = np.unique(rows.set * len(known) + value, return_counts=True)
+    sets = pairs // max(len(known), 1)
+    order = np.lexsort((-counts, sets))
+    commonest = pairs[order[np.unique(sets[order], return_index=True)[1]]]
+    return _people(rows, mine & ~np.isin(rows.set * len(known) + value, commonest))
+
+
 def _most_leverage(plan: Plan, rows: Rows, weights: Floats) -> float | None:
     """Return the leverage in the design; of an effect, in what either arm tells too."""
+    if plan.method.is_conditional:
+        return _leverage_within(rows, weights)
     everyone = np.ones(rows.n, dtype=bool)
     most = _leverage(plan, rows, weights, everyone)
     if not plan.method.fits or most is None:
@@ -211,13 +227,7 @@ def _leverage(plan: Plan, rows: Rows, weights: Floats, mine: Chosen) -> float | 
     if intercept:
         sums = weighted.sum(axis=0)
         gram = np.block([[weights.sum(), sums], [sums[:, None], gram]])
-    size = np.sqrt(np.diag(gram))
-    used = size > 0
-    size = size[used]
-    values, vectors = np.linalg.eigh(gram[np.ix_(used, used)] / np.outer(size, size))
-    kept = values > SAME * values[-1]
-    turn = np.zeros((len(used), int(kept.sum())))
-    turn[used] = vectors[:, kept] / np.sqrt(values[kept]) / size[:, None]
+    turn = _turn(gram)
     turned = X @ turn[int(intercept) :]
     if intercept:
         turned += turn[0]
@@ -225,6 +235,47 @@ def _leverage(plan: Plan, rows: Rows, weights: Floats, mine: Chosen) -> float | 
     if len(rows.person):
         of_each = np.bincount(rows.person[mine], of_each)
     return min(1.0, float(of_each.max()))
+
+
+def _turn(gram: Floats) -> Floats:
+    """Return a (p, k) matrix T with T'GT the identity, k being the rank of G."""
+    size = np.sqrt(np.diag(gram))
+    used = size > 0
+    size = size[used]
+    values, vectors = np.linalg.eigh(gram[np.ix_(used, used)] / np.outer(size, size))
+    kept = values > SAME * values.max(initial=0.0)
+    turn = np.zeros((len(used), int(kept.sum())))
+    turn[used] = vectors[:, kept] / np.sqrt(values[kept]) / size[:, None]
+    return turn
+
+
+def _leverage_within(rows: Rows, weights: Floats) -> float | None:
+    """Return the largest share of a conditional model's information one person decides.
+
+    The information of a set is the sum over pairs of its rows of their squared
+    difference, times both weights over the sum of the set's. What a person decides is
+    the pairs that have a row of theirs, but never more than the whole of their sets.
+    The share is traced over all directions, so it is no less than that of the worst.
+    """
+    if not rows.n:
+        return None
+    count = int(rows.set.max()) + 1
+    mass = np.maximum(np.bincount(rows.set, weights), np.finfo(float).tiny)
+    share = weights / mass[rows.set]
+    means = np.array([np.bincount(rows.set, share * x) for x in rows.X.T]).T
+    z = rows.X - means[rows.set]
+    turned = z @ _turn((z.T * weights) @ z)
+    of_row = np.einsum("ij,ij->i", turned, turned) * weights
+    of_set = np.bincount(rows.set, of_row, minlength=count)
+    person = rows.person if len(rows.person) else np.arange(rows.n)
+    _, at, pair = np.unique(
+        rows.set * np.int64(rows.people) + person,
+        return_index=True,
+        return_inverse=True,
+    )
+    pairs = np.bincount(pair, of_row + share * of_set[rows.set])
+    of_person = np.bincount(person[at], np.minimum(pairs, of_set[rows.set[at]]))
+    return min(1.0, float(of_person.max()))
 
 
 def _cells(plan: Plan, rows: Rows) -> dict[str, int]:

@@ -101,6 +101,11 @@ class Plan:
         return self.analysis.most_rows or 1
 
     @property
+    def set_key(self) -> str:
+        """Return the key of the sets that a conditional model compares rows within."""
+        return self.analysis.matched or self.analysis.person
+
+    @property
     def is_robust(self) -> bool:
         """Return whether the variance is the sandwich."""
         return self.analysis.variance == "robust"
@@ -178,7 +183,7 @@ def _reads(analysis: Analysis) -> tuple[str, ...]:
     if analysis.offset:
         names += names_of(parse_expression(analysis.offset))
     names += [analysis.treatment, *analysis.strata, analysis.by, analysis.weights]
-    names += [analysis.start, analysis.person]
+    names += [analysis.start, analysis.person, analysis.matched]
     return tuple(dict.fromkeys(filter(None, names)))
 
 
@@ -299,14 +304,15 @@ def _outcome(study: Study, plan: Plan) -> Interval:
 
 def _with_design(study: Study, plan: Plan) -> Plan:
     analysis = plan.analysis
-    is_cox = plan.method.has_times  # the baseline hazard is the intercept
+    # A baseline hazard, or a level of each set's own, is the intercept.
+    is_own = plan.method.has_times or plan.method.is_conditional
     texts = [text.strip() for text in analysis.terms]
-    intercept = not is_cox and "0" not in texts and "-1" not in texts
+    intercept = not is_own and "0" not in texts and "-1" not in texts
     terms = [parse_term(text) for text in texts if text not in ("0", "-1", "1")]
     _check_strata(plan, terms)
     if analysis.score:
         plan = _with(plan, score=make_plan(study, analysis.of_score))
-    coded = intercept or is_cox
+    coded = intercept or is_own
     columns = design_columns(study, terms, intercept=coded, centred=coded)
     if intercept:
         columns = (Column(INTERCEPT), *columns)

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from hetao.analysis.clogit import ConditionalLogistic
 from hetao.analysis.counts import Counts
 from hetao.analysis.cox import Cox
 from hetao.analysis.cox_grid import CoxGrid
@@ -21,6 +22,7 @@ from hetao.analysis.plan import make_plan
 from hetao.analysis.poisson import Poisson
 from hetao.analysis.quantiles import Quantiles
 from hetao.analysis.rates import Rates
+from hetao.analysis.sccs import SelfControlled
 from hetao.analysis.scored import (
     CoxScored,
     LinearScored,
@@ -44,6 +46,8 @@ INSTALLED: tuple[type[Estimator], ...] = (
     Cox,
     CoxGrid,
     CoxMerged,
+    ConditionalLogistic,
+    SelfControlled,
     KaplanMeier,
     LogRank,
     LinearMixed,
@@ -74,6 +78,8 @@ def estimator_for(study: Study, analysis: Analysis) -> Estimator:
     if name == "cox" and not plan.within_sites:
         merges = analysis.grid is not None and analysis.grid.merge
         name = "cox_merged" if merges else "cox_grid"
+    if name == "case_crossover":
+        name = "clogit"
     name = analysis.penalty or name
     if analysis.score:
         name = f"{name}_scored"

@@ -49,6 +49,8 @@ class Rows:
         bin: (n,) index into `plan.edges`, the first edge at or after the time.
         group: (n,) index into `plan.groups`.
         person: (n,) whose row each is, from 0; empty where each row is a person.
+        set: (n,) of a conditional model, index of the set of each row, from 0 without
+            gaps; sets that say nothing have no rows here.
         values: of table1: standardised number with NaN, or level index with -1.
         attrition: people left after each of `plan.steps`.
     """
@@ -67,6 +69,7 @@ class Rows:
     bin: Ints = field(default_factory=_NO_INTS.copy)
     group: Ints = field(default_factory=_NO_INTS.copy)
     person: Ints = field(default_factory=_NO_INTS.copy)
+    set: Ints = field(default_factory=_NO_INTS.copy)
     values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     attrition: tuple[int, ...] = ()
 
@@ -136,6 +139,8 @@ def make_rows(
         keep &= _is_known(known[name])
     if plan.analysis.weights:  # who counts for nothing is not one of the people
         keep &= known[plan.analysis.weights] > 0
+    if plan.method.is_conditional:
+        keep &= _telling(plan, known, keep)
     known = {name: array[keep] for name, array in known.items()}
     n = int(keep.sum())
     person = _persons(plan, known)
@@ -144,12 +149,43 @@ def make_rows(
     return _rows(plan, known | {PERSON: person}, site, n)
 
 
+def _telling(
+    plan: Plan, known: Mapping[str, NDArray[Any]], keep: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return (n,) whether a row that is kept lies in a set that says something.
+
+    That is one with an event and with another row that it is compared with: of matched
+    sets one without an event.
+    """
+    _, codes = np.unique(known[plan.set_key], return_inverse=True)
+    outcome = known[plan.analysis.outcome]
+    has_event = keep & ((outcome == 1) if plan.is_binary else (outcome > 0))
+    others = np.bincount(codes[keep], minlength=len(codes) + 1)
+    events = np.bincount(codes[has_event], minlength=len(codes) + 1)
+    if plan.is_binary:
+        tells = (events > 0) & (events < others)
+    else:
+        tells = (events > 0) & (others > 1)
+    return np.asarray(tells[codes])
+
+
+def _sets(plan: Plan, known: Mapping[str, NDArray[Any]]) -> Ints:
+    """Return the set of each row that a conditional model compares it within."""
+    if not plan.method.is_conditional:
+        return _NO_INTS.copy()
+    return _codes_of(known[plan.set_key])
+
+
+def _codes_of(key: NDArray[Any]) -> Ints:
+    """Return codes of a key's values, from 0 without gaps."""
+    return np.asarray(np.unique(key, return_inverse=True)[1], dtype=np.int64)
+
+
 def _persons(plan: Plan, known: Mapping[str, NDArray[Any]]) -> Ints:
     """Return whose row each is, from 0 without gaps; empty if each is another's."""
     if not plan.analysis.person:
         return _NO_INTS.copy()
-    _, codes = np.unique(known[plan.analysis.person], return_inverse=True)
-    return np.asarray(codes, dtype=np.int64)
+    return _codes_of(known[plan.analysis.person])
 
 
 def _check_rows_of_each(plan: Plan, person: Ints) -> None:
@@ -232,7 +268,11 @@ def _is_known(array: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _rows(plan: Plan, known: dict[str, NDArray[Any]], site: str, n: int) -> Rows:
     analysis = plan.analysis
-    fields: dict[str, Any] = {"X": _design(plan, known, n), "person": known[PERSON]}
+    fields: dict[str, Any] = {
+        "X": _design(plan, known, n),
+        "person": known[PERSON],
+        "set": _sets(plan, known),
+    }
     if plan.score is not None:
         fields["Z"] = _design(plan.score, known, n)
     if plan.columns:

@@ -450,9 +450,24 @@ def _add_fit(commands: Any) -> None:
     fit.add_argument("--variance", choices=("model", "robust"))
     fit.add_argument("--penalty", choices=("firth",), help="of a logistic model")
     _add_survival(fit)
+    _add_keys(fit)
     fit.add_argument("--policy", type=Path, metavar="POLICY.toml")
     fit.add_argument("--out", type=Path, metavar="DIR", help="keep the certificate")
     _json(fit)
+
+
+def _add_keys(fit: argparse.ArgumentParser) -> None:
+    fit.add_argument(
+        "--person", metavar="COLUMN", help="whose a row is, where some have several"
+    )
+    fit.add_argument(
+        "--matched", metavar="COLUMN", help="of clogit: the matched set of a row"
+    )
+    fit.add_argument(
+        "--likelihood",
+        choices=("exact", "efron", "breslow"),
+        help="of clogit and case_crossover",
+    )
 
 
 def _add_survival(fit: argparse.ArgumentParser) -> None:

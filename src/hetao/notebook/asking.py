@@ -11,7 +11,8 @@ from hetao.study.model import SITE
 
 COUNTS: Final = "counts"  # says all by itself: its formula is empty
 MODELS: Final = tuple(name for name, method in METHODS.items() if method.in_formula)
-NAMING: Final = ("weights",)  # fields that a call says and that name a column
+KEYS: Final = ("person", "matched")
+NAMING: Final = ("weights", *KEYS)  # fields that a call says and that name a column
 IDENTIFIER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 
 

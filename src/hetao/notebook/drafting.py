@@ -17,6 +17,7 @@ from hetao.errors import BadFormula, InvalidData, Usage
 from hetao.notebook.asking import (
     COUNTS,
     IDENTIFIER,
+    KEYS,
     NAMING,
     analysis_fields,
     check_form,
@@ -246,6 +247,8 @@ class _Drafter:
         self._options = self._meant(options)
         self._criteria = [(self._with_aliases(rule), label) for rule, label in criteria]
         formula = self._with_site(formula, strata)
+        if "matched" in self._method.fields:
+            formula = self._with_sets(formula)
         check_form(self._model, formula)
         used = self._used(formula)
         columns = {name: self._column(name) for name in used}
@@ -271,7 +274,37 @@ class _Drafter:
         for name in NAMING:
             if name in said:
                 said[name] = ours.get(said[name], said[name])
+        if "person" in said:
+            said.setdefault("most_rows", self._most_rows(said["person"]))
         return said
+
+    def _most_rows(self, person: str) -> int:
+        """Return the most rows that the files hold of one person."""
+        column = self._names.get(person, person)
+        found = 1
+        for table in self._tables:
+            place = place_of(table, column)
+            row = table.connection.execute(
+                "SELECT max(n) FROM (SELECT count(*) AS n FROM flat "  # noqa: S608
+                f"WHERE {place} IS NOT NULL GROUP BY {place})"
+            ).fetchone()
+            found = max(found, int(row[0] or 1) if row else 1)
+        return found
+
+    def _with_sets(self, formula: Formula) -> Formula:
+        """Take the one column of strata(...) for the matched sets, as R's clogit does.
+
+        Raises:
+            Usage: several columns are named.
+        """
+        if len(formula.strata) > 1:
+            raise Usage(
+                f"the matched sets of {self._model} are one column",
+                fix="make one column of " + ", ".join(formula.strata),
+            )
+        for name in formula.strata:
+            self._options["matched"] = name
+        return replace(formula, strata=())
 
     def _text(self) -> str:
         f = self._formula
@@ -328,6 +361,7 @@ class _Drafter:
         for name in (*formula.categories, *formula.strata):
             if name != SITE:
                 roles[name] = "category"
+        roles |= {self._options[name]: "key" for name in KEYS if name in self._options}
         words = [one.variable for one in self._comparisons() if type(one.value) is str]
         for name in words:
             roles[name] = "category"
@@ -359,6 +393,8 @@ class _Drafter:
             "column": self._names.get(name, name),
             "label": self._names.get(name, ""),
         }
+        if roles[name] == "key":
+            return base
         if roles[name] == "number":
             if not column.is_number:
                 raise InvalidData(f"column {base['column']!r} holds text, not numbers")

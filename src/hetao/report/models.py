@@ -29,6 +29,17 @@ from hetao.study.methods import METHODS
 
 MOST_STEPS = 8  # of a baseline hazard
 
+HOLDS = (
+    "Each person is compared with themselves alone; this holds if an event changes "
+    "neither later exposure nor how long they are observed"
+)
+SAID = {
+    ("penalty", "firth"): "Firth's penalised likelihood",
+    ("likelihood", "exact"): "Exact conditional likelihood",
+    ("likelihood", "efron"): "Conditional likelihood by Efron's approximation",
+    ("likelihood", "breslow"): "Conditional likelihood by Breslow's approximation",
+    ("model", "sccs"): HOLDS,
+}
 SPREADS = {"dispersion": "Dispersion", "sigma": "Residual standard error"}
 
 
@@ -135,8 +146,9 @@ def _spread(study: Study, payload: Mapping[str, Any]) -> str:
     if "tau2" in payload:
         between, share = short_text(payload["tau2"]), short_text(payload.get("icc"))
         said.append(f"Variance between sites {between}, a share of {share}")
-    if payload.get("penalty") == "firth":
-        said.append("Firth's penalised likelihood")
+    said += [
+        words for (key, is_said), words in SAID.items() if payload.get(key) == is_said
+    ]
     if payload.get("weights"):
         said.append(f"Weighted by {variable_label(study, str(payload['weights']))}")
     if payload.get("score"):

@@ -66,6 +66,8 @@ def _check_person(study: Study, analysis: Analysis, where: str) -> None:
         _require(study, analysis.person, "key", where)
         if not 1 <= analysis.most_rows <= MOST_ROWS:
             raise InvalidStudy(f"{where}: most_rows lies in 1 to {MOST_ROWS}")
+    if analysis.matched:
+        _require(study, analysis.matched, "key", where)
 
 
 def _check_names(study: Study, analysis: Analysis, where: str) -> None:
@@ -87,6 +89,8 @@ def _check_names(study: Study, analysis: Analysis, where: str) -> None:
 def _check_choices(analysis: Analysis, where: str) -> None:
     if analysis.ties not in ("efron", "breslow"):
         raise InvalidStudy(f"{where}: ties is 'efron' or 'breslow'")
+    if analysis.likelihood not in ("exact", "efron", "breslow"):
+        raise InvalidStudy(f"{where}: likelihood is 'exact', 'efron' or 'breslow'")
     if analysis.penalty not in ("", "firth"):
         raise InvalidStudy(f"{where}: penalty is 'firth', or left out")
     if analysis.penalty and analysis.variance != "model":
@@ -146,7 +150,7 @@ def _refuse_key(study: Study, name: str, where: str) -> None:
         raise InvalidStudy(
             f"{where}: {name!r} is a key: it tells whose a row is and leaves no site, "
             "so nothing is counted or explained by it",
-            fix="name it as person, and nowhere else",
+            fix="name it as person or matched, and nowhere else",
         )
 
 

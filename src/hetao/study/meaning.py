@@ -107,6 +107,7 @@ def _of_analysis(analysis: Analysis) -> Iterator[str]:
         analysis.by,
         analysis.weights,
         analysis.person,
+        analysis.matched,
         *analysis.strata,
         *analysis.variables,
     )

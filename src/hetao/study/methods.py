@@ -33,6 +33,8 @@ class Method:
             outcome among the "untreated" and the "treated".
         estimands: of an effect, for whom it can be found; of a model, for whom the
             weights by a propensity score can make it speak.
+        is_conditional: whether its likelihood compares rows within sets alone, which
+            `matched` names, or `person` where that is not given.
     """
 
     title: str
@@ -47,6 +49,7 @@ class Method:
     has_rates: bool = False
     fits: tuple[str, ...] = ()
     estimands: tuple[str, ...] = ()
+    is_conditional: bool = False
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -132,6 +135,36 @@ METHODS: Final[dict[str, Method]] = {
         has_times=True,
         ratio="hazard ratio",
         in_formula=True,
+    ),
+    "clogit": Method(
+        "Conditional logistic regression",
+        (*REGRESSION, "matched"),
+        (*LONG, "offset", "likelihood"),
+        outcome="binary",
+        is_model=True,
+        ratio="odds ratio",
+        in_formula=True,
+        is_conditional=True,
+    ),
+    "case_crossover": Method(
+        "Case-crossover analysis",
+        (*REGRESSION, *LONG),
+        ("matched", "offset", "likelihood"),
+        outcome="binary",
+        is_model=True,
+        ratio="odds ratio",
+        in_formula=True,
+        is_conditional=True,
+    ),
+    "sccs": Method(
+        "Self-controlled case series",
+        (*REGRESSION, *LONG),
+        ("offset",),
+        outcome="count",
+        is_model=True,
+        ratio="rate ratio",
+        in_formula=True,
+        is_conditional=True,
     ),
     "ipw": Method(
         "Effect by propensity score weighting",

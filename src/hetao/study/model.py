@@ -224,6 +224,9 @@ class Analysis:
         person: key of whom a row belongs to; "" where each row is a person.
         most_rows: most rows that one person may have; public, for what a person may
             add to a sum follows from it. 0 without `person`.
+        matched: key of the matched set a row belongs to, of a conditional model.
+        likelihood: of clogit and case_crossover: "exact", or its approximation "efron"
+            or "breslow", as R's clogit has them.
         truncation: a score nearer than this to 0 or 1 weighs as if it lay there; 0
             for none.
         overlap_bins: bins of the score's histogram in either arm, equal ones from 0 to
@@ -258,6 +261,8 @@ class Analysis:
     penalty: str = ""
     person: str = ""
     most_rows: int = 0
+    matched: str = ""
+    likelihood: str = "exact"
     treatment: str = ""
     score: tuple[str, ...] = ()
     estimand: str = "ATE"
