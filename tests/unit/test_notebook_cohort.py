@@ -1,7 +1,9 @@
 """A cohort is a handle: its people are asked about, and no row of theirs is held."""
 
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -114,6 +116,24 @@ def test_what_a_studys_cohort_cannot_answer_is_refused_by_name(hospitals):
         hetao.linear("age ~ sex", cohort, policy=OPEN)
     with pytest.raises(Usage, match="not of a DataFrame"):
         hetao.linear("age ~ sex", hetao.Cohort({"a": ROWS}, study=study))
+
+
+def test_a_propensity_model_weights_another_which_fits_the_score_again(rows):
+    treated = ROWS.assign(arm=ROWS["sex"], stage=np.arange(len(ROWS)) % 3)
+    cohort = replace(rows, data=treated)
+    score = hetao.logistic("arm ~ age + C(stage)", cohort)
+
+    weights = score.weights("overlap")
+    weighted = hetao.linear("bmi ~ arm", cohort, weights=weights)
+    said = {"treatment": "arm", "score": "age + C(stage)", "estimand": "ATO"}
+    again = hetao.linear("bmi ~ arm", cohort, **said)
+    assert weighted.frame().equals(again.frame())
+    assert weights.estimand == "ATO"
+    assert weighted.body["score"][1]["name"] == "age"
+    with pytest.raises(Usage, match="overlap"):
+        score.weights("ATX")
+    with pytest.raises(Usage, match="nothing more"):
+        hetao.linear("bmi ~ age", cohort).weights()
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_each_model_has_a_function_of_its_own(model):
 
     assert again.frame().equals(model.frame())
     named = {name for name, method in METHODS.items() if method.in_formula}
-    assert {"__version__", "fit", *named} == set(dir(hetao))
+    assert {"Cohort", "__version__", "fit", *named} == set(dir(hetao))
     with pytest.raises(AttributeError, match="magic"):
         _ = hetao.magic
 

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from hetao.errors import BadFormula, Usage
-from hetao.notebook.formula import Formula
+from hetao.notebook.formula import Formula, parse_formula
+from hetao.notebook.weighting import ScoreWeights
 from hetao.study.methods import METHODS, Method
 from hetao.study.model import SITE
 
 COUNTS: Final = "counts"  # says all by itself: its formula is empty
 MODELS: Final = tuple(name for name, method in METHODS.items() if method.in_formula)
 KEYS: Final = ("person", "matched")
-NAMING: Final = ("weights", *KEYS)  # fields that a call says and that name a column
+NAMING: Final = ("weights", "treatment", *KEYS)  # that say a column's name
 IDENTIFIER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 
 
@@ -21,7 +22,28 @@ def is_table(method: Method) -> bool:
     return "variables" in method.fields
 
 
-def check_model(model: str, options: Mapping[str, object]) -> None:
+def meant(options: Mapping[str, object]) -> tuple[dict[str, Any], frozenset[str]]:
+    """Return what options say, and the variables of a score that are categories.
+
+    None, "" and 0 say nothing. Weights of a propensity model become the fields that
+    ask for them; a score's text becomes its terms.
+
+    Raises:
+        BadFormula: the score cannot be read.
+    """
+    said: dict[str, Any] = {key: value for key, value in options.items() if value}
+    categories: frozenset[str] = frozenset()
+    if isinstance(said.get("weights"), ScoreWeights):
+        weights = said.pop("weights")
+        said, categories = {**said, **weights.fields}, weights.categories
+    if isinstance(said.get("score"), str):
+        score = parse_formula(f"~ {said['score']}")
+        said["score"] = list(score.terms)
+        categories = frozenset(score.categories)
+    return said, categories
+
+
+def check_model(model: str, said: Mapping[str, Any]) -> None:
     """Refuse a model that no formula can say, and an option that it does not read.
 
     Raises:
@@ -29,8 +51,8 @@ def check_model(model: str, options: Mapping[str, object]) -> None:
     """
     if model not in (*MODELS, COUNTS):
         raise Usage(f"the model is one of {', '.join(MODELS)}")
-    for name, value in options.items():
-        if value and name not in METHODS[model].fields:
+    for name in said:
+        if name not in METHODS[model].fields:
             raise Usage(f"a {model} model takes no {name}")
 
 

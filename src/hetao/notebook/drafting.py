@@ -23,6 +23,7 @@ from hetao.notebook.asking import (
     check_form,
     check_model,
     is_table,
+    meant,
 )
 from hetao.notebook.columns import (
     MOST_LEVELS,
@@ -132,13 +133,14 @@ def draft_study(
     Raises:
         BadFormula, InvalidData, InvalidStudy, Usage: what is asked cannot be done.
     """
-    check_model(model, options)
+    said, categories = meant(options)
+    check_model(model, said)
     if not parts:
         raise Usage("there is no site", fix="name at least one")
     tables = [open_flat(p.path, p.split_column, p.split_value) for p in parts]
     try:
         drafter = _Drafter(model, formula, parts, tables)
-        return drafter.draft(tuple(strata), options, criteria)
+        return drafter.draft(tuple(strata), (said, categories), criteria)
     finally:
         for table in tables:
             table.close()
@@ -160,12 +162,12 @@ def draft_within(
         BadFormula, InvalidStudy, Usage: what is asked cannot be done.
     """
     model, text, strata, options = asked
-    check_model(model, options)
+    said, _ = meant(options)
+    check_model(model, said)
     formula = NOTHING if model == COUNTS else parse_formula(text)
     formula = replace(formula, strata=(*strata, *formula.strata))
     check_form(model, formula)
     counts = bool(formula.time) and study.variable(formula.event).kind == "number"
-    said = {key: value for key, value in options.items() if value}
     fields = asdict(study)
     fields["criteria"] = [
         *(asdict(one) for one in study.criteria),
@@ -240,11 +242,11 @@ class _Drafter:
     def draft(
         self,
         strata: tuple[str, ...],
-        options: Mapping[str, object],
+        options: tuple[dict[str, Any], frozenset[str]],
         criteria: Criteria,
     ) -> Draft:
         formula = self._formula
-        self._options = self._meant(options)
+        self._options, categories = self._named(options[0]), options[1]
         self._criteria = [(self._with_aliases(rule), label) for rule, label in criteria]
         formula = self._with_site(formula, strata)
         if "matched" in self._method.fields:
@@ -253,6 +255,7 @@ class _Drafter:
         used = self._used(formula)
         columns = {name: self._column(name) for name in used}
         roles = self._roles(formula, columns)
+        roles |= {name: "category" for name in categories if name in roles}
         fields: dict[str, Any] = {
             "name": "fit",
             "title": f"{self._model}: {self._text()}",
@@ -267,9 +270,8 @@ class _Drafter:
         }
         return Draft(study_from(fields, "fit"), self._parts, self._names)
 
-    def _meant(self, options: Mapping[str, object]) -> dict[str, Any]:
+    def _named(self, said: dict[str, Any]) -> dict[str, Any]:
         """Return what was said, columns under the names that the study gives them."""
-        said: dict[str, Any] = {k: value for k, value in options.items() if value}
         ours = {theirs: name for name, theirs in self._names.items()}
         for name in NAMING:
             if name in said:
@@ -325,7 +327,7 @@ class _Drafter:
 
     def _used(self, formula: Formula) -> list[str]:
         names = [formula.response, formula.time, formula.event]
-        for term in formula.terms:
+        for term in (*formula.terms, *self._options.get("score", ())):
             if term not in ("0", "1"):
                 names += parse_term(term).names
         if formula.offset:
@@ -369,6 +371,8 @@ class _Drafter:
             roles[formula.response] = "category"
         if formula.time and not self._counts(columns):
             roles[formula.event] = "category"
+        if "treatment" in self._options:
+            roles[self._options["treatment"]] = "category"
         if not self._method.is_model and not is_table(self._method):
             for term in formula.terms:
                 if term not in ("0", "1", SITE):

@@ -14,10 +14,11 @@ from hetao.errors import Usage
 from hetao.ledger.certificate import Verified, verify_certificate
 from hetao.notebook.drafting import Draft
 from hetao.notebook.frames import frame_of, table_of
+from hetao.notebook.weighting import ScoreWeights, weights_of
 from hetao.report import write_report
 from hetao.report.answers import answers_of
 from hetao.report.picture import Picture
-from hetao.study import study_from
+from hetao.study import Study, study_from
 
 HIDDEN = "small counts hidden"
 
@@ -85,7 +86,7 @@ class FitResult:
     def pictures(self) -> tuple[Picture, ...]:
         """Return the figures of the finding: forest plots, curves, a flow of people."""
         body = parse_canonical(self.certificate)["body"]
-        (answer,) = answers_of(study_from(body["study"]), body)
+        (answer,) = answers_of(self._study(), body)
         view = answer.view
         drawn = getattr(view, "figures", None) or [getattr(view, "figure", None)]
         return tuple(Picture(drawing) for drawing in drawn if drawing is not None)
@@ -132,6 +133,20 @@ class FitResult:
     def report(self, path: str | Path) -> None:
         """Write the report, one HTML file that opens from disk."""
         write_report(Path(path), self.certificate)
+
+    def weights(self, estimand: str = "ATE") -> ScoreWeights:
+        """Return what weighs people by this propensity score in another model.
+
+        Args:
+            estimand: "ATE", "ATT", or "ATO", which is also called "overlap".
+
+        Raises:
+            Usage: this is no plain logistic model, or there is no such estimand.
+        """
+        return weights_of(self._study(), estimand)
+
+    def _study(self) -> Study:
+        return study_from(parse_canonical(self.certificate)["body"]["study"])
 
     def _terms(self) -> pd.DataFrame:
         if "terms" not in self.body:
