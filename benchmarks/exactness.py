@@ -27,8 +27,8 @@ standard error relatively. Rounds count the opening. What a site sends a round s
 in the last table.
 
 Oracles are R (`survival`, `MASS`, `splines`, `nlme`), figures of `lme4` and `metafor`,
-statsmodels, and second implementations in the test that share no code; each test says
-which.
+statsmodels, scikit-learn, and second implementations in the test that share no code;
+each test says which.
 
 | estimator | test | sites | cases | rounds | estimate / SE | SE |
 |---|---|---:|---:|---:|---:|---:|

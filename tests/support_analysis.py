@@ -14,7 +14,16 @@ import pytest
 
 from hetao.analysis import make_plan, make_rows, oracle
 from hetao.errors import HetaoError
-from hetao.study import Analysis, Criterion, Grid, Level, Study, Variable, Weight
+from hetao.study import (
+    Analysis,
+    Coefficient,
+    Criterion,
+    Grid,
+    Level,
+    Study,
+    Variable,
+    Weight,
+)
 from support_exactness import note
 
 SITES = ("aa", "bb", "cc", "dd", "ee")
@@ -274,6 +283,33 @@ ANALYSES = {
     "meta": Analysis(
         "meta", "meta", model="logistic", outcome="ill", terms=("age", "sex")
     ),
+    "performance": Analysis(
+        "performance",
+        "performance",
+        outcome="ill",
+        terms=("age", "sex", "log(chol)"),
+        thresholds=(0.2, 0.4, 0.6),
+    ),
+    "performance_published": Analysis(
+        "performance_published",
+        "performance",
+        outcome="ill",
+        terms=("age", "sex", "log(chol)"),
+        coefficients=(
+            Coefficient("(Intercept)", -6.0),
+            Coefficient("age", 0.04),
+            Coefficient("sex[male]", 0.4),
+            Coefficient("log(chol)", 0.6),
+        ),
+        thresholds=(0.2, 0.4, 0.6),
+    ),
+    "performance_left_out": Analysis(
+        "performance_left_out",
+        "performance",
+        outcome="ill",
+        terms=("age", "sex"),
+        validation="leave_one_site_out",
+    ),
     "quantiles": Analysis(
         "quantiles", "quantiles", by="sex", variables=("age", "chol")
     ),
@@ -305,7 +341,8 @@ TABLES = ("km", "quantiles", "rates", "table1")
 MODELS = tuple(
     name
     for name in ANALYSES
-    if name not in (*TABLES, "cox_merged", "lmm", "logrank", "meta")
+    if name
+    not in (*TABLES, "cox_merged", "lmm", "logrank", "meta", "performance_left_out")
 )
 STUDY = study_of(VARIABLES, *ANALYSES.values())
 

@@ -22,6 +22,7 @@ MODELS = (
     "km",
     "logrank",
     "lmm",
+    "performance",
     "quantiles",
     "rates",
 )

@@ -18,6 +18,7 @@ from hetao.analysis.logistic import Logistic
 from hetao.analysis.logrank import LogRank
 from hetao.analysis.meta import Meta
 from hetao.analysis.negative_binomial import NegativeBinomial
+from hetao.analysis.performance import Performance, PerformanceLeftOut
 from hetao.analysis.plan import make_plan
 from hetao.analysis.poisson import Poisson
 from hetao.analysis.quantiles import Quantiles
@@ -52,6 +53,8 @@ INSTALLED: tuple[type[Estimator], ...] = (
     LogRank,
     LinearMixed,
     Meta,
+    Performance,
+    PerformanceLeftOut,
     Quantiles,
     Rates,
     Ipw,
@@ -80,6 +83,8 @@ def estimator_for(study: Study, analysis: Analysis) -> Estimator:
         name = "cox_merged" if merges else "cox_grid"
     if name == "case_crossover":
         name = "clogit"
+    if analysis.validation:
+        name = "performance_left_out"
     name = analysis.penalty or name
     if analysis.score:
         name = f"{name}_scored"

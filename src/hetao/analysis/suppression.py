@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from hetao.analysis.curves import restricted_mean_between
+from hetao.analysis.discrimination import group_of
 
 Payload = dict[str, Any]
 
@@ -42,10 +43,13 @@ def shown_payload(payload: Mapping[str, Any], smallest: int) -> tuple[Payload, b
         case "meta":
             shown["sites"] = shown["sites"] if shown["show_sites"] else None
             _hide_totals(shown, smallest)
-        case "quantiles":
-            _hide_quantiles(shown, smallest)
-        case "rates":
-            _hide_rates(shown, smallest)
+        case "quantiles" | "rates" | "performance" as model:
+            hide = {
+                "quantiles": _hide_quantiles,
+                "rates": _hide_rates,
+                "performance": _hide_performance,
+            }
+            hide[model](shown, smallest)
         case "ipw" | "g_computation" | "aipw":
             _hide_effect(shown, smallest)
         case _:
@@ -405,3 +409,53 @@ def _either(cells: Sequence[Payload], smallest: int) -> list[bool]:
     people = hidden([cell["n"] for cell in cells], smallest)
     events = hidden([cell["events"] for cell in cells], smallest)
     return [a or b for a, b in zip(people, events, strict=True)]
+
+
+# --- performance --------------------------------------------------------------------
+def _hide_performance(payload: Payload, smallest: int) -> None:
+    """Keep the cuts between any two of which nobody or enough people lie, by outcome.
+
+    Thresholds that were asked for come first, then the ends of the calibration's
+    groups, then the rest of the curve; groups whose end is hidden are joined. Bins are
+    never shown: some hold few people, and so do the fine ones that a round counted.
+    """
+    payload["bins"] = None
+    n1, n0 = payload["events"], payload["n"] - payload["events"]
+    if any(hidden([n1, n0], smallest)):
+        payload["events"] = None
+        payload["roc"], payload["calibration"], payload["thresholds"] = [], [], []
+        # beside the Brier score, the scaled one would give their share back
+        payload["terms"] = [t for t in payload["terms"] if t["name"] != "scaled_brier"]
+        _hide_totals(payload, smallest)
+        return
+    counts = {one["cut"]: (one["tp"], one["fp"]) for one in payload["roc"]}
+    ends = [group["high"] for group in payload["calibration"][:-1]]
+    asked = [row["threshold"] for row in payload["thresholds"]]
+    order = dict.fromkeys([*(cut for cut in asked if cut in counts), *ends, *counts])
+    seen, kept = [(0, 0), (n1, n0)], set()
+    for cut in order:
+        pairs = [zip(counts[cut], other, strict=True) for other in seen]
+        if not any(_is_small(abs(a - b), smallest) for pair in pairs for a, b in pair):
+            seen.append(counts[cut])
+            kept.add(cut)
+    payload["roc"] = [one for one in payload["roc"] if one["cut"] in kept]
+    for row in payload["thresholds"]:
+        if row["threshold"] not in kept:
+            row.update(dict.fromkeys(row.keys() - {"threshold"}))
+    payload["calibration"] = _joined(payload["calibration"], kept)
+
+
+def _joined(groups: list[Payload], kept: set[float]) -> list[Payload]:
+    """Return the groups, each joined with the next ones until its end is shown."""
+    found: list[Payload] = []
+    open_groups: list[Payload] = []
+    for group in groups:
+        open_groups.append(group)
+        if group["high"] in kept or group is groups[-1]:
+            sums = [sum(g[key] for g in open_groups) for key in ("n", "events")]
+            predicted = sum(g["predicted"] * g["n"] for g in open_groups)
+            between = (open_groups[0]["low"], group["high"])
+            one = group if len(open_groups) == 1 else None
+            found.append(one or group_of(between, (sums[0], sums[1], predicted)))
+            open_groups = []
+    return found

@@ -495,12 +495,14 @@ class _Check:
 def _hides(payload: Mapping[str, Any]) -> bool:
     """Return whether a model's finding hides a count; linear has no events.
 
-    That of an effect also has counts of its arms and in bins of its score.
+    That of an effect also has counts of its arms and in bins of its score; that of a
+    prediction's performance hides its bins wherever anything is hidden.
     """
     no_events = payload["model"] != "linear" and payload.get("events", 0) is None
     arms = [arm["n"] for arm in payload.get("arms", ())]
     bins = [count for counts in payload.get("overlap", ()) for count in counts]
-    return None in (payload["n"], *arms, *bins) or no_events
+    no_bins = payload.get("bins", 0) is None
+    return None in (payload["n"], *arms, *bins) or no_events or no_bins
 
 
 def _match(body: Mapping[str, Any], expected: Mapping[str, Any], what: str) -> None:

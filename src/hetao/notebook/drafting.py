@@ -278,6 +278,11 @@ class _Drafter:
                 said[name] = ours.get(said[name], said[name])
         if "person" in said:
             said.setdefault("most_rows", self._most_rows(said["person"]))
+        if isinstance(said.get("coefficients"), Mapping):
+            said["coefficients"] = [
+                {"name": self._with_aliases(str(name)), "value": value}
+                for name, value in said["coefficients"].items()
+            ]
         return said
 
     def _most_rows(self, person: str) -> int:

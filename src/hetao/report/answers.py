@@ -22,6 +22,7 @@ from hetao.report.numerals import (
     p_sentence,
     short_text,
 )
+from hetao.report.performance import PerformanceView, performance_of
 from hetao.report.survival import Curve, curve_of, draw_curves, ticks_of
 from hetao.report.tables import Step, TableGroup, steps_of, table_of
 from hetao.study import Analysis, Study
@@ -94,8 +95,10 @@ View = (
     | TableView
     | StepsView
     | MeasuresView
+    | PerformanceView
 )
 Show = Callable[[Study, Analysis, Mapping[str, Any], str], tuple[View, str]]
+Draw = Callable[[Study, Analysis, Mapping[str, Any], tuple[str, str]], tuple[View, str]]
 
 
 @dataclass(frozen=True)
@@ -159,8 +162,9 @@ def _view(
             steps = steps_of(payload.get("steps", ()), few)
             figure = draw_flow(style[0], f"{analysis.name}: who was counted", steps)
             return StepsView(steps, figure), _steps_sentence(steps)
-        case "km":
-            return _curves(study, analysis, payload, style)
+        case "km" | "performance" as kind:
+            drawn: dict[str, Draw] = {"km": _curves, "performance": performance_of}
+            return drawn[kind](study, analysis, payload, style)
         case "table1" | "meta" | "quantiles" | "logrank" | "rates" as kind:
             shown: dict[str, Show] = {
                 "table1": _table,

@@ -91,6 +91,7 @@ def render_body(
             "tests": ("logrank",),
             "tables": ("table1",),
             "steps_answers": ("counts",),
+            "performances": ("performance",),
             "measures": ("meta", "quantiles", "rates"),
         }.items()
     }

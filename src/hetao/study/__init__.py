@@ -6,6 +6,7 @@ from hetao.study.meaning import fields_read
 from hetao.study.model import (
     SITE,
     Analysis,
+    Coefficient,
     Grid,
     Level,
     Minimum,
@@ -51,6 +52,7 @@ __all__ = [
     "Basis",
     "Call",
     "CodeList",
+    "Coefficient",
     "ConceptSet",
     "Criterion",
     "Definition",

@@ -8,6 +8,7 @@ from hetao.errors import InvalidStudy
 from hetao.study.effects import check_effect
 from hetao.study.methods import METHODS, POOLED
 from hetao.study.model import SITE, Analysis, Study
+from hetao.study.performance import check_performance
 from hetao.study.terms import names_of, parse_expression, parse_term
 
 MOST_GRID = 20_000
@@ -34,6 +35,7 @@ def check_analysis(study: Study, analysis: Analysis, where: str) -> None:
     _check_names(study, analysis, where)
     _check_outcome(study, analysis, where)
     check_effect(study, analysis, where)
+    check_performance(study, analysis, where)
     _check_grid(analysis, where)
     _check_curves(analysis, where)
     _check_rates(study, analysis, where)

@@ -231,6 +231,14 @@ METHODS: Final[dict[str, Method]] = {
         ),
         is_model=True,
     ),
+    "performance": Method(
+        "Performance of a prediction",
+        REGRESSION,
+        ("coefficients", "link", "validation", "thresholds", "groups"),
+        outcome="binary",
+        is_model=True,
+        in_formula=True,
+    ),
     "quantiles": Method(
         "Medians and quartiles", ("variables",), ("by",), in_formula=True
     ),

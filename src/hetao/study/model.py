@@ -155,6 +155,14 @@ class Weight:
 
 
 @dataclass(frozen=True)
+class Coefficient:
+    """What a published model multiplies a column of its design by, in its own unit."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
 class Minimum:
     """Counts that a study asks for; a site's policy applies wherever it is stricter.
 
@@ -246,6 +254,14 @@ class Analysis:
         model: the method that each site of a meta-analysis carries out by itself; the
             other fields are this method's.
         show_sites: whether people are shown each site's own estimates.
+        coefficients: of a published model whose performance is asked for, one a column
+            of the design; none for a model that is fitted to these people.
+        link: of a published model: "logit", "cloglog" (a Cox model at one time), or
+            "identity", where the terms add up to the probability itself.
+        validation: "leave_one_site_out" for predictions at each site by the model of
+            the other sites; "" for those of the people that a model was fitted to.
+        thresholds: probabilities at or above which people would be treated; public.
+        groups: of equally many people by prediction, that calibration is shown in.
     """
 
     name: str
@@ -281,6 +297,11 @@ class Analysis:
     standard: tuple[Weight, ...] = ()
     model: str = ""
     show_sites: bool = False
+    coefficients: tuple[Coefficient, ...] = ()
+    link: str = "logit"
+    validation: str = ""
+    thresholds: tuple[float, ...] = ()
+    groups: int = 10
 
     @property
     def of_score(self) -> "Analysis":

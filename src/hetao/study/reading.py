@@ -202,6 +202,11 @@ def flat_analysis(body: Any, where: str) -> dict[str, Any]:
         edges = [step * k for k in range(1, math.ceil(end / step) + 1)]
         merge = {key: value for key, value in grid.items() if key == "merge"}
         flat["grid"] = {"edges": edges, **merge}
+    coefficients = flat.get("coefficients")
+    if isinstance(coefficients, dict):
+        flat["coefficients"] = [
+            {"name": name, "value": value} for name, value in coefficients.items()
+        ]
     standard = flat.get("standard")
     if isinstance(standard, dict):
         flat["standard"] = [

@@ -1,0 +1,332 @@
+"""How good predictions are → measures, tables, and three figures of them.
+
+The ROC curve joins the cuts that may be shown by straight lines, which is where its
+area counts ties half; calibration has a group's mean prediction below its share of
+events; the decision curve has the net benefit at the study's thresholds.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hetao.report.drawing import Drawing, Scale, even_ticks, text_width, wrapped
+from hetao.report.forest import tick_text
+from hetao.report.labels import event_label, language_of
+from hetao.report.numerals import (
+    DASH,
+    count_text,
+    fixed_text,
+    interval_texts,
+    number_of,
+    p_text,
+    ratio_of,
+)
+from hetao.study import Analysis, Study
+
+WIDTH, HEIGHT, LEFT, SIDE, TOP, FOOT = 860.0, 400.0, 66.0, 400.0, 34.0, 50.0
+NOTE = LEFT + SIDE + 34  # where the text beside a square figure begins
+NOTE_WIDTH = 25.0  # in font sizes
+WORDS = {
+    "auc": ("Area under the ROC curve", "0.5 is chance, 1 perfect"),
+    "brier": ("Brier score", "mean squared error; 0 is perfect"),
+    "scaled_brier": ("Scaled Brier score", "1 is perfect, 0 what the mean tells"),
+    "oe_ratio": ("Observed to expected events", "1 is right on average"),
+    "calibration_in_the_large": ("Calibration in the large", "0 is right on average"),
+    "calibration_intercept": ("Calibration intercept", "0, where the slope is 1"),
+    "calibration_slope": ("Calibration slope", "below 1: too extreme"),
+}
+WHOSE = {
+    "published": "a published model, which none of these people was used to fit",
+    "fitted to these people": "a model fitted to these very people: apparent "
+    "performance, better than what it would be in others",
+    "each site by the others": "for each site, the model fitted to all other sites "
+    "(internal-external validation, leaving one site out)",
+}
+Row = tuple[str, ...]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class PerformanceView:
+    """Performance of a prediction: its measures, thresholds, groups and figures.
+
+    Attributes:
+        whose: which model predicts.
+        measures: label, what it means, estimate with limits.
+        bounds: where the area before binning lies.
+        thresholds, groups: rows of the tables.
+        figures: ROC curve, calibration and decision curve, those that may be shown.
+        is_hidden: whether anything is hidden for too few people.
+    """
+
+    outcome: str
+    whose: str
+    n: str
+    events: str
+    measures: tuple[Row, ...]
+    bounds: str
+    thresholds: tuple[Row, ...]
+    groups: tuple[Row, ...]
+    figures: tuple[Drawing, ...]
+    is_hidden: bool
+
+
+def performance_of(
+    study: Study,
+    analysis: Analysis,
+    payload: Mapping[str, Any],
+    style: tuple[str, str],
+) -> tuple[PerformanceView, str]:
+    """Return the view of a performance finding and its sentence, as `effect_of`."""
+    key, few = style
+    terms = {str(term["name"]): term for term in payload.get("terms", ())}
+    auc = payload.get("auc", {})
+    thresholds = list(payload.get("thresholds", ()))
+    groups = list(payload.get("calibration", ()))
+    n, events = payload.get("n"), payload.get("events")
+    least, most = (fixed_text(auc.get(key), 3) for key in ("least", "most"))
+    figures = (
+        draw_roc(f"{key}-roc", analysis.name, payload),
+        draw_calibration(f"{key}-calibration", analysis.name, payload),
+        draw_decision(f"{key}-decision", analysis.name, payload),
+    )
+    view = PerformanceView(
+        outcome=event_label(study, analysis.outcome),
+        whose=WHOSE.get(str(payload.get("prediction")), ""),
+        n=few if n is None else count_text(n),
+        events=few if events is None else count_text(events),
+        measures=tuple(
+            (*WORDS.get(name, (name, "")), _limits(term), p_text(term.get("p")))
+            for name, term in terms.items()
+        ),
+        bounds=f"between {least} and {most}",
+        thresholds=tuple(map(_threshold, thresholds)),
+        groups=tuple(map(_group, groups)),
+        figures=tuple(figure for figure in figures if figure is not None),
+        is_hidden=n is None
+        or events is None
+        or any(row.get("tp") is None for row in thresholds),
+    )
+    said = [
+        f"{WORDS[name][0]} {_limits(terms[name])}"
+        for name in ("auc", "calibration_slope", "oe_ratio")
+        if name in terms
+    ]
+    first = (said[0] if said else "").replace("(", "(95% CI ", 1)
+    return view, f"{'; '.join([first, *said[1:]])}. Predictions: {view.whose}."
+
+
+def _limits(term: Mapping[str, Any]) -> str:
+    is_ratio = str(term.get("name", "")).endswith("_ratio")
+    ends = tuple(number_of(term.get(k)) for k in ("estimate", "lower", "upper"))
+    if is_ratio:
+        ends = tuple(None if end is None else ratio_of(end) for end in ends)
+    middle, lower, upper = interval_texts(ends, is_ratio)
+    return f"{middle} ({lower} to {upper})"
+
+
+def _share(share: Mapping[str, Any] | None) -> str:
+    if share is None:
+        return DASH
+    middle, lower, upper = (
+        fixed_text(100 * share[key], 1) for key in ("estimate", "lower", "upper")
+    )
+    return f"{middle}% ({lower} to {upper})"
+
+
+def _threshold(row: Mapping[str, Any]) -> Row:
+    benefit = row.get("net_benefit")
+    return (
+        f"{100 * float(row['threshold']):.4g}%",
+        *(_share(row.get(k)) for k in ("sensitivity", "specificity", "ppv", "npv")),
+        DASH if benefit is None else _limits(benefit),
+        fixed_text(row.get("treat_all"), 3),
+    )
+
+
+def _group(group: Mapping[str, Any]) -> Row:
+    low, high = (100 * float(group[key]) for key in ("low", "high"))
+    return (
+        f"{low:.1f}% to {high:.1f}%",
+        count_text(group["n"]),
+        count_text(group["events"]),
+        f"{100 * float(group['predicted']):.1f}%",
+        _share(group["observed"]),
+    )
+
+
+# --- figures ------------------------------------------------------------------------
+def draw_roc(key: str, name: str, payload: Mapping[str, Any]) -> Drawing | None:
+    """Return the ROC curve with the thresholds on it; None where none may be shown."""
+    n, n1 = (number_of(payload.get(k)) for k in ("n", "events"))
+    points = list(payload.get("roc", ()))
+    if n is None or n1 is None or not points:
+        return None
+    n0 = n - n1
+    curve = [(0.0, 0.0), *((p["fp"] / n0, p["tp"] / n1) for p in points), (1.0, 1.0)]
+    auc = next(t for t in payload["terms"] if t["name"] == "auc")
+    title = f"{name}: ROC curve"
+    drawing = _square(
+        key,
+        (title, f"Area under the curve {_limits(auc)}."),
+        ((0.0, 1.0), (0.0, 1.0)),
+        ("1 − specificity", "Sensitivity"),
+    )
+    across, up = _scales((0.0, 1.0), (0.0, 1.0))
+    drawing.line((across.at(0), up.at(0)), (across.at(1), up.at(1)), "null")
+    drawing.path([(across.at(x), up.at(y)) for x, y in curve], "curve g0 d0")
+    for row in payload.get("thresholds", ()):
+        if row.get("tp") is None:
+            continue
+        x, y = across.at(row["fp"] / n0), up.at(row["tp"] / n1)
+        drawing.box((x - 4, y - 4), (8, 8), "point")
+        at, kind = ((x + 8, y + 14), "small")
+        if x > across.at(0.9):  # inside the figure
+            at, kind = ((x - 8, y + 20), "small end")
+        drawing.text(at, f"{100 * row['threshold']:.4g}%", kind)
+    bounds = payload.get("auc", {})
+    least, most = (fixed_text(bounds.get(k), 3) for k in ("least", "most"))
+    _note(
+        drawing,
+        [
+            f"Area {_limits(auc)}",
+            f"of binned predictions; before binning between {least} and {most}",
+            "Squares: thresholds" if payload.get("thresholds") else "",
+        ],
+    )
+    return drawing
+
+
+def draw_calibration(key: str, name: str, payload: Mapping[str, Any]) -> Drawing | None:
+    """Return observed shares over mean predictions; None where none may be shown."""
+    groups = list(payload.get("calibration", ()))
+    terms = {term["name"]: term for term in payload.get("terms", ())}
+    if not groups:
+        return None
+    top = max(max(g["predicted"], g["observed"]["upper"]) for g in groups)
+    ticks = even_ticks(0.0, 1.0, 10) if top > 0.5 else even_ticks(0.0, top * 1.2, 6)
+    end = min(1.0, next((t for t in ticks if t >= top), 1.0))
+    drawing = _square(
+        key,
+        (f"{name}: calibration", _calibration_text(groups)),
+        ((0.0, end), (0.0, end)),
+        ("Predicted", "Observed"),
+    )
+    across, up = _scales((0.0, end), (0.0, end))
+    drawing.line((across.at(0), up.at(0)), (across.at(end), up.at(end)), "null")
+    line = [terms.get(f"calibration_{k}") for k in ("intercept", "slope")]
+    if all(line):
+        a, b = (float(term["estimate"]) for term in line if term)
+        low, high = groups[0]["predicted"], groups[-1]["predicted"]
+        curve = list(_recalibrated(a, b, low, high))
+        drawing.path([(across.at(x), up.at(y)) for x, y in curve], "curve g1 d1")
+    for group in groups:
+        x, seen = across.at(group["predicted"]), group["observed"]
+        drawing.line((x, up.at(seen["lower"])), (x, up.at(seen["upper"])), "whisker")
+        drawing.box((x - 4, up.at(seen["estimate"]) - 4), (8, 8), "point")
+    _note(
+        drawing,
+        [
+            f"Slope {_limits(terms['calibration_slope'])}" if all(line) else "",
+            f"Intercept {_limits(terms['calibration_intercept'])}" if all(line) else "",
+            "Squares: groups by prediction, with exact 95% limits of their share",
+            "Coloured line: the logistic regression on the prediction's logit",
+        ],
+    )
+    return drawing
+
+
+def _recalibrated(a: float, b: float, low: float, high: float) -> Iterable[Point]:
+    """Return the calibration's line between two predictions, on their own scale."""
+    ends = [min(max(p, 1e-9), 1 - 1e-9) for p in (low, high)]
+    first, last = (math.log(p / (1 - p)) for p in ends)
+    for step in range(41):
+        x = first + (last - first) * step / 40
+        yield 1 / (1 + math.exp(-x)), 1 / (1 + math.exp(-min(max(a + b * x, -50), 50)))
+
+
+def _calibration_text(groups: Sequence[Mapping[str, Any]]) -> str:
+    return "; ".join(
+        f"predicted {100 * g['predicted']:.1f}%, observed "
+        f"{100 * g['observed']['estimate']:.1f}%"
+        for g in groups
+    )
+
+
+def draw_decision(key: str, name: str, payload: Mapping[str, Any]) -> Drawing | None:
+    """Return the decision curve; None of fewer than two thresholds that are shown."""
+    rows = [row for row in payload.get("thresholds", ()) if row.get("tp") is not None]
+    if len(rows) < 2:
+        return None
+    cuts = [float(row["threshold"]) for row in rows]
+    lines = (
+        ("The model", "g0", [float(row["net_benefit"]["estimate"]) for row in rows]),
+        ("Treat all", "g1", [float(row["treat_all"]) for row in rows]),
+        ("Treat none", "g2", [0.0] * len(rows)),
+    )
+    top = max(max(values) for _, _, values in lines) * 1.1 or 0.1
+    low = -top / 2  # treating all may cost any amount: it leaves the figure
+    ends = ((cuts[0], cuts[-1]), (low, top))
+    drawing = _square(
+        key,
+        (f"{name}: decision curve", _decision_text(rows)),
+        ends,
+        ("Threshold probability", "Net benefit"),
+    )
+    across, up = _scales(*ends)
+    for place, (label, kind, values) in enumerate(lines):
+        inside = [(x, y) for x, y in zip(cuts, values, strict=True) if y >= low]
+        drawing.path([(across.at(x), up.at(y)) for x, y in inside], f"curve {kind} d0")
+        y = TOP + 20 + 24 * place
+        drawing.line((NOTE, y - 4), (NOTE + 30, y - 4), f"curve {kind}")
+        drawing.text((NOTE + 38, y), label, "label")
+    return drawing
+
+
+def _decision_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    return "; ".join(
+        f"at {100 * row['threshold']:.4g}% net benefit "
+        f"{fixed_text(row['net_benefit']['estimate'], 3)}, treating all "
+        f"{fixed_text(row['treat_all'], 3)}"
+        for row in rows
+    )
+
+
+Ends = tuple[float, float]
+
+
+def _scales(x: Ends, y: Ends) -> tuple[Scale, Scale]:
+    across = Scale(x[0], x[1], LEFT, LEFT + SIDE)
+    return across, Scale(y[0], y[1], TOP + HEIGHT, TOP)
+
+
+def _square(
+    key: str, about: tuple[str, str], ends: tuple[Ends, Ends], axes: tuple[str, str]
+) -> Drawing:
+    """Return an empty figure with its grid, its ticks and what its axes are."""
+    drawing = Drawing(key, (WIDTH, TOP + HEIGHT + FOOT), about)
+    across, up = _scales(*ends)
+    for tick in even_ticks(*ends[1]):
+        y = up.at(tick)
+        drawing.line((LEFT, y), (LEFT + SIDE, y), "grid")
+        drawing.text((LEFT - 8, y + 5), tick_text(tick), "small end")
+    for tick in even_ticks(*ends[0]):
+        x = across.at(tick)
+        drawing.line((x, TOP + HEIGHT), (x, TOP + HEIGHT + 5), "rule")
+        drawing.text((x, TOP + HEIGHT + 20), tick_text(tick), "small middle")
+    drawing.line((LEFT, TOP + HEIGHT), (LEFT + SIDE, TOP + HEIGHT), "rule")
+    middle = (LEFT + SIDE / 2, TOP + HEIGHT + 42)
+    drawing.text(middle, axes[0], "small middle")
+    drawing.text((LEFT - 8 * min(1.0, text_width(axes[1])), 18), axes[1], "small")
+    return drawing
+
+
+def _note(drawing: Drawing, texts: Sequence[str]) -> None:
+    """Write paragraphs beside a square figure."""
+    y = TOP + 20
+    for text in filter(None, texts):
+        for line in wrapped(text, NOTE_WIDTH, 4):
+            drawing.text((NOTE, y), line, "label", language_of(line))
+            y += 19
+        y += 8
