@@ -8,10 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import hetao
 from hetao.analysis import oracle
-from hetao.study import Analysis, Grid, Variable
+from hetao.canonical import parse_canonical
+from hetao.federation.certify import recompute
+from hetao.notebook import Part, draft_study
+from hetao.release import Policy
+from hetao.study import Analysis, Grid, Minimum, Variable
 from support_analysis import (
     assert_same,
     category,
@@ -172,3 +178,50 @@ def test_log_rank_of_late_entry_is_the_sum_over_risk_sets():
             if n > 1:
                 variance += d * (women / n) * (1 - women / n) * (n - d) / (n - 1)
     assert answer["chi2"] == pytest.approx(excess**2 / variance, rel=1e-10)
+
+
+OPEN = Policy(Minimum(1, 1, 1, 1.0, 1.0), reason="small centres, public data")
+TERMS = "transplant + age + surgery + transplant:age"
+HOW = f"Surv(start, stop, died) ~ {TERMS} + cluster(id)"
+
+
+def file_of(table, folder, *, split=""):
+    path = folder / f"{table}.csv"
+    frame = pd.DataFrame(from_r(SCRIPT)[table])
+    frame.rename(columns={"site": split or "site"}).to_csv(path, index=False)
+    return path
+
+
+def test_a_notebook_says_it_as_r_does_over_the_whole_protocol(tmp_path):
+    data = file_of("heart", tmp_path, split="year")
+    reference = fit_of("heart_robust_efron", SCRIPT)
+
+    found = hetao.cox(HOW, data=data, split_by="year", strata="site", policy=OPEN)
+
+    terms = found.body["terms"]
+    for name in ("estimate", "se"):
+        ours = [term[name] for term in terms]
+        assert ours == pytest.approx(reference[name].tolist(), rel=1e-9)
+    assert (found.body["n"], found.body["events"]) == (103, 75)
+    body = parse_canonical(found.certificate)["body"]
+    assert recompute(body) == "1 findings follow from the certified integers"
+
+
+@pytest.mark.parametrize(
+    ("formula", "options", "variance"),
+    [
+        ("Surv(start, stop, died) ~ age", {"person": "id"}, "model"),
+        ("Surv(start, stop, died) ~ age + cluster(id)", {}, "robust"),
+        ("Surv(stop, died) ~ age", {"person": "id"}, "robust"),
+    ],
+)
+def test_a_fit_reads_rows_and_variance_off_the_file_as_r(
+    formula, options, variance, tmp_path
+):
+    parts = (Part("aa", file_of("heart", tmp_path, split="year")),)
+
+    draft = draft_study("cox", formula, parts, ("site",), options)
+
+    (asked,) = draft.study.analyses
+    assert (asked.person, asked.most_rows, asked.variance) == ("id", 2, variance)
+    assert draft.study.variable("id").kind == "key"

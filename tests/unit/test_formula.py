@@ -53,6 +53,13 @@ def test_offsets_and_strata_are_no_terms():
     assert formula.strata == ("s", "u")
 
 
+def test_start_stop_times_and_a_cluster_are_read_as_r_reads_them():
+    formula = parse_formula("Surv(t1, t2, e) ~ a + cluster(id)")
+
+    assert (formula.start, formula.time, formula.event) == ("t1", "t2", "e")
+    assert (formula.terms, formula.cluster) == (("a",), "id")
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -92,7 +99,9 @@ def test_offsets_and_strata_are_no_terms():
         "cbind(y, 1 - y) ~ a",
         "y == 1 ~ a",
         "Surv(t) ~ a",
-        "Surv(t, t2, e) ~ a",
+        "Surv(t, t2, t3, e) ~ a",
+        "Surv(t, 2 * t, e) ~ a",
+        "y ~ cluster(a + b)",
         "Surv(t, e == 1) ~ a",
         "y ~ C(a, Sum)",
         "y ~ a\0",

@@ -68,6 +68,11 @@ def check_form(model: str, formula: Formula) -> None:
     if follows != bool(formula.time) or (method.outcome and not formula.response):
         form = "Surv(time, event)" if follows else "one column"
         raise BadFormula(f"a {model} model needs {form} on the left")
+    if formula.start and "start" not in method.fields:
+        raise BadFormula(
+            f"a {model} model takes no Surv(start, stop, event)",
+            fix="write Surv(time, event), the time each person was followed",
+        )
     if formula.strata and "strata" not in method.fields:
         raise Usage(f"a {model} model takes no strata")
     if formula.response and not IDENTIFIER.fullmatch(formula.response):
@@ -95,6 +100,8 @@ def analysis_fields(model: str, formula: Formula, counts: bool) -> dict[str, Any
         fields["strata"] = list(f.strata)
     if is_table(method):
         return {**fields, "variables": _columns(model, terms), "by": f.response}
+    if f.start:
+        fields["start"] = f.start
     if method.is_model and method.has_times:
         said = {"time": f.time, "event": f.event, "terms": terms, "offset": f.offset}
         return fields | said

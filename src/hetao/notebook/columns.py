@@ -53,6 +53,32 @@ def place_of(table: FlatTable, column: str) -> str:
     return f"c{table.columns.index(column)}"
 
 
+def most_of_each(
+    table: FlatTable, person: str, event: str = "", level: str = ""
+) -> tuple[int, int]:
+    """Return the most rows that one person has in a site's file, and the most events.
+
+    Args:
+        table: the site's.
+        person: the column of whom a row belongs to.
+        event: the column of the event; "" for none.
+        level: its text where the event came.
+
+    Raises:
+        InvalidData: there is no such column.
+    """
+    who, what = place_of(table, person), place_of(table, event or person)
+    row = table.connection.execute(
+        f"SELECT max(n), max(d) FROM (SELECT count(*) AS n, count(*) FILTER ("  # noqa: S608
+        f"trim({what}::VARCHAR) = $1 OR TRY_CAST({what} AS DOUBLE) = "
+        f"TRY_CAST($1 AS DOUBLE)) AS d FROM flat WHERE {who} IS NOT NULL "
+        f"GROUP BY trim({who}::VARCHAR)) p",
+        [level],
+    ).fetchone()
+    rows, events = row if row else (0, 0)
+    return int(rows or 0), int(events or 0)
+
+
 def describe(table: FlatTable, column: str, with_times: bool) -> FileColumn:
     """Return what one site's file holds in a column.
 

@@ -29,6 +29,7 @@ from hetao.notebook.columns import (
     MOST_LEVELS,
     FileColumn,
     describe,
+    most_of_each,
     place_of,
     together,
 )
@@ -252,6 +253,7 @@ class _Drafter:
         if "matched" in self._method.fields:
             formula = self._with_sets(formula)
         check_form(self._model, formula)
+        self._take_cluster(formula)
         used = self._used(formula)
         columns = {name: self._column(name) for name in used}
         roles = self._roles(formula, columns)
@@ -288,15 +290,7 @@ class _Drafter:
     def _most_rows(self, person: str) -> int:
         """Return the most rows that the files hold of one person."""
         column = self._names.get(person, person)
-        found = 1
-        for table in self._tables:
-            place = place_of(table, column)
-            row = table.connection.execute(
-                "SELECT max(n) FROM (SELECT count(*) AS n FROM flat "  # noqa: S608
-                f"WHERE {place} IS NOT NULL GROUP BY {place})"
-            ).fetchone()
-            found = max(found, int(row[0] or 1) if row else 1)
-        return found
+        return max(1, *(most_of_each(one, column)[0] for one in self._tables))
 
     def _with_sets(self, formula: Formula) -> Formula:
         """Take the one column of strata(...) for the matched sets, as R's clogit does.
@@ -313,9 +307,20 @@ class _Drafter:
             self._options["matched"] = name
         return replace(formula, strata=())
 
+    def _take_cluster(self, formula: Formula) -> None:
+        """Take R's `cluster(x)` as what it says: whose rows, and a robust variance."""
+        if not formula.cluster:
+            return
+        check_model(self._model, {"person": formula.cluster})
+        if self._options.setdefault("person", formula.cluster) != formula.cluster:
+            raise Usage("cluster() and person name two columns", fix="name one")
+        self._options.setdefault("most_rows", self._most_rows(formula.cluster))
+        self._options.setdefault("variance", "robust")
+
     def _text(self) -> str:
         f = self._formula
-        left = f"Surv({f.time}, {f.event})" if f.time else f.response
+        times = ", ".join(filter(None, (f.start, f.time, f.event)))
+        left = f"Surv({times})" if f.time else f.response
         return f"{left} ~ {' + '.join(f.terms) or '1'}".strip()[:180]
 
     def _with_site(self, formula: Formula, strata: tuple[str, ...]) -> Formula:
@@ -331,7 +336,7 @@ class _Drafter:
         )
 
     def _used(self, formula: Formula) -> list[str]:
-        names = [formula.response, formula.time, formula.event]
+        names = [formula.response, formula.start, formula.time, formula.event]
         for term in (*formula.terms, *self._options.get("score", ())):
             if term not in ("0", "1"):
                 names += parse_term(term).names
@@ -345,10 +350,29 @@ class _Drafter:
         self, formula: Formula, columns: Mapping[str, FileColumn]
     ) -> dict[str, Any]:
         fields = analysis_fields(self._model, formula, self._counts(columns))
+        if "person" in self._options and self._method.has_times:
+            fields["variance"] = self._variance(formula, columns)
         fields |= {"name": "fit", **self._options}
         if "grid" in self._method.fields and SITE not in formula.strata:
-            fields.setdefault("grid", {"edges": _edges(columns[formula.time].times)})
+            times = {t for n in self._clocks() for t in columns[n].times if t > 0}
+            fields.setdefault("grid", {"edges": _edges(sorted(times))})
         return flat_analysis(fields, "fit")
+
+    def _variance(self, formula: Formula, columns: Mapping[str, FileColumn]) -> str:
+        """Return the variance that several rows a person ask for, as R takes it.
+
+        It is robust where somebody has the event more than once, or rows that start
+        together.
+        """
+        level = self._levels(formula.event, columns[formula.event])[1]
+        named = (self._options["person"], formula.event)
+        person, event = (self._names.get(name, name) for name in named)
+        found = [most_of_each(one, person, event, level)[1] for one in self._tables]
+        return "robust" if max(found) > 1 or not formula.start else "model"
+
+    def _clocks(self) -> tuple[str, ...]:
+        formula = self._formula
+        return tuple(filter(None, (formula.time, formula.start)))
 
     def _counts(self, columns: Mapping[str, FileColumn]) -> bool:
         """Return whether the event of rates is a number of events."""
@@ -386,7 +410,7 @@ class _Drafter:
 
     def _column(self, name: str) -> FileColumn:
         column = self._names.get(name, name)
-        is_time = name == self._formula.time
+        is_time = name in self._clocks()
         found = together(describe(table, column, is_time) for table in self._tables)
         if not found.texts:
             raise InvalidData(f"column {column!r} holds no value at any site")
@@ -408,6 +432,8 @@ class _Drafter:
             if not column.is_number:
                 raise InvalidData(f"column {base['column']!r} holds text, not numbers")
             return {**base, "bounds": list(self._bounds(name, column))}
+        if roles[name] == "key":
+            return base
         levels = self._levels(name, column)
         values = [_level_value(text, column) for text in levels]
         pairs = zip(levels, values, strict=True)
@@ -415,7 +441,9 @@ class _Drafter:
 
     def _bounds(self, name: str, column: FileColumn) -> tuple[float, float]:
         low, high = column.low, column.high
-        if name == self._formula.time and self._options.get("zph") != "log":
+        if name == self._formula.start or (
+            name == self._formula.time and self._options.get("zph") != "log"
+        ):
             low = min(low, 0.0)
         if self._method.outcome == "count" and name == self._formula.response:
             low = min(low, 0.0)

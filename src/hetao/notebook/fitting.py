@@ -27,7 +27,8 @@ def fit(  # noqa: PLR0913 - a formula's call is read, not remembered
 
     Args:
         model: a method that a formula can say, such as "logistic", "cox" or "km".
-        formula: as in R: `y ~ x1 + x2`, `Surv(time, event) ~ x`.
+        formula: as in R: `y ~ x1 + x2`, `Surv(time, event) ~ x`, and with several rows
+            a person `Surv(start, stop, event) ~ x`.
         sites: a cohort, or site → DataFrame, CSV or Parquet file.
         data: instead of `sites`, one table …
         split_by: … and the column that tells sites apart.
@@ -35,8 +36,8 @@ def fit(  # noqa: PLR0913 - a formula's call is read, not remembered
             inside a site.
         policy: the sites' minimum counts, a policy or its file; strict by default.
         options: further fields of the method, under the names that a study gives them
-            (`hetao.study.Analysis`), such as ties, weights, variance, penalty or
-            horizon; None, "" and 0 say nothing.
+            (`hetao.study.Analysis`), such as ties, weights, person, variance,
+            penalty or horizon; None, "" and 0 say nothing.
 
     Raises:
         Refused: a site's policy says no, by name.

@@ -27,6 +27,8 @@ class Formula:
         response: left-hand side as one expression; "" for a survival formula, and for
             a table of everyone, `~ x`.
         time, event: of `Surv(time, event)`; "" otherwise.
+        start: of `Surv(start, time, event)`, where a row is at risk only from then on.
+        cluster: the column of `cluster(x)`, whose rows one person's are.
         terms: right-hand side in the study's grammar, interactions as `a:b`; "0" first
             if there is no intercept.
         categories: variables written `C(x)` or `factor(x)`, with a reference or "".
@@ -41,6 +43,8 @@ class Formula:
     categories: Mapping[str, str]
     offset: str
     strata: tuple[str, ...]
+    start: str = ""
+    cluster: str = ""
 
 
 def parse_formula(text: str) -> Formula:
@@ -54,7 +58,7 @@ def parse_formula(text: str) -> Formula:
         raise BadFormula(
             f"{text[:100]!r} is not a formula", fix="write `y ~ x` or `Surv(t, e) ~ x`"
         )
-    response, time, event = _left(left.strip()) if left.strip() else ("", "", "")
+    said = _left(left.strip()) if left.strip() else {}
     reader = _Right()
     intercept = False
     right = right.replace("Boundary.knots", BOUNDARY)  # no name may hold a dot
@@ -66,13 +70,15 @@ def parse_formula(text: str) -> Formula:
     if not intercept:
         reader.terms.insert(0, "0")
     return Formula(
-        response=response,
-        time=time,
-        event=event,
+        response=said.get("response", ""),
+        time=said.get("time", ""),
+        event=said.get("event", ""),
         terms=tuple(reader.terms),
         categories=reader.categories,
         offset=" + ".join(reader.offsets),
         strata=tuple(reader.strata),
+        start=said.get("start", ""),
+        cluster=reader.cluster,
     )
 
 
@@ -105,20 +111,22 @@ def _terms(right: str, text: str) -> Sequence[list[str]]:
         raise BadFormula(f"the formula {text[:100]!r} cannot be read") from error
 
 
-def _left(text: str) -> tuple[str, str, str]:
+def _left(text: str) -> dict[str, str]:
     node = _node(text)
     match node:
         case ast.Call(ast.Name("Surv"), [ast.Name(time), event], []):
-            return "", time, _event(event, text)
+            return {"time": time, "event": _event(event, text)}
+        case ast.Call(ast.Name("Surv"), [ast.Name(start), ast.Name(time), event], []):
+            return {"start": start, "time": time, "event": _event(event, text)}
         case ast.Call(ast.Name("Surv")):
             raise BadFormula(
-                "only Surv(time, event) with two columns is known",
+                "only Surv(time, event) and Surv(start, stop, event) are known",
                 fix="write the event as a column of 0 and 1",
             )
         case ast.Call(ast.Name("C" | "factor"), [ast.Name(name)], []):
-            return name, "", ""
+            return {"response": name}
     parse_expression(text)
-    return text, "", ""
+    return {"response": text}
 
 
 def _event(node: ast.expr, text: str) -> str:
@@ -148,6 +156,7 @@ class _Right:
         self.categories: dict[str, str] = {}
         self.offsets: list[str] = []
         self.strata: list[str] = []
+        self.cluster = ""
 
     def take(self, factors: list[str]) -> None:
         parts = [self._factor(factor) for factor in factors if factor != "1"]
@@ -158,7 +167,7 @@ class _Right:
             self.terms.append(term)
 
     def _factor(self, text: str) -> str:
-        """Return a factor in our grammar; "" if it is an offset or strata."""
+        """Return a factor in our grammar; "" of an offset, strata or a cluster."""
         node = _node(text)
         match node:
             case ast.Call(ast.Name("C" | "factor"), [ast.Name(name), *rest], keywords):
@@ -172,6 +181,9 @@ class _Right:
                 return ""
             case ast.Call(ast.Name("strata"), names, []):
                 self.strata += [ast.unparse(name) for name in names]
+                return ""
+            case ast.Call(ast.Name("cluster"), [ast.Name(name)], []):
+                self.cluster = name
                 return ""
             case ast.Call(function) if ast.unparse(function) in STATEFUL:
                 raise BadFormula(
