@@ -22,6 +22,7 @@ MODELS = (
     "km",
     "logrank",
     "lmm",
+    "glmm",
     "performance",
     "quantiles",
     "rates",

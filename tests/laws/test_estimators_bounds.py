@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hetao.analysis import Finding, check_message, estimator_for, make_rows, oracle
+from hetao.analysis import (
+    Finding,
+    check_message,
+    estimator_for,
+    glmm,
+    make_rows,
+    oracle,
+)
 from hetao.analysis.expressions import bounds_of, value_of
 from hetao.errors import InvalidStudy, NotEstimable, OutOfBounds
 from hetao.study import parse_expression
@@ -55,6 +62,8 @@ def test_every_message_obeys_its_declaration(name, seed, n, size):
     state = {"beta": beta}
     if name == "lmm":
         state = {"log_ratio": np.array([seed % 74 - 60.0])}
+    if name.startswith("glmm"):
+        state["log_tau"] = glmm_looks(seed)
     if name == "quantiles":
         draw = np.random.default_rng(seed)
         state = {
@@ -81,6 +90,13 @@ def test_every_message_obeys_its_declaration(name, seed, n, size):
     except NotEstimable:
         return  # refused rather than beyond its bound
     check_message(message, method.declare(1), rows.n)
+
+
+def glmm_looks(seed):
+    """Return as many log taus as round 1 looks at, anywhere that a site computes."""
+    found = np.random.default_rng(seed).uniform(glmm.LEAST, glmm.HIGHEST, 11)
+    found[seed % 11] = glmm.NONE
+    return found
 
 
 @pytest.mark.parametrize("name", sorted(ANALYSES))

@@ -8,13 +8,9 @@ from hetao.analysis.logistic import Logistic
 from hetao.analysis.newton import invert
 from hetao.errors import NotEstimable, OutOfBounds
 from hetao.testing import check
-from support_analysis import ANALYSES, STUDY, people
+from support_analysis import ANALYSES, OF_SITES, STUDY, people
 
 ROWS = people(11, 700)
-
-
-# What these answer hangs on where a row lies, so that no split is the pooled rows.
-OF_SITES = ("lmm", "meta")
 
 
 @pytest.mark.parametrize("name", [one for one in ANALYSES if one not in OF_SITES])

@@ -28,7 +28,7 @@ Shapes = Mapping[str, str | int]
 
 SLACK = 1 + 1e-6  # rounding may carry a sum of standardised values this far
 MOST_NUMBERS = 2_000_000  # in one message
-OF_PEOPLE = ("n", "cases", "log_weight")  # arrays that no weight multiplies
+OF_PEOPLE = ("n", "cases", "log_weight", "sites")  # arrays that no weight multiplies
 ONCE = ("n",)  # arrays to which a person adds once, however many rows they have
 SQUARED = ("meat",)  # arrays that square what a person's rows add up to
 SHARED = (

@@ -71,13 +71,7 @@ class LinearMixed(Estimator):
         Raises:
             InvalidStudy: a term tells sites apart, which the random effect does.
         """
-        for text in plan.analysis.terms:
-            if SITE in parse_term(text).names:
-                raise InvalidStudy(
-                    f"{plan.analysis.name}: the term {text!r} leaves nothing to the "
-                    "random effect of the site",
-                    fix="take it out, or use method = 'linear'",
-                )
+        check_random(plan)
         super().__init__(plan)
 
     def sizes(self) -> dict[str, int]:
@@ -215,6 +209,21 @@ class LinearMixed(Estimator):
             "pooled_sites": round(float(total["sites"][0])),
         }
         return Finding(plan.analysis.name, self.name, payload)
+
+
+def check_random(plan: Plan) -> None:
+    """Refuse a fixed effect of the site beside its random one.
+
+    Raises:
+        InvalidStudy: a term tells sites apart.
+    """
+    for text in plan.analysis.terms:
+        if SITE in parse_term(text).names:
+            raise InvalidStudy(
+                f"{plan.analysis.name}: the term {text!r} leaves nothing to the "
+                "random effect of the site",
+                fix="take it out, or use a model without a random effect",
+            )
 
 
 class _Profile:

@@ -17,7 +17,7 @@ from hetao.study import (
     parse_expression,
     parse_term,
 )
-from hetao.study.methods import METHODS, Method
+from hetao.study.methods import Method, method_of
 from hetao.study.model import SITE
 from hetao.study.terms import names_of
 
@@ -68,7 +68,8 @@ class Plan:
     @property
     def method(self) -> Method:
         """Return what the analysis's method uses; of meta-analysis, its model."""
-        return METHODS[self.analysis.model or self.analysis.method]
+        analysis = self.analysis
+        return method_of(analysis.model or analysis.method, analysis.family)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ class Poisson(Estimator):
     relies_on = ("hetao.analysis.newton",)
 
     @property
-    def _most(self) -> float:
+    def most(self) -> float:
         """Return the highest expected count that a site computes with."""
         return ABSURD * (self.plan.outcome[1] + 1)
 
@@ -95,13 +95,13 @@ class Poisson(Estimator):
                 "exposed": (1.0, None),
                 "exposure": (1.0, 0.0),
             }
-        loglik = high * max(ETA, math.log(self._most)) + self._most
+        loglik = high * max(ETA, math.log(self.most)) + self.most
         loglik += float(gammaln(high + 1))
         return bounds | {
-            "score": (self._most, None),
-            "info": (self._most, None),
+            "score": (self.most, None),
+            "info": (self.most, None),
             "loglik": (loglik, None),
-            "meat": (self._most**2 * self.plan.most_weight, None),
+            "meat": (self.most**2 * self.plan.most_weight, None),
         }
 
     def start(self, rows: Rows) -> Message:
@@ -125,12 +125,7 @@ class Poisson(Estimator):
             NotEstimable: an expected count is absurd beside the public bounds.
         """
         X, y, w = rows.X, rows.y, rows.weight
-        eta = np.maximum(X @ self.beta(state) + rows.offset, -ETA)
-        if np.any(eta > math.log(self._most)):
-            raise NotEstimable(
-                "an expected count lies far beyond the outcome's public bounds",
-                fix="check the offset and the bounds, or leave out terms",
-            )
+        eta = self.linear_predictor(rows, self.beta(state))
         mu = np.exp(eta)
         return {
             "score": X.T @ (w * (y - mu)),
@@ -146,6 +141,20 @@ class Poisson(Estimator):
         """Return (n, p) each person's part of the score at `state["beta"]`."""
         eta = np.maximum(rows.X @ self.beta(state) + rows.offset, -ETA)
         return rows.X * (rows.weight * (rows.y - np.exp(eta)))[:, None]
+
+    def linear_predictor(self, rows: Rows, beta: Floats) -> Floats:
+        """Return the logarithm of each person's expected count, (n,).
+
+        Raises:
+            NotEstimable: an expected count is absurd beside the public bounds.
+        """
+        eta = np.maximum(rows.X @ beta + rows.offset, -ETA)
+        if np.any(eta > math.log(self.most)):
+            raise NotEstimable(
+                "an expected count lies far beyond the outcome's public bounds",
+                fix="check the offset and the bounds, or leave out terms",
+            )
+        return np.asarray(eta)
 
     def weights(self, rows: Rows, state: State) -> Floats:
         """Return each person's rate at `state["beta"]`, the largest being 1, (n,)."""

@@ -11,6 +11,7 @@ from hetao.analysis.effects import Aipw, GComputation, Ipw
 from hetao.analysis.estimator import Estimator, Protocol, protocol_of
 from hetao.analysis.firth import Firth
 from hetao.analysis.gamma import Gamma
+from hetao.analysis.glmm import LogisticMixed, PoissonMixed
 from hetao.analysis.km import KaplanMeier
 from hetao.analysis.linear import Linear
 from hetao.analysis.lmm import LinearMixed
@@ -52,6 +53,8 @@ INSTALLED: tuple[type[Estimator], ...] = (
     KaplanMeier,
     LogRank,
     LinearMixed,
+    LogisticMixed,
+    PoissonMixed,
     Meta,
     Performance,
     PerformanceLeftOut,
@@ -85,6 +88,8 @@ def estimator_for(study: Study, analysis: Analysis) -> Estimator:
         name = "clogit"
     if analysis.validation:
         name = "performance_left_out"
+    if name == "glmm" and analysis.family == "poisson":
+        name = "glmm_poisson"
     name = analysis.penalty or name
     if analysis.score:
         name = f"{name}_scored"

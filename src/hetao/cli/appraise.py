@@ -24,7 +24,7 @@ from hetao.cli.main import say
 from hetao.errors import Usage
 from hetao.federation.certify import recompute
 from hetao.ledger.certificate import read_certificate, verify_certificate
-from hetao.study.methods import METHODS
+from hetao.study.methods import METHODS, Method, method_of
 
 LARGEST = 700.0  # log of a ratio that a float holds
 
@@ -68,7 +68,7 @@ def _term(body: Mapping[str, Any], text: str) -> tuple[str, str, Mapping[str, An
         known = ", ".join(str(f["analysis"]) for f in body["findings"])
         raise Usage(f"the certificate has no finding {name!r}", fix=f"it has {known}")
     analysis = next(a for a in body["study"]["analyses"] if a["name"] == name)
-    method = METHODS.get(str(analysis["method"]))
+    method = _method(analysis)
     if method is None or not method.ratio or "terms" not in item["finding"]:
         raise Usage(f"{name} estimates no ratio")
     terms = [t for t in item["finding"]["terms"] if t["name"] != "(Intercept)"]
@@ -85,10 +85,17 @@ def _term(body: Mapping[str, Any], text: str) -> tuple[str, str, Mapping[str, An
     return method.ratio, text, found
 
 
+def _method(analysis: Mapping[str, Any]) -> Method | None:
+    name = str(analysis["method"])
+    if name not in METHODS:
+        return None
+    return method_of(name, str(analysis.get("family") or ""))
+
+
 def _only(body: Mapping[str, Any]) -> Sequence[str]:
     """Return every term of every ratio that the certificate has."""
-    ratios = {n for n, method in METHODS.items() if method.ratio}
-    models = {a["name"] for a in body["study"]["analyses"] if a["method"] in ratios}
+    methods = ((a["name"], _method(a)) for a in body["study"]["analyses"])
+    models = {name for name, method in methods if method and method.ratio}
     found = [
         f"{item['analysis']}:{term['name']}"
         for item in body["findings"]

@@ -33,8 +33,8 @@ def fit(chosen: argparse.Namespace) -> int:
         read_policy(chosen.policy)  # refuse a bad policy before anything starts
         policy = chosen.policy.read_text("utf-8")
     strata = tuple(s for s in (chosen.strata or "").split(",") if s)
-    texts = ("ties", "weights", "variance", "penalty", "zph", "conf_type")
-    names = (*texts, "rho", "horizon", "person", "matched", "likelihood")
+    texts = ("ties", "weights", "variance", "penalty", "zph", "conf_type", "family")
+    names = (*texts, "rho", "horizon", "nAGQ", "person", "matched", "likelihood")
     said = {name: getattr(chosen, name) or "" for name in names}
     draft = draft_study(chosen.model, chosen.formula, _parts(chosen), strata, said)
     if chosen.out:

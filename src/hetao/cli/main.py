@@ -451,6 +451,8 @@ def _add_fit(commands: Any) -> None:
     fit.add_argument("--penalty", choices=("firth",), help="of a logistic model")
     _add_survival(fit)
     _add_keys(fit)
+    fit.add_argument("--family", choices=("binomial", "poisson"), help="of glmm")
+    fit.add_argument("--nAGQ", type=int, metavar="POINTS", help="of glmm's quadrature")
     fit.add_argument("--policy", type=Path, metavar="POLICY.toml")
     fit.add_argument("--out", type=Path, metavar="DIR", help="keep the certificate")
     _json(fit)

@@ -36,7 +36,7 @@ from hetao.notebook.columns import (
 from hetao.notebook.formula import Formula, parse_formula
 from hetao.study import Study
 from hetao.study.analysis_checks import MOST_GRID
-from hetao.study.methods import METHODS
+from hetao.study.methods import METHODS, method_of
 from hetao.study.model import SITE
 from hetao.study.reading import flat_analysis, study_from
 from hetao.study.terms import (
@@ -248,6 +248,7 @@ class _Drafter:
     ) -> Draft:
         formula = self._formula
         self._options, categories = self._named(options[0]), options[1]
+        self._method = method_of(self._model, self._options.get("family", ""))
         self._criteria = [(self._with_aliases(rule), label) for rule, label in criteria]
         formula = self._with_site(formula, strata)
         if "matched" in self._method.fields:

@@ -167,7 +167,9 @@ class FitResult:
                 parts.append(f"{body[key]} {word}")
         if body.get("loglik") is not None:
             parts.append(f"log-likelihood {body['loglik']:.6g}")
-        spread = (key for key in ("theta", "dispersion") if body.get(key) is not None)
+        spread = (
+            key for key in ("theta", "dispersion", "tau") if body.get(key) is not None
+        )
         parts += [f"{key} {body[key]:.6g}" for key in spread]
         if body.get("chi2") is not None:
             chi2, df, p = (body[key] for key in ("chi2", "df", "p"))

@@ -25,7 +25,7 @@ from hetao.report.numerals import (
     short_text,
 )
 from hetao.study import Analysis, Study
-from hetao.study.methods import METHODS
+from hetao.study.methods import method_of
 
 MOST_STEPS = 8  # of a baseline hazard
 
@@ -95,8 +95,8 @@ def model_of(
         style: the figure's key in the page, and the text of a count that is hidden.
     """
     key, few = style
-    measure = METHODS[analysis.method].ratio or "difference"
-    is_ratio = bool(METHODS[analysis.method].ratio)
+    ratio = method_of(analysis.method, analysis.family).ratio
+    measure, is_ratio = ratio or "difference", bool(ratio)
     terms = list(payload.get("terms", ()))
     names = [str(term["name"]) for term in terms]
     labels = [term_label(study, name, names) for name in names]
@@ -110,10 +110,7 @@ def model_of(
         n=_shown_count(payload, "n", few),
         events=_shown_count(payload, "events", few),
         spread=_spread(study, payload),
-        terms=tuple(
-            _term(t, lab, is_ratio, analysis.method)
-            for t, lab in zip(terms, labels, strict=True)
-        ),
+        terms=tuple(_term(t, lab, ratio) for t, lab in zip(terms, labels, strict=True)),
         figures=tuple(
             draw_forest(
                 key,
@@ -143,7 +140,9 @@ def _spread(study: Study, payload: Mapping[str, Any]) -> str:
     for key, words in SPREADS.items():
         if key in payload:
             said.append(f"{words} {short_text(payload[key])}")
-    if "tau2" in payload:
+    if "tau" in payload:
+        said.append(_between_intercepts(payload))
+    elif "tau2" in payload:
         between, share = short_text(payload["tau2"]), short_text(payload.get("icc"))
         said.append(f"Variance between sites {between}, a share of {share}")
     said += [
@@ -158,6 +157,18 @@ def _spread(study: Study, payload: Mapping[str, Any]) -> str:
     elif payload.get("variance") == "robust":
         said.append("Robust (sandwich) standard errors")
     return ". ".join(said)
+
+
+def _between_intercepts(payload: Mapping[str, Any]) -> str:
+    """Return how far the sites' intercepts lie apart, on the scale of the terms."""
+    if payload.get("singular"):
+        return "The sites do not differ: no variance between them"
+    ends = (short_text(payload.get(f"tau_{end}")) for end in ("lower", "upper"))
+    return (
+        f"Standard deviation of the sites' intercepts {short_text(payload['tau'])} "
+        f"(95% CI {' to '.join(ends)}), a median ratio between two sites of "
+        f"{short_text(payload.get('median_ratio'))}"
+    )
 
 
 def _drift(study: Study, zph: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
@@ -219,11 +230,10 @@ def _interval(term: Mapping[str, Any], is_ratio: bool) -> str:
     return middle if DASH in (lower, upper) else f"{middle} ({lower} to {upper})"
 
 
-def _term(
-    term: Mapping[str, Any], label: TermLabel, is_ratio: bool, method: str
-) -> TermRow:
+def _term(term: Mapping[str, Any], label: TermLabel, ratio: str) -> TermRow:
+    is_ratio = bool(ratio)
     if str(term["name"]) == INTERCEPT and is_ratio:
-        what = METHODS[method].ratio.removesuffix(" ratio")
+        what = ratio.removesuffix(" ratio")
         label = TermLabel(f"Intercept: {what} where every term is 0")
     return TermRow(
         label=label,

@@ -6,13 +6,14 @@ import math
 
 from hetao.errors import InvalidStudy
 from hetao.study.effects import check_effect
-from hetao.study.methods import METHODS, POOLED
+from hetao.study.methods import FAMILIES, METHODS, POOLED, method_of
 from hetao.study.model import SITE, Analysis, Study
 from hetao.study.performance import check_performance
 from hetao.study.terms import names_of, parse_expression, parse_term
 
 MOST_GRID = 20_000
 MOST_RHO = 100
+POINTS = (9, 100)  # of a quadrature
 MOST_MERGED = 1000
 MOST_ROWS = 100_000
 
@@ -99,6 +100,16 @@ def _check_choices(analysis: Analysis, where: str) -> None:
         raise InvalidStudy(f"{where}: a penalised model has no robust variance")
     if analysis.variance not in ("model", "robust"):
         raise InvalidStudy(f"{where}: variance is 'model' or 'robust'")
+    if analysis.family and analysis.family not in FAMILIES:
+        raise InvalidStudy(
+            f"{where}: family is " + " or ".join(map(repr, FAMILIES)),
+            fix="use method = 'lmm' for a number that is no count",
+        )
+    if not POINTS[0] <= analysis.nAGQ <= POINTS[1]:
+        raise InvalidStudy(
+            f"{where}: nAGQ lies in {POINTS[0]} to {POINTS[1]}; with fewer points a "
+            "likelihood is only an approximation",
+        )
 
 
 def _check_weights(study: Study, analysis: Analysis, where: str) -> None:
@@ -162,7 +173,7 @@ def _require(study: Study, name: str, kind: str, where: str) -> None:
 
 
 def _check_outcome(study: Study, analysis: Analysis, where: str) -> None:
-    method = METHODS[analysis.method]
+    method = method_of(analysis.method, analysis.family)
     if method.outcome == "binary":
         _require_binary(study, analysis.outcome, where)
     elif method.outcome and not method.fits:

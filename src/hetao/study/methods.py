@@ -4,7 +4,7 @@ Whoever reads, plans, checks or shows an analysis asks this table what its metho
 A further method is one more entry here and one estimator in `hetao.analysis`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -65,6 +65,11 @@ SCORED: Final = ("treatment", "score", "estimand", "truncation", "overlap_bins")
 POOLED: Final = ("logistic", "linear", "poisson", "negative_binomial", "gamma", "cox")
 EFFECT: Final = ("outcome", "treatment", "terms")
 ESTIMANDS: Final = ("ATE", "ATT", "ATO")
+# Of a generalised model: family → what the outcome is, and e to a coefficient.
+FAMILIES: Final = {
+    "binomial": ("binary", "odds ratio"),
+    "poisson": ("count", "rate ratio"),
+}
 
 METHODS: Final[dict[str, Method]] = {
     "counts": Method("Who was counted"),
@@ -215,6 +220,13 @@ METHODS: Final[dict[str, Method]] = {
         is_model=True,
         in_formula=True,
     ),
+    "glmm": Method(
+        "Generalised linear mixed model, a random intercept for each site",
+        (*REGRESSION, "family"),
+        ("offset", "weights", "nAGQ"),
+        is_model=True,
+        in_formula=True,
+    ),
     "meta": Method(
         "Meta-analysis",
         ("model",),
@@ -250,3 +262,17 @@ METHODS: Final[dict[str, Method]] = {
         has_rates=True,
     ),
 }
+
+
+def method_of(name: str, family: str = "") -> Method:
+    """Return a method as an analysis uses it: the outcome is its family's.
+
+    Args:
+        name: of the method.
+        family: of FAMILIES; "" where the method has none.
+    """
+    method = METHODS[name]
+    if family not in FAMILIES or "family" not in method.fields:
+        return method
+    outcome, ratio = FAMILIES[family]
+    return replace(method, outcome=outcome, ratio=ratio)

@@ -262,6 +262,8 @@ class Analysis:
             the other sites; "" for those of the people that a model was fitted to.
         thresholds: probabilities at or above which people would be treated; public.
         groups: of equally many people by prediction, that calibration is shown in.
+        family: of a generalised linear mixed model, "binomial" or "poisson".
+        nAGQ: points of its quadrature, as of R's glmer.
     """
 
     name: str
@@ -302,6 +304,8 @@ class Analysis:
     validation: str = ""
     thresholds: tuple[float, ...] = ()
     groups: int = 10
+    family: str = ""
+    nAGQ: int = 25  # noqa: N815 - lme4's name
 
     @property
     def of_score(self) -> "Analysis":
