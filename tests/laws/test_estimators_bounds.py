@@ -127,6 +127,7 @@ def test_no_one_sends_nothing(name):
             "1/(score - 100)",
             "abs(score)",
             "chol**(age/100)",
+            "age*sin(2*pi*day/365.25) - cos(score)**2",
         ]
     ),
     seed=st.integers(0, 2**32 - 1),

@@ -63,4 +63,6 @@ series <- function(name, formula, data) {
 series("epil", events ~ factor(period) + I((period == 4) * drug) + offset(log(days)) + factor(person), epil)
 series("made", events ~ exposed + ns(age, knots = c(12, 20), Boundary.knots = c(0, 36)) +
          offset(log(days)) + factor(person), made)
+series("made_season", events ~ exposed + sin(2 * pi * age / 36) + cos(2 * pi * age / 36) +
+         offset(log(days)) + factor(person), made)
 write(do.call(rbind, fits), "conditional")

@@ -84,6 +84,10 @@ SERIES = {
         ),
     ),
 }
+SERIES["made_season"] = (
+    "series",
+    replace(SCCS, terms=("exposed", "sin(2*pi*age/36)", "cos(2*pi*age/36)")),
+)
 
 
 def series(seed, people=80, ratio=2.0):

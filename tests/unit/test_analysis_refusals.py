@@ -30,6 +30,13 @@ MODELS = (
 )
 
 
+def test_pi_is_the_number_and_no_variable():
+    named = replace(STUDY.variables[0], name="pi")
+    study = study_of((*STUDY.variables, named), spline("age"))
+    with pytest.raises(InvalidStudy, match="'pi' is kept for the number"):
+        study_from(parse_canonical(study.canonical))
+
+
 def everywhere(columns):
     return split(columns, (0.2, 0.5))
 

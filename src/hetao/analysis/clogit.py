@@ -180,3 +180,25 @@ def _check_draws(sets: Sets) -> None:
             f"cases, or its controls if they are fewer, are more than {MOST_DRAWS}",
             fix="write likelihood = 'efron', or make the sets finer",
         )
+
+
+@estimator(
+    name="case_crossover",
+    sums=ConditionalLogistic.sums,
+    most_rounds=MOST_ROUNDS,
+    publishable=True,
+)
+class CaseCrossover(ConditionalLogistic):
+    """Conditional logistic regression of which of a case's windows holds the event.
+
+    A row is a window of a case, the outcome says whether the event fell into it, and a
+    set is a person, or one of their events where several are each compared with windows
+    of their own. All counts of the gate are of cases.
+
+    Source:
+        Maclure (1991), Am. J. Epidemiol. 133, 144-153. Referent windows on both sides
+        of the event: Janes, Sheppard and Lumley (2005), Epidemiology 16, 717-726.
+        Oracle: `tests/oracles/test_conditional.py`.
+    """
+
+    nothing: ClassVar[str] = "no case has a window with the event and one without"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hetao.analysis.splines import CUBIC, basis_bounds, basis_values
 from hetao.errors import InvalidStudy
 from hetao.study import Basis, Call, Expression, Name, Number, Operation, Spline
+from hetao.study.terms import PI
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -26,6 +27,8 @@ _FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
     "exp": np.exp,
     "sqrt": np.sqrt,
     "abs": np.abs,
+    "sin": np.sin,
+    "cos": np.cos,
 }
 _SCALAR: dict[str, Callable[[float], float]] = {
     "log": math.log,
@@ -106,19 +109,24 @@ def _bounds(expression: Expression, known: Mapping[str, Interval]) -> Interval:
             return value, value
         case Name(name):
             return known[name]
-        case Call("abs", argument):
-            low, high = _bounds(argument, known)
-            inside = low <= 0 <= high
-            return 0.0 if inside else min(abs(low), abs(high)), max(-low, high)
         case Call(function, argument):
-            low, high = _bounds(argument, known)
-            return _SCALAR[function](low), _SCALAR[function](high)
+            return _called(function, *_bounds(argument, known))
         case Operation(symbol, left, right):
             return _combine(symbol, _bounds(left, known), _bounds(right, known))
         case Basis(_, _, argument):
             return basis_bounds(expression, _bounds(argument, known))
         case Spline():
             raise _not_one_number(expression)
+
+
+def _called(function: str, low: float, high: float) -> Interval:
+    """Return the bounds of a function of what lies between two numbers."""
+    if function in ("sin", "cos"):
+        return -1.0, 1.0
+    if function == "abs":
+        inside = low <= 0 <= high
+        return 0.0 if inside else min(abs(low), abs(high)), max(-low, high)
+    return _SCALAR[function](low), _SCALAR[function](high)
 
 
 def _not_one_number(spline: Spline) -> InvalidStudy:
@@ -164,7 +172,7 @@ def text_of(expression: Expression) -> str:
     """Return an expression as a reader writes it, such as `log(chol)` or `age/10`."""
     match expression:
         case Number(value):
-            return f"{value:.12g}"
+            return PI if value == math.pi else f"{value:.12g}"
         case Name(name):
             return name
         case Call(function, argument):

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from hetao.analysis.clogit import ConditionalLogistic
+from hetao.analysis.clogit import CaseCrossover, ConditionalLogistic
 from hetao.analysis.counts import Counts
 from hetao.analysis.cox import Cox
 from hetao.analysis.cox_grid import CoxGrid
@@ -49,6 +49,7 @@ INSTALLED: tuple[type[Estimator], ...] = (
     CoxGrid,
     CoxMerged,
     ConditionalLogistic,
+    CaseCrossover,
     SelfControlled,
     KaplanMeier,
     LogRank,
@@ -84,8 +85,6 @@ def estimator_for(study: Study, analysis: Analysis) -> Estimator:
     if name == "cox" and not plan.within_sites:
         merges = analysis.grid is not None and analysis.grid.merge
         name = "cox_merged" if merges else "cox_grid"
-    if name == "case_crossover":
-        name = "clogit"
     if analysis.validation:
         name = "performance_left_out"
     if name == "glmm" and analysis.family == "poisson":

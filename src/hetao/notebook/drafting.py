@@ -40,6 +40,7 @@ from hetao.study.methods import METHODS, method_of
 from hetao.study.model import SITE
 from hetao.study.reading import flat_analysis, study_from
 from hetao.study.terms import (
+    PI,
     Comparison,
     names_of,
     parse_criterion,
@@ -224,7 +225,7 @@ class _Drafter:
         names: dict[str, str] = {}
         for column in self._tables[0].columns:
             other = column == SITE != self._parts[0].split_column
-            if other or not IDENTIFIER.fullmatch(column):
+            if other or column == PI or not IDENTIFIER.fullmatch(column):
                 plain = re.sub(r"[^A-Za-z0-9_]+", "_", column).strip("_")
                 plain = plain if IDENTIFIER.fullmatch(plain) else f"column_{len(names)}"
                 while plain in names or plain in self._tables[0].columns:

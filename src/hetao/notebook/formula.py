@@ -15,7 +15,14 @@ from formulaic.parser import DefaultFormulaParser
 from hetao.errors import BadFormula
 from hetao.study.terms import BOUNDARY, parse_expression, parse_term
 
-FUNCTIONS = {"np.log": "log", "np.exp": "exp", "np.sqrt": "sqrt", "np.abs": "abs"}
+FUNCTIONS = {
+    "np.log": "log",
+    "np.exp": "exp",
+    "np.sqrt": "sqrt",
+    "np.abs": "abs",
+    "np.sin": "sin",
+    "np.cos": "cos",
+}
 STATEFUL = ("cs", "cr", "cc", "poly", "scale", "center", "standardize")
 
 

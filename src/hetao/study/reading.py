@@ -27,12 +27,13 @@ from hetao.study.population_reading import (
     variable_fields,
 )
 from hetao.study.scores import score_fields
-from hetao.study.terms import Comparison, parse_criterion
+from hetao.study.terms import PI, Comparison, parse_criterion
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}|[A-Za-z][A-Za-z0-9_.]{0,39}")
 SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 MOST_SITES, MOST_ANALYSES = 1000, 200
 MOST_CONCEPT_SETS = 1000
+KEPT = {SITE: "the site itself", PI: "the number of terms"}
 KEYS = ("column",)  # sources that a key is made of
 # Control, format (bidirectional too), surrogate, line and paragraph characters.
 UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -238,8 +239,8 @@ def _check_study(study: Study, where: str) -> None:
     _check_unique(study.sites, f"{where} [sites]", SITE_NAME, MOST_SITES)
     names = [v.name for v in study.variables]
     _check_unique(names, f"{where} [variables]", NAME, 10_000)
-    if SITE in names:
-        raise InvalidStudy(f"{where}: the name {SITE!r} is kept for the site itself")
+    for kept in KEPT.keys() & names:
+        raise InvalidStudy(f"{where}: the name {kept!r} is kept for {KEPT[kept]}")
     if study.concepts:
         sets = [concepts.name for concepts in study.concepts]
         _check_unique(sets, f"{where} [concepts]", NAME, MOST_CONCEPT_SETS)

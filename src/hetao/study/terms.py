@@ -6,11 +6,15 @@ grammar is refused before any row is read.
 """
 
 import ast
+import math
 from dataclasses import dataclass
 
 from hetao.errors import BadFormula
 
-FUNCTIONS = frozenset({"log", "log10", "log2", "log1p", "exp", "sqrt", "abs"})
+FUNCTIONS = frozenset(
+    {"log", "log10", "log2", "log1p", "exp", "sqrt", "abs", "sin", "cos"}
+)
+PI = "pi"  # the constant; no variable in a term
 OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
 COMPARISONS = {
     ast.Lt: "<",
@@ -261,6 +265,8 @@ def _split(text: str) -> list[str]:
 
 def _expression(node: ast.AST, text: str) -> Expression:
     match node:
+        case ast.Name(name) if name == PI:
+            return Number(math.pi)
         case ast.Name(name):
             return Name(name)
         case ast.Constant(int() | float() as value) if not isinstance(value, bool):
