@@ -84,7 +84,7 @@ def check(
         HetaoError: the pooled rows have no answer at all.
     """
     study = _prepared(study, analysis)
-    columns, ends = _by_person(analysis, columns)
+    columns, ends = _together(analysis, columns)
     n = len(next(iter(columns.values())))
     reference: Finding | type[HetaoError]
     reference, within = _pooled(study, analysis, columns, [n]), SITE in analysis.strata
@@ -149,14 +149,20 @@ def _prepared(study: Study, analysis: Analysis) -> Study:
     )
 
 
-def _by_person(
+def _together(
     analysis: Analysis, columns: Columns
 ) -> tuple[Columns, NDArray[np.int64]]:
-    """Return the rows, each person's together, and where they may be cut."""
+    """Return the rows, a matched set's or a person's together, and where to cut them.
+
+    Both lie within a site; somebody may have rows in several matched sets.
+    """
     n = len(next(iter(columns.values())))
-    if not analysis.person:
+    key = analysis.person
+    if "matched" in METHODS[analysis.method].needs:
+        key = analysis.matched
+    if not key:
         return columns, np.arange(n + 1)
-    codes = key_codes(np.asarray(columns[analysis.person]))
+    codes = key_codes(np.asarray(columns[key]))
     order = np.argsort(codes, kind="stable")
     ends = np.nonzero(np.diff(codes[order]))[0] + 1
     ordered = {name: array[order] for name, array in columns.items()}
