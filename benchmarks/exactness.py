@@ -22,13 +22,14 @@ HEAD = """# Exactness
 
 Written by `python benchmarks/exactness.py`, which carries out `tests/oracles`: each
 estimator, federated, against an independent program on the pooled rows. The largest
-difference of all cases of a test: of an estimate in the oracle's standard errors, of a
-standard error relatively. Rounds count the opening. What a site sends a round stands
-in the last table.
+difference of all cases of a test: of an estimate in the oracle's standard errors (of a
+penalised model, those that it would have without a penalty), of a standard error
+relatively. Rounds count the opening. What a site sends a round stands in the last
+table.
 
-Oracles are R (`survival`, `MASS`, `splines`, `nlme`), figures of `lme4` and `metafor`,
-statsmodels, scikit-learn, and second implementations in the test that share no code;
-each test says which.
+Oracles are R (`survival`, `MASS`, `splines`, `nlme`, `glmnet`), figures of `lme4` and
+`metafor`, statsmodels, scikit-learn, and second implementations in the test that share
+no code; each test says which.
 
 | estimator | test | sites | cases | rounds | estimate / SE | SE |
 |---|---|---:|---:|---:|---:|---:|
@@ -61,6 +62,12 @@ def words_of(test):
     return name.removeprefix("test_").replace("_", " ")
 
 
+def largest(noted, key):
+    """Return the largest difference as text; "" where the oracle has none."""
+    known = [one[key] for one in noted if one[key] is not None]
+    return f"{max(known):.1e}" if known else ""
+
+
 def page(noted):
     """Return the page in Markdown."""
     rows = defaultdict(list)
@@ -76,8 +83,7 @@ def page(noted):
         span = f"{min(rounds)}-{max(rounds)}" if len(set(rounds)) > 1 else rounds[0]
         lines.append(
             f"| `{model}` | {words} | {max(sites) if sites else ''} | {len(found)} | "
-            f"{span} | {max(one['estimate'] for one in found):.1e} | "
-            f"{max(one['se'] for one in found):.1e} |\n"
+            f"{span} | {largest(found, 'estimate')} | {largest(found, 'se')} |\n"
         )
     sums = [f"| `{p.name}` | {p.sums.replace('|', ', ')} |\n" for p in protocols()]
     return HEAD + "".join(lines) + TAIL + "".join(sums)

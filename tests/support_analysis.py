@@ -89,6 +89,36 @@ ANALYSES = {
     "logistic": Analysis("logistic", "logistic", outcome="ill", terms=TERMS),
     "linear": Analysis("linear", "linear", outcome="score", terms=TERMS),
     "firth": Analysis("firth", "logistic", outcome="ill", terms=TERMS, penalty="firth"),
+    "lasso": Analysis(
+        "lasso",
+        "logistic",
+        outcome="ill",
+        terms=TERMS,
+        penalty="lasso",
+        lambdas=(0.08, 0.02, 0.005),
+        folds=3,
+    ),
+    "ridge": Analysis(
+        "ridge",
+        "linear",
+        outcome="score",
+        terms=TERMS,
+        penalty="ridge",
+        folds=3,
+        select="lambda.min",
+    ),
+    "elastic_net": Analysis(
+        "elastic_net",
+        "poisson",
+        outcome="visits",
+        terms=TERMS,
+        offset="log(years)",
+        penalty="elastic_net",
+        alpha=0.3,
+        lambdas=(0.02,),
+        folds=0,
+        weights="share",
+    ),
     "linear_spline": Analysis(
         "linear_spline",
         "linear",
@@ -351,10 +381,19 @@ for _name in (
 TABLES = ("km", "quantiles", "rates", "table1")
 # What these answer hangs on where a row lies, so that no split is the pooled rows.
 OF_SITES = ("lmm", "glmm", "glmm_poisson", "meta")
+SHRUNK = ("lasso", "ridge", "elastic_net")
 MODELS = tuple(
     name
     for name in ANALYSES
-    if name not in (*TABLES, *OF_SITES, "cox_merged", "logrank", "performance_left_out")
+    if name
+    not in (
+        *TABLES,
+        *OF_SITES,
+        *SHRUNK,
+        "cox_merged",
+        "logrank",
+        "performance_left_out",
+    )
 )
 STUDY = study_of(VARIABLES, *ANALYSES.values())
 

@@ -19,7 +19,7 @@ def note(model, rounds, estimate, se, sites=None):
         "model": model,
         "rounds": rounds,
         "estimate": estimate,
-        "se": se,
+        "se": se,  # None where the oracle has none
         "sites": sites,
     }
     with Path(path).open("a", encoding="utf-8") as file:

@@ -39,7 +39,7 @@ class Exactness:
     Attributes:
         splits: how many were compared with the pooled rows.
         estimate: largest difference of an estimate, in standard errors; of a finding
-            without terms, largest relative difference of any number.
+            without terms or errors, largest relative difference of any number.
         se: largest relative difference of a standard error.
         rounds: messages that a site sent.
         numbers: of the largest message.
@@ -102,13 +102,10 @@ def check(
             except HetaoError as error:
                 reference = type(error)
         found = _answer(study, analysis, parts)
-        if analysis.grid is not None and analysis.grid.merge:
+        if _chooses(analysis):
             if isinstance(found, type):
-                continue  # a site of few people leaves no cut of the grid
-            # Which bins are joined is a matter of the sites, public once it is found.
-            grid = Grid(tuple(found.as_json()["edges"]))
-            plain = replace(analysis, grid=grid)
-            reference = _pooled(study, plain, columns, [n])
+                continue  # a site of few people leaves no cut of the grid, or no fold
+            reference = _pooled(study, _chosen(analysis, found), columns, [n])
         if isinstance(reference, type) or isinstance(found, type):
             _require(
                 reference is found,
@@ -197,6 +194,20 @@ def _pooled(study: Study, analysis: Analysis, columns: Columns, sizes: Any) -> F
     return oracle(study, analysis, everyone)
 
 
+def _chooses(analysis: Analysis) -> bool:
+    """Return whether a part of the question is a matter of the sites."""
+    merges = analysis.grid is not None and analysis.grid.merge
+    return merges or (analysis.shrinks and analysis.folds > 0)
+
+
+def _chosen(analysis: Analysis, found: Finding) -> Analysis:
+    """Return the analysis at what the sites chose: bins of a grid, or a strength."""
+    said = found.as_json()
+    if analysis.shrinks:
+        return replace(analysis, lambdas=(said["lambda"],), folds=0)
+    return replace(analysis, grid=Grid(tuple(said["edges"])))
+
+
 def _answer(
     study: Study, analysis: Analysis, parts: Mapping[str, Columns]
 ) -> Finding | type[HetaoError]:
@@ -255,12 +266,14 @@ def _check_twin(study: Study, analysis: Analysis, columns: Columns) -> None:
     number = next((n for n in named if study.variable(n).kind == "number"), None)
     if number is None:
         return
+    if analysis.shrinks and analysis.penalty != "lasso":
+        return  # its ridge shares what the columns say between them
     low, high = study.variable(number).bounds or (0.0, 1.0)
     twin = Variable(
         TWIN, "number", "column", column=TWIN, bounds=(2 * low + 1, 2 * high + 1)
     )
     wider = replace(study, variables=(*study.variables, twin))
-    asked = replace(analysis, terms=(number, TWIN))
+    asked = replace(analysis, terms=(number, TWIN), unpenalised=())
     both = {**columns, TWIN: 2 * np.asarray(columns[number]) + 1}
     n = len(next(iter(columns.values())))
     parts = _parts(wider, both, [n // 2, n - n // 2])
@@ -286,6 +299,8 @@ def _difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[float, floa
         return _relative(a, b), 0.0
     _require(a["n"] == b["n"], "the sites count other people than the pooled rows")
     pairs = list(zip(a["terms"], b["terms"], strict=True))
+    if all(x["se"] is None for x, _ in pairs):
+        return _relative(a["terms"], b["terms"]), 0.0
     away = max(abs(x["estimate"] - y["estimate"]) / x["se"] for x, y in pairs)
     return away, max(abs(y["se"] / x["se"] - 1) for x, y in pairs)
 

@@ -228,6 +228,11 @@ def with_evidence(**values):
     return setting(evidence=changed(**values))
 
 
+def of_a_fold(**values):
+    """Return facts that would do, of whom one fold's would not."""
+    return with_evidence(parts=(Evidence(60), Evidence(**{"people": 60} | values)))
+
+
 RULE_1 = {
     "the permit has ended": (later, OutOfTime),
     "the permit has not begun": (earlier, OutOfTime),
@@ -270,6 +275,7 @@ RULE_4 = {
         SmallCohort,
     ),
 }
+RULE_4["too few people in a fold"] = (of_a_fold(people=49), SmallCohort)
 RULE_5 = {
     "a list without this site": (setting(members=("b", "c")), NotAParty),
     "a list with this site twice": (setting(members=("a", "a", "b", "c")), NotAParty),
@@ -308,6 +314,10 @@ RULE_8 = {
     "an empty side": (with_evidence(smallest_side={"age": 0}), SmallCell),
     "too many parameters": (with_evidence(parameters=14), TooManyParameters),
     "one person decides": (with_evidence(max_leverage=0.51), HighLeverage),
+    "too few events in a fold": (of_a_fold(events=9), SmallCell),
+    "a small side in a fold": (of_a_fold(smallest_side={"age": 9}), SmallCell),
+    "too many parameters for a fold": (of_a_fold(parameters=7), TooManyParameters),
+    "one person decides in a fold": (of_a_fold(max_leverage=0.51), HighLeverage),
 }
 RULE_9 = {
     "a class above the permit's": (

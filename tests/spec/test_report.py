@@ -89,6 +89,15 @@ STUDY = Study(
             variance="robust",
         ),
         Analysis("firths", "logistic", outcome="ill", terms=("sex",), penalty="firth"),
+        Analysis(
+            "shrunk",
+            "logistic",
+            outcome="ill",
+            terms=("age", "sex", "days"),
+            penalty="elastic_net",
+            folds=3,
+            weights="stay",
+        ),
         Analysis("rate", "poisson", outcome="days", terms=("1", "sex")),
         Analysis("rates", "negative_binomial", outcome="days", terms=("1", "sex")),
         Analysis("stay", "gamma", outcome="stay", terms=("1", "sex")),
@@ -434,7 +443,7 @@ def test_chinese_is_kept_and_marked_as_chinese(certificate):
 def test_figures_are_well_formed_and_have_a_title_and_a_description(certificate):
     drawn = figures(render_report(certificate))
 
-    assert len(drawn) == 21  # nine models, four effects and one set of curves
+    assert len(drawn) == 24  # ten models, four effects, curves, a flow
     for svg in drawn:
         assert svg.get("role") == "img"
         assert svg[0].tag == "title"
@@ -699,3 +708,24 @@ def test_a_model_says_how_its_outcome_varies(certificate, parts):
     assert "Firth&#39;s penalised likelihood." in page
     assert "Intercept: mean where every term is 0" in page
     assert "600 people." in page  # no events, so none are said to be few
+
+
+def test_a_penalised_model_shows_its_path_and_claims_no_limits(parts):
+    body, log = parts
+    found = finding(body, "shrunk")
+
+    page = render_body(body, log, Extras())
+
+    text = read(page).text
+    article = text.split("Elastic net, alpha 0.5.")[1].split("Analysis shrunk ")[0]
+    assert "Weighted by Stay." in article
+    assert "the strongest within one standard error of the best" in article
+    assert "no standard errors or limits" in article
+    assert "95% CI" not in article
+    assert len(found["path"]) == 25
+    assert article.count("lambda.min") == article.count("lambda.1se") == 1
+    titles = [figure.findtext("title") for figure in figures(page)]
+    assert "shrunk: coefficients by strength of the penalty" in titles
+    assert "shrunk: deviance of those whom the fits left out" in titles
+    kept = sum(term["estimate"] != 0 for term in found["terms"][1:])
+    assert f"Elastic net: {kept} of 3 columns are in at lambda" in text

@@ -228,3 +228,43 @@ def test_one_residual_that_outweighs_the_others_is_high_leverage():
 
     assert method.weights(rows, last).argmax() == 7
     assert residuals.max_leverage > 0.99
+
+
+def test_each_fold_is_held_to_the_rules_as_a_site_would_be():
+    analysis, columns = ANALYSES["lasso"], people(6, 300)
+    plan, rows = rows_of(STUDY, analysis, columns)
+
+    found = evidence(plan, rows)
+
+    assert (found.people, found.parameters) == (rows.n, 7)
+    assert len(found.parts) == analysis.folds
+    male = [column.name for column in plan.columns].index("sex[male]")
+    for fold, part in enumerate(found.parts):
+        mine = rows.fold == fold
+        ill = int(rows.y[mine].sum())
+        assert (part.people, part.events) == (mine.sum(), ill)
+        assert part.non_events == mine.sum() - ill
+        assert part.parameters == 7
+        men = int((rows.X[mine, male] > 0).sum())
+        assert part.smallest_side["sex[male]"] == min(men, mine.sum() - men)
+        assert part.max_leverage > found.max_leverage / 2
+        assert part.parts == ()
+
+
+def test_a_fit_that_makes_one_person_count_is_high_leverage():
+    """Also where it is one of many, and leaves a fold out."""
+    analysis = replace(ANALYSES["lasso"], terms=("age", "sex"))
+    columns = people(3, 200)
+    columns["age"] = np.linspace(30, 60, 200)
+    columns["age"][7] = 100.0
+    method = estimator_for(study_of(STUDY.variables, analysis), analysis)
+    rows = make_rows(method.plan, columns, "aa")
+    plain = evidence(method.plan, rows)
+    betas = np.zeros((3, 4, 3))
+    betas[1, (rows.fold[7] + 1) % 3 + 1] = [-60.0, 60.0, 0.0]
+    state = {"beta": betas.ravel()}
+
+    alike = method.weights(rows, {"beta": np.zeros(36)})
+    assert weighed(plain, method.plan, rows, alike).max_leverage < 0.5
+    found = weighed(plain, method.plan, rows, method.weights(rows, state))
+    assert found.max_leverage > 0.9

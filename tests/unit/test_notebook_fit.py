@@ -12,6 +12,7 @@ import hetao
 from hetao.canonical import parse_canonical
 from hetao.errors import HetaoError, InvalidData, NotEstimable, Stopped, Usage
 from hetao.federation.certify import recompute
+from hetao.notebook.drafting import draft_study, split_parts
 from hetao.release import Policy
 from hetao.study import Minimum
 from support_system import people
@@ -297,9 +298,60 @@ def test_a_penalty_is_taken_from_a_call_and_separation_has_an_answer():
     assert np.isfinite(separated(penalty="firth").frame()).all(axis=None)
 
 
+def test_a_lasso_is_chosen_inside_sites_and_can_be_worked_out_again():
+    chosen = hetao.fit(
+        "logistic",
+        "ill ~ age + sex + bmi + C(group)",
+        data=ROWS,
+        split_by="hospital",
+        policy=OPEN,
+        penalty="lasso",
+        folds=4,
+        unpenalised=["sex"],
+        select="lambda.min",
+    )
+
+    path = chosen.path()
+    assert len(path) == 25
+    assert path["deviance"].idxmin() == chosen.body["lambda"]
+    assert (path["sex[m]"] != 0).all()
+    assert (path.loc[path.index[0], ["age", "bmi"]] == 0).all()
+    assert chosen.bse.isna().all()
+    assert "lasso, lambda" in chosen.summary()
+    assert [picture.title for picture in chosen.pictures()] == [
+        "fit: coefficients by strength of the penalty",
+        "fit: deviance of those whom the fits left out",
+    ]
+    with pytest.raises(Usage, match="no limits to draw"):
+        chosen.forest()
+    body = parse_canonical(chosen.certificate)["body"]
+    assert recompute(body) == "1 findings follow from the certified integers"
+
+
+def test_options_that_are_0_or_false_are_heeded_where_that_is_not_usual(tmp_path):
+    ROWS.to_csv(tmp_path / "rows.csv", index=False)
+    parts = split_parts(tmp_path / "rows.csv", "hospital")
+    said = {
+        "penalty": "ridge",
+        "folds": 0,
+        "standardize": False,
+        "lambdas": np.array([0.1]),
+        "unpenalised": ("body mass",),
+        "variance": "",
+        "weights": None,
+    }
+
+    study = draft_study("linear", "bmi ~ age + `body mass`", parts, (), said).study
+
+    (analysis,) = study.analyses
+    assert (analysis.folds, analysis.standardize) == (0, False)
+    assert analysis.lambdas == (0.1,)
+    assert analysis.unpenalised == ("body_mass",)
+
+
 @pytest.mark.parametrize(
     ("model", "words"),
-    [("linear", {"penalty": "firth"}), ("linear", {"ties": "efron"})],
+    [("gamma", {"penalty": "firth"}), ("linear", {"ties": "efron"})],
 )
 def test_an_option_that_a_model_has_no_use_for_is_refused(model, words):
     with pytest.raises(Usage, match=f"takes no {next(iter(words))}"):

@@ -22,7 +22,14 @@ GIVEN = {
     "offset": "age",
     "weights": "share",
     "variance": "robust",
-    "penalty": "firth",
+    "penalty": "ridge",
+    "alpha": 0.3,
+    "lambdas": (0.1, 0.01),
+    "folds": 4,
+    "seed": 7,
+    "select": "lambda.min",
+    "standardize": False,
+    "unpenalised": ("age",),
     "by": "sex",
     "variables": ("chol",),
     "strata": ("site",),
@@ -87,6 +94,7 @@ def test_every_method_has_an_estimator():
         "performance_left_out",
     }
     special |= {one.name for one in INSTALLED if one.name.endswith("_scored")}
+    special |= {f"penalised_{name}" for name in ("logistic", "linear", "poisson")}
     assert {one.name for one in INSTALLED} - special == set(METHODS)
 
 
@@ -125,5 +133,38 @@ def test_a_penalty_is_one_that_is_known_and_has_no_robust_variance():
     analysis = dataclasses.replace(ANALYSES["firth"], penalty="jeffreys")
     with pytest.raises(InvalidStudy, match="penalty is 'firth'"):
         read(analysis)
-    with pytest.raises(InvalidStudy, match="no robust variance"):
-        read(dataclasses.replace(ANALYSES["firth"], variance="robust"))
+    for name in ("firth", "lasso"):
+        with pytest.raises(InvalidStudy, match="no robust variance"):
+            read(dataclasses.replace(ANALYSES[name], variance="robust"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"alpha": 0.3}, "alpha is of penalty = 'elastic_net'"),
+        ({"penalty": "elastic_net", "alpha": 1.0}, "between 0 and 1"),
+        ({"penalty": "", "folds": 3}, "'lambdas' is of a penalised model"),
+        ({"penalty": "firth"}, "'lambdas' is of a penalised model"),
+        ({"select": "1se"}, "select is 'lambda.1se'"),
+        ({"lambdas": (0.1, 0.2)}, "lambdas fall"),
+        ({"lambdas": (0.1, 0.1)}, "lambdas fall"),
+        ({"lambdas": (0.1, 0.0)}, "above 0"),
+        ({"lambdas": tuple(1.0 / n for n in range(1, 102))}, "at most 100"),
+        ({"folds": 0}, "nothing chooses among lambdas"),
+        ({"folds": 0, "lambdas": ()}, "nothing chooses among lambdas"),
+        ({"folds": 2}, "folds is 0 or 3 to 20"),
+        ({"folds": 21}, "folds is 0 or 3 to 20"),
+        ({"folds": -1}, "folds is 0 or 3 to 20"),
+        ({"terms": ("0", "age")}, "has an intercept"),
+        ({"unpenalised": ("chol",)}, "not one of the terms"),
+        ({"offset": "age"}, "takes no offset"),
+    ],
+)
+def test_a_penalty_that_cannot_be_heeded_is_refused(changes, says):
+    with pytest.raises(InvalidStudy, match=says):
+        read(dataclasses.replace(ANALYSES["lasso"], **changes))
+
+
+def test_firths_penalty_is_of_a_logistic_model():
+    with pytest.raises(InvalidStudy, match="of a logistic model"):
+        read(dataclasses.replace(ANALYSES["linear"], penalty="firth"))

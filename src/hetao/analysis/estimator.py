@@ -8,7 +8,7 @@ reads, what the gate checks, what the sealer packs and what the certificate list
 import inspect
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
@@ -37,6 +37,7 @@ SHARED = (
     "splines",
     "design",
     "plan",
+    "folds",
     "intervals",
     "rows",
     "finding",
@@ -197,11 +198,11 @@ class Estimator(ABC):
     def local(self, rows: Rows, state: State) -> Message:
         """Return a site's message at a state that every site was given."""
 
-    def weights(self, rows: Rows, state: State) -> Floats | None:
+    def weights(self, rows: Rows, state: State) -> Floats | Iterator[Floats] | None:
         """Return how much each person counts at a state; None where all do alike.
 
         The weights are (n,), or (k, n) where several parts of the message weigh people
-        differently.
+        differently, or k of (n,) one by one where that would be too much at once.
 
         A state that makes one person count and no others would turn a sum into that
         person's row. The state comes from outside, so the gate looks at leverage under

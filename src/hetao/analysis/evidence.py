@@ -1,6 +1,7 @@
 """Facts about one site's rows, for its own gate; they never leave the site."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -38,6 +39,8 @@ class Evidence:
             count in it that a reader of it could see; of a grid, the thinnest bin.
         bins: label → people, of counts at a state that no term crosses with the site:
             small ones may leave within a sum over enough sites, never by themselves.
+        parts: facts of each part of the people whose sums can be told apart, such as
+            the folds of cross-validation; each must pass as if it were a site.
     """
 
     people: int
@@ -48,6 +51,7 @@ class Evidence:
     max_leverage: float | None = None
     cells: dict[str, int] = field(default_factory=dict)
     bins: dict[str, int] = field(default_factory=dict)
+    parts: "tuple[Evidence, ...]" = ()
 
 
 def evidence(plan: Plan, rows: Rows) -> Evidence:
@@ -60,6 +64,7 @@ def evidence(plan: Plan, rows: Rows) -> Evidence:
         rows: the site's rows.
     """
     events, non_events = _events(plan, rows)
+    folds = range(plan.analysis.folds if len(rows.fold) else 0)
     return Evidence(
         people=rows.people,
         events=events,
@@ -68,6 +73,7 @@ def evidence(plan: Plan, rows: Rows) -> Evidence:
         smallest_side=_smallest_sides(plan, rows),
         max_leverage=_most_leverage(plan, rows, rows.weight),
         cells=_cells(plan, rows),
+        parts=tuple(evidence(plan, _of_fold(rows, fold)) for fold in folds),
     )
 
 
@@ -84,20 +90,36 @@ def scored(facts: Evidence, plan: Plan, rows: Rows, weights: Floats) -> Evidence
     return weighed(facts, plan.score, replace(rows, X=rows.Z), weights)
 
 
-def weighed(facts: Evidence, plan: Plan, rows: Rows, weights: Floats) -> Evidence:
+def _of_fold(rows: Rows, fold: int) -> Rows:
+    """Return the people of a fold, who are no longer told apart."""
+    mine = rows.fold == fold
+    return Rows(
+        rows.site,
+        int(mine.sum()),
+        rows.X[mine],
+        y=rows.y[mine],
+        weight=rows.weight[mine],
+    )
+
+
+def weighed(
+    facts: Evidence, plan: Plan, rows: Rows, weights: Floats | Iterable[Floats]
+) -> Evidence:
     """Return the facts with the leverage that somebody has under the weights, if more.
 
     Args:
         facts: of the same plan and rows, where all count alike.
         plan: the public plan.
         rows: the site's rows.
-        weights: (n,) or (k, n), how much each person counts at the state that was
-            asked for, the study's own weights aside.
+        weights: (n,), (k, n) or k of (n,) one by one, how much each person counts at
+            the state that was asked for, the study's own weights aside.
     """
     if facts.max_leverage is None:
         return facts
     found = facts.max_leverage
-    for of_each in np.atleast_2d(weights) * rows.weight:
+    given = np.atleast_2d(weights) if isinstance(weights, np.ndarray) else weights
+    for of_one in given:
+        of_each = of_one * rows.weight
         most = float(of_each.max())
         if not np.isfinite(most) or most <= 0:
             # nobody counts, or somebody without bound: no honest state

@@ -46,6 +46,7 @@ class Plan:
         within_sites: whether risk sets, and ratios of rates, stay inside a site.
         edges: right edges of the public grid of times.
         steps: labels of the attrition table.
+        penalised: of a ridge, lasso or elastic net, whether it meets each column.
     """
 
     analysis: Analysis
@@ -64,6 +65,7 @@ class Plan:
     within_sites: bool = False
     edges: tuple[float, ...] = ()
     steps: tuple[str, ...] = ()
+    penalised: tuple[bool, ...] = ()
 
     @property
     def method(self) -> Method:
@@ -317,6 +319,8 @@ def _with_design(study: Study, plan: Plan) -> Plan:
     columns = design_columns(study, terms, intercept=coded, centred=coded)
     if intercept:
         columns = (Column(INTERCEPT), *columns)
+    if analysis.shrinks:
+        plan = _with(plan, penalised=_penalised(study, analysis, columns))
     if not columns:
         raise InvalidStudy(
             f"{analysis.name}: the model has no columns", fix="name at least one term"
@@ -333,6 +337,17 @@ def _with_design(study: Study, plan: Plan) -> Plan:
         offset=offset,
         offset_bounds=bounds,
     )
+
+
+def _penalised(
+    study: Study, analysis: Analysis, columns: tuple[Column, ...]
+) -> tuple[bool, ...]:
+    """Return whether the penalty meets each column; the intercept it never does."""
+    kept = [text.strip() for text in analysis.unpenalised]
+    terms = [parse_term(text) for text in kept if text != "1"]
+    alone = design_columns(study, terms, intercept=True, centred=True)
+    spared = {INTERCEPT, *(column.name for column in alone)}
+    return tuple(column.name not in spared for column in columns)
 
 
 def _check_strata(plan: Plan, terms: list[Term]) -> None:

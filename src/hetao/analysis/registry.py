@@ -19,6 +19,11 @@ from hetao.analysis.logistic import Logistic
 from hetao.analysis.logrank import LogRank
 from hetao.analysis.meta import Meta
 from hetao.analysis.negative_binomial import NegativeBinomial
+from hetao.analysis.penalised_models import (
+    PenalisedLinear,
+    PenalisedLogistic,
+    PenalisedPoisson,
+)
 from hetao.analysis.performance import Performance, PerformanceLeftOut
 from hetao.analysis.plan import make_plan
 from hetao.analysis.poisson import Poisson
@@ -41,6 +46,9 @@ INSTALLED: tuple[type[Estimator], ...] = (
     Table1,
     Logistic,
     Firth,
+    PenalisedLogistic,
+    PenalisedLinear,
+    PenalisedPoisson,
     Linear,
     Poisson,
     NegativeBinomial,
@@ -89,7 +97,8 @@ def estimator_for(study: Study, analysis: Analysis) -> Estimator:
         name = "performance_left_out"
     if name == "glmm" and analysis.family == "poisson":
         name = "glmm_poisson"
-    name = analysis.penalty or name
+    if analysis.penalty:
+        name = f"penalised_{name}" if analysis.shrinks else analysis.penalty
     if analysis.score:
         name = f"{name}_scored"
     return next(one for one in INSTALLED if one.name == name)(plan)

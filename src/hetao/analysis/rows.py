@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hetao.analysis.design import Column
 from hetao.analysis.expressions import Floats, Ints, value_of
+from hetao.analysis.folds import folds_of
 from hetao.analysis.intervals import check_intervals, refuse_rows
 from hetao.analysis.plan import Plan
 from hetao.errors import ColumnMismatch, NotAParty, OutOfBounds
@@ -53,6 +54,7 @@ class Rows:
             gaps; sets that say nothing have no rows here.
         values: of table1: standardised number with NaN, or level index with -1.
         attrition: people left after each of `plan.steps`.
+        fold: (n,) of a cross-validated model, which fold leaves the person out.
     """
 
     site: str
@@ -72,6 +74,7 @@ class Rows:
     set: Ints = field(default_factory=_NO_INTS.copy)
     values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     attrition: tuple[int, ...] = ()
+    fold: Ints = field(default_factory=_NO_INTS.copy)
 
     @property
     def people(self) -> int:
@@ -280,6 +283,8 @@ def _rows(plan: Plan, known: dict[str, NDArray[Any]], site: str, n: int) -> Rows
         fields["offset"] = np.broadcast_to(offset, (n,)).astype(np.float64)
         weight = known[analysis.weights] if analysis.weights else np.ones(n)
         fields["weight"] = weight
+    if analysis.shrinks and analysis.folds:
+        fields["fold"] = folds_of(analysis.seed, site, n, analysis.folds)
     if plan.method.outcome:
         fields["y"] = _outcome(plan, known[analysis.outcome])
     fields |= _times(plan, known)

@@ -185,7 +185,10 @@ class Scored(Estimator):
         weighted, mine = self._weigh(rows, self._gamma(state)), _of_model(state)
         found = self._model.weights(weighted, mine) if mine else None
         w = weighted.weight
-        return w if found is None else np.vstack([w, np.atleast_2d(found) * w])
+        if found is None:
+            return w
+        each = found if isinstance(found, np.ndarray) else np.array(list(found))
+        return np.vstack([w, np.atleast_2d(each) * w])
 
     def guarded(
         self, facts: Evidence, rows: Rows, state: State | None

@@ -33,9 +33,14 @@ def fit(chosen: argparse.Namespace) -> int:
         read_policy(chosen.policy)  # refuse a bad policy before anything starts
         policy = chosen.policy.read_text("utf-8")
     strata = tuple(s for s in (chosen.strata or "").split(",") if s)
-    texts = ("ties", "weights", "variance", "penalty", "zph", "conf_type", "family")
-    names = (*texts, "rho", "horizon", "nAGQ", "person", "matched", "likelihood")
-    said = {name: getattr(chosen, name) or "" for name in names}
+    names = (
+        *("ties", "weights", "variance", "penalty", "zph", "conf_type", "rho"),
+        *("horizon", "nAGQ", "family", "person", "matched", "likelihood"),
+        *("alpha", "folds", "seed", "select"),
+    )
+    said: dict[str, object] = {name: getattr(chosen, name) for name in names}
+    said["lambdas"] = _numbers(chosen.lambdas)
+    said["unpenalised"] = chosen.unpenalised and chosen.unpenalised.split(",")
     draft = draft_study(chosen.model, chosen.formula, _parts(chosen), strata, said)
     if chosen.out:
         folder_for(chosen.out)
@@ -46,6 +51,15 @@ def fit(chosen: argparse.Namespace) -> int:
     else:
         sys.stdout.write(result.summary())
     return 0
+
+
+def _numbers(text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as problem:
+        raise Usage(f"--lambdas {text[:60]!r} is not a list of numbers") from problem
 
 
 def _parts(chosen: argparse.Namespace) -> tuple[Part, ...]:

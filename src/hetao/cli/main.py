@@ -448,7 +448,7 @@ def _add_fit(commands: Any) -> None:
     fit.add_argument("--ties", choices=("efron", "breslow"), help="of a cox model")
     fit.add_argument("--weights", metavar="COLUMN", help="by which people count")
     fit.add_argument("--variance", choices=("model", "robust"))
-    fit.add_argument("--penalty", choices=("firth",), help="of a logistic model")
+    _add_penalty(fit)
     _add_survival(fit)
     _add_keys(fit)
     fit.add_argument("--family", choices=("binomial", "poisson"), help="of glmm")
@@ -469,6 +469,24 @@ def _add_keys(fit: argparse.ArgumentParser) -> None:
         "--likelihood",
         choices=("exact", "efron", "breslow"),
         help="of clogit and case_crossover",
+    )
+
+
+def _add_penalty(fit: argparse.ArgumentParser) -> None:
+    fit.add_argument(
+        "--penalty",
+        choices=("firth", "ridge", "lasso", "elastic_net"),
+        help="firth of a logistic model; the others of logistic, linear and poisson",
+    )
+    fit.add_argument("--alpha", type=float, help="the lasso's share of an elastic net")
+    fit.add_argument(
+        "--lambdas", metavar="X,Y", help="strengths to choose among, falling"
+    )
+    fit.add_argument("--folds", type=int, help="of the cross-validation that chooses")
+    fit.add_argument("--seed", type=int, help="public, of the folds")
+    fit.add_argument("--select", choices=("lambda.1se", "lambda.min"))
+    fit.add_argument(
+        "--unpenalised", metavar="TERM,TERM", help="terms that the penalty leaves alone"
     )
 
 

@@ -4,11 +4,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
+
 from hetao.errors import BadFormula, Usage
 from hetao.notebook.formula import Formula, parse_formula
 from hetao.notebook.weighting import ScoreWeights
 from hetao.study.methods import METHODS, Method
-from hetao.study.model import SITE
+from hetao.study.model import SITE, Analysis
 
 COUNTS: Final = "counts"  # says all by itself: its formula is empty
 MODELS: Final = tuple(name for name, method in METHODS.items() if method.in_formula)
@@ -25,13 +27,15 @@ def is_table(method: Method) -> bool:
 def meant(options: Mapping[str, object]) -> tuple[dict[str, Any], frozenset[str]]:
     """Return what options say, and the variables of a score that are categories.
 
-    None, "" and 0 say nothing. Weights of a propensity model become the fields that
-    ask for them; a score's text becomes its terms.
+    None and "" say nothing, and neither does 0 where it is usual. Weights of a
+    propensity model become the fields that ask for them; a score's text becomes its
+    terms.
 
     Raises:
         BadFormula: the score cannot be read.
     """
-    said: dict[str, Any] = {key: value for key, value in options.items() if value}
+    plain = {name: _plain(value) for name, value in options.items()}
+    said = {name: value for name, value in plain.items() if _is_said(name, value)}
     categories: frozenset[str] = frozenset()
     if isinstance(said.get("weights"), ScoreWeights):
         weights = said.pop("weights")
@@ -47,13 +51,27 @@ def check_model(model: str, said: Mapping[str, Any]) -> None:
     """Refuse a model that no formula can say, and an option that it does not read.
 
     Raises:
-        Usage: by name.
+        Usage: no formula can say the model, or it does not read an option; by name.
     """
     if model not in (*MODELS, COUNTS):
         raise Usage(f"the model is one of {', '.join(MODELS)}")
     for name in said:
         if name not in METHODS[model].fields:
             raise Usage(f"a {model} model takes no {name}")
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of numpy, or a tuple, as the plain one that a study holds."""
+    value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _is_said(name: str, value: Any) -> bool:
+    known = Analysis.__dataclass_fields__.get(name)
+    usual = known.default if known else None
+    if isinstance(value, bool | int | float) and not value:
+        return bool(usual)
+    return value is not None and value not in ("", [], {})
 
 
 def check_form(model: str, formula: Formula) -> None:

@@ -280,6 +280,8 @@ class _Drafter:
         for name in NAMING:
             if name in said:
                 said[name] = ours.get(said[name], said[name])
+        if "unpenalised" in said:
+            said["unpenalised"] = list(map(self._with_aliases, said["unpenalised"]))
         if "person" in said:
             said.setdefault("most_rows", self._most_rows(said["person"]))
         if isinstance(said.get("coefficients"), Mapping):

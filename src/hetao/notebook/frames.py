@@ -28,7 +28,7 @@ def frame_of(body: Mapping[str, Any]) -> pd.DataFrame:
         case {"steps": steps}:
             return pd.DataFrame(list(steps)).set_index("label")
     terms = pd.DataFrame(list(body["terms"]), columns=list(TERMS))
-    return terms.set_index("name")
+    return terms.set_index("name").astype(float)  # no error, of a penalty, is NaN
 
 
 def _cells(rows: Any, groups: Any) -> list[dict[str, Any]]:

@@ -95,10 +95,34 @@ class FitResult:
         """Return the forest plot of the terms; of many terms, its first part.
 
         Raises:
-            Usage: the finding has no terms.
+            Usage: the finding has no terms, or no limits.
         """
         self._terms()
+        if "path" in self.body:
+            raise Usage(
+                "a penalised model has no limits to draw",
+                fix="pictures() holds its path and its cross-validation curve",
+            )
         return self.pictures()[0]
+
+    def path(self) -> pd.DataFrame:
+        """Return the path of a penalised model: a row a lambda, falling.
+
+        Columns are the deviance outside the folds, its standard error, and each term's
+        coefficient.
+
+        Raises:
+            Usage: the finding has no path.
+        """
+        if "path" not in self.body:
+            raise Usage(f"a {self.body['model']} finding without penalty has no path")
+        names = [term["name"] for term in self.body["terms"]]
+        rows = [
+            {key: one[key] for key in ("lambda", "deviance", "deviance_se")}
+            | dict(zip(names, one["coefficients"], strict=True))
+            for one in self.body["path"]
+        ]
+        return pd.DataFrame(rows).set_index("lambda").astype(float)
 
     def curves(self) -> Picture:
         """Return the survival curves with numbers at risk.
@@ -174,6 +198,8 @@ class FitResult:
         if body.get("chi2") is not None:
             chi2, df, p = (body[key] for key in ("chi2", "df", "p"))
             parts.append(f"chi-square {chi2:.4g} on {df} df, p {p:.3g}")
+        if "path" in body:
+            parts.append(f"{body['penalty']}, lambda {body['lambda']:.6g}")
         parts.append(f"{body['rounds']} round" + "s" * (body["rounds"] != 1))
         if body["withheld"]:
             curved = "curves" in body

@@ -190,10 +190,12 @@ def decide(
         return _send_notice(outgoing, door, place, coordinator, now)
     policy = door.policy.tightened(door.study.minimum)
     _check_protocol(outgoing, door, place)  # 3
-    check_people(policy.minimum, door.identity.name, outgoing.evidence.people)  # 4
+    for facts in (outgoing.evidence, *outgoing.evidence.parts):
+        check_people(policy.minimum, door.identity.name, facts.people)  # 4
     _check_members(outgoing, door, policy.minimum)  # 5
     vector = check_values(outgoing)  # 6, 7
-    _check_counts(outgoing.evidence, policy.minimum, door.identity.name)  # 8
+    for facts in (outgoing.evidence, *outgoing.evidence.parts):
+        _check_counts(facts, policy.minimum, door.identity.name)  # 8
     grade = _grade(outgoing, door, policy)  # 9
     return _send_sum(outgoing, vector, door, (place, policy, grade), now, random)  # 10
 

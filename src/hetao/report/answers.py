@@ -22,6 +22,7 @@ from hetao.report.numerals import (
     p_sentence,
     short_text,
 )
+from hetao.report.penalised import PathView, path_of
 from hetao.report.performance import PerformanceView, performance_of
 from hetao.report.survival import Curve, curve_of, draw_curves, ticks_of
 from hetao.report.tables import Step, TableGroup, steps_of, table_of
@@ -89,6 +90,7 @@ class StepsView:
 
 View = (
     ModelView
+    | PathView
     | EffectView
     | CurvesView
     | TestView
@@ -177,7 +179,8 @@ def _view(
     if METHODS[analysis.method].fits:
         return effect_of(study, analysis, payload, style)
     if METHODS[analysis.method].is_model and not analysis.model:
-        return model_of(study, analysis, payload, style)
+        model = path_of if analysis.shrinks else model_of
+        return model(study, analysis, payload, style)
     return None, "This page cannot show a finding of this kind; see the certificate."
 
 

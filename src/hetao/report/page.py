@@ -30,6 +30,7 @@ from hetao.report.extras import Extras
 from hetao.report.labels import language_of, term_label
 from hetao.report.models import ModelView
 from hetao.report.numerals import count_text, difference_text, fixed_text, short_text
+from hetao.report.penalised import PathView
 from hetao.study import Study, study_from
 
 # The attributes of ICH E9(R1), in plain words.
@@ -125,7 +126,7 @@ def render_body(
 
 
 def _is_model(answer: Answer) -> bool:
-    return isinstance(answer.view, ModelView) or answer.view is None
+    return isinstance(answer.view, ModelView | PathView) or answer.view is None
 
 
 def _environment() -> Environment:

@@ -9,6 +9,7 @@ from hetao.study.effects import check_effect
 from hetao.study.methods import FAMILIES, METHODS, POOLED, method_of
 from hetao.study.model import SITE, Analysis, Study
 from hetao.study.performance import check_performance
+from hetao.study.shrinkage import check_shrinkage
 from hetao.study.terms import names_of, parse_expression, parse_term
 
 MOST_GRID = 20_000
@@ -94,8 +95,7 @@ def _check_choices(analysis: Analysis, where: str) -> None:
         raise InvalidStudy(f"{where}: ties is 'efron' or 'breslow'")
     if analysis.likelihood not in ("exact", "efron", "breslow"):
         raise InvalidStudy(f"{where}: likelihood is 'exact', 'efron' or 'breslow'")
-    if analysis.penalty not in ("", "firth"):
-        raise InvalidStudy(f"{where}: penalty is 'firth', or left out")
+    check_shrinkage(analysis, where)
     if analysis.penalty and analysis.variance != "model":
         raise InvalidStudy(f"{where}: a penalised model has no robust variance")
     if analysis.variance not in ("model", "robust"):

@@ -61,6 +61,10 @@ REGRESSION: Final = ("outcome", "terms")
 WEIGHTED: Final = ("offset", "weights", "variance")
 LONG: Final = ("person", "most_rows")  # where a person may have several rows
 SCORED: Final = ("treatment", "score", "estimand", "truncation", "overlap_bins")
+SHRUNK: Final = (
+    *("penalty", "alpha", "lambdas", "folds", "seed", "select", "standardize"),
+    "unpenalised",
+)
 
 POOLED: Final = ("logistic", "linear", "poisson", "negative_binomial", "gamma", "cox")
 EFFECT: Final = ("outcome", "treatment", "terms")
@@ -77,7 +81,7 @@ METHODS: Final[dict[str, Method]] = {
     "logistic": Method(
         "Logistic regression",
         REGRESSION,
-        (*WEIGHTED, "penalty", *SCORED),
+        (*WEIGHTED, *SCORED, *SHRUNK),
         outcome="binary",
         estimands=ESTIMANDS,
         is_model=True,
@@ -87,7 +91,7 @@ METHODS: Final[dict[str, Method]] = {
     "linear": Method(
         "Linear regression",
         REGRESSION,
-        (*WEIGHTED, *SCORED),
+        (*WEIGHTED, *SCORED, *SHRUNK),
         outcome="number",
         estimands=ESTIMANDS,
         is_model=True,
@@ -96,7 +100,7 @@ METHODS: Final[dict[str, Method]] = {
     "poisson": Method(
         "Poisson regression",
         REGRESSION,
-        (*WEIGHTED, *SCORED),
+        (*WEIGHTED, *SCORED, *SHRUNK),
         outcome="count",
         estimands=ESTIMANDS,
         is_model=True,

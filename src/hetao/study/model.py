@@ -51,6 +51,7 @@ AGGREGATES = (
     "mean",
     "days_supply",
 )
+SHRINKING = {"ridge": 0.0, "lasso": 1.0, "elastic_net": 0.5}  # penalty, lasso's share
 SITE = "site"  # the one variable that every study has: where a person's rows lie
 
 
@@ -220,7 +221,17 @@ class Analysis:
             one group.
         weights: a number of the study, not below 0, by which people count, as R's prior
             weights do; "" where all count alike.
-        penalty: "firth" for Firth's penalty of a logistic regression; "" for none.
+        penalty: "firth" for Firth's penalty of a logistic regression; "ridge", "lasso"
+            or "elastic_net" of a logistic, linear or poisson one; "" for none.
+        alpha: of "elastic_net", the lasso's share, above 0 and below 1, as in glmnet.
+        lambdas: strengths of a ridge, lasso or elastic net to choose among, falling;
+            () for glmnet's path.
+        folds: of the cross-validation inside sites that chooses; 0 for none, which
+            needs a single strength.
+        seed: public, of the folds.
+        select: "lambda.1se" or "lambda.min", the strength whose fit is the answer.
+        standardize: whether a penalty meets coefficients of columns of unit variance.
+        unpenalised: terms that a ridge, lasso or elastic net leaves alone.
         variance: "model", or "robust" for the sandwich of White (HC0).
         variables: rows of table1, or the numbers of quantiles.
         treatment: category of two levels whose effect is asked for, the second being
@@ -281,6 +292,13 @@ class Analysis:
     most_rows: int = 0
     matched: str = ""
     likelihood: str = "exact"
+    alpha: float = 0.5
+    lambdas: tuple[float, ...] = ()
+    folds: int = 5
+    seed: int = 1
+    select: str = "lambda.1se"
+    standardize: bool = True
+    unpenalised: tuple[str, ...] = ()
     treatment: str = ""
     score: tuple[str, ...] = ()
     estimand: str = "ATE"
@@ -311,6 +329,11 @@ class Analysis:
     def of_score(self) -> "Analysis":
         """Return the logistic regression that is a model's propensity score."""
         return Analysis(self.name, "logistic", outcome=self.treatment, terms=self.score)
+
+    @property
+    def shrinks(self) -> bool:
+        """Return whether the penalty is a ridge, a lasso or an elastic net."""
+        return self.penalty in SHRINKING
 
     @property
     def alone(self) -> "Analysis":
