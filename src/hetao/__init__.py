@@ -24,6 +24,7 @@ MODELS = (
     "lmm",
     "glmm",
     "performance",
+    "indicators",
     "quantiles",
     "rates",
 )

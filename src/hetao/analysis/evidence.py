@@ -303,6 +303,7 @@ def _leverage_within(rows: Rows, weights: Floats) -> float | None:
 def _cells(plan: Plan, rows: Rows) -> dict[str, int]:
     method = plan.analysis.method
     made = {"counts": _steps, "quantiles": _rarest, "rates": _rate_cells}
+    made["indicators"] = _period_cells
     if method in made:
         return made[method](plan, rows)
     if plan.edges:
@@ -358,6 +359,15 @@ def _rate_cells(plan: Plan, rows: Rows) -> dict[str, int]:
         here = rows.stratum == i
         cells |= _count(plan, rows, f"people, {stratum}", here)
         cells |= _count(plan, rows, f"with an event, {stratum}", here & (rows.y > 0))
+    return cells
+
+
+def _period_cells(plan: Plan, rows: Rows) -> dict[str, int]:
+    """Return the people of each period, of a share also with and without the event."""
+    cells = _count(plan, rows, "people", np.ones(rows.n, dtype=bool))
+    if plan.is_binary:
+        cells |= _count(plan, rows, "with the event", rows.y > 0)
+        cells |= _count(plan, rows, "without the event", rows.y == 0)
     return cells
 
 

@@ -12,6 +12,7 @@ from hetao.analysis.estimator import Estimator, Protocol, protocol_of
 from hetao.analysis.firth import Firth
 from hetao.analysis.gamma import Gamma
 from hetao.analysis.glmm import LogisticMixed, PoissonMixed
+from hetao.analysis.indicators import Indicators
 from hetao.analysis.km import KaplanMeier
 from hetao.analysis.linear import Linear
 from hetao.analysis.lmm import LinearMixed
@@ -69,6 +70,7 @@ INSTALLED: tuple[type[Estimator], ...] = (
     PerformanceLeftOut,
     Quantiles,
     Rates,
+    Indicators,
     Ipw,
     GComputation,
     Aipw,

@@ -43,11 +43,12 @@ def shown_payload(payload: Mapping[str, Any], smallest: int) -> tuple[Payload, b
         case "meta":
             shown["sites"] = shown["sites"] if shown["show_sites"] else None
             _hide_totals(shown, smallest)
-        case "quantiles" | "rates" | "performance" as model:
+        case "quantiles" | "rates" | "performance" | "indicators" as model:
             hide = {
                 "quantiles": _hide_quantiles,
                 "rates": _hide_rates,
                 "performance": _hide_performance,
+                "indicators": _hide_periods,
             }
             hide[model](shown, smallest)
         case "ipw" | "g_computation" | "aipw":
@@ -401,6 +402,26 @@ def _hide_rates(payload: Payload, smallest: int) -> None:
             one["adjusted"] = None
         if pair & lost:
             one.update(dict.fromkeys(one.keys() - {"group", "against"}))
+    _hide_totals(payload, smallest)
+
+
+# --- indicators ---------------------------------------------------------------------
+def _hide_periods(payload: Payload, smallest: int) -> None:
+    """Hide periods of few people, with or without the event; then what sums them.
+
+    The trend, its error and the centre are equations for what the periods hold.
+    """
+    gone = False
+    for period in payload["periods"]:
+        n, events = period["n"], period.get("events")
+        without = None if events is None else n - events
+        if any(_is_small(count, smallest) for count in (n, events, without)):
+            period.update(dict.fromkeys(period.keys() - {"label"}))
+            gone = True
+    if gone:
+        payload.update(centre=None, trend=None)
+        for period in payload["periods"]:
+            period.update(control_low=None, control_high=None)
     _hide_totals(payload, smallest)
 
 

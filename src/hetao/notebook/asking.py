@@ -126,6 +126,8 @@ def analysis_fields(model: str, formula: Formula, counts: bool) -> dict[str, Any
     if method.is_model:
         every = list(f.terms) or ["1"]
         return fields | {"outcome": f.response, "terms": every, "offset": f.offset}
+    if method.outcome:
+        return fields | {"outcome": f.response, "by": _group(model, terms)}
     if f.time:
         event = "outcome" if counts else "event"
         return fields | {"time": f.time, event: f.event, "by": _group(model, terms)}

@@ -400,7 +400,10 @@ class _Drafter:
         words = [one.variable for one in self._comparisons() if type(one.value) is str]
         for name in words:
             roles[name] = "category"
-        if self._method.outcome == "binary" or is_table(self._method):
+        is_share = (
+            self._method.outcome == "mean" and len(columns[formula.response].texts) == 2
+        )
+        if self._method.outcome == "binary" or is_table(self._method) or is_share:
             roles[formula.response] = "category"
         if formula.time and not self._counts(columns):
             roles[formula.event] = "category"

@@ -25,6 +25,8 @@ def frame_of(body: Mapping[str, Any]) -> pd.DataFrame:
         case {"groups": groups}:
             found = pd.DataFrame(list(groups))
             return found.set_index(found.columns[0])  # its name, "group" or "label"
+        case {"periods": periods}:
+            return pd.DataFrame(list(periods)).set_index("label")
         case {"steps": steps}:
             return pd.DataFrame(list(steps)).set_index("label")
     terms = pd.DataFrame(list(body["terms"]), columns=list(TERMS))

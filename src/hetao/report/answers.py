@@ -9,6 +9,7 @@ from hetao.report.drawing import Drawing
 from hetao.report.effects import EffectView, effect_of
 from hetao.report.flow import draw_flow
 from hetao.report.forest import tick_text
+from hetao.report.indicators import indicators_of
 from hetao.report.labels import event_label, variable_label
 from hetao.report.measures import MeasuresView, meta_of, quantiles_of, rates_of
 from hetao.report.models import ModelView, model_of
@@ -164,8 +165,12 @@ def _view(
             steps = steps_of(payload.get("steps", ()), few)
             figure = draw_flow(style[0], f"{analysis.name}: who was counted", steps)
             return StepsView(steps, figure), _steps_sentence(steps)
-        case "km" | "performance" as kind:
-            drawn: dict[str, Draw] = {"km": _curves, "performance": performance_of}
+        case "km" | "performance" | "indicators" as kind:
+            drawn: dict[str, Draw] = {
+                "km": _curves,
+                "performance": performance_of,
+                "indicators": indicators_of,
+            }
             return drawn[kind](study, analysis, payload, style)
         case "table1" | "meta" | "quantiles" | "logrank" | "rates" as kind:
             shown: dict[str, Show] = {

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hetao.report.drawing import Drawing
 from hetao.report.labels import INTERCEPT, event_label, term_label, variable_label
 from hetao.report.numerals import (
     DASH,
@@ -37,9 +38,10 @@ class MeasureTable:
 
 @dataclass(frozen=True)
 class MeasuresView:
-    """Tables of one finding."""
+    """Tables of one finding, and its figure if it has one."""
 
     tables: tuple[MeasureTable, ...]
+    figure: Drawing | None = None
 
 
 def quantiles_of(

@@ -93,7 +93,7 @@ def render_body(
             "tables": ("table1",),
             "steps_answers": ("counts",),
             "performances": ("performance",),
-            "measures": ("meta", "quantiles", "rates"),
+            "measures": ("indicators", "meta", "quantiles", "rates"),
         }.items()
     }
     return (

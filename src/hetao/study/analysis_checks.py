@@ -174,10 +174,12 @@ def _require(study: Study, name: str, kind: str, where: str) -> None:
 
 def _check_outcome(study: Study, analysis: Analysis, where: str) -> None:
     method = method_of(analysis.method, analysis.family)
-    if method.outcome == "binary":
-        _require_binary(study, analysis.outcome, where)
-    elif method.outcome and not method.fits:
-        _require(study, analysis.outcome, "number", where)
+    if method.outcome and not method.fits:
+        is_share = method.outcome == "mean" and study.variable(analysis.outcome).levels
+        if method.outcome == "binary" or is_share:
+            _require_binary(study, analysis.outcome, where)
+        else:
+            _require(study, analysis.outcome, "number", where)
     if method.has_times:
         _require(study, analysis.time, "number", where)
         _require_binary(study, analysis.event, where)

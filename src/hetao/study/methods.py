@@ -255,6 +255,13 @@ METHODS: Final[dict[str, Method]] = {
         is_model=True,
         in_formula=True,
     ),
+    "indicators": Method(
+        "Indicator over time",
+        ("outcome", "by"),
+        LONG,
+        outcome="mean",
+        in_formula=True,
+    ),
     "quantiles": Method(
         "Medians and quartiles", ("variables",), ("by",), in_formula=True
     ),
