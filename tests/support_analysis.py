@@ -354,6 +354,7 @@ ANALYSES = {
     "quantiles": Analysis(
         "quantiles", "quantiles", by="sex", variables=("age", "chol")
     ),
+    "indicators": Analysis("indicators", "indicators", outcome="ill", by="grade"),
     "rates": Analysis(
         "rates",
         "rates",
@@ -378,7 +379,7 @@ for _name in (
     ANALYSES[f"{_name}_weighted"] = replace(
         ANALYSES[_name], name=f"{_name}_weighted", weights="share", variance="robust"
     )
-TABLES = ("km", "quantiles", "rates", "table1")
+TABLES = ("indicators", "km", "quantiles", "rates", "table1")
 # What these answer hangs on where a row lies, so that no split is the pooled rows.
 OF_SITES = ("lmm", "glmm", "glmm_poisson", "meta")
 SHRUNK = ("lasso", "ridge", "elastic_net")

@@ -72,7 +72,7 @@ class Indicators(Estimator):
         x, y = self._places()[rows.group], rows.y
         sums = [sum_by(rows.group, periods, v) for v in (y, y * y)]
         added = np.stack([y, x * y, np.ones(rows.n), x, x * x])
-        of_each = np.array([np.bincount(person, part) for part in added])
+        of_each = np.array([sum_by(person, rows.people, part) for part in added])
         return {
             "people": sum_by(rows.group, periods),
             "values": np.stack(sums, axis=1),
