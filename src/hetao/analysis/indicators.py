@@ -184,8 +184,8 @@ class Indicators(Estimator):
         inverse = np.linalg.inv(bread)
         cover = inverse @ score @ squares @ score.T @ inverse
         unit = self._scale * (x[1] - x[0])  # from the scale of x to one period
-        slope = float(beta[1]) * unit
-        se = math.sqrt(max(float(cover[1, 1]), 0.0)) * unit
+        slope = float(beta[1] * unit)
+        se = float(math.sqrt(max(cover[1, 1], 0.0)) * unit)
         found = {"estimate": slope, "se": se}
         if se > 0:
             found["p"] = float(2 * norm.sf(abs(slope / se)))

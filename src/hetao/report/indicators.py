@@ -43,7 +43,8 @@ def indicators_of(
     periods = list(payload.get("periods", ()))
     table = _table(what, periods, is_share, few)
     title = f"{analysis.name}: {what} by {variable_label(study, analysis.by)}"
-    figure = draw_periods(key, title, periods, number_of(payload.get("centre")))
+    centre = number_of(payload.get("centre"))
+    figure = draw_periods((key, title), periods, centre, is_share)
     said = _trend(payload.get("trend") or {}, is_share)
     return MeasuresView((table,), figure), f"{what}: {said}"
 
@@ -90,19 +91,20 @@ def _trend(trend: Mapping[str, Any], is_share: bool) -> str:
 
 
 def draw_periods(
-    key: str,
-    title: str,
+    named: tuple[str, str],
     periods: Sequence[Mapping[str, Any]],
     centre: float | None,
+    is_share: bool,
 ) -> Drawing:
     """Return the run chart: values with limits, the centre and limits of control.
 
     Args:
-        key: unique in the page.
-        title: what it shows.
+        named: a key that is unique in the page, and what the figure shows.
         periods: in the order of time.
         centre: over all periods; None where it may not be shown.
+        is_share: whether values are shares, which read as percentages.
     """
+    written = _percent if is_share else tick_text
     shown = [
         value
         for period in periods
@@ -114,14 +116,15 @@ def draw_periods(
     up = Scale(low - room, high + room, BOTTOM, TOP)
     across = Scale(-0.5, max(len(periods), 1) - 0.5, LEFT, RIGHT)
     about = "; ".join(
-        f"{period.get('label')}: {tick_text(value)}"
+        f"{period.get('label')}: {written(value)}"
         for period in periods
         if (value := number_of(period.get("value"))) is not None
     )
+    key, title = named
     drawing = Drawing(key, (WIDTH, BOTTOM + FOOT), (title, about or "No period."))
     for tick in even_ticks(up.low, up.high):
         drawing.line((LEFT, up.at(tick)), (RIGHT, up.at(tick)), "grid")
-        drawing.text((LEFT - 8, up.at(tick) + 5), tick_text(tick), "small end")
+        drawing.text((LEFT - 8, up.at(tick) + 5), written(tick), "small end")
     drawing.line((LEFT, BOTTOM), (RIGHT, BOTTOM), "rule")
     if centre is not None:
         drawing.line((LEFT, up.at(centre)), (RIGHT, up.at(centre)), "null")
@@ -131,8 +134,12 @@ def draw_periods(
     parts = ["■ value with its 95% interval"]
     if centre is not None:
         parts.append("dashed: mean of all periods; shaded: 3 standard errors about it")
-    drawing.text((LEFT, 16), "   ".join(parts), "small")
+    drawing.text((LEFT, 16), "; ".join(parts), "small")
     return drawing
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%"
 
 
 def _control(
