@@ -310,6 +310,15 @@ ANALYSES = {
         rho=0.5,
     ),
     "lmm": Analysis("lmm", "lmm", outcome="score", terms=TERMS),
+    "lmm_ml": Analysis(
+        "lmm_ml",
+        "lmm",
+        outcome="score",
+        terms=TERMS,
+        offset="5*log(years)",
+        weights="share",
+        REML=False,
+    ),
     "glmm": Analysis("glmm", "glmm", outcome="ill", terms=TERMS, family="binomial"),
     "glmm_poisson": Analysis(
         "glmm_poisson",
@@ -381,7 +390,7 @@ for _name in (
     )
 TABLES = ("indicators", "km", "quantiles", "rates", "table1")
 # What these answer hangs on where a row lies, so that no split is the pooled rows.
-OF_SITES = ("lmm", "glmm", "glmm_poisson", "meta")
+OF_SITES = ("lmm", "lmm_ml", "glmm", "glmm_poisson", "meta")
 SHRUNK = ("lasso", "ridge", "elastic_net")
 MODELS = tuple(
     name

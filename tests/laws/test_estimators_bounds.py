@@ -60,7 +60,7 @@ def test_every_message_obeys_its_declaration(name, seed, n, size):
 
     check_message(method.start(rows), method.declare(0), rows.n)
     state = {"beta": beta}
-    if name == "lmm":
+    if method.name == "lmm":
         state = {"log_ratio": np.array([seed % 74 - 60.0])}
     if name.startswith("glmm"):
         state["log_tau"] = glmm_looks(seed)

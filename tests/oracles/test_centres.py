@@ -309,12 +309,12 @@ def test_17_hospitals_agree_with_lme_and_lmer_on_length_of_stay(tmp_path):
     assert len(body["sites"]) == 17
 
 
-def in_process(formula, frame, split_by, folder, **options):
-    """Return a glmm's finding, its terms, and its sites, without the whole protocol."""
+def in_process(model, formula, frame, split_by, folder, **options):
+    """Return a fit's finding, its terms, and its sites, without the whole protocol."""
     path = folder / "rows.csv"
     frame.to_csv(path, index=False)
     parts = split_parts(path, split_by)
-    study = draft_study("glmm", formula, parts, options=options).study
+    study = draft_study(model, formula, parts, options=options).study
     columns = {}
     for part in parts:
         mine = frame[frame[split_by].astype(str) == part.split_value]
@@ -330,6 +330,54 @@ def _codes(variable, values):
         return values.to_numpy(float)
     places = {str(level.value): i for i, level in enumerate(variable.levels)}
     return values.astype(str).map(places).to_numpy(np.int64)
+
+
+R_ML = """
+library(nlme)
+d <- read.csv("{path}"); d$y <- log(d$los)
+m <- lme(y ~ procedure + sex + age75 + admit, d, ~ 1 | hospital, method = "ML",
+         weights = varFixed(~ I(1 / w)),
+         control = lmeControl(opt = "nlminb", msTol = 1e-14, tolerance = 1e-12,
+                              niterEM = 200, msMaxIter = 500))
+# Errors of the logarithms of the deviations: by which intervals.lme makes its limits.
+s <- sqrt(diag(m$apVar))
+write.csv(data.frame(b = format(fixef(m), digits = 17),
+                     se = format(sqrt(diag(vcov(m))), digits = 17),
+                     ll = format(as.numeric(logLik(m)), digits = 17),
+                     within = format(m$sigma^2, digits = 17),
+                     between = format(as.numeric(VarCorr(m)[1, 1]), digits = 17),
+                     log_tau_se = s[1], log_sigma_se = s[2]))
+"""
+
+
+def test_17_hospitals_agree_with_weighted_lme_by_maximum_likelihood(stays, tmp_path):
+    stays = stays.assign(w=0.5 + np.arange(len(stays)) % 5 / 2)
+    reference = in_r(R_ML, stays, tmp_path)
+    logged = stays.assign(log_los=np.log(stays["los"]))
+
+    found, terms, sites = in_process(
+        "lmm",
+        "log_los ~ procedure + sex + age75 + admit",
+        logged,
+        "hospital",
+        tmp_path,
+        weights="w",
+        REML=False,
+    )
+
+    away = np.max(np.abs(terms["estimate"].to_numpy() - reference.b) / reference.se)
+    se_away = np.max(np.abs(terms["se"].to_numpy() / reference.se - 1))
+    note("lmm", found["rounds"], float(away), float(se_away), sites)
+    assert away < 1e-5
+    assert se_away < 1e-5
+    assert found["loglik"] == pytest.approx(reference.ll[0], rel=1e-11)
+    assert found["sigma"] ** 2 == pytest.approx(reference.within[0], rel=1e-6)
+    assert found["tau2"] == pytest.approx(reference.between[0], rel=1e-5)
+    log_tau_se = found["tau2_se"] / found["tau2"] / 2
+    assert log_tau_se == pytest.approx(reference.log_tau_se[0], rel=1e-3)
+    log_sigma_se = found["sigma_se"] / found["sigma"]
+    assert log_sigma_se == pytest.approx(reference.log_sigma_se[0], rel=1e-3)
+    assert found["rounds"] <= 6
 
 
 def assert_glmer(found, terms, sites, name):
@@ -352,7 +400,7 @@ def test_67_dialysis_centres_agree_with_glmer(dialysis, tmp_path):
     formula = "event ~ num_age + num_begin + fac_disease"
 
     found, terms, sites = in_process(
-        formula, dialysis, "fac_center", tmp_path, family="binomial"
+        "glmm", formula, dialysis, "fac_center", tmp_path, family="binomial"
     )
 
     assert sites == 67
@@ -363,7 +411,7 @@ def test_17_hospitals_agree_with_glmer_on_length_of_stay(stays, tmp_path):
     formula = "los ~ procedure + sex + age75 + admit"
 
     found, terms, sites = in_process(
-        formula, stays, "hospital", tmp_path, family="poisson"
+        "glmm", formula, stays, "hospital", tmp_path, family="poisson"
     )
 
     assert sites == 17

@@ -1,13 +1,15 @@
 """A random intercept for each site: sums give what whole matrices give.
 
 The dense solution knows nothing of sums: it makes every covariance matrix whole and
-finds the restricted likelihood's maximum by halving its numerical slope.
+finds the restricted likelihood's maximum where its
+numerical slope is nothing.
 """
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 from hetao.analysis import estimator_for, make_rows, oracle
 from hetao.errors import InvalidStudy, NotEstimable, WrongShape
@@ -27,11 +29,13 @@ def shifted(seed, n, sd=4.0):
     }
 
 
-def pooled_rows(parts):
-    """Return design, outcome and site of the complete cases, in original units."""
-    X, y, site = [], [], []
+def pooled_rows(parts, analysis=LMM):
+    """Return design, outcome, site and weight of the complete cases, as they are."""
+    X, y, site, w = [], [], [], []
     for place, part in enumerate(parts.values()):
         keep = ~np.isnan(part["age"]) & (part["grade"] >= 0)
+        if analysis.weights:
+            keep &= part["share"] > 0
         age, male, grade = (part[k][keep] for k in ("age", "sex", "grade"))
         chol = np.log(part["chol"][keep])
         design = [
@@ -44,45 +48,75 @@ def pooled_rows(parts):
             age * male,
         ]
         X.append(np.column_stack(design).astype(float))
-        y.append(part["score"][keep])
+        offset = 5 * np.log(part["years"][keep]) if analysis.offset else 0.0
+        y.append(part["score"][keep] - offset)
         site.append(np.full(len(age), place))
-    return np.concatenate(X), np.concatenate(y), np.concatenate(site)
+        w.append(part["share"][keep] if analysis.weights else np.ones(len(age)))
+    return tuple(map(np.concatenate, (X, y, site, w)))
 
 
-def whole(X, y, site, log_ratio):
+def whole(rows, log_ratio, restricted=True):
     """Return loglik, beta, covariance and sigma^2 from whole covariance matrices."""
-    n, p = X.shape
-    V = np.eye(n) + np.exp(log_ratio) * (site[:, None] == site)
-    half = np.linalg.cholesky(V)
+    half, left, R, turned = whitened(rows, np.exp(log_ratio))
+    n, p = rows[0].shape
+    free = n - p if restricted else n
+    sigma2 = left @ left / free
+    loglik = -np.log(np.diag(half)).sum()
+    if restricted:
+        loglik -= np.log(np.abs(np.diag(R))).sum()
+    loglik -= free / 2 * (np.log(2 * np.pi * sigma2) + 1)
+    inverse = np.linalg.inv(R)
+    return loglik, inverse @ turned, sigma2 * inverse @ inverse.T, sigma2
+
+
+def whitened(rows, ratio):
+    X, y, site, w = rows
+    half = np.linalg.cholesky(np.diag(1 / w) + ratio * (site[:, None] == site))
     Q, R = np.linalg.qr(np.linalg.solve(half, X))
     turned = np.linalg.solve(half, y)
-    left = turned - Q @ (Q.T @ turned)
-    sigma2 = left @ left / (n - p)
-    loglik = -np.log(np.diag(half)).sum() - np.log(np.abs(np.diag(R))).sum()
-    loglik -= (n - p) / 2 * (np.log(2 * np.pi * sigma2) + 1)
-    inverse = np.linalg.inv(R)
-    return loglik, inverse @ Q.T @ turned, sigma2 * inverse @ inverse.T, sigma2
+    return half, turned - Q @ (Q.T @ turned), R, Q.T @ turned
 
 
-def dense(parts):
+def at(rows, logs, restricted):
+    """Return the log-likelihood at the logarithms of tau^2 and of sigma^2."""
+    half, left, R, _ = whitened(rows, np.exp(logs[0] - logs[1]))
+    n, p = rows[0].shape
+    free = n - p if restricted else n
+    loglik = -np.log(np.diag(half)).sum() - free / 2 * (np.log(2 * np.pi) + logs[1])
+    if restricted:
+        loglik -= np.log(np.abs(np.diag(R))).sum()
+    return loglik - left @ left / np.exp(logs[1]) / 2
+
+
+def errors_at(rows, logs, restricted, h=0.02):
+    """Return the errors of both logarithms by the numerical second derivatives."""
+
+    def second(i, j):
+        a, b = h * np.eye(2)[i], h * np.eye(2)[j]
+        ends = [(1, a + b), (-1, a - b), (-1, b - a), (1, -a - b)]
+        near = sum(s * at(rows, logs + e, restricted) for s, e in ends) / 4
+        far = sum(s * at(rows, logs + 2 * e, restricted) for s, e in ends) / 16
+        return (4 * near - far) / 3 / h**2
+
+    curve = -np.array([[second(i, j) for j in (0, 1)] for i in (0, 1)])
+    return np.sqrt(np.diag(np.linalg.inv(curve)))
+
+
+def dense(rows, restricted=True):
     """Return the maximum over the log of the ratio, by its numerical slope."""
-    X, y, site = pooled_rows(parts)
 
     def slope(x, h=1e-3):
-        ends = [whole(X, y, site, x + k * h)[0] for k in (-2, -1, 1, 2)]
+        ends = [whole(rows, x + k * h, restricted)[0] for k in (-2, -1, 1, 2)]
         return (ends[0] - 8 * ends[1] + 8 * ends[2] - ends[3]) / (12 * h)
 
-    low, high = -8.0, 4.0
-    for _ in range(45):
-        middle = (low + high) / 2
-        low, high = (middle, high) if slope(middle) > 0 else (low, middle)
-    return low, whole(X, y, site, low)
+    top = brentq(slope, -8.0, 4.0, xtol=1e-12)
+    return top, whole(rows, top, restricted)
 
 
 @pytest.mark.parametrize(("seed", "n"), [(1, 180), (2, 150), (3, 160)])
 def test_sums_give_what_whole_covariance_matrices_give(seed, n):
     parts = shifted(seed, n)
-    log_ratio, (loglik, beta, covariance, sigma2) = dense(parts)
+    log_ratio, (loglik, beta, covariance, sigma2) = dense(pooled_rows(parts))
 
     found = oracle(STUDY, LMM, parts)
 
@@ -92,6 +126,49 @@ def test_sums_give_what_whole_covariance_matrices_give(seed, n):
     assert answer["tau2"] == pytest.approx(sigma2 * np.exp(log_ratio), rel=1e-7)
     assert answer["rounds"] <= 6
     assert not answer["singular"]
+
+
+@pytest.mark.parametrize("restricted", [True, False])
+def test_offset_weights_and_both_likelihoods_are_the_dense_ones(restricted):
+    """And the errors of the variances, by numerical second derivatives."""
+    analysis = replace(ANALYSES["lmm_ml"], REML=restricted)
+    parts = shifted(9, 160)
+    rows = pooled_rows(parts, analysis)
+    log_ratio, (loglik, beta, covariance, sigma2) = dense(rows, restricted)
+
+    found = oracle(STUDY, analysis, parts)
+
+    assert_same(found, beta, np.sqrt(np.diag(covariance)), loglik)
+    answer = found.as_json()
+    tau2 = sigma2 * np.exp(log_ratio)
+    assert answer["sigma"] ** 2 == pytest.approx(sigma2, rel=1e-9)
+    assert answer["tau2"] == pytest.approx(tau2, rel=1e-7)
+    assert answer["icc"] == pytest.approx(tau2 / (tau2 + sigma2), rel=1e-7)
+    errors = errors_at(rows, np.log([tau2, sigma2]), restricted)
+    assert answer["tau2_se"] == pytest.approx(tau2 * errors[0], rel=1e-5)
+    assert answer["sigma_se"] == pytest.approx(sigma2**0.5 * errors[1] / 2, rel=1e-5)
+    ends = tau2 * np.exp(np.array([-1, 1]) * 1.959964 * errors[0])
+    np.testing.assert_allclose(
+        [answer["tau2_lower"], answer["tau2_upper"]], ends, rtol=1e-5
+    )
+    assert answer["rounds"] <= 6
+
+
+def test_weights_of_another_size_change_no_estimate():
+    """Only the variance within is of somebody of weight 1."""
+    wide = tuple(
+        replace(v, bounds=(0, 4e6)) if v.name == "share" else v for v in STUDY.variables
+    )
+    parts = shifted(10, 300)
+    heavy = {s: p | {"share": p["share"] * 1e6} for s, p in parts.items()}
+    study, analysis = replace(STUDY, variables=wide), ANALYSES["lmm_ml"]
+
+    one, other = oracle(STUDY, analysis, parts), oracle(study, analysis, heavy)
+
+    terms = one.as_json()["terms"]
+    assert_same(other, [t["estimate"] for t in terms], [t["se"] for t in terms])
+    assert other.as_json()["sigma"] == pytest.approx(1e3 * one.as_json()["sigma"])
+    assert other.as_json()["tau2"] == pytest.approx(one.as_json()["tau2"], rel=1e-8)
 
 
 def test_sites_that_do_not_differ_have_the_linear_model():
@@ -108,11 +185,14 @@ def test_sites_that_do_not_differ_have_the_linear_model():
     assert found.as_json()["tau2"] == 0.0
     assert found.as_json()["singular"]
     assert found.as_json()["rounds"] == 2
+    assert found.as_json()["tau2_se"] is None
+    sigma, free = found.as_json()["sigma"], found.as_json()["n"] - 7
+    assert found.as_json()["sigma_se"] == pytest.approx(sigma / np.sqrt(2 * free))
 
 
 def left_over(parts):
     """Return what a site's scores are on average above the pooled straight line."""
-    X, y, site = pooled_rows(parts)
+    X, y, site, _ = pooled_rows(parts)
     left = y - X @ np.linalg.lstsq(X, y, rcond=None)[0]
     return [left[site == place].mean() for place in range(len(parts))]
 

@@ -43,6 +43,7 @@ GIVEN = {
     "model": "logistic",
     "family": "poisson",
     "nAGQ": 15,
+    "REML": False,
     "show_sites": True,
     "standard": (Weight("low", 1.0),),
     "start": "age",

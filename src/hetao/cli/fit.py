@@ -41,6 +41,8 @@ def fit(chosen: argparse.Namespace) -> int:
     said: dict[str, object] = {name: getattr(chosen, name) for name in names}
     said["lambdas"] = _numbers(chosen.lambdas)
     said["unpenalised"] = chosen.unpenalised and chosen.unpenalised.split(",")
+    if chosen.ml:
+        said["REML"] = False
     draft = draft_study(chosen.model, chosen.formula, _parts(chosen), strata, said)
     if chosen.out:
         folder_for(chosen.out)

@@ -451,6 +451,7 @@ def _add_fit(commands: Any) -> None:
     _add_penalty(fit)
     _add_survival(fit)
     _add_keys(fit)
+    fit.add_argument("--ml", action="store_true", help="of lmm: not by REML")
     fit.add_argument("--family", choices=("binomial", "poisson"), help="of glmm")
     fit.add_argument("--nAGQ", type=int, metavar="POINTS", help="of glmm's quadrature")
     fit.add_argument("--policy", type=Path, metavar="POLICY.toml")

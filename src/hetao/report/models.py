@@ -144,7 +144,9 @@ def _spread(study: Study, payload: Mapping[str, Any]) -> str:
         said.append(_between_intercepts(payload))
     elif "tau2" in payload:
         between, share = short_text(payload["tau2"]), short_text(payload.get("icc"))
-        said.append(f"Variance between sites {between}, a share of {share}")
+        ends = [short_text(payload.get(f"tau2_{end}")) for end in ("lower", "upper")]
+        limits = "" if payload.get("singular") else f" (95% CI {' to '.join(ends)})"
+        said.append(f"Variance between sites {between}{limits}, a share of {share}")
     said += [
         words for (key, is_said), words in SAID.items() if payload.get(key) == is_said
     ]

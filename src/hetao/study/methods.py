@@ -220,6 +220,7 @@ METHODS: Final[dict[str, Method]] = {
     "lmm": Method(
         "Linear mixed model, a random intercept for each site",
         REGRESSION,
+        ("offset", "weights", "REML"),
         outcome="number",
         is_model=True,
         in_formula=True,

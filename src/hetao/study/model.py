@@ -273,6 +273,8 @@ class Analysis:
             the other sites; "" for those of the people that a model was fitted to.
         thresholds: probabilities at or above which people would be treated; public.
         groups: of equally many people by prediction, that calibration is shown in.
+        REML: whether a linear mixed model maximises the restricted likelihood, as R's
+            lmer does if nothing is said, or the likelihood.
         family: of a generalised linear mixed model, "binomial" or "poisson".
         nAGQ: points of its quadrature, as of R's glmer.
     """
@@ -322,6 +324,7 @@ class Analysis:
     validation: str = ""
     thresholds: tuple[float, ...] = ()
     groups: int = 10
+    REML: bool = True
     family: str = ""
     nAGQ: int = 25  # noqa: N815 - lme4's name
 
