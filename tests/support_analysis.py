@@ -20,6 +20,7 @@ from hetao.study import (
     Criterion,
     Grid,
     Level,
+    Minimum,
     Study,
     Variable,
     Weight,
@@ -82,6 +83,7 @@ VARIABLES = (
     key("pair"),
     key("who"),
 )
+LOOSE = Minimum(people=1, cell=1, events=1, share=1.0, leverage=1.0, sites=1)
 DAYS = Grid(tuple(float(day) for day in range(61)))
 TERMS = ("age", "sex", "log(chol)", "grade", "age:sex")
 BENT = "ns(age, knots = c(45, 60), Boundary.knots = c(30, 80))"
@@ -373,6 +375,15 @@ ANALYSES = {
         strata=("grade",),
         standard=(Weight("low", 3.0), Weight("middle", 2.0), Weight("high", 1.0)),
     ),
+    "screen": Analysis(
+        "screen",
+        "screen",
+        model="logistic",
+        exposures=("treated", "chol"),
+        outcomes=("ill", "died"),
+        controls=("died",),
+        terms=("age", "sex"),
+    ),
     "table1": Analysis(
         "table1", "table1", by="sex", variables=("age", "chol", "grade", "ill")
     ),
@@ -403,6 +414,7 @@ MODELS = tuple(
         "cox_merged",
         "logrank",
         "performance_left_out",
+        "screen",
     )
 )
 STUDY = study_of(VARIABLES, *ANALYSES.values())

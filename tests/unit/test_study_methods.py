@@ -11,7 +11,7 @@ from hetao.canonical import parse_canonical
 from hetao.cli.main import main
 from hetao.errors import InvalidStudy
 from hetao.study import Analysis, Coefficient, Grid, Weight, study_from
-from hetao.study.methods import METHODS
+from hetao.study.methods import METHODS, SCREENED
 from support_analysis import ANALYSES, STUDY
 
 GIVEN = {
@@ -53,6 +53,10 @@ GIVEN = {
     "likelihood": "efron",
     "treatment": "treated",
     "score": ("age",),
+    "exposures": ("treated",),
+    "outcomes": ("ill", "died"),
+    "times": ("day",),
+    "controls": ("died",),
     "estimand": "ATT",
     "truncation": 0.05,
     "overlap_bins": 10,
@@ -96,7 +100,10 @@ def test_every_method_has_an_estimator():
     }
     special |= {one.name for one in INSTALLED if one.name.endswith("_scored")}
     special |= {f"penalised_{name}" for name in ("logistic", "linear", "poisson")}
-    assert {one.name for one in INSTALLED} - special == set(METHODS)
+    screens = {one.name for one in INSTALLED if one.name.startswith("screen_")}
+    assert screens == {f"screen_{model}" for model in SCREENED}
+    known = {one.name for one in INSTALLED} - special - screens
+    assert known | {"screen"} == set(METHODS)
 
 
 @pytest.mark.parametrize("name", ANALYSES)

@@ -21,6 +21,7 @@ from hetao.analysis.finding import Finding
 from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
 from hetao.errors import InvalidStudy, WrongShape
+from hetao.study import Minimum
 
 Message = dict[str, Floats]
 State = dict[str, Floats]
@@ -217,6 +218,14 @@ class Estimator(ABC):
         Asked of models alone, whose people something else may weight.
         """
         raise NotImplementedError
+
+    def within(self, minimum: Minimum) -> "Estimator":
+        """Return the estimator as a site of these minimum counts carries it out.
+
+        They are the stricter of the study's and its policy's.
+        """
+        del minimum
+        return self
 
     def guarded(
         self, facts: Evidence, rows: Rows, state: State | None

@@ -11,6 +11,7 @@ from hetao.analysis.expressions import Floats
 from hetao.analysis.intervals import entry_bins
 from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
+from hetao.study import Minimum
 
 Chosen = NDArray[np.bool_]
 SAME = 1e-9  # eigenvalues below this share of the largest belong to no column
@@ -40,7 +41,8 @@ class Evidence:
         bins: label → people, of counts at a state that no term crosses with the site:
             small ones may leave within a sum over enough sites, never by themselves.
         parts: facts of each part of the people whose sums can be told apart, such as
-            the folds of cross-validation; each must pass as if it were a site.
+            the folds of cross-validation, and of each pair of a screen that the round
+            tells something of; each must pass as if it were a site.
     """
 
     people: int
@@ -54,7 +56,7 @@ class Evidence:
     parts: "tuple[Evidence, ...]" = ()
 
 
-def evidence(plan: Plan, rows: Rows) -> Evidence:
+def evidence(plan: Plan, rows: Rows, alike: Evidence | None = None) -> Evidence:
     """Return the facts about a site's rows that its gate needs, where all count alike.
 
     They stay the same from round to round; what a state adds, `weighed` says.
@@ -62,8 +64,12 @@ def evidence(plan: Plan, rows: Rows) -> Evidence:
     Args:
         plan: the public plan.
         rows: the site's rows.
+        alike: of rows of the very same design and weights, which are then not looked
+            at again.
     """
     events, non_events = _events(plan, rows)
+    if alike is not None:
+        return replace(alike, events=events, non_events=non_events)
     folds = range(plan.analysis.folds if len(rows.fold) else 0)
     return Evidence(
         people=rows.people,
@@ -74,6 +80,20 @@ def evidence(plan: Plan, rows: Rows) -> Evidence:
         max_leverage=_most_leverage(plan, rows, rows.weight),
         cells=_cells(plan, rows),
         parts=tuple(evidence(plan, _of_fold(rows, fold)) for fold in folds),
+    )
+
+
+def is_enough(facts: Evidence, minimum: Minimum) -> bool:
+    """Return whether facts reach minimum counts, as the gate of a site weighs them."""
+    least = minimum.events if minimum.events > 1 else 0
+    of_events = (n for n in (facts.events, facts.non_events) if n is not None)
+    cell = minimum.cell if minimum.cell > 1 else 0
+    return (
+        facts.people >= minimum.people
+        and all(n >= least for n in of_events)
+        and all(side >= cell for side in facts.smallest_side.values())
+        and facts.parameters <= minimum.share * facts.people
+        and (facts.max_leverage or 0.0) <= minimum.leverage
     )
 
 

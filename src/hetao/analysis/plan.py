@@ -41,6 +41,7 @@ class Plan:
             arms.
         score: of the logistic regression whose fitted values weigh people; None where
             none does.
+        parts: of a screen, one for each of its pairs.
         most_weight: the highest public weight of a person; 1 where all count alike.
         strata: labels of the strata of times or rates that do not follow from the site.
         within_sites: whether risk sets, and ratios of rates, stay inside a site.
@@ -61,6 +62,7 @@ class Plan:
     most_weight: float = 1.0
     groups: tuple[str, ...] = ()
     score: "Plan | None" = None
+    parts: "tuple[Plan, ...]" = ()
     strata: tuple[str, ...] = ()
     within_sites: bool = False
     edges: tuple[float, ...] = ()
@@ -70,8 +72,8 @@ class Plan:
     @property
     def method(self) -> Method:
         """Return what the analysis's method uses; of meta-analysis, its model."""
-        analysis = self.analysis
-        return method_of(analysis.model or analysis.method, analysis.family)
+        model = "" if self.parts else self.analysis.model
+        return method_of(model or self.analysis.method, self.analysis.family)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,6 +88,8 @@ class Plan:
     @property
     def needed(self) -> tuple[str, ...]:
         """Return the variables that a person must have for a row to count."""
+        if self.parts:  # each pair has people of its own
+            return ()
         if self.analysis.variables:  # each is described by itself, missing ones too
             return (self.analysis.by,) if self.analysis.by else ()
         return tuple(variable.name for variable in self.variables)
@@ -96,6 +100,8 @@ class Plan:
 
         Strata do not make it so: what is summed over them is one number for all.
         """
+        if self.parts:
+            return self.parts[0].tells_sites
         return SITE in _reads(replace(self.analysis, strata=()))
 
     @property
@@ -150,7 +156,8 @@ def make_plan(study: Study, analysis: Analysis) -> Plan:
         BadFormula: a term cannot be read.
     """
     if analysis.model:
-        return _with(_meta_plan(study, analysis), analysis=analysis)
+        of_model = _screen_plan if analysis.exposures else _meta_plan
+        return _with(of_model(study, analysis), analysis=analysis)
     variables = tuple(study.variable(name) for name in _reads(analysis))
     plan = Plan(analysis, variables, study.sites, study.minimum)
     method = plan.method
@@ -260,6 +267,13 @@ def _meta_plan(study: Study, analysis: Analysis) -> Plan:
                 fix="take it out of the terms",
             )
     return make_plan(study, analysis.alone)
+
+
+def _screen_plan(study: Study, analysis: Analysis) -> Plan:
+    parts = tuple(make_plan(study, one) for _, _, one in analysis.pairs)
+    names = dict.fromkeys(v.name for part in parts for v in part.variables)
+    variables = tuple(study.variable(name) for name in names)
+    return Plan(analysis, variables, study.sites, study.minimum, parts=parts)
 
 
 def _with_rates(study: Study, plan: Plan) -> Plan:

@@ -37,6 +37,12 @@ from hetao.analysis.scored import (
     LogisticScored,
     PoissonScored,
 )
+from hetao.analysis.screen import (
+    CoxScreen,
+    LogisticScreen,
+    NegativeBinomialScreen,
+    PoissonScreen,
+)
 from hetao.analysis.table1 import Table1
 from hetao.errors import InvalidStudy
 from hetao.study import Analysis, Study
@@ -78,6 +84,10 @@ INSTALLED: tuple[type[Estimator], ...] = (
     LinearScored,
     PoissonScored,
     CoxScored,
+    LogisticScreen,
+    PoissonScreen,
+    NegativeBinomialScreen,
+    CoxScreen,
 )
 
 
@@ -101,6 +111,8 @@ def estimator_for(study: Study, analysis: Analysis) -> Estimator:
         name = "glmm_poisson"
     if analysis.penalty:
         name = f"penalised_{name}" if analysis.shrinks else analysis.penalty
+    if analysis.exposures:
+        name = f"screen_{analysis.model}"
     if analysis.score:
         name = f"{name}_scored"
     return next(one for one in INSTALLED if one.name == name)(plan)

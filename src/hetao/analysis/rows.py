@@ -5,7 +5,7 @@ Everything in this file stays inside the site.
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,7 @@ class Rows:
         values: of table1: standardised number with NaN, or level index with -1.
         attrition: people left after each of `plan.steps`.
         fold: (n,) of a cross-validated model, which fold leaves the person out.
+        parts: of a screen, the rows of each of its pairs.
     """
 
     site: str
@@ -75,6 +76,7 @@ class Rows:
     values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     attrition: tuple[int, ...] = ()
     fold: Ints = field(default_factory=_NO_INTS.copy)
+    parts: "tuple[Rows, ...]" = ()
 
     @property
     def people(self) -> int:
@@ -133,6 +135,8 @@ def make_rows(
         raise NotAParty(f"the study does not name the site {site!r}")
     if plan.analysis.method == "counts":
         return _attrition_rows(plan, columns, site, attrition)
+    if plan.parts:
+        return _rows_of_parts(plan, columns, site, enough)
     known = {v.name: _checked(v, columns) for v in plan.variables if v.name != SITE}
     n = _length(known or columns)
     if any(v.name == SITE for v in plan.variables):
@@ -182,6 +186,22 @@ def _sets(plan: Plan, known: Mapping[str, NDArray[Any]]) -> Ints:
 def _codes_of(key: NDArray[Any]) -> Ints:
     """Return codes of a key's values, from 0 without gaps."""
     return np.asarray(np.unique(key, return_inverse=True)[1], dtype=np.int64)
+
+
+def _rows_of_parts(
+    plan: Plan, columns: Columns, site: str, enough: Callable[[int], None]
+) -> Rows:
+    """Return the rows of each pair; pairs of the same design share its array."""
+    n = _length(columns)
+    enough(n)
+    parts: list[Rows] = []
+    designs: dict[tuple[tuple[str, ...], int], Floats] = {}
+    for part in plan.parts:
+        rows = make_rows(part, columns, site)
+        known = designs.setdefault((part.names, rows.n), rows.X)
+        is_same = known is not rows.X and np.array_equal(known, rows.X)
+        parts.append(replace(rows, X=known) if is_same else rows)
+    return Rows(site, n, np.zeros((n, 0)), parts=tuple(parts))
 
 
 def _persons(plan: Plan, known: Mapping[str, NDArray[Any]]) -> Ints:

@@ -90,9 +90,10 @@ def _hide_totals(payload: Payload, smallest: int) -> None:
         _hide_baseline(payload["baseline"], smallest)
     if payload.get("score"):
         _hide_score(payload, smallest)
-    for key in ("n", "events"):
-        if _is_small(payload.get(key), smallest):
-            payload[key] = None
+    for one in (payload, *payload.get("pairs", ())):  # of a screen
+        for key in ("n", "events"):
+            if _is_small(one.get(key), smallest):
+                one[key] = None
 
 
 def _hide_baseline(curves: list[Payload], smallest: int) -> None:

@@ -392,7 +392,9 @@ class Site:
 
     def _prepared(self, run: _Run, name: str) -> tuple[Estimator, Rows, Evidence]:
         if name not in run.rows:
+            policy = self._setup.policy.tightened(run.study.minimum)
             estimator = estimator_for(run.study, run.study.analysis(name))
+            estimator = estimator.within(policy.minimum)
             rows = make_rows(
                 estimator.plan,
                 run.cohort.columns,

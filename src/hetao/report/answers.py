@@ -25,6 +25,7 @@ from hetao.report.numerals import (
 )
 from hetao.report.penalised import PathView, path_of
 from hetao.report.performance import PerformanceView, performance_of
+from hetao.report.screens import screen_of
 from hetao.report.survival import Curve, curve_of, draw_curves, ticks_of
 from hetao.report.tables import Step, TableGroup, steps_of, table_of
 from hetao.study import Analysis, Study
@@ -165,11 +166,12 @@ def _view(
             steps = steps_of(payload.get("steps", ()), few)
             figure = draw_flow(style[0], f"{analysis.name}: who was counted", steps)
             return StepsView(steps, figure), _steps_sentence(steps)
-        case "km" | "performance" | "indicators" as kind:
+        case "km" | "performance" | "indicators" | "screen" as kind:
             drawn: dict[str, Draw] = {
                 "km": _curves,
                 "performance": performance_of,
                 "indicators": indicators_of,
+                "screen": screen_of,
             }
             return drawn[kind](study, analysis, payload, style)
         case "table1" | "meta" | "quantiles" | "logrank" | "rates" as kind:

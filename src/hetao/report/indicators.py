@@ -46,7 +46,7 @@ def indicators_of(
     centre = number_of(payload.get("centre"))
     figure = draw_periods((key, title), periods, centre, is_share)
     said = _trend(payload.get("trend") or {}, is_share)
-    return MeasuresView((table,), figure), f"{what}: {said}"
+    return MeasuresView((table,), (figure,)), f"{what}: {said}"
 
 
 def _table(

@@ -38,10 +38,11 @@ class MeasureTable:
 
 @dataclass(frozen=True)
 class MeasuresView:
-    """Tables of one finding, and its figure if it has one."""
+    """Tables of one finding, its figures if it has some, and what they show."""
 
     tables: tuple[MeasureTable, ...]
-    figure: Drawing | None = None
+    figures: tuple[Drawing, ...] = ()
+    caption: str = ""
 
 
 def quantiles_of(

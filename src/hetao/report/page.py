@@ -93,7 +93,7 @@ def render_body(
             "tables": ("table1",),
             "steps_answers": ("counts",),
             "performances": ("performance",),
-            "measures": ("indicators", "meta", "quantiles", "rates"),
+            "measures": ("indicators", "meta", "quantiles", "rates", "screen"),
         }.items()
     }
     return (

@@ -9,6 +9,7 @@ from hetao.study.effects import check_effect
 from hetao.study.methods import FAMILIES, METHODS, POOLED, method_of
 from hetao.study.model import SITE, Analysis, Study
 from hetao.study.performance import check_performance
+from hetao.study.screens import check_screen
 from hetao.study.shrinkage import check_shrinkage
 from hetao.study.terms import names_of, parse_expression, parse_term
 
@@ -27,6 +28,11 @@ def check_analysis(study: Study, analysis: Analysis, where: str) -> None:
         BadFormula: a term cannot be read.
     """
     _check_fields(analysis, where)
+    if analysis.exposures:
+        check_screen(study, analysis, where)
+        for _, _, one in analysis.pairs:
+            check_analysis(study, one, where)
+        return
     if analysis.model:
         _check_pooled(study, analysis, where)
         return

@@ -110,6 +110,9 @@ def _of_analysis(analysis: Analysis) -> Iterator[str]:
         analysis.matched,
         *analysis.strata,
         *analysis.variables,
+        *analysis.exposures,
+        *analysis.outcomes,
+        *analysis.times,
     )
     yield from filter(None, names)
     for term in (*analysis.terms, *analysis.score):

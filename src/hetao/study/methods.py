@@ -66,6 +66,7 @@ SHRUNK: Final = (
     "unpenalised",
 )
 
+SCREENED: Final = ("logistic", "poisson", "negative_binomial", "cox")
 POOLED: Final = ("logistic", "linear", "poisson", "negative_binomial", "gamma", "cox")
 EFFECT: Final = ("outcome", "treatment", "terms")
 ESTIMANDS: Final = ("ATE", "ATT", "ATO")
@@ -272,6 +273,11 @@ METHODS: Final[dict[str, Method]] = {
         ("event", "outcome", "by", "strata", "standard"),
         in_formula=True,
         has_rates=True,
+    ),
+    "screen": Method(
+        "Screen of exposures and outcomes",
+        ("model", "exposures", "outcomes"),
+        ("times", "controls", "terms", "strata", "ties", *WEIGHTED),
     ),
 }
 

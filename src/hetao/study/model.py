@@ -277,6 +277,11 @@ class Analysis:
             lmer does if nothing is said, or the likelihood.
         family: of a generalised linear mixed model, "binomial" or "poisson".
         nAGQ: points of its quadrature, as of R's glmer.
+        exposures: of a screen, numbers or categories of two levels, each in turn the
+            first of the terms.
+        outcomes: of a screen, the outcomes, or the events of a follow-up.
+        times: of a screen of follow-ups, the time of each event, or one for all.
+        controls: which of the outcomes no exposure can cause.
     """
 
     name: str
@@ -327,6 +332,36 @@ class Analysis:
     REML: bool = True
     family: str = ""
     nAGQ: int = 25  # noqa: N815 - lme4's name
+    exposures: tuple[str, ...] = ()
+    outcomes: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
+
+    @cached_property
+    def pairs(self) -> "tuple[tuple[str, str, Analysis], ...]":
+        """Return a screen's pairs: exposure, outcome and the model of both."""
+        times = self.times * (len(self.outcomes) if len(self.times) == 1 else 1)
+        times = times or ("",) * len(self.outcomes)
+        return tuple(
+            (exposure, outcome, self._of_pair(exposure, outcome, time))
+            for exposure in self.exposures
+            for outcome, time in zip(self.outcomes, times, strict=True)
+        )
+
+    def _of_pair(self, exposure: str, outcome: str, time: str) -> "Analysis":
+        return replace(
+            self,
+            method=self.model,
+            model="",
+            exposures=(),
+            outcomes=(),
+            times=(),
+            controls=(),
+            terms=(exposure, *self.terms),
+            time=time,
+            event=outcome if time else "",
+            outcome="" if time else outcome,
+        )
 
     @property
     def of_score(self) -> "Analysis":
