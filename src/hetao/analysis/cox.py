@@ -4,6 +4,7 @@ A site sends the score, information and log-likelihood of its own partial likeli
 no event time and no risk set leaves it.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -139,8 +140,11 @@ class Cox(Estimator):
         return sums
 
     def _empty(self) -> Message:
-        declared = self.declare(0)
-        return {name: np.zeros(one.shape) for name, one in declared.items()}
+        return {name: np.zeros(shape) for name, shape in self._shapes.items()}
+
+    @functools.cached_property
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: one.shape for name, one in self.declare(0).items()}
 
     def _strata(self, rows: Rows) -> tuple["Stratum", ...]:
         """Return the strata, put in order once: every round is over the same rows."""

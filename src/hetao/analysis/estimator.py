@@ -5,6 +5,7 @@ runs outside and sees their sums over sites. The declaration is what an approver
 reads, what the gate checks, what the sealer packs and what the certificate lists.
 """
 
+import functools
 import inspect
 import sys
 from abc import ABC, abstractmethod
@@ -317,14 +318,19 @@ def protocol_of(cls: type[Estimator]) -> Protocol:
 
 def packed(matrix: Floats) -> Floats:
     """Return the upper triangle of a symmetric (p, p) matrix, row by row."""
-    return matrix[np.triu_indices(len(matrix))]
+    return matrix[_triangle(len(matrix))]
 
 
 def unpacked(triangle: Floats, p: int) -> Floats:
     """Return the symmetric (p, p) matrix whose upper triangle is given."""
     matrix = np.zeros((p, p))
-    matrix[np.triu_indices(p)] = triangle
+    matrix[_triangle(p)] = triangle
     return matrix + np.triu(matrix, 1).T
+
+
+@functools.cache
+def _triangle(p: int) -> tuple[Ints, Ints]:
+    return np.triu_indices(p)
 
 
 def sum_by(place: Ints, size: int, values: Floats | None = None) -> Floats:
