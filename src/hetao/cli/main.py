@@ -159,6 +159,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_fit(commands)
     _add_trial(commands)
     _add_synth(commands)
+    _add_watch(commands)
     return parser
 
 
@@ -560,6 +561,25 @@ def _add_trial(commands: Any) -> None:
     check.add_argument("--opening", type=Path, metavar="FILE")
     check.add_argument("--secret", type=Path, metavar="FILE")
     check.add_argument("--enrolled", type=Path, metavar="FILE")
+
+
+def _add_watch(commands: Any) -> None:
+    watch = _command(
+        commands,
+        "watch",
+        "hetao.cli.watch:run",
+        "is a product's safety signalling, look after look of certificates?",
+    )
+    watch.add_argument("plan", type=Path, metavar="WATCH.toml")
+    watch.add_argument(
+        "certificates",
+        nargs="*",
+        type=Path,
+        metavar="CERTIFICATE",
+        help="the looks so far, the first one first; none: what the plan promises",
+    )
+    watch.add_argument("--out", type=Path, metavar="FILE", help="draw: .svg or .png")
+    _json(watch)
 
 
 def _add_synth(commands: Any) -> None:
