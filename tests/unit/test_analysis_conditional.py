@@ -260,6 +260,48 @@ def test_a_state_at_which_one_set_alone_counts_is_seen(cases):
     assert found[1].max_leverage > 0.5  # its own people alone
 
 
+def test_an_effect_may_differ_by_what_stays_the_same_in_a_set():
+    columns = pairs(60)
+    sex = np.repeat(np.arange(60) % 2, 2)
+    columns |= {"sex": sex, "z": (columns["z"] + 1) / 2}
+    variables = (*VARIABLES, category("sex", "f", "m"), category("c", "no", "yes"))
+    columns["c"] = columns["z"].astype(int)
+    by = replace(CLOGIT, terms=("c", "c:sex"), strata=("sex",))
+    study = study_of(variables, by)
+    whole = oracle(study, by, {"aa": columns})
+    apart = [
+        oracle(
+            study,
+            replace(CLOGIT, terms=("c",)),
+            {"aa": {name: array[sex == code] for name, array in columns.items()}},
+        )
+        for code in (0, 1)
+    ]
+    (women, _), (men, _) = map(estimates, apart)
+
+    names = [term["name"] for term in whole.as_json()["terms"]]
+    assert names == ["c[yes]", "c[yes]:sex[m]"]
+    beta, _ = estimates(whole)
+    assert beta == pytest.approx([women[0], men[0] - women[0]], abs=1e-9)
+    with pytest.raises(NotEstimable, match="determine each other"):
+        oracle(study, replace(by, strata=()), {"aa": columns})
+    with pytest.raises(InvalidStudy, match="constant within every stratum"):
+        make_plan(study, replace(by, terms=("c", "sex")))
+
+
+def test_strata_split_sets():
+    columns = pairs()
+    columns["sex"] = np.tile([0, 1, 1, 1], 15)  # of every other pair one of each
+    study = study_of((*VARIABLES, category("sex", "f", "m")), CLOGIT)
+    split = oracle(study, replace(CLOGIT, strata=("sex",)), {"aa": columns})
+    kept = {k: a[np.arange(60) % 4 > 1] for k, a in columns.items()}
+    assert (
+        split.as_json()["terms"]
+        == oracle(study, CLOGIT, {"aa": kept}).as_json()["terms"]
+    )
+    assert split.as_json()["n"] == 30
+
+
 def test_estimates_of_pairs_are_mcnemars():
     columns = pairs() | {"x": np.tile([1.0, -1.0], 30)}
     columns["x"][:20] *= -1  # 10 pairs the other way

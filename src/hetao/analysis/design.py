@@ -53,7 +53,11 @@ class Column:
 
 
 def design_columns(
-    study: Study, terms: Sequence[Term], intercept: bool, centred: bool
+    study: Study,
+    terms: Sequence[Term],
+    intercept: bool,
+    centred: bool,
+    strata: Sequence[str] = (),
 ) -> tuple[Column, ...]:
     """Return the columns that the terms stand for, in the order written.
 
@@ -62,6 +66,8 @@ def design_columns(
         terms: the right-hand side without "0", "-1" and "1".
         intercept: whether the coding leaves out what an intercept already says.
         centred: whether numbers may be centred (an intercept, or a Cox model).
+        strata: categories that are the same all over a stratum: what says nothing
+            else is left out of the coding, as the intercept is.
 
     Raises:
         InvalidStudy: a term has no variable, does arithmetic on a category, or is
@@ -69,7 +75,7 @@ def design_columns(
     """
     covered: set[tuple[tuple[str, ...], frozenset[str]]] = set()
     if intercept:
-        covered.add(((), frozenset()))
+        covered.update(((), subset) for subset in _subsets(strata))
     columns: dict[str, Column] = {}
     for term in terms:
         numbers, categories = _split(study, term)

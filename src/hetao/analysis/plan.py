@@ -294,6 +294,14 @@ def _with_rates(study: Study, plan: Plan) -> Plan:
     )
 
 
+def _with_sets(study: Study, plan: Plan) -> Plan:
+    """Return the plan of a conditional model, whose sets its strata split."""
+    names = plan.analysis.strata
+    others = tuple(name for name in names if name != SITE)
+    strata = _labels(study, others) if others else ()
+    return _with(plan, within_sites=SITE in names, strata=strata)
+
+
 def _count_bounds(study: Study, name: str) -> Interval:
     """Return the bounds of a count; of an event, which a person has or has not."""
     bounds = number_bounds(study, (name,))[name] if name else (0.0, 1.0)
@@ -321,6 +329,8 @@ def _outcome(study: Study, plan: Plan) -> Interval:
 
 def _with_design(study: Study, plan: Plan) -> Plan:
     analysis = plan.analysis
+    if plan.method.is_conditional:
+        plan = _with_sets(study, plan)
     # A baseline hazard, or a level of each set's own, is the intercept.
     is_own = plan.method.has_times or plan.method.is_conditional
     texts = [text.strip() for text in analysis.terms]
@@ -330,7 +340,7 @@ def _with_design(study: Study, plan: Plan) -> Plan:
     if analysis.score:
         plan = _with(plan, score=make_plan(study, analysis.of_score))
     coded = intercept or is_own
-    columns = design_columns(study, terms, intercept=coded, centred=coded)
+    columns = design_columns(study, terms, coded, coded, analysis.strata)
     if intercept:
         columns = (Column(INTERCEPT), *columns)
     if analysis.shrinks:

@@ -164,7 +164,7 @@ def _telling(
     That is one with an event and with another row that it is compared with: of matched
     sets one without an event.
     """
-    _, codes = np.unique(known[plan.set_key], return_inverse=True)
+    codes = _sets(plan, known)
     outcome = known[plan.analysis.outcome]
     has_event = keep & ((outcome == 1) if plan.is_binary else (outcome > 0))
     others = np.bincount(codes[keep], minlength=len(codes) + 1)
@@ -180,7 +180,9 @@ def _sets(plan: Plan, known: Mapping[str, NDArray[Any]]) -> Ints:
     """Return the set of each row that a conditional model compares it within."""
     if not plan.method.is_conditional:
         return _NO_INTS.copy()
-    return _codes_of(known[plan.set_key])
+    sets = _codes_of(known[plan.set_key])
+    strata = _codes(plan, known, plan.analysis.strata, len(sets))
+    return _codes_of(sets * max(len(plan.strata), 1) + strata)
 
 
 def _codes_of(key: NDArray[Any]) -> Ints:

@@ -253,7 +253,7 @@ class _Drafter:
         self._criteria = [(self._with_aliases(rule), label) for rule, label in criteria]
         formula = self._with_site(formula, strata)
         if "matched" in self._method.fields:
-            formula = self._with_sets(formula)
+            formula = self._with_sets(formula, len(strata))
         check_form(self._model, formula)
         self._take_cluster(formula)
         used = self._used(formula)
@@ -296,20 +296,25 @@ class _Drafter:
         column = self._names.get(person, person)
         return max(1, *(most_of_each(one, column)[0] for one in self._tables))
 
-    def _with_sets(self, formula: Formula) -> Formula:
+    def _with_sets(self, formula: Formula, count: int) -> Formula:
         """Take the one column of strata(...) for the matched sets, as R's clogit does.
 
+        Args:
+            formula: with all strata.
+            count: how many of them were named beside it, which split the sets.
+
         Raises:
-            Usage: several columns are named.
+            Usage: several columns are named in it.
         """
-        if len(formula.strata) > 1:
+        sets = formula.strata[count:]
+        if len(sets) > 1:
             raise Usage(
                 f"the matched sets of {self._model} are one column",
-                fix="make one column of " + ", ".join(formula.strata),
+                fix="make one column of " + ", ".join(sets),
             )
-        for name in formula.strata:
+        for name in sets:
             self._options["matched"] = name
-        return replace(formula, strata=())
+        return replace(formula, strata=formula.strata[:count])
 
     def _take_cluster(self, formula: Formula) -> None:
         """Take R's `cluster(x)` as what it says: whose rows, and a robust variance."""

@@ -149,7 +149,7 @@ METHODS: Final[dict[str, Method]] = {
     "clogit": Method(
         "Conditional logistic regression",
         (*REGRESSION, "matched"),
-        (*LONG, "offset", "likelihood"),
+        (*LONG, "offset", "strata", "likelihood"),
         outcome="binary",
         is_model=True,
         ratio="odds ratio",
@@ -159,7 +159,7 @@ METHODS: Final[dict[str, Method]] = {
     "case_crossover": Method(
         "Case-crossover analysis",
         (*REGRESSION, *LONG),
-        ("matched", "offset", "likelihood"),
+        ("matched", "offset", "strata", "likelihood"),
         outcome="binary",
         is_model=True,
         ratio="odds ratio",
@@ -169,7 +169,7 @@ METHODS: Final[dict[str, Method]] = {
     "sccs": Method(
         "Self-controlled case series",
         (*REGRESSION, *LONG),
-        ("offset",),
+        ("offset", "strata"),
         outcome="count",
         is_model=True,
         ratio="rate ratio",

@@ -250,8 +250,8 @@ class Analysis:
             for none.
         overlap_bins: bins of the score's histogram in either arm, equal ones from 0 to
             1; 0 for none.
-        strata: categories that stratify a cox model, a log-rank test or rates; "site"
-            is always allowed.
+        strata: categories that stratify a cox model, a log-rank test or rates, or by
+            which the sets of a conditional model are split; "site" is always allowed.
         ties: "efron" or "breslow".
         grid: public times for km and for cox without site strata.
         horizon: public time up to which km takes the restricted mean; None for none.
