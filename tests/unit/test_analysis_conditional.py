@@ -217,6 +217,22 @@ def test_a_column_that_one_set_alone_varies_in_is_that_sets():
         _check_counts(facts, Minimum(cell=1, share=1.0), "aa")
 
 
+def test_the_opening_knows_who_has_most_events():
+    columns = pairs(40) | {
+        "who": np.repeat(np.arange(20), 4),
+        "events": np.tile([1.0, 0, 0, 2], 20),
+        "x": np.tile([1.0, 0.5, -0.5, -1], 20),
+    }
+    columns["events"][:4] = [9, 9, 9, 9]
+    method = estimator_for(STUDY, SCCS)
+    _, rows, facts = facts_of(columns, SCCS)
+    guarded, own_cells = method.guarded(facts, rows, None)
+
+    assert facts.max_leverage == pytest.approx(1 / 20)  # of rows that count alike
+    assert guarded.max_leverage == pytest.approx(36 / (36 + 19 * 3))
+    assert not own_cells
+
+
 def test_people_who_are_alike_decide_as_much_as_each_other():
     columns = pairs(40) | {
         "who": np.repeat(np.arange(20), 4),

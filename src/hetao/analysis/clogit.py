@@ -18,6 +18,7 @@ from hetao.analysis.estimator import (
     packed,
     unpacked,
 )
+from hetao.analysis.evidence import Evidence, weighed
 from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
 from hetao.analysis.newton import MOST_ROUNDS, Fit, Point, model_payload, settle
@@ -121,6 +122,18 @@ class ConditionalLogistic(Estimator):
             return drawn_one_by_one(sets, eta, efron=likelihood == "efron")[0]
         _check_draws(sets)
         return drawn_together(sets, eta)
+
+    def guarded(
+        self, facts: Evidence, rows: Rows, state: State | None
+    ) -> tuple[Evidence, bool]:
+        """Return the facts with the leverage at beta = 0, where the opening is.
+
+        Rows do not count alike there: those of a person with many events count more.
+        """
+        if state is None and rows.n:
+            opening = {"beta": np.zeros(self.plan.parameters)}
+            facts = weighed(facts, self.plan, rows, self.weights(rows, opening))
+        return facts, self.own_cells
 
     def weights(self, rows: Rows, state: State) -> Floats:
         """Return how much each row counts in the information at a state, (n,)."""
