@@ -199,7 +199,7 @@ class Oracle:
         best: list[int] = []
         people: list[dict[str, Any]] = []
         for person in sorted(self.world.people):
-            days = sorted({r.day for r in self.of[person] if self.is_entry(r)})
+            days = self.days(person)
             if not days:
                 continue
             if self.study.population.occurrence == "first":
@@ -214,6 +214,15 @@ class Oracle:
             for v in self.study.variables
         }
         return columns, counts
+
+    def days(self, person: int) -> list[int]:
+        """Return the days on which somebody might enter."""
+        dates = self.study.population.dates
+        if not dates:
+            return sorted({r.day for r in self.of[person] if self.is_entry(r)})
+        spans = [(a, b) for p, a, b in self.world.periods if p == person]
+        around = {day for a, b in spans for day in range(a, b + 1)}
+        return sorted(day for day in around if date(day).isoformat() in dates)
 
     def steps(self) -> int:
         rules = sum(1 for c in self.study.criteria if c.rule)

@@ -154,16 +154,20 @@ def populations(draw):
     chosen = draw(arms())
     needs_entry = any(not arm.events for arm in chosen)
     prior = draw(st.sampled_from([None, 0, 0, 5]))
+    dates = draw(seldom((), (), ("2020-01-10", "2020-01-20", "2020-02-02")))
+    kinds = ["every"] if dates else ["first", "any", "any", "every"]
+    needs_entry = not dates and (needs_entry or draw(st.booleans()))
     return Population(
-        entry=draw(some_events) if needs_entry or draw(st.booleans()) else (),
-        occurrence=draw(st.sampled_from(["first", "any", "any", "every"])),
+        entry=draw(some_events) if needs_entry else (),
+        dates=dates,
+        occurrence=draw(st.sampled_from(kinds)),
         period=draw(seldom(None, ("2020-01-05", "2020-01-31"))),
         ages=draw(seldom(None, (18, 60))),
         sexes=draw(seldom((), ("female",))),
         months=draw(seldom(None, (1, 1), (11, 1))),
         prior_observation_days=prior,
         post_observation_days=0 if prior is None else draw(seldom(0, 5)),
-        washout_days=draw(seldom(0, 3)),
+        washout_days=0 if dates else draw(seldom(0, 3)),
         arms=chosen,
         same_day=draw(st.sampled_from(["exclude", "a", "b"])) if chosen else "exclude",
     )

@@ -35,7 +35,10 @@ def make_candidates(wanted: Wanted, population: Population) -> int:
     engine = wanted.engine
     arms = population.arms
     at_entry = bool(arms) and _decided_at_entry(population)
-    engine.make("hetao_entry", _entry_plan(wanted, population, at_entry=at_entry))
+    if population.dates:
+        engine.make("hetao_entry", _dated_plan(wanted, population))
+    else:
+        engine.make("hetao_entry", _entry_plan(wanted, population, at_entry=at_entry))
     wanted.read("person", "person_id", "year_of_birth", "gender_concept_id")
     conditions = _conditions(population)
     asked = population.prior_observation_days is not None
@@ -60,7 +63,20 @@ def _eligible_plan(steps: int) -> str:
 
 def _decided_at_entry(population: Population) -> bool:
     """Arms that are the entry events themselves, on their day, need no second look."""
-    return not population.entry and all(arm.days == (0, 0) for arm in population.arms)
+    by_arms = not population.entry and not population.dates
+    return by_arms and all(arm.days == (0, 0) for arm in population.arms)
+
+
+def _dated_plan(wanted: Wanted, population: Population) -> str:
+    """Return SQL for everybody on each of the dates on which they are observed."""
+    start, end = "observation_period_start_date", "observation_period_end_date"
+    wanted.read("observation_period", "person_id", start, end)
+    days = " UNION ALL ".join(f"SELECT DATE '{day}' AS day" for day in population.dates)
+    return (
+        f"SELECT o.person_id, d.day, CAST({NOBODY} AS BIGINT) AS arm "  # noqa: S608
+        f"FROM observation_period o JOIN ({days}) d "
+        f"ON d.day BETWEEN o.{start} AND o.{end} GROUP BY o.person_id, d.day"
+    )
 
 
 def _entry_plan(wanted: Wanted, population: Population, *, at_entry: bool) -> str:

@@ -143,6 +143,7 @@ def _of_population(study: Study) -> Iterator[str]:
     if population.sexes:
         yield SEX
     asks_days = population.prior_observation_days is not None
+    asks_days = asks_days or bool(population.dates)
     if asks_days or population.post_observation_days or study.follow_up:
         yield from OBSERVED
     if study.follow_up:

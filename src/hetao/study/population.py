@@ -134,6 +134,8 @@ class Population:
         post_observation_days: how long after.
         washout_days: no entry event in so many days before the index day.
         arms: in the order of the levels, the comparator first; empty: one group.
+        dates: index days of everybody observed on them, ISO dates that rise, in place
+            of events that let somebody in; none: events do.
         same_day: who belongs to several arms: "exclude", or the arm that takes them.
     """
 
@@ -148,11 +150,12 @@ class Population:
     washout_days: int = 0
     arms: tuple[Arm, ...] = ()
     same_day: str = EXCLUDE
+    dates: tuple[str, ...] = ()
 
     @property
     def entry_events(self) -> tuple[Event, ...]:
-        """Return the events that let somebody in, spelled out."""
-        if self.entry:
+        """Return the events that let somebody in, spelled out; none with dates."""
+        if self.entry or self.dates:
             return self.entry
         events = tuple(event for arm in self.arms for event in arm.events)
         return tuple(dict.fromkeys(events)) or (Event("visit"),)

@@ -1,6 +1,7 @@
 """Checks on what a study says about cohorts: refused here, before any site is asked."""
 
 import datetime
+import itertools
 import math
 import re
 from collections.abc import Iterable
@@ -36,6 +37,7 @@ WANTS_CONCEPTS = (
     "observation",
     "device",
 )
+MOST_DATES = 400
 MOST_ARMS, MOST_OUTCOMES, LONGEST_AGE = 20, 200, 150
 MOST_EVENTS = 20_000
 FINEST = 1e-6  # of a value: numbers have six decimals on every engine
@@ -167,6 +169,8 @@ def _check_population(study: Study, where: str) -> None:
     ) <= set(SEXES):
         raise InvalidStudy(f"{where}: sexes are male, female")
     _check_ranges(population, where)
+    if population.dates:
+        _check_dates(population, where)
     days = (
         population.prior_observation_days or 0,
         population.post_observation_days,
@@ -178,6 +182,23 @@ def _check_population(study: Study, where: str) -> None:
         raise InvalidStudy(
             f"{where}: post_observation_days needs an observation period",
             fix="write prior_observation_days, 0 or more",
+        )
+
+
+def _check_dates(population: Population, where: str) -> None:
+    """Check index days that are the same for everybody."""
+    days = [_day_number(day, f"{where} dates") for day in population.dates]
+    if len(days) > MOST_DATES or any(b <= a for a, b in itertools.pairwise(days)):
+        raise InvalidStudy(f"{where}: dates rise, and are up to {MOST_DATES}")
+    if population.entry or population.washout_days:
+        raise InvalidStudy(
+            f"{where}: with dates no event lets anybody in",
+            fix="leave out entry and washout_days, or dates",
+        )
+    if population.occurrence != "every":
+        raise InvalidStudy(
+            f"{where}: with dates somebody is asked about on each of them",
+            fix='write occurrence = "every"',
         )
 
 

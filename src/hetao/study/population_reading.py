@@ -24,8 +24,10 @@ POPULATION = (
     "washout_days",
     "arms",
     "same_day",
+    "dates",
     "criteria",
 )
+MOST_DAY = 28  # that every month has
 VALUE = ("at_least", "at_most", "above", "below", "unit")
 
 
@@ -56,6 +58,8 @@ def population_fields(table: Mapping[str, Any], where: str) -> dict[str, Any]:
         body["entry"] = _events(body["entry"], f"{place} entry")
     if "period" in body:
         body["period"] = _period(body["period"])
+    if "dates" in body:
+        body["dates"] = _dates(body["dates"], place)
     if "arms" in body:
         body["arms"] = named(body["arms"], f"{where} [population.arms]", _arm)
     return flat | {"population": body}
@@ -193,6 +197,33 @@ def window(value: Any, place: str) -> Any:
         low, high = value
         return [-EVER if low == "ever" else low, EVER if high == "ever" else high]
     return value
+
+
+def _dates(value: Any, place: str) -> Any:
+    """Return days, also of `{ first, last, months }`: one every so many months."""
+    if not isinstance(value, Mapping):
+        return _period(value)
+    _only(value, ("first", "last", "months"), f"{place} dates")
+    first, last, months = (value.get(key) for key in ("first", "last", "months"))
+    if (
+        not isinstance(first, datetime.date)
+        or not isinstance(last, datetime.date)
+        or first.day > MOST_DAY
+        or type(months) is not int
+        or months < 1
+    ):
+        raise InvalidStudy(
+            f"{place}: dates has a first and a last day, and whole months between",
+            fix="write dates = { first = 2020-01-01, last = 2023-10-01, months = 3 }, "
+            f"the first on a day up to the {MOST_DAY}th",
+        )
+    count = (last.year - first.year) * 12 + last.month - first.month
+    every = (first.month - 1 + step for step in range(0, count + 1, months))
+    days = [
+        first.replace(year=first.year + month // 12, month=month % 12 + 1)
+        for month in every
+    ]
+    return _period([day for day in days if day <= last])
 
 
 def _period(value: Any) -> Any:

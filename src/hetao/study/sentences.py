@@ -190,8 +190,12 @@ class _Speaker:
     # --- sections ---------------------------------------------------------------------
     def population(self, population: Population) -> list[str]:
         """Say who enters, and when."""
-        key = f"entry_{population.occurrence}"
-        found = [self.say(key, self.events(population.entry_events))]
+        if population.dates:
+            days = self.either(population.dates)
+            found = [self.say("entry_dates", days)]
+        else:
+            key = f"entry_{population.occurrence}"
+            found = [self.say(key, self.events(population.entry_events))]
         if population.period is not None:
             found.append(self.say("period", *population.period))
         if population.ages is not None:
