@@ -8,7 +8,7 @@ import pytest
 from hetao.analysis import estimator_for
 from hetao.canonical import parse_canonical
 from hetao.errors import InvalidStudy
-from hetao.study import Event, Value, explain, read_study, study_from
+from hetao.study import Event, Value, explain, fields_read, read_study, study_from
 from hetao.study.population import EVER
 from hetao.study.writing import write_study
 
@@ -436,3 +436,57 @@ def test_the_guides_example_is_a_study_that_can_be_planned(tmp_path):
 
     for analysis in study.analyses:
         assert estimator_for(study, analysis).declare(1)
+
+
+RUN = "{ first = 2023-01-15, last = 2024-02-01, months = 3 }"
+DATED = """
+[study]
+name = "control"
+title = "Control of blood sugar"
+question = "How many are controlled?"
+version = "1"
+dictionary = "omop-5.4"
+[population]
+occurrence = "every"
+dates = RUN
+[variables.age]
+source = "age"
+unit = "a"
+bounds = [0, 120]
+[[analyses]]
+name = "n"
+method = "counts"
+[sites]
+members = ["a", "b"]
+""".replace("RUN", RUN)
+
+
+def test_dates_are_index_days_of_everybody_at_equal_distances(study_file, tmp_path):
+    study = read_study(study_file(text=DATED))
+
+    days = ("2023-01-15", "2023-04-15", "2023-07-15", "2023-10-15", "2024-01-15")
+    assert study.population.dates == days
+    assert study.population.entry_events == ()
+    assert "observation_period.observation_period_end_date" in fields_read(study)
+    write_study(tmp_path / "again.toml", study)
+    assert read_study(tmp_path / "again.toml").digest == study.digest
+    said = [line for part in explain(study, "zh-Hant") for line in part.lines]
+    assert any("2023-10-15" in line and "觀察期" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("2023-01-15", "2023-01-31", "up to the 28th"),
+        ("months = 3", "months = 0", "whole months"),
+        ("months = 3", "years = 3", "'years'"),
+        ("last = 2024-02-01", "last = 2022-02-01", "a first and a last"),
+        (RUN, "[2023-02-01, 2023-01-01]", "rise"),
+        ('"every"', '"first"', 'occurrence = "every"'),
+        ('"every"', '"every"\nwashout_days = 3', "no event lets"),
+        ('"every"', '"every"\nentry = { visit = [] }', "no event lets"),
+    ],
+)
+def test_dates_that_are_none_are_refused(study_file, old, new, says):
+    with pytest.raises(InvalidStudy, match=says):
+        read_study(study_file(old, new, text=DATED))

@@ -209,6 +209,7 @@ def _dates(value: Any, place: str) -> Any:
         not isinstance(first, datetime.date)
         or not isinstance(last, datetime.date)
         or first.day > MOST_DAY
+        or last < first
         or type(months) is not int
         or months < 1
     ):
