@@ -467,10 +467,12 @@ def test_dates_are_index_days_of_everybody_at_equal_distances(study_file, tmp_pa
     days = ("2023-01-15", "2023-04-15", "2023-07-15", "2023-10-15", "2024-01-15")
     assert study.population.dates == days
     assert study.population.entry_events == ()
-    assert "observation_period.observation_period_end_date" in fields_read(study)
+    assert "observation_period.observation_period_end_date" in fields_read(
+        study, study.analyses[0]
+    )
     write_study(tmp_path / "again.toml", study)
     assert read_study(tmp_path / "again.toml").digest == study.digest
-    said = [line for part in explain(study, "zh-Hant") for line in part.lines]
+    said = [line for part in explain(study, "zh-Hant") for line in part.sentences]
     assert any("2023-10-15" in line and "觀察期" in line for line in said)
 
 
