@@ -130,6 +130,8 @@ def test_a_propensity_model_weights_another_which_fits_the_score_again(rows):
     assert weighted.frame().equals(again.frame())
     assert weights.estimand == "ATO"
     assert weighted.body["score"][1]["name"] == "age"
+    titles = " ".join(picture.title for picture in weighted.pictures())
+    assert "balance" in titles
     with pytest.raises(Usage, match="overlap"):
         score.weights("ATX")
     with pytest.raises(Usage, match="nothing more"):

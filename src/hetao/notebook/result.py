@@ -17,7 +17,7 @@ from hetao.notebook.frames import frame_of, table_of
 from hetao.notebook.weighting import ScoreWeights, weights_of
 from hetao.report import write_report
 from hetao.report.answers import answers_of
-from hetao.report.picture import Picture
+from hetao.report.picture import Picture, drawings_of
 from hetao.study import Study, study_from
 
 HIDDEN = "small counts hidden"
@@ -84,12 +84,13 @@ class FitResult:
         return {key: self.body[key] for key in kept if key in self.body}
 
     def pictures(self) -> tuple[Picture, ...]:
-        """Return the figures of the finding: forest plots, curves, a flow of people."""
+        """Return the figures of the finding, as the report has them.
+
+        Such as forest plots, curves, balance (love plot), overlap, a flow of people.
+        """
         body = parse_canonical(self.certificate)["body"]
         (answer,) = answers_of(self._study(), body)
-        view = answer.view
-        drawn = getattr(view, "figures", None) or [getattr(view, "figure", None)]
-        return tuple(Picture(drawing) for drawing in drawn if drawing is not None)
+        return tuple(map(Picture, drawings_of(answer.view)))
 
     def forest(self) -> Picture:
         """Return the forest plot of the terms; of many terms, its first part.

@@ -1,6 +1,8 @@
 """A figure of the report by itself: a file of SVG or PNG, with its style inside it."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -73,6 +75,18 @@ class Picture:
 
     def _repr_svg_(self) -> str:
         return self.svg
+
+
+def drawings_of(view: object) -> Iterator[Drawing]:
+    """Yield every drawing that a view holds, in the order of its fields."""
+    if isinstance(view, Drawing):
+        yield view
+    elif isinstance(view, tuple):
+        for item in view:
+            yield from drawings_of(item)
+    elif is_dataclass(view):
+        for one in fields(view):
+            yield from drawings_of(getattr(view, one.name))
 
 
 @cache
