@@ -23,9 +23,9 @@ HEAD = """# Exactness
 Written by `python benchmarks/exactness.py`, which carries out `tests/oracles`: each
 estimator, federated, against an independent program on the pooled rows. The largest
 difference of all cases of a test: of an estimate in the oracle's standard errors (of a
-penalised model, those that it would have without a penalty), of a standard error
-relatively. Rounds count the opening. What a site sends a round stands in the last
-table.
+penalised model, those that it would have without a penalty; of a network, which has
+none, in parts of the largest weight), of a standard error relatively. Rounds count the
+opening. What a site sends a round stands in the last table.
 
 Oracles are R (`survival`, `MASS`, `splines`, `nlme`, `glmnet`), figures of `lme4` and
 `metafor`, statsmodels, scikit-learn, and second implementations in the test that share

@@ -21,6 +21,7 @@ from hetao.study import (
     Grid,
     Level,
     Minimum,
+    Network,
     Study,
     Variable,
     Weight,
@@ -362,6 +363,13 @@ ANALYSES = {
         terms=("age", "sex"),
         validation="leave_one_site_out",
     ),
+    "neural_network": Analysis(
+        "neural_network",
+        "neural_network",
+        outcome="ill",
+        terms=TERMS,
+        network=Network((3,), strategy="scaffold", rounds=4, batch_size=0),
+    ),
     "quantiles": Analysis(
         "quantiles", "quantiles", by="sex", variables=("age", "chol")
     ),
@@ -415,6 +423,7 @@ MODELS = tuple(
         "logrank",
         "performance_left_out",
         "screen",
+        "neural_network",
     )
 )
 STUDY = study_of(VARIABLES, *ANALYSES.values())

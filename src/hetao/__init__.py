@@ -24,6 +24,7 @@ MODELS = (
     "lmm",
     "glmm",
     "performance",
+    "neural_network",
     "indicators",
     "quantiles",
     "rates",

@@ -124,7 +124,7 @@ def check(
     parts = _parts(study, columns, np.diff([0, *map(int, cuts[0]), n]))
     _check_order(study, analysis, parts)
     numbers = _check_messages(study, analysis, parts)
-    if METHODS[analysis.method].is_model:
+    if METHODS[analysis.method].is_model and not analysis.network:
         _check_twin(study, analysis, columns)
     rounds = _rounds(study, analysis, parts)
     return Exactness(len(cuts), worst_estimate, worst_se, rounds, numbers)

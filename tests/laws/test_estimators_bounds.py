@@ -59,17 +59,9 @@ def test_every_message_obeys_its_declaration(name, seed, n, size):
     beta = np.random.default_rng(seed).normal(0, 1, asked) * size
 
     check_message(method.start(rows), method.declare(0), rows.n)
-    state = {"beta": beta}
-    if method.name == "lmm":
-        state = {"log_ratio": np.array([seed % 74 - 60.0])}
+    state = first_state(method.name, seed, beta)
     if name.startswith("glmm"):
         state["log_tau"] = glmm_looks(seed)
-    if name == "quantiles":
-        draw = np.random.default_rng(seed)
-        state = {
-            "bin": draw.integers(-1, 1024, (2, 2, 3)).astype(float),
-            "level": np.array([1.0 + seed % 3]),
-        }
     if method.name == "negative_binomial":
         state["log_theta"] = np.log(10) * np.array([seed % 10 - 3.5])  # to 3e5
     if name.startswith("performance") and (seed % 3 or "published" in name):
@@ -90,6 +82,20 @@ def test_every_message_obeys_its_declaration(name, seed, n, size):
     except NotEstimable:
         return  # refused rather than beyond its bound
     check_message(message, method.declare(1), rows.n)
+
+
+def first_state(name, seed, beta):
+    """Return a state that holds what the method calls it, at made-up values."""
+    if name == "lmm":
+        return {"log_ratio": np.array([seed % 74 - 60.0])}
+    if name == "quantiles":
+        bins = np.random.default_rng(seed).integers(-1, 1024, (2, 2, 3))
+        return {"bin": bins.astype(float), "level": np.array([1.0 + seed % 3])}
+    if name == "neural_network":
+        number = np.array([1.0 + seed % 4])
+        now = {"weights": beta, "round": number}
+        return now | {"previous": beta / 2, "control": beta}
+    return {"beta": beta}
 
 
 def glmm_looks(seed):

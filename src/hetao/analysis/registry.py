@@ -20,6 +20,7 @@ from hetao.analysis.logistic import Logistic
 from hetao.analysis.logrank import LogRank
 from hetao.analysis.meta import Meta
 from hetao.analysis.negative_binomial import NegativeBinomial
+from hetao.analysis.neural_network import NeuralNetwork
 from hetao.analysis.penalised_models import (
     PenalisedLinear,
     PenalisedLogistic,
@@ -74,6 +75,7 @@ INSTALLED: tuple[type[Estimator], ...] = (
     Meta,
     Performance,
     PerformanceLeftOut,
+    NeuralNetwork,
     Quantiles,
     Rates,
     Indicators,

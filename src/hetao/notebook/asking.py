@@ -116,6 +116,8 @@ def analysis_fields(model: str, formula: Formula, counts: bool) -> dict[str, Any
     terms = [term for term in f.terms if term not in ("0", "1")]
     if "strata" in method.fields:
         fields["strata"] = list(f.strata)
+    if "network" in method.needs:
+        fields["network"] = {}  # the usual one, where no other is said
     if is_table(method):
         return {**fields, "variables": _columns(model, terms), "by": f.response}
     if f.start:

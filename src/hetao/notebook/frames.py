@@ -25,10 +25,11 @@ def frame_of(body: Mapping[str, Any]) -> pd.DataFrame:
         case {"groups": groups}:
             found = pd.DataFrame(list(groups))
             return found.set_index(found.columns[0])  # its name, "group" or "label"
-        case {"periods": periods}:
-            return pd.DataFrame(list(periods)).set_index("label")
-        case {"steps": steps}:
-            return pd.DataFrame(list(steps)).set_index("label")
+        case {"periods": labelled} | {"steps": labelled}:
+            return pd.DataFrame(list(labelled)).set_index("label")
+        case {"loss": loss, "validation_loss": held}:
+            told = {"loss": loss, "validation_loss": held} if held else {"loss": loss}
+            return pd.DataFrame(told).rename_axis("round")
     terms = pd.DataFrame(list(body["terms"]), columns=list(TERMS))
     return terms.set_index("name").astype(float)  # no error, of a penalty, is NaN
 

@@ -40,7 +40,7 @@ class FitResult:
 
         One row a term of a model, a time and curve of km, a group of logrank and
         rates, a criterion of counts; of table1 and quantiles one row a variable, level
-        and group.
+        and group; of a network the mean loss before each round and after the last.
         """
         return frame_of(self.body)
 

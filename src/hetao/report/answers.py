@@ -13,6 +13,7 @@ from hetao.report.indicators import indicators_of
 from hetao.report.labels import event_label, variable_label
 from hetao.report.measures import MeasuresView, meta_of, quantiles_of, rates_of
 from hetao.report.models import ModelView, model_of
+from hetao.report.networks import network_of
 from hetao.report.numerals import (
     DASH,
     count_text,
@@ -174,8 +175,16 @@ def _view(
                 "screen": screen_of,
             }
             return drawn[kind](study, analysis, payload, style)
-        case "table1" | "meta" | "quantiles" | "logrank" | "rates" as kind:
+        case (
+            "table1"
+            | "meta"
+            | "neural_network"
+            | "quantiles"
+            | "logrank"
+            | "rates" as kind
+        ):
             shown: dict[str, Show] = {
+                "neural_network": network_of,
                 "table1": _table,
                 "meta": meta_of,
                 "quantiles": quantiles_of,

@@ -93,7 +93,14 @@ def render_body(
             "tables": ("table1",),
             "steps_answers": ("counts",),
             "performances": ("performance",),
-            "measures": ("indicators", "meta", "quantiles", "rates", "screen"),
+            "measures": (
+                "indicators",
+                "meta",
+                "neural_network",
+                "quantiles",
+                "rates",
+                "screen",
+            ),
         }.items()
     }
     return (

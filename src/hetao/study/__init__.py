@@ -15,6 +15,7 @@ from hetao.study.model import (
     Variable,
     Weight,
 )
+from hetao.study.network import Network
 from hetao.study.population import (
     Arm,
     Criterion,
@@ -66,6 +67,7 @@ __all__ = [
     "Minimum",
     "Name",
     "Nearest",
+    "Network",
     "Number",
     "Operation",
     "Outcome",

@@ -8,6 +8,7 @@ from hetao.errors import InvalidStudy
 from hetao.study.effects import check_effect
 from hetao.study.methods import FAMILIES, METHODS, POOLED, method_of
 from hetao.study.model import SITE, Analysis, Study
+from hetao.study.network import check_network
 from hetao.study.performance import check_performance
 from hetao.study.screens import check_screen
 from hetao.study.shrinkage import check_shrinkage
@@ -47,6 +48,8 @@ def check_analysis(study: Study, analysis: Analysis, where: str) -> None:
     _check_grid(analysis, where)
     _check_curves(analysis, where)
     _check_rates(study, analysis, where)
+    if analysis.network:
+        check_network(analysis.network, where)
 
 
 def check_persons(study: Study, where: str) -> None:

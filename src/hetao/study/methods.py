@@ -257,6 +257,13 @@ METHODS: Final[dict[str, Method]] = {
         is_model=True,
         in_formula=True,
     ),
+    "neural_network": Method(
+        "Neural network",
+        (*REGRESSION, "network"),
+        outcome="mean",
+        is_model=True,
+        in_formula=True,
+    ),
     "indicators": Method(
         "Indicator over time",
         ("outcome", "by"),

@@ -8,6 +8,7 @@ from hetao import canonical as bytes_of
 from hetao.errors import InvalidStudy
 from hetao.study.concepts import ConceptSet
 from hetao.study.definitions import Definition
+from hetao.study.network import Network
 from hetao.study.population import (
     TABLES,
     Criterion,
@@ -277,6 +278,7 @@ class Analysis:
             lmer does if nothing is said, or the likelihood.
         family: of a generalised linear mixed model, "binomial" or "poisson".
         nAGQ: points of its quadrature, as of R's glmer.
+        network: a neural network and how it is trained.
         exposures: of a screen, numbers or categories of two levels, each in turn the
             first of the terms.
         outcomes: of a screen, the outcomes, or the events of a follow-up.
@@ -332,6 +334,7 @@ class Analysis:
     REML: bool = True
     family: str = ""
     nAGQ: int = 25  # noqa: N815 - lme4's name
+    network: Network | None = None
     exposures: tuple[str, ...] = ()
     outcomes: tuple[str, ...] = ()
     times: tuple[str, ...] = ()

@@ -1,0 +1,129 @@
+"""A trained network's finding → how it was trained, and how its loss fell."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hetao.report.drawing import Drawing, Scale, even_ticks
+from hetao.report.labels import event_label, variable_label
+from hetao.report.measures import MeasuresView, MeasureTable
+from hetao.report.numerals import count_text, number_of, short_text
+from hetao.study import Analysis, Network, Study
+from hetao.study.network import STRATEGY_TITLES
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, FOOT = 860.0, 260.0, 70.0, 845.0, 38.0, 52.0
+LINES = ("Loss of those it is trained on", "Loss of those left out")
+POOLED = (
+    "Each round is one step of gradient descent, the same as on pooled rows. Its "
+    "weights have no standard errors."
+)
+SPREAD = (
+    "Sites take several steps between two sums, so the weights depend on how people "
+    "are spread over the sites: they are no estimate from pooled rows, and have no "
+    "standard errors."
+)
+
+
+def network_of(
+    study: Study, analysis: Analysis, payload: Mapping[str, Any], few: str
+) -> tuple[MeasuresView, str]:
+    """Return the view of a network's finding and its sentence, as `rates_of`."""
+    network = analysis.network or Network()
+    losses = [_numbers(payload, name) for name in ("loss", "validation_loss")]
+    view = MeasuresView(
+        (_training(study, analysis, network, payload, few),),
+        (_draw(analysis.name, losses),),
+    )
+    return view, _sentence(*losses)
+
+
+def _training(
+    study: Study,
+    analysis: Analysis,
+    network: Network,
+    payload: Mapping[str, Any],
+    few: str,
+) -> MeasureTable:
+    batch = count_text(network.batch_size) if network.batch_size else "all"
+    clipped = int(payload.get("clipped_rounds") or 0)
+    weights = sum(len(m) * len(m[0]) for m in payload.get("weights", ()))
+    outcome = (
+        event_label(study, analysis.outcome)
+        if "events" in payload
+        else variable_label(study, analysis.outcome)
+    )
+    rows = [
+        ("Outcome", outcome),
+        ("People", _count(payload.get("n"), few)),
+        ("Strategy", STRATEGY_TITLES[network.strategy]),
+        ("Hidden layers", ", ".join(map(str, network.layers)) or "none"),
+        ("Activation", network.activation),
+        ("Weights", count_text(weights)),
+        ("Rounds of training", count_text(network.rounds)),
+        ("Passes through a site's people a round", count_text(network.local_epochs)),
+        ("Most people behind a step", batch),
+        ("Length of a step", short_text(network.lr)),
+        ("Rounds in which a site's update was shortened", count_text(clipped)),
+    ]
+    if "events" in payload:
+        rows.insert(2, ("With the event", _count(payload["events"], few)))
+    is_pooled = network.takes_one_step and not clipped
+    caption = POOLED if is_pooled else SPREAD
+    return MeasureTable(caption, ("", "Value"), tuple(rows))
+
+
+def _count(count: Any, few: str) -> str:
+    return few if count is None else count_text(count)
+
+
+def _numbers(payload: Mapping[str, Any], name: str) -> list[float]:
+    values = (number_of(value) for value in payload.get(name) or ())
+    return [value for value in values if value is not None]
+
+
+def _sentence(loss: Sequence[float], held: Sequence[float]) -> str:
+    if not loss:
+        return "No loss was told."
+    text = (
+        f"Mean loss {short_text(loss[0])} before training and {short_text(loss[-1])} "
+        f"after {len(loss) - 1} rounds"
+    )
+    if not held:
+        return f"{text}, of the people it was trained on."
+    return f"{text}; {short_text(held[-1])} of the people left out of training."
+
+
+def _draw(name: str, losses: Sequence[Sequence[float]]) -> Drawing:
+    """Return the figure: a line of the loss, and one of those left out if any are."""
+    most = max((value for line in losses for value in line), default=1.0)
+    last = max(max(map(len, losses)) - 1, 1)
+    across = Scale(0.0, float(last), LEFT, RIGHT)
+    shares = even_ticks(0.0, most or 1.0, 5)
+    up = Scale(0.0, max(most, shares[-1]), TOP + HEIGHT, TOP)
+    about = "; ".join(
+        f"{name}: {short_text(line[0])} at first, {short_text(line[-1])} at last"
+        for name, line in zip(LINES, losses, strict=True)
+        if line
+    )
+    title = f"{name}: mean loss before each round and after"
+    size = (WIDTH, TOP + HEIGHT + FOOT)
+    drawing = Drawing(f"{name}-loss", size, (title, about or "No loss."))
+    for value in shares:
+        y = up.at(value)
+        drawing.line((LEFT, y), (RIGHT, y), "grid" if value else "rule")
+        drawing.text((LEFT - 8, y + 5), short_text(value), "small end")
+    for tick in even_ticks(0.0, float(last), 8):
+        if tick == int(tick):
+            drawing.text(
+                (across.at(tick), up.left + 21), count_text(int(tick)), "small middle"
+            )
+    middle = (LEFT + RIGHT) / 2
+    drawing.text((middle, up.left + 44), "Rounds of training", "small middle")
+    for place, line in enumerate(losses):
+        if not line:
+            continue
+        x, kind = LEFT + 395 * place, f"curve g{place}"
+        drawing.line((x, 14), (x + 30, 14), kind)
+        drawing.text((x + 38, 18), LINES[place], "label")
+        points = [(across.at(i), up.at(value)) for i, value in enumerate(line)]
+        drawing.path(points, kind)
+    return drawing
