@@ -16,6 +16,7 @@ from hetao.analysis import make_plan, make_rows, oracle
 from hetao.errors import HetaoError
 from hetao.study import (
     Analysis,
+    Boosting,
     Coefficient,
     Criterion,
     Grid,
@@ -363,6 +364,20 @@ ANALYSES = {
         terms=("age", "sex"),
         validation="leave_one_site_out",
     ),
+    "boosted_trees": Analysis(
+        "boosted_trees",
+        "boosted_trees",
+        outcome="ill",
+        terms=("age", "sex", "log(chol)", "grade"),
+        boosting=Boosting(trees=2, depth=2, bins=8),
+    ),
+    "boosted_score": Analysis(
+        "boosted_score",
+        "boosted_trees",
+        outcome="score",
+        terms=("age", "sex"),
+        boosting=Boosting(trees=2, depth=2, bins=8, holdout=0.0),
+    ),
     "neural_network": Analysis(
         "neural_network",
         "neural_network",
@@ -421,6 +436,8 @@ MODELS = tuple(
         *SHRUNK,
         "cox_merged",
         "logrank",
+        "boosted_score",
+        "boosted_trees",
         "performance_left_out",
         "screen",
         "neural_network",

@@ -24,6 +24,7 @@ MODELS = (
     "lmm",
     "glmm",
     "performance",
+    "boosted_trees",
     "neural_network",
     "indicators",
     "quantiles",

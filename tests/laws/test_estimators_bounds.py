@@ -16,6 +16,7 @@ from hetao.analysis import (
     oracle,
 )
 from hetao.analysis.expressions import bounds_of, value_of
+from hetao.analysis.measuring import Measuring
 from hetao.errors import InvalidStudy, NotEstimable, OutOfBounds
 from hetao.study import parse_expression
 from support_analysis import (
@@ -64,11 +65,9 @@ def test_every_message_obeys_its_declaration(name, seed, n, size):
         state["log_tau"] = glmm_looks(seed)
     if method.name == "negative_binomial":
         state["log_theta"] = np.log(10) * np.array([seed % 10 - 3.5])  # to 3e5
-    if name.startswith("performance") and (seed % 3 or "published" in name):
-        draw = np.random.default_rng(seed)
-        state |= {"line": draw.normal(0, size, 2), "level": draw.normal(0, size, 1)}
-        cut = ("edges", "cuts")[seed % 2]
-        state[cut] = np.sort(draw.random(method.sizes()["bins"] - 1))
+    if method.name == "boosted_trees":
+        state = growing(method, seed)
+    state |= measuring(method, seed, size)
     if method.name == "cox_merged":
         state["cut"] = np.minimum(np.arange(61) // 7 * 7 + 6.0, 60)
     if method.plan.score:
@@ -103,6 +102,36 @@ def glmm_looks(seed):
     found = np.random.default_rng(seed).uniform(glmm.LEAST, glmm.HIGHEST, 11)
     found[seed % 11] = glmm.NONE
     return found
+
+
+def measuring(method, seed, size):
+    """Return what makes a state measure predictions; nothing where it does not."""
+    measures = isinstance(method, Measuring)
+    if not measures or (method.plan.analysis.coefficients == () and seed % 3 == 0):
+        return {}
+    draw = np.random.default_rng(seed)
+    return {
+        "line": draw.normal(0, size, 2),
+        "level": draw.normal(0, size, 1),
+        ("edges", "cuts")[seed % 2]: np.sort(draw.random(method.sizes()["bins"] - 1)),
+    }
+
+
+def growing(method, seed):
+    """Return a state in the middle of growing trees."""
+    draw = np.random.default_rng(seed)
+    sizes, asked = method.sizes(), method.plan.analysis.boosting
+    shape = (sizes["nodes"], sizes["p"], sizes["cells"])
+    scale = 10.0 ** (seed % 4 - 1)
+    return {
+        "grid": np.sort(draw.uniform(-1, 1, (shape[1], shape[2] - 1))),
+        "base": draw.normal(0, scale, 1),
+        "column": draw.integers(-1, shape[1], (asked.trees, 3)).astype(float),
+        "cut": draw.integers(0, shape[2], (asked.trees, 3)).astype(float),
+        "value": draw.normal(0, scale, (asked.trees, 7)),
+        "at": np.array([1.0, float(seed % 2), float(seed % 4 > 1)]),
+        "runs": np.sort(draw.integers(0, shape[2], shape)).astype(float),
+    }
 
 
 @pytest.mark.parametrize("name", sorted(ANALYSES))

@@ -51,3 +51,23 @@ def test_a_published_model_names_columns_as_the_file_does():
     assert found.body["rounds"] <= 6
     body = parse_canonical(found.certificate)["body"]
     assert recompute(body).startswith("1 findings follow")
+
+
+def test_trees_are_grown_over_sites_and_follow_from_the_certified_integers():
+    found = hetao.boosted_trees(
+        FORMULA,
+        data=ROWS,
+        split_by="ward",
+        policy=OPEN,
+        boosting={"trees": 2, "depth": 2},
+    )
+
+    assert found.body["prediction"] == "held out"
+    named = {row["name"] for row in found.body["importance"]}
+    split_by = {
+        n["column"] for tree in found.body["trees"] for n in tree if "left" in n
+    }
+    assert named == split_by
+    assert named <= {"age", "bmi", "性別[m]"}
+    body = parse_canonical(found.certificate)["body"]
+    assert recompute(body).startswith("1 findings follow")

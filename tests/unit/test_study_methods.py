@@ -10,7 +10,15 @@ from hetao.analysis.registry import INSTALLED
 from hetao.canonical import parse_canonical
 from hetao.cli.main import main
 from hetao.errors import InvalidStudy
-from hetao.study import Analysis, Coefficient, Grid, Network, Weight, study_from
+from hetao.study import (
+    Analysis,
+    Boosting,
+    Coefficient,
+    Grid,
+    Network,
+    Weight,
+    study_from,
+)
 from hetao.study.methods import METHODS, SCREENED
 from support_analysis import ANALYSES, STUDY
 
@@ -65,6 +73,7 @@ GIVEN = {
     "validation": "leave_one_site_out",
     "thresholds": (0.5,),
     "groups": 5,
+    "boosting": Boosting(trees=3),
     "network": Network((4,)),
 }
 METHOD_NAMES = sorted({analysis.method for analysis in ANALYSES.values()})

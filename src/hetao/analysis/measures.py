@@ -11,6 +11,7 @@ from scipy.special import ndtr
 
 from hetao.analysis.discrimination import Z
 from hetao.analysis.estimator import Message, State, unpacked
+from hetao.analysis.expressions import Floats
 from hetao.analysis.prediction import FURTHEST
 
 
@@ -47,6 +48,33 @@ def measures_of(
         _measure("calibration_in_the_large", float(state["level"][0]), level, 0.0),
         _measure("calibration_intercept", float(line[0]), float(spread[0]), 0.0),
         _measure("calibration_slope", float(line[1]), float(spread[1]), 1.0),
+    ]
+
+
+def errors_of(moments: Floats, n: float, scale: float) -> list[dict[str, Any]]:
+    """Return mean squared error, its root and R² of predictions of a number.
+
+    Args:
+        moments: (8,) means of r, r², y, y², y³, y⁴, ry and ry², where y is standardised
+            and r the square of half the error.
+        n: people.
+        scale: what one of y is in the outcome's unit.
+    """
+    r, rr, y, y2, y3, y4, ry, ryy = moments.tolist()
+    spread = y2 - y * y
+    fourth = y4 - 4 * y * y3 + 6 * y * y * y2 - 3 * y**4
+    mse, mse_var = 4 * r, 16 * max(rr - r * r, 0.0)
+    both = 4 * (ryy - 2 * y * ry + y * y * r) - mse * spread
+    slope = mse / spread**2
+    share = mse_var / spread**2 - 2 * slope * both / spread
+    share = max(share + slope**2 * max(fourth - spread**2, 0.0), 0.0)
+    se = float(np.sqrt(mse_var / n))
+    root = float(np.sqrt(mse))
+    unit = scale * scale
+    return [
+        _measure("mse", unit * mse, unit * se, None, (0.0, np.inf)),
+        _measure("rmse", scale * root, scale * se / (2 * root), None, (0.0, np.inf)),
+        _measure("r_squared", 1 - mse / spread, float(np.sqrt(share / n)), None),
     ]
 
 

@@ -6,7 +6,7 @@ two regressions.
 """
 
 from abc import abstractmethod
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from scipy.special import expit
@@ -56,7 +56,7 @@ class Measuring(Estimator):
     out; and how many have the event between two cuts that enough people lie between.
     """
 
-    relies_on = (
+    relies_on: ClassVar[tuple[str, ...]] = (
         "hetao.analysis.discrimination",
         "hetao.analysis.logistic",
         "hetao.analysis.measures",

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from hetao.analysis.boosted_trees import BoostedTrees
 from hetao.analysis.clogit import CaseCrossover, ConditionalLogistic
 from hetao.analysis.counts import Counts
 from hetao.analysis.cox import Cox
@@ -75,6 +76,7 @@ INSTALLED: tuple[type[Estimator], ...] = (
     Meta,
     Performance,
     PerformanceLeftOut,
+    BoostedTrees,
     NeuralNetwork,
     Quantiles,
     Rates,

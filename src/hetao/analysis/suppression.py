@@ -43,12 +43,15 @@ def shown_payload(payload: Mapping[str, Any], smallest: int) -> tuple[Payload, b
         case "meta":
             shown["sites"] = shown["sites"] if shown["show_sites"] else None
             _hide_totals(shown, smallest)
-        case "quantiles" | "rates" | "performance" | "indicators" as model:
+        case (
+            "quantiles" | "rates" | "performance" | "indicators" | "boosted_trees"
+        ) as model:
             hide = {
                 "quantiles": _hide_quantiles,
                 "rates": _hide_rates,
                 "performance": _hide_performance,
                 "indicators": _hide_periods,
+                "boosted_trees": _hide_trees,
             }
             hide[model](shown, smallest)
         case "ipw" | "g_computation" | "aipw":
@@ -481,3 +484,23 @@ def _joined(groups: list[Payload], kept: set[float]) -> list[Payload]:
             found.append(one or group_of(between, (sums[0], sums[1], predicted)))
             open_groups = []
     return found
+
+
+def _hide_trees(payload: Payload, smallest: int) -> None:
+    """Round what leaves add and columns gain, so that they tell no counts of a leaf.
+
+    Exact, a leaf's value and the gain of its split are two equations for how many
+    people came to it and how many of them had the event.
+    """
+    for node in itertools.chain(*payload["trees"]):
+        if "value" in node:
+            node["value"] = float(f"{node['value']:.3g}")
+    for row in payload["importance"]:
+        row["gain"] = round(row["gain"], 3)
+    if _is_small(payload["learned"], smallest):
+        payload["learned"] = None
+    if "events" in payload:
+        _hide_performance(payload, smallest)
+        return
+    payload["bins"] = None
+    _hide_totals(payload, smallest)

@@ -223,10 +223,14 @@ def result_of(
     item = results["findings"][0]
     finding = dict(item["finding"])
     body: dict[str, Any] = {"model": finding.pop("model")}
-    if "terms" in finding:
-        body["terms"] = [
-            {**term, "name": draft.original(term["name"])}
-            for term in finding.pop("terms")
+    for key in ("terms", "fitted", "importance"):
+        if key in finding:
+            body[key] = [
+                {**row, "name": draft.original(row["name"])} for row in finding.pop(key)
+            ]
+    if "trees" in finding:
+        finding["trees"] = [
+            [_named(node, draft) for node in tree] for tree in finding["trees"]
         ]
     if "terms" in body:
         body |= {key: finding.pop(key, None) for key in ("loglik", "n", "events")}
@@ -238,3 +242,10 @@ def result_of(
         "withheld": item["withheld"],
     }
     return FitResult({**body, **finding}, certificate)
+
+
+def _named(node: Mapping[str, Any], draft: Draft) -> dict[str, Any]:
+    """Return a node of a tree with its column under the file's own name."""
+    if "column" not in node:
+        return dict(node)
+    return {**node, "column": draft.original(node["column"])}

@@ -167,10 +167,11 @@ def _view(
             steps = steps_of(payload.get("steps", ()), few)
             figure = draw_flow(style[0], f"{analysis.name}: who was counted", steps)
             return StepsView(steps, figure), _steps_sentence(steps)
-        case "km" | "performance" | "indicators" | "screen" as kind:
+        case "km" | "performance" | "boosted_trees" | "indicators" | "screen" as kind:
             drawn: dict[str, Draw] = {
                 "km": _curves,
                 "performance": performance_of,
+                "boosted_trees": performance_of,
                 "indicators": indicators_of,
                 "screen": screen_of,
             }

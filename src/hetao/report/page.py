@@ -92,7 +92,7 @@ def render_body(
             "tests": ("logrank",),
             "tables": ("table1",),
             "steps_answers": ("counts",),
-            "performances": ("performance",),
+            "performances": ("performance", "boosted_trees"),
             "measures": (
                 "indicators",
                 "meta",

@@ -10,9 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hetao.report.drawing import Drawing, Scale, even_ticks, text_width, wrapped
+from hetao.report.drawing import (
+    Drawing,
+    Scale,
+    even_ticks,
+    shortened,
+    text_width,
+    wrapped,
+)
 from hetao.report.forest import tick_text
-from hetao.report.labels import event_label, language_of
+from hetao.report.labels import event_label, language_of, term_label
 from hetao.report.numerals import (
     DASH,
     count_text,
@@ -21,12 +28,14 @@ from hetao.report.numerals import (
     number_of,
     p_text,
     ratio_of,
+    short_text,
 )
 from hetao.study import Analysis, Study
 
 WIDTH, HEIGHT, LEFT, SIDE, TOP, FOOT = 860.0, 400.0, 66.0, 400.0, 34.0, 50.0
 NOTE = LEFT + SIDE + 34  # where the text beside a square figure begins
 NOTE_WIDTH = 25.0  # in font sizes
+MOST_BARS, BAR, BARS = 20, 28.0, 290.0
 WORDS = {
     "auc": ("Area under the ROC curve", "0.5 is chance, 1 perfect"),
     "brier": ("Brier score", "mean squared error; 0 is perfect"),
@@ -35,11 +44,16 @@ WORDS = {
     "calibration_in_the_large": ("Calibration in the large", "0 is right on average"),
     "calibration_intercept": ("Calibration intercept", "0, where the slope is 1"),
     "calibration_slope": ("Calibration slope", "below 1: too extreme"),
+    "mse": ("Mean squared error", "0 is perfect"),
+    "rmse": ("Root mean squared error", "in the unit of the outcome"),
+    "r_squared": ("R²", "1 is perfect, 0 what the mean tells"),
 }
 WHOSE = {
     "published": "a published model, which none of these people was used to fit",
     "fitted to these people": "a model fitted to these very people: apparent "
     "performance, better than what it would be in others",
+    "held out": "a model fitted to other people of the same sites; these were held out "
+    "by a hash of their own columns",
     "each site by the others": "for each site, the model fitted to all other sites "
     "(internal-external validation, leaving one site out)",
 }
@@ -56,8 +70,11 @@ class PerformanceView:
         measures: label, what it means, estimate with limits.
         bounds: where the area before binning lies.
         thresholds, groups: rows of the tables.
-        figures: ROC curve, calibration and decision curve, those that may be shown.
+        figures: ROC curve, calibration and decision curve, those that may be shown; of
+            trees what columns gain, first.
         is_hidden: whether anything is hidden for too few people.
+        importance: of trees, column, share of all gain, and splits.
+        trees: each as its rules, one a leaf, with what the leaf adds.
     """
 
     outcome: str
@@ -70,6 +87,8 @@ class PerformanceView:
     groups: tuple[Row, ...]
     figures: tuple[Drawing, ...]
     is_hidden: bool
+    importance: tuple[Row, ...] = ()
+    trees: tuple[Row, ...] = ()
 
 
 def performance_of(
@@ -86,7 +105,13 @@ def performance_of(
     groups = list(payload.get("calibration", ()))
     n, events = payload.get("n"), payload.get("events")
     least, most = (fixed_text(auc.get(key), 3) for key in ("least", "most"))
+    names = [str(row["name"]) for row in payload.get("importance", ())]
+    importance = [
+        (term_label(study, str(row["name"]), names).full, row["gain"], row["splits"])
+        for row in sorted(payload.get("importance", ()), key=lambda r: -r["gain"])
+    ]
     figures = (
+        draw_importance(f"{key}-gain", analysis.name, importance),
         draw_roc(f"{key}-roc", analysis.name, payload),
         draw_calibration(f"{key}-calibration", analysis.name, payload),
         draw_decision(f"{key}-decision", analysis.name, payload),
@@ -95,26 +120,62 @@ def performance_of(
         outcome=event_label(study, analysis.outcome),
         whose=WHOSE.get(str(payload.get("prediction")), ""),
         n=few if n is None else count_text(n),
-        events=few if events is None else count_text(events),
+        events=_events(payload, few),
         measures=tuple(
             (*WORDS.get(name, (name, "")), _limits(term), p_text(term.get("p")))
             for name, term in terms.items()
         ),
-        bounds=f"between {least} and {most}",
+        bounds=f"between {least} and {most}" if auc else "",
         thresholds=tuple(map(_threshold, thresholds)),
         groups=tuple(map(_group, groups)),
         figures=tuple(figure for figure in figures if figure is not None),
+        importance=tuple(
+            (label, f"{100 * gain:.1f}%", count_text(count))
+            for label, gain, count in importance
+        ),
+        trees=tuple(
+            tuple(_rules(tree, {n: term_label(study, n, names).text for n in names}))
+            for tree in payload.get("trees", ())
+        ),
         is_hidden=n is None
-        or events is None
+        or ("events" in payload and events is None)
         or any(row.get("tp") is None for row in thresholds),
     )
     said = [
         f"{WORDS[name][0]} {_limits(terms[name])}"
-        for name in ("auc", "calibration_slope", "oe_ratio")
+        for name in ("auc", "calibration_slope", "oe_ratio", "rmse", "r_squared")
         if name in terms
     ]
     first = (said[0] if said else "").replace("(", "(95% CI ", 1)
     return view, f"{'; '.join([first, *said[1:]])}. Predictions: {view.whose}."
+
+
+def _events(payload: Mapping[str, Any], few: str) -> str:
+    """Return how many had the event; "" of an outcome that is a number."""
+    if "events" not in payload:
+        return ""
+    events = payload["events"]
+    return few if events is None else count_text(events)
+
+
+def _rules(
+    tree: Sequence[Mapping[str, Any]], labels: Mapping[str, str]
+) -> Iterable[str]:
+    """Return each leaf as the conditions that lead to it and what it adds."""
+    nodes = {int(node["node"]): node for node in tree}
+    for node in tree:
+        if "value" not in node:
+            continue
+        said: list[str] = []
+        place = int(node["node"])
+        while place:
+            parent = nodes[(place - 1) // 2]
+            sign = "<" if place % 2 else "≥"
+            label = labels.get(parent["column"], parent["column"])
+            said.append(f"{label} {sign} {short_text(parent['below'])}")
+            place = (place - 1) // 2
+        value = short_text(node["value"])
+        yield f"{' and '.join(reversed(said)) or 'everyone'}: {value}"
 
 
 def _limits(term: Mapping[str, Any]) -> str:
@@ -157,6 +218,28 @@ def _group(group: Mapping[str, Any]) -> Row:
 
 
 # --- figures ------------------------------------------------------------------------
+def draw_importance(
+    key: str, name: str, rows: Sequence[tuple[str, float, int]]
+) -> Drawing | None:
+    """Return what share of the gain each column brought, at most 20; None of none."""
+    rows = rows[:MOST_BARS]
+    if not rows:
+        return None
+    about = "; ".join(f"{label}: {100 * gain:.1f}%" for label, gain, _ in rows)
+    height = TOP + BAR * len(rows) + FOOT
+    drawing = Drawing(key, (WIDTH, height), (f"{name}: importance", about))
+    scale = Scale(0.0, max(gain for _, gain, _ in rows), BARS, WIDTH - 70)
+    for place, (label, gain, _) in enumerate(rows):
+        y = TOP + BAR * place
+        text = shortened(label, 19)
+        drawing.text((0.0, y + 15), text, "label", language_of(text))
+        drawing.box((BARS, y), (max(scale.at(gain) - BARS, 1.0), BAR - 8), "bar g0")
+        drawing.text((scale.at(gain) + 8, y + 15), f"{100 * gain:.1f}%", "small")
+    middle = (BARS + (WIDTH - BARS) / 2, height - 16)
+    drawing.text(middle, "Share of all gain", "small middle")
+    return drawing
+
+
 def draw_roc(key: str, name: str, payload: Mapping[str, Any]) -> Drawing | None:
     """Return the ROC curve with the thresholds on it; None where none may be shown."""
     n, n1 = (number_of(payload.get(k)) for k in ("n", "events"))

@@ -6,6 +6,7 @@ from hetao.study.meaning import fields_read
 from hetao.study.model import (
     SITE,
     Analysis,
+    Boosting,
     Coefficient,
     Grid,
     Level,
@@ -51,6 +52,7 @@ __all__ = [
     "Analysis",
     "Arm",
     "Basis",
+    "Boosting",
     "Call",
     "CodeList",
     "Coefficient",

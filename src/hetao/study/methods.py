@@ -257,6 +257,14 @@ METHODS: Final[dict[str, Method]] = {
         is_model=True,
         in_formula=True,
     ),
+    "boosted_trees": Method(
+        "Gradient-boosted trees",
+        REGRESSION,
+        ("boosting", "thresholds", "groups"),
+        outcome="mean",
+        is_model=True,
+        in_formula=True,
+    ),
     "neural_network": Method(
         "Neural network",
         (*REGRESSION, "network"),

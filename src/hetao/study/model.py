@@ -165,6 +165,30 @@ class Coefficient:
 
 
 @dataclass(frozen=True)
+class Boosting:
+    """How trees are grown, in scikit-learn's and XGBoost's terms.
+
+    Attributes:
+        trees: how many, one after the other.
+        depth: most splits from the root to a leaf.
+        learning_rate: by which every leaf is shrunk.
+        bins: most bins of a column.
+        l2: penalty of the leaves, lambda of XGBoost.
+        min_people: fewest people in a leaf; never fewer than the study's least cell.
+        holdout: share of the people whom no tree sees and in whom the predictions are
+            measured; 0 measures them in those who were fitted.
+    """
+
+    trees: int = 50
+    depth: int = 3
+    learning_rate: float = 0.1
+    bins: int = 32
+    l2: float = 0.0
+    min_people: int = 20
+    holdout: float = 0.2
+
+
+@dataclass(frozen=True)
 class Minimum:
     """Counts that a study asks for; a site's policy applies wherever it is stricter.
 
@@ -274,6 +298,7 @@ class Analysis:
             the other sites; "" for those of the people that a model was fitted to.
         thresholds: probabilities at or above which people would be treated; public.
         groups: of equally many people by prediction, that calibration is shown in.
+        boosting: how trees are grown; None for the usual way.
         REML: whether a linear mixed model maximises the restricted likelihood, as R's
             lmer does if nothing is said, or the likelihood.
         family: of a generalised linear mixed model, "binomial" or "poisson".
@@ -331,6 +356,7 @@ class Analysis:
     validation: str = ""
     thresholds: tuple[float, ...] = ()
     groups: int = 10
+    boosting: Boosting | None = None
     REML: bool = True
     family: str = ""
     nAGQ: int = 25  # noqa: N815 - lme4's name

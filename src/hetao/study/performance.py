@@ -4,13 +4,14 @@ import itertools
 import math
 
 from hetao.errors import InvalidStudy
-from hetao.study.model import SITE, Analysis, Study
+from hetao.study.model import SITE, Analysis, Boosting, Study
 from hetao.study.terms import parse_term
 
 LINKS = ("logit", "cloglog", "identity")
 LEAVE_OUT = "leave_one_site_out"
 LEFT = 3  # fewest sites that a model of the others is fitted to
 MOST_THRESHOLDS, MOST_GROUPS = 200, 50
+MOST_TREES, MOST_DEPTH, MOST_BINS = 100, 5, 256
 
 
 def check_performance(study: Study, analysis: Analysis, where: str) -> None:
@@ -19,7 +20,7 @@ def check_performance(study: Study, analysis: Analysis, where: str) -> None:
     Raises:
         InvalidStudy: the error names the field and the remedy.
     """
-    if analysis.method != "performance":
+    if analysis.method not in ("performance", "boosted_trees"):
         return
     for text in analysis.terms:
         names = parse_term(text).names if text.strip() not in ("0", "-1", "1") else ()
@@ -36,6 +37,14 @@ def check_performance(study: Study, analysis: Analysis, where: str) -> None:
     if analysis.link not in LINKS:
         raise InvalidStudy(f"{where}: link is one of " + ", ".join(LINKS))
     _check_model(study, analysis, where)
+    if analysis.boosting is not None:
+        _check_boosting(analysis.boosting, where)
+    is_number = study.variable(analysis.outcome).kind == "number"
+    if is_number and (analysis.thresholds or analysis.groups != Analysis.groups):
+        raise InvalidStudy(
+            f"{where}: a number has no threshold of probability and no calibration",
+            fix="leave out thresholds and groups",
+        )
     cuts = analysis.thresholds
     inside = all(0 < cut < 1 for cut in cuts) and len(cuts) <= MOST_THRESHOLDS
     if not inside or not all(a < b for a, b in itertools.pairwise(cuts)):
@@ -70,3 +79,18 @@ def _check_model(study: Study, analysis: Analysis, where: str) -> None:
             f"{where}: without one site, at least {LEFT} must be left to fit a model",
             fix=f"take {LEFT + 1} or more sites into the study",
         )
+
+
+def _check_boosting(boosting: Boosting, where: str) -> None:
+    for name, value, low, high in (
+        ("trees", boosting.trees, 1, MOST_TREES),
+        ("depth", boosting.depth, 1, MOST_DEPTH),
+        ("bins", boosting.bins, 2, MOST_BINS),
+        ("min_people", boosting.min_people, 1, 10**9),
+        ("l2", boosting.l2, 0, 1e6),
+        ("holdout", boosting.holdout, 0, 0.9),
+    ):
+        if not low <= value <= high:
+            raise InvalidStudy(f"{where}: {name} lies in {low} to {high}")
+    if not 0 < boosting.learning_rate <= 1:
+        raise InvalidStudy(f"{where}: learning_rate lies above 0, up to 1")
