@@ -18,12 +18,14 @@ from hetao.study import (
     Event,
     Exposure,
     FollowUp,
+    Intervals,
     Level,
     Outcome,
     Population,
     Study,
     Value,
     Variable,
+    Window,
 )
 from hetao.study.population import EVER, Matching, Nearest, Score, ScoreItem
 from support_engines import ENGINES, serve
@@ -199,7 +201,40 @@ MATCHED = replace(
     EVERYTHING,
     matching=Matching("new", exact=("sex",), nearest=(Nearest("age", 5.0),), ratio=2),
 )
-STUDIES = {s.name: s for s in (EVERYTHING, EVERY_VISIT, PLAIN)} | {"matched": MATCHED}
+LONG = Study(
+    "long rows",
+    "",
+    "",
+    "1",
+    "omop-5.4",
+    ("a",),
+    (
+        Variable("who", "key", "person"),
+        Variable("start", source="interval_start", **NUMBER),
+        Variable("stop", source="interval_stop", **NUMBER),
+        Variable("days", source="interval_days", **NUMBER),
+        Variable("exposed", "category", "window", window="drug", levels=PAIR),
+        Variable("stroke", "category", "outcome", outcome="stroke", levels=PAIR),
+        Variable("strokes", source="outcome_count", outcome="stroke", **NUMBER),
+        Variable("aged", source="age", at="row", **NUMBER),
+        SEX,
+    ),
+    (),
+    population=Population(prior_observation_days=10),
+    outcomes=EVERYTHING.outcomes,
+    intervals=Intervals(
+        (Window("drug", events=(Event("drug"),), gap_days=2, days=(1, 5)),),
+        ages=(40,),
+        days=("2020-02-01",),
+        after_days=(10,),
+        months=(3, 12),
+        outcome="stroke",
+        observed=True,
+        run_in_days=3,
+    ),
+)
+STUDIES = {s.name: s for s in (EVERYTHING, EVERY_VISIT, PLAIN, LONG)}
+STUDIES["matched"] = MATCHED
 
 
 @pytest.fixture(scope="session")
@@ -256,4 +291,7 @@ def test_the_studies_have_people_ties_and_gaps_to_differ_in(cohorts):
         assert len(np.unique(shown)) > 1, name
     assert np.isnan(full.columns["measurement_last"]).any()
     assert cohorts["every visit"].people > 30
+    cut = cohorts["long rows"]
+    assert len(cut.columns["who"]) > 3 * cut.people > 60
+    assert all(len(np.unique(values)) > 1 for values in cut.columns.values())
     assert 0 < cohorts["matched"].people < full.people

@@ -8,11 +8,13 @@ import numpy.typing as npt
 
 from hetao.cohort.event_rows import Base, unit_faults
 from hetao.cohort.follow_up import clean_days_plan
+from hetao.cohort.intervals import LongRows, places_of_rows
 from hetao.cohort.people import PEOPLE, make_people
 from hetao.cohort.pieces import Piece, Pieces
 from hetao.cohort.wanted import Wanted
 from hetao.errors import InvalidData, InvalidStudy
 from hetao.study import Event, Score, Study, Variable
+from hetao.study.intervals import OF_ROWS
 from hetao.study.meaning import events_in
 from hetao.study.population import SEXES, ScoreItem
 from hetao.study.population_checks import level_range
@@ -50,10 +52,11 @@ def read_columns(
 
 def persons_of_rows(study: Study, wanted: Wanted) -> Array | None:
     """Return whose row each is, after `read_columns`; None if each is another's."""
-    if study.population.occurrence != "every":
+    if study.population.occurrence != "every" and study.intervals is None:
         return None
     found = wanted.engine.fetch(f"SELECT place, person_id FROM {PEOPLE}")  # noqa: S608
-    return _in_order(found)["person_id"]
+    persons = _in_order(found)["person_id"]
+    return persons if study.intervals is None else persons[places_of_rows(wanted)]
 
 
 class _Reader:
@@ -68,6 +71,7 @@ class _Reader:
         self._asked = {v.name: self._ask(v) for v in study.variables}
         self._found = self.pieces.read()
         self._base: Mapping[str, Array] = _in_order(self._base_columns())
+        self.rows_cut = None if study.intervals is None else LongRows(study, wanted)
         self._survival: Mapping[str, Array] | None = None
 
     def column(self, variable: Variable) -> Array:
@@ -78,7 +82,21 @@ class _Reader:
                 f"variable {variable.name!r}: the source {variable.source!r} does not "
                 f"exist in {self.study.dictionary}"
             )
-        return read(self, variable)
+        values = read(self, variable)
+        if self.rows_cut is None or variable.at or variable.source in OF_EACH_ROW:
+            return values
+        return values[self.rows_cut.place]
+
+    @property
+    def _rows(self) -> LongRows:
+        """Return the rows that people's time is cut into.
+
+        Raises:
+            InvalidStudy: the study has one row a person.
+        """
+        if self.rows_cut is None:
+            raise InvalidStudy("the study has one row a person")
+        return self.rows_cut
 
     # --- asking -----------------------------------------------------------------------
     def _ask(self, variable: Variable) -> Piece | None:
@@ -143,8 +161,10 @@ class _Reader:
     # --- variables of the person on the index day ---------------------------------
     def age(self, variable: Variable) -> Array:
         """Return the calendar year of the index day less the year of birth."""
-        years = self._base["day"].astype("datetime64[Y]").astype(np.int64) + 1970
+        years = self._days(variable).astype("datetime64[Y]").astype(np.int64) + 1970
         born = self._base["year_of_birth"]
+        if variable.at:
+            born = born[self._rows.place]
         values = np.ma.filled((years - born).astype(np.float64), np.nan)
         return self._banded(variable, values)
 
@@ -155,15 +175,19 @@ class _Reader:
 
     def index_day(self, variable: Variable) -> Array:
         """Return the calendar period of the index day, or its year as a number."""
-        days = self._base["day"]
+        days = self._days(variable)
         if variable.kind == NUMBER:
             return days.astype("datetime64[Y]").astype(np.float64) + 1970
         return self._banded(variable, (days - EPOCH).astype(np.float64))
 
     def month(self, variable: Variable) -> Array:
         """Return the season of the index day, or the month of the year as a number."""
-        months = self._base["day"].astype("datetime64[M]").astype(np.int64) % 12 + 1
+        months = self._days(variable).astype("datetime64[M]").astype(np.int64) % 12 + 1
         return self._banded(variable, months.astype(np.float64))
+
+    def _days(self, variable: Variable) -> Array:
+        """Return the day that a variable is about: the index day, or a row's first."""
+        return self._rows.first if variable.at else self._base["day"]
 
     def arm(self, variable: Variable) -> Array:
         """Return the place among the arms."""
@@ -192,12 +216,22 @@ class _Reader:
 
     def outcome(self, variable: Variable) -> Array:
         """Return whether the outcome came, or as a third level its competing event."""
-        states = self._base[f"state_{self._outcome(variable)}"].astype(np.int64)
+        place = self._outcome(variable)
+        cut = self.study.intervals
+        if cut is not None and cut.outcome == variable.outcome:
+            return (self._rows.outcome_days(place) > 0).astype(np.int64)
+        states = self._base[f"state_{place}"].astype(np.int64)
+        if cut is not None:
+            stop, rows = self._base[f"stop_{place}"][self._rows.place], self._rows
+            inside = (stop >= rows.first) & (stop <= rows.last)
+            states = np.where(inside, states[rows.place], 0)
         return np.where(states < len(variable.levels), states, 0)
 
     def outcome_count(self, variable: Variable) -> Array:
         """Return on how many days at risk the outcome came."""
         place = self._outcome(variable)
+        if self.study.intervals is not None:
+            return self._rows.outcome_days(place)
         columns = ("place", "start_day", "end_day")
         outcome = self.study.outcomes[place]
         plan = clean_days_plan(outcome, self.wanted, Base(PEOPLE, columns), columns)
@@ -208,6 +242,40 @@ class _Reader:
         values = np.zeros(self.people)
         values[found["place"]] = found["n"]
         return values
+
+    # --- variables of rows that people's time is cut into --------------------------
+    def person(self, variable: Variable) -> Array:
+        """Return a number for whose row each is."""
+        del variable
+        if self.study.population.occurrence != "every":
+            return np.arange(self.people)
+        persons = np.asarray(persons_of_rows(self.study, self.wanted))
+        return np.unique(persons, return_inverse=True)[1].astype(np.int64)
+
+    def interval_start(self, variable: Variable) -> Array:
+        """Return the days before a row; missing after the variable's outcome."""
+        return self._until_outcome(variable, self._rows.start)
+
+    def interval_stop(self, variable: Variable) -> Array:
+        """Return the days up to a row's last, at most up to the variable's outcome."""
+        return self._until_outcome(variable, self._rows.stop)
+
+    def interval_days(self, variable: Variable) -> Array:
+        """Return how many days a row has."""
+        del variable
+        return self._rows.stop - self._rows.start
+
+    def _until_outcome(self, variable: Variable, days: Array) -> Array:
+        if not variable.outcome:
+            return days
+        rows = self._rows
+        ends = self._base[f"stop_{self._outcome(variable)}"][rows.place]
+        after = (ends - rows.first).astype(np.float64) + 1  # days of the row up to it
+        return np.where(after > 0, np.minimum(days, rows.start + after), np.nan)
+
+    def window(self, variable: Variable) -> Array:
+        """Return whether a row lies in a window."""
+        return self._rows.exposed(variable.window)
 
     def _outcome(self, variable: Variable) -> int:
         names = [outcome.name for outcome in self.study.outcomes]
@@ -371,4 +439,10 @@ READERS: dict[str, Callable[[_Reader, Variable], Array]] = {
     "time_to_death": _Reader.time_to_death,
     "death": _Reader.death,
     "score": _Reader.score,
+    "person": _Reader.person,
+    "interval_start": _Reader.interval_start,
+    "interval_stop": _Reader.interval_stop,
+    "interval_days": _Reader.interval_days,
+    "window": _Reader.window,
 }
+OF_EACH_ROW = (*OF_ROWS, "outcome", "outcome_count")

@@ -23,6 +23,7 @@ from hetao.study.population import (
     Event,
     Exposure,
     FollowUp,
+    Intervals,
     Matching,
     Nearest,
     Outcome,
@@ -30,6 +31,7 @@ from hetao.study.population import (
     Score,
     ScoreItem,
     Value,
+    Window,
 )
 from hetao.study.reading import read_study, study_from
 from hetao.study.sentences import LANGUAGES, Section, explain
@@ -64,6 +66,7 @@ __all__ = [
     "Expression",
     "FollowUp",
     "Grid",
+    "Intervals",
     "Level",
     "Matching",
     "Minimum",
@@ -84,6 +87,7 @@ __all__ = [
     "Value",
     "Variable",
     "Weight",
+    "Window",
     "explain",
     "fields_read",
     "parse_expression",

@@ -43,6 +43,11 @@ ON_INDEX_DAY = {
     "index_day": (),
     "month": (),
     "arm": (),
+    "person": ("person.person_id",),
+    "interval_start": FOLLOWED,
+    "interval_stop": FOLLOWED,
+    "interval_days": FOLLOWED,
+    "window": FOLLOWED,
     SITE: (),
 }
 
@@ -136,7 +141,7 @@ def _of_population(study: Study) -> Iterator[str]:
     yield from CONCEPT
     for event in (*population.entry_events, *events_in(population)):
         yield from _of_event(event)
-    for event in events_in((study.criteria, study.follow_up)):
+    for event in events_in((study.criteria, study.follow_up, study.intervals)):
         yield from _of_event(event)
     if population.ages:
         yield BIRTH
@@ -144,6 +149,8 @@ def _of_population(study: Study) -> Iterator[str]:
         yield SEX
     asks_days = population.prior_observation_days is not None
     asks_days = asks_days or bool(population.dates)
+    if study.intervals is not None:
+        yield from FOLLOWED
     if asks_days or population.post_observation_days or study.follow_up:
         yield from OBSERVED
     if study.follow_up:

@@ -14,6 +14,7 @@ from hetao.study.population import (
     Criterion,
     Event,
     FollowUp,
+    Intervals,
     Matching,
     Outcome,
     Population,
@@ -38,6 +39,11 @@ SOURCES = (
     "time_to_death",
     "score",
     "column",
+    "person",
+    "interval_start",
+    "interval_stop",
+    "interval_days",
+    "window",
 )
 AGGREGATES = (
     "any",
@@ -78,7 +84,10 @@ class Variable:
         source: one of SOURCES: an event table, "events" of several tables, what a
             person is on the index day ("age", "sex", "index_day", "month", "arm"),
             what follow-up gives ("time_at_risk", "outcome", "outcome_count",
-            "time_to_death", "death"), "score", or "column" of a flat table.
+            "time_to_death", "death"), "score", or "column" of a flat table; of rows
+            cut by `Study.intervals` whose each is ("person"), the days before it and
+            with it ("interval_start", "interval_stop"), how many it has
+            ("interval_days") and whether it lies in a "window".
         concepts: names of concept sets, or OMOP concept ids that stand for themselves
             alone; any of them counts.
         column: the flat table's column; "" otherwise.
@@ -96,6 +105,9 @@ class Variable:
         events: of the source "events", what counts.
         outcome: name of the outcome that a follow-up variable is about.
         score: name of the score.
+        window: name of the window of the source "window".
+        at: "row" for what somebody is on a row's first day, of age, index_day and
+            month; "" for the index day.
     """
 
     name: str
@@ -114,6 +126,8 @@ class Variable:
     events: tuple[Event, ...] = ()
     outcome: str = ""
     score: str = ""
+    window: str = ""
+    at: str = ""
 
     @property
     def event_rows(self) -> tuple[Event, ...]:
@@ -447,6 +461,7 @@ class Study:
     concepts: tuple[ConceptSet, ...] = ()
     population: Population = field(default_factory=Population)
     follow_up: FollowUp | None = None
+    intervals: Intervals | None = None
     outcomes: tuple[Outcome, ...] = ()
     scores: tuple[Score, ...] = ()
     matching: Matching | None = None

@@ -124,7 +124,7 @@ class Population:
             everything; "eligible": the first that meets what stands here (period, age,
             sex, months, observation), which then must meet the criteria; "any": the
             first that meets everything; "every": each that does, several rows a person
-            (for counts alone).
+            (for counts, and for analyses that say whose each row is).
         period: (first, last) index day, ISO dates.
         ages: (youngest, oldest) on the index day, calendar year less year of birth.
         sexes: "male", "female"; empty: everybody.
@@ -219,6 +219,55 @@ class Outcome:
     events: tuple[Event, ...] = ()
     clean_days: int = 0
     competing: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class Window:
+    """When somebody counts as exposed: around each spell of an exposure.
+
+    Attributes:
+        name: how variables refer to it.
+        label: what a reader sees.
+        events: whose rows make the spells.
+        gap_days: a row that begins at most so many days after the last day so far
+            belongs to the same spell.
+        days: (first, last) of the window, in days after the spell's first day, and
+            after its `until`.
+        until: "end", the spell's last day, or "start", its first one, as of a vaccine.
+    """
+
+    name: str
+    label: str = ""
+    events: tuple[Event, ...] = ()
+    gap_days: int = 30
+    days: tuple[int, int] = (0, 0)
+    until: str = "end"
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Each person's time cut into rows, of which one may have several.
+
+    Attributes:
+        windows: a row begins, or ends, where one does.
+        ages: a row begins on the first day of the year in which somebody is so old.
+        days: a row begins on these days, ISO dates.
+        after_days: a row begins so many days after the first day of somebody's time.
+        months: a row begins on the first day of these months, as of seasons.
+        outcome: a row ends on each day of this outcome, for models of recurrent events.
+        observed: whether the time is all that is observed, up to death, as in case
+            series; else the time at risk.
+        run_in_days: so many first days of what is observed are left out.
+    """
+
+    windows: tuple[Window, ...] = ()
+    ages: tuple[int, ...] = ()
+    days: tuple[str, ...] = ()
+    after_days: tuple[int, ...] = ()
+    months: tuple[int, ...] = ()
+    outcome: str = ""
+    observed: bool = False
+    run_in_days: int = 0
 
 
 @dataclass(frozen=True)

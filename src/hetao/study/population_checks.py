@@ -7,6 +7,11 @@ import re
 from collections.abc import Iterable
 
 from hetao.errors import InvalidStudy
+from hetao.study.intervals import (
+    check_intervals,
+    check_row_variable,
+    is_observed,
+)
 from hetao.study.meaning import events_in
 from hetao.study.model import AGGREGATES, Level, Study, Variable
 from hetao.study.population import (
@@ -61,6 +66,11 @@ def check_cohort(study: Study, where: str) -> None:
     _check_criteria(study, f"{where} [population]")
     if study.follow_up is not None:
         _check_follow_up(study, study.follow_up, f"{where} [follow_up]")
+    check_intervals(study, where)
+    for window in study.intervals.windows if study.intervals else ():
+        place = f"{where} [intervals.windows.{window.name}]"
+        _check_names([window.name], place)
+        _check_events(study, window.events, place)
     _check_outcomes(study, f"{where} [outcomes]")
     for score in study.scores:
         _check_score(study, score.name, f"{where} [scores.{score.name}]")
@@ -86,6 +96,7 @@ def check_variable_source(study: Study, variable: Variable, where: str) -> None:
         raise InvalidStudy(f"{where}: name the events")
     for event in variable.event_rows:
         _check_event(study, event, where)
+    check_row_variable(study, variable, where)
     _check_window(variable.window_days, where)
     _check_aggregate(variable, where)
     if variable.source in OF_FOLLOW_UP:
@@ -153,11 +164,13 @@ def _check_population(study: Study, where: str) -> None:
     if population.occurrence not in OCCURRENCES:
         raise InvalidStudy(f"{where}: occurrence is one of " + ", ".join(OCCURRENCES))
     if population.occurrence == "every" and any(
-        analysis.method != "counts" for analysis in study.analyses
+        analysis.method != "counts" and not analysis.person
+        for analysis in study.analyses
     ):
         raise InvalidStudy(
             f"{where}: with every occurrence somebody may be counted more than once",
-            fix='write occurrence = "first" or "any"; every serves counts alone',
+            fix='write occurrence = "first" or "any", or say whose each row is: person '
+            'names a key whose source is "person"',
         )
     if population.occurrence == "every" and study.matching is not None:
         raise InvalidStudy(
@@ -338,7 +351,7 @@ def _check_outcomes(study: Study, where: str) -> None:
     _check_names(names, where)
     if len(names) > MOST_OUTCOMES:
         raise InvalidStudy(f"{where}: more than {MOST_OUTCOMES}")
-    if study.follow_up is None:
+    if study.follow_up is None and not is_observed(study):
         raise InvalidStudy(f"{where}: nobody is followed", fix="write [follow_up]")
     for outcome in study.outcomes:
         place = f"{where} {outcome.name}"
@@ -350,7 +363,10 @@ def _check_outcomes(study: Study, where: str) -> None:
 
 
 def _check_follow_up_variable(study: Study, variable: Variable, where: str) -> None:
-    if study.follow_up is None:
+    counted = variable.source == "outcome_count" or (
+        study.intervals is not None and variable.outcome == study.intervals.outcome
+    )
+    if study.follow_up is None and not (is_observed(study) and counted):
         raise InvalidStudy(f"{where}: nobody is followed", fix="write [follow_up]")
     outcome = next((o for o in study.outcomes if o.name == variable.outcome), None)
     needed = variable.source != "time_at_risk" or variable.outcome

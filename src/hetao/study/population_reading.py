@@ -78,6 +78,17 @@ def follow_up_fields(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     return body
 
 
+def interval_fields(table: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return `[intervals]` as the fields of an `Intervals`."""
+    body = dict(table)
+    if "days" in body:
+        body["days"] = _period(body["days"])
+    if "windows" in body:
+        place = f"{where} [intervals.windows]"
+        body["windows"] = named(body["windows"], place, _arm)
+    return body
+
+
 def outcome_fields(table: Any, where: str) -> list[dict[str, Any]]:
     """Return `[outcomes]` as the fields of one `Outcome` a name."""
     return named(table, f"{where} [outcomes]", _outcome)
@@ -250,7 +261,16 @@ def _only(table: Mapping[str, Any], fields: tuple[str, ...], where: str) -> None
 
 # --- variables ----------------------------------------------------------------------
 NO_YES = [{"name": "no", "value": 0}, {"name": "yes", "value": 1}]
-PAIRS = ("condition", "drug", "procedure", "device", "visit", "events", "outcome")
+PAIRS = (
+    "condition",
+    "drug",
+    "procedure",
+    "device",
+    "visit",
+    "events",
+    "outcome",
+    "window",
+)
 
 
 def variable_fields(

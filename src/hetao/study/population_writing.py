@@ -44,6 +44,10 @@ def cohort_tables(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the names and bodies of `[follow_up]`, `[outcomes]`, `[scores]`, …."""
     if study.follow_up is not None:
         yield "follow_up", _written(study.follow_up)
+    if study.intervals is not None:
+        yield "intervals", _written(study.intervals, ("windows",))
+        for one in study.intervals.windows:
+            yield f"intervals.windows.{json.dumps(one.name)}", _written(one)
     for outcome in study.outcomes:
         yield f"outcomes.{json.dumps(outcome.name)}", _written(outcome)
     for score in study.scores:

@@ -21,6 +21,7 @@ from hetao.study.model import SITE, SOURCES, Level, Study, Variable
 from hetao.study.population_checks import check_cohort, check_variable_source
 from hetao.study.population_reading import (
     follow_up_fields,
+    interval_fields,
     matching_fields,
     outcome_fields,
     population_fields,
@@ -34,7 +35,7 @@ SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 MOST_SITES, MOST_ANALYSES = 1000, 200
 MOST_CONCEPT_SETS = 1000
 KEPT = {SITE: "the site itself", PI: "the number of terms"}
-KEYS = ("column",)  # sources that a key is made of
+KEYS = ("column", "person")  # sources that a key is made of
 # Control, format (bidirectional too), surrogate, line and paragraph characters.
 UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 TABLES = frozenset(
@@ -49,6 +50,7 @@ TABLES = frozenset(
         "sites",
         "concepts",
         "follow_up",
+        "intervals",
         "outcomes",
         "scores",
         "matching",
@@ -145,6 +147,8 @@ def _cohort(tables: dict[str, Any], where: str) -> dict[str, Any]:
     flat = population_fields(tables.get("population", {}), where)
     if "follow_up" in tables:
         flat["follow_up"] = follow_up_fields(tables["follow_up"], where)
+    if "intervals" in tables:
+        flat["intervals"] = interval_fields(tables["intervals"], where)
     if "matching" in tables:
         flat["matching"] = matching_fields(tables["matching"], where)
     flat["outcomes"] = outcome_fields(tables.get("outcomes", {}), where)

@@ -10,6 +10,7 @@ from importlib import resources
 from hetao.dictionary import dictionary
 from hetao.study.concepts import CodeList, ConceptSet
 from hetao.study.definitions import Definition
+from hetao.study.intervals import BY_ROW, ON_A_DAY
 from hetao.study.model import Study, Variable
 from hetao.study.population import (
     EITHER,
@@ -18,6 +19,7 @@ from hetao.study.population import (
     Criterion,
     Event,
     FollowUp,
+    Intervals,
     Matching,
     Outcome,
     Population,
@@ -73,6 +75,8 @@ class _Speaker:
         found.append(("criteria", [self.labelled(c) for c in study.criteria]))
         if study.follow_up is not None:
             found.append(("follow_up", self.follow_up(study.follow_up)))
+        if study.intervals is not None:
+            found.append(("intervals", self.intervals(study.intervals)))
         found.append(("outcomes", [self.outcome(o) for o in study.outcomes]))
         if study.matching is not None:
             found.append(("matching", self.matching(study.matching)))
@@ -257,6 +261,29 @@ class _Speaker:
             found.append(self.say("minimum", follow_up.minimum_days))
         return found
 
+    def intervals(self, cut: Intervals) -> list[str]:
+        """Say whose time is cut into rows, and where."""
+        found = [self.say("cut_observed" if cut.observed else "cut_at_risk")]
+        if cut.run_in_days:
+            found.append(self.say("cut_run_in", cut.run_in_days))
+        for one in cut.windows:
+            label, events = one.label or one.name, self.events(one.events)
+            days = (*one.days, one.gap_days)
+            found.append(self.say(f"cut_window_{one.until}", label, events, *days))
+        points = {"ages": cut.ages, "days": cut.days, "after": cut.after_days}
+        for key, values in {**points, "months": cut.months}.items():
+            if values:
+                listed = self.say("comma").join(map(str, values))
+                found.append(self.say(f"cut_{key}", listed))
+        if cut.outcome:
+            found.append(self.say("cut_outcome", self.outcome_label(cut.outcome)))
+        return found
+
+    def outcome_label(self, name: str) -> str:
+        """Name an outcome."""
+        outcome = next(o for o in self.study.outcomes if o.name == name)
+        return outcome.label or outcome.name
+
     def outcome(self, outcome: Outcome) -> str:
         """Say what is waited for."""
         label = outcome.label or outcome.name
@@ -337,10 +364,25 @@ class _Speaker:
         if variable.source == "score":
             score = next(s for s in self.study.scores if s.name == variable.score)
             return self.say("v_score", label, score.label or score.name, window)
+        if self.study.intervals is not None and variable.source in BY_ROW:
+            return self.of_row(variable, label)
+        named, key = variable.column, variable.source
         if variable.outcome:
-            outcome = next(o for o in self.study.outcomes if o.name == variable.outcome)
-            named = outcome.label or outcome.name
-            return self.say(f"v_{variable.source}", label, named)
-        if variable.source == "time_at_risk":
-            return self.say("v_time_all", label)
-        return self.say(f"v_{variable.source}", label, variable.column)
+            named = self.outcome_label(variable.outcome)
+        elif key == "time_at_risk":
+            key = "time_all"
+        return self.say(f"v_{key}", label, named)
+
+    def of_row(self, variable: Variable, label: str) -> str:
+        """Say what a variable holds that may differ between a person's rows."""
+        key, named = f"v_row_{variable.source}", ""
+        if variable.source in ON_A_DAY and not variable.at:
+            return self.say(f"v_{variable.source}", label)
+        if variable.outcome:
+            named = self.outcome_label(variable.outcome)
+            key += "_until" if variable.source.startswith("interval") else ""
+        if variable.window and self.study.intervals is not None:
+            windows = self.study.intervals.windows
+            window = next(one for one in windows if one.name == variable.window)
+            named = window.label or window.name
+        return self.say(key, label, named)
