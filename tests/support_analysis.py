@@ -262,6 +262,15 @@ ANALYSES = {
         terms=("age", "sex"),
         estimand="ATT",
     ),
+    "aipw_counts": Analysis(
+        "aipw_counts",
+        "aipw",
+        outcome="visits",
+        treatment="treated",
+        terms=("age", "sex"),
+        family="poisson",
+        offset="log(years)",
+    ),
     "cox_scored": Analysis(
         "cox_scored",
         "cox",

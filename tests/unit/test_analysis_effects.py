@@ -205,6 +205,9 @@ def read(analysis):
         ({"treatment": "age"}, "category of two levels"),
         ({"outcome": "grade"}, "a number, or a category of two levels"),
         ({"estimand": "everyone"}, "one of ATE, ATT, ATO"),
+        ({"family": "binomial"}, "family of an effect is 'poisson'"),
+        ({"family": "poisson"}, "must be a number"),
+        ({"offset": "age", "outcome": "score"}, "only the effect on a count"),
         ({"truncation": 0.5}, "truncation lies in 0 to below 0.5"),
         ({"truncation": -0.1}, "truncation lies in 0 to below 0.5"),
         ({"truncation": 0.1, "estimand": "ATO"}, "no score needs truncation"),
@@ -272,3 +275,34 @@ def test_a_small_arm_is_not_shown():
 
     for arm in shown.as_json()["arms"]:
         assert all(value is None for key, value in arm.items() if key != "arm")
+
+
+# --- counts -------------------------------------------------------------------------
+def test_an_arm_without_any_count_is_named():
+    columns = people(2, 300)
+    columns["visits"][columns["treated"] == 1] = 0
+
+    with pytest.raises(NotEstimable, match="the arm 'yes' has any 'visits'"):
+        oracle(STUDY, ANALYSES["aipw_counts"], everywhere(columns))
+
+
+def test_few_counts_hide_the_rates_that_would_tell_them():
+    exact, _ = found("aipw_counts", people(7, 600), 1)
+    payload = exact | {"arms": [dict(arm) for arm in exact["arms"]]}
+    payload["arms"][1]["events"] = 4
+
+    shown, withheld = Finding("a", "aipw", payload).shown(10)
+
+    assert withheld
+    assert shown.as_json()["events"] is None
+    assert all(arm["mean"] is arm["events"] is None for arm in shown.as_json()["arms"])
+
+
+def test_more_events_than_people_hide_nothing():
+    columns = people(7, 600)
+    columns["visits"] = columns["visits"] * 0 + 1.0 + (np.arange(600) % 50 == 0)
+
+    shown, withheld = found("aipw_counts", columns, 10)
+
+    assert not withheld
+    assert all(arm["events"] is not None for arm in shown["arms"])

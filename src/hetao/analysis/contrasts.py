@@ -43,6 +43,26 @@ def sandwich(total: Message, inverses: Sequence[Floats], means: Floats) -> Float
     return np.asarray(turn @ meat @ turn.T)
 
 
+def rate_contrasts(
+    means: Floats, covariance: Floats, has_time: bool
+) -> list[dict[str, Any]]:
+    """Return the contrasts of the arms' mean counts, or rates, as `contrasts_of`.
+
+    Args:
+        means: (2,), of the arms.
+        covariance: (2, 2).
+        has_time: whether they are rates.
+
+    Raises:
+        NotEstimable: the effect has no variance.
+    """
+    kind = "rate" if has_time else "mean"
+    terms = [_term(f"{kind}_difference", means, SIGN, covariance)]
+    if np.all(means > 0):  # a mean of a doubly robust kind may not be
+        terms.append(_term(f"{kind}_ratio", np.log(means), SIGN / means, covariance))
+    return terms
+
+
 def contrasts_of(
     means: Floats, covariance: Floats, is_binary: bool
 ) -> list[dict[str, Any]]:

@@ -9,19 +9,25 @@ unknown, so its outer products can be summed before the means are known.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 from scipy.special import expit
 
-from hetao.analysis.contrasts import balance_of, contrasts_of, sandwich
+from hetao.analysis.contrasts import (
+    balance_of,
+    contrasts_of,
+    rate_contrasts,
+    sandwich,
+)
 from hetao.analysis.estimator import (
     Estimator,
     Message,
     State,
-    estimator,
     packed,
+    sum_by,
     unpacked,
 )
 from hetao.analysis.expressions import Floats
@@ -36,6 +42,7 @@ from hetao.analysis.newton import (
     model_payload,
 )
 from hetao.analysis.plan import Plan
+from hetao.analysis.poisson import log_linear_opening
 from hetao.analysis.rows import Rows
 from hetao.analysis.weighting import (
     Weights,
@@ -47,6 +54,7 @@ from hetao.analysis.weighting import (
 from hetao.errors import NotEstimable, WrongShape
 
 FURTHEST = 10.0  # a standardised number that is fitted beyond is absurd
+ABSURD = 1000.0  # and so is a count that many times the highest public one
 MOST = MOST_ROUNDS + 1  # messages: Newton's, and the closing one
 SCORE, ARMS = "score", ("untreated", "treated")
 
@@ -55,6 +63,8 @@ OPENING: Final = {
     "info": "fits,sym(p)",
     "people": "groups",
     "events": "groups",
+    "exposed": "counts,params",
+    "exposure": "counts,groups",
 }
 SUMS: Final = {
     "score": "params",
@@ -85,6 +95,7 @@ class Effect(Estimator):
         "hetao.analysis.contrasts",
         "hetao.analysis.logistic",
         "hetao.analysis.newton",
+        "hetao.analysis.poisson",
         "hetao.analysis.weighting",
     )
 
@@ -92,7 +103,7 @@ class Effect(Estimator):
         """Fit the estimator to a plan."""
         self._fits = plan.method.fits
         self._weighs, self._predicts = SCORE in self._fits, ARMS[1] in self._fits
-        self._logistic = Logistic(plan)
+        self._logistic = Logistic(replace(plan, offset=None))
         super().__init__(plan)
 
     def sizes(self) -> dict[str, int]:
@@ -103,24 +114,26 @@ class Effect(Estimator):
             "params": params,
             "stacked": (params + 4) * (params + 5) // 2,
             "bins": self.plan.analysis.overlap_bins,
+            "counts": int(self.plan.is_count),
         }
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
         """Return the bounds of a round: |x| <= 1, weights and fitted values capped."""
-        fitted = 1.0 if self.plan.is_binary else FURTHEST
-        residual = 1.0 if self.plan.is_binary else FURTHEST + 1
+        high = self.plan.outcome[1] if self.plan.is_count else 1.0
+        fitted = self._most if not self.plan.is_binary else 1.0
+        residual = fitted + high if not self.plan.is_binary else 1.0
         weight = max(heaviest(self.plan.analysis), 1.0)
         most = fitted + (weight + 1) * residual
         bounds: dict[str, tuple[float, float | None]] = {
             "score": (residual, None),
-            "info": (1.0, None),
+            "info": (fitted if self.plan.is_count else 1.0, None),
             "people": (1.0, 0.0),
-            "events": (1.0, 0.0),
+            "events": (high, 0.0),
         }
         if round_number == 0:
-            return bounds
+            return bounds | {"exposed": (1.0, None), "exposure": (1.0, 0.0)}
         return bounds | {
-            "loglik": (max(ETA + 1, residual**2), None),
+            "loglik": (max(ETA + 1, residual**2 + high * ETA), None),
             "means": (most, None),
             "slopes": (most, None),
             "meat": (most**2, None),
@@ -128,6 +141,11 @@ class Effect(Estimator):
             "columns": (weight, None),
             "overlap": (1.0, 0.0),
         }
+
+    @property
+    def _most(self) -> float:
+        """Return the highest value that is fitted to a number or a count."""
+        return ABSURD * (self.plan.outcome[1] + 1) if self.plan.is_count else FURTHEST
 
     def beta(self, state: State) -> Floats:
         """Return the coefficients (fits, p) that a state asks for.
@@ -145,12 +163,19 @@ class Effect(Estimator):
     def start(self, rows: Rows) -> Message:
         """Return the regressions' X'y and X'X, and who is in which arm."""
         parts = [self._part(rows, fit) for fit in self._fits]
+        exposures = [self._exposure_in(rows, fit) for fit in self._fits]
         middles = [0.5 if self._is_logistic(fit) else 0.0 for fit in self._fits]
         scores = [X.T @ (y - m) for (X, y), m in zip(parts, middles, strict=True)]
         return {
             "score": np.concatenate(scores),
-            "info": np.stack([packed(X.T @ X) for X, _ in parts]),
+            "info": np.stack(
+                [
+                    packed((X.T * w) @ X)
+                    for (X, _), w in zip(parts, exposures, strict=True)
+                ]
+            ),
             **self._counts(rows),
+            **self._exposed(rows, parts, exposures),
         }
 
     def local(self, rows: Rows, state: State) -> Message:
@@ -166,7 +191,7 @@ class Effect(Estimator):
         message = {name: np.zeros(s.shape) for name, s in self.declare(1).items()}
         message |= self._counts(rows)
         found = [
-            self._likelihood(fit, self._part(rows, fit), b)
+            self._likelihood(fit, self._part(rows, fit), self._offset(rows, fit), b)
             for fit, b in zip(self._fits, beta, strict=True)
         ]
         message["info"] = np.stack([information for _, information, _ in found])
@@ -185,10 +210,10 @@ class Effect(Estimator):
             if "closing" in state:
                 by_score = weights_by_score(self.plan.analysis, rows.group, e)
                 found.append(by_score.of.sum(axis=0))
-        if self._predicts and self.plan.is_binary:
-            both = [self._fitted(rows.X, self._of_arm(state, arm)) for arm in (0, 1)]
+        if self._predicts and (self.plan.is_binary or self.plan.is_count):
+            both = [self._predicted(rows, state, arm) for arm in (0, 1)]
             mu = np.where(rows.group == 1, both[1], both[0])
-            found.append(mu * (1 - mu))
+            found.append(mu * (1 - mu) if self.plan.is_binary else mu)
         return np.stack(found) if found else np.ones((1, rows.n))
 
     def bins(self, rows: Rows, state: State) -> dict[str, int]:
@@ -210,15 +235,50 @@ class Effect(Estimator):
         mine = rows.group == ARMS.index(fit)
         return rows.X[mine], rows.y[mine]
 
+    def _is_poisson(self, fit: str) -> bool:
+        return fit != SCORE and self.plan.is_count
+
+    def _exposure(self, rows: Rows) -> Floats:
+        """Return each person's time, 1 at its highest; 1 of all without an offset."""
+        return np.asarray(np.exp(rows.offset - self.plan.offset_bounds[1]))
+
+    def _exposure_in(self, rows: Rows, fit: str) -> Floats:
+        """Return what weighs people in the opening of a regression, its own rows'."""
+        if fit == SCORE:
+            return np.ones(rows.n)
+        mine = rows.group == ARMS.index(fit)
+        exposure = self._exposure(rows) if self.plan.is_count else np.ones(rows.n)
+        return np.asarray(exposure[mine])
+
+    def _offset(self, rows: Rows, fit: str) -> Floats:
+        if fit == SCORE:
+            return np.zeros(rows.n)
+        return np.asarray(rows.offset[rows.group == ARMS.index(fit)])
+
+    def _exposed(
+        self,
+        rows: Rows,
+        parts: Sequence[tuple[Floats, Floats]],
+        exposures: Sequence[Floats],
+    ) -> Message:
+        """Return the exposure, and the design times it, of a count."""
+        if not self.plan.is_count:
+            params = self.plan.parameters * len(self._fits)
+            return {"exposed": np.zeros((0, params)), "exposure": np.zeros((0, 2))}
+        of_fits = [X.T @ w for (X, _), w in zip(parts, exposures, strict=True)]
+        by_arm = sum_by(rows.group, 2, self._exposure(rows))
+        return {"exposed": np.concatenate(of_fits)[None], "exposure": by_arm[None]}
+
     def _counts(self, rows: Rows) -> Message:
-        events = rows.y if self.plan.is_binary else np.zeros(rows.n)
+        has_events = self.plan.is_binary or self.plan.is_count
+        events = rows.y if has_events else np.zeros(rows.n)
         return {
             name: np.bincount(rows.group, of_each, minlength=2).astype(np.float64)
             for name, of_each in (("people", np.ones(rows.n)), ("events", events))
         }
 
     def _likelihood(
-        self, fit: str, part: tuple[Floats, Floats], beta: Floats
+        self, fit: str, part: tuple[Floats, Floats], offset: Floats, beta: Floats
     ) -> tuple[Floats, Floats, float]:
         """Return score (p,), packed information and log-likelihood.
 
@@ -226,6 +286,10 @@ class Effect(Estimator):
         and the sandwich asks for nothing else.
         """
         X, y = part
+        if self._is_poisson(fit):
+            mu = self._expected(X, offset, beta)
+            loglik = float(y @ np.log(mu) - mu.sum())
+            return X.T @ (y - mu), packed((X.T * mu) @ X), loglik
         if not self._is_logistic(fit):
             residual = y - self._fitted(X, beta)
             return X.T @ residual, packed(X.T @ X), -float(residual @ residual) / 2
@@ -240,11 +304,22 @@ class Effect(Estimator):
             return np.asarray(expit(np.clip(X @ beta, -ETA, ETA)))
         mu = X @ beta
         if np.any(np.abs(mu) > FURTHEST):
-            raise NotEstimable(
-                "an outcome is fitted far beyond its public bounds",
-                fix="check the bounds, or leave out terms",
-            )
+            raise _far_beyond()
         return np.asarray(mu)
+
+    def _expected(self, X: Floats, offset: Floats, beta: Floats) -> Floats:
+        """Return expected counts (n,), their times counted."""
+        eta = np.maximum(X @ beta + offset, -ETA)
+        if np.any(eta > np.log(self._most)):
+            raise _far_beyond()
+        return np.asarray(np.exp(eta))
+
+    def _predicted(self, rows: Rows, state: State, arm: int) -> Floats:
+        """Return everyone's outcome as it is predicted under an arm, (n,)."""
+        beta = self._of_arm(state, arm)
+        if self.plan.is_count:
+            return self._expected(rows.X, rows.offset, beta)
+        return self._fitted(rows.X, beta)
 
     def _scores(self, rows: Rows, state: State) -> Floats:
         eta = rows.X @ self.beta(state)[0]
@@ -298,22 +373,27 @@ class Effect(Estimator):
         residuals where there are weights.
         """
         w, slope, y = weights.of[arm], weights.slope[arm], rows.y
+        time = self._exposure(rows)
         if not self._predicts:
             return {
                 "above": w * y,
-                "below": w,
+                "below": w * time,
                 "above by score": slope * y,
-                "below by score": slope,
+                "below by score": slope * time,
             }
-        mu = self._fitted(rows.X, self._of_arm(state, arm))
-        by_logit = mu * (1 - mu) if self.plan.is_binary else np.ones_like(mu)
+        mu = self._predicted(rows, state, arm)
+        by_predictor = np.ones_like(mu)
+        if self.plan.is_binary:
+            by_predictor = mu * (1 - mu)
+        if self.plan.is_count:
+            by_predictor = mu
         residual = (y - mu) * (rows.group == arm)
         return {
             "above": weights.share * mu + w * residual,
-            "below": weights.share,
+            "below": weights.share * time,
             "above by score": slope * residual,
             "below by score": np.zeros_like(mu),
-            "above by outcome": (weights.share - w) * by_logit,
+            "above by outcome": (weights.share - w) * by_predictor,
             "residual": residual,
         }
 
@@ -340,6 +420,10 @@ class Effect(Estimator):
         beta = []
         for fit, score, info in zip(self._fits, scores, total["info"], strict=True):
             with _named(fit):
+                if self._is_poisson(fit):
+                    place = self._fits.index(fit)
+                    beta.append(self._log_linear(total, score, info, place))
+                    continue
                 if not self._is_logistic(fit):
                     beta.append(self._inverse(info) @ score)
                     continue
@@ -350,12 +434,32 @@ class Effect(Estimator):
                 beta.append(self._logistic.discriminant(sums, float(n), float(cases)))
         return np.concatenate(beta)
 
+    def _log_linear(
+        self, total: Message, score: Floats, info: Floats, place: int
+    ) -> Floats:
+        """Return the opening coefficients of a count's regression in an arm."""
+        arm = ARMS.index(self._fits[place])
+        p = self.plan.parameters
+        sums = {
+            "score": score,
+            "info": info,
+            "exposed": total["exposed"][0, p * place : p * (place + 1)],
+            "exposure": total["exposure"][0, [arm]],
+        }
+        return log_linear_opening(self.plan, sums, float(total["events"][arm]))[0]
+
     def _check_arms(self, people: Floats, events: Floats) -> None:
         for label, n, cases in zip(self.plan.groups, people, events, strict=True):
             if n <= 0:
                 raise NotEstimable(
                     f"nobody is in the arm {label!r}",
                     fix="check the treatment's definition",
+                )
+            if self.plan.is_count and cases <= 0:
+                raise NotEstimable(
+                    f"no one in the arm {label!r} has any "
+                    f"{self.plan.analysis.outcome!r}",
+                    fix="check the outcome's definition",
                 )
             if self.plan.is_binary and not 0 < cases < n:
                 raise NotEstimable(
@@ -394,6 +498,8 @@ class Effect(Estimator):
     def _finding(self, total: Message, state: State, round_number: int) -> Finding:
         plan = self.plan
         centre, scale = (0.0, 1.0) if plan.is_binary else plan.outcome_scale
+        if plan.is_count:  # times were 1 at their highest
+            centre, scale = 0.0, float(np.exp(-plan.offset_bounds[1]))
         inverses = [self._inverse(info) for info in total["info"]]
         above, below = total["means"].T
         if np.any(below <= 0):
@@ -407,7 +513,7 @@ class Effect(Estimator):
         payload: dict[str, Any] = {
             "model": self.name,
             "estimand": plan.analysis.estimand,
-            "terms": contrasts_of(means, covariance, plan.is_binary),
+            "terms": self._contrasts(means, covariance),
             "arms": self._arms(total, means, covariance),
             "balance": balance_of(plan.columns, total, people),
             "overlap": np.rint(total["overlap"]).astype(int).tolist(),
@@ -417,24 +523,30 @@ class Effect(Estimator):
             "condition": max(condition for _, condition in done),
             "n": round(float(people.sum())),
         }
-        if plan.is_binary:
+        if plan.is_binary or plan.is_count:
             payload["events"] = round(float(total["events"].sum()))
-        if self._weighs or plan.is_binary:
+        if self._weighs or plan.is_binary or plan.is_count:
             payload["loglik"] = sum(
                 loglik
                 for fit, (loglik, _) in zip(self._fits, done, strict=True)
-                if self._is_logistic(fit)
+                if self._is_logistic(fit) or self._is_poisson(fit)
             )
         if self._weighs:
             fit = Fit(self.beta(state)[0], inverses[0], done[0][0], 0, done[0][1])
             payload["score"] = model_payload(plan, fit)["terms"]
         return Finding(plan.analysis.name, self.name, payload)
 
+    def _contrasts(self, means: Floats, covariance: Floats) -> list[dict[str, Any]]:
+        if self.plan.is_count:
+            has_time = self.plan.offset is not None
+            return rate_contrasts(means, covariance, has_time)
+        return contrasts_of(means, covariance, self.plan.is_binary)
+
     def _arms(
         self, total: Message, means: Floats, covariance: Floats
     ) -> list[dict[str, Any]]:
         """Return each arm's people, events, mean and effective sample size."""
-        arms = []
+        arms, has_events = [], self.plan.is_binary or self.plan.is_count
         for arm, label in enumerate(self.plan.groups):
             first, second = total["weights"][arm].tolist()
             events = round(float(total["events"][arm]))
@@ -442,7 +554,7 @@ class Effect(Estimator):
                 {
                     "arm": label,
                     "n": round(float(total["people"][arm])),
-                    "events": events if self.plan.is_binary else None,
+                    "events": events if has_events else None,
                     "mean": float(means[arm]),
                     "se": float(np.sqrt(covariance[arm, arm])),
                     "ess": first**2 / second if self._weighs else None,
@@ -451,40 +563,11 @@ class Effect(Estimator):
         return arms
 
 
-@estimator(name="ipw", opening=OPENING, sums=SUMS, most_rounds=MOST, publishable=False)
-class Ipw(Effect):
-    """Weighted contrast of the arms, the weights from the propensity score (Hájek).
-
-    Source:
-        Lunceford and Davidian (2004), Stat. Med. 23, 2937-2960. Oracle:
-        `tests/oracles/test_effects.py`.
-    """
-
-
-@estimator(
-    name="g_computation",
-    opening=OPENING,
-    sums=SUMS,
-    most_rounds=MOST,
-    publishable=False,
-)
-class GComputation(Effect):
-    """Mean predictions for all under either arm, by a regression within each arm.
-
-    Source:
-        Snowden, Rose and Mortimer (2011), Am. J. Epidemiol. 173, 731-738. Oracle:
-        `tests/oracles/test_effects.py`.
-    """
-
-
-@estimator(name="aipw", opening=OPENING, sums=SUMS, most_rounds=MOST, publishable=False)
-class Aipw(Effect):
-    """Mean predictions, set right by weighted residuals: either model may be wrong.
-
-    Source:
-        Glynn and Quinn (2010), Polit. Anal. 18, 36-56. Oracle:
-        `tests/oracles/test_effects.py`.
-    """
+def _far_beyond() -> NotEstimable:
+    return NotEstimable(
+        "an outcome is fitted far beyond its public bounds",
+        fix="check the bounds, or leave out terms",
+    )
 
 
 def _ended(fit: Fit) -> State:

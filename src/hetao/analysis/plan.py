@@ -126,6 +126,11 @@ class Plan:
         return bool(name) and self.variable(name).kind == "category"
 
     @property
+    def is_count(self) -> bool:
+        """Return whether the outcome is a count."""
+        return self.method.outcome == "count"
+
+    @property
     def outcome_scale(self) -> Interval:
         """Return (centre, scale) that bring a number outcome into -1 to 1."""
         low, high = self.outcome

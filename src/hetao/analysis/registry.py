@@ -8,7 +8,7 @@ from hetao.analysis.counts import Counts
 from hetao.analysis.cox import Cox
 from hetao.analysis.cox_grid import CoxGrid
 from hetao.analysis.cox_merged import CoxMerged
-from hetao.analysis.effects import Aipw, GComputation, Ipw
+from hetao.analysis.effect_methods import Aipw, GComputation, Ipw
 from hetao.analysis.estimator import Estimator, Protocol, protocol_of
 from hetao.analysis.firth import Firth
 from hetao.analysis.gamma import Gamma

@@ -126,7 +126,7 @@ def _hide_effect(payload: Payload, smallest: int) -> None:
     if any(hidden([arm["n"] for arm in arms], smallest)):
         _empty_but(arms, ("arm",))
     elif payload.get("events") is not None and any(
-        any(hidden([arm["events"], arm["n"] - arm["events"]], smallest)) for arm in arms
+        any(hidden(_events_of(arm, payload), smallest)) for arm in arms
     ):
         _empty_but(arms, ("arm", "n", "ess"))
         payload["events"] = None
@@ -134,6 +134,12 @@ def _hide_effect(payload: Payload, smallest: int) -> None:
     for key in ("n", "events"):
         if _is_small(payload.get(key), smallest):
             payload[key] = None
+
+
+def _events_of(arm: Payload, payload: Payload) -> list[int]:
+    """Return an arm's events, and those without one where a person has at most one."""
+    is_risk = payload["terms"][0]["name"] == "risk_difference"
+    return [arm["events"], *([arm["n"] - arm["events"]] if is_risk else [])]
 
 
 def _hide_overlap(payload: Payload, smallest: int) -> None:

@@ -37,6 +37,7 @@ def fit(chosen: argparse.Namespace) -> int:
         *("ties", "weights", "variance", "penalty", "zph", "conf_type", "rho"),
         *("horizon", "nAGQ", "family", "person", "matched", "likelihood"),
         *("alpha", "folds", "seed", "select"),
+        *("estimand", "truncation", "overlap_bins"),
     )
     said: dict[str, object] = {name: getattr(chosen, name) for name in names}
     said["lambdas"] = _numbers(chosen.lambdas)

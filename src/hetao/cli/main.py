@@ -452,12 +452,29 @@ def _add_fit(commands: Any) -> None:
     _add_penalty(fit)
     _add_survival(fit)
     _add_keys(fit)
+    _add_score(fit)
     fit.add_argument("--ml", action="store_true", help="of lmm: not by REML")
-    fit.add_argument("--family", choices=("binomial", "poisson"), help="of glmm")
+    fit.add_argument(
+        "--family", choices=("binomial", "poisson"), help="of glmm; poisson of effects"
+    )
     fit.add_argument("--nAGQ", type=int, metavar="POINTS", help="of glmm's quadrature")
     fit.add_argument("--policy", type=Path, metavar="POLICY.toml")
     fit.add_argument("--out", type=Path, metavar="DIR", help="keep the certificate")
     _json(fit)
+
+
+def _add_score(fit: argparse.ArgumentParser) -> None:
+    fit.add_argument(
+        "--estimand",
+        choices=("ATE", "ATT", "ATO"),
+        help="of `y ~ treatment | terms`: whose effect",
+    )
+    fit.add_argument(
+        "--truncation", type=float, help="scores nearer to 0 or 1 weigh as if there"
+    )
+    fit.add_argument(
+        "--overlap-bins", type=int, metavar="BINS", help="of the score's histogram"
+    )
 
 
 def _add_keys(fit: argparse.ArgumentParser) -> None:

@@ -47,6 +47,39 @@ def meant(options: Mapping[str, object]) -> tuple[dict[str, Any], frozenset[str]
     return said, categories
 
 
+def with_treatment(
+    model: str, formula: str, options: Mapping[str, object]
+) -> tuple[str, Mapping[str, object]]:
+    """Return a formula without its bar, and the options with what the bar says.
+
+    `y ~ arm | age + sex` names the treatment before the bar and what explains it
+    behind. To an effect that is the treatment and its terms; to a model it is its
+    terms, the treatment first, and the terms of the score that weights people.
+
+    Raises:
+        BadFormula: the model takes no treatment, or what stands before the bar does
+            not begin with one.
+    """
+    left, tilde, right = formula.partition("~")
+    before, bar, behind = right.partition("|")
+    if not bar:
+        return formula, options
+    method = METHODS.get(model)
+    treatment = re.split(r"[+*:]", before)[0].strip()
+    if method is None or "treatment" not in method.fields:
+        raise BadFormula(f"a {model} model takes no treatment before a bar")
+    is_name = IDENTIFIER.fullmatch(treatment)
+    if not is_name or (method.fits and treatment != before.strip()) or "|" in behind:
+        raise BadFormula(
+            "a treatment, one column, stands before the bar and its terms behind",
+            fix="write `y ~ arm | age + sex`",
+        )
+    if method.fits:
+        return f"{left}{tilde}{behind}", {**options, "treatment": treatment}
+    said = {"treatment": treatment, "score": behind.strip()}
+    return f"{left}{tilde}{before}", {**options, **said}
+
+
 def check_model(model: str, said: Mapping[str, Any]) -> None:
     """Refuse a model that no formula can say, and an option that it does not read.
 

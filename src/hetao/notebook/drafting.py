@@ -24,6 +24,7 @@ from hetao.notebook.asking import (
     check_model,
     is_table,
     meant,
+    with_treatment,
 )
 from hetao.notebook.columns import (
     MOST_LEVELS,
@@ -135,6 +136,7 @@ def draft_study(
     Raises:
         BadFormula, InvalidData, InvalidStudy, Usage: what is asked cannot be done.
     """
+    formula, options = with_treatment(model, formula, options)
     said, categories = meant(options)
     check_model(model, said)
     if not parts:
@@ -164,6 +166,7 @@ def draft_within(
         BadFormula, InvalidStudy, Usage: what is asked cannot be done.
     """
     model, text, strata, options = asked
+    text, options = with_treatment(model, text, options)
     said, _ = meant(options)
     check_model(model, said)
     formula = NOTHING if model == COUNTS else parse_formula(text)

@@ -29,6 +29,9 @@ WORDS = {
     "mean_difference": "Mean difference",
     "risk_ratio": "Risk ratio",
     "odds_ratio": "Odds ratio",
+    "mean_ratio": "Mean ratio",
+    "rate_difference": "Rate difference",
+    "rate_ratio": "Rate ratio",
 }
 WHOSE = {
     "ATE": "everyone (ATE)",

@@ -2,7 +2,7 @@
 
 from hetao.errors import InvalidStudy
 from hetao.study.methods import METHODS
-from hetao.study.model import Analysis, Study
+from hetao.study.model import Analysis, Study, Variable
 from hetao.study.terms import parse_term
 
 MOST_BINS = 100  # of the score's histogram
@@ -26,12 +26,8 @@ def check_effect(study: Study, analysis: Analysis, where: str) -> None:
             f"{where}: the treatment {analysis.treatment!r} must be a category of two "
             "levels, the treatment second"
         )
-    outcome = study.variable(analysis.outcome) if method.fits else treatment
-    if outcome.kind != "number" and len(outcome.levels) != 2:
-        raise InvalidStudy(
-            f"{where}: the outcome {analysis.outcome!r} must be a number, or a "
-            "category of two levels, the event second"
-        )
+    if method.fits:
+        _check_outcome(analysis, study.variable(analysis.outcome), where)
     if analysis.estimand not in method.estimands:
         raise InvalidStudy(
             f"{where}: the estimand of {analysis.method} is one of "
@@ -48,6 +44,30 @@ def check_effect(study: Study, analysis: Analysis, where: str) -> None:
         )
     for text in analysis.terms if method.fits else analysis.score:
         _check_term(analysis, text.strip(), where)
+
+
+def _check_outcome(analysis: Analysis, outcome: Variable, where: str) -> None:
+    """Check that an effect's outcome is of its family, and that counts have offsets."""
+    if outcome.kind != "number" and len(outcome.levels) != 2:
+        raise InvalidStudy(
+            f"{where}: the outcome {analysis.outcome!r} must be a number, or a "
+            "category of two levels, the event second"
+        )
+    if analysis.family not in ("", "poisson"):
+        raise InvalidStudy(
+            f"{where}: the family of an effect is 'poisson', or left out",
+            fix="a category of two levels is binomial by itself",
+        )
+    if analysis.family and outcome.kind != "number":
+        raise InvalidStudy(
+            f"{where}: the outcome {analysis.outcome!r} of a Poisson effect must be a "
+            "number"
+        )
+    if analysis.offset and not analysis.family:
+        raise InvalidStudy(
+            f"{where}: only the effect on a count has an offset, the log of a time",
+            fix="write family = 'poisson', or leave out offset",
+        )
 
 
 def _check_score(analysis: Analysis, where: str) -> None:

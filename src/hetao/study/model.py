@@ -315,7 +315,8 @@ class Analysis:
         boosting: how trees are grown; None for the usual way.
         REML: whether a linear mixed model maximises the restricted likelihood, as R's
             lmer does if nothing is said, or the likelihood.
-        family: of a generalised linear mixed model, "binomial" or "poisson".
+        family: of a generalised linear mixed model, "binomial" or "poisson"; of an
+            effect "poisson" where the outcome is a count, "" elsewhere.
         nAGQ: points of its quadrature, as of R's glmer.
         network: a neural network and how it is trained.
         exposures: of a screen, numbers or categories of two levels, each in turn the
