@@ -26,6 +26,7 @@ MODELS = (
     "logrank",
     "lmm",
     "glmm",
+    "meta",
     "performance",
     "boosted_trees",
     "neural_network",

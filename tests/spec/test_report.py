@@ -443,7 +443,7 @@ def test_chinese_is_kept_and_marked_as_chinese(certificate):
 def test_figures_are_well_formed_and_have_a_title_and_a_description(certificate):
     drawn = figures(render_report(certificate))
 
-    assert len(drawn) == 24  # ten models, four effects, curves, a flow
+    assert len(drawn) == 26  # ten models, four effects, two pooled, curves, a flow
     for svg in drawn:
         assert svg.get("role") == "img"
         assert svg[0].tag == "title"

@@ -453,6 +453,10 @@ def _add_fit(commands: Any) -> None:
     _add_survival(fit)
     _add_keys(fit)
     _add_score(fit)
+    fit.add_argument("--of", metavar="MODEL", help="of meta: what each site fits")
+    fit.add_argument(
+        "--show-sites", action="store_true", help="of meta: each site's own estimates"
+    )
     fit.add_argument("--ml", action="store_true", help="of lmm: not by REML")
     fit.add_argument(
         "--family", choices=("binomial", "poisson"), help="of glmm; poisson of effects"

@@ -9,7 +9,7 @@ import numpy as np
 from hetao.errors import BadFormula, Usage
 from hetao.notebook.formula import Formula, parse_formula
 from hetao.notebook.weighting import ScoreWeights
-from hetao.study.methods import METHODS, Method
+from hetao.study.methods import METHODS, POOLED, Method
 from hetao.study.model import SITE, Analysis
 
 COUNTS: Final = "counts"  # says all by itself: its formula is empty
@@ -91,6 +91,8 @@ def check_model(model: str, said: Mapping[str, Any]) -> None:
     for name in said:
         if name not in METHODS[model].fields:
             raise Usage(f"a {model} model takes no {name}")
+    if "model" in METHODS[model].needs and said.get("model") not in POOLED:
+        raise Usage(f"{model} needs model = one of {', '.join(POOLED)}")
 
 
 def _plain(value: Any) -> Any:

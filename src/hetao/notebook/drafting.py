@@ -212,7 +212,7 @@ class _Drafter:
         tables: Sequence[FlatTable],
     ) -> None:
         self._model, self._parts, self._tables = model, tuple(parts), tables
-        self._method = METHODS[model]
+        self._method, self._asked = METHODS[model], model
         self._names = self._aliases()
         asked = self._with_aliases(formula)
         self._formula = NOTHING if model == COUNTS else parse_formula(asked)
@@ -252,12 +252,14 @@ class _Drafter:
     ) -> Draft:
         formula = self._formula
         self._options, categories = self._named(options[0]), options[1]
-        self._method = method_of(self._model, self._options.get("family", ""))
+        # Of a meta-analysis the formula says the model that each site fits alone.
+        self._asked = str(self._options.get("model") or self._model)
+        self._method = method_of(self._asked, self._options.get("family", ""))
         self._criteria = [(self._with_aliases(rule), label) for rule, label in criteria]
         formula = self._with_site(formula, strata)
         if "matched" in self._method.fields:
             formula = self._with_sets(formula, len(strata))
-        check_form(self._model, formula)
+        check_form(self._asked, formula)
         self._take_cluster(formula)
         used = self._used(formula)
         columns = {name: self._column(name) for name in used}
@@ -361,11 +363,12 @@ class _Drafter:
     def _analysis(
         self, formula: Formula, columns: Mapping[str, FileColumn]
     ) -> dict[str, Any]:
-        fields = analysis_fields(self._model, formula, self._counts(columns))
+        fields = analysis_fields(self._asked, formula, self._counts(columns))
+        fields["method"] = self._model
         if "person" in self._options and self._method.has_times:
             fields["variance"] = self._variance(formula, columns)
         fields |= {"name": "fit", **self._options}
-        if "grid" in self._method.fields and SITE not in formula.strata:
+        if "grid" in METHODS[self._model].fields and SITE not in formula.strata:
             times = {t for n in self._clocks() for t in columns[n].times if t > 0}
             fields.setdefault("grid", {"edges": _edges(sorted(times))})
         return flat_analysis(fields, "fit")

@@ -12,6 +12,7 @@ from hetao.release import Policy
 def fit(  # noqa: PLR0913 - a formula's call is read, not remembered
     model: str,
     formula: str,
+    /,
     sites: Cohort | Mapping[str, Data] | None = None,
     *,
     data: Data | None = None,

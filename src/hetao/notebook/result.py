@@ -234,6 +234,8 @@ def result_of(
         ]
     if "terms" in body:
         body |= {key: finding.pop(key, None) for key in ("loglik", "n", "events")}
+    if "sites" in finding:
+        finding["by_site"] = finding.pop("sites")
     body |= {
         "sites": item["members"],
         "rounds": item["rounds"],

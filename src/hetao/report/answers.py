@@ -167,27 +167,27 @@ def _view(
             steps = steps_of(payload.get("steps", ()), few)
             figure = draw_flow(style[0], f"{analysis.name}: who was counted", steps)
             return StepsView(steps, figure), _steps_sentence(steps)
-        case "km" | "performance" | "boosted_trees" | "indicators" | "screen" as kind:
+        case (
+            "km"
+            | "performance"
+            | "boosted_trees"
+            | "indicators"
+            | "screen"
+            | "meta" as kind
+        ):
             drawn: dict[str, Draw] = {
                 "km": _curves,
                 "performance": performance_of,
                 "boosted_trees": performance_of,
                 "indicators": indicators_of,
                 "screen": screen_of,
+                "meta": meta_of,
             }
             return drawn[kind](study, analysis, payload, style)
-        case (
-            "table1"
-            | "meta"
-            | "neural_network"
-            | "quantiles"
-            | "logrank"
-            | "rates" as kind
-        ):
+        case "table1" | "neural_network" | "quantiles" | "logrank" | "rates" as kind:
             shown: dict[str, Show] = {
                 "neural_network": network_of,
                 "table1": _table,
-                "meta": meta_of,
                 "quantiles": quantiles_of,
                 "logrank": _test,
                 "rates": rates_of,

@@ -50,7 +50,7 @@ def draw_forest(
 
     Intervals that run beyond the scale end in an arrowhead.
     """
-    low, high = _ends(rows, is_ratio)
+    low, high = ends_of(rows, is_ratio)
     scale = Scale(low, high, LEFT, RIGHT)
     parts = [rows[i : i + MOST_ROWS] for i in range(0, len(rows), MOST_ROWS)]
     return [
@@ -59,7 +59,7 @@ def draw_forest(
     ]
 
 
-def _ends(rows: Sequence[Row], is_ratio: bool) -> tuple[float, float]:
+def ends_of(rows: Sequence[Row], is_ratio: bool) -> tuple[float, float]:
     """Return the ends of the scale: the null inside, no giant pressing the rest."""
     ends = [e for r in rows for e in (r.estimate, r.lower, r.upper) if e is not None]
     if not ends:
@@ -95,11 +95,11 @@ def _draw(
     drawing.text((0, 18), "Term", "strong")
     drawing.text((WIDTH, 18), f"{measure} (95% CI)", "strong end")
     drawing.line((0, TOP - 8), (WIDTH, TOP - 8), "rule")
-    _axis(drawing, scale, (bottom, measure), is_ratio)
+    draw_axis(drawing, scale, (bottom, measure), is_ratio)
     y = TOP
     for row, left, right, height in zip(rows, labels, texts, heights, strict=True):
         _write(drawing, left, y)
-        _interval(drawing, row, scale, y + height / 2)
+        draw_interval(drawing, row, scale, y + height / 2)
         first = y + height / 2 + 5 - LINE * (len(right) - 1) / 2
         for i, line in enumerate(right):
             drawing.text((WIDTH, first + LINE * i), line, "end")
@@ -127,9 +127,17 @@ def _write(drawing: Drawing, lines: Sequence[tuple[str, str]], y: float) -> None
         drawing.text(at, line, kind, language_of(line))
 
 
-def _axis(
+def draw_axis(
     drawing: Drawing, scale: Scale, foot: tuple[float, str], is_ratio: bool
 ) -> None:
+    """Draw ticks, the line of no difference, and the measure beneath.
+
+    Args:
+        drawing: to draw on.
+        scale: of estimates.
+        foot: where the rows end, and the measure.
+        is_ratio: whether the scale is of logarithms.
+    """
     bottom, measure = foot
     ticks = (
         [(math.log(t), t) for t in ratio_ticks(scale.low, scale.high) if t > 0]
@@ -142,9 +150,9 @@ def _axis(
         drawing.text((x, bottom + 18), tick_text(value), "small middle")
     null = scale.at(0.0)
     drawing.line((null, TOP - 8), (null, bottom + 4), "null")
-    drawing.line((LEFT, bottom + 4), (RIGHT, bottom + 4), "rule")
+    drawing.line((scale.left, bottom + 4), (scale.right, bottom + 4), "rule")
     note = f"{measure}, log scale" if is_ratio else measure
-    drawing.text(((LEFT + RIGHT) / 2, bottom + 38), note, "small middle")
+    drawing.text(((scale.left + scale.right) / 2, bottom + 38), note, "small middle")
 
 
 def tick_text(value: float) -> str:
@@ -158,7 +166,10 @@ def tick_text(value: float) -> str:
     return f"{value:.10g}".replace("-", MINUS)
 
 
-def _interval(drawing: Drawing, row: Row, scale: Scale, y: float) -> None:
+def draw_interval(
+    drawing: Drawing, row: Row, scale: Scale, y: float, side: float = 10.0
+) -> None:
+    """Draw limits, ending in bars or arrowheads, and a square of that side."""
     if row.estimate is None:
         return
     if row.lower is not None and row.upper is not None:
@@ -167,7 +178,8 @@ def _interval(drawing: Drawing, row: Row, scale: Scale, y: float) -> None:
         _tip(drawing, (x1, y), 1 if row.lower < scale.low else 0)
         _tip(drawing, (x2, y), -1 if row.upper > scale.high else 0)
     if scale.low <= row.estimate <= scale.high:
-        drawing.box((scale.at(row.estimate) - 5, y - 5), (10, 10), "point")
+        corner = (scale.at(row.estimate) - side / 2, y - side / 2)
+        drawing.box(corner, (side, side), "point")
 
 
 def _tip(drawing: Drawing, at: tuple[float, float], inward: int) -> None:

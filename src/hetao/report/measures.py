@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hetao.report.drawing import Drawing
+from hetao.report.forest import Row
+from hetao.report.forest_sites import Pooled, SiteRow, draw_sites
 from hetao.report.labels import INTERCEPT, event_label, term_label, variable_label
 from hetao.report.numerals import (
     DASH,
@@ -95,9 +97,20 @@ def _half_width(cells: Sequence[Mapping[str, Any]]) -> str:
 
 
 def meta_of(
-    study: Study, analysis: Analysis, payload: Mapping[str, Any], few: str
+    study: Study,
+    analysis: Analysis,
+    payload: Mapping[str, Any],
+    style: tuple[str, str],
 ) -> tuple[MeasuresView, str]:
-    """Return the view of a meta-analysis and its sentence, as `rates_of`."""
+    """Return the view of a meta-analysis and its sentence.
+
+    Args:
+        study: holds the labels.
+        analysis: what was asked.
+        payload: what was found.
+        style: the figures' key in the page, and the text of a count that is hidden.
+    """
+    key, few = style
     measure = METHODS[analysis.model].ratio
     terms = list(payload.get("terms", ()))
     names = [str(term["name"]) for term in terms]
@@ -120,9 +133,72 @@ def meta_of(
         f"{what.capitalize()}s of {k} sites and {n} people, each fitted by itself, "
         f"pooled with random effects (REML, HKSJ): {said or 'none'}."
     )
-    return MeasuresView(tuple(tables)), sentence
+    figures = tuple(
+        figure
+        for i, (term, label) in enumerate(pairs)
+        for figure in _forest(f"{key}-{i}", label, (measure, names), term, payload)
+    )
+    return MeasuresView(tuple(tables), figures, DRAWN if figures else ""), sentence
 
 
+def _forest(
+    key: str,
+    label: str,
+    form: tuple[str, list[str]],
+    term: Mapping[str, Any],
+    payload: Mapping[str, Any],
+) -> list[Drawing]:
+    """Return the forest plot of one term over the sites that may be shown."""
+    measure, names = form
+    place, methods = names.index(str(term["name"])), list(term.get("methods") or ())
+    if not methods:
+        return []
+    best = methods[-1]
+    pooled = [_drawn("Fixed effect", methods[0], measure)]
+    prediction = None
+    if len(methods) > 1:
+        random = {**best, **(best.get("hksj") or {}), "estimate": best["estimate"]}
+        pooled.append(_drawn("Random effects (REML, HKSJ)", random, measure))
+    if best.get("prediction"):
+        ahead = {**best["prediction"], "estimate": best["estimate"]}
+        row = _drawn("95% prediction interval", ahead, measure)
+        prediction = replace(row, estimate=None, text=_range(ahead, measure))
+    sites = [
+        (str(one["site"]), one["estimate"][place], one["se"][place])
+        for one in payload.get("sites") or ()
+    ]
+    weights = [1 / (se**2 + best["tau2"]) for _, _, se in sites]
+    rows = [
+        SiteRow(_drawn(site, _own_limits(estimate, se), measure), w / sum(weights))
+        for (site, estimate, se), w in zip(sites, weights, strict=True)
+    ]
+    notes = [_heterogeneity(term)] if len(methods) > 1 else []
+    if not sites:
+        notes.append(
+            "Each site's own estimate is not shown: the study does not ask for it "
+            "(show_sites)."
+        )
+    what = measure or "difference"
+    title = f"{label}: {what}s by site, pooled" if sites else f"{label}: pooled {what}s"
+    return draw_sites(
+        key,
+        (title, what.capitalize()),
+        rows,
+        Pooled(tuple(pooled), prediction, tuple(notes)),
+        bool(measure),
+    )
+
+
+def _drawn(label: str, found: Mapping[str, Any], measure: str) -> Row:
+    keys = ("estimate", "lower", "upper")
+    estimate, lower, upper = (number_of(found.get(key)) for key in keys)
+    return Row(label, "", estimate, lower, upper, _scaled(found, keys, measure))
+
+
+DRAWN = (
+    "A square is as large as the site's weight in the random effects; a diamond "
+    "reaches from limit to limit; the bar is where a further site's effect would lie."
+)
 EFFECTS = {
     "FE": "Fixed effect",
     "DL": "Random, DerSimonian-Laird",
@@ -148,15 +224,21 @@ def _pooled(term: Mapping[str, Any], label: str, measure: str) -> MeasureTable:
         )
         for one in term.get("methods") or ()
     ]
-    limits = " to ".join(short_text(term.get(f"tau2_{k}")) for k in ("lower", "upper"))
-    caption = (
-        f"{label}. I² {percent_text(term.get('i2'))}; Q {fixed_text(term.get('q'), 1)} "
-        f"on {count_text(term.get('q_df'))} df, {p_sentence(term.get('q_p'))}; "
-        f"95% interval of τ² {limits}"
-    )
+    caption = f"{label}. {_heterogeneity(term)}"
     heads = ("", f"{measure or 'difference'}".capitalize() + " (95% interval)")
     more = ("With HKSJ limits", "95% prediction interval", "τ²")
     return MeasureTable(caption, heads + more, tuple(rows))
+
+
+def _heterogeneity(term: Mapping[str, Any]) -> str:
+    limits = " to ".join(short_text(term.get(f"tau2_{k}")) for k in ("lower", "upper"))
+    methods = list(term.get("methods") or ())
+    tau2 = short_text(methods[-1].get("tau2")) if methods else DASH
+    return (
+        f"I² {percent_text(term.get('i2'))}; Q {fixed_text(term.get('q'), 1)} on "
+        f"{count_text(term.get('q_df'))} df, {p_sentence(term.get('q_p'))}; "
+        f"τ² {tau2} (95% interval {limits})"
+    )
 
 
 def _by_site(
@@ -175,8 +257,13 @@ def _by_site(
 
 
 def _own(estimate: float, se: float, measure: str) -> str:
-    found = {"e": estimate, "l": estimate - Z * se, "u": estimate + Z * se}
-    return _scaled(found, ("e", "l", "u"), measure)
+    found = _own_limits(estimate, se)
+    return _scaled(found, ("estimate", "lower", "upper"), measure)
+
+
+def _own_limits(estimate: float, se: float) -> dict[str, float]:
+    ends = {"lower": estimate - Z * se, "upper": estimate + Z * se}
+    return {"estimate": estimate, **ends}
 
 
 def _scaled(found: Mapping[str, Any], keys: tuple[str, str, str], measure: str) -> str:

@@ -251,6 +251,7 @@ METHODS: Final[dict[str, Method]] = {
             "show_sites",
         ),
         is_model=True,
+        in_formula=True,
     ),
     "performance": Method(
         "Performance of a prediction",
