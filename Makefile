@@ -70,8 +70,10 @@ packages:
 	  echo "hetao: the tests need $(PACKAGES); install them as root, then try again"; exit 2; \
 	fi
 
+# Every extra but torch, whose gigabytes of CUDA no test needs.
+EXTRAS = demo circe pictures postgres spark test check build
 lock: ## write the locked requirements anew
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --all-extras pyproject.toml -o requirements/dev.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(addprefix --extra ,$(EXTRAS)) pyproject.toml -o requirements/dev.txt
 	uv pip compile -q --no-deps --generate-hashes --no-emit-index-url --no-header requirements/data.in -o requirements/data.txt
 	uv pip compile -q --no-deps --generate-hashes --no-emit-index-url --no-header requirements/test-data.in -o requirements/test-data.txt
 

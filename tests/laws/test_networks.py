@@ -1,5 +1,6 @@
 """What training over sites promises, and what it does not."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetao.analysis import estimator_for, evidence, make_rows, oracle
-from hetao.errors import InvalidStudy, NotEstimable, SmallCell
+from hetao.errors import InvalidStudy, NotEstimable, SmallCell, Usage
+from hetao.notebook.torch_network import layers_of, module_of
 from hetao.release import STRICT
 from hetao.release.decide import _check_counts
 from hetao.study import Analysis, Network
@@ -213,3 +215,35 @@ def test_a_network_too_large_is_refused():
 def test_steps_longer_than_the_pull_bears_are_refused():
     with pytest.raises(InvalidStudy, match="overshoot"):
         check_network(Network(strategy="fedprox", lr=2.0, mu=0.5), "here")
+
+
+@pytest.mark.parametrize("outcome", ["ill", "score"])
+@pytest.mark.parametrize("terms", [("age", "sex"), ("0", "age", "sex")])
+def test_a_network_for_torch_takes_columns_in_their_own_units(outcome, terms):
+    study, analysis = asked(Network((3, 2), rounds=3), outcome, terms)
+    columns = people(13, 200)
+    whole = ~np.isnan(columns["age"])
+    columns = {name: array[whole] for name, array in columns.items()}
+    finding = oracle(study, analysis, {"aa": columns})
+    method = estimator_for(study, analysis)
+    ours = method.form.output(weights(finding), make_rows(method.plan, columns, "aa").X)
+    if outcome == "score":  # -60 to 60 by its bounds
+        ours = 60 * ours
+
+    layers = layers_of(finding.as_json())
+    sexes = np.eye(2)[columns["sex"]][:, int("0" not in terms) :]
+    inside = np.column_stack([columns["age"], sexes])
+    for place, (weight, bias) in enumerate(layers):
+        inside = (np.tanh(inside) if place else inside) @ weight.T + bias
+
+    assert np.abs(inside[:, 0] - ours).max() < 1e-11
+
+
+def test_a_module_of_torch_is_refused_where_there_is_none(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    finding = oracle(*asked(ONE_STEP), {"aa": people(14, 100)}).as_json()
+
+    with pytest.raises(Usage, match=r"hetao\[torch\]"):
+        module_of(finding)
+    with pytest.raises(Usage, match="a km finding has no network"):
+        module_of({"model": "km"})

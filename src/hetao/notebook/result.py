@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,15 @@ from hetao.errors import Usage
 from hetao.ledger.certificate import Verified, verify_certificate
 from hetao.notebook.drafting import Draft
 from hetao.notebook.frames import frame_of, table_of
+from hetao.notebook.torch_network import module_of
 from hetao.notebook.weighting import ScoreWeights, weights_of
 from hetao.report import write_report
 from hetao.report.answers import answers_of
 from hetao.report.picture import Picture, drawings_of
 from hetao.study import Study, study_from
+
+if TYPE_CHECKING:
+    import torch
 
 HIDDEN = "small counts hidden"
 
@@ -124,6 +128,14 @@ class FitResult:
             for one in self.body["path"]
         ]
         return pd.DataFrame(rows).set_index("lambda").astype(float)
+
+    def module(self) -> "torch.nn.Sequential":
+        """Return a network as a module of torch; see `torch_network.layers_of`.
+
+        Raises:
+            Usage: the finding is none of a network, or torch is not installed.
+        """
+        return module_of(self.body)
 
     def curves(self) -> Picture:
         """Return the survival curves with numbers at risk.
