@@ -233,7 +233,24 @@ LONG = Study(
         run_in_days=3,
     ),
 )
-STUDIES = {s.name: s for s in (EVERYTHING, EVERY_VISIT, PLAIN, LONG)}
+ABOUT = replace(
+    LONG,
+    name="rows about events",
+    variables=(
+        *(v for v in LONG.variables if v.name in ("who", "start", "exposed")),
+        Variable("which", "key", "case"),
+        Variable("own", "category", "outcome", outcome="stroke", levels=PAIR),
+    ),
+    intervals=Intervals(
+        LONG.intervals.windows,
+        outcome="stroke",
+        observed=True,
+        around=(-1, 1),
+        referents=(-14, -7, 7, 14),
+        same_month=True,
+    ),
+)
+STUDIES = {s.name: s for s in (EVERYTHING, EVERY_VISIT, PLAIN, LONG, ABOUT)}
 STUDIES["matched"] = MATCHED
 
 
@@ -294,4 +311,7 @@ def test_the_studies_have_people_ties_and_gaps_to_differ_in(cohorts):
     cut = cohorts["long rows"]
     assert len(cut.columns["who"]) > 3 * cut.people > 60
     assert all(len(np.unique(values)) > 1 for values in cut.columns.values())
+    about = cohorts["rows about events"].columns
+    assert len(about["who"]) > len(np.unique(about["which"])) > 10
+    assert all(len(np.unique(about[name])) == 2 for name in ("exposed", "own"))
     assert 0 < cohorts["matched"].people < full.people

@@ -219,6 +219,8 @@ class _Reader:
         place = self._outcome(variable)
         cut = self.study.intervals
         if cut is not None and cut.outcome == variable.outcome:
+            if cut.around is not None:
+                return self._rows.about()[1]
             return (self._rows.outcome_days(place) > 0).astype(np.int64)
         states = self._base[f"state_{place}"].astype(np.int64)
         if cut is not None:
@@ -251,6 +253,11 @@ class _Reader:
             return np.arange(self.people)
         persons = np.asarray(persons_of_rows(self.study, self.wanted))
         return np.unique(persons, return_inverse=True)[1].astype(np.int64)
+
+    def case(self, variable: Variable) -> Array:
+        """Return a number for the event that a row is about."""
+        del variable
+        return self._rows.about()[0]
 
     def interval_start(self, variable: Variable) -> Array:
         """Return the days before a row; missing after the variable's outcome."""
@@ -440,9 +447,10 @@ READERS: dict[str, Callable[[_Reader, Variable], Array]] = {
     "death": _Reader.death,
     "score": _Reader.score,
     "person": _Reader.person,
+    "case": _Reader.case,
     "interval_start": _Reader.interval_start,
     "interval_stop": _Reader.interval_stop,
     "interval_days": _Reader.interval_days,
     "window": _Reader.window,
 }
-OF_EACH_ROW = (*OF_ROWS, "outcome", "outcome_count")
+OF_EACH_ROW = (*OF_ROWS, "case", "outcome", "outcome_count")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hetao.cohort.case_windows import make_windows_about
 from hetao.cohort.event_rows import END, KEY, Base, event_rows
 from hetao.cohort.follow_up import clean_days_plan
 from hetao.cohort.people import PEOPLE
@@ -39,7 +40,12 @@ class LongRows:
         engine = wanted.engine
         engine.make(SPANS, _spans_plan(cut, wanted))
         engine.make(WINDOWS, _windows_plan(cut, wanted))
-        engine.make(ROWS, _rows_plan(self._cuts(cut)))
+        if cut.around is None:
+            engine.make(ROWS, _rows_plan(self._cuts(cut)))
+        else:
+            names = [outcome.name for outcome in study.outcomes]
+            days = _outcome_days(study, wanted, names.index(cut.outcome))
+            make_windows_about(cut, engine, days, (SPANS, ROWS))
         found = engine.fetch(
             "SELECT row_no, place, first_day, last_day, "  # noqa: S608
             "date_diff('day', span_day, first_day) AS started, "
@@ -54,17 +60,31 @@ class LongRows:
         self.stop: Array = ordered["stopped"].astype(np.float64)
 
     def exposed(self, name: str) -> Array:
-        """Return (rows,) 1 where a row lies in a window of that name, else 0."""
+        """Return (rows,) 1 where a row lies in a window of that name, else 0.
+
+        A row about an event lies in a window if one of its days does.
+        """
         assert self._study.intervals is not None  # noqa: S101  as in the beginning
         number = [one.name for one in self._study.intervals.windows].index(name)
         found = self._wanted.engine.fetch(
             f"SELECT DISTINCT r.row_no FROM {ROWS} r JOIN {WINDOWS} w "  # noqa: S608
             f"ON w.place = r.place AND w.window_no = {number} "
-            "WHERE w.begins <= r.first_day AND w.ends >= r.last_day"
+            "WHERE w.begins <= r.last_day AND w.ends >= r.first_day"
         )
         flags = np.zeros(len(self.place), dtype=np.int64)
         flags[found["row_no"]] = 1
         return flags
+
+    def about(self) -> tuple[Array, Array]:
+        """Return (rows,) which event a row is about, and 1 where it holds the event."""
+        found = self._wanted.engine.fetch(
+            f"SELECT row_no, place, event_day, shift FROM {ROWS}"  # noqa: S608
+        )
+        order = np.argsort(found["row_no"], kind="stable")
+        days = found["event_day"][order].astype("datetime64[D]").astype(np.int64)
+        pairs = np.stack([found["place"][order], days])
+        _, case = np.unique(pairs, axis=1, return_inverse=True)
+        return case.reshape(-1).astype(np.int64), (found["shift"][order] == 0) * 1
 
     def outcome_days(self, place: int) -> Array:
         """Return (rows,) on how many days of a row an outcome came.

@@ -1,15 +1,16 @@
 """What a study says about rows of which one person has several, held to its sense."""
 
 import datetime
+import itertools
 
 from hetao.errors import InvalidStudy
 from hetao.study.model import Study, Variable
 from hetao.study.population import EVER, Intervals, Window
 
-MOST_WINDOWS, MOST_CUTS = 50, 400
+MOST_WINDOWS, MOST_CUTS, MOST_REFERENTS = 50, 400, 100
 OF_ROWS = ("interval_start", "interval_stop", "interval_days", "window")
 ON_A_DAY = ("age", "index_day", "month")
-BY_ROW = (*OF_ROWS, *ON_A_DAY, "person", "outcome", "outcome_count")
+BY_ROW = (*OF_ROWS, *ON_A_DAY, "person", "case", "outcome", "outcome_count")
 ENDS = ("end", "start")
 DAY_FORM = "write 2015-01-01"
 
@@ -73,6 +74,7 @@ def _check_cuts(study: Study, cut: Intervals, place: str) -> None:
         raise InvalidStudy(
             f"{place}: cut points rise, and are up to {MOST_CUTS} together"
         )
+    _check_around(cut, place)
     for day in cut.days:
         _check_day(day, place)
     if not all(0 < age <= 150 for age in cut.ages):
@@ -85,6 +87,35 @@ def _check_cuts(study: Study, cut: Intervals, place: str) -> None:
         raise InvalidStudy(f"{place}: run_in_days counts from 0")
     if cut.outcome and cut.outcome not in {one.name for one in study.outcomes}:
         raise InvalidStudy(f"{place}: the study has no outcome {cut.outcome!r}")
+
+
+def _check_around(cut: Intervals, place: str) -> None:
+    """Hold windows about events to what a case-crossover analysis can compare."""
+    if cut.around is None:
+        if cut.referents or cut.same_month:
+            raise InvalidStudy(f"{place}: referents go with around")
+        return
+    first, last = cut.around
+    if not cut.outcome or not -EVER < first <= last < EVER:
+        raise InvalidStudy(
+            f"{place}: around is [from, to], in days about each day of the outcome",
+            fix="name an outcome under [intervals]",
+        )
+    if cut.ages or cut.days or cut.after_days or cut.months:
+        raise InvalidStudy(
+            f"{place}: windows about events are not cut", fix="leave the cuts out"
+        )
+    shifts = sorted({0, *cut.referents})
+    if not 1 <= len(cut.referents) == len(shifts) - 1 <= MOST_REFERENTS:
+        raise InvalidStudy(
+            f"{place}: name 1 to {MOST_REFERENTS} referents, none of them 0"
+        )
+    apart = min(b - a for a, b in itertools.pairwise(shifts))
+    if apart <= last - first or not -EVER < shifts[0] < shifts[-1] < EVER:
+        raise InvalidStudy(
+            f"{place}: windows about an event overlap",
+            fix=f"let referents lie at least {last - first + 1} days apart",
+        )
 
 
 def _check_day(day: str, place: str) -> None:
@@ -116,8 +147,13 @@ def check_row_variable(study: Study, variable: Variable, where: str) -> None:
         InvalidStudy: the error names the variable and the remedy.
     """
     source = variable.source
-    if source == "person" and variable.kind != "key":
-        raise InvalidStudy(f"{where}: person is a key", fix='write kind = "key"')
+    if source in ("person", "case") and variable.kind != "key":
+        raise InvalidStudy(f"{where}: {source} is a key", fix='write kind = "key"')
+    if source == "case" and (study.intervals is None or not study.intervals.around):
+        raise InvalidStudy(
+            f"{where}: no row is a window about an event",
+            fix="write around and referents under [intervals]",
+        )
     if variable.at not in ("", "row"):
         raise InvalidStudy(f"{where}: at is 'row', or left out")
     if variable.at and source not in ON_A_DAY:

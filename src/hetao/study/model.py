@@ -44,6 +44,7 @@ SOURCES = (
     "interval_stop",
     "interval_days",
     "window",
+    "case",
 )
 AGGREGATES = (
     "any",
@@ -87,7 +88,8 @@ class Variable:
             "time_to_death", "death"), "score", or "column" of a flat table; of rows
             cut by `Study.intervals` whose each is ("person"), the days before it and
             with it ("interval_start", "interval_stop"), how many it has
-            ("interval_days") and whether it lies in a "window".
+            ("interval_days"), whether it lies in a "window", and, of windows about
+            events, which event it is about ("case").
         concepts: names of concept sets, or OMOP concept ids that stand for themselves
             alone; any of them counts.
         column: the flat table's column; "" otherwise.

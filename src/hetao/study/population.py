@@ -258,6 +258,11 @@ class Intervals:
         observed: whether the time is all that is observed, up to death, as in case
             series; else the time at risk.
         run_in_days: so many first days of what is observed are left out.
+        around: (first, last) of a window about each day of the outcome, in days after
+            it: then these windows, and referent ones, are the rows; None for cut time.
+        referents: days by which referent windows lie after the window of the event,
+            before it if below 0; one that is not wholly within the time is left out.
+        same_month: whether a referent's day must lie in the event's month and year.
     """
 
     windows: tuple[Window, ...] = ()
@@ -268,6 +273,9 @@ class Intervals:
     outcome: str = ""
     observed: bool = False
     run_in_days: int = 0
+    around: tuple[int, int] | None = None
+    referents: tuple[int, ...] = ()
+    same_month: bool = False
 
 
 @dataclass(frozen=True)

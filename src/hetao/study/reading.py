@@ -35,7 +35,7 @@ SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 MOST_SITES, MOST_ANALYSES = 1000, 200
 MOST_CONCEPT_SETS = 1000
 KEPT = {SITE: "the site itself", PI: "the number of terms"}
-KEYS = ("column", "person")  # sources that a key is made of
+KEYS = ("column", "person", "case")  # sources that a key is made of
 # Control, format (bidirectional too), surrogate, line and paragraph characters.
 UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 TABLES = frozenset(

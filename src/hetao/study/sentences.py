@@ -275,7 +275,12 @@ class _Speaker:
             if values:
                 listed = self.say("comma").join(map(str, values))
                 found.append(self.say(f"cut_{key}", listed))
-        if cut.outcome:
+        if cut.around is not None:
+            named, shifts = self.outcome_label(cut.outcome), map(str, cut.referents)
+            moved = self.say("comma").join(shifts)
+            found.append(self.say("cut_around", named, *cut.around, moved))
+            found += [self.say("cut_same_month")] if cut.same_month else []
+        elif cut.outcome:
             found.append(self.say("cut_outcome", self.outcome_label(cut.outcome)))
         return found
 
