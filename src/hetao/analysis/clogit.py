@@ -109,7 +109,8 @@ class ConditionalLogistic(Estimator):
         eta = rows.X @ self.beta(state) + rows.offset
         if np.any(np.abs(eta) > ETA):
             raise NotEstimable(
-                "a linear predictor is too large", fix="leave out terms, merge levels"
+                "a linear predictor is too large",
+                fix="leave out terms, merge levels, or tighten public bounds",
             )
         if self._ordered is None or self._ordered[0] is not rows:
             self._ordered = rows, Sets.of_rows(rows.X, rows.y, rows.set)

@@ -115,7 +115,8 @@ class Cox(Estimator):
         eta = rows.X @ self.beta(state) + rows.offset
         if np.any(np.abs(eta) > ETA):
             raise NotEstimable(
-                "a linear predictor is too large", fix="leave out terms, merge levels"
+                "a linear predictor is too large",
+                fix="leave out terms, merge levels, or tighten public bounds",
             )
         needs_meat = self.plan.is_robust and LAST in state
         residuals = np.zeros(rows.X.shape if needs_meat else (0, 0))

@@ -28,6 +28,7 @@ from hetao.analysis.newton import MOST_ROUNDS, Point
 from hetao.analysis.rows import Rows
 from hetao.errors import NotEstimable
 
+LEAST_AT_RISK = 1e-8  # sum of hazard ratios that fixed point still tells well
 ETA = 20.0  # log hazard ratio against the middle of the public bounds
 
 
@@ -91,7 +92,8 @@ class CoxGrid(Estimator):
         eta = rows.X @ self.beta(state) + rows.offset
         if np.any(eta > ETA) or np.any(eta < -LEAST):
             raise NotEstimable(
-                "a hazard ratio is too large", fix="leave out terms, merge levels"
+                "a hazard ratio is too large",
+                fix="leave out terms, merge levels, or tighten public bounds",
             )
         place = rows.stratum * len(self.plan.edges) + rows.bin
         moments = self._moments(rows.X, np.exp(eta))
@@ -178,6 +180,12 @@ class CoxGrid(Estimator):
     def _point(self, total: Message, beta: Floats, sums: Floats) -> Point:
         """Return the partial likelihood from each event's moments at risk."""
         p = self.plan.parameters
+        if len(sums) and sums[:, 0].min() < LEAST_AT_RISK:
+            raise NotEstimable(
+                "hazards are too small, beside the public bounds of the terms, to be "
+                "summed",
+                fix="tighten these bounds, or leave out the widest term",
+            )
         ratio = sums[:, 1:] / sums[:, :1]
         mean = ratio[:, :p]
         information = unpacked(ratio[:, p:].sum(axis=0), p) - mean.T @ mean

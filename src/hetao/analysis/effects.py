@@ -55,6 +55,7 @@ from hetao.errors import NotEstimable, WrongShape
 
 FURTHEST = 10.0  # a standardised number that is fitted beyond is absurd
 ABSURD = 1000.0  # and so is a count that many times the highest public one
+NO_SPREAD = 1e-13  # of an outcome, by half its range squared: sums do not tell it
 MOST = MOST_ROUNDS + 1  # messages: Newton's, and the closing one
 SCORE, ARMS = "score", ("untreated", "treated")
 
@@ -507,6 +508,8 @@ class Effect(Estimator):
                 "no one in an arm weighs anything", fix="check the treatment"
             )
         covariance = sandwich(total, inverses, above / below) * scale**2
+        if not plan.is_binary and not plan.is_count:
+            _check_spread(plan, np.diag(covariance) / scale**2 * total["people"])
         means = centre + scale * above / below
         people = np.rint(total["people"])
         done = [state[f"{fit} done"].tolist() for fit in self._fits]
@@ -568,6 +571,16 @@ def _far_beyond() -> NotEstimable:
         "an outcome is fitted far beyond its public bounds",
         fix="check the bounds, or leave out terms",
     )
+
+
+def _check_spread(plan: Plan, spread: Floats) -> None:
+    """Refuse an outcome whose spread (2,) its sums over so wide a range do not tell."""
+    if not (spread > NO_SPREAD).all():
+        raise NotEstimable(
+            f"the outcome {plan.analysis.outcome!r} hardly varies beside its public "
+            "bounds",
+            fix="tighten its bounds, or check the outcome",
+        )
 
 
 def _ended(fit: Fit) -> State:

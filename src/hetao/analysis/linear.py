@@ -31,7 +31,9 @@ from hetao.errors import NotEstimable
 
 RESIDUAL = 1e3  # of half the outcome's public range; a fit beyond makes no sense
 LOG_WEIGHT = 745.0  # of the smallest double, and more than of any other
-NO_RESIDUAL = 1e-24  # mean square below which the fit is perfect
+# Mean square, by half the outcome's public range squared, below which the fit is
+# perfect, or the range so wide that its sums no longer tell the residuals.
+NO_RESIDUAL = 1e-14
 
 
 @estimator(
@@ -129,7 +131,8 @@ class Linear(Estimator):
         if rss <= NO_RESIDUAL * n:
             raise NotEstimable(
                 f"the fit leaves nothing of {self.plan.analysis.outcome!r} to chance",
-                fix="check that the outcome is not one of the terms",
+                fix="check that the outcome is not one of the terms, or tighten its "
+                "public bounds",
             )
         variance = rss / (n - p)
         scaled = 2 * math.pi * rss * self.plan.outcome_scale[1] ** 2 / n

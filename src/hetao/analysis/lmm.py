@@ -35,7 +35,7 @@ GRID: Final = tuple(math.log(10.0) * (k / 4 - 5) for k in range(29))  # 1e-5 to 
 NONE, HIGHEST = -60.0, 14.0  # logs of lambda that stand for 0, and that are too large
 LONGEST = 2.0  # step on the log scale
 SMALL_STEP = 1e-9  # of log lambda; estimates change by far less of their errors
-NO_RESIDUAL = 1e-24  # mean square below which the fit is perfect
+NO_RESIDUAL = 1e-14  # mean square below which sums do not tell the residuals
 
 
 @estimator(
@@ -171,6 +171,7 @@ class LinearMixed(Estimator):
         if state is None:
             return {"log_ratio": np.array([self._opening(total)])}
         profile = _Profile(total, p, self.plan.analysis.REML)
+        self._check_residual(profile)
         slope, curve = profile.derivatives()
         here = float(state["log_ratio"][0])
         step = -slope / curve if curve < 0 else math.copysign(LONGEST, slope)
@@ -184,6 +185,14 @@ class LinearMixed(Estimator):
             )
         after = here + step
         return {"log_ratio": np.array([after if after > GRID[0] else NONE])}
+
+    def _check_residual(self, profile: "_Profile") -> None:
+        if profile.rss <= NO_RESIDUAL * profile.freedom:
+            raise NotEstimable(
+                f"the fit leaves nothing of {self.plan.analysis.outcome!r} to chance",
+                fix="check that the outcome is not one of the terms, or tighten its "
+                "public bounds",
+            )
 
     def _opening(self, total: Message) -> float:
         """Return the best logarithm of the grid, refined by the curve through it."""
@@ -214,11 +223,6 @@ class LinearMixed(Estimator):
         inverse = invert(profile.design, plan.names)
         free = profile.freedom
         within = profile.rss / free
-        if within <= NO_RESIDUAL:
-            raise NotEstimable(
-                f"the fit leaves nothing of {plan.analysis.outcome!r} to chance",
-                fix="check that the outcome is not one of the terms",
-            )
         scale = plan.outcome_scale[1]
         turned = float(np.linalg.slogdet(plan.to_units())[1]) if free < n else 0.0
         loglik = (

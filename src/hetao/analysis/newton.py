@@ -76,7 +76,7 @@ def invert(information: Floats, names: Sequence[str]) -> Inverse:
     if flat or not np.isfinite(information).all():
         raise NotEstimable(
             "no one differs in the columns " + ", ".join(flat or names),
-            fix="leave the term out, or merge levels",
+            fix="leave the term out, merge levels, or tighten its public bounds",
         )
     scaled = information / np.outer(spread, spread)
     values, vectors = np.linalg.eigh(scaled)
@@ -87,7 +87,7 @@ def invert(information: Floats, names: Sequence[str]) -> Inverse:
             + ", ".join(
                 name for name, is_tied in zip(names, tied, strict=True) if is_tied
             ),
-            fix="leave one of these terms out",
+            fix="leave one of these terms out, or tighten their public bounds",
         )
     factor = cho_factor(scaled, lower=True)
     inverse = cho_solve(factor, np.eye(len(spread))) / np.outer(spread, spread)

@@ -24,8 +24,8 @@ from hetao.study.model import SHRINKING
 PATH: Final = 25  # strengths that are tried where the study names none
 WEAKEST: Final = 1e-3  # of them, as a share of the strongest
 RIDGE: Final = 1e-3  # the lasso's share that the strongest of a ridge is taken at
-SMALL_STEP: Final = 1e-8  # of a coefficient, by its curvature
-FLAT: Final = 1e-12  # variance, as a share of the mean square, that is rounding
+SMALL_STEP: Final = 1e-8  # in standard errors, as the curvature has them
+FLAT: Final = 1e-9  # variance, as a share of the mean square, that sums do not tell
 SAME: Final = 1e-10  # relative growth of the penalised loss that is rounding
 
 OPENING: Final[Shapes] = {
@@ -238,8 +238,10 @@ class Penalised(Estimator):
             beta,
         )
         step = found - beta
-        curve = np.sqrt(np.einsum("fii->fi", info) + l2)
-        if not fallen.any() and float(np.max(np.abs(step) * curve)) < SMALL_STEP:
+        reach = np.einsum("fi,fij,fj->f", step, info, step) + np.sum(
+            l2 * step**2, axis=1
+        )
+        if not fallen.any() and reach.max() < SMALL_STEP**2:
             return self._finding(total, state, found, round_number)
         step = np.where(fallen[:, None], -state["step"].reshape(beta.shape) / 2, step)
         return {
@@ -299,7 +301,7 @@ class Penalised(Estimator):
             which = [n for n, is_flat in zip(names[1:], flat, strict=True) if is_flat]
             raise NotEstimable(
                 "no one differs in the columns " + ", ".join(which),
-                fix="leave the term out, or merge levels",
+                fix="leave the term out, merge levels, or tighten its public bounds",
             )
         if self._share == 1 or not all(self.plan.penalised[1:]):
             for part in gram:

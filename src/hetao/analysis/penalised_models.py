@@ -3,9 +3,10 @@
 import numpy as np
 from scipy.special import expit, xlogy
 
-from hetao.analysis.estimator import Message, estimator
+from hetao.analysis.estimator import Message, State, estimator
 from hetao.analysis.expressions import Floats
-from hetao.analysis.linear import RESIDUAL
+from hetao.analysis.finding import Finding
+from hetao.analysis.linear import NO_RESIDUAL, RESIDUAL
 from hetao.analysis.logistic import ETA
 from hetao.analysis.newton import MOST_ROUNDS
 from hetao.analysis.penalised import OPENING, SUMS, Null, Penalised
@@ -76,6 +77,17 @@ class PenalisedLinear(Penalised):
                 fix="leave out terms, or widen their bounds less",
             )
         return residual, np.ones(rows.n), residual**2 / 2
+
+    def _finding(
+        self, total: Message, state: State, beta: Floats, round_number: int
+    ) -> Finding:
+        if np.any(2 * total["loss"] <= NO_RESIDUAL * total["n"][0]):
+            raise NotEstimable(
+                f"a fit leaves nothing of {self.plan.analysis.outcome!r} to chance",
+                fix="check that the outcome is not one of the terms, or tighten its "
+                "public bounds",
+            )
+        return super()._finding(total, state, beta, round_number)
 
     def _null(self, gram: Floats, cross: Floats, exposed: Floats) -> Null:
         mean = cross[:, 0] / gram[:, 0, 0]

@@ -17,6 +17,7 @@ from hetao.analysis.rows import Rows
 from hetao.study import Variable
 
 MISSING = "(missing)"
+RESOLVED = 1e-5  # of half the public range: a smaller standard deviation is not told
 
 
 @estimator(
@@ -155,12 +156,14 @@ def _number_row(variable: Variable, moments: Floats, people: Floats) -> dict[str
         n = round(count)
         mean = first / n if n else None
         square = (second - first * first / n) / (n - 1) if n > 1 else None
+        if square is not None and square < RESOLVED**2:
+            square = None  # within what the sums leave of so wide a public range
         cells.append(
             {
                 "n": n,
                 "missing": round(total) - n,
                 "mean": None if mean is None else centre + scale * mean,
-                "sd": None if square is None else scale * math.sqrt(max(square, 0.0)),
+                "sd": None if square is None else scale * math.sqrt(square),
             }
         )
     row = _row(variable, "", cells)

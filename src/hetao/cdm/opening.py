@@ -21,7 +21,7 @@ from hetao.cdm.engine_duckdb import (
 )
 from hetao.cdm.mapping import Source, read_folder, read_site
 from hetao.cdm.read_delimited import read_delimited
-from hetao.cdm.reading import band_of
+from hetao.cdm.reading import Reading, band_of
 from hetao.cdm.serving import serve
 from hetao.cdm.store import DATABASE, MANIFEST, read_manifest, snapshot_folder
 from hetao.cdm.vocabulary.athena import Loaded, kept_vocabulary
@@ -116,7 +116,8 @@ class FlatTable(_Opened):
     """One flat table: a row a person, in the file's order.
 
     It stands in the table `flat` as `c0`, `c1` …, for which `columns` gives the file's
-    headers in that order; `missing` lists the texts that mean missing.
+    headers in that order; `missing` lists the texts that mean missing, `doubled` the
+    headers that stand more than once.
     """
 
     path: Path
@@ -126,6 +127,7 @@ class FlatTable(_Opened):
     missing: tuple[str, ...]
     dictionary: str = FLAT
     dictionary_digest: str = ""
+    doubled: tuple[str, ...] = ()
 
 
 def open_tables(db_path: Path) -> CuratedTables:
@@ -233,15 +235,22 @@ def _only_snapshot(tables: CuratedTables, snapshot: str | None) -> CuratedTables
 def _open_flat(
     connection: Connection, path: Path, split: tuple[str, str], missing: tuple[str, ...]
 ) -> FlatTable:
+    doubled: tuple[str, ...] = ()
     if _is_parquet(path):
         rows = f"SELECT * FROM read_parquet({text(str(path.resolve()))})"  # noqa: S608
         columns = _columns(connection, rows, path)
         places = ", ".join(f"c{place}" for place in range(len(columns)))
         rows = f"SELECT * FROM ({rows}) AS file({places})"  # noqa: S608
     else:
-        columns = _load_text(connection, path)
+        reading = _load_text(connection, path)
+        columns, doubled = reading.headers, reading.doubled
         rows = "SELECT * EXCLUDE (source_row) FROM extract ORDER BY source_row"
     where = ""
+    if split[0] in doubled:
+        raise InvalidData(
+            f"{path.name} has two columns {split[0]!r}",
+            fix="rename one of them in the export",
+        )
     if split[0]:
         if split[0] not in columns:
             raise InvalidData(
@@ -259,11 +268,16 @@ def _open_flat(
             f"{path.name} holds no row of this site", fix="check split_value"
         )
     return FlatTable(
-        path, connection, _flat_digest(connection, columns), columns, missing
+        path,
+        connection,
+        _flat_digest(connection, columns),
+        columns,
+        missing,
+        doubled=doubled,
     )
 
 
-def _load_text(connection: Connection, path: Path) -> tuple[str, ...]:
+def _load_text(connection: Connection, path: Path) -> Reading:
     """Make the table `extract`; here a row that does not fit is an error.
 
     Nothing could be kept aside: a lost row would be a lost patient.
@@ -289,7 +303,7 @@ def _load_text(connection: Connection, path: Path) -> tuple[str, ...]:
         )
     if count(connection, "extract") == 0:
         raise InvalidData(f"{path.name} has a header but no row", fix="export it again")
-    return reading.headers
+    return reading
 
 
 def _is_parquet(path: Path) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hetao.cdm.engine_duckdb import Connection, text
 from hetao.cdm.mapping import Source
-from hetao.cdm.reading import LONGEST_LINE, Reading, as_utf8, headers_of
+from hetao.cdm.reading import LONGEST_LINE, Reading, as_utf8, doubled_of, headers_of
 from hetao.errors import InvalidData
 
 REASONS = {
@@ -39,7 +39,8 @@ def delimited(
 ) -> Reading:
     """Return a UTF-8 file with plain line ends as a relation; `file` is its name."""
     del connection
-    headers = _header(plain, delimiter, file)
+    cells = _header(plain, delimiter, file)
+    headers = headers_of(cells, file)
     kinds = ", ".join(f"c{place}: 'VARCHAR'" for place in range(len(headers)))
     # S608: literals are quoted by `text`.
     select = f"""
@@ -55,16 +56,15 @@ def delimited(
             ELSE 'row cannot be read' END) AS reason
         FROM unfit_rows GROUP BY line
     """  # noqa: S608
-    return Reading(headers, select, unfit)
+    return Reading(headers, select, unfit, doubled_of(cells))
 
 
-def _header(plain: Path, delimiter: str, file: str) -> tuple[str, ...]:
+def _header(plain: Path, delimiter: str, file: str) -> list[str]:
     with plain.open(encoding="utf-8", newline="") as handle:
         try:
-            cells = next(csv.reader(handle, delimiter=delimiter, strict=True))
+            return next(csv.reader(handle, delimiter=delimiter, strict=True))
         except (csv.Error, StopIteration):
             raise InvalidData(
                 f"{file}: the header line cannot be read",
                 fix="check delimiter and quotes of the export",
             ) from None
-    return headers_of(cells, file)

@@ -30,11 +30,13 @@ class Reading:
         select: SELECT that gives `c0`, `c1` … as text, in the file's order.
         unfit: SELECT that gives `line` and `reason` of rows that do not fit; asked
             after `select` has run to its end.
+        doubled: headers that stand more than once in the file, in the same case.
     """
 
     headers: tuple[str, ...]
     select: str
     unfit: str = "SELECT NULL::BIGINT AS line, NULL::VARCHAR AS reason WHERE FALSE"
+    doubled: tuple[str, ...] = ()
 
 
 def headers_of(cells: Sequence[str], file: str) -> tuple[str, ...]:
@@ -46,7 +48,7 @@ def headers_of(cells: Sequence[str], file: str) -> tuple[str, ...]:
     names: list[str] = []
     taken = set(RESERVED)
     for cell in cells:
-        plain = " ".join(unicodedata.normalize("NFKC", cell).split())
+        plain = _plain(cell)
         if not plain:
             raise InvalidData(
                 f"{file}: a column has no name", fix="name it in the export"
@@ -60,6 +62,16 @@ def headers_of(cells: Sequence[str], file: str) -> tuple[str, ...]:
     if not names:
         raise InvalidData(f"{file} is empty", fix="export it again")
     return tuple(names)
+
+
+def doubled_of(cells: Sequence[str]) -> tuple[str, ...]:
+    """Return the headers that stand more than once; nobody knows which one is meant."""
+    plain = [_plain(cell) for cell in cells]
+    return tuple(sorted({name for name in plain if plain.count(name) > 1}))
+
+
+def _plain(cell: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", cell).split())
 
 
 def band_of(line: int) -> str:

@@ -41,6 +41,11 @@ def read_columns(
                 fix="compare the study's columns with the table's header",
                 local=f"{source.path.name}: " + ", ".join(source.columns)[:400],
             )
+        if variable.column in source.doubled:
+            raise InvalidData(
+                f"the site's table has two columns {variable.column!r}",
+                fix="rename one of them in the export",
+            )
     wanted = ", ".join(_sql(i, v, source) for i, v in enumerate(study.variables))
     # S608: places are numbers, literals are quoted below.
     query = f"SELECT {wanted} FROM flat"  # noqa: S608

@@ -34,6 +34,8 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,39}|[A-Za-z][A-Za-z0-9_.]{0,39}")
 SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 MOST_SITES, MOST_ANALYSES = 1000, 200
 MOST_CONCEPT_SETS = 1000
+# Of public bounds, from 0 and from each other: what sums, squares and ratios can bear.
+FARTHEST, NEAREST = 1e17, 1e-15
 KEPT = {SITE: "the site itself", PI: "the number of terms"}
 KEYS = ("column", "person", "case")  # sources that a key is made of
 # Control, format (bidirectional too), surrogate, line and paragraph characters.
@@ -373,6 +375,11 @@ def _check_number(variable: Variable, where: str) -> None:
     low, high = variable.bounds
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise InvalidStudy(f"{where}: bounds need a finite low < high")
+    if max(abs(low), abs(high)) > FARTHEST or high - low < NEAREST:
+        raise InvalidStudy(
+            f"{where}: bounds lie within ±{FARTHEST:g}, and at least {NEAREST:g} apart",
+            fix="give the number another unit",
+        )
 
 
 def _check_key(variable: Variable, where: str) -> None:
@@ -393,6 +400,17 @@ def _check_levels(levels: tuple[Level, ...], where: str) -> None:
         raise InvalidStudy(f"{where}: a category needs 2 to 200 levels")
     if len({level.name for level in levels}) != len(levels):
         raise InvalidStudy(f"{where}: a level stands twice")
+    values = [str(level.value) for level in levels]
+    if len(set(values)) != len(values):
+        raise InvalidStudy(
+            f"{where}: two levels have the same value, so one would never be met",
+            fix="give each level a value of its own, or merge them",
+        )
+    if any(text != text.strip() for text in values):
+        raise InvalidStudy(
+            f"{where}: a level's value begins or ends with a space",
+            fix="leave it out: cells are read without the spaces around them",
+        )
 
 
 def _check_criterion(study: Study, rule: str, where: str) -> None:
