@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +17,18 @@ from support_system import people
 
 OPEN = Policy(Minimum(cell=1, events=1, people=1, share=1.0, leverage=1.0), reason="a")
 ROWS = pd.DataFrame(people())
+WHO = """
+[variables.who]
+kind = "key"
+source = "person"
+[variables.term]
+kind = "category"
+source = "index_day"
+[variables.term.levels]
+a = "2018-01-01/2018-03-31"
+b = "2018-04-01/2018-09-30"
+c = "2018-10-01/2019-03-31"
+"""
 STUDY = """
 [study]
 name = "first"
@@ -102,6 +115,42 @@ def test_a_studys_cohort_is_asked_at_hospitals_curated_records(hospitals):
     difference = table[table["variable"] == "age"].set_index("group")["mean"]
     gap = difference["female"] - difference["male"]
     assert turned.params["sex[female]"] == pytest.approx(gap, rel=1e-9)
+
+
+def test_an_indicator_is_asked_on_dates_of_everybody_observed(hospitals, tmp_path):
+    sites, study = hospitals
+    days = ["2018-01-01", "2018-07-01", "2019-01-01"]
+    text = study.read_text("utf-8").replace(
+        "[population]\n", f'[population]\noccurrence = "every"\ndates = {days}\n'
+    )
+    dated = tmp_path / "dated.toml"
+    dated.write_text(text + WHO, "utf-8")
+    cohort = hetao.Cohort(sites, study=dated, policy=OPEN)
+
+    found = hetao.indicators("sex ~ term", cohort, person="who", most_rows=3)
+    frame = found.frame()
+    expected = [observed_adults(sites.values(), day) for day in days]
+    assert list(zip(frame["n"], frame["events"], strict=True)) == expected
+    assert found.body["n"] < frame["n"].sum()  # most are seen on several of them
+    assert found.body["trend"]["se"] > 0
+    with pytest.raises(HetaoError, match="more than once"):
+        hetao.table1("sex ~ age", cohort)
+
+
+def observed_adults(folders, day):
+    """Return the adults observed on a day at all sites, and how many are male."""
+    query = f"""SELECT count(DISTINCT p.person_id), count(DISTINCT p.person_id)
+        FILTER (p.gender_concept_id = 8507)
+        FROM person p JOIN observation_period o ON o.person_id = p.person_id
+        WHERE DATE '{day}' BETWEEN o.observation_period_start_date
+        AND o.observation_period_end_date
+        AND year(DATE '{day}') - p.year_of_birth >= 18
+        AND p.gender_concept_id IN (8507, 8532)"""  # noqa: S608
+    counts = []
+    for folder in folders:
+        with duckdb.connect(str(folder / "cdm.duckdb"), read_only=True) as tables:
+            counts.append(tables.execute(query).fetchone())
+    return tuple(map(sum, zip(*counts, strict=True)))
 
 
 def test_what_a_studys_cohort_cannot_answer_is_refused_by_name(hospitals):
