@@ -55,6 +55,20 @@ def test_any_split_gives_the_pooled_trees_to_the_last_bit(analysis, seed, n, cut
         assert one["estimate"] == pytest.approx(other["estimate"], rel=1e-9, abs=1e-12)
 
 
+def test_what_a_site_remembers_of_earlier_rounds_changes_no_bit():
+    columns = people(4, 500)
+    rounds = [(state, message) for _, state, message in courses(DEEP, columns)]
+
+    method = estimator_for(STUDY, DEEP)
+    rows = make_rows(method.plan, columns, "aa")
+    for state, message in reversed(rounds[1:]):  # from the last tree back to the first
+        again = method.local(rows, state)
+        fresh = estimator_for(STUDY, DEEP).local(rows, state)
+        for name, array in message.items():
+            np.testing.assert_array_equal(again[name], array)
+            np.testing.assert_array_equal(fresh[name], array)
+
+
 def test_those_held_out_change_no_tree():
     columns = people(1, 600)
     method = estimator_for(STUDY, TREES)

@@ -8,6 +8,7 @@ until each holds nobody or enough, on either side of the split that made the nod
 the trees stand, their predictions are measured, in people who were held out.
 """
 
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from hetao.analysis.boosting import (
     FINE,
     NONE,
     Forest,
+    add_leaves,
     best_split,
     bins_of,
     edges_of,
@@ -25,7 +27,6 @@ from hetao.analysis.boosting import (
     joined,
     leaf_of,
     on_grid,
-    raw_of,
 )
 from hetao.analysis.estimator import Message, Shapes, State, estimator, sum_by
 from hetao.analysis.evidence import Evidence
@@ -46,6 +47,42 @@ LEAST_CURVE: Final = 1e-3  # of a side of a split, as scikit-learn's and XGBoost
 CELLS: Final[Shapes] = dict.fromkeys(
     ("people", "gradient", "curvature"), "nodes,p,cells"
 )
+
+
+@dataclass(eq=False)
+class Binned:
+    """What rounds at a site have in common, so that none works it out again.
+
+    Attributes:
+        rows, grid: whose bins they are, and by which edges.
+        learns: (n,) who is not held out.
+        bins: (n, p).
+        told: of the predictions kept, how many trees they add up, and which.
+        raw: (n,) those predictions, before they are held to the outcome's bounds.
+    """
+
+    rows: Rows
+    grid: bytes
+    learns: "np.typing.NDArray[np.bool_]"
+    bins: Ints
+    told: tuple[int, bytes] = (0, b"")
+    raw: Floats = field(default_factory=lambda: np.zeros(0))
+
+    def reached(self, forest: Forest, trees: int, base: float) -> tuple[int, Floats]:
+        """Return how many of the first trees are added up already, and the sums."""
+        known = self.told[0]
+        if 0 < known <= trees and self.told == _told(forest, known, base):
+            return known, self.raw
+        return 0, self.raw
+
+    def keep(self, forest: Forest, trees: int, base: float, raw: Floats) -> None:
+        """Keep the sums of the first trees."""
+        self.told, self.raw = _told(forest, trees, base), raw
+
+
+def _told(forest: Forest, trees: int, base: float) -> tuple[int, bytes]:
+    parts = (forest.column[:trees], forest.cut[:trees], forest.value[:trees])
+    return trees, b"".join(part.tobytes() for part in parts) + str(base).encode()
 
 
 @estimator(
@@ -89,6 +126,7 @@ class BoostedTrees(Measuring):
     def __init__(self, plan: Plan) -> None:
         """Fit the estimator to a plan."""
         self._asked = plan.analysis.boosting or Boosting()
+        self._seen: Binned | None = None
         super().__init__(plan)
 
     @property
@@ -137,18 +175,16 @@ class BoostedTrees(Measuring):
         forest = self._forest(state)
         if "line" in state:
             return self._of_predictions(rows, state, forest)
-        learns = self._learns(rows)
-        X, y = rows.X[learns], rows.y[learns]
-        message = self.blank(on_grid(y), 1)
         tree, level, counts_only = self._at(state)
-        bins = bins_of(X, state["grid"])
-        node = leaf_of(forest, tree, bins, level) - (2**level - 1)
-        here = node >= 0
-        node, bins = node[here], bins[here]
+        binned = self._binned(rows, state)
+        message = self.blank(on_grid(rows.y[binned.learns]), 1)
+        node = leaf_of(forest, tree, binned.bins, level) - (2**level - 1)
+        here = (node >= 0) & binned.learns
+        node, bins = node[here], binned.bins[here]
         parts: list[tuple[str, Floats | None]] = [("people", None)]
         if not counts_only:
-            raw = self._raw(forest, tree, state, bins)
-            gradient, curvature = self._slopes(raw, y[here])
+            raw = self._raw(forest, tree, state, binned)[here]
+            gradient, curvature = self._slopes(raw, rows.y[here])
             parts += [("gradient", gradient), ("curvature", curvature)]
         runs = state["runs"].astype(np.int64)
         for name, values in parts:
@@ -219,10 +255,24 @@ class BoostedTrees(Measuring):
             raise WrongShape("the state asks for a level or a bin that there is not")
         return int(tree), int(level), bool(counts_only)
 
-    def _raw(self, forest: Forest, trees: int, state: State, bins: Ints) -> Floats:
+    def _binned(self, rows: Rows, state: State) -> "Binned":
+        """Return the rows' bins; those of the round before where they are the same."""
+        seen, grid = self._seen, state["grid"].tobytes()
+        if seen is None or seen.rows is not rows or seen.grid != grid:
+            bins = bins_of(rows.X, state["grid"])
+            seen = Binned(rows, grid, self._learns(rows), bins)
+            self._seen = seen
+        return seen
+
+    def _raw(
+        self, forest: Forest, trees: int, state: State, binned: "Binned"
+    ) -> Floats:
         """Return (n,) raw predictions, which never leave the outcome's bounds."""
         base, depth = float(state["base"][0]), self._asked.depth
-        raw = raw_of(forest, trees, base, bins, depth)
+        first, raw = binned.reached(forest, trees, base)
+        raw = raw + 0.0 if first else np.full(len(binned.bins), base)
+        add_leaves(forest, range(first, trees), binned.bins, depth, raw)
+        binned.keep(forest, trees, base, raw)
         most = FURTHEST if self.plan.is_binary else 1.0
         return np.clip(raw, -most, most)
 
@@ -233,8 +283,8 @@ class BoostedTrees(Measuring):
         return on_grid(p - y), on_grid(p * (1 - p))
 
     def _logits(self, rows: Rows, state: State, forest: Forest) -> Floats:
-        bins = bins_of(rows.X, state["grid"])
-        raw = self._raw(forest, self._asked.trees, state, bins)
+        binned = self._binned(rows, state)
+        raw = self._raw(forest, self._asked.trees, state, binned)
         return raw / FURTHEST if self.plan.is_binary else raw
 
     def _of_predictions(self, rows: Rows, state: State, forest: Forest) -> Message:

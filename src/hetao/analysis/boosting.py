@@ -79,12 +79,12 @@ def leaf_of(forest: Forest, tree: int, bins: Ints, levels: int) -> Ints:
     return node
 
 
-def raw_of(forest: Forest, trees: int, base: float, bins: Ints, depth: int) -> Floats:
-    """Return (n,) raw predictions of the first trees: the base and what leaves add."""
-    raw = np.full(len(bins), base)
-    for tree in range(trees):
+def add_leaves(
+    forest: Forest, trees: range, bins: Ints, depth: int, raw: Floats
+) -> None:
+    """Add to raw predictions (n,) what the leaves of some trees add, in their order."""
+    for tree in trees:
         raw += forest.value[tree][leaf_of(forest, tree, bins, depth)]
-    return raw
 
 
 def on_grid(values: Floats) -> Floats:
