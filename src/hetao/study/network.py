@@ -54,7 +54,7 @@ class Network:
     rounds: int = 20
     local_epochs: int = 1
     batch_size: int = 32
-    lr: float = 0.1
+    lr: float = 0.5
     server_lr: float = 1.0
     mu: float = 0.0
     clip: float = 10.0
