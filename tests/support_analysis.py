@@ -271,6 +271,14 @@ ANALYSES = {
         family="poisson",
         offset="log(years)",
     ),
+    "ps_strata": Analysis(
+        "ps_strata",
+        "ps_strata",
+        outcome="ill",
+        treatment="treated",
+        terms=("age", "sex"),
+        subclasses=4,
+    ),
     "cox_scored": Analysis(
         "cox_scored",
         "cox",

@@ -22,6 +22,7 @@ MODELS = (
     "ipw",
     "g_computation",
     "aipw",
+    "ps_strata",
     "km",
     "logrank",
     "lmm",

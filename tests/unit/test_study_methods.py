@@ -68,6 +68,7 @@ GIVEN = {
     "estimand": "ATT",
     "truncation": 0.05,
     "overlap_bins": 10,
+    "subclasses": 4,
     "coefficients": (Coefficient("age", 1.0),),
     "link": "cloglog",
     "validation": "leave_one_site_out",

@@ -87,11 +87,19 @@ def contrasts_of(
 def _term(
     name: str, arms: Floats, gradient: Floats, covariance: Floats
 ) -> dict[str, Any]:
-    estimate = float(arms[1] - arms[0])
     square = float(gradient @ covariance @ gradient)
-    if not square > 0:
+    return contrast_term(name, float(arms[1] - arms[0]), max(square, 0.0) ** 0.5)
+
+
+def contrast_term(name: str, estimate: float, se: float) -> dict[str, Any]:
+    """Return a contrast as a finding tells it, with 95% limits.
+
+    Raises:
+        NotEstimable: it has no variance.
+    """
+    estimate, se, width = float(estimate), float(se), float(ndtri(0.975))
+    if not se > 0:
         raise NotEstimable("the effect has no variance", fix="check the outcome")
-    se, width = square**0.5, float(ndtri(0.975))
     return {
         "name": name,
         "estimate": estimate,
@@ -126,11 +134,12 @@ def balance_of(
         less = people - 1 if column.factors else people
         square = (second - first**2 / people) / np.maximum(less, 1)
         spread = float(np.sqrt(np.maximum(square, 0.0).mean()))
-        before = _gap(first / people, spread)
-        after = _gap(weighed / weight, spread) if weight.all() else None
+        before = balance_gap(first / people, spread)
+        after = balance_gap(weighed / weight, spread) if weight.all() else None
         found.append({"name": column.name, "before": before, "after": after})
     return found
 
 
-def _gap(means: Floats, spread: float) -> float | None:
+def balance_gap(means: Floats, spread: float) -> float | None:
+    """Return the arms' difference (2,) over a spread; None where nobody differs."""
     return float(means[1] - means[0]) / spread if spread > FLAT else None

@@ -45,6 +45,7 @@ from hetao.analysis.screen import (
     NegativeBinomialScreen,
     PoissonScreen,
 )
+from hetao.analysis.strata import Strata
 from hetao.analysis.table1 import Table1
 from hetao.errors import InvalidStudy
 from hetao.study import Analysis, Study
@@ -84,6 +85,7 @@ INSTALLED: tuple[type[Estimator], ...] = (
     Ipw,
     GComputation,
     Aipw,
+    Strata,
     LogisticScored,
     LinearScored,
     PoissonScored,

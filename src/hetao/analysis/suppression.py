@@ -54,7 +54,7 @@ def shown_payload(payload: Mapping[str, Any], smallest: int) -> tuple[Payload, b
                 "boosted_trees": _hide_trees,
             }
             hide[model](shown, smallest)
-        case "ipw" | "g_computation" | "aipw":
+        case "ipw" | "g_computation" | "aipw" | "ps_strata":
             _hide_effect(shown, smallest)
         case _:
             _hide_totals(shown, smallest)
@@ -131,9 +131,25 @@ def _hide_effect(payload: Payload, smallest: int) -> None:
         _empty_but(arms, ("arm", "n", "ess"))
         payload["events"] = None
     _hide_overlap(payload, smallest)
+    _hide_strata(payload, smallest)
     for key in ("n", "events"):
         if _is_small(payload.get(key), smallest):
             payload[key] = None
+
+
+def _hide_strata(payload: Payload, smallest: int) -> None:
+    """Hide the cells of all strata where one of them is small.
+
+    The arms' totals are shown, so that a cell could be worked out from the others.
+    """
+    strata = payload.get("strata", [])
+    cells = [n for one in strata for n in one["n"]]
+    for one in strata:
+        if one["events"] is not None:
+            pairs = zip(one["n"], one["events"], strict=True)
+            cells += [m for n, e in pairs for m in (e, n - e)]
+    if any(hidden(cells, smallest)) or payload["arms"][0]["mean"] is None:
+        _empty_but(strata, ("from", "to"))
 
 
 def _events_of(arm: Payload, payload: Payload) -> list[int]:

@@ -29,6 +29,8 @@ WORDS = {
     "mean_difference": "Mean difference",
     "risk_ratio": "Risk ratio",
     "odds_ratio": "Odds ratio",
+    "mantel_haenszel_risk_ratio": "Risk ratio (Mantel-Haenszel)",
+    "mantel_haenszel_odds_ratio": "Odds ratio (Mantel-Haenszel)",
     "mean_ratio": "Mean ratio",
     "rate_difference": "Rate difference",
     "rate_ratio": "Rate ratio",
@@ -112,6 +114,7 @@ class EffectView:
         whose: whose mean effect it is.
         contrasts: rows of the table.
         figures: forest plots of differences and of ratios.
+        strata: of the score: its ends, people and events of either arm, difference.
     """
 
     treatment: str
@@ -120,6 +123,7 @@ class EffectView:
     contrasts: tuple[ContrastRow, ...]
     figures: tuple[Drawing, ...]
     balance: BalanceView
+    strata: tuple[tuple[str, ...], ...] = ()
 
     @property
     def is_hidden(self) -> bool:
@@ -153,6 +157,7 @@ def effect_of(
         contrasts=tuple(rows),
         figures=tuple(_forests(key, analysis.name, terms)),
         balance=balance_view(study, analysis, payload, style),
+        strata=tuple(_stratum(one, style[1]) for one in payload.get("strata", ())),
     )
     if not rows:
         return view, "No effect was estimated."
@@ -224,6 +229,20 @@ def _contrast(term: Mapping[str, Any]) -> ContrastRow:
         se=short_text(term.get("se")),
         p=p_text(term.get("p")),
     )
+
+
+def _stratum(one: Mapping[str, Any], few: str) -> tuple[str, ...]:
+    """Return a stratum of the score as a reader sees it."""
+    counts = []
+    for key in ("n", "events"):
+        of_arms = one.get(key)
+        if of_arms is None:
+            counts.append(few if one.get("n") is None else DASH)
+        else:
+            counts.append(" and ".join(count_text(count) for count in of_arms))
+    ends = f"{fixed_text(one['from'], 3)} to {fixed_text(one['to'], 3)}"
+    difference, se = short_text(one.get("difference")), short_text(one.get("se"))
+    return (ends, *counts, difference, se)
 
 
 def _arm(arm: Mapping[str, Any], few: str) -> ArmRow:

@@ -5,6 +5,7 @@ from hetao.study.methods import METHODS
 from hetao.study.model import Analysis, Study, Variable
 from hetao.study.terms import parse_term
 
+LEAST_STRATA, MOST_STRATA = 2, 50
 MOST_BINS = 100  # of the score's histogram
 
 
@@ -33,10 +34,7 @@ def check_effect(study: Study, analysis: Analysis, where: str) -> None:
             f"{where}: the estimand of {analysis.method} is one of "
             + ", ".join(method.estimands)
         )
-    if not 0 <= analysis.overlap_bins <= MOST_BINS:
-        raise InvalidStudy(f"{where}: overlap_bins lies in 0 to {MOST_BINS}")
-    if not 0 <= analysis.truncation < 0.5:
-        raise InvalidStudy(f"{where}: truncation lies in 0 to below 0.5")
+    _check_sizes(analysis, where)
     if analysis.truncation and analysis.estimand == "ATO":
         raise InvalidStudy(
             f"{where}: no score needs truncation for the estimand ATO",
@@ -44,6 +42,17 @@ def check_effect(study: Study, analysis: Analysis, where: str) -> None:
         )
     for text in analysis.terms if method.fits else analysis.score:
         _check_term(analysis, text.strip(), where)
+
+
+def _check_sizes(analysis: Analysis, where: str) -> None:
+    if not LEAST_STRATA <= analysis.subclasses <= MOST_STRATA:
+        raise InvalidStudy(
+            f"{where}: subclasses lies in {LEAST_STRATA} to {MOST_STRATA}"
+        )
+    if not 0 <= analysis.overlap_bins <= MOST_BINS:
+        raise InvalidStudy(f"{where}: overlap_bins lies in 0 to {MOST_BINS}")
+    if not 0 <= analysis.truncation < 0.5:
+        raise InvalidStudy(f"{where}: truncation lies in 0 to below 0.5")
 
 
 def _check_outcome(analysis: Analysis, outcome: Variable, where: str) -> None:

@@ -206,6 +206,16 @@ METHODS: Final[dict[str, Method]] = {
         in_formula=True,
         estimands=("ATE", "ATT"),
     ),
+    "ps_strata": Method(
+        "Effect by strata of the propensity score",
+        EFFECT,
+        ("estimand", "subclasses"),
+        outcome="mean",
+        is_model=True,
+        fits=("score",),
+        estimands=("ATE", "ATT"),
+        in_formula=True,
+    ),
     "km": Method(
         "Kaplan-Meier curves",
         ("time", "event", "grid"),

@@ -289,6 +289,7 @@ class Analysis:
             or "breslow", as R's clogit has them.
         truncation: a score nearer than this to 0 or 1 weighs as if it lay there; 0
             for none.
+        subclasses: strata of the score, of equally many people.
         overlap_bins: bins of the score's histogram in either arm, equal ones from 0 to
             1; 0 for none.
         strata: categories that stratify a cox model, a log-rank test or rates, or by
@@ -355,6 +356,7 @@ class Analysis:
     estimand: str = "ATE"
     truncation: float = 0.0
     overlap_bins: int = 0
+    subclasses: int = 5
     by: str = ""
     variables: tuple[str, ...] = ()
     strata: tuple[str, ...] = ()
