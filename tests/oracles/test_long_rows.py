@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 
 import hetao
 from hetao.analysis import oracle
@@ -225,3 +226,48 @@ def test_a_fit_reads_rows_and_variance_off_the_file_as_r(
     (asked,) = draft.study.analyses
     assert (asked.person, asked.most_rows, asked.variance) == ("id", 2, variance)
     assert draft.study.variable("id").kind == "key"
+
+
+@pytest.mark.parametrize("model", ["logistic", "poisson"])
+@pytest.mark.parametrize("weights", ["", "share"])
+def test_visits_of_one_person_are_clustered_as_statsmodels_does(model, weights):
+    asked = Analysis(
+        "a",
+        model,
+        outcome="ill" if model == "logistic" else "ills",
+        terms=("treat", "age", "steroids"),
+        weights=weights,
+        variance="robust",
+        person="id",
+        most_rows=10,
+    )
+    parts, sites = columns_of("cgd", CGD, SCRIPT)
+    for part in parts.values():
+        part["ills"] = part["ill"].astype(float)
+    variables = (*CGD, number("ills", 0, 9))
+
+    answer = oracle(study_of(variables, asked, sites=sites), asked, parts).as_json()
+
+    rows = {k: np.concatenate([p[k] for p in parts.values()]) for k in parts[sites[0]]}
+    X = np.column_stack([np.ones(203), rows["treat"], rows["age"], rows["steroids"]])
+    family = sm.families.Binomial() if model == "logistic" else sm.families.Poisson()
+    free = rows["share"] if weights else None
+    fit = sm.GLM(rows["ills"], X, family, freq_weights=free).fit(tol=1e-14, maxiter=99)
+    mu = fit.fittedvalues
+    scores = X * ((rows["share"] if weights else 1.0) * (rows["ills"] - mu))[:, None]
+    _, whose = np.unique(rows["id"], return_inverse=True)
+    of_people = np.stack([np.bincount(whose, column) for column in scores.T], axis=1)
+    spread = mu * (1 - mu) if model == "logistic" else mu
+    heavy = (rows["share"] if weights else 1.0) * spread
+    bread = np.linalg.inv((X.T * heavy) @ X)
+    se = np.sqrt(np.diag(bread @ of_people.T @ of_people @ bread))
+    ours = {key: [t[key] for t in answer["terms"]] for key in ("estimate", "se")}
+    assert ours["estimate"] == pytest.approx(fit.params.tolist(), rel=1e-9)
+    assert ours["se"] == pytest.approx(se.tolist(), rel=1e-8)
+    assert (answer["n"], answer["events"]) == (128, 76)
+    if not weights:
+        how = {"groups": whose, "use_correction": False}
+        again = sm.GLM(rows["ills"], X, family).fit(
+            tol=1e-14, maxiter=99, cov_type="cluster", cov_kwds=how
+        )
+        assert ours["se"] == pytest.approx(again.bse.tolist(), rel=1e-8)

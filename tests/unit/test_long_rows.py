@@ -218,6 +218,28 @@ def test_any_split_of_start_stop_rows_gives_the_pooled_answer(ties, weights):
     assert found.estimate < 1e-9
 
 
+@pytest.mark.parametrize("method", ["logistic", "poisson"])
+def test_any_split_of_clustered_visits_gives_the_pooled_answer(method):
+    asked = Analysis(
+        "visits",
+        method,
+        outcome="died" if method == "logistic" else "deaths",
+        terms=("age", "sex"),
+        variance="robust",
+        person="id",
+        most_rows=4,
+    )
+    columns = intervals()
+    columns["deaths"] = columns["died"].astype(float)
+    many = (*LONG, number("deaths", 0, 9))
+
+    found = check(study(asked, many), asked, columns, splits=4)
+
+    assert found.estimate < 1e-9
+    with pytest.raises(InvalidStudy, match="depend on each other"):
+        checked(study(replace(asked, variance="model"), many))
+
+
 @pytest.mark.parametrize("method", ["km", "logrank"])
 def test_any_split_of_late_entry_gives_the_pooled_answer(method):
     fields = {"start": "start", "time": "day", "event": "died", "by": "sex"}

@@ -167,7 +167,7 @@ class Estimator(ABC):
             "steps": len(plan.steps),
             "drift": p if plan.analysis.zph else 0,
             "sym(drift)": p * (p + 1) // 2 if plan.analysis.zph else 0,
-            "weights": 1 if plan.analysis.weights else 0,
+            "weights": 1 if plan.counts_apart else 0,
             "robust": p * (p + 1) // 2 if plan.is_robust else 0,
             "moments": 1 + p + p * (p + 1) // 2,
         }

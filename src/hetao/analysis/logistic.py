@@ -96,7 +96,7 @@ class Logistic(Estimator):
             "info": packed((X.T * w) @ X),
             "shift": X.T @ (w * rows.offset),
             "events": np.array([w @ y]),
-            "n": np.array([float(rows.n)]),
+            "n": np.array([float(rows.people)]),
             **counted(self.plan, rows, y),
         }
 
@@ -111,7 +111,7 @@ class Logistic(Estimator):
             "info": packed((X.T * (w * mu * (1 - mu))) @ X),
             "loglik": np.array([w @ (y * eta - np.logaddexp(0, eta))]),
             "events": np.array([w @ y]),
-            "n": np.array([float(rows.n)]),
+            "n": np.array([float(rows.people)]),
             **counted(self.plan, rows, y),
             "meat": meat(self.plan, rows, y - mu, LAST in state),
         }
@@ -137,15 +137,16 @@ class Logistic(Estimator):
                 other, or the outcome is separated.
         """
         n, events = float(total["n"][0]), float(total["events"][0])
-        cases = float(total["cases"][0]) if self.plan.analysis.weights else events
+        apart = self.plan.counts_apart
+        cases = float(total["cases"][0]) if apart else events
+        weight = float(total["weight"][0]) if apart else n
         check_weight(self.plan, n)
-        if cases <= 0 or cases >= n:
+        if cases <= 0 or events >= weight:
             raise NotEstimable(
                 f"everyone or no one has the outcome {self.plan.analysis.outcome!r}",
                 fix="check the outcome's definition",
             )
         if state is None:
-            weight = float(total["weight"][0]) if self.plan.analysis.weights else n
             return {"beta": self.discriminant(total, weight, events)}
         information = unpacked(total["info"], self.plan.parameters)
         point = Point(total["score"], information, float(total["loglik"][0]))

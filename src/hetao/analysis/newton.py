@@ -188,8 +188,11 @@ def meat(plan: Plan, rows: Rows, residual: Floats, is_last: bool) -> Floats:
 
 
 def counted(plan: Plan, rows: Rows, y: Floats) -> Message:
-    """Return the sum of weights, and of y where all count alike; empty unweighted."""
-    if not plan.analysis.weights:
+    """Return the sum of weights, and of y where all count alike.
+
+    Both are empty where each row is a person of weight 1.
+    """
+    if not plan.counts_apart:
         return {"weight": np.zeros(0), "cases": np.zeros(0)}
     return {"weight": np.array([rows.weight.sum()]), "cases": np.array([y.sum()])}
 

@@ -105,6 +105,11 @@ class Plan:
         return SITE in _reads(replace(self.analysis, strata=()))
 
     @property
+    def counts_apart(self) -> bool:
+        """Return whether people, rows and weights are three sums and not one."""
+        return bool(self.analysis.weights or self.analysis.person)
+
+    @property
     def most_rows(self) -> int:
         """Return the most rows that one person may have; 1 where a row is a person."""
         return self.analysis.most_rows or 1

@@ -114,7 +114,7 @@ class Poisson(Estimator):
             "exposed": rows.X.T @ exposure,
             "exposure": np.array([exposure.sum()]),
             "events": np.array([w @ rows.y]),
-            "n": np.array([float(rows.n)]),
+            "n": np.array([float(rows.people)]),
             **counted(self.plan, rows, rows.y),
         }
 
@@ -132,7 +132,7 @@ class Poisson(Estimator):
             "info": packed((X.T * (w * mu)) @ X),
             "loglik": np.array([w @ (y * eta - mu - gammaln(y + 1))]),
             "events": np.array([w @ y]),
-            "n": np.array([float(rows.n)]),
+            "n": np.array([float(rows.people)]),
             **counted(self.plan, rows, y),
             "meat": meat(self.plan, rows, y - mu, LAST in state),
         }
@@ -172,7 +172,7 @@ class Poisson(Estimator):
         """
         n, events = float(total["n"][0]), float(total["events"][0])
         check_weight(self.plan, n)
-        cases = float(total["cases"][0]) if self.plan.analysis.weights else events
+        cases = float(total["cases"][0]) if self.plan.counts_apart else events
         if events <= 0:
             raise NotEstimable(
                 f"the outcome {self.plan.analysis.outcome!r} has no events",

@@ -365,7 +365,7 @@ class _Drafter:
     ) -> dict[str, Any]:
         fields = analysis_fields(self._asked, formula, self._counts(columns))
         fields["method"] = self._model
-        if "person" in self._options and self._method.has_times:
+        if "person" in self._options and "variance" in self._method.fields:
             fields["variance"] = self._variance(formula, columns)
         fields |= {"name": "fit", **self._options}
         if "grid" in METHODS[self._model].fields and SITE not in formula.strata:
@@ -376,14 +376,16 @@ class _Drafter:
     def _variance(self, formula: Formula, columns: Mapping[str, FileColumn]) -> str:
         """Return the variance that several rows a person ask for, as R takes it.
 
-        It is robust where somebody has the event more than once, or rows that start
-        together.
+        It is robust but where rows start after one another and nobody has the event
+        more than once.
         """
+        if not formula.start:
+            return "robust"
         level = self._levels(formula.event, columns[formula.event])[1]
         named = (self._options["person"], formula.event)
         person, event = (self._names.get(name, name) for name in named)
         found = [most_of_each(one, person, event, level)[1] for one in self._tables]
-        return "robust" if max(found) > 1 or not formula.start else "model"
+        return "robust" if max(found) > 1 else "model"
 
     def _clocks(self) -> tuple[str, ...]:
         formula = self._formula

@@ -79,8 +79,24 @@ def _check_person(study: Study, analysis: Analysis, where: str) -> None:
         _require(study, analysis.person, "key", where)
         if not 1 <= analysis.most_rows <= MOST_ROWS:
             raise InvalidStudy(f"{where}: most_rows lies in 1 to {MOST_ROWS}")
+        _check_clustered(analysis, where)
     if analysis.matched:
         _require(study, analysis.matched, "key", where)
+
+
+def _check_clustered(analysis: Analysis, where: str) -> None:
+    """Check that rows of one person are not taken for independent ones."""
+    if analysis.score:
+        raise InvalidStudy(
+            f"{where}: a propensity score is of people, of whom each has one row",
+            fix="leave out the score, or give weights that each row has",
+        )
+    apart = "variance" in METHODS[analysis.method].fields and not analysis.start
+    if apart and not _is_robust(analysis):
+        raise InvalidStudy(
+            f"{where}: rows of one person depend on each other",
+            fix="write variance = 'robust', or of a cox model name the rows' start",
+        )
 
 
 def _check_names(study: Study, analysis: Analysis, where: str) -> None:
@@ -235,15 +251,10 @@ def _check_entry(study: Study, analysis: Analysis, where: str) -> None:
             "sites: over sites, who leaves a bin less who enters there could be one",
             fix="write strata = ['site']",
         )
-    if analysis.score and (analysis.start or analysis.person):
+    if analysis.score and analysis.start:
         raise InvalidStudy(
-            f"{where}: a propensity score is of people, of whom each has one row",
+            f"{where}: a propensity score is of people who are at risk from 0 on",
             fix="leave out the score, or give weights that each row has",
-        )
-    if is_cox and analysis.person and not analysis.start and not _is_robust(analysis):
-        raise InvalidStudy(
-            f"{where}: rows of one person that start together depend on each other",
-            fix="write variance = 'robust', or name the rows' start",
         )
 
 

@@ -82,7 +82,7 @@ METHODS: Final[dict[str, Method]] = {
     "logistic": Method(
         "Logistic regression",
         REGRESSION,
-        (*WEIGHTED, *SCORED, *SHRUNK),
+        (*WEIGHTED, *LONG, *SCORED, *SHRUNK),
         outcome="binary",
         estimands=ESTIMANDS,
         is_model=True,
@@ -101,7 +101,7 @@ METHODS: Final[dict[str, Method]] = {
     "poisson": Method(
         "Poisson regression",
         REGRESSION,
-        (*WEIGHTED, *SCORED, *SHRUNK),
+        (*WEIGHTED, *LONG, *SCORED, *SHRUNK),
         outcome="count",
         estimands=ESTIMANDS,
         is_model=True,
