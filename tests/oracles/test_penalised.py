@@ -2,7 +2,8 @@
 
 A penalised loss is convex, so a point is its minimum just where every coefficient's
 slope is met by the penalty's; that is checked on the pooled rows with numpy alone. R's
-glmnet, given the same folds, is the second opinion, and the one on cross-validation.
+glmnet, given the same folds, is the second opinion, and the one on cross-validation;
+scikit-learn is a third on single fits.
 """
 
 import csv
@@ -14,6 +15,12 @@ from functools import cache
 import numpy as np
 import pytest
 from scipy.special import expit
+from sklearn.linear_model import (
+    ElasticNet,
+    LogisticRegression,
+    PoissonRegressor,
+    Ridge,
+)
 
 from hetao.analysis import make_plan, make_rows, oracle
 from support_analysis import ANALYSES, STUDY, people, split
@@ -242,3 +249,45 @@ def test_a_ridge_of_a_number_is_cross_validated_as_its_closed_form():
         spread = np.average((errors - mean) ** 2, weights=sizes)
         assert one["deviance"] == pytest.approx(mean, rel=1e-11)
         assert one["deviance_se"] == pytest.approx(np.sqrt(spread / 4), rel=1e-9)
+
+
+# --- scikit-learn -------------------------------------------------------------------
+def of_scikit_learn(model, penalty, strength, n):
+    """Return the model whose minimum is ours, on columns of unit variance."""
+    if (model, penalty) == ("linear", "ridge"):
+        return Ridge(alpha=n * strength)
+    if model == "linear":
+        share = SHARES[penalty]
+        return ElasticNet(alpha=strength, l1_ratio=share, tol=1e-14, max_iter=100_000)
+    if model == "logistic":
+        return LogisticRegression(
+            C=1 / (n * strength), solver="newton-cholesky", tol=1e-12, max_iter=200
+        )
+    return PoissonRegressor(
+        alpha=strength, solver="newton-cholesky", tol=1e-12, max_iter=200
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "penalty"),
+    [
+        *(("linear", penalty) for penalty in SHARES),
+        ("logistic", "ridge"),
+        ("poisson", "ridge"),
+    ],
+)
+def test_a_fit_is_scikit_learns(model, penalty):
+    strength = LAMBDAS[model][2]
+    analysis = asked(model, penalty, folds=0, lambdas=(strength,), offset="")
+    parts = split(people(3, 800), CUTS)
+    X, y, *_ = pooled(analysis, parts)
+    centre, sd = X.mean(axis=0), X.std(axis=0)
+    theirs = of_scikit_learn(model, penalty, strength, len(y)).fit((X - centre) / sd, y)
+
+    found = oracle(STUDY, analysis, parts).as_json()
+
+    slopes = np.ravel(theirs.coef_) / sd
+    level = float(np.ravel(theirs.intercept_)[0]) - slopes @ centre
+    ours = np.array([term["estimate"] for term in found["terms"]])
+    away = np.abs(ours - np.array([level, *slopes])) * np.array([1.0, *sd])
+    assert away.max() < 1e-8
