@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hetao.analysis import make_plan, make_rows
+from hetao.analysis import make_plan, make_rows, oracle
 from hetao.cdm import CuratedTables
 from hetao.cohort import build
 from hetao.dictionary import dictionary
@@ -271,6 +271,51 @@ def test_the_rows_are_an_analysis_of_people(ask):
 
     assert rows.people == cohort.people < rows.n
     assert rows.event.sum() > 0
+
+
+def test_a_case_series_over_rows_is_that_over_days(ask):
+    """Rows are only a shorter way to say what each day of a person holds."""
+    world, whole = world_of(5, people=60), replace(CUT, observed=True, run_in_days=7)
+    asked = Analysis(
+        "series",
+        "sccs",
+        outcome="strokes",
+        terms=("exposed", "season"),
+        offset="log(days)",
+        person="who",
+        most_rows=150,
+    )
+    kept = tuple(v for v in VARIABLES if v.name in NEEDED)
+    kept = tuple(
+        replace(v, bounds=(1.0, 200.0) if v.name == "days" else (0.0, 9.0))
+        if v.kind == "number"
+        else v
+        for v in kept
+    )
+    study = replace(
+        STUDY, variables=kept, analyses=(asked,), intervals=whole, follow_up=None
+    )
+    days = {name: [] for name in NEEDED}
+    for person in world.people:
+        span = observed(world, person)
+        for held in day_by_day(world, person, span)[0].values() if span else ():
+            row = (person, 1.0, held[0], held[4], held[3])
+            for name, value in zip(NEEDED, row, strict=True):
+                days[name].append(float(value))
+    by_day = {
+        name: np.array(values, dtype=float if name in ("days", "strokes") else int)
+        for name, values in days.items()
+    }
+
+    ours = oracle(study, asked, {"a": ask(study, world).columns}).as_json()
+    theirs = oracle(study, asked, {"a": by_day}).as_json()
+
+    for mine, other in zip(ours["terms"], theirs["terms"], strict=True):
+        assert mine["estimate"] == pytest.approx(other["estimate"], rel=1e-9)
+        assert mine["se"] == pytest.approx(other["se"], rel=1e-9)
+
+
+NEEDED = ("who", "days", "exposed", "strokes", "season")
 
 
 # --- what is said ---------------------------------------------------------------------
