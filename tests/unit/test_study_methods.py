@@ -177,6 +177,7 @@ def test_a_penalty_is_one_that_is_known_and_has_no_robust_variance():
         ({"terms": ("0", "age")}, "has an intercept"),
         ({"unpenalised": ("chol",)}, "not one of the terms"),
         ({"offset": "age"}, "takes no offset"),
+        ({"person": "who", "most_rows": 3}, "of whom each has one row"),
     ],
 )
 def test_a_penalty_that_cannot_be_heeded_is_refused(changes, says):

@@ -91,6 +91,11 @@ def _check_clustered(analysis: Analysis, where: str) -> None:
             f"{where}: a propensity score is of people, of whom each has one row",
             fix="leave out the score, or give weights that each row has",
         )
+    if analysis.penalty:
+        raise InvalidStudy(
+            f"{where}: a penalised model is of people, of whom each has one row",
+            fix="leave out the penalty, or take one row a person",
+        )
     apart = "variance" in METHODS[analysis.method].fields and not analysis.start
     if apart and not _is_robust(analysis):
         raise InvalidStudy(
