@@ -122,7 +122,7 @@ class Estimator(ABC):
             raise InvalidStudy(
                 f"{plan.analysis.name}: a message would hold more than "
                 f"{MOST_NUMBERS} numbers",
-                fix="use a coarser grid, fewer strata or fewer terms",
+                fix="use a coarser grid, or fewer strata, terms, lambdas or folds",
             )
 
     def declare(self, round_number: int) -> dict[str, Sum]:
