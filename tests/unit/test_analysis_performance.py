@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hetao.analysis import estimator_for, evidence, make_rows, oracle
+from hetao.analysis import Finding, estimator_for, evidence, make_rows, oracle
 from hetao.analysis.discrimination import BEYOND, auc_of, cuts_of, places
 from hetao.analysis.suppression import shown_payload
 from hetao.canonical import parse_canonical
@@ -142,6 +142,18 @@ def test_the_gate_is_told_how_few_lie_in_a_bin(analysis):
 
     counts = method.local(rows, state)["by_outcome"]
     assert least == counts[counts > 0].min() < 10
+
+
+@pytest.mark.parametrize("analysis", [FITTED, PUBLISHED], ids=lambda a: a.name)
+def test_only_the_last_message_counts_outcomes(analysis):
+    """Sites are shown the sums of every round but the last."""
+    method, rows, state = measuring(analysis, people(2, 500))
+
+    answer = method.step(method.local(rows, state), state, 9)
+
+    assert isinstance(answer, Finding)
+    before = {name: array for name, array in state.items() if name != "cuts"}
+    assert not method.local(rows, before)["by_outcome"].any()
 
 
 def test_outcomes_are_only_counted_where_enough_people_lie_between_two_cuts():

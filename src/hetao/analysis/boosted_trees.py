@@ -108,9 +108,13 @@ class BoostedTrees(Measuring):
     the people of all sites together are enough or nobody, on both sides of each split.
     What is shown has leaf values in three digits and no people of a leaf.
 
-    KNOWN GAP: whoever carries out the rounds sees, of all sites together and without
-    outcomes, how many people lie in each fine bin of a column, and of each node in each
-    of its bins. Splits of different trees near one value can be subtracted from each
+    KNOWN GAP: whoever carries out the rounds, and from the next round on every site,
+    sees of all sites together how many people lie in each fine bin of a column and of
+    each node in each of its bins, and where enough do, their gradients, from which
+    outcomes follow. A site can subtract its own part: what is left of a cell may be
+    about one person elsewhere. So a sum counts as one that may show a single site's
+    part: it leaves at grade 3, which permit and policies must allow, however many sites
+    there are. Splits of different trees near one value can be subtracted from each
     other as far as the gradients of the trees before are known for those few.
 
     Source:
@@ -118,6 +122,7 @@ class BoostedTrees(Measuring):
         785-794. Oracle: `tests/oracles/test_boosted_trees.py`.
     """
 
+    own_parts = True
     relies_on: ClassVar[tuple[str, ...]] = (
         *Measuring.relies_on,
         "hetao.analysis.boosting",

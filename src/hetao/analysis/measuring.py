@@ -1,8 +1,8 @@
 """What estimators share that measure predictions: sums, cuts, calibration, the finding.
 
-Two rounds cut the predictions, first finely and without the outcome, then where enough
-people lie between two cuts, by outcome; beside them run the rounds of the calibration's
-two regressions.
+Beside the rounds of the calibration's two regressions the predictions are counted in
+fine bins, without the outcome; the last round counts them by outcome, where enough
+people lie between two cuts.
 """
 
 from abc import abstractmethod
@@ -51,9 +51,10 @@ HISTOGRAMS: Final[Shapes] = {
 class Measuring(Estimator):
     """An estimator that ends with the performance of predictions.
 
-    KNOWN GAP: whoever carries out the rounds sees, of all sites together, how many
-    people lie in each of about a thousand fine bins of prediction, their outcomes left
-    out; and how many have the event between two cuts that enough people lie between.
+    KNOWN GAP: whoever carries out the rounds, and from the next round on every site,
+    sees of all sites together how many people lie in each of about a thousand fine bins
+    of prediction, their outcomes left out. The last message alone, whose sums no site
+    is shown, counts outcomes, between cuts that enough people lie between.
     """
 
     relies_on: ClassVar[tuple[str, ...]] = (
@@ -178,6 +179,8 @@ class Measuring(Estimator):
         Raises:
             NotEstimable: predictions are all the same, or separate the outcome.
         """
+        if "cuts" in state:
+            return self._measured_finding(total, state, round_number)
         after = {k: v for k, v in state.items() if not k.startswith(("line", "level"))}
         after["since"] = state["since"] + 1
         line = unpacked(total["line"][2:], 2), total["line"][:2]
@@ -196,19 +199,17 @@ class Measuring(Estimator):
             after[name] = mine.pop("beta")
             after |= {f"{name} {key}": array for key, array in mine.items()}
         analysis = self.plan.analysis
-        if "cuts" in state:
-            if "line done" in after and "level done" in after:
-                return self._measured_finding(total, after, round_number)
-        elif "edges" in state:
-            least = (self.plan.minimum or Minimum()).cell
-            counts = np.rint(total["fine"])
-            after["cuts"] = cuts_of(counts, state["edges"], analysis.thresholds, least)
-        else:
+        if "edges" not in state:
             n, (first, second) = float(total["n"][0]), total["moments"][:2].tolist()
             mean = first / n
             sd = float(np.sqrt(max(second / n - mean**2, 0.0)))
             edges = fine_edges(FURTHEST * mean, FURTHEST * sd, analysis.thresholds)
             after["edges"] = edges
+        elif "line done" in after and "level done" in after:
+            # Only the last message counts outcomes: no round shows sites its sums.
+            least = (self.plan.minimum or Minimum()).cell
+            counts = np.rint(total["fine"])
+            after["cuts"] = cuts_of(counts, state["edges"], analysis.thresholds, least)
         return after
 
     def _measured_finding(

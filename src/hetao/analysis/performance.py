@@ -1,9 +1,8 @@
 """How good predictions are: discrimination, calibration, overall error, net benefit.
 
 The predictions are a published model's, or those of a model that is fitted first, in
-the same analysis: to all sites, or for each site to the others. Then two rounds cut the
-predictions, first finely and without the outcome, then where enough people lie between
-two cuts, by outcome; beside them run the rounds of the calibration's two regressions.
+the same analysis: to all sites, or for each site to the others. `measuring` says how
+their performance is found.
 """
 
 from dataclasses import replace
