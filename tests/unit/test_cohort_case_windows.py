@@ -28,6 +28,7 @@ from hetao.study import (
     study_from,
 )
 from hetao.study.intervals import check_intervals
+from hetao.study.meaning import fields_read
 from hetao.study.writing import write_study
 from support_cohort import Row, World, date, empty_database, load
 
@@ -180,6 +181,13 @@ def test_the_study_reads_itself_back_and_says_what_its_windows_are(tmp_path):
         text = str(explain(replace(STUDY, intervals=ABOUT), language))
         assert "-14" in text
         assert "which" in text
+
+
+def test_what_decides_the_rows_is_read_by_every_analysis():
+    terms = Analysis("a", "case_crossover", terms=("drug",), person="who")
+    read = fields_read(STUDY, terms)  # whose outcome is not among its variables
+    assert "condition_occurrence.condition_start_date" in read
+    assert "drug_exposure.drug_exposure_start_date" in read
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ ON_INDEX_DAY = {
     "interval_stop": FOLLOWED,
     "interval_days": FOLLOWED,
     "window": FOLLOWED,
+    "case": FOLLOWED,
     SITE: (),
 }
 
@@ -151,6 +152,9 @@ def _of_population(study: Study) -> Iterator[str]:
     asks_days = asks_days or bool(population.dates)
     if study.intervals is not None:
         yield from FOLLOWED
+        ends = [o for o in study.outcomes if o.name == study.intervals.outcome]
+        for event in events_in(ends):
+            yield from _of_event(event)
     if asks_days or population.post_observation_days or study.follow_up:
         yield from OBSERVED
     if study.follow_up:
