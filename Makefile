@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := r-base-core r-recommended r-cran-glmnet chromium fonts-noto-cjk postgresql openjdk-17-jre-headless
 
-.PHONY: help demo test check bench bench-ha exactness format lock setup packages clean
+.PHONY: help demo test check bench bench-ha bench-peers exactness format lock setup packages clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / \t/' | expand -t 12
@@ -33,6 +33,9 @@ bench: $(VENV)/ready ## figures, as ratios to the machine's own limits
 
 bench-ha: $(VENV)/ready ## 11 million made-up people over 166 sites; about half an hour, 10 GB of disk
 	@$(BIN)/python benchmarks/bench_ha.py --curves
+
+bench-peers: $(VENV)/tested packages ## beside NVFLARE, Flower, TNO, vantage6, R; 2 GB of disk for theirs
+	@$(BIN)/python benchmarks/bench_peers.py
 
 exactness: $(VENV)/tested packages ## docs/exactness.md: how far each estimator lies from its oracles
 	@$(BIN)/python benchmarks/exactness.py

@@ -1,0 +1,1 @@
+"""Hetao beside other federated programs, on the same data, through processes."""
