@@ -402,6 +402,14 @@ ANALYSES = {
         terms=TERMS,
         network=Network((3,), strategy="scaffold", rounds=4, batch_size=0),
     ),
+    "profile": Analysis(
+        "profile",
+        "profile",
+        model="logistic",
+        effect="sex[male]",
+        outcome="ill",
+        terms=("age", "sex"),
+    ),
     "quantiles": Analysis(
         "quantiles", "quantiles", by="sex", variables=("age", "chol")
     ),
@@ -441,7 +449,7 @@ for _name in (
     )
 TABLES = ("indicators", "km", "quantiles", "rates", "table1")
 # What these answer hangs on where a row lies, so that no split is the pooled rows.
-OF_SITES = ("lmm", "lmm_ml", "glmm", "glmm_poisson", "meta")
+OF_SITES = ("lmm", "lmm_ml", "glmm", "glmm_poisson", "meta", "profile")
 SHRUNK = ("lasso", "ridge", "elastic_net")
 MODELS = tuple(
     name

@@ -32,6 +32,7 @@ MODELS = (
     "boosted_trees",
     "neural_network",
     "indicators",
+    "profile",
     "quantiles",
     "rates",
 )

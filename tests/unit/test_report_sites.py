@@ -10,7 +10,9 @@ import pytest
 
 import hetao
 from hetao.analysis import oracle
+from hetao.canonical import parse_canonical
 from hetao.errors import Usage
+from hetao.federation.certify import recompute
 from hetao.release import Policy
 from hetao.report.measures import meta_of
 from hetao.study import Minimum
@@ -151,7 +153,22 @@ def test_a_notebook_draws_it_with_chinese_names():
         policy=policy,
     )
 
+    once = hetao.profile(
+        "ill ~ age + sex",
+        data=rows,
+        split_by="院",
+        model="logistic",
+        effect="sex",
+        policy=policy,
+    )
+
     assert len(result.body["by_site"]) == 5
+    assert once.params.index.tolist() == ["sex"]
+    away = once.params["sex"] - result.params["sex"]
+    assert abs(away) < 0.3 * result.bse["sex"]
+    certified = parse_canonical(once.certificate)["body"]
+    assert recompute(certified).startswith("1 findings follow")
+    assert "pooled odds ratios" in once.forest().title
     assert "age" in result.summary()
     assert "odds ratios by site" in result.forest().title
     assert len(result.pictures()) == 2

@@ -52,6 +52,7 @@ GIVEN = {
     "family": "poisson",
     "nAGQ": 15,
     "REML": False,
+    "effect": "age",
     "show_sites": True,
     "standard": (Weight("low", 1.0),),
     "start": "age",

@@ -30,6 +30,7 @@ from hetao.analysis.penalised_models import (
 from hetao.analysis.performance import Performance, PerformanceLeftOut
 from hetao.analysis.plan import make_plan
 from hetao.analysis.poisson import Poisson
+from hetao.analysis.profile import Profile
 from hetao.analysis.quantiles import Quantiles
 from hetao.analysis.rates import Rates
 from hetao.analysis.sccs import SelfControlled
@@ -79,6 +80,7 @@ INSTALLED: tuple[type[Estimator], ...] = (
     PerformanceLeftOut,
     BoostedTrees,
     NeuralNetwork,
+    Profile,
     Quantiles,
     Rates,
     Indicators,

@@ -40,7 +40,7 @@ def shown_payload(payload: Mapping[str, Any], smallest: int) -> tuple[Payload, b
             _hide_curves(shown, smallest)
         case "logrank":
             _hide_groups(shown, smallest)
-        case "meta":
+        case "meta" | "profile":
             shown["sites"] = shown["sites"] if shown["show_sites"] else None
             _hide_totals(shown, smallest)
         case (

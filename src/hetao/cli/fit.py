@@ -43,6 +43,7 @@ def fit(chosen: argparse.Namespace) -> int:
     said["lambdas"] = _numbers(chosen.lambdas)
     said["unpenalised"] = chosen.unpenalised and chosen.unpenalised.split(",")
     said |= {"model": chosen.of, "show_sites": chosen.show_sites}
+    said["effect"] = chosen.effect
     if chosen.ml:
         said["REML"] = False
     draft = draft_study(chosen.model, chosen.formula, _parts(chosen), strata, said)

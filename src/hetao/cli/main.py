@@ -454,6 +454,7 @@ def _add_fit(commands: Any) -> None:
     _add_keys(fit)
     _add_score(fit)
     fit.add_argument("--of", metavar="MODEL", help="of meta: what each site fits")
+    fit.add_argument("--effect", metavar="COLUMN", help="of profile, such as arm[new]")
     fit.add_argument(
         "--show-sites", action="store_true", help="of meta: each site's own estimates"
     )

@@ -9,7 +9,7 @@ import numpy as np
 from hetao.errors import BadFormula, Usage
 from hetao.notebook.formula import Formula, parse_formula
 from hetao.notebook.weighting import ScoreWeights
-from hetao.study.methods import METHODS, POOLED, Method
+from hetao.study.methods import METHODS, POOLED, PROFILED, Method
 from hetao.study.model import SITE, Analysis
 
 COUNTS: Final = "counts"  # says all by itself: its formula is empty
@@ -91,8 +91,9 @@ def check_model(model: str, said: Mapping[str, Any]) -> None:
     for name in said:
         if name not in METHODS[model].fields:
             raise Usage(f"a {model} model takes no {name}")
-    if "model" in METHODS[model].needs and said.get("model") not in POOLED:
-        raise Usage(f"{model} needs model = one of {', '.join(POOLED)}")
+    known = PROFILED if model == "profile" else POOLED
+    if "model" in METHODS[model].needs and said.get("model") not in known:
+        raise Usage(f"{model} needs model = one of {', '.join(known)}")
 
 
 def _plain(value: Any) -> Any:

@@ -287,6 +287,8 @@ class _Drafter:
                 said[name] = ours.get(said[name], said[name])
         if "unpenalised" in said:
             said["unpenalised"] = list(map(self._with_aliases, said["unpenalised"]))
+        if "effect" in said:
+            said["effect"] = self._with_aliases(said["effect"])
         if "person" in said:
             said.setdefault("most_rows", self._most_rows(said["person"]))
         if isinstance(said.get("coefficients"), Mapping):

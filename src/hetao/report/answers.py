@@ -11,7 +11,13 @@ from hetao.report.flow import draw_flow
 from hetao.report.forest import tick_text
 from hetao.report.indicators import indicators_of
 from hetao.report.labels import event_label, variable_label
-from hetao.report.measures import MeasuresView, meta_of, quantiles_of, rates_of
+from hetao.report.measures import (
+    MeasuresView,
+    meta_of,
+    profile_of,
+    quantiles_of,
+    rates_of,
+)
 from hetao.report.models import ModelView, model_of
 from hetao.report.networks import network_of
 from hetao.report.numerals import (
@@ -173,7 +179,8 @@ def _view(
             | "boosted_trees"
             | "indicators"
             | "screen"
-            | "meta" as kind
+            | "meta"
+            | "profile" as kind
         ):
             drawn: dict[str, Draw] = {
                 "km": _curves,
@@ -182,6 +189,7 @@ def _view(
                 "indicators": indicators_of,
                 "screen": screen_of,
                 "meta": meta_of,
+                "profile": profile_of,
             }
             return drawn[kind](study, analysis, payload, style)
         case "table1" | "neural_network" | "quantiles" | "logrank" | "rates" as kind:

@@ -256,6 +256,49 @@ def _by_site(
     return MeasureTable("Each site's own estimates", ("Site", *labels), tuple(rows))
 
 
+def profile_of(
+    study: Study,
+    analysis: Analysis,
+    payload: Mapping[str, Any],
+    style: tuple[str, str],
+) -> tuple[MeasuresView, str]:
+    """Return the view of a meta-analysis by likelihood profiles, as `meta_of`."""
+    key, few = style
+    measure = METHODS[analysis.model].ratio
+    term = payload["terms"][0]
+    label = term_label(study, str(term["name"])).full
+    keys = ("estimate", "lower", "upper")
+    names = {"FE": "Fixed effect", "ML": "Random effects (ML)"}
+    found = [(names[str(one["method"])], one) for one in term["methods"]]
+    heads = ("", f"{measure.capitalize()} (95% interval)", "p")
+    rows = [
+        (
+            *(name, _scaled(one, keys, measure), p_text(one.get("p"))),
+            *(_range(one.get("prediction"), measure), short_text(one.get("tau2"))),
+        )
+        for name, one in found
+    ]
+    more = ("95% prediction interval", "τ²")
+    table = MeasureTable(
+        f"{label}: the sites' curves added up", heads + more, tuple(rows)
+    )
+    drawn = tuple(_drawn(name, one, measure) for name, one in found)
+    ahead = found[-1][1].get("prediction")
+    wide = None
+    if ahead:
+        wide = _drawn("95% prediction interval", ahead, measure)
+        wide = replace(wide, text=_range(ahead, measure))
+    title = (f"{label}: pooled {measure}s", measure.capitalize())
+    figures = draw_sites(key, title, (), Pooled(drawn, wide, ()), is_ratio=True)
+    n = few if payload.get("n") is None else count_text(payload["n"])
+    sentence = (
+        f"{measure.capitalize()} of {count_text(payload.get('pooled_sites'))} sites "
+        f"and {n} people by their likelihood profiles: {label} "
+        f"{_scaled(term, keys, measure)}."
+    )
+    return MeasuresView((table,), tuple(figures)), sentence
+
+
 def _own(estimate: float, se: float, measure: str) -> str:
     found = _own_limits(estimate, se)
     return _scaled(found, ("estimate", "lower", "upper"), measure)

@@ -96,6 +96,7 @@ def render_body(
             "measures": (
                 "indicators",
                 "meta",
+                "profile",
                 "neural_network",
                 "quantiles",
                 "rates",

@@ -6,7 +6,7 @@ import math
 
 from hetao.errors import InvalidStudy
 from hetao.study.effects import check_effect
-from hetao.study.methods import FAMILIES, METHODS, POOLED, method_of
+from hetao.study.methods import FAMILIES, METHODS, POOLED, PROFILED, method_of
 from hetao.study.model import SITE, Analysis, Study
 from hetao.study.network import check_network
 from hetao.study.performance import check_performance
@@ -155,8 +155,9 @@ def _check_weights(study: Study, analysis: Analysis, where: str) -> None:
 
 def _check_pooled(study: Study, analysis: Analysis, where: str) -> None:
     """Check the analysis that each site of a meta-analysis carries out by itself."""
-    if analysis.model not in POOLED:
-        raise InvalidStudy(f"{where}: model is one of " + ", ".join(POOLED))
+    known = PROFILED if analysis.method == "profile" else POOLED
+    if analysis.model not in known:
+        raise InvalidStudy(f"{where}: model is one of " + ", ".join(known))
     check_analysis(study, analysis.alone, where)
 
 

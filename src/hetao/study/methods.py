@@ -68,6 +68,7 @@ SHRUNK: Final = (
 
 SCREENED: Final = ("logistic", "poisson", "negative_binomial", "cox")
 POOLED: Final = ("logistic", "linear", "poisson", "negative_binomial", "gamma", "cox")
+PROFILED: Final = ("logistic", "poisson", "cox")
 EFFECT: Final = ("outcome", "treatment", "terms")
 ESTIMANDS: Final = ("ATE", "ATT", "ATO")
 # Of a generalised model: family → what the outcome is, and e to a coefficient.
@@ -291,6 +292,16 @@ METHODS: Final[dict[str, Method]] = {
         ("outcome", "by"),
         LONG,
         outcome="mean",
+        in_formula=True,
+    ),
+    "profile": Method(
+        "Meta-analysis by likelihood profiles",
+        ("model", "effect"),
+        (
+            *REGRESSION,
+            *("offset", "weights", "time", "event", "strata", "ties", "show_sites"),
+        ),
+        is_model=True,
         in_formula=True,
     ),
     "quantiles": Method(

@@ -316,6 +316,7 @@ class Analysis:
         thresholds: probabilities at or above which people would be treated; public.
         groups: of equally many people by prediction, that calibration is shown in.
         boosting: how trees are grown; None for the usual way.
+        effect: the column of the design whose likelihood profile is asked for.
         REML: whether a linear mixed model maximises the restricted likelihood, as R's
             lmer does if nothing is said, or the likelihood.
         family: of a generalised linear mixed model, "binomial" or "poisson"; of an
@@ -376,6 +377,7 @@ class Analysis:
     thresholds: tuple[float, ...] = ()
     groups: int = 10
     boosting: Boosting | None = None
+    effect: str = ""
     REML: bool = True
     family: str = ""
     nAGQ: int = 25  # noqa: N815 - lme4's name
@@ -430,6 +432,7 @@ class Analysis:
             self,
             method=self.model,
             model="",
+            effect="",
             show_sites=False,
             strata=(*self.strata, *within),
         )
