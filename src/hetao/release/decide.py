@@ -34,6 +34,7 @@ from hetao.errors import (
     NotFinite,
     OutOfBounds,
     SmallCell,
+    SmallCohort,
     TooFewSites,
     TooManyParameters,
     UngradedRelease,
@@ -190,12 +191,13 @@ def decide(
         return _send_notice(outgoing, door, place, coordinator, now)
     policy = door.policy.tightened(door.study.minimum)
     _check_protocol(outgoing, door, place)  # 3
-    for facts in (outgoing.evidence, *outgoing.evidence.parts):
-        check_people(policy.minimum, door.identity.name, facts.people)  # 4
+    check_people(policy.minimum, door.identity.name, outgoing.evidence.people)  # 4
+    _check_folds(outgoing.evidence, policy.minimum, door.identity.name)
     _check_members(outgoing, door, policy.minimum)  # 5
     vector = check_values(outgoing)  # 6, 7
-    for facts in (outgoing.evidence, *outgoing.evidence.parts):
-        _check_counts(facts, policy.minimum, door.identity.name)  # 8
+    _check_counts(outgoing.evidence, policy.minimum, door.identity.name)  # 8
+    for part in outgoing.evidence.parts:
+        _check_counts(part, policy.minimum, f"{door.identity.name}, in a fold,")
     grade = _grade(outgoing, door, policy)  # 9
     return _send_sum(outgoing, vector, door, (place, policy, grade), now, random)  # 10
 
@@ -292,6 +294,15 @@ def check_values(summary: Summary) -> NDArray[np.float64]:
             raise OutOfBounds(f"array {name!r} lies beyond its declared bound")
     parts = [np.ravel(array) for array in summary.arrays.values()]
     return np.concatenate([*parts, np.ones(1)])
+
+
+def _check_folds(evidence: Evidence, minimum: Minimum, site: str) -> None:
+    """Refuse folds of too few people, whose sums could be told by subtraction."""
+    if any(part.people < minimum.people for part in evidence.parts):
+        raise SmallCohort(
+            f"{site} holds fewer than {minimum.people} people in a fold",
+            fix="take fewer folds, or none with a single lambda",
+        )
 
 
 def _check_counts(evidence: Evidence, minimum: Minimum, site: str) -> None:
