@@ -276,9 +276,9 @@ RUNS = (
         "tno-cox-best",
         "tno",
         "cox-whole",
-        "the same; every client says weight 1, a bin a month",
+        "the same; 12 rounds, every client says weight 1, a bin a month",
         67,
-        _tno("cox", "{data}/dialysis", "{answer}", "8", "one", "months"),
+        _tno("cox", "{data}/dialysis", "{answer}", "12", "one", "months"),
         kind="best",
     ),
     Run(

@@ -55,7 +55,8 @@ async def serve(pool, what, rounds, bins):
     elif bins == "default":
         await CoxServer(pool, n_time_bins=LAST_MONTH + 1, max_iter=rounds).run()
     else:
-        edges = np.arange(LAST_MONTH + 2, dtype=float)  # a bin a month, each by itself
+        edges = np.arange(1.0, LAST_MONTH + 2)  # a bin a month, each by itself
+        edges[0] = 0.0
         server = CoxServer(pool, n_time_bins=len(edges), max_iter=rounds)
         await server.run(time_bins=edges)
 
