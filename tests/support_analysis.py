@@ -299,6 +299,19 @@ ANALYSES = {
         score=("age", "sex", "grade"),
         estimand="ATO",
     ),
+    "cox_matched": Analysis(
+        "cox_matched",
+        "cox",
+        time="day",
+        event="died",
+        terms=("treated",),
+        strata=("site",),
+        treatment="treated",
+        score=("age", "sex"),
+        estimand="ATT",
+        ratio=2,
+        caliper=0.2,
+    ),
     "linear_scored": Analysis(
         "linear_scored",
         "linear",
@@ -465,6 +478,7 @@ MODELS = tuple(
         "boosted_trees",
         "performance_left_out",
         "screen",
+        "cox_matched",
         "neural_network",
     )
 )

@@ -74,6 +74,7 @@ def test_every_message_obeys_its_declaration(name, seed, n, size):
         draw = np.random.default_rng(seed)
         gamma = draw.normal(0, 1, method.plan.score.parameters) * size
         state |= {"gamma": gamma, "gamma done": np.ones(2), "begun": np.full(1, 5.0)}
+        state["caliper"] = np.full(1, 0.1 + size)
     if (method.plan.is_robust or method.plan.score) and seed % 2:
         state["last"] = np.ones(1)
     try:

@@ -14,7 +14,7 @@ from hetao.analysis import (
     weighed,
 )
 from hetao.canonical import parse_canonical
-from hetao.errors import InvalidStudy, NotEstimable
+from hetao.errors import InvalidStudy, NotEstimable, WrongShape
 from hetao.report.models import model_of
 from hetao.study import study_from
 from support_analysis import ANALYSES, STUDY, people, split
@@ -135,6 +135,10 @@ def read(analysis):
         ({"score": ()}, "only a model with a propensity score"),
         ({"strata": (), "grid": ANALYSES["km"].grid}, "within sites"),
         ({"truncation": 0.1, "estimand": "ATO"}, "no score needs truncation"),
+        ({"ratio": 1, "estimand": "ATT"}, "caliper above 0"),
+        ({"caliper": 0.2, "estimand": "ATT"}, "a ratio of 1 to 20"),
+        ({"ratio": 21, "caliper": 0.2, "estimand": "ATT"}, "a ratio of 1 to 20"),
+        ({"ratio": 1, "caliper": 0.2}, "write estimand = 'ATT'|effect is theirs"),
     ],
 )
 def test_a_score_that_means_nothing_is_refused(changes, said):
@@ -184,3 +188,54 @@ def test_a_number_has_no_events_in_its_arms():
 
     assert [arm.events for arm in view.balance.arms] == ["", ""]
     assert not view.balance.is_hidden
+
+
+# --- matching -----------------------------------------------------------------------
+MATCHED = ANALYSES["cox_matched"]
+
+
+def test_the_matched_alone_are_judged_as_if_they_were_all():
+    method, rows, state = closing("cox_matched", people(4, 300))
+
+    facts, _ = method.guarded(evidence(method.plan, rows), rows, state)
+
+    (matched,) = facts.parts
+    assert facts.people == rows.n > matched.people
+    weights = method.weights(rows, state)
+    assert (weights[0] > 0).sum() == matched.people
+
+
+def test_a_state_without_a_caliper_is_refused():
+    method, rows, state = closing("cox_matched", people(4, 300))
+
+    for wrong in ({}, {"caliper": np.zeros(1)}):
+        asked = {n: a for n, a in state.items() if n != "caliper"} | wrong
+        with pytest.raises(WrongShape):
+            method.local(rows, asked)
+
+
+def test_few_unmatched_are_not_told_by_the_matched():
+    exact = oracle(STUDY, MATCHED, {"aa": people(7, 600)}).as_json()
+    treated = exact["arms"][1]["n"]
+    few = exact | {"matching": {"ratio": 2, "sets": treated - 3}}
+
+    shown, withheld = Finding("a", "cox_scored", few).shown(10)
+
+    assert withheld
+    payload = shown.as_json()
+    assert payload["matching"]["sets"] is payload["n"] is None
+    assert all(arm["ess"] is None for arm in payload["arms"])
+    view, _ = model_of(STUDY, MATCHED, payload, ("f", "<10*"))
+    assert "Matched 1 to 2 on a propensity score inside sites" in view.spread
+    assert "clustered by matched set" in view.spread
+
+
+def test_a_score_that_tells_nobody_apart_matches_nobody():
+    columns = people(4, 300)
+    columns["age"] = np.full(300, 50.0)
+    columns["sex"] = np.arange(300) % 2
+    columns["treated"] = (np.arange(300) // 2) % 2
+    analysis = replace(MATCHED, score=("sex",))
+
+    with pytest.raises(NotEstimable, match="scores are alike"):
+        oracle(STUDY, analysis, {"aa": columns})

@@ -70,6 +70,8 @@ GIVEN = {
     "truncation": 0.05,
     "overlap_bins": 10,
     "subclasses": 4,
+    "ratio": 1,
+    "caliper": 0.2,
     "coefficients": (Coefficient("age", 1.0),),
     "link": "cloglog",
     "validation": "leave_one_site_out",

@@ -7,7 +7,7 @@ model's score moves with the score's coefficients. So the variance counts the
 estimation of the weights: it is the sandwich of both sets of equations, stacked.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -25,8 +25,8 @@ from hetao.analysis.estimator import (
     packed,
     unpacked,
 )
-from hetao.analysis.evidence import Evidence, scored
-from hetao.analysis.expressions import Floats
+from hetao.analysis.evidence import Evidence, evidence, scored
+from hetao.analysis.expressions import Floats, Ints
 from hetao.analysis.finding import Finding
 from hetao.analysis.linear import Linear
 from hetao.analysis.logistic import ETA, Logistic
@@ -49,10 +49,14 @@ from hetao.analysis.weighting import (
     weights_by_score,
 )
 from hetao.errors import NotEstimable, WrongShape
+from hetao.pairing import closest_first, pairs_within
 
 MOST = 2 * MOST_ROUNDS  # messages: of the score, of the model, the closing one within
 BY_SCORE = "propensity score"
 GAMMA, DONE, BEGUN = "gamma", "gamma done", "begun"  # of a state with a fitted score
+CALIPER = "caliper"  # of one by which people are matched, in logits of the score
+OF_SCORE = (GAMMA, DONE, BEGUN, CALIPER)
+OF_ROWS = ("X", "Z", "y", "offset", "time", "event", "start", "stratum", "group")
 RELIES = (
     "hetao.analysis.contrasts",
     "hetao.analysis.cox",
@@ -61,6 +65,7 @@ RELIES = (
     "hetao.analysis.newton",
     "hetao.analysis.poisson",
     "hetao.analysis.weighting",
+    "hetao.pairing",
 )
 CLOSING: Final = {
     "people": "groups",
@@ -68,9 +73,25 @@ CLOSING: Final = {
     "weights": "groups,2",
     "columns": "groups,q,3",
     "overlap": "groups,bins",
+    "logit": "matching,2",
     "cross": "q,p",
     "stacked": "sym(q+p)",
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """People as the model sees them.
+
+    Attributes:
+        rows: weighted; of matching, those alone who are matched.
+        kept: their places among all rows.
+        sets: (n,) of matching, the matched set of each.
+    """
+
+    rows: Rows
+    kept: Ints
+    sets: Ints | None = None
 
 
 def _of_score(shapes: Shapes) -> dict[str, str | int]:
@@ -93,10 +114,15 @@ class Scored(Estimator):
     for a model's columns, events, parameters and leverage, in the score's design
     within either arm too, and a person's share of an arm's weight.
 
+    With a `ratio` people are matched instead: inside each site every treated person
+    gets up to so many others whose logit of the score lies within the caliper, the
+    closest pairs first, none of them twice. The others of a set together count as one,
+    and the variance is clustered by set; it takes the score as given.
+
     Source:
         Hajage, Chauvet, Belin et al. (2018), Biom. J. 60(6), 1151-1163; Shu, Young,
-        Toh & Wang (2021), Biometrics 77(1), 125-137. Oracle:
-        `tests/oracles/test_scored.py`.
+        Toh & Wang (2021), Biometrics 77(1), 125-137; of matching, Austin & Small
+        (2014), Stat. Med. 33(24), 4306-4319. Oracle: `tests/oracles/test_scored.py`.
     """
 
     model: ClassVar[type[Estimator]]
@@ -111,7 +137,7 @@ class Scored(Estimator):
         inner = replace(plan, analysis=analysis, most_weight=most, score=None)
         self._of_score, self._model = plan.score, self.model(inner)
         self._score = Logistic(plan.score)
-        self._weighted: tuple[Rows, Floats, Rows] | None = None
+        self._weighed: tuple[Rows, State, Weighed] | None = None
         super().__init__(plan)
 
     def sizes(self) -> dict[str, int]:
@@ -121,6 +147,7 @@ class Scored(Estimator):
             "q": q,
             "sym(q+p)": (q + p) * (q + p + 1) // 2,
             "bins": self.plan.analysis.overlap_bins,
+            "matching": int(self.plan.analysis.ratio > 0),
         }
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
@@ -138,6 +165,7 @@ class Scored(Estimator):
             "weights": (weight**2, 0.0),
             "columns": (weight, None),
             "overlap": (1.0, 0.0),
+            "logit": (ETA**2, None),
             "cross": (meat, None),
             "stacked": (meat, None),
         }
@@ -168,27 +196,30 @@ class Scored(Estimator):
         gamma = self._gamma(state)
         of_score = self._score.local(self._score_rows(rows), {"beta": gamma})
         if GAMMA not in state:
+            message["logit"] = self._logits(rows, gamma)
             return message | _prefixed("score", of_score)
-        weighted, mine = self._weigh(rows, gamma), _of_model(state)
+        weighted, mine = self._weigh(rows, state).rows, _of_model(state)
         if not mine:
             return message | _prefixed("first", self._model.start(weighted))
         message |= self._model.local(weighted, mine)
         if self.closes in mine:
             message["score_info"] = of_score["info"]
-            message |= self._closing(rows, gamma, mine)
+            message |= self._closing(rows, state)
         return message
 
     def weights(self, rows: Rows, state: State) -> Floats | None:
         """Return how much people weigh in the model, (k, n); None before it begins."""
         if GAMMA not in state:
             return None
-        weighted, mine = self._weigh(rows, self._gamma(state)), _of_model(state)
-        found = self._model.weights(weighted, mine) if mine else None
-        w = weighted.weight
-        if found is None:
-            return w
-        each = found if isinstance(found, np.ndarray) else np.array(list(found))
-        return np.vstack([w, np.atleast_2d(each) * w])
+        weighed, mine = self._weigh(rows, state), _of_model(state)
+        found = self._model.weights(weighed.rows, mine) if mine else None
+        w = weighed.rows.weight
+        if found is not None:
+            each = found if isinstance(found, np.ndarray) else np.array(list(found))
+            w = np.vstack([w, np.atleast_2d(each) * w])
+        of_all = np.zeros((len(np.atleast_2d(w)), rows.n))
+        of_all[:, weighed.kept] = w
+        return of_all
 
     def guarded(
         self, facts: Evidence, rows: Rows, state: State | None
@@ -200,6 +231,11 @@ class Scored(Estimator):
         gamma = self._gamma(state)
         e = self._fitted(rows, gamma)
         facts = scored(design, self.plan, rows, e * (1 - e))
+        if self._matches:
+            if GAMMA in state:  # the matched are judged as if they were all
+                matched = evidence(self.plan, self._weigh(rows, state).rows)
+                facts = replace(facts, parts=(matched,))
+            return facts, self.own_cells
         if GAMMA in state and facts.max_leverage is not None:
             of = self._by_score(rows, gamma).of
             share = (of.max(axis=1) / np.maximum(of.sum(axis=1), 1e-300)).max()
@@ -240,32 +276,86 @@ class Scored(Estimator):
         e = self._fitted(rows, gamma)
         return weights_by_score(self.plan.analysis, rows.group, e)
 
-    def _weigh(self, rows: Rows, gamma: Floats) -> Rows:
+    @property
+    def _matches(self) -> bool:
+        return self.plan.analysis.ratio > 0
+
+    def _logits(self, rows: Rows, gamma: Floats) -> Floats:
+        """Return the sums of the scores' logits and of their squares, for a caliper."""
+        logit = np.clip(rows.Z @ gamma, -ETA, ETA)
+        return np.array([[logit.sum(), logit @ logit]] * self._matches).reshape(-1, 2)
+
+    def _weigh(self, rows: Rows, state: State) -> Weighed:
         """Return the rows weighted; the same object as long as the score stays."""
-        kept = self._weighted
-        if kept is None or kept[0] is not rows or not np.array_equal(kept[1], gamma):
-            of = self._by_score(rows, gamma).of.sum(axis=0)
-            # Fixed point cannot hold less, and no model can divide by nothing.
-            weighted = replace(rows, weight=np.maximum(of, 1e-300))
-            kept = self._weighted = rows, gamma, weighted
+        asked = {n: state[n] for n in (GAMMA, CALIPER) if n in state}
+        kept = self._weighed
+        if kept is None or kept[0] is not rows or not _same(kept[1], asked):
+            made = self._matched if self._matches else self._weighted
+            kept = self._weighed = rows, asked, made(rows, asked)
         return kept[2]
 
-    def _closing(self, rows: Rows, gamma: Floats, mine: State) -> Message:
+    def _weighted(self, rows: Rows, asked: State) -> Weighed:
+        of = self._by_score(rows, asked[GAMMA]).of.sum(axis=0)
+        # Fixed point cannot hold less, and no model can divide by nothing.
+        weighted = replace(rows, weight=np.maximum(of, 1e-300))
+        return Weighed(weighted, np.arange(rows.n))
+
+    def _matched(self, rows: Rows, asked: State) -> Weighed:
+        """Return the matched people; the others of a set together count as one."""
+        caliper = asked.get(CALIPER, np.zeros(0))
+        if caliper.shape != (1,) or not caliper[0] > 0:
+            raise WrongShape("the state holds no caliper")
+        # People alike are alike: rounding must not tell which of them comes first.
+        logit = np.round(np.clip(rows.Z @ asked[GAMMA], -ETA, ETA), 9) / caliper[0]
+        treated, others = (np.flatnonzero(rows.group == arm) for arm in (1, 0))
+        found = pairs_within(treated, others, [logit])
+        left, right = closest_first(*found, self.plan.analysis.ratio)
+        of_sets, sets, size = np.unique(left, return_inverse=True, return_counts=True)
+        kept = np.concatenate([of_sets, right])
+        weight = np.concatenate([np.ones(len(of_sets)), 1 / size[sets]])
+        of_each = np.concatenate([np.arange(len(of_sets)), sets])
+        order = np.argsort(kept)
+        part = {
+            name: array[kept[order]]
+            for name in OF_ROWS
+            if len(array := getattr(rows, name))
+        }
+        matched = replace(rows, n=len(kept), **{**part, "weight": weight[order]})
+        return Weighed(matched, kept[order], of_each[order].astype(np.int64))
+
+    def _stacked(self, rows: Rows, state: State) -> tuple[Floats, Floats]:
+        """Return the scores of score and model (k, q + p), and how weights move (q, p).
+
+        Of matching they are summed by set, and take the score as given.
+        """
+        gamma, weighed = self._gamma(state), self._weigh(rows, state)
+        Z, u = rows.Z, self._model.scores(weighed.rows, _of_model(state))
+        q, p = Z.shape[1], u.shape[1]
+        if weighed.sets is not None:
+            of_sets = [np.bincount(weighed.sets, column) for column in u.T]
+            stacked = np.zeros((len(of_sets[0]), q + p))
+            stacked[:, q:] = np.asarray(of_sets).T
+            return stacked, np.zeros((q, p))
+        slope = self._by_score(rows, gamma).slope.sum(axis=0)
+        moves = slope / weighed.rows.weight
+        away = (rows.group == 1) - self._fitted(rows, gamma)
+        return np.column_stack([Z * away[:, None], u]), Z.T @ (moves[:, None] * u)
+
+    def _closing(self, rows: Rows, state: State) -> Message:
         """Return the sums of the stacked scores, and of the arms' balance."""
-        Z, e, by_score = rows.Z, self._fitted(rows, gamma), self._by_score(rows, gamma)
-        weighted = self._weigh(rows, gamma)
-        u = self._model.scores(weighted, mine)
-        moves = by_score.slope.sum(axis=0) / weighted.weight
-        stacked = np.column_stack([Z * ((rows.group == 1) - e)[:, None], u])
+        Z, e = rows.Z, self._fitted(rows, self._gamma(state))
+        stacked, cross = self._stacked(rows, state)
         arms = np.stack([rows.group == arm for arm in (0, 1)]).astype(np.float64)
-        of, bins = by_score.of, self.plan.analysis.overlap_bins
+        weighed = self._weigh(rows, state)
+        of, bins = np.zeros((2, rows.n)), self.plan.analysis.overlap_bins
+        of[rows.group[weighed.kept], weighed.kept] = weighed.rows.weight
         return {
             "people": arms.sum(axis=1),
             "happened": arms @ self._events(rows),
             "weights": np.stack([of.sum(axis=1), (of * of).sum(axis=1)], axis=1),
             "columns": np.stack([arms @ Z, arms @ (Z * Z), of @ Z], axis=2),
             "overlap": overlap(rows.group, e, bins),
-            "cross": Z.T @ (moves[:, None] * u),
+            "cross": cross,
             "stacked": packed(stacked.T @ stacked),
         }
 
@@ -287,7 +377,7 @@ class Scored(Estimator):
         if state is None or GAMMA not in state:
             return self._score_step(total, state, round_number)
         mine, number = _of_model(state), round_number - int(state[BEGUN][0])
-        kept = {name: state[name] for name in (GAMMA, DONE, BEGUN)}
+        kept = {name: state[name] for name in OF_SCORE if name in state}
         if not mine:
             found = self._model.step(_stripped("first", total), None, 0)
         else:
@@ -317,7 +407,19 @@ class Scored(Estimator):
         if not isinstance(moved, Fit):
             return {f"score {name}": array for name, array in moved.items()}
         done = np.array([moved.loglik, moved.condition])
-        return {GAMMA: moved.beta, DONE: done, BEGUN: np.array([round_number + 1.0])}
+        begun = np.array([round_number + 1.0])
+        fitted = {GAMMA: moved.beta, DONE: done, BEGUN: begun}
+        return fitted | (self._caliper(total) if self._matches else {})
+
+    def _caliper(self, total: Message) -> State:
+        """Return the caliper in logits: so many of their standard deviations."""
+        n, (first, second) = float(total["score_n"][0]), total["logit"][0].tolist()
+        spread = max(second - first**2 / n, 0.0) / (n - 1)
+        if not spread > 0:
+            raise NotEstimable(
+                "all propensity scores are alike", fix="check the score's terms"
+            )
+        return {CALIPER: np.array([self.plan.analysis.caliper * spread**0.5])}
 
     def _meat(self, total: Message) -> Floats:
         """Return the model's packed meat (p, p), the score's estimation counted."""
@@ -346,6 +448,9 @@ class Scored(Estimator):
             "rounds": round_number + 1,
             "condition": max(condition, found.payload["condition"]),
         }
+        if self._matches:
+            sets = round(float(total["weights"][1, 0]))
+            payload["matching"] = {"ratio": self.plan.analysis.ratio, "sets": sets}
         return Finding(self.plan.analysis.name, self.name, payload)
 
     def _arms(self, total: Message) -> list[dict[str, Any]]:
@@ -429,4 +534,10 @@ def _stripped(prefix: str, total: Message) -> Message:
 
 
 def _of_model(state: State) -> State:
-    return {n: array for n, array in state.items() if n not in (GAMMA, DONE, BEGUN)}
+    return {name: array for name, array in state.items() if name not in OF_SCORE}
+
+
+def _same(one: State, other: State) -> bool:
+    return one.keys() == other.keys() and all(
+        np.array_equal(array, other[name]) for name, array in one.items()
+    )

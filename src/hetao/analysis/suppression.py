@@ -176,6 +176,15 @@ def _hide_score(payload: Payload, smallest: int) -> None:
         _empty_but(arms, ("arm", "n", "ess"))
         payload["events"] = None
     _hide_overlap(payload, smallest)
+    matching = payload.get("matching")
+    treated = arms[1].get("n")
+    if matching and (
+        treated is None
+        or any(hidden([matching["sets"], treated - matching["sets"]], smallest))
+    ):  # the matched and their effective number would give the few others back
+        matching["sets"] = payload["n"] = None
+        for arm in arms:
+            arm["ess"] = None
 
 
 def _empty_but(cells: list[Payload], kept: Sequence[str]) -> None:

@@ -154,8 +154,17 @@ def _spread(study: Study, payload: Mapping[str, Any]) -> str:
         said.append(f"Weighted by {variable_label(study, str(payload['weights']))}")
     if payload.get("score"):
         whose = WHOSE.get(str(payload.get("estimand")), str(payload.get("estimand")))
-        said.append(f"Weighted by a propensity score to {whose}")
-        said.append("Robust (sandwich) standard errors that count its estimation")
+        if payload.get("matching"):
+            ratio, sets = (payload["matching"][key] for key in ("ratio", "sets"))
+            pairs = (
+                f"Matched 1 to {count_text(ratio)} on a propensity score inside sites"
+            )
+            many = "" if sets is None else f", {count_text(sets)} sets"
+            said.append(f"{pairs}{many}, effect in {whose}")
+            said.append("Standard errors are clustered by matched set")
+        else:
+            said.append(f"Weighted by a propensity score to {whose}")
+            said.append("Robust (sandwich) standard errors that count its estimation")
     elif payload.get("variance") == "robust":
         said.append("Robust (sandwich) standard errors")
     return ". ".join(said)

@@ -5,6 +5,7 @@ from hetao.study.methods import METHODS
 from hetao.study.model import Analysis, Study, Variable
 from hetao.study.terms import parse_term
 
+MOST_OTHERS, WIDEST = 20, 10.0  # of matching by the score
 LEAST_STRATA, MOST_STRATA = 2, 50
 MOST_BINS = 100  # of the score's histogram
 
@@ -87,6 +88,7 @@ def _check_score(analysis: Analysis, where: str) -> None:
                 f"{where}: a model weighted by a propensity score takes no {name}",
                 fix=f"leave out {name}, or the score",
             )
+    _check_matching(analysis, where)
     named = {name for text in analysis.terms for name in parse_term(text).names}
     if analysis.treatment not in named:
         raise InvalidStudy(
@@ -96,8 +98,27 @@ def _check_score(analysis: Analysis, where: str) -> None:
         )
 
 
+def _check_matching(analysis: Analysis, where: str) -> None:
+    """Check what a model says of matching by the score."""
+    if not analysis.ratio and not analysis.caliper:
+        return
+    if not 1 <= analysis.ratio <= MOST_OTHERS or not 0 < analysis.caliper <= WIDEST:
+        raise InvalidStudy(
+            f"{where}: matching by the score has a ratio of 1 to {MOST_OTHERS} and a "
+            f"caliper above 0 and up to {WIDEST:g}",
+            fix="write ratio = 1 and caliper = 0.2",
+        )
+    if analysis.estimand != "ATT" or analysis.truncation:
+        raise InvalidStudy(
+            f"{where}: who is treated is matched to others, so the effect is theirs, "
+            "and no score is truncated",
+            fix="write estimand = 'ATT', and leave truncation out",
+        )
+
+
 def _check_no_score(analysis: Analysis, where: str) -> None:
     is_plain = analysis.estimand == "ATE" and not analysis.truncation
+    is_plain = is_plain and not analysis.ratio and not analysis.caliper
     if analysis.treatment or analysis.overlap_bins or not is_plain:
         raise InvalidStudy(
             f"{where}: only a model with a propensity score speaks of a treatment's "

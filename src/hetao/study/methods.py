@@ -60,7 +60,10 @@ class Method:
 REGRESSION: Final = ("outcome", "terms")
 WEIGHTED: Final = ("offset", "weights", "variance")
 LONG: Final = ("person", "most_rows")  # where a person may have several rows
-SCORED: Final = ("treatment", "score", "estimand", "truncation", "overlap_bins")
+SCORED: Final = (
+    *("treatment", "score", "estimand", "truncation", "overlap_bins"),
+    *("ratio", "caliper"),
+)
 SHRUNK: Final = (
     *("penalty", "alpha", "lambdas", "folds", "seed", "select", "standardize"),
     "unpenalised",

@@ -289,6 +289,10 @@ class Analysis:
             or "breslow", as R's clogit has them.
         truncation: a score nearer than this to 0 or 1 weighs as if it lay there; 0
             for none.
+        ratio: of a model with a score, most others that each treated person is matched
+            to, who then count instead of weights; 0 for weights.
+        caliper: how far the logits of their scores may lie apart, in standard
+            deviations of all people's; 0 without matching.
         subclasses: strata of the score, of equally many people.
         overlap_bins: bins of the score's histogram in either arm, equal ones from 0 to
             1; 0 for none.
@@ -357,6 +361,8 @@ class Analysis:
     estimand: str = "ATE"
     truncation: float = 0.0
     overlap_bins: int = 0
+    ratio: int = 0
+    caliper: float = 0.0
     subclasses: int = 5
     by: str = ""
     variables: tuple[str, ...] = ()
