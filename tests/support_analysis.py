@@ -462,7 +462,15 @@ for _name in (
     )
 TABLES = ("indicators", "km", "quantiles", "rates", "table1")
 # What these answer hangs on where a row lies, so that no split is the pooled rows.
-OF_SITES = ("lmm", "lmm_ml", "glmm", "glmm_poisson", "meta", "profile")
+OF_SITES = (
+    "lmm",
+    "lmm_ml",
+    "glmm",
+    "glmm_poisson",
+    "meta",
+    "profile",
+    "performance_left_out",
+)
 SHRUNK = ("lasso", "ridge", "elastic_net")
 MODELS = tuple(
     name
@@ -476,7 +484,6 @@ MODELS = tuple(
         "logrank",
         "boosted_score",
         "boosted_trees",
-        "performance_left_out",
         "screen",
         "cox_matched",
         "neural_network",

@@ -124,7 +124,7 @@ def check(
     parts = _parts(study, columns, np.diff([0, *map(int, cuts[0]), n]))
     _check_order(study, analysis, parts)
     numbers = _check_messages(study, analysis, parts)
-    if METHODS[analysis.method].is_model and not analysis.network:
+    if METHODS[analysis.method].is_model and not _takes_twins(analysis):
         _check_twin(study, analysis, columns)
     rounds = _rounds(study, analysis, parts)
     return Exactness(len(cuts), worst_estimate, worst_se, rounds, numbers)
@@ -258,6 +258,12 @@ def _check_messages(
     return max(
         sum(math.prod(one.shape) for one in sums.values()) for sums in (declared, later)
     )
+
+
+def _takes_twins(analysis: Analysis) -> bool:
+    """Return whether columns may say the same, as none has a coefficient to find."""
+    is_given = bool(analysis.coefficients)
+    return is_given or bool(analysis.network) or analysis.method == "boosted_trees"
 
 
 def _check_twin(study: Study, analysis: Analysis, columns: Columns) -> None:
