@@ -309,7 +309,7 @@ def test_17_hospitals_agree_with_lme_and_lmer_on_length_of_stay(tmp_path):
     assert len(body["sites"]) == 17
 
 
-def in_process(model, formula, frame, split_by, folder, **options):
+def in_process(model, formula, frame, split_by, folder, /, **options):
     """Return a fit's finding, its terms, and its sites, without the whole protocol."""
     path = folder / "rows.csv"
     frame.to_csv(path, index=False)
@@ -405,6 +405,68 @@ def test_67_dialysis_centres_agree_with_glmer(dialysis, tmp_path):
 
     assert sites == 67
     assert_glmer(found, terms, sites, "dialysis")
+
+
+# metafor 3.8-1, rma(method = "REML") of R's glm of each centre that has an estimate, to
+# 1e-14; with test = "knha": tau^2, estimate, se, se and limits by Hartung and Knapp,
+# I^2, Q, the prediction interval, and the limits of tau^2 by confint.
+METAFOR_DIALYSIS = {
+    "num_age": [
+        *(1.85271678527541e-04, 4.10265813222086e-02, 2.99097543686806e-03),
+        *(2.98778859673206e-03, 3.50577874416848e-02, 4.69953752027325e-02),
+        *(3.71557708723232e01, 9.93514673601349e01, 1.31871911267685e-02),
+        *(6.88659715176487e-02, 3.80982640221713e-05, 4.78394047084828e-04),
+    ],
+    "num_begin": [
+        *(5.64098868932339e-05, -3.79223953136652e-02, 2.93903896497173e-03),
+        *(2.97390168371841e-03, -4.38634468962548e-02, -3.19813437310756e-02),
+        *(1.05338487670805e01, 7.30371896238724e01, -0.0540600423686227),
+        *(-0.0217847482587077, 0.0, 4.06510034219252e-04),
+    ],
+}
+
+
+def test_dialysis_centres_are_pooled_as_metafor_pools_them(dialysis, tmp_path):
+    """Two of the 67 are too small for an estimate of their own, and are left out."""
+    found, _, sites = in_process(
+        "meta",
+        "event ~ num_age + num_begin",
+        dialysis,
+        "fac_center",
+        tmp_path,
+        model="logistic",
+    )
+
+    assert (found["pooled_sites"], sites) == (65, 67)
+    for term in found["terms"][1:]:
+        reml = term["methods"][-1]
+        ours = [reml["tau2"], reml["estimate"], reml["se"]]
+        ours += [reml["hksj"][key] for key in ("se", "lower", "upper")]
+        ours += [term["i2"], term["q"], *reml["prediction"].values()]
+        ours += [term["tau2_lower"], term["tau2_upper"]]
+        expected = METAFOR_DIALYSIS[term["name"]]
+        np.testing.assert_allclose(ours, expected, rtol=1e-7)
+
+
+def test_profiles_of_67_centres_have_no_bias_where_inverse_variances_do(
+    dialysis, tmp_path
+):
+    """R: coxph(Surv(time, event) ~ diabetes + strata(fac_center)), in one round."""
+    exact, se = 0.5597346, 0.06103341
+    rows = dialysis.assign(diabetes=(dialysis["fac_disease"] == "diabetes").astype(int))
+    asked = ("Surv(time, event) ~ diabetes", rows, "fac_center", tmp_path)
+
+    profile, _, _ = in_process("profile", *asked, model="cox", effect="diabetes")
+    meta, _, _ = in_process("meta", *asked, model="cox")
+
+    term = profile["terms"][0]
+    assert profile["pooled_sites"] == 67
+    assert abs(term["estimate"] - exact) / se < 0.02
+    assert term["se"] == pytest.approx(se, rel=0.01)
+    note("profile", 1, abs(term["estimate"] - exact) / se, abs(term["se"] / se - 1), 67)
+    crude = meta["terms"][0]["methods"][0]["estimate"]
+    assert meta["pooled_sites"] == 50  # the others have no estimate of their own
+    assert (crude - exact) / se > 0.9
 
 
 def test_17_hospitals_agree_with_glmer_on_length_of_stay(stays, tmp_path):
