@@ -49,7 +49,7 @@ def totals(method, rows):
         weights = state["weights"] if state else method.form.first(method.network.seed)
         seen.append((weights, {k: sum(one[k] for one in sent) for k in sent[0]}))
         state = method.step(seen[-1][1], state, len(seen) - 1)
-        if isinstance(state, Finding):
+        if isinstance(state, Finding) or "line" in state:
             return seen
 
 

@@ -57,7 +57,7 @@ def test_one_step_a_round_gives_the_pooled_network_for_any_split(
 def test_the_usual_checks_of_an_estimator_hold():
     study, analysis = asked(ONE_STEP)
 
-    assert check(study, analysis, people(3, 300)).rounds == ONE_STEP.rounds + 1
+    assert check(study, analysis, people(3, 300)).rounds > ONE_STEP.rounds
 
 
 def unlike(n=750):

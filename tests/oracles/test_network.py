@@ -10,13 +10,15 @@ import hashlib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 import hetao as ht
-from hetao.analysis import make_plan, make_rows, oracle
+from hetao.analysis import estimator_for, make_plan, make_rows, oracle
 from hetao.canonical import parse_canonical
 from hetao.federation.certify import recompute
-from hetao.study import Analysis, Network
+from hetao.release import Policy
+from hetao.study import Analysis, Minimum, Network
 from support_analysis import SITES, TERMS, VARIABLES, people, split, study_of
 from support_exactness import note
 
@@ -111,6 +113,13 @@ def batches(network, site, number, epoch, n):
     order = np.argsort(words(key, n), kind="stable")
     size = network.batch_size or n
     return np.array_split(order, -(-n // size))
+
+
+# Nothing is withheld, so that the sums can be worked through again.
+OPEN = Policy(
+    Minimum(people=1, cell=1, events=1, share=1.0, leverage=1.0, sites=1),
+    reason="made-up people",
+)
 
 
 def trained(network, parts, is_binary):
@@ -227,17 +236,43 @@ def test_a_fit_goes_the_whole_way_and_is_found_again_from_its_sums(tmp_path):
     formula = "ill ~ age + C(sex) + log(chol)"
     network = {"layers": [2], "rounds": 3, "strategy": "scaffold", "validation": 0.2}
 
-    result = ht.fit("neural_network", formula, frames, network=network)
+    result = ht.fit("neural_network", formula, frames, network=network, policy=OPEN)
 
     body = parse_canonical(result.certificate)["body"]
     assert recompute(body).startswith("1 findings follow")
-    assert list(result.frame().columns) == ["loss", "validation_loss"]
-    assert len(result.frame()) == 4
-    assert result.frame()["loss"].iloc[-1] < result.frame()["loss"].iloc[0]
-    (picture,) = result.pictures()
+    assert list(result.losses().columns) == ["loss", "validation_loss"]
+    assert len(result.losses()) == 4
+    assert result.losses()["loss"].iloc[-1] < result.losses()["loss"].iloc[0]
+    assert 0 < result.frame().loc["auc", "estimate"] < 1
+    picture = result.pictures()[0]
     assert picture.title == "fit: mean loss before each round and after"
     result.report(tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "the weights depend on how people are spread over the sites" in page
     assert "SCAFFOLD" in page
     assert "Loss of those left out" in page
+
+
+def test_a_network_is_measured_in_the_people_left_out():
+    network = Network((4,), rounds=15, validation=0.3, lr=1.0)
+    study, analysis = asked(network, "ill")
+    method = estimator_for(study, analysis)
+    parts = split(people(15, 1200), CUTS)
+    finding = oracle(study, analysis, parts)
+    terms = {t["name"]: t["estimate"] for t in finding.as_json()["terms"]}
+    y, p = [], []
+    for site, part in parts.items():
+        rows = make_rows(method.plan, part, site)
+        n = rows.n
+        order = np.argsort(words(f"order 0 {site} validation", n), kind="stable")
+        held = np.sort(order[: int(0.3 * n)])
+        logit = method.form.output(found(finding), rows.X[held])
+        y.append(rows.y[held])
+        p.append(1 / (1 + np.exp(-logit)))
+    y, p = np.concatenate(y), np.concatenate(p)
+
+    assert terms["brier"] == pytest.approx(brier_score_loss(y, p), rel=1e-12)
+    auc = finding.as_json()["auc"]
+    assert auc["least"] <= roc_auc_score(y, p) <= auc["most"]
+    assert finding.as_json()["n"] == len(y)
+    assert finding.as_json()["validation_loss"][-1] == pytest.approx(log_loss(y, p))

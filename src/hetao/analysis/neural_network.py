@@ -15,20 +15,19 @@ Source:
 """
 
 from dataclasses import replace
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from hetao.analysis.estimator import (
-    Estimator,
-    Message,
-    State,
-    estimator,
-)
+from hetao.analysis.estimator import Message, Shapes, State, Sum, estimator
 from hetao.analysis.evidence import Evidence
 from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
+from hetao.analysis.measuring import HISTOGRAMS, MOMENTS, Measuring, begun
+from hetao.analysis.newton import MOST_ROUNDS
 from hetao.analysis.perceptron import Perceptron, Training, order, shortened
 from hetao.analysis.plan import Plan
+from hetao.analysis.prediction import FURTHEST
 from hetao.analysis.rows import Rows
 from hetao.errors import InvalidStudy, NotEstimable, WrongShape
 from hetao.study import Network
@@ -37,23 +36,27 @@ from hetao.study.network import MOST_TRAINING
 MOST_WEIGHTS = 50_000
 
 
+TRAINING: Final[Shapes] = {
+    "update": "params",
+    "control": "control",
+    "loss": 1,
+    "held_loss": "held",
+    "held": "held",
+    "clipped": 1,
+}
+
+
 @estimator(
     name="neural_network",
-    sums={
-        "update": "params",
-        "control": "control",
-        "loss": 1,
-        "held_loss": "held",
-        "held": "held",
-        "clipped": 1,
-        "events": "events",
-        "n": 1,
-    },
-    most_rounds=MOST_TRAINING + 1,
+    opening={**TRAINING, "events": 1, "n": 1},
+    sums={**TRAINING, **MOMENTS, **HISTOGRAMS, "events": 1, "n": 1},
+    most_rounds=MOST_TRAINING + 1 + MOST_ROUNDS,
     publishable=False,
 )
-class NeuralNetwork(Estimator):
-    """A network of a binary or a number outcome; the last message tells its loss.
+class NeuralNetwork(Measuring):
+    """A network of a binary or a number outcome; that of a binary one is measured.
+
+    A message holds what trains or, once training is over, what measures, never both.
 
     A gradient over few people gives their rows back, so a site's own message is never
     opened, nor a sum over fewer sites than the minimum. The gate counts every weight as
@@ -62,20 +65,18 @@ class NeuralNetwork(Estimator):
     refused. Whoever is left out for validation stands on the smaller side of a column.
     """
 
-    relies_on = ("hetao.analysis.perceptron", "hetao.study.network")
+    relies_on: ClassVar[tuple[str, ...]] = (
+        *Measuring.relies_on,
+        "hetao.analysis.perceptron",
+        "hetao.study.network",
+    )
 
     def __init__(self, plan: Plan) -> None:
         """Fit the network to a plan.
 
         Raises:
-            InvalidStudy: it has too many weights, or tells sites apart.
+            InvalidStudy: it has too many weights.
         """
-        if plan.tells_sites:
-            raise InvalidStudy(
-                f"{plan.analysis.name}: the weights of a site's own column would be "
-                "sums over that site alone",
-                fix="leave the site out of the terms",
-            )
         network = plan.analysis.network
         self.network: Network = network if network is not None else Network()
         self.form = Perceptron(
@@ -103,22 +104,33 @@ class NeuralNetwork(Estimator):
             "params": self.form.size,
             "control": self.form.size if self.is_scaffold else 0,
             "held": 1 if self.network.validation else 0,
-            "events": 1 if self.plan.is_binary else 0,
         }
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
         """Return the bounds of a round: a shortened vector counts once a person."""
-        del round_number
-        return {
+        bounds: dict[str, tuple[float, float | None]] = {
             "update": (self.network.clip, None),
             "control": (self.network.clip, None),
             "loss": (self.form.most_loss, 0.0),
             "held_loss": (self.form.most_loss, 0.0),
             "held": (1.0, 0.0),
             "clipped": (1.0, 0.0),
-            "events": (1.0, 0.0),
+            "events": (1.0, 0.0 if self.plan.is_binary else None),
             "n": (1.0, 0.0),
         }
+        return bounds | self.measured_bounds(round_number)
+
+    def declare(self, round_number: int) -> dict[str, Sum]:
+        """Return what a site sends in a round: what trains, then what measures."""
+        is_over = round_number > self.network.rounds
+        left_out = TRAINING if is_over else {**MOMENTS, **HISTOGRAMS}
+        declared = super().declare(round_number)
+        return {name: s for name, s in declared.items() if name not in left_out}
+
+    @property
+    def prediction(self) -> str:
+        """Return whose predictions they are."""
+        return "left out" if self.network.validation else "fitted to these people"
 
     def start(self, rows: Rows) -> Message:
         """Return the first round of training, from the seed's weights."""
@@ -130,6 +142,10 @@ class NeuralNetwork(Estimator):
         Raises:
             NotEstimable: the site's steps run off to infinity.
         """
+        if "line" in state:
+            y, z = self._predicted(rows, state)
+            message = self.blank(y, self.network.rounds + 1)
+            return message | self.measured(y, z, state) | self.counted(y, z, state)
         weights = self._weights(state)
         number, is_held = int(state["round"][0]), self._held(rows)
         X, y, n = rows.X[~is_held], rows.y[~is_held], int((~is_held).sum())
@@ -139,7 +155,7 @@ class NeuralNetwork(Estimator):
             "loss": np.array([self.form.losses(weights, X, y).sum()]),
             **self._held_out(weights, rows, is_held),
             "clipped": np.zeros(1),
-            "events": np.array([rows.y.sum()] if self.plan.is_binary else []),
+            "events": np.array([rows.y.sum()]),
             "n": np.array([float(n)]),
         }
         if not n or number >= self.network.rounds:
@@ -171,10 +187,18 @@ class NeuralNetwork(Estimator):
 
         A unit that nobody moves at a site has no gradient there, and says nothing.
         """
+        if "line" in state:
+            return None
         is_held = self._held(rows)
         pulls = self.form.pulls(self._weights(state), rows.X, rows.y) * ~is_held
         moved = pulls[pulls.any(axis=1)]
         return moved if len(moved) else None
+
+    def bins(self, rows: Rows, state: State) -> dict[str, int]:
+        """Return the people in the thinnest bin of the predictions, once measured."""
+        if "line" not in state:
+            return {}
+        return self.thinnest(*self._predicted(rows, state), state)
 
     def guarded(
         self, facts: Evidence, rows: Rows, state: State | None
@@ -199,6 +223,9 @@ class NeuralNetwork(Estimator):
             NotEstimable: nobody is trained on, everyone or no one has the event, or the
                 weights run off to infinity.
         """
+        if state is not None and "line" in state:
+            self.check_outcome(total)
+            return self.measure(total, state, round_number)
         n = float(total["n"][0])
         self._check_people(total, n)
         state = state or self._opening()
@@ -209,8 +236,11 @@ class NeuralNetwork(Estimator):
         clipped = state["clipped"] + (total["clipped"] > 0)
         weights = self._weights(state)
         if round_number >= self.network.rounds:
-            told = {"loss": loss, "held_loss": held, "clipped": clipped}
-            return self._finding(weights, total, told, round_number + 1)
+            told = {"weights": weights, "loss": loss, "held_loss": held}
+            told |= {"clipped": clipped.astype(np.float64), "learned": total["n"]}
+            if self.plan.is_binary:
+                return begun(told)
+            return self._finding(told, round(n + total["held"].sum()), round_number)
         moved = weights + self.network.server_lr * total["update"] / n
         if not np.isfinite(moved).all():
             raise NotEstimable(
@@ -281,15 +311,10 @@ class NeuralNetwork(Estimator):
                 fix="check the outcome's definition",
             )
 
-    def _finding(
-        self, weights: Floats, total: Message, told: Message, rounds: int
-    ) -> Finding:
+    def told(self, state: State) -> dict[str, Any]:
+        """Return the network, its weights by layer, and how its loss fell."""
         net, plan = self.network, self.plan
-        people = {"n": round(float(total["n"][0] + total["held"].sum()))}
-        if plan.is_binary:
-            people["events"] = round(float(total["events"][0]))
-        payload = {
-            "model": self.name,
+        return {
             "strategy": net.strategy,
             "activation": net.activation,
             "layers": list(net.layers),
@@ -297,14 +322,28 @@ class NeuralNetwork(Estimator):
                 {"name": c.name, "centre": c.centre, "scale": c.scale}
                 for c in plan.columns
             ],
-            "weights": [one.tolist() for one in self.form.matrices(weights)],
-            "loss": told["loss"].tolist(),
-            "validation_loss": told["held_loss"].tolist(),
-            "clipped_rounds": round(float(told["clipped"][0])),
-            "rounds": rounds,
-            **people,
+            "weights": [m.tolist() for m in self.form.matrices(self._weights(state))],
+            "loss": state["loss"].tolist(),
+            "validation_loss": state["held_loss"].tolist(),
+            "clipped_rounds": round(float(state["clipped"][0])),
+            "learned": round(float(state["learned"][0])),
         }
-        if not plan.is_binary:
-            centre, scale = plan.outcome_scale
-            payload["output"] = {"centre": centre, "scale": scale}
-        return Finding(plan.analysis.name, self.name, payload)
+
+    def _predicted(self, rows: Rows, state: State) -> tuple[Floats, Floats]:
+        """Return outcome and logit over FURTHEST of those who are measured."""
+        chosen = self._held(rows) | (not self.network.validation)
+        logits = self.form.output(self._weights(state), rows.X[chosen])
+        return rows.y[chosen], np.clip(logits, -FURTHEST, FURTHEST) / FURTHEST
+
+    def _finding(self, state: State, people: int, round_number: int) -> Finding:
+        """Return the finding of an outcome that is a number."""
+        centre, scale = self.plan.outcome_scale
+        payload = {
+            "model": self.name,
+            "prediction": self.prediction,
+            **self.told(state),
+            "output": {"centre": centre, "scale": scale},
+            "rounds": round_number + 1,
+            "n": people,
+        }
+        return Finding(self.plan.analysis.name, self.name, payload)

@@ -44,7 +44,12 @@ def shown_payload(payload: Mapping[str, Any], smallest: int) -> tuple[Payload, b
             shown["sites"] = shown["sites"] if shown["show_sites"] else None
             _hide_totals(shown, smallest)
         case (
-            "quantiles" | "rates" | "performance" | "indicators" | "boosted_trees"
+            "quantiles"
+            | "rates"
+            | "performance"
+            | "indicators"
+            | "boosted_trees"
+            | "neural_network"
         ) as model:
             hide = {
                 "quantiles": _hide_quantiles,
@@ -52,6 +57,7 @@ def shown_payload(payload: Mapping[str, Any], smallest: int) -> tuple[Payload, b
                 "performance": _hide_performance,
                 "indicators": _hide_periods,
                 "boosted_trees": _hide_trees,
+                "neural_network": _hide_network,
             }
             hide[model](shown, smallest)
         case "ipw" | "g_computation" | "aipw" | "ps_strata":
@@ -515,6 +521,15 @@ def _joined(groups: list[Payload], kept: set[float]) -> list[Payload]:
             found.append(one or group_of(between, (sums[0], sums[1], predicted)))
             open_groups = []
     return found
+
+
+def _hide_network(payload: Payload, smallest: int) -> None:
+    """Hide what measures a network as of any prediction; its weights are shown."""
+    if _is_small(payload["learned"], smallest):
+        payload["learned"] = None
+    if "events" in payload:
+        _hide_performance(payload, smallest)
+    _hide_totals(payload, smallest)
 
 
 def _hide_trees(payload: Payload, smallest: int) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from hetao.errors import Usage
 from hetao.report.tables import NOT_SHOWN
 from hetao.report.tables import table_of as rows_of_table
 
@@ -16,6 +17,8 @@ def frame_of(body: Mapping[str, Any]) -> pd.DataFrame:
 
     A count that may not be shown is missing.
     """
+    if "terms" not in body and "loss" in body:
+        return losses_of(body)
     match body:
         case {"curves": curves}:
             parts = [pd.DataFrame(dict(curve)) for curve in curves]
@@ -27,11 +30,20 @@ def frame_of(body: Mapping[str, Any]) -> pd.DataFrame:
             return found.set_index(found.columns[0])  # its name, "group" or "label"
         case {"periods": labelled} | {"steps": labelled}:
             return pd.DataFrame(list(labelled)).set_index("label")
-        case {"loss": loss, "validation_loss": held}:
-            told = {"loss": loss, "validation_loss": held} if held else {"loss": loss}
-            return pd.DataFrame(told).rename_axis("round")
     terms = pd.DataFrame(list(body["terms"]), columns=list(TERMS))
     return terms.set_index("name").astype(float)  # no error, of a penalty, is NaN
+
+
+def losses_of(body: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a network's mean loss before each round of training and after the last.
+
+    Raises:
+        Usage: the finding is none of a network.
+    """
+    if "validation_loss" not in body:
+        raise Usage(f"a {body.get('model')} finding has no loss by round")
+    told = {name: body[name] for name in ("loss", "validation_loss") if body[name]}
+    return pd.DataFrame(told).rename_axis("round")
 
 
 def _cells(rows: Any, groups: Any) -> list[dict[str, Any]]:

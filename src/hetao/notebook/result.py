@@ -13,7 +13,7 @@ from hetao.canonical import parse_canonical
 from hetao.errors import Usage
 from hetao.ledger.certificate import Verified, verify_certificate
 from hetao.notebook.drafting import Draft
-from hetao.notebook.frames import frame_of, table_of
+from hetao.notebook.frames import frame_of, losses_of, table_of
 from hetao.notebook.torch_network import module_of
 from hetao.notebook.weighting import ScoreWeights, weights_of
 from hetao.report import write_report
@@ -44,7 +44,7 @@ class FitResult:
 
         One row a term of a model, a time and curve of km, a group of logrank and
         rates, a criterion of counts; of table1 and quantiles one row a variable, level
-        and group; of a network the mean loss before each round and after the last.
+        and group; of a network what measures it, or of a number its loss by round.
         """
         return frame_of(self.body)
 
@@ -128,6 +128,14 @@ class FitResult:
             for one in self.body["path"]
         ]
         return pd.DataFrame(rows).set_index("lambda").astype(float)
+
+    def losses(self) -> pd.DataFrame:
+        """Return a network's mean loss before each round of training and after.
+
+        Raises:
+            Usage: the finding is none of a network.
+        """
+        return losses_of(self.body)
 
     def module(self) -> "torch.nn.Sequential":
         """Return a network as a module of torch; see `torch_network.layers_of`.

@@ -177,6 +177,7 @@ def _view(
             "km"
             | "performance"
             | "boosted_trees"
+            | "neural_network"
             | "indicators"
             | "screen"
             | "meta"
@@ -186,15 +187,15 @@ def _view(
                 "km": _curves,
                 "performance": performance_of,
                 "boosted_trees": performance_of,
+                "neural_network": network_of,
                 "indicators": indicators_of,
                 "screen": screen_of,
                 "meta": meta_of,
                 "profile": profile_of,
             }
             return drawn[kind](study, analysis, payload, style)
-        case "table1" | "neural_network" | "quantiles" | "logrank" | "rates" as kind:
+        case "table1" | "quantiles" | "logrank" | "rates" as kind:
             shown: dict[str, Show] = {
-                "neural_network": network_of,
                 "table1": _table,
                 "quantiles": quantiles_of,
                 "logrank": _test,

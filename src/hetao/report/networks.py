@@ -1,12 +1,12 @@
 """A trained network's finding → how it was trained, and how its loss fell."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hetao.report.drawing import Drawing, Scale, even_ticks
-from hetao.report.labels import event_label, variable_label
-from hetao.report.measures import MeasuresView, MeasureTable
 from hetao.report.numerals import count_text, number_of, short_text
+from hetao.report.performance import PerformanceView, performance_of
 from hetao.study import Analysis, Network, Study
 from hetao.study.network import STRATEGY_TITLES
 
@@ -24,36 +24,33 @@ SPREAD = (
 
 
 def network_of(
-    study: Study, analysis: Analysis, payload: Mapping[str, Any], few: str
-) -> tuple[MeasuresView, str]:
-    """Return the view of a network's finding and its sentence, as `rates_of`."""
+    study: Study,
+    analysis: Analysis,
+    payload: Mapping[str, Any],
+    style: tuple[str, str],
+) -> tuple[PerformanceView, str]:
+    """Return the view of a network's finding and its sentence, as `performance_of`."""
+    view, said = performance_of(study, analysis, payload, style)
     network = analysis.network or Network()
     losses = [_numbers(payload, name) for name in ("loss", "validation_loss")]
-    view = MeasuresView(
-        (_training(study, analysis, network, payload, few),),
-        (_draw(analysis.name, losses),),
+    is_pooled = network.takes_one_step and not payload.get("clipped_rounds")
+    view = replace(
+        view,
+        figures=(_draw(style[0], analysis.name, losses), *view.figures),
+        training=_training(network, payload, style[1]),
+        note=POOLED if is_pooled else SPREAD,
     )
-    return view, _sentence(*losses)
+    return view, f"{_sentence(*losses)} {said}"
 
 
 def _training(
-    study: Study,
-    analysis: Analysis,
-    network: Network,
-    payload: Mapping[str, Any],
-    few: str,
-) -> MeasureTable:
+    network: Network, payload: Mapping[str, Any], few: str
+) -> tuple[tuple[str, str], ...]:
     batch = count_text(network.batch_size) if network.batch_size else "all"
     clipped = int(payload.get("clipped_rounds") or 0)
     weights = sum(len(m) * len(m[0]) for m in payload.get("weights", ()))
-    outcome = (
-        event_label(study, analysis.outcome)
-        if "events" in payload
-        else variable_label(study, analysis.outcome)
-    )
-    rows = [
-        ("Outcome", outcome),
-        ("People", _count(payload.get("n"), few)),
+    return (
+        ("People trained on", _count(payload.get("learned"), few)),
         ("Strategy", STRATEGY_TITLES[network.strategy]),
         ("Hidden layers", ", ".join(map(str, network.layers)) or "none"),
         ("Activation", network.activation),
@@ -63,12 +60,7 @@ def _training(
         ("Most people behind a step", batch),
         ("Length of a step", short_text(network.lr)),
         ("Rounds in which a site's update was shortened", count_text(clipped)),
-    ]
-    if "events" in payload:
-        rows.insert(2, ("With the event", _count(payload["events"], few)))
-    is_pooled = network.takes_one_step and not clipped
-    caption = POOLED if is_pooled else SPREAD
-    return MeasureTable(caption, ("", "Value"), tuple(rows))
+    )
 
 
 def _count(count: Any, few: str) -> str:
@@ -92,7 +84,7 @@ def _sentence(loss: Sequence[float], held: Sequence[float]) -> str:
     return f"{text}; {short_text(held[-1])} of the people left out of training."
 
 
-def _draw(name: str, losses: Sequence[Sequence[float]]) -> Drawing:
+def _draw(key: str, name: str, losses: Sequence[Sequence[float]]) -> Drawing:
     """Return the figure: a line of the loss, and one of those left out if any are."""
     most = max((value for line in losses for value in line), default=1.0)
     last = max(max(map(len, losses)) - 1, 1)
@@ -106,7 +98,7 @@ def _draw(name: str, losses: Sequence[Sequence[float]]) -> Drawing:
     )
     title = f"{name}: mean loss before each round and after"
     size = (WIDTH, TOP + HEIGHT + FOOT)
-    drawing = Drawing(f"{name}-loss", size, (title, about or "No loss."))
+    drawing = Drawing(f"{key}-loss", size, (title, about or "No loss."))
     for value in shares:
         y = up.at(value)
         drawing.line((LEFT, y), (RIGHT, y), "grid" if value else "rule")

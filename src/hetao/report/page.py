@@ -92,12 +92,11 @@ def render_body(
             "tests": ("logrank",),
             "tables": ("table1",),
             "steps_answers": ("counts",),
-            "performances": ("performance", "boosted_trees"),
+            "performances": ("performance", "boosted_trees", "neural_network"),
             "measures": (
                 "indicators",
                 "meta",
                 "profile",
-                "neural_network",
                 "quantiles",
                 "rates",
                 "screen",

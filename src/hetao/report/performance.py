@@ -54,6 +54,8 @@ WHOSE = {
     "performance, better than what it would be in others",
     "held out": "a model fitted to other people of the same sites; these were held out "
     "by a hash of their own columns",
+    "left out": "a network trained on other people of the same sites; these were left "
+    "out by the study's seed",
     "each site by the others": "for each site, the model fitted to all other sites "
     "(internal-external validation, leaving one site out)",
 }
@@ -75,6 +77,8 @@ class PerformanceView:
         is_hidden: whether anything is hidden for too few people.
         importance: of trees, column, share of all gain, and splits.
         trees: each as its rules, one a leaf, with what the leaf adds.
+        training: of a network, how it was trained; label and value.
+        note: what is to be said of how it was trained.
     """
 
     outcome: str
@@ -89,6 +93,8 @@ class PerformanceView:
     is_hidden: bool
     importance: tuple[Row, ...] = ()
     trees: tuple[Row, ...] = ()
+    training: tuple[Row, ...] = ()
+    note: str = ""
 
 
 def performance_of(
@@ -147,7 +153,8 @@ def performance_of(
         if name in terms
     ]
     first = (said[0] if said else "").replace("(", "(95% CI ", 1)
-    return view, f"{'; '.join([first, *said[1:]])}. Predictions: {view.whose}."
+    measured = f"{'; '.join([first, *said[1:]])}. " if said else ""
+    return view, f"{measured}Predictions: {view.whose}."
 
 
 def _events(payload: Mapping[str, Any], few: str) -> str:

@@ -286,6 +286,7 @@ METHODS: Final[dict[str, Method]] = {
     "neural_network": Method(
         "Neural network",
         (*REGRESSION, "network"),
+        ("thresholds", "groups"),
         outcome="mean",
         is_model=True,
         in_formula=True,

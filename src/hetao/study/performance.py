@@ -20,7 +20,7 @@ def check_performance(study: Study, analysis: Analysis, where: str) -> None:
     Raises:
         InvalidStudy: the error names the field and the remedy.
     """
-    if analysis.method not in ("performance", "boosted_trees"):
+    if analysis.method not in ("performance", "boosted_trees", "neural_network"):
         return
     for text in analysis.terms:
         names = parse_term(text).names if text.strip() not in ("0", "-1", "1") else ()
