@@ -135,7 +135,7 @@ class Cox(Estimator):
         if needs_meat:  # somebody's rows may lie in several strata
             of_people = rows.by_person(residuals)
             sums["meat"] += packed(of_people.T @ of_people)
-        _check_residuals(self.plan, sums["meat"], rows.people)
+            _check_residuals(self.plan, sums["meat"], rows.people)
         sums["cases"] += rows.event.sum()
         sums["n"] += rows.people
         return sums
@@ -412,13 +412,15 @@ class RiskSets:
             exposure -= stratum.event * spared[stratum.time]
         return np.asarray(self.w * exposure)
 
-    def moments(self, clock: Floats) -> tuple[Floats, Floats]:
+    def moments(self, clock: Floats | None = None) -> tuple[Floats, Floats]:
         """Return score (p,) and information (p, p), times counting (times,) fold."""
         stratum = self.stratum
-        weight = stratum.tied_weight * clock
-        of_event = weight[stratum.at]
+        of_event = stratum.tied_weight[stratum.at]
+        observed = stratum.event * stratum.weight
+        if clock is not None:
+            of_event = of_event * clock[stratum.at]
+            observed = observed * clock[stratum.time]
         x, expected = stratum.x, self.expected(of_event)
-        observed = stratum.event * stratum.weight * clock[stratum.time]
         seen = (self.mean.T * of_event) @ self.mean
         return x.T @ (observed - expected), (x.T * expected) @ x - seen
 
@@ -460,7 +462,7 @@ def _partial(stratum: Stratum, eta: Floats) -> tuple[Point, RiskSets]:
     """Return one stratum's partial likelihood and the risk sets it is made of."""
     eta = eta - eta.max()
     sets = RiskSets.of(stratum, eta)
-    score, information = sets.moments(np.ones(len(stratum.first)))
+    score, information = sets.moments()
     observed = (stratum.event * stratum.weight) @ eta
     loglik = float(observed - stratum.tied_weight[stratum.at] @ np.log(sets.s0))
     return Point(score, information, loglik), sets
