@@ -1,6 +1,8 @@
 """`hetao.fit` reads formulas as R does, and gives the pooled rows' answer."""
 
+import argparse
 import asyncio
+import dataclasses
 
 import numpy as np
 import pandas as pd
@@ -10,11 +12,12 @@ import statsmodels.formula.api as smf
 
 import hetao
 from hetao.canonical import parse_canonical
+from hetao.cli.fit_fields import FIELDS, NAMED, add_fields, fields_of
 from hetao.errors import HetaoError, InvalidData, NotEstimable, Stopped, Usage
 from hetao.federation.certify import recompute
 from hetao.notebook.drafting import draft_study, split_parts
 from hetao.release import Policy
-from hetao.study import Minimum
+from hetao.study import Analysis, Minimum
 from support_system import people
 
 OPEN = Policy(Minimum(cell=1, events=1, people=1, share=1.0, leverage=1.0), reason="a")
@@ -356,3 +359,25 @@ def test_options_that_are_0_or_false_are_heeded_where_that_is_not_usual(tmp_path
 def test_an_option_that_a_model_has_no_use_for_is_refused(model, words):
     with pytest.raises(Usage, match=f"takes no {next(iter(words))}"):
         hetao.fit(model, "bmi ~ age", data=ROWS, split_by="hospital", **words)
+
+
+def test_a_command_says_fields_by_options_or_as_a_study_writes_them():
+    parser = argparse.ArgumentParser()
+    add_fields(parser)
+    words = ["--lambdas", "1,0.1", "--ml", "--of", "cox", "--set", "folds=3"]
+    words += ["--set", "grid={step=30,end=90}", "--set", "link=cloglog"]
+
+    assert fields_of(parser.parse_args(words)) == {
+        "lambdas": [1.0, 0.1],
+        "REML": False,
+        "model": "cox",
+        "show_sites": False,
+        "folds": 3,
+        "grid": {"step": 30, "end": 90},
+        "link": "cloglog",
+    }
+    for wrong in ("x", "1=2", "ties=efron"):
+        with pytest.raises(Usage, match=r"FIELD=VALUE|twice"):
+            fields_of(parser.parse_args(["--ties", "breslow", "--set", wrong]))
+    known = {field.name for field in dataclasses.fields(Analysis)}
+    assert {*FIELDS, *NAMED} <= known

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from hetao.cli.fit_fields import fields_of
 from hetao.cli.main import folder_for, say
 from hetao.errors import Usage
 from hetao.federation.clock import utc_now
@@ -32,20 +33,8 @@ def fit(chosen: argparse.Namespace) -> int:
     if chosen.policy:
         read_policy(chosen.policy)  # refuse a bad policy before anything starts
         policy = chosen.policy.read_text("utf-8")
-    strata = tuple(s for s in (chosen.strata or "").split(",") if s)
-    names = (
-        *("ties", "weights", "variance", "penalty", "zph", "conf_type", "rho"),
-        *("horizon", "nAGQ", "family", "person", "matched", "likelihood"),
-        *("alpha", "folds", "seed", "select"),
-        *("estimand", "truncation", "overlap_bins"),
-    )
-    said: dict[str, object] = {name: getattr(chosen, name) for name in names}
-    said["lambdas"] = _numbers(chosen.lambdas)
-    said["unpenalised"] = chosen.unpenalised and chosen.unpenalised.split(",")
-    said |= {"model": chosen.of, "show_sites": chosen.show_sites}
-    said["effect"] = chosen.effect
-    if chosen.ml:
-        said["REML"] = False
+    said = fields_of(chosen)
+    strata = tuple(said.pop("strata", ()))
     draft = draft_study(chosen.model, chosen.formula, _parts(chosen), strata, said)
     if chosen.out:
         folder_for(chosen.out)
@@ -56,15 +45,6 @@ def fit(chosen: argparse.Namespace) -> int:
     else:
         sys.stdout.write(result.summary())
     return 0
-
-
-def _numbers(text: str | None) -> list[float] | None:
-    if text is None:
-        return None
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as problem:
-        raise Usage(f"--lambdas {text[:60]!r} is not a list of numbers") from problem
 
 
 def _parts(chosen: argparse.Namespace) -> tuple[Part, ...]:

@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any
 
 from hetao import MODELS, __version__
+from hetao.cli.fit_fields import add_fields
 from hetao.errors import HetaoError, Usage
 
 Command = Callable[[argparse.Namespace], int]
@@ -445,88 +446,10 @@ def _add_fit(commands: Any) -> None:
     fit.add_argument(
         "--site", action="append", metavar="NAME=FILE", help="one file a site"
     )
-    fit.add_argument("--strata", metavar="site", help="strata of cox and logrank")
-    fit.add_argument("--ties", choices=("efron", "breslow"), help="of a cox model")
-    fit.add_argument("--weights", metavar="COLUMN", help="by which people count")
-    fit.add_argument("--variance", choices=("model", "robust"))
-    _add_penalty(fit)
-    _add_survival(fit)
-    _add_keys(fit)
-    _add_score(fit)
-    fit.add_argument("--of", metavar="MODEL", help="of meta: what each site fits")
-    fit.add_argument("--effect", metavar="COLUMN", help="of profile, such as arm[new]")
-    fit.add_argument(
-        "--show-sites", action="store_true", help="of meta: each site's own estimates"
-    )
-    fit.add_argument("--ml", action="store_true", help="of lmm: not by REML")
-    fit.add_argument(
-        "--family", choices=("binomial", "poisson"), help="of glmm; poisson of effects"
-    )
-    fit.add_argument("--nAGQ", type=int, metavar="POINTS", help="of glmm's quadrature")
+    add_fields(fit)
     fit.add_argument("--policy", type=Path, metavar="POLICY.toml")
     fit.add_argument("--out", type=Path, metavar="DIR", help="keep the certificate")
     _json(fit)
-
-
-def _add_score(fit: argparse.ArgumentParser) -> None:
-    fit.add_argument(
-        "--estimand",
-        choices=("ATE", "ATT", "ATO"),
-        help="of `y ~ treatment | terms`: whose effect",
-    )
-    fit.add_argument(
-        "--truncation", type=float, help="scores nearer to 0 or 1 weigh as if there"
-    )
-    fit.add_argument(
-        "--overlap-bins", type=int, metavar="BINS", help="of the score's histogram"
-    )
-
-
-def _add_keys(fit: argparse.ArgumentParser) -> None:
-    fit.add_argument(
-        "--person", metavar="COLUMN", help="whose a row is, where some have several"
-    )
-    fit.add_argument(
-        "--matched", metavar="COLUMN", help="of clogit: the matched set of a row"
-    )
-    fit.add_argument(
-        "--likelihood",
-        choices=("exact", "efron", "breslow"),
-        help="of clogit and case_crossover",
-    )
-
-
-def _add_penalty(fit: argparse.ArgumentParser) -> None:
-    fit.add_argument(
-        "--penalty",
-        choices=("firth", "ridge", "lasso", "elastic_net"),
-        help="firth of a logistic model; the others of logistic, linear and poisson",
-    )
-    fit.add_argument("--alpha", type=float, help="the lasso's share of an elastic net")
-    fit.add_argument(
-        "--lambdas", metavar="X,Y", help="strengths to choose among, falling"
-    )
-    fit.add_argument("--folds", type=int, help="of the cross-validation that chooses")
-    fit.add_argument("--seed", type=int, help="public, of the folds")
-    fit.add_argument("--select", choices=("lambda.1se", "lambda.min"))
-    fit.add_argument(
-        "--unpenalised", metavar="TERM,TERM", help="terms that the penalty leaves alone"
-    )
-
-
-def _add_survival(fit: argparse.ArgumentParser) -> None:
-    fit.add_argument(
-        "--zph", choices=("identity", "log"), help="test proportional hazards of cox"
-    )
-    fit.add_argument(
-        "--rho", type=float, metavar="POWER", help="of logrank: Fleming-Harrington"
-    )
-    fit.add_argument(
-        "--horizon", type=float, metavar="TIME", help="of km: restricted mean up to it"
-    )
-    fit.add_argument(
-        "--conf-type", choices=("log", "log-log", "plain"), help="of km's limits"
-    )
 
 
 def _add_appraise(commands: Any) -> None:
