@@ -81,6 +81,8 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
         "choices": ("binomial", "poisson"),
         "help": "of glmm; poisson of effects",
     },
+    "ratio": {"type": int, "metavar": "K", "help": "others matched to each treated"},
+    "caliper": {"type": float, "help": "farthest score of a match"},
     "nAGQ": {"type": int, "metavar": "POINTS", "help": "of glmm's quadrature"},
     "effect": {"metavar": "COLUMN", "help": "of profile, such as arm[new]"},
 }
