@@ -470,6 +470,8 @@ OF_SITES = (
     "meta",
     "profile",
     "performance_left_out",
+    "cox_matched",  # people are matched within their site
+    "screen",  # each site says which pairs it holds enough people for
 )
 SHRUNK = ("lasso", "ridge", "elastic_net")
 MODELS = tuple(
@@ -484,8 +486,6 @@ MODELS = tuple(
         "logrank",
         "boosted_score",
         "boosted_trees",
-        "screen",
-        "cox_matched",
         "neural_network",
     )
 )
