@@ -33,16 +33,15 @@ cat(replicate({times}, once()))
 """
 
 
-def ours(path, times):
-    """Return seconds of processor of every repetition: of the plans, of the rest."""
+def asked(path):
+    """Return the study of a centre's formula and every centre's columns."""
     parts = split_parts(path, "center")
     draft = draft_study("cox", DIALYSIS, parts, ("site",), {"ties": "efron"})
     columns = {}
     for part in draft.parts:
         with open_flat(part.path, part.split_column, part.split_value) as table:
             columns[part.site] = build(draft.study, table).columns
-    took = [once(draft.study, columns) for _ in range(times + 1)]
-    return took[1:]  # the first warms up
+    return draft.study, columns
 
 
 def once(study, columns):
@@ -85,16 +84,29 @@ def in_r(path, times):
     return [float(word) for word in done.stdout.split()]
 
 
-def measured(path, times=20):
-    """Return least and median seconds of both, and the ratio of the medians."""
-    mine, theirs = ours(path, times), in_r(path, times)
-    found = {
-        "ours": _spread([spent for _, spent in mine]),
-        "plans": _spread([planned + spent for planned, spent in mine]),
+def measured(path, blocks=8, times=6):
+    """Return least and median seconds of both, and their ratio, block by block.
+
+    The processor's own speed changes from one second to the next, so short blocks of
+    ours and of R take turns; `ratio` is the median of the blocks' ratios of medians.
+    """
+    study, columns = asked(path)
+    once(study, columns)  # warms up
+    mine, theirs, ratios = [], [], []
+    for _ in range(blocks):
+        block = [once(study, columns) for _ in range(times)]
+        other = in_r(path, times)
+        spent = statistics.median(rest for _, rest in block)
+        ratios.append(spent / statistics.median(other))
+        mine, theirs = mine + block, theirs + other
+    return {
+        "ours": _spread([rest for _, rest in mine]),
+        "plans": _spread([planned + rest for planned, rest in mine]),
         "coxph": _spread(theirs),
-        "times": times,
+        "times": blocks * times,
+        "ratio": statistics.median(ratios),
+        "ratios": [min(ratios), max(ratios)],
     }
-    return found | {"ratio": found["ours"]["median"] / found["coxph"]["median"]}
 
 
 def _spread(seconds):

@@ -15,9 +15,9 @@ TASKS = {
 }
 HEAD = """# Beside other federated programs
 
-Written by `make bench-peers`, measured {when} on {machine}{load}.
-Everybody gets the same rows; columns of heart are moved and scaled by two public
-numbers each.
+Written by `make bench-peers`, measured {when} on
+{machine}{load}. Everybody gets the
+same rows; columns of heart are moved and scaled by two public numbers each.
 
 Every run is a command of its own in a network of its own. *Wall* is from the command's
 start to its end; *in rounds* is the part between the first question to the sites and
@@ -55,8 +55,8 @@ NOTES = """
   clients.
 - One run each; wall times of a second or less are start-up noise.
 
-Licences: {licences}; R: GPL; statsmodels: BSD-3-Clause.
-Nothing of a peer is part of Hetao or needed by it.
+Licences: {licences};
+R: GPL; statsmodels: BSD-3-Clause. Nothing of a peer is part of Hetao or needed by it.
 """
 
 
@@ -94,7 +94,9 @@ def number(value, form=".1f"):
 
 def far(distance):
     """Return a distance in words."""
-    return format(distance, ".2f" if distance >= 0.01 or not distance else ".1e")
+    if not distance:
+        return "0"
+    return format(distance, ".2f" if distance >= 0.01 else ".1e")
 
 
 def row(kept):
@@ -132,6 +134,7 @@ def cpu_text(cpu):
     if not cpu:
         return ""
     ours, theirs, plan = cpu["ours"], cpu["coxph"], cpu["plans"]
+    low, high = cpu["ratios"]
     lines = (
         ("67 centres, rows made and all rounds' sums", ours),
         ("the same and every centre's own plan of the study", plan),
@@ -146,7 +149,8 @@ def cpu_text(cpu):
         "\n## Local work of the Cox fit\n\n"
         f"Milliseconds of processor, one process each, {cpu['times']} times, from\n"
         "columns in memory to the last sum; without gate, seal, logs and network, all\n"
-        "of which are in the tables above. The aim is 2.\n\n"
+        "of which are in the tables above. Turn by turn the ratio was\n"
+        f"{cpu['ratio']:.2f} ({low:.2f} to {high:.2f}); the aim is 2.\n\n"
         f"| | least | median | of coxph |\n|---|---:|---:|---:|\n{rows}"
     )
 
@@ -160,7 +164,7 @@ def write(kept, cpu, folder):
         if max(loads) > 4
         else ""
     )
-    licences = "; ".join(f"{peer.name}: {peer.licence}" for peer in PEERS.values())
+    licences = ";\n".join(f"{peer.name}: {peer.licence}" for peer in PEERS.values())
     machine = f"{_processors()} processors, {platform.system()} {platform.machine()}"
     head = HEAD.format(when=when[-1][:10], machine=machine, load=busy)
     notes = NOTES.format(licences=licences)
