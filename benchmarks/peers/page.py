@@ -159,11 +159,8 @@ def write(kept, cpu, folder):
     """Write `peers.md`, `peers.svg` and `peers.json` into a folder."""
     when = sorted(one["when"] for one in kept)
     loads = [one["load"] for one in kept]
-    busy = (
-        f", while others used it (load up to {max(loads):.0f})"
-        if max(loads) > 4
-        else ""
-    )
+    idle = min(loads)  # before the first run; later ones see their forerunners
+    busy = f", while others used it (load {idle:.0f})" if idle > 1.5 else ""
     licences = ";\n".join(f"{peer.name}: {peer.licence}" for peer in PEERS.values())
     machine = f"{_processors()} processors, {platform.system()} {platform.machine()}"
     head = HEAD.format(when=when[-1][:10], machine=machine, load=busy)
