@@ -277,7 +277,7 @@ ANALYSES = {
         outcome="ill",
         treatment="treated",
         terms=("age", "sex"),
-        subclasses=4,
+        subclasses=6,
     ),
     "cox_scored": Analysis(
         "cox_scored",

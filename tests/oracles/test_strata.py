@@ -43,7 +43,7 @@ def asked(outcome, estimand="ATE", subclasses=5):
     )
 
 
-@pytest.mark.parametrize(("estimand", "subclasses"), [("ATE", 5), ("ATT", 4)])
+@pytest.mark.parametrize(("estimand", "subclasses"), [("ATE", 5), ("ATT", 6)])
 @pytest.mark.parametrize("outcome", ["ill", "score"])
 def test_strata_of_the_score_are_statsmodels_on_pooled_rows(
     outcome, estimand, subclasses

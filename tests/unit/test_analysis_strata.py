@@ -77,7 +77,7 @@ def test_a_stratum_without_an_arm_is_refused():
 def test_a_number_of_strata_that_makes_no_sense_is_refused(size):
     study = replace(STUDY, analyses=(replace(STRATA, subclasses=size),))
 
-    with pytest.raises(InvalidStudy, match="subclasses lies in 2 to 50"):
+    with pytest.raises(InvalidStudy, match="subclasses lies in 5 to 50"):
         study_from(parse_canonical(study.canonical))
 
 

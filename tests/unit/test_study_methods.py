@@ -69,7 +69,7 @@ GIVEN = {
     "estimand": "ATT",
     "truncation": 0.05,
     "overlap_bins": 10,
-    "subclasses": 4,
+    "subclasses": 7,
     "ratio": 1,
     "caliper": 0.2,
     "coefficients": (Coefficient("age", 1.0),),

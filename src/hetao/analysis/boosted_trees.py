@@ -318,6 +318,7 @@ class BoostedTrees(Measuring):
         if state is None:
             return self._opening(total)
         if "line" in state:
+            self._check_measured(float(total["n"][0]))
             if self.plan.is_binary:
                 return self.measure(total, state, round_number)
             return self._of_errors(total, state, round_number)
@@ -405,14 +406,16 @@ class BoostedTrees(Measuring):
                 runs[left : left + 2, j] = mine
         return {**state, "at": np.array([float(tree), float(level), 0.0]), "runs": runs}
 
-    def _of_errors(self, total: Message, state: State, round_number: int) -> Finding:
-        """Return the finding of an outcome that is a number."""
-        n, analysis = float(total["n"][0]), self.plan.analysis
+    def _check_measured(self, n: float) -> None:
         if n < self._fewest:
             raise NotEstimable(
                 "too few people were held out to measure the predictions",
                 fix="hold a larger share out",
             )
+
+    def _of_errors(self, total: Message, state: State, round_number: int) -> Finding:
+        """Return the finding of an outcome that is a number."""
+        n, analysis = float(total["n"][0]), self.plan.analysis
         payload: dict[str, Any] = {
             "model": analysis.method,
             "prediction": self.prediction,

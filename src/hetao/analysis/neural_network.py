@@ -190,7 +190,10 @@ class NeuralNetwork(Measuring):
         if "line" in state:
             return None
         is_held = self._held(rows)
-        pulls = self.form.pulls(self._weights(state), rows.X, rows.y) * ~is_held
+        at = [self._weights(state)]
+        if "previous" in state and self.is_scaffold:  # its gradient is in the steps too
+            at.append(state["previous"])
+        pulls = np.vstack([self.form.pulls(w, rows.X, rows.y) for w in at]) * ~is_held
         moved = pulls[pulls.any(axis=1)]
         return moved if len(moved) else None
 

@@ -194,11 +194,14 @@ class Penalised(Estimator):
         """Return the working weights (n,) of each fit at a state, one by one."""
         if self.same_curve or not rows.n:
             return None
-        return (
-            self._people(rows, rows.X @ beta)[1]
-            * (rows.fold != fit % self._parts - 1 if fit % self._parts else 1.0)
-            for fit, beta in enumerate(self._betas(state))
-        )
+        return self._weights_of(rows, self._betas(state))
+
+    def _weights_of(self, rows: Rows, betas: Floats) -> Iterator[Floats]:
+        for fit, beta in enumerate(betas):
+            curve, part = self._people(rows, rows.X @ beta)[1], fit % self._parts
+            yield curve * (rows.fold != part - 1) if part else curve
+            for fold in range(self._parts - 1):  # told by what other fits leave out
+                yield curve * (rows.fold == fold)
 
     # --- outside --------------------------------------------------------------------
     @abstractmethod

@@ -103,7 +103,13 @@ class Perceptron:
         The gradient of a unit of the first layer is the sum of people's rows, each
         times what its sign leaves of this.
         """
-        return np.abs(self._backward(weights, X, y)[1][0]).T
+        seen, pulls = self._backward(weights, X, y)
+        # and in that of what leaves each unit: what it passes on, times its error
+        later = [
+            np.abs(inside[:, 1:]) * np.abs(pull).max(axis=1)[:, None]
+            for inside, pull in zip(seen[1:], pulls[1:], strict=True)
+        ]
+        return np.hstack([np.abs(pulls[0]), *later]).T
 
     def _forward(self, weights: Floats, X: Floats) -> list[Floats]:
         """Return what goes into each layer, and the output (n, 1)."""

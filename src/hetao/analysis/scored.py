@@ -238,6 +238,8 @@ class Scored(Estimator):
             return facts, self.own_cells
         if GAMMA in state and facts.max_leverage is not None:
             of = self._by_score(rows, gamma).of
+            if self.closes in state:  # the stacked scores square weights
+                of = of**2
             share = (of.max(axis=1) / np.maximum(of.sum(axis=1), 1e-300)).max()
             most = min(1.0, max(facts.max_leverage, float(share)))
             facts = replace(facts, max_leverage=most)

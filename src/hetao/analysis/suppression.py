@@ -103,6 +103,21 @@ def _hide_totals(payload: Payload, smallest: int) -> None:
         for key in ("n", "events"):
             if _is_small(one.get(key), smallest):
                 one[key] = None
+    _hide_close(payload.get("pairs", ()), smallest)
+
+
+def _hide_close(pairs: Sequence[Payload], smallest: int) -> None:
+    """Hide counts of a screen that differ from one that is shown by few people."""
+    for key in ("n", "events"):
+        seen: set[int] = set()
+        for one in pairs:
+            count = one.get(key)
+            if count is None:
+                continue
+            if any(_is_small(abs(count - other), smallest) for other in seen):
+                one[key] = None
+            else:
+                seen.add(count)
 
 
 def _hide_baseline(curves: list[Payload], smallest: int) -> None:
@@ -184,11 +199,17 @@ def _hide_score(payload: Payload, smallest: int) -> None:
     _hide_overlap(payload, smallest)
     matching = payload.get("matching")
     treated = arms[1].get("n")
+    others = arms[0].get("n")
+    left = None  # events of those who found no match
+    if has_events and payload["events"] is not None and arms[0]["events"] is not None:
+        left = sum(arm["events"] for arm in arms) - payload["events"]
     if matching and (
         treated is None
         or any(hidden([matching["sets"], treated - matching["sets"]], smallest))
+        or _is_small(others - (payload["n"] - matching["sets"]), smallest)
+        or _is_small(left, smallest)
     ):  # the matched and their effective number would give the few others back
-        matching["sets"] = payload["n"] = None
+        matching["sets"] = payload["n"] = payload["events"] = None
         for arm in arms:
             arm["ess"] = None
 
@@ -320,10 +341,9 @@ def _kept_steps(curve: Payload, steps: int, smallest: int) -> Kept:
     for place in range(steps):
         if curve["at_risk"][place] < smallest and kept:
             break
+        if curve["at_risk"][place] < smallest:
+            return []  # of who enter late: each later survival has this step's factor
         events += curve["events"][place]
-        if curve["at_risk"][place] < smallest:  # not yet enough of who enter late
-            first = place + 1
-            continue
         if events >= smallest:
             kept.append((first, place, events))
             first, events = place + 1, 0
@@ -354,8 +374,10 @@ def _hide_mean(curve: Payload, kept: Kept, horizon: float | None) -> None:
 
 def _plain(kept: Kept) -> list[int]:
     """Return the first steps that are shown one by one, up to the first joined one."""
-    alone = itertools.takewhile(lambda one: one[0] == one[1], kept)
-    return [place for _, place, _ in alone]
+    alone = itertools.takewhile(  # a thin first step that is left out is joined too
+        lambda one: one[1][0] == one[1][1] == one[0], enumerate(kept)
+    )
+    return [place for _, (_, place, _) in alone]
 
 
 def _merge_steps(curve: Payload, kept: Kept, steps: int) -> None:
@@ -460,7 +482,8 @@ def _hide_periods(payload: Payload, smallest: int) -> None:
             period.update(dict.fromkeys(period.keys() - {"label"}))
             gone = True
     if gone:
-        payload.update(centre=None, trend=None)
+        # where each row is a person, n less the periods shown is the hidden one's
+        payload.update(centre=None, trend=None, n=None)
         for period in payload["periods"]:
             period.update(control_low=None, control_high=None)
     _hide_totals(payload, smallest)
@@ -486,8 +509,9 @@ def _hide_performance(payload: Payload, smallest: int) -> None:
     if any(hidden([n1, n0], smallest)):
         payload["events"] = None
         payload["roc"], payload["calibration"], payload["thresholds"] = [], [], []
-        # beside the Brier score, the scaled one would give their share back
-        payload["terms"] = [t for t in payload["terms"] if t["name"] != "scaled_brier"]
+        # the area is a share of n1 n0 pairs and gives n1 back; so does, beside the
+        # Brier score, the scaled one; of few people no mean is shown at all
+        payload["terms"], payload["auc"], payload["loglik"] = [], {}, None
         _hide_totals(payload, smallest)
         return
     counts = {one["cut"]: (one["tp"], one["fp"]) for one in payload["roc"]}
@@ -533,10 +557,10 @@ def _hide_network(payload: Payload, smallest: int) -> None:
 
 
 def _hide_trees(payload: Payload, smallest: int) -> None:
-    """Round what leaves add and columns gain, so that they tell no counts of a leaf.
+    """Round what leaves add and columns gain: exact, they are equations for counts.
 
-    Exact, a leaf's value and the gain of its split are two equations for how many
-    people came to it and how many of them had the event.
+    KNOWN GAP: with the base rate, the first tree's leaves still leave few choices for
+    the events among learners (docs/threats.md).
     """
     for node in itertools.chain(*payload["trees"]):
         if "value" in node:

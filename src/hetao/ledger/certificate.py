@@ -502,7 +502,11 @@ def _hides(payload: Mapping[str, Any]) -> bool:
     arms = [arm["n"] for arm in payload.get("arms", ())]
     bins = [count for counts in payload.get("overlap", ()) for count in counts]
     no_bins = payload.get("bins", 0) is None
-    return None in (payload["n"], *arms, *bins) or no_events or no_bins
+    strata = [one["n"] for one in payload.get("strata", ())]
+    no_sites = payload.get("sites", 0) is None  # of a meta-analysis, by site
+    curves = "baseline" in payload  # whose steps may have been joined
+    counts = (payload["n"], *arms, *bins, *strata)
+    return None in counts or no_events or no_bins or no_sites or curves
 
 
 def _match(body: Mapping[str, Any], expected: Mapping[str, Any], what: str) -> None:

@@ -6,7 +6,8 @@ from hetao.study.model import Analysis, Study, Variable
 from hetao.study.terms import parse_term
 
 MOST_OTHERS, WIDEST = 20, 10.0  # of matching by the score
-LEAST_STRATA, MOST_STRATA = 2, 50
+# Fewer strata could be worked out from the exact means over all of them.
+LEAST_STRATA, MOST_STRATA = 5, 50
 MOST_BINS = 100  # of the score's histogram
 
 
