@@ -102,7 +102,7 @@ def test_start_stop_times_and_a_cluster_are_read_as_r_reads_them():
         "Surv(t, t2, t3, e) ~ a",
         "Surv(t, 2 * t, e) ~ a",
         "y ~ cluster(a + b)",
-        "Surv(t, e == 1) ~ a",
+        "Surv(t, e > 1) ~ a",
         "y ~ C(a, Sum)",
         "y ~ a\0",
         "y ~ " + "a" * 300,

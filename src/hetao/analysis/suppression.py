@@ -107,17 +107,23 @@ def _hide_totals(payload: Payload, smallest: int) -> None:
 
 
 def _hide_close(pairs: Sequence[Payload], smallest: int) -> None:
-    """Hide counts of a screen that differ from one that is shown by few people."""
-    for key in ("n", "events"):
-        seen: set[int] = set()
+    """Hide counts of a screen that differ by few people from one that is shown.
+
+    Pairs with an exposure or an outcome in common are of the same people, but for those
+    who lack the other; events can be subtracted of one outcome alone.
+    """
+    for key, shared in (("n", ("exposure", "outcome")), ("events", ("outcome",))):
+        seen: dict[tuple[str, Any], set[int]] = {}
         for one in pairs:
-            count = one.get(key)
-            if count is None:
+            if one.get(key) is None:
                 continue
-            if any(_is_small(abs(count - other), smallest) for other in seen):
+            alike = [seen.setdefault((name, one[name]), set()) for name in shared]
+            others = set().union(*alike)
+            if any(_is_small(abs(one[key] - other), smallest) for other in others):
                 one[key] = None
             else:
-                seen.add(count)
+                for counts in alike:
+                    counts.add(one[key])
 
 
 def _hide_baseline(curves: list[Payload], smallest: int) -> None:

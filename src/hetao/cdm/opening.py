@@ -258,7 +258,7 @@ def _open_flat(
                 fix="it has: " + ", ".join(columns)[:400],
             )
         place = columns.index(split[0])
-        where = f" WHERE c{place}::VARCHAR = {text(split[1])}"
+        where = f" WHERE trim(c{place}::VARCHAR) = trim({text(split[1])})"
     with _unreadable(path):
         query = f"CREATE TABLE flat AS SELECT * FROM ({rows}){where}"  # noqa: S608
         connection.execute(query)

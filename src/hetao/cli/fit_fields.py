@@ -134,6 +134,8 @@ def fields_of(chosen: argparse.Namespace) -> dict[str, Any]:
         if said.get(name):
             raise Usage(f"{name} is said twice")
         said[name] = _value(value.strip())
+        if name == "strata" and isinstance(said[name], str):
+            said[name] = words(said[name])
     return said
 
 

@@ -30,13 +30,26 @@ class FileColumn:
 def together(columns: Iterable[FileColumn]) -> FileColumn:
     """Return what several files hold, as one."""
     found = list(columns)
+    is_number = all(column.is_number for column in found)
+    texts = {text for column in found for text in column.texts}
+    if is_number:  # a site with a missing value writes 1.0, another one 1
+        texts = set(map(plain_number, texts))
     return FileColumn(
-        all(column.is_number for column in found),
+        is_number,
         min(column.low for column in found),
         max(column.high for column in found),
-        tuple(sorted({text for column in found for text in column.texts})),
+        tuple(sorted(texts)),
         tuple(sorted({time for column in found for time in column.times})),
     )
+
+
+def plain_number(text: str) -> str:
+    """Return `1` for `1.0`: one site writes whole numbers so, another the other way."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else text
 
 
 def place_of(table: FlatTable, column: str) -> str:
@@ -79,8 +92,20 @@ def most_of_each(
     return int(rows or 0), int(events or 0)
 
 
-def describe(table: FlatTable, column: str, with_times: bool) -> FileColumn:
+def describe(
+    table: FlatTable,
+    column: str,
+    with_times: bool,
+    kept: Iterable[tuple[str, float]] = (),
+) -> FileColumn:
     """Return what one site's file holds in a column.
+
+    Args:
+        table: the site's.
+        column: its name in the file.
+        with_times: whether the distinct numbers are wanted, of a time.
+        kept: (operator, number) of criteria about the column; least and greatest are
+            of the cells that meet all of them.
 
     Raises:
         InvalidData: it has no such column.
@@ -89,12 +114,17 @@ def describe(table: FlatTable, column: str, with_times: bool) -> FileColumn:
     marks = ", ".join("?" for _ in table.missing)
     cells = (
         f"SELECT {place}::VARCHAR AS cell FROM flat WHERE {place} IS NOT NULL "  # noqa: S608
-        f"AND trim({place}::VARCHAR) NOT IN ({marks}) AND {place}::VARCHAR <> 'nan'"
+        f"AND trim({place}::VARCHAR) NOT IN ({marks}) "
+        f"AND lower(trim({place}::VARCHAR)) <> 'nan'"
+    )
+    meets = " AND ".join(
+        ["true", *(f"TRY_CAST(cell AS DOUBLE) {sign} {at!r}" for sign, at in kept)]
     )
     run = table.connection.execute
     row = run(
         f"SELECT count(*) FILTER (TRY_CAST(cell AS DOUBLE) IS NULL), "  # noqa: S608
-        f"min(TRY_CAST(cell AS DOUBLE)), max(TRY_CAST(cell AS DOUBLE)) FROM ({cells})",
+        f"min(TRY_CAST(cell AS DOUBLE)) FILTER ({meets}), "
+        f"max(TRY_CAST(cell AS DOUBLE)) FILTER ({meets}) FROM ({cells})",
         list(table.missing),
     ).fetchone()
     wrong, low, high = row if row else (0, None, None)

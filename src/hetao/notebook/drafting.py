@@ -8,6 +8,7 @@ the data dictionary instead.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from keyword import iskeyword
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -32,6 +33,7 @@ from hetao.notebook.columns import (
     describe,
     most_of_each,
     place_of,
+    plain_number,
     together,
 )
 from hetao.notebook.formula import Formula, parse_formula
@@ -93,11 +95,19 @@ def split_parts(path: Path, column: str) -> tuple[Part, ...]:
     with open_flat(path) as table:
         place = place_of(table, column)
         rows = table.connection.execute(
-            f"SELECT {place}::VARCHAR, min(rowid) FROM flat WHERE {place} IS NOT NULL "  # noqa: S608
+            f"SELECT trim({place}::VARCHAR), min(rowid), count(*) FROM flat "  # noqa: S608
             "GROUP BY 1 ORDER BY 2"
         ).fetchall()
         missing = set(table.missing)
-    values = [str(value) for value, _ in rows if str(value) not in missing]
+    blank = [value is None or value.lower() in {"nan", *missing} for value, *_ in rows]
+    values = [str(one[0]) for one, no in zip(rows, blank, strict=True) if not no]
+    lost = sum(one[2] for one, no in zip(rows, blank, strict=True) if no)
+    if values and lost:
+        raise InvalidData(
+            f"some rows of {path.name} say nothing in {column!r}, so they lie nowhere",
+            fix="fill them in, or take them out of the file",
+            local=f"{lost} rows",
+        )
     if not values:
         raise InvalidData(f"column {column!r} of {path.name} holds no value")
     names = _site_names(values)
@@ -136,15 +146,12 @@ def draft_study(
     Raises:
         BadFormula, InvalidData, InvalidStudy, Usage: what is asked cannot be done.
     """
-    formula, options = with_treatment(model, formula, options)
-    said, categories = meant(options)
-    check_model(model, said)
     if not parts:
         raise Usage("there is no site", fix="name at least one")
     tables = [open_flat(p.path, p.split_column, p.split_value) for p in parts]
     try:
-        drafter = _Drafter(model, formula, parts, tables)
-        return drafter.draft(tuple(strata), (said, categories), criteria)
+        drafter = _Drafter(model, (formula, options), parts, tables)
+        return drafter.draft(tuple(strata), criteria)
     finally:
         for table in tables:
             table.close()
@@ -171,7 +178,14 @@ def draft_within(
     check_model(model, said)
     formula = NOTHING if model == COUNTS else parse_formula(text)
     formula = replace(formula, strata=(*strata, *formula.strata))
-    check_form(model, formula)
+    # Of a meta-analysis the formula says the model that each site fits alone.
+    alone = str(said.get("model") or model)
+    check_form(alone, formula)
+    if formula.cluster:
+        raise Usage(
+            "over a study's cohort the study says how many rows one person may have",
+            fix=f"write person={formula.cluster!r} and most_rows",
+        )
     counts = bool(formula.time) and study.variable(formula.event).kind == "number"
     fields = asdict(study)
     fields["criteria"] = [
@@ -179,23 +193,35 @@ def draft_within(
         *({"rule": rule, "label": label} for rule, label in criteria),
     ]
     fields["variables"] = [
-        {**one, "levels": _ordered(one, formula.categories)}
-        for one in fields["variables"]
+        {**one, "levels": _ordered(one, formula)} for one in fields["variables"]
     ]
-    analysis = {"name": "fit", **analysis_fields(model, formula, counts), **said}
+    analysis = analysis_fields(alone, formula, counts)
+    _check_said_once(analysis, said)
+    analysis = {**analysis, "name": "fit", "method": model, **said}
     fields["analyses"] = [flat_analysis(analysis, "fit")]
     return Draft(study_from(fields, "fit"), (), {})
 
 
-def _ordered(variable: Mapping[str, Any], references: Mapping[str, str]) -> list[Any]:
-    """Return a variable's levels, the reference that a formula names first."""
-    levels = list(variable["levels"])
-    reference = references.get(variable["name"], "")
-    if reference and reference not in [level["name"] for level in levels]:
-        raise BadFormula(f"{variable['name']!r} has no level {reference[:40]!r}")
-    return sorted(
-        levels, key=lambda level: bool(reference) and level["name"] != reference
-    )
+def _ordered(variable: Mapping[str, Any], formula: Formula) -> list[Any]:
+    """Return a variable's levels: a reference first, what is called the event last."""
+    levels, name = list(variable["levels"]), variable["name"]
+    first = formula.categories.get(name, "")
+    last = formula.level if name == formula.event else ""
+    for level in filter(None, (first, last)):
+        if level not in [one["name"] for one in levels]:
+            raise BadFormula(f"{name!r} has no level {level[:40]!r}")
+    if first:
+        levels.sort(key=lambda one: bool(one["name"] != first))
+    if last:
+        levels.sort(key=lambda one: bool(one["name"] == last))
+    return levels
+
+
+def _check_said_once(fields: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    """Refuse what a formula says and a call says otherwise."""
+    twice = [name for name in said if fields.get(name)]
+    if twice:
+        raise Usage(f"{twice[0]} is said by the formula and beside it")
 
 
 NOTHING = Formula("", "", "", (), {}, "", ())
@@ -207,14 +233,20 @@ class _Drafter:
     def __init__(
         self,
         model: str,
-        formula: str,
+        said: tuple[str, Mapping[str, object]],
         parts: Sequence[Part],
         tables: Sequence[FlatTable],
     ) -> None:
         self._model, self._parts, self._tables = model, tuple(parts), tables
-        self._method, self._asked = METHODS[model], model
         self._names = self._aliases()
-        asked = self._with_aliases(formula)
+        score = said[1].get("score")
+        scored = {"score": self._with_aliases(score)} if isinstance(score, str) else {}
+        asked, options = with_treatment(
+            model, self._with_aliases(said[0]), {**said[1], **scored}
+        )
+        self._meant = meant(options)
+        check_model(model, self._meant[0])
+        self._method, self._asked = METHODS[model], model
         self._formula = NOTHING if model == COUNTS else parse_formula(asked)
         self._options: dict[str, Any] = {}
         self._criteria: list[tuple[str, str]] = []
@@ -228,7 +260,8 @@ class _Drafter:
         names: dict[str, str] = {}
         for column in self._tables[0].columns:
             other = column == SITE != self._parts[0].split_column
-            if other or column == PI or not IDENTIFIER.fullmatch(column):
+            odd = column == PI or iskeyword(column)
+            if other or odd or not IDENTIFIER.fullmatch(column):
                 plain = re.sub(r"[^A-Za-z0-9_]+", "_", column).strip("_")
                 plain = plain if IDENTIFIER.fullmatch(plain) else f"column_{len(names)}"
                 while plain in names or plain in self._tables[0].columns:
@@ -247,15 +280,17 @@ class _Drafter:
     def draft(
         self,
         strata: tuple[str, ...],
-        options: tuple[dict[str, Any], frozenset[str]],
         criteria: Criteria,
     ) -> Draft:
         formula = self._formula
-        self._options, categories = self._named(options[0]), options[1]
+        self._options, categories = self._named(self._meant[0]), self._meant[1]
         # Of a meta-analysis the formula says the model that each site fits alone.
         self._asked = str(self._options.get("model") or self._model)
         self._method = method_of(self._asked, self._options.get("family", ""))
         self._criteria = [(self._with_aliases(rule), label) for rule, label in criteria]
+        if "offset" in self._options and not formula.offset:
+            offset = self._with_aliases(str(self._options.pop("offset")))
+            formula = replace(formula, offset=offset)
         formula = self._with_site(formula, strata)
         if "matched" in self._method.fields:
             formula = self._with_sets(formula, len(strata))
@@ -344,12 +379,31 @@ class _Drafter:
         column = self._parts[0].split_column
         ours = {theirs: name for name, theirs in self._names.items()}
         renamed = {ours.get(column, column): SITE} if column else {}
+        for name in ("score", "unpenalised"):
+            if name in self._options:
+                terms = self._options[name]
+                self._options[name] = [_renamed(term, renamed) for term in terms]
+        if "effect" in self._options:
+            self._options["effect"] = _renamed(self._options["effect"], renamed)
+        self._take_reference(formula, *renamed)
         return replace(
             formula,
             response=renamed.get(formula.response, formula.response),
             terms=tuple(_renamed(term, renamed) for term in formula.terms),
             strata=tuple(renamed.get(s, s) for s in (*strata, *formula.strata)),
         )
+
+    def _take_reference(self, formula: Formula, *columns: str) -> None:
+        """Put the site first that `C(column, Treatment(...))` names."""
+        for column in columns:
+            asked = formula.categories.get(column, "")
+            values = [part.split_value.strip() for part in self._parts]
+            if asked and asked not in values:
+                raise BadFormula(f"{column!r} has no level {asked[:40]!r}")
+            if asked:
+                first = values.index(asked)
+                others = (*self._parts[:first], *self._parts[first + 1 :])
+                self._parts = (self._parts[first], *others)
 
     def _used(self, formula: Formula) -> list[str]:
         names = [formula.response, formula.start, formula.time, formula.event]
@@ -366,12 +420,13 @@ class _Drafter:
         self, formula: Formula, columns: Mapping[str, FileColumn]
     ) -> dict[str, Any]:
         fields = analysis_fields(self._asked, formula, self._counts(columns))
+        _check_said_once(fields, self._options)
         fields["method"] = self._model
         if "person" in self._options and "variance" in self._method.fields:
             fields["variance"] = self._variance(formula, columns)
         fields |= {"name": "fit", **self._options}
         if "grid" in METHODS[self._model].fields and SITE not in formula.strata:
-            times = {t for n in self._clocks() for t in columns[n].times if t > 0}
+            times = {t for n in self._clocks() for t in columns[n].times if t >= 0}
             fields.setdefault("grid", {"edges": _edges(sorted(times))})
         return flat_analysis(fields, "fit")
 
@@ -396,7 +451,10 @@ class _Drafter:
     def _counts(self, columns: Mapping[str, FileColumn]) -> bool:
         """Return whether the event of rates is a number of events."""
         event = self._formula.event
-        return self._method.has_rates and len(columns[event].texts) > 2
+        if not self._method.has_rates:
+            return False
+        texts = columns[event].texts  # of 0 and 2, a count: an event is 0 and 1
+        return len(texts) > 2 or ("0" in texts and not {"0", "1"}.issuperset(texts))
 
     def _comparisons(self) -> list[Comparison]:
         return [one for rule, _ in self._criteria for one in parse_criterion(rule)]
@@ -433,7 +491,14 @@ class _Drafter:
     def _column(self, name: str) -> FileColumn:
         column = self._names.get(name, name)
         is_time = name in self._clocks()
-        found = together(describe(table, column, is_time) for table in self._tables)
+        kept = [
+            (one.operator, one.value)
+            for one in self._comparisons()
+            if one.variable == name and isinstance(one.value, float)
+        ]
+        found = together(
+            describe(table, column, is_time, kept) for table in self._tables
+        )
         if not found.texts:
             raise InvalidData(f"column {column!r} holds no value at any site")
         return found
@@ -481,16 +546,22 @@ class _Drafter:
                 "different texts, too many for a category"
             )
         if column.is_number:
-            texts = sorted({_plain_number(text) for text in texts}, key=float)
+            texts = sorted(texts, key=float)
         binary = name in (self._formula.event, self._formula.response)
         if binary and len(texts) == 1:
             texts = _with_other(texts[0], column)
         reference = self._formula.categories.get(name, "")
         if reference:
-            reference = _plain_number(reference) if column.is_number else reference
+            reference = plain_number(reference) if column.is_number else reference
             if reference not in texts:
                 raise BadFormula(f"{name!r} has no level {reference[:40]!r}")
             texts.sort(key=lambda text: text != reference)
+        event = self._formula.level if name == self._formula.event else ""
+        if event:
+            event = plain_number(event) if column.is_number else event
+            if event not in texts:
+                raise BadFormula(f"{name!r} has no level {event[:40]!r}")
+            texts.sort(key=lambda text: text == event)
         if len(texts) < 2:
             texts.append("(other)")  # a constant: the fit will say so
         return texts
@@ -503,15 +574,6 @@ def _edges(times: Sequence[float]) -> list[float]:
             fix="round the times, or stratify a cox model by site",
         )
     return list(times)
-
-
-def _plain_number(text: str) -> str:
-    """Return `1` for `1.0`: one site writes whole numbers so, another the other way."""
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return str(int(number)) if number.is_integer() else text
 
 
 def _level_value(text: str, column: FileColumn) -> int | str:

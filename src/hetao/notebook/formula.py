@@ -35,6 +35,7 @@ class Formula:
             a table of everyone, `~ x`.
         time, event: of `Surv(time, event)`; "" otherwise.
         start: of `Surv(start, time, event)`, where a row is at risk only from then on.
+        level: of the event, in `Surv(time, event == "dead")`; "" for the second.
         cluster: the column of `cluster(x)`, whose rows one person's are.
         terms: right-hand side in the study's grammar, interactions as `a:b`; "0" first
             if there is no intercept.
@@ -52,6 +53,7 @@ class Formula:
     strata: tuple[str, ...]
     start: str = ""
     cluster: str = ""
+    level: str = ""
 
 
 def parse_formula(text: str) -> Formula:
@@ -74,6 +76,8 @@ def parse_formula(text: str) -> Formula:
             intercept = True
         elif factors:
             reader.take(factors)
+    if said.get("reference"):
+        reader.categories[said["response"]] = said["reference"]
     if not intercept:
         reader.terms.insert(0, "0")
     return Formula(
@@ -86,6 +90,7 @@ def parse_formula(text: str) -> Formula:
         strata=tuple(reader.strata),
         start=said.get("start", ""),
         cluster=reader.cluster,
+        level=said.get("level", ""),
     )
 
 
@@ -122,29 +127,26 @@ def _left(text: str) -> dict[str, str]:
     node = _node(text)
     match node:
         case ast.Call(ast.Name("Surv"), [ast.Name(time), event], []):
-            return {"time": time, "event": _event(event, text)}
+            return {"time": time, **_event(event, text)}
         case ast.Call(ast.Name("Surv"), [ast.Name(start), ast.Name(time), event], []):
-            return {"start": start, "time": time, "event": _event(event, text)}
+            return {"start": start, "time": time, **_event(event, text)}
         case ast.Call(ast.Name("Surv")):
             raise BadFormula(
                 "only Surv(time, event) and Surv(start, stop, event) are known",
                 fix="write the event as a column of 0 and 1",
             )
-        case ast.Call(ast.Name("C" | "factor"), [ast.Name(name)], []):
-            return {"response": name}
+        case ast.Call(ast.Name("C" | "factor"), [ast.Name(name), *rest], keywords):
+            return {"response": name, "reference": _reference(rest, keywords, text)}
     parse_expression(text)
     return {"response": text}
 
 
-def _event(node: ast.expr, text: str) -> str:
+def _event(node: ast.expr, text: str) -> dict[str, str]:
     match node:
         case ast.Name(name):
-            return name
-        case ast.Compare(ast.Name(name), [ast.Eq()], [ast.Constant()]):
-            raise BadFormula(
-                f"the event {ast.unparse(node)!r} is a comparison",
-                fix=f"make a column of 0 and 1 from {name!r} first",
-            )
+            return {"event": name}
+        case ast.Compare(ast.Name(name), [ast.Eq()], [ast.Constant(value)]):
+            return {"event": name, "level": str(value)}
     raise BadFormula(f"the left side {text[:100]!r} cannot be read")
 
 
@@ -168,6 +170,12 @@ class _Right:
     def take(self, factors: list[str]) -> None:
         parts = [self._factor(factor) for factor in factors if factor != "1"]
         kept = [part for part in parts if part]
+        if len(parts) > 1 and len(kept) < len(parts):
+            raise BadFormula(
+                f"the term {':'.join(factors)[:100]!r} is an interaction with an "
+                "offset, a stratum or a cluster",
+                fix="name the column itself too: `x:sex + strata(sex)`",
+            )
         if kept:
             term = ":".join(kept)
             parse_term(term)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 HIDDEN = "small counts hidden"
+PLAIN_EVENTS = ("1", "yes", "true", "True", "TRUE")
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,8 @@ class FitResult:
         for key, word in (("n", "people"), ("events", "events")):
             if body.get(key) is not None:
                 parts.append(f"{body[key]} {word}")
+        if body.get("event"):
+            parts[-1] += f" (event: {body['event']})"
         if body.get("loglik") is not None:
             parts.append(f"log-likelihood {body['loglik']:.6g}")
         spread = (
@@ -254,6 +257,9 @@ def result_of(
         ]
     if "terms" in body:
         body |= {key: finding.pop(key, None) for key in ("loglik", "n", "events")}
+    event = _event(draft)
+    if event:
+        body["event"] = event
     if "sites" in finding:
         finding["by_site"] = finding.pop("sites")
     body |= {
@@ -264,6 +270,16 @@ def result_of(
         "withheld": item["withheld"],
     }
     return FitResult({**body, **finding}, certificate)
+
+
+def _event(draft: Draft) -> str:
+    """Return which level counts as the event, where its name does not say so."""
+    (analysis,) = draft.study.analyses
+    name = analysis.event or analysis.outcome
+    levels = draft.study.variable(name).levels if name else ()
+    if len(levels) != 2 or levels[1].name in PLAIN_EVENTS:
+        return ""
+    return f"{draft.original(name)} = {levels[1].name}"
 
 
 def _named(node: Mapping[str, Any], draft: Draft) -> dict[str, Any]:
