@@ -43,6 +43,17 @@ def test_a_share_stays_one_where_a_site_lacks_values(tmp_path, model, formula):
     assert [level.name for level in study.variable("ill").levels] == ["0", "1"]
 
 
+def test_a_level_written_in_two_ways_beside_text_is_refused(tmp_path):
+    stages = (["1", "unknown"] * 200, [1.0, 2.0] * 200, [1, 2] * 200)
+    mixed = {
+        name: rows.assign(stage=stage)
+        for (name, rows), stage in zip(SITES.items(), stages, strict=True)
+    }
+
+    with pytest.raises(InvalidData, match="in two ways"):
+        drafted(tmp_path, "linear", "bmi ~ C(stage)", mixed)
+
+
 def test_an_event_may_be_named_and_is_said(tmp_path):
     named = ROWS.assign(end=np.where(ROWS["ill"] == 1, "event", "none"))
     words = {"split_by": "hospital", "strata": "site", "policy": OPEN}

@@ -547,6 +547,12 @@ class _Drafter:
             )
         if column.is_number:
             texts = sorted(texts, key=float)
+        elif any(f"{text}.0" in texts for text in texts):
+            raise InvalidData(
+                f"column {self._names.get(name, name)!r} holds one number in two ways, "
+                "with and without a point, beside text",
+                fix="write it alike at every site",
+            )
         binary = name in (self._formula.event, self._formula.response)
         if binary and len(texts) == 1:
             texts = _with_other(texts[0], column)
