@@ -53,6 +53,8 @@ NOTES = """
   is a logistic regression on stacked bins: near a partial likelihood's, not equal.
 - NVFLARE's Kaplan-Meier ran with the centres in five groups, as its example has five
   clients.
+- Flower with a SuperNode a site did not end within five minutes on this machine; what
+  stands here is its simulation.
 - One run each; wall times of a second or less are start-up noise.
 
 Licences: {licences};
