@@ -89,25 +89,21 @@ class Draft:
 def split_parts(path: Path, column: str) -> tuple[Part, ...]:
     """Return one part for each value of a column, in the order of first appearance.
 
+    A row that says nothing there lies at no site and is left out, as R leaves out rows
+    of a missing stratum.
+
     Raises:
         InvalidData: the file cannot be read or has no such column.
     """
     with open_flat(path) as table:
         place = place_of(table, column)
         rows = table.connection.execute(
-            f"SELECT trim({place}::VARCHAR), min(rowid), count(*) FROM flat "  # noqa: S608
+            f"SELECT trim({place}::VARCHAR), min(rowid) FROM flat "  # noqa: S608
             "GROUP BY 1 ORDER BY 2"
         ).fetchall()
         missing = set(table.missing)
     blank = [value is None or value.lower() in {"nan", *missing} for value, *_ in rows]
     values = [str(one[0]) for one, no in zip(rows, blank, strict=True) if not no]
-    lost = sum(one[2] for one, no in zip(rows, blank, strict=True) if no)
-    if values and lost:
-        raise InvalidData(
-            f"some rows of {path.name} say nothing in {column!r}, so they lie nowhere",
-            fix="fill them in, or take them out of the file",
-            local=f"{lost} rows",
-        )
     if not values:
         raise InvalidData(f"column {column!r} of {path.name} holds no value")
     names = _site_names(values)
