@@ -3,14 +3,22 @@
 import numpy as np
 import pytest
 
-from hetao.analysis import oracle
+from hetao.analysis import Finding, oracle
 from hetao.analysis.evidence import evidence, weighed
 from hetao.analysis.registry import estimator_for
 from hetao.analysis.rows import make_rows
 from hetao.errors import Refused
 from hetao.release.decide import _check_counts
 from hetao.study import Analysis, Grid, Minimum, Network
-from support_analysis import category, number, study_of
+from support_analysis import (
+    ANALYSES,
+    STUDY,
+    category,
+    number,
+    people,
+    split,
+    study_of,
+)
 from support_federation import LOGISTIC, Federation, toy_study
 from support_federation import Plan as Planned
 
@@ -82,6 +90,51 @@ def test_two_counts_of_a_screen_do_not_differ_by_few():
     )
     counts = [one["n"] for one in shown(variables, asked, parts)["pairs"]]
     assert counts == [450, None]
+
+
+@pytest.fixture(scope="module")
+def matched():
+    """Return what a matched model found where nobody is few."""
+    parts = {"aa": people(7, 1200)}
+    return oracle(STUDY, ANALYSES["cox_matched"], parts).as_json()
+
+
+def assert_that_the_matched_are_not_told(payload):
+    shown, withheld = Finding("a", "cox_scored", payload).shown(10)
+    assert withheld
+    found = shown.payload
+    assert found["n"] is found["events"] is found["matching"]["sets"] is None
+    assert [arm["ess"] for arm in found["arms"]] == [None, None]
+
+
+def test_few_controls_who_found_no_match_are_not_told(matched):
+    assert not Finding("a", "cox_scored", matched).shown(10)[1]
+    controls = matched["n"] - matched["matching"]["sets"]
+    few = {**matched["arms"][0], "n": controls + 3}
+
+    assert_that_the_matched_are_not_told(matched | {"arms": [few, matched["arms"][1]]})
+
+
+def test_few_events_of_those_who_found_no_match_are_not_told(matched):
+    events = sum(arm["events"] for arm in matched["arms"])
+
+    assert_that_the_matched_are_not_told(matched | {"events": events - 3})
+
+
+def test_an_area_under_a_curve_does_not_tell_few_events():
+    """An area is a whole share of n1 n0 pairs: from five digits on it gives n1 back."""
+    parts = split(people(5, 100), (0.2, 0.5))
+    finding = oracle(STUDY, ANALYSES["performance"], parts)
+    exact = finding.as_json()
+    assert exact["auc"]
+    assert exact["loglik"]
+
+    found = finding.shown(60)[0].payload
+
+    assert found["events"] is None
+    assert found["auc"] == {}
+    assert found["terms"] == []
+    assert found["loglik"] is None
 
 
 # --- states that single somebody out ------------------------------------------------
@@ -178,6 +231,28 @@ def test_a_state_that_one_of_a_fold_alone_feels_is_refused():
 
     with pytest.raises(Refused, match="one person"):
         passes(method, rows, state)
+
+
+def test_weights_that_are_squared_are_judged_squared():
+    """Of the stacked equations squares leave; one person's must not be their sum."""
+    method = estimator_for(STUDY, ANALYSES["cox_scored"])
+    rows = make_rows(method.plan, people(4, 300), "aa")
+    treated = np.flatnonzero(rows.group == 1)
+    rows.time[treated[0]], rows.event[treated[0]] = 0.0, 0  # of no pull in the model
+    ages = 0.01 * rows.Z[treated, 1]
+    rows.Z[:, 1] = np.arange(rows.n) % 2 - 1.0  # many controls are as young as he is
+    rows.Z[treated, 1] = ages
+    rows.Z[treated[0], 1] = -1.0
+    gamma = np.zeros(method._of_score.parameters)
+    gamma[1] = 4.0
+    state = {"gamma": gamma, "beta": np.zeros(2)}
+    of = method._by_score(rows, gamma).of[1]
+    assert of.max() < 0.3 * of.sum()
+    assert (of**2).max() > 0.8 * (of**2).sum()
+
+    passes(method, rows, state)
+    with pytest.raises(Refused, match="one person"):
+        passes(method, rows, state | {method.closes: np.ones(1)})
 
 
 def test_a_meta_analysis_that_hides_its_sites_certifies(tmp_path):
