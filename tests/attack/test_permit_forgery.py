@@ -182,6 +182,7 @@ def changed(permit):
         "parties": (replace(party, organisation="another"), *permit.parties[1:]),
         "protocols": (replace(protocol, most_rounds=99),),
         "required": permit.required[:-1],
+        "reviews": permit.reviews[:-1],
         "not_before": "2020-01-01T00:00:00Z",
         "not_after": "2099-01-01T00:00:00Z",
         "highest_grade": 5,
@@ -263,6 +264,16 @@ def test_a_permit_that_asks_less_than_the_rules_is_refused(federation):
     for left_out in permit.required:
         fewer = tuple(need for need in permit.required if need != left_out)
         bundle = signed_by_all(federation, replace(permit, required=fewer))
+
+        with pytest.raises(NotApproved, match=left_out.rule):
+            stands(federation, bundle)
+
+
+def test_a_permit_that_asks_no_output_check_is_refused(federation):
+    permit = federation.bundle.permit
+    for left_out in permit.reviews:
+        fewer = tuple(need for need in permit.reviews if need != left_out)
+        bundle = signed_by_all(federation, replace(permit, reviews=fewer))
 
         with pytest.raises(NotApproved, match=left_out.rule):
             stands(federation, bundle)

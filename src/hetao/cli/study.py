@@ -78,5 +78,8 @@ def propose(chosen: argparse.Namespace) -> int:
     say(f"{out} asks for these approvals:")
     for need in bundle.permit.required:
         say(f"  {need.role} on side {need.side} (rule {need.rule})")
+    say("and for these checks of every finding before it is shown:")
+    for need in bundle.permit.reviews:
+        say(f"  {need.role} on side {need.side} (rule {need.rule})")
     sys.stdout.write(bundle.permit.digest + "\n")
     return 0

@@ -31,6 +31,7 @@ from hetao.permit import (
     format_time,
     new_identity,
     requirements,
+    reviews,
     sign_notice,
 )
 from hetao.release import Policy
@@ -83,7 +84,7 @@ def new_cast(
     now: datetime.datetime,
     organisations: Mapping[str, str] | None = None,
 ) -> Cast:
-    """Return fresh keys for sites (name → side), two hubs, a coordinator, approvers."""
+    """Return fresh keys for sites (name → side), hubs, a coordinator, offices."""
     known = organisations or {}
     identities: dict[str, Identity] = {}
     parties = []
@@ -92,7 +93,10 @@ def new_cast(
     roles += [("coordinator", "HK", "coordinator")]
     roles += [
         (f"{need.role}-{need.side.lower()}", need.side, need.role)
-        for need in requirements("data", SIDES, now.date())
+        for need in (
+            *requirements("data", SIDES, now.date()),
+            *reviews("data", SIDES, now.date()),
+        )
     ]
     for name, side, role in roles:
         sealing = role in ("site", "hub", "coordinator")

@@ -5,6 +5,7 @@
     ROOT/hubs/NAME/hub.toml               + keys, parties.toml
     ROOT/sites/NAME/site.toml             + keys, parties.toml; data half as given
     ROOT/approvers/NAME.sign.pem          each office's key
+    ROOT/checkers/NAME.sign.pem           each output checker's key
 
 Every party's folder holds its own keys and its own copy of the list of parties; a
 real network is these same folders on as many machines.
@@ -14,14 +15,21 @@ import datetime
 import json
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hetao.errors import InvalidNetwork
 from hetao.federation.embedded import Cast, new_cast
 from hetao.federation.pki import Authority, new_authority, write_certificate
-from hetao.permit import SIDES, write_directory, write_identity
+from hetao.permit import (
+    SIDES,
+    Requirement,
+    requirements,
+    reviews,
+    write_directory,
+    write_identity,
+)
 
 HOST = "127.0.0.1"
 FIRST_PORT, PORTS, TRIES = 20_000, 12_000, 1_000
@@ -48,6 +56,7 @@ class Pilot:
     hubs: Mapping[str, Path]
     sites: Mapping[str, Path]
     approvers: Mapping[str, Path]
+    checkers: Mapping[str, Path]
 
 
 def write_pilot(
@@ -78,7 +87,8 @@ def write_pilot(
         network=writer.coordinator(),
         hubs={name: writer.hub(name) for name in hubs},
         sites={name: writer.site(name, site) for name, site in sites.items()},
-        approvers=writer.approvers(),
+        approvers=writer.offices("approvers", requirements("data", SIDES, now.date())),
+        checkers=writer.offices("checkers", reviews("data", SIDES, now.date())),
     )
     write_directory(found.parties, cast.directory.parties)  # last: marks it whole
     return found
@@ -176,13 +186,14 @@ class _Writer:
             text += '\n[policy]\nfile = "policy.toml"\n'
         return _write(folder / "site.toml", text)
 
-    def approvers(self) -> dict[str, Path]:
-        folder = self._root / "approvers"
+    def offices(self, folder: str, needs: Sequence[Requirement]) -> dict[str, Path]:
+        """Write the keys of the offices that hold these roles."""
+        roles = {need.role for need in needs}
         found = {}
         for party in self._cast.directory.parties:
-            if party.role not in ("site", "hub", "coordinator"):
+            if party.role in roles:
                 identity = self._cast.identities[party.name]
-                found[party.name] = write_identity(folder, identity)
+                found[party.name] = write_identity(self._root / folder, identity)
         return found
 
 

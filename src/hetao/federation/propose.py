@@ -13,6 +13,7 @@ from hetao.permit import (
     PermittedProtocol,
     format_time,
     requirements,
+    reviews,
 )
 from hetao.study import Study
 
@@ -32,7 +33,7 @@ def draft_permit(
     Args:
         study: what is asked.
         trusted: parties to choose from: the study's sites, hubs, one coordinator, and
-            every approver whom the rulebook asks for.
+            every approver and output checker whom the rulebook asks for.
         now: UTC time from which the permit is to hold.
         days: for how long.
         highest_grade: highest class (1-5) of what may leave a site.
@@ -51,12 +52,14 @@ def draft_permit(
         raise InvalidNetwork("a permit needs two hubs and one coordinator")
     sides = {party.side for party in (*sites, *hubs)}
     required = requirements("data", sides, now.date())
+    checks = reviews("data", sides, now.date())
+    asked = (*required, *checks)
     approvers = tuple(
         party
         for party in trusted.parties
-        if any((need.side, need.role) == (party.side, party.role) for need in required)
+        if any((need.side, need.role) == (party.side, party.role) for need in asked)
     )
-    for need in required:
+    for need in asked:
         if not any((p.side, p.role) == (need.side, need.role) for p in approvers):
             raise InvalidNetwork(
                 f"no party holds the office {need.role} on side {need.side}",
@@ -78,6 +81,7 @@ def draft_permit(
             not_before=format_time(start),
             not_after=format_time(start + datetime.timedelta(days=days)),
             highest_grade=highest_grade,
+            reviews=checks,
         )
     )
 

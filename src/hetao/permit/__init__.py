@@ -28,7 +28,7 @@ from hetao.permit.permit import (
     sign_notice,
     write_bundle,
 )
-from hetao.permit.rulebook import Requirement, Rule, requirements, rulebook
+from hetao.permit.rulebook import Requirement, Rule, requirements, reviews, rulebook
 
 __all__ = [
     "SIDES",
@@ -51,6 +51,7 @@ __all__ = [
     "read_directory",
     "read_identity",
     "requirements",
+    "reviews",
     "rulebook",
     "sign_notice",
     "state",

@@ -35,7 +35,7 @@ from hetao.permit.keys import (
     state,
     statement_from,
 )
-from hetao.permit.rulebook import Requirement, requirements
+from hetao.permit.rulebook import Requirement, requirements, reviews
 from hetao.records import record
 
 VERBS = ("approve", "refuse", "withdraw")
@@ -69,6 +69,7 @@ class Permit:
         sites: names of the sites that may contribute.
         parties: everyone with a part in it, keys pinned; never fetched from a hub.
         required: approvals that must be there, each with the rule that asks for it.
+        reviews: output checks of a finding before anybody is shown it, each likewise.
         highest_grade: highest class (1-5) of what may leave a site, sealed.
         not_before, not_after: UTC times, `2026-11-22T00:00:00Z`.
         most_attempts: how often one analysis may be started over within a run.
@@ -88,6 +89,7 @@ class Permit:
     highest_grade: int = 3
     most_attempts: int = 3
     most_runs: int = 20
+    reviews: tuple[Requirement, ...] = ()
 
     @cached_property
     def canonical(self) -> bytes:
@@ -108,6 +110,12 @@ class Permit:
     def hubs(self) -> tuple[str, ...]:
         """Return the names of the hubs, in the permit's order."""
         return tuple(party.name for party in self.directory.of_role("hub"))
+
+    @property
+    def checkers(self) -> tuple[Party, ...]:
+        """Return the parties who may vote on what is to be shown."""
+        offices = {(need.side, need.role) for need in self.reviews}
+        return tuple(p for p in self.parties if (p.side, p.role) in offices)
 
     @property
     def coordinator(self) -> Party:
@@ -375,6 +383,13 @@ def _check_required(permit: Permit, now: datetime.datetime) -> None:
         if (need.side, need.role) not in asked:
             raise NotApproved(
                 f"the permit does not ask {need.role} on side {need.side}, "
+                f"as rule {need.rule} demands"
+            )
+    checks = {(r.side, r.role) for r in permit.reviews}
+    for need in reviews(permit.crossing, sides, now.date()):
+        if (need.side, need.role) not in checks:
+            raise NotApproved(
+                f"the permit asks no output check of {need.role} on side {need.side}, "
                 f"as rule {need.rule} demands"
             )
 

@@ -1,4 +1,4 @@
-"""Dated rules: which approvals a crossing needs on a given day."""
+"""Dated rules: which approvals and output checks a crossing needs on a day."""
 
 import datetime
 import functools
@@ -17,6 +17,7 @@ class Rule:
 
     Attributes:
         side: "HK", "SZ", or "each" for one approval from every side that takes part.
+        act: "approve" before anything is asked, or "review" of what is to be shown.
         effective, expiry: first and last day in force; None for no end.
     """
 
@@ -29,6 +30,7 @@ class Rule:
     verified_on: datetime.date
     verified_by: str
     expiry: datetime.date | None = None
+    act: str = "approve"
 
     def is_in_force(self, day: datetime.date) -> bool:
         """Return whether the rule applies on that day."""
@@ -37,7 +39,7 @@ class Rule:
 
 @dataclass(frozen=True, order=True)
 class Requirement:
-    """One approval that must be there: an office on a side, asked for by a rule."""
+    """One approval or output check: an office on a side, asked for by a rule."""
 
     side: str
     role: str
@@ -63,16 +65,31 @@ def requirements(
         NotApproved: no rule covers this crossing on that day; unknown is refused,
             never "not required".
     """
-    taking_part = sorted(set(sides))
-    found = [
-        Requirement(side, rule.role, rule.id)
-        for rule in rulebook()
-        if rule.crossing == crossing and rule.is_in_force(day)
-        for side in (taking_part if rule.side == "each" else [rule.side])
-    ]
+    found = _asked("approve", crossing, sides, day)
     if not found:
         raise NotApproved(
             f"no rule in the rulebook covers the crossing {crossing!r} on that day",
             fix="add a dated rule, with its source, before asking for a permit",
         )
-    return tuple(sorted(found))
+    return found
+
+
+def reviews(
+    crossing: str, sides: Iterable[str], day: datetime.date
+) -> tuple[Requirement, ...]:
+    """Return every output check that the rules in force on `day` ask for."""
+    return _asked("review", crossing, sides, day)
+
+
+def _asked(
+    act: str, crossing: str, sides: Iterable[str], day: datetime.date
+) -> tuple[Requirement, ...]:
+    taking_part = sorted(set(sides))
+    return tuple(
+        sorted(
+            Requirement(side, rule.role, rule.id)
+            for rule in rulebook()
+            if rule.act == act and rule.crossing == crossing and rule.is_in_force(day)
+            for side in (taking_part if rule.side == "each" else [rule.side])
+        )
+    )
