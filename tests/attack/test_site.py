@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hetao.canonical import digest_bytes, parse_canonical
 from hetao.errors import HetaoError, Stopped, Unreachable, Unverified
+from hetao.federation.answers import Answers
 from hetao.federation.hub import Hub
 from hetao.federation.site import Site
 from hetao.ledger.envelope import parse_envelope, seal
@@ -454,21 +455,21 @@ class KilledError(BaseException):
     """Stands for the end of the process."""
 
 
-class DiesBeforeLogging(Site):
+class DiesBeforeLogging(Answers):
     def _log_answer(self, key):
         if "task" in key:
             raise KilledError
         super()._log_answer(key)
 
 
-class DiesAfterLogging(Site):
+class DiesAfterLogging(Answers):
     def _log_answer(self, key):
         super()._log_answer(key)
         if "task" in key:
             raise KilledError
 
 
-class DiesBetweenLogAndJournal(Site):
+class DiesBetweenLogAndJournal(Answers):
     def _log_answer(self, key):
         if "task" in key:
             (record,) = self._store.rows(
@@ -485,14 +486,13 @@ class DiesBetweenLogAndJournal(Site):
 def test_a_site_killed_while_it_logs_ends_with_one_entry_for_one_release(
     tmp_path, dying
 ):
-    plan = Plan(site_types={"a": dying})
-    with Federation(tmp_path / "f", plan) as federation:
+    with Federation(tmp_path / "f", Plan()) as federation:
         site, _ = begun(federation)
+        site.answers = dying(site._store, site._log)
         task = federation.task("a")
         with pytest.raises(KilledError):
             site.handle(task.data)
 
-        plan.site_types.clear()
         back = federation.open_site("a")
         posts = back.handle(task.data)
 

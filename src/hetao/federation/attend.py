@@ -26,10 +26,10 @@ async def attend(
     """
     loop = asyncio.get_running_loop()
     while True:
-        epoch, after = site.cursor(home)
+        epoch, after = site.answers.cursor(home)
         inbox = await transport.inbox(home, after)
         if inbox.epoch != epoch and epoch and after:
-            site.advance(home, inbox.epoch, 0)
+            site.answers.advance(home, inbox.epoch, 0)
             continue
         for seq, data in inbox.items:
             try:
@@ -39,7 +39,7 @@ async def attend(
                 await _post_all(transport, site.give_up(data), say)
                 raise
             await _post_all(transport, posts, say)
-            site.advance(home, inbox.epoch, seq)
+            site.answers.advance(home, inbox.epoch, seq)
 
 
 async def _post_all(

@@ -12,7 +12,6 @@ For each envelope, in this order:
 
 import datetime
 import functools
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -49,6 +48,7 @@ from hetao.errors import (
     UnlistedProtocol,
     WrongStudy,
 )
+from hetao.federation.answers import ANSWERS, Answers, Post
 from hetao.federation.course import STATES, Course
 from hetao.federation.joining import check_joins, quality_of_tables, stated
 from hetao.federation.store import Store
@@ -79,35 +79,15 @@ from hetao.release import (
 from hetao.study import Study, study_from
 
 SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS answered (
-    task TEXT NOT NULL PRIMARY KEY,
-    digest TEXT NOT NULL,
-    run TEXT NOT NULL,
-    logged INTEGER,
-    record BLOB NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS outgoing (
-    task TEXT NOT NULL,
-    hub TEXT NOT NULL,
-    place INTEGER NOT NULL,
-    digest TEXT NOT NULL,
-    data BLOB NOT NULL,
-    PRIMARY KEY (task, place)
-) STRICT;
 CREATE TABLE IF NOT EXISTS begun (
     run TEXT NOT NULL PRIMARY KEY,
     permit TEXT NOT NULL,
     snapshot TEXT NOT NULL,
     data BLOB NOT NULL
 ) STRICT;
-CREATE TABLE IF NOT EXISTS place (
-    hub TEXT NOT NULL PRIMARY KEY, epoch TEXT, seq INTEGER
-) STRICT;
 """
 
-
 Clock = Callable[[], datetime.datetime]
-Post = tuple[str, bytes]  # to which hub, what
 
 
 @dataclass(frozen=True)
@@ -157,12 +137,12 @@ class Site:
         self._setup, self._clock = setup, clock
         self.name = setup.identity.name
         setup.folder.mkdir(parents=True, exist_ok=True)
-        self._store = Store(setup.folder / "site.sqlite", SCHEMA + STATES)
+        self._store = Store(setup.folder / "site.sqlite", SCHEMA + ANSWERS + STATES)
         self._course = Course(self._store, self.name)
         key = setup.identity.signing_key
         self._log = Log.open(setup.folder / "log.sqlite", self.name, key)
+        self.answers = Answers(self._store, self._log)
         self._runs: dict[str, _Run] = {}
-        self._finish_logging()
 
     def close(self) -> None:
         """Close journal and log."""
@@ -185,9 +165,9 @@ class Site:
         except HetaoError as error:
             return self._answer(parse_envelope(data), error)
         try:
-            key = self._answered_key(envelope)  # 5
+            key = self.answers.key(envelope)  # 5
             if key:
-                return self._outgoing(key)
+                return self.answers.posts(key)
             return self._answer(envelope, self._act(envelope))  # 6-9
         except HetaoError as error:
             return self._answer(envelope, error)
@@ -211,24 +191,6 @@ class Site:
         if self._clock() >= parse_time(envelope.header.not_after):  # 4
             raise OutOfTime("the task is past its not-after time")
         return envelope
-
-    def _answered_key(self, envelope: Envelope) -> str:
-        """Return the journal's key of the answer already given; "" for none yet.
-
-        A refusal is an answer: whoever could ask again with other content until it
-        stops being refused would learn from each refusal.
-        """
-        key = _task_key(envelope)
-        rows = self._store.rows(
-            "SELECT task, digest FROM answered WHERE task = ? OR task = ?",
-            (key, _refused_key(envelope)),
-        )
-        for found, digest in rows:
-            if digest == envelope.digest:
-                return str(found)
-        if rows:
-            raise Replayed("this task was given before with another content")
-        return ""
 
     def _act(self, envelope: Envelope) -> Release:
         kind = envelope.header.kind
@@ -408,25 +370,10 @@ class Site:
     # --- finish -----------------------------------------------------------------------
     def _close_run(self, envelope: Envelope, run: _Run) -> Release:
         """Prove that every release of the run stands in this site's log."""
-        rows = self._store.rows(
-            "SELECT logged, record FROM answered WHERE run = ? "
-            "AND logged IS NOT NULL ORDER BY logged",
-            (envelope.header.run,),
-        )
-        size = self._log.size
-        proofs = [
-            {
-                "task": body["task"],
-                "index": int(index),
-                "path": [node.hex() for node in self._log.inclusion(int(index), size)],
-            }
-            for index, record in rows
-            if (body := json.loads(record)["body"])["kind"] == "sum"
-        ]
         policy = self._setup.policy.tightened(run.study.minimum)
         body = {
             "checkpoint": self._log.checkpoint(),
-            "proofs": proofs,
+            "proofs": self.answers.proofs(envelope.header.run),
             "quality": stated(run.quality, policy.minimum.cell),
         }
         return self._decide(Notice("closing", body), run, envelope)
@@ -449,12 +396,6 @@ class Site:
 
     def _place(self, envelope: Envelope) -> Place:
         h = envelope.header
-        last = self._store.rows(
-            "SELECT o.digest FROM outgoing o JOIN answered a USING (task) "
-            "WHERE a.run = ? ORDER BY a.rowid DESC, o.place DESC LIMIT 1",
-            (h.run,),
-        )
-        previous = str(last[0][0]) if last else ""
         return Place(
             study=h.study,
             permit=h.permit,
@@ -464,41 +405,18 @@ class Site:
             analysis=h.analysis,
             attempt=h.attempt,
             round=h.round,
-            previous=previous,
+            previous=self.answers.previous(h.run),
         )
 
     def _answer(self, envelope: Envelope, outcome: Release | HetaoError) -> list[Post]:
         """Keep the answer, then log it, then hand it over for sending."""
+        refused, replayed = False, isinstance(outcome, Replayed)
         if isinstance(outcome, HetaoError):
-            key = _refused_key(envelope)
-            if isinstance(outcome, Replayed):  # the first answer keeps its place
-                key += f"|{envelope.digest}"
-            outcome = self._refusal(envelope, outcome)
-        else:
-            key = _task_key(envelope)
-        posts = self._addressed(outcome)
-        keep: list[tuple[str, tuple[Any, ...]]] = [
-            (
-                "INSERT OR REPLACE INTO answered (task, digest, run, logged, record) "
-                "VALUES (?, ?, ?, NULL, ?)",
-                (
-                    key,
-                    envelope.digest,
-                    envelope.header.run,
-                    canonical(outcome.record.as_json()),
-                ),
-            )
-        ]
-        keep += [
-            (
-                "INSERT OR REPLACE INTO outgoing VALUES (?, ?, ?, ?, ?)",
-                (key, hub, place, e.digest, e.data),
-            )
-            for place, (hub, e) in enumerate(posts)
-        ]
-        self._store.write(keep)  # 7
-        self._log_answer(key)  # 8
-        return self._outgoing(key)  # 9
+            refused, outcome = True, self._refusal(envelope, outcome)
+        route = self._route(outcome)
+        return self.answers.keep(
+            envelope, outcome, route, refused=refused, replayed=replayed
+        )
 
     def _refusal(self, envelope: Envelope, error: HetaoError) -> Release:
         self._log.append([self._entry("refused", envelope, error)])
@@ -511,41 +429,11 @@ class Site:
         notice = Notice("refusal", {"code": error.code, "rule": str(error)[:500]})
         return decide(notice, door, place, self._clock())
 
-    def _addressed(self, release: Release) -> list[tuple[str, Envelope]]:
+    def _route(self, release: Release) -> dict[str, str]:
+        """Return, of each recipient, the hub that its envelope goes to."""
         hubs = {party.name for party in self._setup.trusted.of_role("hub")}
-        return [
-            (e.header.recipient if e.header.recipient in hubs else self._setup.home, e)
-            for e in release.envelopes
-        ]
-
-    def _outgoing(self, key: str) -> list[Post]:
-        rows = self._store.rows(
-            "SELECT hub, data FROM outgoing WHERE task = ? ORDER BY place", (key,)
-        )
-        return [(str(hub), bytes(data)) for hub, data in rows]
-
-    # --- logging ----------------------------------------------------------------------
-    def _finish_logging(self) -> None:
-        """Log the answers that were kept, but not yet logged, before a kill."""
-        rows = self._store.rows("SELECT task FROM answered WHERE logged IS NULL")
-        for (task,) in rows:
-            self._log_answer(str(task))
-
-    def _log_answer(self, key: str) -> None:
-        (record,) = self._store.rows(
-            "SELECT record FROM answered WHERE task = ?", (key,)
-        )[0]
-        leaf = bytes(record)
-        start = max(0, self._log.size - 8)
-        known = [
-            start + i
-            for i, entry in enumerate(self._log.entries(start, self._log.size))
-            if entry == leaf
-        ]
-        index = known[0] if known else self._log.append([leaf])
-        self._store.note(  # lost in a power cut, it is found in the log again
-            [("UPDATE answered SET logged = ? WHERE task = ?", (index, key))]
-        )
+        names = {e.header.recipient for e in release.envelopes}
+        return {name: name if name in hubs else self._setup.home for name in names}
 
     def _entry(
         self,
@@ -569,33 +457,12 @@ class Site:
             entry["rule"] = str(error)
         return canonical(entry)
 
-    # --- the cursor -------------------------------------------------------------------
-    def cursor(self, hub: str) -> tuple[str, int]:
-        """Return (epoch, place in line) up to which envelopes are answered."""
-        rows = self._store.rows("SELECT epoch, seq FROM place WHERE hub = ?", (hub,))
-        return (str(rows[0][0]), int(rows[0][1])) if rows else ("", 0)
-
-    def advance(self, hub: str, epoch: str, seq: int) -> None:
-        """Remember that everything up to `seq` is answered and sent."""
-        self._store.note(  # lost in a power cut, the same answers are sent again
-            [("INSERT OR REPLACE INTO place VALUES (?, ?, ?)", (hub, epoch, seq))]
-        )
-
 
 @functools.lru_cache(maxsize=4)
 def _opening(content: bytes) -> tuple[Study, Bundle]:
     """Return what a `begin` asks; sites of one process are all given the same bytes."""
     meta, _ = unpack(content)
     return study_from(meta["study"]), bundle_from(meta["permit"])
-
-
-def _task_key(envelope: Envelope) -> str:
-    header = envelope.header
-    return f"{header.run}|{header.task}|{header.kind}"
-
-
-def _refused_key(envelope: Envelope) -> str:
-    return f"{_task_key(envelope)}|refused"
 
 
 def _installed(estimator: Estimator) -> Protocol:

@@ -1,0 +1,186 @@
+"""What a site answered: kept before it is logged, logged before it is sent.
+
+A task that is delivered twice gets the very same bytes. A site that is killed at any
+step and started again finishes what it had kept and repeats nothing.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from hetao.canonical import canonical
+from hetao.errors import Replayed
+from hetao.federation.store import Store
+from hetao.ledger.envelope import Envelope
+from hetao.ledger.log import Log
+from hetao.release import Release
+
+ANSWERS: Final = """
+CREATE TABLE IF NOT EXISTS answered (
+    task TEXT NOT NULL PRIMARY KEY,
+    digest TEXT NOT NULL,
+    run TEXT NOT NULL,
+    logged INTEGER,
+    record BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS outgoing (
+    task TEXT NOT NULL,
+    hub TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (task, place)
+) STRICT;
+CREATE TABLE IF NOT EXISTS place (
+    hub TEXT NOT NULL PRIMARY KEY, epoch TEXT, seq INTEGER
+) STRICT;
+"""
+
+Post = tuple[str, bytes]  # to which hub, what
+Write = tuple[str, tuple[Any, ...]]  # a statement for the journal, and its values
+
+
+class Answers:
+    """A site's answers in its journal, and their entries in its log."""
+
+    def __init__(self, store: Store, log: Log) -> None:
+        """Finish logging what was kept, but not yet logged, before a kill."""
+        self._store, self._log = store, log
+        rows = store.rows("SELECT task FROM answered WHERE logged IS NULL")
+        for (task,) in rows:
+            self._log_answer(str(task))
+
+    def key(self, envelope: Envelope) -> str:
+        """Return the journal's key of the answer already given; "" for none yet.
+
+        A refusal is an answer: whoever could ask again with other content until it
+        stops being refused would learn from each refusal.
+
+        Raises:
+            Replayed: its place is taken by an answer to another content.
+        """
+        rows = self._store.rows(
+            "SELECT task, digest FROM answered WHERE task = ? OR task = ?",
+            (_task_key(envelope), _refused_key(envelope)),
+        )
+        for found, digest in rows:
+            if digest == envelope.digest:
+                return str(found)
+        if rows:
+            raise Replayed("this task was given before with another content")
+        return ""
+
+    def keep(
+        self,
+        envelope: Envelope,
+        release: Release,
+        route: Mapping[str, str],
+        *,
+        refused: bool = False,
+        replayed: bool = False,
+        also: Sequence[Write] = (),
+    ) -> list[Post]:
+        """Keep an answer, then log it, then return it for sending.
+
+        Args:
+            envelope: what was asked.
+            release: what is let out.
+            route: recipient → the hub that its envelope goes to.
+            refused: whether it is a refusal.
+            replayed: whether it refuses a place that was taken: the first answer keeps
+                its place.
+            also: what the journal keeps together with the answer, or not at all.
+        """
+        key = _refused_key(envelope) if refused else _task_key(envelope)
+        if replayed:
+            key += f"|{envelope.digest}"
+        record = canonical(release.record.as_json())
+        row = (key, envelope.digest, envelope.header.run, record)
+        keep: list[Write] = [
+            (
+                "INSERT OR REPLACE INTO answered (task, digest, run, logged, record) "
+                "VALUES (?, ?, ?, NULL, ?)",
+                row,
+            )
+        ]
+        keep += [
+            (
+                "INSERT OR REPLACE INTO outgoing VALUES (?, ?, ?, ?, ?)",
+                (key, route[e.header.recipient], place, e.digest, e.data),
+            )
+            for place, e in enumerate(release.envelopes)
+        ]
+        self._store.write([*keep, *also])
+        self._log_answer(key)
+        return self.posts(key)
+
+    def posts(self, key: str) -> list[Post]:
+        """Return what was sent under a key, byte for byte."""
+        rows = self._store.rows(
+            "SELECT hub, data FROM outgoing WHERE task = ? ORDER BY place", (key,)
+        )
+        return [(str(hub), bytes(data)) for hub, data in rows]
+
+    def previous(self, run: str) -> str:
+        """Return the digest of the last envelope that was sent in a run; "" if none."""
+        last = self._store.rows(
+            "SELECT o.digest FROM outgoing o JOIN answered a USING (task) "
+            "WHERE a.run = ? ORDER BY a.rowid DESC, o.place DESC LIMIT 1",
+            (run,),
+        )
+        return str(last[0][0]) if last else ""
+
+    def proofs(self, run: str) -> list[dict[str, Any]]:
+        """Return, of every sum of a run, the proof that it stands in the site's log."""
+        rows = self._store.rows(
+            "SELECT logged, record FROM answered WHERE run = ? "
+            "AND logged IS NOT NULL ORDER BY logged",
+            (run,),
+        )
+        size = self._log.size
+        return [
+            {
+                "task": body["task"],
+                "index": int(index),
+                "path": [node.hex() for node in self._log.inclusion(int(index), size)],
+            }
+            for index, record in rows
+            if (body := json.loads(record)["body"])["kind"] == "sum"
+        ]
+
+    def _log_answer(self, key: str) -> None:
+        (record,) = self._store.rows(
+            "SELECT record FROM answered WHERE task = ?", (key,)
+        )[0]
+        leaf = bytes(record)
+        start = max(0, self._log.size - 8)
+        known = [
+            start + i
+            for i, entry in enumerate(self._log.entries(start, self._log.size))
+            if entry == leaf
+        ]
+        index = known[0] if known else self._log.append([leaf])
+        self._store.note(  # lost in a power cut, it is found in the log again
+            [("UPDATE answered SET logged = ? WHERE task = ?", (index, key))]
+        )
+
+    # --- the cursor -------------------------------------------------------------------
+    def cursor(self, hub: str) -> tuple[str, int]:
+        """Return (epoch, place in line) up to which envelopes are answered."""
+        rows = self._store.rows("SELECT epoch, seq FROM place WHERE hub = ?", (hub,))
+        return (str(rows[0][0]), int(rows[0][1])) if rows else ("", 0)
+
+    def advance(self, hub: str, epoch: str, seq: int) -> None:
+        """Remember that everything up to `seq` is answered and sent."""
+        self._store.note(  # lost in a power cut, the same answers are sent again
+            [("INSERT OR REPLACE INTO place VALUES (?, ?, ?)", (hub, epoch, seq))]
+        )
+
+
+def _task_key(envelope: Envelope) -> str:
+    header = envelope.header
+    return f"{header.run}|{header.task}|{header.kind}"
+
+
+def _refused_key(envelope: Envelope) -> str:
+    return f"{_task_key(envelope)}|refused"
