@@ -36,7 +36,7 @@ no code; each test says which.
 """
 TAIL = """
 Survival curves, log-rank tests, rates, quantiles, meta-analysis and trial designs are
-held to their oracles in `tests/oracles` too, without standard errors to count in.
+held to their oracles in `tests/oracles` too, mostly without errors to count in.
 `hetao.testing.check` holds any estimator to the pooled rows for any split
 ([guide](guide/estimators.md)).
 

@@ -343,6 +343,48 @@ ANALYSES = {
         strata=("site", "grade"),
         rho=0.5,
     ),
+    "km_weighted": Analysis(
+        "km_weighted",
+        "km",
+        time="day",
+        event="died",
+        by="grade",
+        grid=Grid(tuple(10.0 * k for k in range(1, 7))),
+        horizon=35.0,
+        weights="share",
+    ),
+    "km_scored": Analysis(
+        "km_scored",
+        "km",
+        time="day",
+        event="died",
+        by="treated",
+        grid=Grid(tuple(10.0 * k for k in range(1, 7))),
+        horizon=35.0,
+        treatment="treated",
+        score=("age", "sex"),
+        estimand="ATT",
+    ),
+    "logrank_weighted": Analysis(
+        "logrank_weighted",
+        "logrank",
+        time="day",
+        event="died",
+        by="sex",
+        strata=("site", "grade"),
+        weights="share",
+    ),
+    "logrank_scored": Analysis(
+        "logrank_scored",
+        "logrank",
+        time="day",
+        event="died",
+        by="treated",
+        strata=("site",),
+        treatment="treated",
+        score=("age", "sex", "log(chol)"),
+        truncation=0.05,
+    ),
     "lmm": Analysis("lmm", "lmm", outcome="score", terms=TERMS),
     "lmm_ml": Analysis(
         "lmm_ml",
@@ -460,7 +502,8 @@ for _name in (
     ANALYSES[f"{_name}_weighted"] = replace(
         ANALYSES[_name], name=f"{_name}_weighted", weights="share", variance="robust"
     )
-TABLES = ("indicators", "km", "quantiles", "rates", "table1")
+TABLES = ("indicators", "km", "km_weighted", "quantiles", "rates", "table1")
+TESTS = ("logrank", "logrank_weighted", "logrank_scored")
 # What these answer hangs on where a row lies, so that no split is the pooled rows.
 OF_SITES = (
     "lmm",
@@ -482,8 +525,9 @@ MODELS = tuple(
         *TABLES,
         *OF_SITES,
         *SHRUNK,
+        *TESTS,
         "cox_merged",
-        "logrank",
+        "km_scored",
         "boosted_score",
         "boosted_trees",
         "neural_network",

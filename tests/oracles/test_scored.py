@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from hetao.analysis import oracle
-from hetao.study import Analysis
-from support_analysis import STUDY, distance, estimates, people, split
+from hetao.study import Analysis, Grid
+from support_analysis import STUDY, distance, estimates, note, people, split
 
 CUTS = (0.2, 0.55, 0.9)
 SCORE = ("age", "sex", "log(chol)")
@@ -373,3 +373,138 @@ def test_a_matched_cox_model_is_clustered_on_the_matched_of_every_site():
     away, se_away = distance(finding, theta, errors)
     assert away < 1e-9
     assert se_away < 1e-8
+
+
+# --- curves and tests ---------------------------------------------------------------
+EDGES = np.arange(10.0, 61.0, 10.0)
+HORIZON = 34.0
+
+
+def curve_numbers(time, event, w):
+    """Return survival and hazard at each edge, and the mean, by definition."""
+    survival, hazard = [], []
+    stays, cumulative = 1.0, 0.0
+    for edge in EDGES:
+        rate = w[(time == edge) & (event == 1)].sum() / w[time >= edge].sum()
+        stays, cumulative = stays * (1 - rate), cumulative + rate
+        survival.append(stays)
+        hazard.append(cumulative)
+    levels, widths = [1.0, *survival], np.diff(np.minimum([0, *EDGES, 99], HORIZON))
+    mean = sum(width * level for width, level in zip(widths, levels, strict=True))
+    return [*survival, *hazard, mean]
+
+
+def excess(A, time, event, w, strata):
+    """Return observed less expected events of the treated, summed over strata."""
+    total = 0.0
+    for s in strata:
+        for t in np.unique(time[s][event[s] == 1]):
+            dead, risk = (time[s] == t) & (event[s] == 1), time[s] >= t
+            due = w[s][dead].sum() * (w[s] * A[s])[risk].sum() / w[s][risk].sum()
+            total = total + (w[s] * A[s])[dead].sum() - due
+    return total
+
+
+def spread_of(numbers, estimand, Z, A):
+    """Return numbers of weights, and their covariance, the score's estimation counted.
+
+    A person moves a number by the derivative by their own weight, and through the
+    score's coefficients; both derivatives are complex steps.
+    """
+    q = Z.shape[1]
+    gamma = zero_of(lambda g: score_of(Z, A, g).sum(axis=0), q)
+    w = weights_of(estimand, 0.0, Z, A, gamma)
+    each = score_of(Z, A, gamma)
+    bread = -np.linalg.inv(slopes(lambda g: score_of(Z, A, g).sum(axis=0), gamma))
+    through = slopes(lambda g: numbers(weights_of(estimand, 0.0, Z, A, g)), gamma)
+    influence = each @ bread.T @ through.T
+    for i in range(len(w)):
+        moved = w.astype(complex)
+        moved[i] += 1j * STEP
+        influence[i] += w[i] * numbers(moved).imag / STEP
+    return numbers(w).real, influence.T @ influence
+
+
+@pytest.mark.parametrize("estimand", ["ATE", "ATT", "ATO"])
+def test_weighted_curves_of_arms_are_the_stacked_equations(estimand):
+    columns, Z = complete(14, 400)
+    A = columns["treated"].astype(float)
+    time, event = np.ceil(columns["day"] / 10) * 10, columns["died"]
+    arms = [arm == A for arm in (0, 1)]
+
+    def numbers(w):
+        of_arms = [curve_numbers(time[arm], event[arm], w[arm]) for arm in arms]
+        return np.array(of_arms).ravel()
+
+    wanted, covariance = spread_of(numbers, estimand, Z, A)
+    analysis = Analysis(
+        "curves",
+        "km",
+        time="day",
+        event="died",
+        by="treated",
+        grid=Grid(tuple(EDGES)),
+        horizon=HORIZON,
+        treatment="treated",
+        score=SCORE,
+        estimand=estimand,
+    )
+
+    found = oracle(STUDY, analysis, split(columns, CUTS)).as_json()
+
+    ours, errors = [], []
+    for curve in found["curves"]:
+        assert curve["time"] == EDGES.tolist()
+        ours += [*curve["survival"], *curve["cumhaz"], curve["rmst"]]
+        errors += [*curve["se"], *curve["cumhaz_se"], curve["rmst_se"]]
+    k, size = len(EDGES), len(wanted) // 2
+    turn = np.zeros((2, 2 * size))
+    for row, place in enumerate((int(HORIZON // 10) - 1, 2 * k)):
+        turn[row, place], turn[row, size + place] = -1.0, 1.0
+    ours += [one["estimate"] for one in found["contrasts"]]
+    errors += [one["se"] for one in found["contrasts"]]
+    wanted = np.concatenate([wanted, turn @ wanted])
+    squares = [*np.diag(covariance), *np.diag(turn @ covariance @ turn.T)]
+    ours, errors = np.array(ours, float), np.array(errors, float)
+    known = ~np.isnan(errors)  # a survival of 0 has no error
+    assert known.sum() >= known.size - 2
+    wanted_errors = np.sqrt(squares)[known]
+    away = np.max(np.abs(ours - wanted)[known] / wanted_errors)
+    se_away = np.max(np.abs(errors[known] / wanted_errors - 1))
+    note("km", found["rounds"], float(away), float(se_away))
+    assert away < 1e-9
+    assert se_away < 1e-8
+    assert found["rounds"] <= 6
+
+
+@pytest.mark.parametrize("estimand", ["ATE", "ATT", "ATO"])
+def test_a_weighted_log_rank_test_of_arms_is_the_stacked_equations(estimand):
+    columns, Z = complete(15, 300)
+    A = columns["treated"].astype(float)
+    parts = split(columns, CUTS)
+    sizes = np.cumsum([0] + [len(part["age"]) for part in parts.values()])
+    strata = [slice(a, b) for a, b in itertools.pairwise(sizes)]
+
+    def numbers(w):
+        return np.array([excess(A, columns["day"], columns["died"], w, strata)])
+
+    wanted, covariance = spread_of(numbers, estimand, Z, A)
+    analysis = Analysis(
+        "test",
+        "logrank",
+        time="day",
+        event="died",
+        by="treated",
+        strata=("site",),
+        treatment="treated",
+        score=SCORE,
+        estimand=estimand,
+    )
+
+    found = oracle(STUDY, analysis, parts).as_json()
+
+    treated = found["groups"][1]
+    assert treated["observed"] - treated["expected"] == pytest.approx(wanted[0])
+    chi2 = wanted[0] ** 2 / covariance[0, 0]
+    assert found["chi2"] == pytest.approx(chi2, rel=1e-9)
+    note("logrank", found["rounds"], None, float(abs(found["chi2"] / chi2 - 1)))

@@ -14,7 +14,7 @@ from hetao.federation.embedded import run_embedded
 from hetao.release import Policy
 from hetao.report.extras import Extras
 from hetao.report.page import render_body
-from hetao.study import Analysis, Minimum
+from hetao.study import Analysis, Grid, Minimum
 from support_analysis import category, number, study_of
 
 SITES = ("north", "east", "south")
@@ -45,6 +45,29 @@ STUDY = study_of(
         outcomes=OUTCOMES,
         controls=OUTCOMES[2:],
         terms=("age", "sex"),
+    ),
+    Analysis(
+        "curves",
+        "km",
+        time="days",
+        event="died",
+        by="drug",
+        grid=Grid((200.0, 400.0)),
+        horizon=300.0,
+        treatment="drug",
+        score=("age", "sex"),
+        overlap_bins=4,
+    ),
+    Analysis(
+        "tested",
+        "logrank",
+        time="days",
+        event="died",
+        by="drug",
+        strata=("site",),
+        treatment="drug",
+        score=("age", "sex"),
+        estimand="ATT",
     ),
     sites=SITES,
 )
@@ -78,8 +101,8 @@ def certificate(tmp_path_factory):
     return parse_canonical(ran.certificate)
 
 
-def test_both_follow_from_the_certified_integers(certificate):
-    assert recompute(certificate["body"]).startswith("2 findings follow")
+def test_all_follow_from_the_certified_integers(certificate):
+    assert recompute(certificate["body"]).startswith("4 findings follow")
 
 
 def test_a_pair_with_few_events_is_named_and_the_others_are_fitted(certificate):
@@ -100,3 +123,20 @@ def test_a_reader_sees_the_love_plot_and_the_funnel(certificate):
     assert "Absolute standardised mean difference" in page
     assert "funnel of estimates" in page
     assert "Pairs that were not fitted" in page
+
+
+def test_a_reader_sees_the_weighted_curves_their_differences_and_the_test(certificate):
+    page = render_body(certificate["body"], certificate["log"], Extras())
+    curves, tested = (certificate["body"]["findings"][i]["finding"] for i in (2, 3))
+
+    assert "weighted by a propensity score to everyone (ATE)" in page
+    assert "Difference of restricted means" in page
+    assert "The arms' differences at 300" in page
+    assert "Observed and expected are weighted, people and events are counts" in page
+    assert [len(curve["se"]) for curve in curves["curves"]] == [2, 2]
+    assert [one["name"] for one in curves["contrasts"]] == [
+        "survival_difference",
+        "rmst_difference",
+    ]
+    assert 0 < tested["p"] < 1
+    assert tested["estimand"] == "ATT"

@@ -29,7 +29,7 @@ def closing(name, columns):
     method = estimator_for(STUDY, ANALYSES[name])
     rows = make_rows(method.plan, columns, "aa")
     state, number = method.step(method.start(rows), None, 0), 0
-    while method.closes not in state:
+    while not method.is_closing(state):
         number += 1
         state = method.step(method.local(rows, state), state, number)
     return method, rows, state

@@ -8,6 +8,7 @@ import hetao
 from hetao.errors import BadFormula
 from hetao.notebook import Part, draft_study
 from hetao.notebook.asking import with_treatment
+from hetao.notebook.weighting import ScoreWeights
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,20 @@ def test_a_model_with_a_bar_is_weighted_by_the_score_of_its_first_term(parts):
     assert analysis.estimand == "ATO"
 
 
+@pytest.mark.parametrize("model", ["km", "logrank"])
+def test_curves_with_a_bar_are_of_the_arms_weighted_by_the_score(model, parts):
+    weights = ScoreWeights("arm", ("age", "sex"), "ATO", frozenset({"arm", "sex"}))
+    left = "Surv(days, ill) ~ arm"
+
+    strata = ("site",) if model == "logrank" else ()
+
+    analysis = drafted(model, f"{left} | age + sex", parts, strata, estimand="ATO")
+
+    assert (analysis.by, analysis.treatment) == ("arm", "arm")
+    assert analysis.score == ("age", "sex")
+    assert analysis == drafted(model, left, parts, strata, weights=weights)
+
+
 def test_counts_and_rates_are_said_by_family_and_offset(parts):
     analysis = drafted(
         "aipw", "falls ~ arm | age + offset(log(years))", parts, family="poisson"
@@ -67,7 +82,7 @@ def test_counts_and_rates_are_said_by_family_and_offset(parts):
 @pytest.mark.parametrize(
     ("model", "formula"),
     [
-        ("km", "Surv(days, ill) ~ arm | age"),
+        ("gamma", "years ~ arm | age"),
         ("ipw", "ill ~ arm + sex | age"),
         ("ipw", "ill ~ log(age) | sex"),
         ("ipw", "ill ~ arm | age | sex"),

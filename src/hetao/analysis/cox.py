@@ -135,7 +135,7 @@ class Cox(Estimator):
         if needs_meat:  # somebody's rows may lie in several strata
             of_people = rows.by_person(residuals)
             sums["meat"] += packed(of_people.T @ of_people)
-            _check_residuals(self.plan, sums["meat"], rows.people)
+            check_residuals(self.plan, sums["meat"], rows.people)
         sums["cases"] += rows.event.sum()
         sums["n"] += rows.people
         return sums
@@ -449,12 +449,17 @@ def rows_by(place: Ints, values: Floats, size: int) -> Floats:
     return sums
 
 
-def _check_residuals(plan: Plan, meat: Floats, people: int) -> None:
+def check_residuals(plan: Plan, meat: Floats, people: int) -> None:
+    """Refuse outer products of residuals beyond their public bound.
+
+    Raises:
+        NotEstimable: they are.
+    """
     most = (MOST_RESIDUAL * plan.most_weight) ** 2 * people
     if np.any(np.abs(meat) > most):
         raise NotEstimable(
             "a score residual is too large to sum",
-            fix="leave out terms, or write variance = 'model'",
+            fix="leave out terms or weights, or write variance = 'model'",
         )
 
 

@@ -94,6 +94,7 @@ class Estimator(ABC):
             sum over many sites, because the sum shows more of a person than a count.
         own_parts: whether the sum tells each site's part apart, so that it is graded as
             one, however many sites are in it.
+        of_people: arrays that no weight multiplies.
         plan: the public plan.
     """
 
@@ -103,6 +104,7 @@ class Estimator(ABC):
     publishable: ClassVar[bool]
     own_cells: ClassVar[bool]
     own_parts: ClassVar[bool] = False
+    of_people: ClassVar[tuple[str, ...]] = OF_PEOPLE
     sums: ClassVar[Shapes]
     opening: ClassVar[Shapes]
     relies_on: ClassVar[tuple[str, ...]] = ()  # modules that its hash covers too
@@ -136,7 +138,7 @@ class Estimator(ABC):
         """Return the declaration of arrays from their shapes and bounds."""
         sizes = self.sizes()
         heavy = self.plan.most_weight
-        weights = {name: 1.0 if name in OF_PEOPLE else heavy for name in shapes}
+        weights = {name: 1.0 if name in self.of_people else heavy for name in shapes}
         return {
             name: Sum(
                 _shape(text, sizes),
@@ -164,6 +166,7 @@ class Estimator(ABC):
             "sym(groups)": len(plan.groups) * (len(plan.groups) + 1) // 2,
             "strata": len(plan.strata),
             "late": len(plan.groups) if plan.analysis.start else 0,
+            "heavy": len(plan.groups) if plan.analysis.weights else 0,
             "steps": len(plan.steps),
             "drift": p if plan.analysis.zph else 0,
             "sym(drift)": p * (p + 1) // 2 if plan.analysis.zph else 0,
@@ -188,7 +191,7 @@ class Estimator(ABC):
         """Return (most per row of weight 1, low) for each array of a round.
 
         What a person adds is at most that times the highest public weight, but for
-        the arrays OF_PEOPLE, in which all count alike; and times the most rows of a
+        the arrays `of_people`, in which all count alike; and times the most rows of a
         person, but for the arrays ONCE, and twice for the arrays SQUARED.
         """
 

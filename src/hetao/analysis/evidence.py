@@ -35,7 +35,8 @@ class Evidence:
             from the most frequent value of their set. Columns that say nothing but the
             site are left out. Of a test, group → its people.
         max_leverage: the largest share of a fitted value that one person decides,
-            from 0 to 1, all their rows together; None without a design or people.
+            from 0 to 1, all their rows together, or of the squared weights of a group
+            of weighted curves; None without people, or without design and weights.
         cells: label → people, of methods whose own message is not publishable: every
             count in it that a reader of it could see; of a grid, the thinnest bin.
         bins: label → people, of counts at a state that no term crosses with the site:
@@ -149,9 +150,9 @@ def weighed(
 
 
 def _parameters(plan: Plan) -> int:
-    if plan.method.is_test:
-        return len(plan.groups) - 1
     of_score = plan.score.parameters if plan.score else 0
+    if plan.method.is_test:
+        return len(plan.groups) - 1 + of_score
     return plan.parameters * max(len(plan.method.fits), 1) + of_score
 
 
@@ -238,6 +239,8 @@ def _most_leverage(plan: Plan, rows: Rows, weights: Floats) -> float | None:
     """Return the leverage in the design; of an effect, in what either arm tells too."""
     if plan.method.is_conditional:
         return _leverage_within(rows, weights)
+    if not plan.columns and (plan.analysis.weights or plan.score):
+        return _share(plan, rows, weights)
     everyone = np.ones(rows.n, dtype=bool)
     most = _leverage(plan, rows, weights, everyone)
     if not plan.method.fits or most is None:
@@ -250,6 +253,15 @@ def _most_leverage(plan: Plan, rows: Rows, weights: Floats) -> float | None:
         if len(plan.method.fits) > 1:  # the outcome is fitted in each arm
             most = max(most, _leverage(plan, rows, weights, mine) or 0.0)
     return most
+
+
+def _share(plan: Plan, rows: Rows, weights: Floats) -> float | None:
+    """Return the largest share of a group's squared weights that is one person's."""
+    if not rows.n:
+        return None
+    squares = weights * weights
+    total = np.bincount(rows.group, squares)[rows.group]
+    return float((squares / np.maximum(total, np.finfo(float).tiny)).max())
 
 
 def _leverage(plan: Plan, rows: Rows, weights: Floats, mine: Chosen) -> float | None:
@@ -327,8 +339,9 @@ def _cells(plan: Plan, rows: Rows) -> dict[str, int]:
     if method in made:
         return made[method](plan, rows)
     if plan.edges:
-        return thinnest(plan, rows)
-    if plan.method.is_test:
+        of_arms = _arms(plan, rows) if plan.score else {}
+        return thinnest(plan, rows) | of_arms
+    if plan.method.is_test and not plan.score:
         return _count(plan, rows, "events", rows.event > 0)
     if plan.method.fits or plan.score:
         return _arms(plan, rows)
@@ -415,6 +428,9 @@ def thinnest(plan: Plan, rows: Rows) -> dict[str, int]:
         "leaving in the thinnest bin": leaving,
         "events in the thinnest bin": deaths,
     }
+    if len(rows.weight) and not plan.columns:  # of weights two counts tell a third
+        without = rows.people_in(np.where(rows.event > 0, -1, place), size)
+        found["leaving without the event in the thinnest bin"] = without
     if len(rows.start):
         at = entry_bins(plan.edges, rows.start)
         entered = np.where(at >= 0, codes * len(plan.edges) + at, -1)

@@ -9,12 +9,26 @@ from typing import Any
 import numpy as np
 
 from hetao.analysis.curves import limits, median, restricted_mean
-from hetao.analysis.estimator import Estimator, Message, State, estimator, sum_by
-from hetao.analysis.expressions import Floats
+from hetao.analysis.estimator import (
+    OF_PEOPLE,
+    Estimator,
+    Message,
+    State,
+    estimator,
+    sum_by,
+)
+from hetao.analysis.evidence import Evidence
+from hetao.analysis.expressions import Floats, Ints
 from hetao.analysis.finding import Finding
 from hetao.analysis.intervals import entry_bins
 from hetao.analysis.logrank import chi_square, expect
 from hetao.analysis.rows import Rows
+from hetao.analysis.weighted_curves import (
+    CELLS,
+    Spread,
+    WeightedCurve,
+    logrank_influence,
+)
 from hetao.errors import NotEstimable
 
 
@@ -24,6 +38,8 @@ from hetao.errors import NotEstimable
         "deaths": "groups,edges",
         "leaving": "groups,edges",
         "entering": "late,edges",
+        "weighted": "heavy,edges,2",
+        "squared": "heavy,edges,2",
         "n": 1,
     },
     most_rounds=1,
@@ -38,17 +54,37 @@ class KaplanMeier(Estimator):
     What guards them is the rule for small cells in a sum over few sites, and what is
     shown is decided in `suppression`. Who enters late is at risk after their start.
 
+    Where people count by weights, errors are robust, the infinitesimal jackknife, and
+    so is the test. Weights in a thin bin would tell who lies in it, and a curve that
+    moves at one person's event tells how much they weigh, so each bin of each site
+    must then reach the least cell, and no one may be half of a group's weight.
+
     Source:
         R's `survival::survfit`, its `print` and `survdiff` on times moved to the
-        grid's right edges. Oracle: `tests/oracles/test_r.py`.
+        grid's right edges; with weights also `coxph(..., robust = TRUE)$rscore`.
+        Oracles: `tests/oracles/test_r.py`, `test_weighted_curves.py`.
     """
 
-    relies_on = ("hetao.analysis.curves", "hetao.analysis.logrank")
+    relies_on = (
+        "hetao.analysis.curves",
+        "hetao.analysis.logrank",
+        "hetao.analysis.weighted_curves",
+    )
+    of_people = (*OF_PEOPLE, "deaths", "leaving", "entering")
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
-        """Return the bounds: a person is one count."""
+        """Return the bounds: a person is one count, and one weight."""
         del round_number
-        return dict.fromkeys(self.sums, (1.0, 0.0))
+        bounds: dict[str, tuple[float, float | None]]
+        bounds = dict.fromkeys(self.sums, (1.0, 0.0))
+        return bounds | {"squared": (self.plan.most_weight, 0.0)}
+
+    def guarded(
+        self, facts: Evidence, rows: Rows, state: State | None
+    ) -> tuple[Evidence, bool]:
+        """Return the facts; with weights each of a site's own cells must be enough."""
+        del rows, state
+        return facts, bool(self.plan.analysis.weights)
 
     def start(self, rows: Rows) -> Message:
         """Return events and leavers (events included) of each group in each bin.
@@ -62,8 +98,31 @@ class KaplanMeier(Estimator):
             "deaths": sum_by(place, size, rows.event).reshape(shape),
             "leaving": sum_by(place, size).reshape(shape),
             "entering": self._entering(rows, shape),
+            **self._weights(rows, place),
             "n": np.array([float(rows.n)]),
         }
+
+    def _weights(self, rows: Rows, place: Ints) -> Message:
+        """Return the sums of weights and of their squares in each cell."""
+        if not self.plan.analysis.weights:
+            none = np.zeros((0, len(self.plan.edges), CELLS))
+            return {"weighted": none, "squared": none}
+        w = rows.weight
+        return {
+            "weighted": self.by_cell(rows, place, w),
+            "squared": self.by_cell(rows, place, w * w),
+        }
+
+    def scores(self, rows: Rows, state: State) -> Floats:
+        """Return (n, 0): of curves, cells say all that people add."""
+        del state
+        return np.zeros((rows.n, 0))
+
+    def by_cell(self, rows: Rows, place: Ints, values: Floats) -> Floats:
+        """Return (groups, edges, 2) sums of (n,) values, of (n,) bins of groups."""
+        shape = (len(self.plan.groups), len(self.plan.edges), CELLS)
+        cell = place * CELLS + (rows.event > 0)
+        return sum_by(cell, shape[0] * shape[1] * CELLS, values).reshape(shape)
 
     def _entering(self, rows: Rows, shape: tuple[int, int]) -> Floats:
         if not self.plan.analysis.start:
@@ -87,6 +146,18 @@ class KaplanMeier(Estimator):
             NotEstimable: no one has the event.
         """
         del state, round_number
+        return self.finding(total, Spread.of_squares(total["squared"]))
+
+    def finding(self, total: Message, spread: Spread) -> Finding:
+        """Return the finding.
+
+        Args:
+            total: the sums.
+            spread: of the weights, where there are any.
+
+        Raises:
+            NotEstimable: no one has the event.
+        """
         deaths = np.rint(total["deaths"])
         leaving = np.rint(total["leaving"])
         if not deaths.any():
@@ -116,7 +187,57 @@ class KaplanMeier(Estimator):
             payload["logrank"] = _logrank(at_risk, deaths)
         if analysis.start:
             payload["start"] = analysis.start
+        if analysis.weights:
+            self._weigh(payload, (at_risk, deaths), total["weighted"], spread)
         return Finding(self.plan.analysis.name, self.name, payload)
+
+    def _weigh(
+        self,
+        payload: dict[str, Any],
+        counts: tuple[Floats, Floats],
+        weights: Floats,
+        spread: Spread,
+    ) -> None:
+        """Replace what was read off the counts by what is read off the weights."""
+        at_risk, deaths = counts
+        for g, curve in enumerate(payload["curves"]):
+            of = WeightedCurve.of(weights[g], at_risk[g] > deaths[g])
+            steps = deaths[g] > 0
+            time, survival = np.asarray(self.plan.edges)[steps], of.survival[steps]
+            spreads = np.sqrt(spread.along(g, of.gain, of.loss))[steps]
+            se = np.where(survival > 0, survival * spreads, np.nan)
+            lower, upper = limits(survival, se, self.plan.analysis.conf_type)
+            hazard_se = np.sqrt(spread.along(g, of.rise, of.jump))[steps]
+            found = {
+                "survival": survival.tolist(),
+                "se": _numbers(se),
+                "lower": _numbers(lower),
+                "upper": _numbers(upper),
+                "cumhaz": of.cumhaz[steps].tolist(),
+                "cumhaz_se": hazard_se.tolist(),
+                "median": median(time, survival),
+                "median_lower": median(time, lower),
+                "median_upper": median(time, upper),
+            }
+            curve.update(found)
+            if curve.get("rmst") is not None:
+                curve.update(self._weighted_mean(g, of, spread))
+        payload["weights"] = self.plan.analysis.weights
+        if "logrank" in payload:
+            excess, expected, influence = logrank_influence(weights)
+            variance = spread.covariance(influence)
+            payload["logrank"] = chi_square(excess, variance, expected > 0)
+
+    def _weighted_mean(
+        self, group: int, curve: WeightedCurve, spread: Spread
+    ) -> dict[str, float]:
+        edges, horizon = np.asarray(self.plan.edges), self.plan.analysis.horizon
+        assert horizon is not None  # noqa: S101  the caller asks of one with it
+        mean, of_group = curve.mean(edges, horizon)
+        influence = np.zeros((1, *spread.squares.shape))
+        influence[0, group] = of_group
+        variance = spread.covariance(influence)[0, 0]
+        return {"rmst": mean, "rmst_se": float(np.sqrt(variance))}
 
     def _curve(
         self, label: str, at_risk: Floats, deaths: Floats, people: float

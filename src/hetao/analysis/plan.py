@@ -181,11 +181,10 @@ def make_plan(study: Study, analysis: Analysis) -> Plan:
         plan = _with_times(study, plan)
     if method.has_rates:
         plan = _with_rates(study, plan)
+    plan = _with_weights(study, plan)
     is_number = method.outcome == "mean" and not plan.is_binary
     if is_number or method.outcome in ("number", "count", "positive"):
         plan = _with(plan, outcome=_outcome(study, plan))
-    if analysis.weights:
-        plan = _with(plan, most_weight=_most_weight(study, analysis.weights))
     if method.is_model:
         plan = _with_design(study, plan)
     return plan
@@ -256,6 +255,16 @@ def _earliest(study: Study, name: str) -> float:
             fix="start its bounds at 0",
         )
     return earliest
+
+
+def _with_weights(study: Study, plan: Plan) -> Plan:
+    """Return the plan with what people may weigh, or the score that weighs them."""
+    analysis = plan.analysis
+    if analysis.weights:
+        plan = _with(plan, most_weight=_most_weight(study, analysis.weights))
+    if analysis.score:
+        plan = _with(plan, score=make_plan(study, analysis.of_score))
+    return plan
 
 
 def _most_weight(study: Study, name: str) -> float:
@@ -347,8 +356,6 @@ def _with_design(study: Study, plan: Plan) -> Plan:
     intercept = not is_own and "0" not in texts and "-1" not in texts
     terms = [parse_term(text) for text in texts if text not in ("0", "-1", "1")]
     _check_strata(plan, terms)
-    if analysis.score:
-        plan = _with(plan, score=make_plan(study, analysis.of_score))
     coded = intercept or is_own
     columns = design_columns(study, terms, coded, coded, analysis.strata)
     if intercept:

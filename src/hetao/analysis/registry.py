@@ -40,6 +40,7 @@ from hetao.analysis.scored import (
     LogisticScored,
     PoissonScored,
 )
+from hetao.analysis.scored_survival import KaplanMeierScored, LogRankScored
 from hetao.analysis.screen import (
     CoxScreen,
     LogisticScreen,
@@ -92,6 +93,8 @@ INSTALLED: tuple[type[Estimator], ...] = (
     LinearScored,
     PoissonScored,
     CoxScored,
+    KaplanMeierScored,
+    LogRankScored,
     LogisticScreen,
     PoissonScreen,
     NegativeBinomialScreen,

@@ -44,8 +44,8 @@ class Rows:
         time, event: (n,) of cox and km; event is 0 or 1. Of rates, time alone.
         start: (n,) from which a row is at risk, later than which its time lies; empty
             where every row is from 0 on.
-        weight: (n,) of a model, how much each counts, above 0; those of weight 0 are
-            no rows.
+        weight: (n,) of a model or of weighted curves, how much each counts, above 0;
+            those of weight 0 are no rows.
         stratum: (n,) index into `plan.strata`.
         bin: (n,) index into `plan.edges`, the first edge at or after the time.
         group: (n,) index into `plan.groups`.
@@ -298,13 +298,7 @@ def _rows(plan: Plan, known: dict[str, NDArray[Any]], site: str, n: int) -> Rows
         "person": known[PERSON],
         "set": _sets(plan, known),
     }
-    if plan.score is not None:
-        fields["Z"] = _design(plan.score, known, n)
-    if plan.columns:
-        offset = np.zeros(n) if plan.offset is None else value_of(plan.offset, known)
-        fields["offset"] = np.broadcast_to(offset, (n,)).astype(np.float64)
-        weight = known[analysis.weights] if analysis.weights else np.ones(n)
-        fields["weight"] = weight
+    fields |= _weighing(plan, known, n)
     if analysis.shrinks and analysis.folds:
         fields["fold"] = folds_of(analysis.seed, site, n, analysis.folds)
     if plan.method.outcome:
@@ -325,6 +319,21 @@ def _rows(plan: Plan, known: dict[str, NDArray[Any]], site: str, n: int) -> Rows
     if plan.method.has_times:
         check_intervals(plan, rows.__dict__)
     return rows
+
+
+def _weighing(
+    plan: Plan, known: Mapping[str, NDArray[Any]], n: int
+) -> dict[str, Floats]:
+    """Return what weighs people: their weights, a score's design, a model's offset."""
+    analysis, found = plan.analysis, {}
+    if plan.score is not None:
+        found["Z"] = _design(plan.score, known, n)
+    if plan.columns:
+        offset = np.zeros(n) if plan.offset is None else value_of(plan.offset, known)
+        found["offset"] = np.broadcast_to(offset, (n,)).astype(np.float64)
+    if plan.columns or analysis.weights or plan.score:
+        found["weight"] = known[analysis.weights] if analysis.weights else np.ones(n)
+    return found
 
 
 def _times(plan: Plan, known: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:

@@ -94,14 +94,14 @@ class Weighed:
     sets: Ints | None = None
 
 
-def _of_score(shapes: Shapes) -> dict[str, str | int]:
+def shapes_of_score(shapes: Shapes) -> dict[str, str | int]:
     """Return the shapes of the score's regression, of q columns."""
     return {f"score_{n}": str(shape).replace("p", "q") for n, shape in shapes.items()}
 
 
 def _shapes(model: type[Estimator]) -> Shapes:
     """Return what a message holds of the score, the model's opening and the model."""
-    of_score = _of_score(Logistic.sums)
+    of_score = shapes_of_score(Logistic.sums)
     first = {f"first_{name}": shape for name, shape in model.opening.items()}
     return {**of_score, **first, **model.sums, **CLOSING}
 
@@ -127,7 +127,8 @@ class Scored(Estimator):
 
     model: ClassVar[type[Estimator]]
     closes: ClassVar[str] = LAST  # what marks the model's state of the closing round
-    relies_on = RELIES
+    meat: ClassVar[str] = "meat"  # the model's outer products of people's scores
+    relies_on: ClassVar[tuple[str, ...]] = RELIES
 
     def __init__(self, plan: Plan) -> None:
         """Fit the estimator to a plan with a score."""
@@ -142,13 +143,19 @@ class Scored(Estimator):
 
     def sizes(self) -> dict[str, int]:
         """Return the sizes that the declaration's shapes speak of."""
-        q, p = self._of_score.parameters, self.plan.parameters
+        q, p = self._of_score.parameters, self.outputs
         return super().sizes() | {
+            "p": p,
             "q": q,
             "sym(q+p)": (q + p) * (q + p + 1) // 2,
             "bins": self.plan.analysis.overlap_bins,
             "matching": int(self.plan.analysis.ratio > 0),
         }
+
+    @property
+    def outputs(self) -> int:
+        """Return how many scores a person of the model has."""
+        return self.plan.parameters
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
         """Return the bounds of what a closing message adds to the model's.
@@ -158,7 +165,8 @@ class Scored(Estimator):
         """
         del round_number
         weight = max(heaviest(self.plan.analysis), 1.0)
-        meat = max(self._model.declare(1)["meat"].per_person, 1.0)
+        declared = self._model.declare(1).get(self.meat)
+        meat = max(declared.per_person if declared else weight, 1.0)
         return {
             "people": (1.0, 0.0),
             "happened": (1.0, 0.0),
@@ -173,10 +181,10 @@ class Scored(Estimator):
     def declare(self, round_number: int) -> dict[str, Sum]:
         """Return what a site sends; all rounds but the opening look alike."""
         if round_number == 0:
-            return _prefixed("score", self._score.declare(0))
+            return prefixed("score", self._score.declare(0))
         return {
-            **_prefixed("score", self._score.declare(1)),
-            **_prefixed("first", self._model.declare(0)),
+            **prefixed("score", self._score.declare(1)),
+            **prefixed("first", self._model.declare(0)),
             **self._model.declare(1),
             **self.declared(CLOSING, self.bounds(round_number)),
         }
@@ -184,7 +192,7 @@ class Scored(Estimator):
     # --- inside a site --------------------------------------------------------------
     def start(self, rows: Rows) -> Message:
         """Return the opening of the score's regression."""
-        return _prefixed("score", self._score.start(self._score_rows(rows)))
+        return prefixed("score", self._score.start(self._score_rows(rows)))
 
     def local(self, rows: Rows, state: State) -> Message:
         """Return the sums of the stage that a state is of; the rest of it is 0.
@@ -197,21 +205,29 @@ class Scored(Estimator):
         of_score = self._score.local(self._score_rows(rows), {"beta": gamma})
         if GAMMA not in state:
             message["logit"] = self._logits(rows, gamma)
-            return message | _prefixed("score", of_score)
-        weighted, mine = self._weigh(rows, state).rows, _of_model(state)
-        if not mine:
-            return message | _prefixed("first", self._model.start(weighted))
-        message |= self._model.local(weighted, mine)
-        if self.closes in mine:
+            return message | prefixed("score", of_score)
+        message |= self._model_message(rows, state)
+        if self.is_closing(state):
             message["score_info"] = of_score["info"]
             message |= self._closing(rows, state)
         return message
+
+    def _model_message(self, rows: Rows, state: State) -> Message:
+        """Return what the model sends of weighted people."""
+        weighted, mine = self._weigh(rows, state).rows, of_model(state)
+        if not mine:
+            return prefixed("first", self._model.start(weighted))
+        return self._model.local(weighted, mine)
+
+    def is_closing(self, state: State) -> bool:
+        """Return whether a state is of the last round."""
+        return self.closes in state
 
     def weights(self, rows: Rows, state: State) -> Floats | None:
         """Return how much people weigh in the model, (k, n); None before it begins."""
         if GAMMA not in state:
             return None
-        weighed, mine = self._weigh(rows, state), _of_model(state)
+        weighed, mine = self._weigh(rows, state), of_model(state)
         found = self._model.weights(weighed.rows, mine) if mine else None
         w = weighed.rows.weight
         if found is not None:
@@ -238,7 +254,7 @@ class Scored(Estimator):
             return facts, self.own_cells
         if GAMMA in state and facts.max_leverage is not None:
             of = self._by_score(rows, gamma).of
-            if self.closes in state:  # the stacked scores square weights
+            if self.is_closing(state):  # the stacked scores square weights
                 of = of**2
             share = (of.max(axis=1) / np.maximum(of.sum(axis=1), 1e-300)).max()
             most = min(1.0, max(facts.max_leverage, float(share)))
@@ -248,7 +264,7 @@ class Scored(Estimator):
     def bins(self, rows: Rows, state: State) -> dict[str, int]:
         """Return the people in the thinnest bin of the score's histogram."""
         bins = self.plan.analysis.overlap_bins
-        if self.closes not in state or not bins:
+        if not self.is_closing(state) or not bins:
             return {}
         counts = overlap(rows.group, self._fitted(rows, self._gamma(state)), bins)
         least = counts[counts > 0].min(initial=rows.n)
@@ -331,7 +347,7 @@ class Scored(Estimator):
         Of matching they are summed by set, and take the score as given.
         """
         gamma, weighed = self._gamma(state), self._weigh(rows, state)
-        Z, u = rows.Z, self._model.scores(weighed.rows, _of_model(state))
+        Z, u = rows.Z, self._model.scores(weighed.rows, of_model(state))
         q, p = Z.shape[1], u.shape[1]
         if weighed.sets is not None:
             of_sets = [np.bincount(weighed.sets, column) for column in u.T]
@@ -378,17 +394,19 @@ class Scored(Estimator):
         """
         if state is None or GAMMA not in state:
             return self._score_step(total, state, round_number)
-        mine, number = _of_model(state), round_number - int(state[BEGUN][0])
-        kept = {name: state[name] for name in OF_SCORE if name in state}
-        if not mine:
-            found = self._model.step(_stripped("first", total), None, 0)
-        else:
-            if self.closes in mine:
-                total = {**total, "meat": self._meat(total)}
-            found = self._model.step(total, mine, number)
+        number = round_number - int(state[BEGUN][0])
+        found = self._model_step(total, of_model(state), number)
         if isinstance(found, Finding):
             return self._finding(found, total, state, round_number)
-        return kept | found
+        return {name: state[name] for name in OF_SCORE if name in state} | found
+
+    def _model_step(self, total: Message, mine: State, number: int) -> State | Finding:
+        """Return what follows for the model, whose state is `mine`; {} before it."""
+        if not mine:
+            return self._model.step(_stripped("first", total), None, 0)
+        if self.closes in mine:
+            total = {**total, self.meat: self._meat(total)}
+        return self._model.step(total, mine, number)
 
     def _score_step(
         self, total: Message, state: State | None, round_number: int
@@ -425,7 +443,7 @@ class Scored(Estimator):
 
     def _meat(self, total: Message) -> Floats:
         """Return the model's packed meat (p, p), the score's estimation counted."""
-        q, p = self._of_score.parameters, self.plan.parameters
+        q, p = self._of_score.parameters, self.outputs
         stacked = unpacked(total["stacked"], q + p)
         bread = invert(unpacked(total["score_info"], q), self._of_score.names).matrix
         turn = np.hstack([total["cross"].T @ bread, np.eye(p)])
@@ -448,7 +466,7 @@ class Scored(Estimator):
             "balance": balance_of(self._of_score.columns, total, people),
             "overlap": np.rint(total["overlap"]).astype(int).tolist(),
             "rounds": round_number + 1,
-            "condition": max(condition, found.payload["condition"]),
+            "condition": max(condition, found.payload.get("condition", 0.0)),
         }
         if self._matches:
             sets = round(float(total["weights"][1, 0]))
@@ -470,7 +488,7 @@ class Scored(Estimator):
 
 @estimator(
     name="logistic_scored",
-    opening=_of_score(Logistic.opening),
+    opening=shapes_of_score(Logistic.opening),
     sums=_shapes(Logistic),
     most_rounds=MOST,
     publishable=False,
@@ -483,7 +501,7 @@ class LogisticScored(Scored):
 
 @estimator(
     name="linear_scored",
-    opening=_of_score(Logistic.opening),
+    opening=shapes_of_score(Logistic.opening),
     sums=_shapes(Linear),
     most_rounds=MOST,
     publishable=False,
@@ -497,7 +515,7 @@ class LinearScored(Scored):
 
 @estimator(
     name="poisson_scored",
-    opening=_of_score(Logistic.opening),
+    opening=shapes_of_score(Logistic.opening),
     sums=_shapes(Poisson),
     most_rounds=MOST,
     publishable=False,
@@ -510,7 +528,7 @@ class PoissonScored(Scored):
 
 @estimator(
     name="cox_scored",
-    opening=_of_score(Logistic.opening),
+    opening=shapes_of_score(Logistic.opening),
     sums=_shapes(Cox),
     most_rounds=MOST,
     publishable=False,
@@ -525,7 +543,8 @@ class CoxScored(Scored):
     model = Cox
 
 
-def _prefixed(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
+def prefixed(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    """Return the arrays of a stage, under names that tell it."""
     return {f"{prefix}_{name}": array for name, array in arrays.items()}
 
 
@@ -535,7 +554,8 @@ def _stripped(prefix: str, total: Message) -> Message:
     return {n.removeprefix(start): a for n, a in total.items() if n.startswith(start)}
 
 
-def _of_model(state: State) -> State:
+def of_model(state: State) -> State:
+    """Return what of a state is the model's own; nothing before its first step."""
     return {name: array for name, array in state.items() if name not in OF_SCORE}
 
 

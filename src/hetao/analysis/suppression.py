@@ -334,6 +334,8 @@ def _hide_curves(payload: Payload, smallest: int) -> None:
         _merge_steps(curve, kept, steps)
     if any(mask) or any(few):
         payload.pop("logrank", None)
+    if any(mask) or any(few) or any(c.get("rmst", 0) is None for c in curves):
+        payload.pop("contrasts", None)  # a difference tells what an arm's mean does
     _hide_totals(payload, smallest)
 
 

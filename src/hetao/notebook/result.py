@@ -156,6 +156,20 @@ class FitResult:
             raise Usage(f"a {self.body['model']} finding has no curves")
         return self.pictures()[0]
 
+    def contrasts(self) -> pd.DataFrame:
+        """Return how far weighted curves lie apart at the horizon, a row a contrast.
+
+        Raises:
+            Usage: the finding has no contrasts.
+        """
+        if "contrasts" not in self.body:
+            raise Usage(
+                f"this {self.body['model']} finding has no contrasts",
+                fix="ask for km with weights by a propensity score and a horizon",
+            )
+        frame = pd.DataFrame(list(self.body["contrasts"]))
+        return frame.set_index("name").astype(float)
+
     def flow(self) -> Picture:
         """Return the flow of people through the criteria, as a trial report has it.
 

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from hetao.report.drawing import Drawing
-from hetao.report.effects import EffectView, effect_of
+from hetao.report.effects import (
+    BalanceView,
+    ContrastRow,
+    EffectView,
+    balance_view,
+    contrast_rows,
+    effect_of,
+    whose_of,
+)
 from hetao.report.flow import draw_flow
 from hetao.report.forest import tick_text
 from hetao.report.indicators import indicators_of
@@ -48,6 +56,9 @@ class CurvesView:
     Attributes:
         means: restricted means up to `horizon`; empty texts where none was asked for.
         scale: on which the limits are normal.
+        counted: how people count, where not all alike.
+        contrasts: of the arms at the horizon.
+        balance: of the arms under a propensity score; None without one.
     """
 
     figure: Drawing
@@ -59,11 +70,15 @@ class CurvesView:
     horizon: str
     scale: str
     logrank: str
+    counted: str = ""
+    contrasts: tuple[ContrastRow, ...] = ()
+    balance: BalanceView | None = None
 
     @property
     def is_hidden(self) -> bool:
         """Return whether any count is shown as small."""
-        return any("*" in count for curve in self.curves for count in curve.at_risk)
+        of_arms = self.balance is not None and self.balance.is_hidden
+        return of_arms or any("*" in n for curve in self.curves for n in curve.at_risk)
 
 
 @dataclass(frozen=True)
@@ -81,12 +96,15 @@ class TestView:
 
     Attributes:
         weighted: the power of the survival that weighs an event; "" for none.
+        counted, balance: as of `CurvesView`.
     """
 
     by: str
     outcome: str
     weighted: str
     rows: tuple[tuple[str, ...], ...]
+    counted: str = ""
+    balance: BalanceView | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +193,7 @@ def _view(
             return StepsView(steps, figure), _steps_sentence(steps)
         case (
             "km"
+            | "logrank"
             | "performance"
             | "boosted_trees"
             | "neural_network"
@@ -185,6 +204,7 @@ def _view(
         ):
             drawn: dict[str, Draw] = {
                 "km": _curves,
+                "logrank": _test,
                 "performance": performance_of,
                 "boosted_trees": performance_of,
                 "neural_network": network_of,
@@ -194,11 +214,10 @@ def _view(
                 "profile": profile_of,
             }
             return drawn[kind](study, analysis, payload, style)
-        case "table1" | "quantiles" | "logrank" | "rates" as kind:
+        case "table1" | "quantiles" | "rates" as kind:
             shown: dict[str, Show] = {
                 "table1": _table,
                 "quantiles": quantiles_of,
-                "logrank": _test,
                 "rates": rates_of,
             }
             return shown[kind](study, analysis, payload, few)
@@ -237,6 +256,9 @@ def _curves(
         horizon="" if horizon is None else tick_text(horizon),
         scale=str(payload.get("conf_type") or "log"),
         logrank=_logrank(logrank),
+        counted=_counted_by(study, payload),
+        contrasts=tuple(contrast_rows(payload.get("contrasts", ()))),
+        balance=_balance(study, analysis, payload, style),
     )
     said = "; ".join(
         f"{curve.label}: {median}"
@@ -244,6 +266,32 @@ def _curves(
     )
     tail = f" Log-rank test: {p_sentence(logrank['p'])}." if logrank.get("p") else ""
     return view, f"Median of {axis}: {said or 'none'}.{tail}"
+
+
+def _counted_by(study: Study, payload: Mapping[str, Any]) -> str:
+    """Return by what people count, and what is robust for it; "" if all count alike."""
+    robust = "Errors, limits and tests are robust"
+    if payload.get("score"):
+        whose = whose_of(payload)
+        return (
+            f"The arms are weighted by a propensity score to {whose}. {robust} and "
+            "count its estimation; counts are of people."
+        )
+    if payload.get("weights"):
+        name = variable_label(study, str(payload["weights"]))
+        return f"People are weighted by {name}. {robust}; counts are of people."
+    return ""
+
+
+def _balance(
+    study: Study,
+    analysis: Analysis,
+    payload: Mapping[str, Any],
+    style: tuple[str, str],
+) -> BalanceView | None:
+    if not payload.get("score"):
+        return None
+    return balance_view(study, analysis, payload, style)
 
 
 def _median(curve: Mapping[str, Any]) -> str:
@@ -286,8 +334,12 @@ def _logrank(test: Mapping[str, Any]) -> str:
 
 
 def _test(
-    study: Study, analysis: Analysis, payload: Mapping[str, Any], few: str
+    study: Study,
+    analysis: Analysis,
+    payload: Mapping[str, Any],
+    style: tuple[str, str],
 ) -> tuple[TestView, str]:
+    few = style[1]
     rho = number_of(payload.get("rho")) or 0.0
     rows = [
         (
@@ -302,6 +354,8 @@ def _test(
         outcome=event_label(study, analysis.event),
         weighted=short_text(rho) if rho else "",
         rows=tuple(rows),
+        counted=_counted_by(study, payload),
+        balance=_balance(study, analysis, payload, style),
     )
     return view, _logrank(payload) or "The groups were not compared."
 

@@ -34,6 +34,8 @@ WORDS = {
     "mean_ratio": "Mean ratio",
     "rate_difference": "Rate difference",
     "rate_ratio": "Rate ratio",
+    "survival_difference": "Difference of survival",
+    "rmst_difference": "Difference of restricted means",
 }
 WHOSE = {
     "ATE": "everyone (ATE)",
@@ -147,9 +149,9 @@ def effect_of(
     """
     key = style[0]
     terms = list(payload.get("terms", ()))
-    rows = [_contrast(term) for term in terms]
+    rows = contrast_rows(terms)
     labels = [str(arm["arm"]) for arm in payload.get("arms", ())]
-    whose = WHOSE.get(str(payload.get("estimand")), str(payload.get("estimand")))
+    whose = whose_of(payload)
     view = EffectView(
         treatment=variable_label(study, analysis.treatment),
         outcome=event_label(study, analysis.outcome),
@@ -164,6 +166,11 @@ def effect_of(
     text = rows[0].interval.replace("(", "(95% CI ", 1)
     between = f"“{labels[1]}” against “{labels[0]}”"
     return view, f"{rows[0].label} of {between}, in {whose}: {text}."
+
+
+def whose_of(payload: Mapping[str, Any]) -> str:
+    """Return whose mean effect a finding is of."""
+    return WHOSE.get(str(payload.get("estimand")), str(payload.get("estimand")))
 
 
 def balance_view(
@@ -218,6 +225,11 @@ def _interval(term: Mapping[str, Any]) -> str:
         ends = tuple(None if end is None else ratio_of(end) for end in ends)
     middle, lower, upper = interval_texts(ends, _is_ratio(term))
     return f"{middle} ({lower} to {upper})"
+
+
+def contrast_rows(terms: Sequence[Mapping[str, Any]]) -> list[ContrastRow]:
+    """Return contrasts of the arms as a reader sees them."""
+    return [_contrast(term) for term in terms]
 
 
 def _contrast(term: Mapping[str, Any]) -> ContrastRow:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hetao.report.drawing import Drawing
-from hetao.report.effects import WHOSE, BalanceView, balance_view
+from hetao.report.effects import BalanceView, balance_view, whose_of
 from hetao.report.forest import Row, draw_forest, tick_text
 from hetao.report.labels import (
     INTERCEPT,
@@ -153,7 +153,7 @@ def _spread(study: Study, payload: Mapping[str, Any]) -> str:
     if payload.get("weights"):
         said.append(f"Weighted by {variable_label(study, str(payload['weights']))}")
     if payload.get("score"):
-        whose = WHOSE.get(str(payload.get("estimand")), str(payload.get("estimand")))
+        whose = whose_of(payload)
         if payload.get("matching"):
             ratio, sets = (payload["matching"][key] for key in ("ratio", "sets"))
             pairs = (

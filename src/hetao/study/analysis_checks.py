@@ -222,8 +222,7 @@ def _check_outcome(study: Study, analysis: Analysis, where: str) -> None:
             f"{where}: {analysis.method} compares the groups of 'by' within sites",
             fix="write 'site' among the strata and 'by' not; km tests over a grid",
         )
-    if not 0 <= analysis.rho <= MOST_RHO:
-        raise InvalidStudy(f"{where}: rho lies in 0 to {MOST_RHO}")
+    _check_rho(analysis, where)
     if analysis.zph:
         _check_zph(analysis, where)
     if analysis.baseline and SITE in analysis.strata:
@@ -244,6 +243,17 @@ def _check_outcome(study: Study, analysis: Analysis, where: str) -> None:
         )
 
 
+def _check_rho(analysis: Analysis, where: str) -> None:
+    if not 0 <= analysis.rho <= MOST_RHO:
+        raise InvalidStudy(f"{where}: rho lies in 0 to {MOST_RHO}")
+    if analysis.rho and (analysis.weights or analysis.score):
+        raise InvalidStudy(
+            f"{where}: events that weigh by the survival, and people who weigh, have "
+            "no variance that is known to hold",
+            fix="leave out rho, or the weights",
+        )
+
+
 def _check_entry(study: Study, analysis: Analysis, where: str) -> None:
     """Check what is said of late entry and of several rows a person."""
     is_cox = analysis.method == "cox"
@@ -256,6 +266,11 @@ def _check_entry(study: Study, analysis: Analysis, where: str) -> None:
             f"{where}: late entry and several rows a person are of cox models within "
             "sites: over sites, who leaves a bin less who enters there could be one",
             fix="write strata = ['site']",
+        )
+    if analysis.method == "km" and analysis.start and analysis.weights:
+        raise InvalidStudy(
+            f"{where}: the variance of weighted curves is of people at risk from 0 on",
+            fix="leave out start, or use logrank or cox within sites",
         )
     if analysis.score and analysis.start:
         raise InvalidStudy(

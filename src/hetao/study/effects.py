@@ -91,7 +91,13 @@ def _check_score(analysis: Analysis, where: str) -> None:
             )
     _check_matching(analysis, where)
     named = {name for text in analysis.terms for name in parse_term(text).names}
-    if analysis.treatment not in named:
+    if not METHODS[analysis.method].is_model and analysis.by != analysis.treatment:
+        raise InvalidStudy(
+            f"{where}: a propensity score weighs the arms of the treatment "
+            f"{analysis.treatment!r}, so it is they whose curves are compared",
+            fix=f"write by = {analysis.treatment!r}",
+        )
+    if METHODS[analysis.method].is_model and analysis.treatment not in named:
         raise InvalidStudy(
             f"{where}: the terms do not name the treatment {analysis.treatment!r}, "
             "whose effect the weights are there for",

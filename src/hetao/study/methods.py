@@ -64,6 +64,9 @@ SCORED: Final = (
     *("treatment", "score", "estimand", "truncation", "overlap_bins"),
     *("ratio", "caliper"),
 )
+WEIGHED: Final = (  # curves and tests by weights, or by a score
+    *("weights", "treatment", "score", "estimand", "truncation", "overlap_bins"),
+)
 SHRUNK: Final = (
     *("penalty", "alpha", "lambdas", "folds", "seed", "select", "standardize"),
     "unpenalised",
@@ -223,14 +226,16 @@ METHODS: Final[dict[str, Method]] = {
     "km": Method(
         "Kaplan-Meier curves",
         ("time", "event", "grid"),
-        ("start", "by", "horizon", "conf_type"),
+        ("start", "by", "horizon", "conf_type", *WEIGHED),
+        estimands=ESTIMANDS,
         has_times=True,
         in_formula=True,
     ),
     "logrank": Method(
         "Log-rank test",
         ("time", "event", "by", "strata"),
-        ("start", "rho"),
+        ("start", "rho", *WEIGHED),
+        estimands=ESTIMANDS,
         has_times=True,
         is_test=True,
         in_formula=True,
