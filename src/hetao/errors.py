@@ -75,6 +75,20 @@ class InvalidNetwork(Invalid):
     remedy = "correct the file that is named"
 
 
+class InvalidRulebook(Invalid):
+    """A pack of rules does not hold."""
+
+    code = "HT-105"
+    remedy = "correct the rule that is named; docs/specs/rulebook.md says the form"
+
+
+class InvalidFacts(Invalid):
+    """A file of facts about a request does not hold."""
+
+    code = "HT-106"
+    remedy = "hetao rules facts writes a form with every fact"
+
+
 class NotExpressible(InvalidStudy):
     """A cohort definition asks something that the cohort algebra cannot say."""
 
@@ -193,6 +207,34 @@ class Replayed(Refused):
 
     code = "HT-312"
     remedy = "nothing is asked twice under one name; ask for a new permit"
+
+
+class RuleForbids(Refused):
+    """A rule of the rulebook forbids the crossing."""
+
+    code = "HT-330"
+    remedy = "hetao rules explain names the rule and its source; ask counsel"
+
+
+class FactsMissing(Refused):
+    """A rule may apply, and the facts that would settle it are missing."""
+
+    code = "HT-331"
+    remedy = "add them to the facts file; hetao rules explain asks for each"
+
+
+class BasisMissing(Refused):
+    """A legal basis that must be there beforehand is not, or is not valid."""
+
+    code = "HT-332"
+    remedy = "obtain it, then name it with its reference under [bases] of the facts"
+
+
+class TooManyPeople(Refused):
+    """People of this exporter since 1 January reach a number at which rules change."""
+
+    code = "HT-333"
+    remedy = "ask the rules anew with the new count, and for a new permit"
 
 
 class SmallCohort(Refused):

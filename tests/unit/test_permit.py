@@ -9,7 +9,6 @@ import pytest
 from hetao.errors import InvalidNetwork, NotApproved
 from hetao.permit import (
     Bundle,
-    Rule,
     bundle_from,
     check_standing,
     format_time,
@@ -19,7 +18,6 @@ from hetao.permit import (
     read_directory,
     read_identity,
     requirements,
-    rulebook,
     sign_notice,
     write_bundle,
     write_directory,
@@ -84,22 +82,6 @@ def test_every_side_that_takes_part_is_asked():
 def test_what_no_rule_covers_is_refused(crossing, day):
     with pytest.raises(NotApproved):
         requirements(crossing, ["HK", "SZ"], day)
-
-
-def test_a_rule_holds_from_its_first_to_its_last_day():
-    first, last = datetime.date(2026, 1, 1), datetime.date(2026, 12, 31)
-    rule = Rule("r", "data", "ethics", "each", "law", first, first, "us", last)
-
-    assert rule.is_in_force(first)
-    assert rule.is_in_force(last)
-    assert not rule.is_in_force(first - DAY)
-    assert not rule.is_in_force(last + DAY)
-
-
-def test_every_shipped_rule_names_its_source():
-    for rule in rulebook():
-        assert rule.source
-        assert rule.verified_by
 
 
 # --- files that do not hold ---------------------------------------------------------

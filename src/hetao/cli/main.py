@@ -153,6 +153,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_cohort(commands)
     _add_vocab(commands)
     _add_dictionary(commands)
+    _add_rules(commands)
     _add_approve(commands)
     _add_run(commands)
     _add_verify(commands)
@@ -323,6 +324,38 @@ def _add_dictionary(commands: Any) -> None:
         "write the published dictionary, a page a language",
     )
     page.add_argument("--out", type=Path, default=Path("docs"), metavar="DIR")
+
+
+def _add_rules(commands: Any) -> None:
+    rules = _group(commands, "rules", "what the law asks of a request; no legal advice")
+    module = "hetao.cli.rules"
+
+    def add(name: str, function: str, text: str) -> argparse.ArgumentParser:
+        added = _command(rules, name, f"{module}:{function}", text)
+        languages = ("en", "zh-Hant", "zh-Hans")
+        added.add_argument("--lang", choices=languages, default="en")
+        added.add_argument(
+            "--packs", type=Path, metavar="DIR", help="rule packs of your own too"
+        )
+        return added
+
+    explain = add("explain", "explain_facts", "what the rules say to a facts file")
+    explain.add_argument("facts", type=Path, metavar="FACTS.toml")
+    listing = add("list", "listing", "the rules in force, with their sources")
+    listing.add_argument("--pack", metavar="NAME", help="of one pack")
+    listing.add_argument(
+        "--due",
+        type=int,
+        nargs="?",
+        const=365,
+        metavar="DAYS",
+        help="whose source was last read so many days ago (365)",
+    )
+    for parser in (explain, listing):
+        parser.add_argument("--on", metavar="DATE", help="a day; today if left out")
+        _json(parser)
+    form = add("facts", "write_form", "an empty facts file, with every question")
+    form.add_argument("--out", type=Path, metavar="FILE")
 
 
 def _add_cohort(commands: Any) -> None:

@@ -1,5 +1,7 @@
 """Who may let what cross: parties, keys, approvals, the rulebook, the permit."""
 
+from hetao.permit.answering import Answer, answer, check_allowed
+from hetao.permit.facts import Facts, facts_from, read_facts
 from hetao.permit.keys import (
     SIDES,
     Directory,
@@ -28,31 +30,46 @@ from hetao.permit.permit import (
     sign_notice,
     write_bundle,
 )
-from hetao.permit.rulebook import Requirement, Rule, requirements, reviews, rulebook
+from hetao.permit.rule import Rule, Rulebook
+from hetao.permit.rulebook import (
+    Requirement,
+    requirements,
+    reviews,
+    rulebook,
+    rulebook_with,
+)
 
 __all__ = [
     "SIDES",
+    "Answer",
     "Bundle",
     "Directory",
+    "Facts",
     "Identity",
     "Party",
     "Permit",
     "PermittedProtocol",
     "Requirement",
     "Rule",
+    "Rulebook",
     "Statement",
+    "answer",
     "bundle_from",
+    "check_allowed",
     "check_standing",
     "directory_from",
+    "facts_from",
     "format_time",
     "new_identity",
     "parse_time",
     "read_bundle",
     "read_directory",
+    "read_facts",
     "read_identity",
     "requirements",
     "reviews",
     "rulebook",
+    "rulebook_with",
     "sign_notice",
     "state",
     "statement_from",

@@ -1,4 +1,4 @@
-"""Dated rules: which approvals and output checks a crossing needs on a day."""
+"""The rulebook in use: what it asks of any such crossing on a day."""
 
 import datetime
 import functools
@@ -6,35 +6,14 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
-from hetao.errors import InvalidNetwork, NotApproved
-from hetao.records import record
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule, as a regulator can read it.
-
-    Attributes:
-        side: "HK", "SZ", or "each" for one approval from every side that takes part.
-        act: "approve" before anything is asked, or "review" of what is to be shown.
-        effective, expiry: first and last day in force; None for no end.
-    """
-
-    id: str
-    crossing: str
-    role: str
-    side: str
-    source: str
-    effective: datetime.date
-    verified_on: datetime.date
-    verified_by: str
-    expiry: datetime.date | None = None
-    act: str = "approve"
-
-    def is_in_force(self, day: datetime.date) -> bool:
-        """Return whether the rule applies on that day."""
-        return self.effective <= day and (self.expiry is None or day <= self.expiry)
+from hetao.errors import InvalidRulebook, NotApproved
+from hetao.permit.conditions import judge
+from hetao.permit.facts import FactValue, shipped_facts
+from hetao.permit.packs import rulebook_from
+from hetao.permit.rule import EVERY, Rule, Rulebook
+from hetao.records import read_toml
 
 
 @dataclass(frozen=True, order=True)
@@ -47,25 +26,49 @@ class Requirement:
 
 
 @functools.cache
-def rulebook() -> tuple[Rule, ...]:
+def rulebook() -> Rulebook:
     """Return the rules that this version of Hetao ships."""
-    text = resources.files("hetao.permit").joinpath("rulebook.toml").read_text("utf-8")
-    rows = enumerate(tomllib.loads(text)["rules"], 1)
-    return tuple(
-        record(Rule, r, f"rulebook, rule {i}", InvalidNetwork) for i, r in rows
-    )
+    folder = resources.files("hetao.permit").joinpath("rules")
+    tables = {
+        entry.name: tomllib.loads(entry.read_text("utf-8"))
+        for entry in folder.iterdir()
+        if entry.name.endswith(".toml") and entry.name != "facts.toml"
+    }
+    return rulebook_from(sorted(tables.items()), shipped_facts())
+
+
+def rulebook_with(folder: Path | None) -> Rulebook:
+    """Return the shipped rules together with the packs in a site's own folder.
+
+    Such a pack can name facts, instruments and rules of its own; none of them may have
+    a name that is there already, so nothing that is shipped is changed or removed.
+
+    Raises:
+        InvalidRulebook, InvalidData: a pack of the folder does not hold.
+    """
+    if folder is None:
+        return rulebook()
+    if not folder.is_dir():
+        raise InvalidRulebook(f"{folder} is not a folder of rule packs")
+    own = [
+        (path.name, read_toml(path, InvalidRulebook))
+        for path in sorted(folder.glob("*.toml"))
+    ]
+    return rulebook_from(own, shipped_facts(), rulebook())
 
 
 def requirements(
     crossing: str, sides: Iterable[str], day: datetime.date
 ) -> tuple[Requirement, ...]:
-    """Return every approval that the rules in force on `day` ask for.
+    """Return every approval that the shipped rules ask of any such crossing on `day`.
+
+    Rules that hang on facts are not among them: `hetao.permit.answering` finds those.
 
     Raises:
         NotApproved: no rule covers this crossing on that day; unknown is refused,
             never "not required".
     """
-    found = _asked("approve", crossing, sides, day)
+    found = offices_of(_unconditional(crossing, day), sides, "approve")
     if not found:
         raise NotApproved(
             f"no rule in the rulebook covers the crossing {crossing!r} on that day",
@@ -77,19 +80,32 @@ def requirements(
 def reviews(
     crossing: str, sides: Iterable[str], day: datetime.date
 ) -> tuple[Requirement, ...]:
-    """Return every output check that the rules in force on `day` ask for."""
-    return _asked("review", crossing, sides, day)
+    """Return every output check that the shipped rules ask of any such crossing."""
+    return offices_of(_unconditional(crossing, day), sides, "review")
 
 
-def _asked(
-    act: str, crossing: str, sides: Iterable[str], day: datetime.date
+def _unconditional(crossing: str, day: datetime.date) -> list[Rule]:
+    known: dict[str, FactValue] = {"request.crossing": crossing}
+    return [r for r in rulebook().on(day) if judge(r.condition, known).holds]
+
+
+def offices_of(
+    rules: Iterable[Rule], sides: Iterable[str], act: str
 ) -> tuple[Requirement, ...]:
+    """Return what these rules ask of the offices of these sides, sorted.
+
+    Args:
+        rules: rules that apply.
+        sides: sides that take part.
+        act: "approve" or "review".
+    """
     taking_part = sorted(set(sides))
     return tuple(
         sorted(
-            Requirement(side, rule.role, rule.id)
-            for rule in rulebook()
-            if rule.act == act and rule.crossing == crossing and rule.is_in_force(day)
-            for side in (taking_part if rule.side == "each" else [rule.side])
+            Requirement(side, office.role, rule.id)
+            for rule in rules
+            for office in rule.offices
+            if office.act == act
+            for side in (taking_part if office.side == EVERY else [office.side])
         )
     )
