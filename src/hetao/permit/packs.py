@@ -33,6 +33,7 @@ from hetao.permit.rule import (
 )
 from hetao.records import record
 
+DEEPEST = 40  # of tables and lists in one another
 _TABLES = {"pack", "terms", "facts", "instruments", "rules"}
 
 
@@ -124,13 +125,13 @@ def _pack(
     where: str,
     own: bool,
 ) -> Pack:
-    if not isinstance(table["pack"], Mapping):
-        raise InvalidRulebook(f"{where}: [pack] is a table")
+    if not isinstance(table["pack"], Mapping) or {"digest", "own"} & set(table["pack"]):
+        raise InvalidRulebook(f"{where}: [pack] is a table, without digest or own")
     fields = dict(table["pack"])
     form = fields.pop("settles", None)
     pack = record(
         Pack,
-        {**fields, "digest": digest(_dated(table)), "own": own},
+        {**fields, "digest": digest(_dated(table, where)), "own": own},
         f"{where} [pack]",
         InvalidRulebook,
     )
@@ -141,13 +142,17 @@ def _pack(
     return replace(pack, settles=settles)
 
 
-def _dated(value: Any) -> Any:
+def _dated(value: Any, where: str, depth: int = 0) -> Any:
     """Return TOML with its dates written out, so that it has a canonical form."""
+    if depth > DEEPEST:
+        raise InvalidRulebook(f"{where}: nested too deeply")
     if isinstance(value, Mapping):
-        return {str(key): _dated(item) for key, item in value.items()}
+        return {str(k): _dated(item, where, depth + 1) for k, item in value.items()}
     if isinstance(value, list):
-        return [_dated(item) for item in value]
-    return value.isoformat() if isinstance(value, datetime.date) else value
+        return [_dated(item, where, depth + 1) for item in value]
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return value
 
 
 def _rule(
@@ -166,10 +171,9 @@ def _rule(
         applies = condition_from(fields.pop("applies_when"), facts, terms, at)
     if not {"pack", "condition"}.isdisjoint(fields):
         raise InvalidRulebook(f"{at}: unknown field 'pack' or 'condition'")
-    crossing = tuple(fields["crossings"])
-    whole = All((Test("request.crossing", "in", crossing), applies))
     # The condition is no field of TOML's; the rest is checked field by field.
     plain = record(_Written, fields, at, InvalidRulebook)
+    whole = All((Test("request.crossing", "in", plain.crossings), applies))
     return Rule(pack=pack.id, condition=whole, **plain.__dict__)
 
 
