@@ -290,6 +290,17 @@ ANALYSES = {
         score=("age", "sex", "log(chol)"),
         overlap_bins=20,
     ),
+    "cox_score_strata": Analysis(
+        "cox_score_strata",
+        "cox",
+        time="day",
+        event="died",
+        terms=("treated",),
+        strata=("site",),
+        treatment="treated",
+        score=("age", "sex"),
+        subclasses=5,
+    ),
     "logistic_scored": Analysis(
         "logistic_scored",
         "logistic",

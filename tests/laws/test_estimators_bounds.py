@@ -75,6 +75,8 @@ def test_every_message_obeys_its_declaration(name, seed, n, size):
         gamma = draw.normal(0, 1, method.plan.score.parameters) * size
         state |= {"gamma": gamma, "gamma done": np.ones(2), "begun": np.full(1, 5.0)}
         state["caliper"] = np.full(1, 0.1 + size)
+    if method.name == "cox_score_strata" and seed % 5:
+        state["cuts"] = np.sort(np.random.default_rng(seed).integers(0, 1025, 4) * 1.0)
     if (method.plan.is_robust or method.plan.score) and seed % 2:
         state["last"] = np.ones(1)
     try:

@@ -508,3 +508,72 @@ def test_a_weighted_log_rank_test_of_arms_is_the_stacked_equations(estimand):
     chi2 = wanted[0] ** 2 / covariance[0, 0]
     assert found["chi2"] == pytest.approx(chi2, rel=1e-9)
     note("logrank", found["rounds"], None, float(abs(found["chi2"] / chi2 - 1)))
+
+
+# --- strata of the score ------------------------------------------------------------
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+def test_a_cox_model_within_strata_of_the_score_is_the_pooled_one(ties):
+    columns, Z = complete(16, 400)
+    A = columns["treated"].astype(float)
+    gamma = zero_of(lambda g: score_of(Z, A, g).sum(axis=0), Z.shape[1])
+    bins = np.minimum(np.floor(1024 / (1 + np.exp(-(Z @ gamma)))), 1023)
+    ends = [  # the first edge of a bin below which so many people lie
+        next(b for b in range(1025) if (bins < b).sum() >= len(A) * k / 5)
+        for k in range(1, 5)
+    ]
+    parts = split(columns, CUTS)
+    sizes = [len(part["age"]) for part in parts.values()]
+    sites = np.repeat(np.arange(len(sizes)), sizes)
+    of_score = sum((bins >= end).astype(int) for end in ends)
+    strata = [
+        np.flatnonzero((sites == site) & (of_score == k))
+        for site in range(len(sizes))
+        for k in range(5)
+    ]
+    time, event, w = columns["day"], columns["died"], np.ones(len(A))
+    X = np.column_stack([A, columns["age"] / 10])
+
+    def of(beta):
+        return sum(
+            partial_score(X[s], time[s], event[s], w[s], beta, ties == "efron")
+            for s in strata
+        )
+
+    theta = zero_of(of, 2)
+    errors = np.sqrt(np.diag(np.linalg.inv(-slopes(of, theta))))
+    analysis = Analysis(
+        "stratified",
+        "cox",
+        time="day",
+        event="died",
+        terms=("treated", "age/10"),
+        strata=("site",),
+        ties=ties,
+        treatment="treated",
+        score=SCORE,
+        subclasses=5,
+    )
+
+    finding = oracle(STUDY, analysis, parts)
+
+    away, se_away = distance(finding, theta, errors)
+    assert away < 1e-9
+    assert se_away < 1e-8
+    found = finding.as_json()
+    assert found["rounds"] <= 11
+    above = below = square = 0.0
+    for s in strata:
+        t1, t0 = (A[s] * time[s]).sum(), ((1 - A[s]) * time[s]).sum()
+        d1, d0 = (A[s] * event[s]).sum(), ((1 - A[s]) * event[s]).sum()
+        above, below = above + d1 * t0 / (t1 + t0), below + d0 * t1 / (t1 + t0)
+        square += (d1 + d0) * t1 * t0 / (t1 + t0) ** 2
+    (ratio,) = found["contrasts"]
+    assert ratio["estimate"] == pytest.approx(np.log(above / below), rel=1e-12)
+    assert ratio["se"] == pytest.approx(np.sqrt(square / above / below), rel=1e-12)
+    for place, one in enumerate(found["strata"]):
+        mine = of_score == place
+        assert one["n"] == [(mine & (a == A)).sum() for a in (0, 1)]
+        assert one["events"] == [event[mine & (a == A)].sum() for a in (0, 1)]
+        assert one["time"] == pytest.approx(
+            [time[mine & (a == A)].sum() for a in (0, 1)]
+        )

@@ -69,12 +69,23 @@ STUDY = study_of(
         score=("age", "sex"),
         estimand="ATT",
     ),
+    Analysis(
+        "stratified",
+        "cox",
+        time="days",
+        event="died",
+        terms=("drug",),
+        strata=("site",),
+        treatment="drug",
+        score=("age", "sex"),
+        subclasses=5,
+    ),
     sites=SITES,
 )
 POLICY = Policy(Minimum(), 3, "")
 
 
-def write(path, seed, n=300):
+def write(path, seed, n=500):
     draw = np.random.default_rng(seed)
     age = draw.uniform(30, 90, n).round(1)
     drug = draw.random(n) < 1 / (1 + np.exp(-(age - 60) / 15))
@@ -102,7 +113,7 @@ def certificate(tmp_path_factory):
 
 
 def test_all_follow_from_the_certified_integers(certificate):
-    assert recompute(certificate["body"]).startswith("4 findings follow")
+    assert recompute(certificate["body"]).startswith("5 findings follow")
 
 
 def test_a_pair_with_few_events_is_named_and_the_others_are_fitted(certificate):
@@ -138,5 +149,7 @@ def test_a_reader_sees_the_weighted_curves_their_differences_and_the_test(certif
         "survival_difference",
         "rmst_difference",
     ]
+    assert "Balance before and after stratifying" in page
+    assert "Strata of the propensity score; people, events and time" in page
     assert 0 < tested["p"] < 1
     assert tested["estimand"] == "ATT"

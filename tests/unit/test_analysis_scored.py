@@ -190,6 +190,68 @@ def test_a_number_has_no_events_in_its_arms():
     assert not view.balance.is_hidden
 
 
+# --- strata of the score ------------------------------------------------------------
+STRATIFIED = ANALYSES["cox_score_strata"]
+
+
+def test_a_site_s_small_cells_of_strata_and_bins_are_told_to_its_gate():
+    method = estimator_for(STUDY, STRATIFIED)
+    rows = make_rows(method.plan, people(4, 300), "aa")
+    state = {"gamma": np.zeros(3), "gamma done": np.ones(2), "begun": np.ones(1)}
+    edges = np.array([512.0, 513.0, 600.0, 700.0])  # all scores are a half
+
+    at_bins = method.bins(rows, state)
+    at_cells = method.bins(rows, state | {"cuts": edges})
+
+    assert at_bins == {"people in the thinnest bin of the score": rows.n}
+    assert at_cells["people in the smallest cell of a stratum"] == 0
+    with pytest.raises(WrongShape, match="does not cut the score"):
+        method.local(rows, state | {"cuts": edges[1:]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"subclasses": 4}, "subclasses lies in 5 to 50"),
+        ({"estimand": "ATT"}, "nobody is weighted or matched"),
+        ({"truncation": 0.1}, "nobody is weighted or matched"),
+        ({"overlap_bins": 10}, "nobody is weighted or matched"),
+        ({"score": (), "treatment": ""}, "only a model with a propensity score"),
+    ],
+)
+def test_strata_of_a_score_that_mean_nothing_are_refused(changes, said):
+    with pytest.raises(InvalidStudy, match=said):
+        read(replace(STRATIFIED, **changes))
+
+
+def test_scores_that_are_all_alike_make_no_strata():
+    columns = people(5, 400) | {"age": np.full(400, 50.0)}
+    columns["age"][:200] = 50.5
+    alike = replace(STRATIFIED, score=("age",), subclasses=20)
+
+    with pytest.raises(NotEstimable, match="too alike for so many strata"):
+        oracle(STUDY, alike, {"aa": columns})
+
+
+def test_a_reader_sees_the_strata_and_the_rate_ratio_but_no_small_cell():
+    exact = oracle(STUDY, STRATIFIED, split(people(7, 900), CUTS))
+    few = exact.as_json()
+    first = few["strata"][0] | {"n": [3, few["strata"][0]["n"][1]]}
+    thin = Finding("a", "cox", few | {"strata": [first, *few["strata"][1:]]})
+
+    whole, hidden = (one.shown(10)[0].as_json() for one in (exact, thin))
+
+    view, sentence = model_of(STUDY, STRATIFIED, whole, ("f", "<10*"))
+    assert "hazard ratio" in sentence
+    assert "Stratified by 5 strata of a propensity score" in view.spread
+    assert "Rate ratio (Mantel-Haenszel) over the same strata" in view.spread
+    assert [len(row) for row in view.strata] == [4] * 5
+    assert not view.balance.weighs
+    assert all(one["n"] is None and one["time"] is None for one in hidden["strata"])
+    view, _ = model_of(STUDY, STRATIFIED, hidden, ("f", "<10*"))
+    assert view.strata[2][1:] == ("<10*", "<10*", "<10*")
+
+
 # --- matching -----------------------------------------------------------------------
 MATCHED = ANALYSES["cox_matched"]
 

@@ -108,6 +108,7 @@ def test_every_method_has_an_estimator():
     special = {
         "cox_grid",
         "cox_merged",
+        "cox_score_strata",
         "firth",
         "glmm_poisson",
         "performance_left_out",

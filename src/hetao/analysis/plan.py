@@ -23,6 +23,7 @@ from hetao.study.terms import names_of
 
 ALL = "All"
 MOST_STRATA = 10_000
+USUAL_STRATA = 5  # of a propensity score
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,11 @@ class Plan:
     def most_rows(self) -> int:
         """Return the most rows that one person may have; 1 where a row is a person."""
         return self.analysis.most_rows or 1
+
+    @property
+    def subclasses(self) -> int:
+        """Return how many strata of a propensity score there are; 5 if left out."""
+        return self.analysis.subclasses or USUAL_STRATA
 
     @property
     def set_key(self) -> str:

@@ -34,6 +34,7 @@ from hetao.analysis.profile import Profile
 from hetao.analysis.quantiles import Quantiles
 from hetao.analysis.rates import Rates
 from hetao.analysis.sccs import SelfControlled
+from hetao.analysis.score_strata import CoxScoreStrata
 from hetao.analysis.scored import (
     CoxScored,
     LinearScored,
@@ -93,6 +94,7 @@ INSTALLED: tuple[type[Estimator], ...] = (
     LinearScored,
     PoissonScored,
     CoxScored,
+    CoxScoreStrata,
     KaplanMeierScored,
     LogRankScored,
     LogisticScreen,
@@ -125,7 +127,7 @@ def estimator_for(study: Study, analysis: Analysis) -> Estimator:
     if analysis.exposures:
         name = f"screen_{analysis.model}"
     if analysis.score:
-        name = f"{name}_scored"
+        name = f"{name}_score_strata" if analysis.subclasses else f"{name}_scored"
     return next(one for one in INSTALLED if one.name == name)(plan)
 
 

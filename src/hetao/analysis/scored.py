@@ -43,6 +43,7 @@ from hetao.analysis.plan import Plan
 from hetao.analysis.poisson import Poisson
 from hetao.analysis.rows import Rows
 from hetao.analysis.weighting import (
+    CUTS,
     Weights,
     heaviest,
     overlap,
@@ -55,7 +56,7 @@ MOST = 2 * MOST_ROUNDS  # messages: of the score, of the model, the closing one 
 BY_SCORE = "propensity score"
 GAMMA, DONE, BEGUN = "gamma", "gamma done", "begun"  # of a state with a fitted score
 CALIPER = "caliper"  # of one by which people are matched, in logits of the score
-OF_SCORE = (GAMMA, DONE, BEGUN, CALIPER)
+OF_SCORE = (GAMMA, DONE, BEGUN, CALIPER, CUTS)
 OF_ROWS = ("X", "Z", "y", "offset", "time", "event", "start", "stratum", "group")
 RELIES = (
     "hetao.analysis.contrasts",
@@ -133,13 +134,16 @@ class Scored(Estimator):
     def __init__(self, plan: Plan) -> None:
         """Fit the estimator to a plan with a score."""
         assert plan.score is not None  # noqa: S101  the registry asks of one with it
-        analysis = replace(plan.analysis, weights=BY_SCORE, variance="robust")
-        most = heaviest(plan.analysis)
-        inner = replace(plan, analysis=analysis, most_weight=most, score=None)
-        self._of_score, self._model = plan.score, self.model(inner)
+        self._of_score, self._model = plan.score, self.model(self._inner(plan))
         self._score = Logistic(plan.score)
         self._weighed: tuple[Rows, State, Weighed] | None = None
         super().__init__(plan)
+
+    def _inner(self, plan: Plan) -> Plan:
+        """Return the plan of the model as weighted people see it."""
+        analysis = replace(plan.analysis, weights=BY_SCORE, variance="robust")
+        most = heaviest(plan.analysis)
+        return replace(plan, analysis=analysis, most_weight=most, score=None)
 
     def sizes(self) -> dict[str, int]:
         """Return the sizes that the declaration's shapes speak of."""
@@ -204,7 +208,8 @@ class Scored(Estimator):
         gamma = self._gamma(state)
         of_score = self._score.local(self._score_rows(rows), {"beta": gamma})
         if GAMMA not in state:
-            message["logit"] = self._logits(rows, gamma)
+            if self._matches:
+                message["logit"] = self._logits(rows, gamma)
             return message | prefixed("score", of_score)
         message |= self._model_message(rows, state)
         if self.is_closing(state):
@@ -216,8 +221,12 @@ class Scored(Estimator):
         """Return what the model sends of weighted people."""
         weighted, mine = self._weigh(rows, state).rows, of_model(state)
         if not mine:
-            return prefixed("first", self._model.start(weighted))
+            return self._opened(weighted)
         return self._model.local(weighted, mine)
+
+    def _opened(self, weighted: Rows) -> Message:
+        """Return the model's opening."""
+        return prefixed("first", self._model.start(weighted))
 
     def is_closing(self, state: State) -> bool:
         """Return whether a state is of the last round."""
@@ -247,11 +256,18 @@ class Scored(Estimator):
         gamma = self._gamma(state)
         e = self._fitted(rows, gamma)
         facts = scored(design, self.plan, rows, e * (1 - e))
+        return self._guarded_by_weights(facts, rows, state), self.own_cells
+
+    def _guarded_by_weights(
+        self, facts: Evidence, rows: Rows, state: State
+    ) -> Evidence:
+        """Return the facts with what the weights of a fitted score add."""
+        gamma = self._gamma(state)
         if self._matches:
             if GAMMA in state:  # the matched are judged as if they were all
                 matched = evidence(self.plan, self._weigh(rows, state).rows)
                 facts = replace(facts, parts=(matched,))
-            return facts, self.own_cells
+            return facts
         if GAMMA in state and facts.max_leverage is not None:
             of = self._by_score(rows, gamma).of
             if self.is_closing(state):  # the stacked scores square weights
@@ -259,7 +275,7 @@ class Scored(Estimator):
             share = (of.max(axis=1) / np.maximum(of.sum(axis=1), 1e-300)).max()
             most = min(1.0, max(facts.max_leverage, float(share)))
             facts = replace(facts, max_leverage=most)
-        return facts, self.own_cells
+        return facts
 
     def bins(self, rows: Rows, state: State) -> dict[str, int]:
         """Return the people in the thinnest bin of the score's histogram."""
@@ -301,11 +317,11 @@ class Scored(Estimator):
     def _logits(self, rows: Rows, gamma: Floats) -> Floats:
         """Return the sums of the scores' logits and of their squares, for a caliper."""
         logit = np.clip(rows.Z @ gamma, -ETA, ETA)
-        return np.array([[logit.sum(), logit @ logit]] * self._matches).reshape(-1, 2)
+        return np.array([[logit.sum(), logit @ logit]])
 
     def _weigh(self, rows: Rows, state: State) -> Weighed:
         """Return the rows weighted; the same object as long as the score stays."""
-        asked = {n: state[n] for n in (GAMMA, CALIPER) if n in state}
+        asked = {n: state[n] for n in (GAMMA, CALIPER, CUTS) if n in state}
         kept = self._weighed
         if kept is None or kept[0] is not rows or not _same(kept[1], asked):
             made = self._matched if self._matches else self._weighted

@@ -5,21 +5,22 @@ fitted score over equal public bins, from whose sum the strata's ends follow, th
 at every site; and one more the cells of each stratum and arm.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from hetao.analysis.contrasts import SIGN, balance_gap, contrast_term
+from hetao.analysis.design import Column
 from hetao.analysis.effects import SCORE, Effect
 from hetao.analysis.estimator import Message, State, estimator, sum_by, unpacked
 from hetao.analysis.expressions import Floats, Ints
 from hetao.analysis.finding import Finding
 from hetao.analysis.newton import MOST_ROUNDS, Fit, invert, model_payload
 from hetao.analysis.rows import Rows
-from hetao.errors import NotEstimable, WrongShape
+from hetao.analysis.weighting import BINS, CUTS, bin_of, cuts_of, stratum_of
+from hetao.errors import NotEstimable
 
-BINS: Final = 1024  # equal ones from 0 to 1, at whose edges strata end
-CUTS: Final = "cuts"  # in a state whose strata are known
 SUMS: Final[dict[str, str | int]] = {
     "score": "params",
     "info": "fits,sym(p)",
@@ -65,7 +66,7 @@ class Strata(Effect):
 
     def sizes(self) -> dict[str, int]:
         """Return the sizes that the declaration's shapes speak of."""
-        return super().sizes() | {"subclasses": self.plan.analysis.subclasses}
+        return super().sizes() | {"subclasses": self.plan.subclasses}
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
         """Return the bounds of a round; y lies within -1 to 1 as X does."""
@@ -113,23 +114,14 @@ class Strata(Effect):
         return found
 
     def _bin(self, rows: Rows, state: State) -> Ints:
-        e = self._scores(rows, state)
-        return np.minimum((e * BINS).astype(np.int64), BINS - 1)
+        return bin_of(self._scores(rows, state))
 
     def _stratum(self, place: Ints, state: State) -> Ints:
-        """Return each person's stratum (n,) from the bin of their score.
-
-        Raises:
-            WrongShape: the state's cuts are none.
-        """
-        cuts = state[CUTS]
-        if cuts.shape != (self.plan.analysis.subclasses - 1,):
-            raise WrongShape("the state does not cut the score into its strata")
-        return np.searchsorted(cuts, place, side="right").astype(np.int64)
+        return stratum_of(place, state[CUTS], self.plan.subclasses)
 
     def _cells(self, rows: Rows, stratum: Ints) -> Message:
         """Return people, sum and squares of the outcome, and sums of the columns."""
-        size = self.plan.analysis.subclasses
+        size = self.plan.subclasses
         cell, y, X = rows.group * size + stratum, rows.y, rows.X
         of = [sum_by(cell, 2 * size, v) for v in (np.ones(rows.n), y, y * y)]
         columns = [sum_by(cell, 2 * size, column) for column in X.T]
@@ -153,20 +145,9 @@ class Strata(Effect):
         if state is None or "closing" not in state:
             return super().step(total, state, round_number)
         if CUTS not in state:
-            return {**state, CUTS: self._cuts(total["histogram"])}
+            cuts = cuts_of(total["histogram"], self.plan.subclasses)
+            return {**state, CUTS: cuts}
         return self._finding(total, state, round_number)
-
-    def _cuts(self, histogram: Floats) -> Floats:
-        """Return (strata - 1,) first bins of the strata after the first."""
-        size = self.plan.analysis.subclasses
-        until = np.cumsum(np.rint(histogram))
-        wanted = until[-1] * np.arange(1, size) / size
-        cuts = np.searchsorted(until, wanted, side="left") + 1.0
-        if np.any(np.diff(np.concatenate([[0.0], cuts, [BINS + 1.0]])) <= 0):
-            raise NotEstimable(
-                "the scores are too alike for so many strata", fix="take fewer"
-            )
-        return np.asarray(cuts)
 
     def _finding(self, total: Message, state: State, round_number: int) -> Finding:
         plan = self.plan
@@ -226,7 +207,9 @@ class Strata(Effect):
                 }
                 for i in range(len(share))
             ],
-            "balance": self._balance(total, n, share),
+            "balance": balance_within(
+                plan.columns, total["columns"], total["squares"], np.vstack([n, share])
+            ),
             "overlap": [],
             "score": model_payload(plan, fit)["terms"],
             "rounds": round_number + 1,
@@ -239,29 +222,40 @@ class Strata(Effect):
             payload["events"] = round(float(sums.sum()))
         return Finding(plan.analysis.name, self.name, payload)
 
-    def _balance(
-        self, total: Message, n: Floats, share: Floats
-    ) -> list[dict[str, Any]]:
-        """Return each column's difference before, and on average within the strata."""
-        people = n.sum(axis=1)
-        found: list[dict[str, Any]] = []
-        for place, column in enumerate(self.plan.columns):
-            if not column.factors and not column.levels:
-                continue  # the intercept
-            sums = total["columns"][:, :, place]
-            first, second = sums.sum(axis=1), total["squares"][:, place]
-            less = people - 1 if column.factors else people
-            square = (second - first**2 / people) / np.maximum(less, 1)
-            spread = float(np.sqrt(np.maximum(square, 0.0).mean()))
-            within = (sums / n) @ share
-            found.append(
-                {
-                    "name": column.name,
-                    "before": balance_gap(first / people, spread),
-                    "after": balance_gap(within, spread),
-                }
-            )
-        return found
+
+def balance_within(
+    columns: Sequence[Column], sums: Floats, squares: Floats, cells: Floats
+) -> list[dict[str, Any]]:
+    """Return each column's difference before, and on average within the strata.
+
+    A stratum counts by its people, or as `share` says.
+
+    Args:
+        columns: q of them.
+        sums: (2, strata, q), of the columns in each arm and stratum.
+        squares: (2, q), of their squares in each arm.
+        cells: (3, strata): people of either arm, and a stratum's share.
+    """
+    n, share = cells[:2], cells[2]
+    people = n.sum(axis=1)
+    found: list[dict[str, Any]] = []
+    for place, column in enumerate(columns):
+        if not column.factors and not column.levels:
+            continue  # the intercept
+        of = sums[:, :, place]
+        first, second = of.sum(axis=1), squares[:, place]
+        less = people - 1 if column.factors else people
+        square = (second - first**2 / people) / np.maximum(less, 1)
+        spread = float(np.sqrt(np.maximum(square, 0.0).mean()))
+        within = (of / np.maximum(n, 1.0)) @ share
+        found.append(
+            {
+                "name": column.name,
+                "before": balance_gap(first / people, spread),
+                "after": balance_gap(within, spread),
+            }
+        )
+    return found
 
 
 def _mantel_haenszel(n: Floats, events: Floats) -> list[dict[str, Any]]:

@@ -99,6 +99,8 @@ def _hide_totals(payload: Payload, smallest: int) -> None:
         _hide_baseline(payload["baseline"], smallest)
     if payload.get("score"):
         _hide_score(payload, smallest)
+        if payload.get("strata"):
+            _hide_strata(payload, smallest)
     for one in (payload, *payload.get("pairs", ())):  # of a screen
         for key in ("n", "events"):
             if _is_small(one.get(key), smallest):
@@ -175,7 +177,8 @@ def _hide_strata(payload: Payload, smallest: int) -> None:
         if one["events"] is not None:
             pairs = zip(one["n"], one["events"], strict=True)
             cells += [m for n, e in pairs for m in (e, n - e)]
-    if any(hidden(cells, smallest)) or payload["arms"][0]["mean"] is None:
+    arm = payload["arms"][0]
+    if any(hidden(cells, smallest)) or arm.get("mean", arm["events"]) is None:
         _empty_but(strata, ("from", "to"))
 
 

@@ -1,13 +1,16 @@
 """How much people weigh under a propensity score, and how that moves with the score."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from hetao.analysis.expressions import Floats, Ints
-from hetao.errors import NotEstimable
+from hetao.errors import NotEstimable, WrongShape
 from hetao.study import Analysis
 
+BINS: Final = 1024  # equal ones of a score from 0 to 1, at whose edges strata end
+CUTS: Final = "cuts"  # in a state whose strata are known
 HEAVIEST = 1000.0  # most that a person may weigh, where a usual one weighs about 1
 
 
@@ -50,6 +53,42 @@ def overlap(group: Ints, score: Floats, bins: int) -> Floats:
     place = np.minimum((score * bins).astype(np.int64), bins - 1) + group * bins
     counts = np.bincount(place, minlength=2 * bins).astype(np.float64)
     return counts.reshape(2, bins)
+
+
+def bin_of(score: Floats) -> Ints:
+    """Return the bin (n,) of each score."""
+    return np.minimum((score * BINS).astype(np.int64), BINS - 1)
+
+
+def cuts_of(histogram: Floats, size: int) -> Floats:
+    """Return (size - 1,) first bins of the strata after the first, alike in people.
+
+    Args:
+        histogram: (BINS,) people by their score.
+        size: how many strata.
+
+    Raises:
+        NotEstimable: scores are too alike for so many strata.
+    """
+    until = np.cumsum(np.rint(histogram))
+    wanted = until[-1] * np.arange(1, size) / size
+    cuts = np.searchsorted(until, wanted, side="left") + 1.0
+    if np.any(np.diff(np.concatenate([[0.0], cuts, [BINS + 1.0]])) <= 0):
+        raise NotEstimable(
+            "the scores are too alike for so many strata", fix="take fewer"
+        )
+    return np.asarray(cuts)
+
+
+def stratum_of(place: Ints, cuts: Floats, size: int) -> Ints:
+    """Return each person's stratum (n,) from the bin of their score.
+
+    Raises:
+        WrongShape: the cuts are none of so many strata.
+    """
+    if cuts.shape != (size - 1,):
+        raise WrongShape("the state does not cut the score into its strata")
+    return np.searchsorted(cuts, place, side="right").astype(np.int64)
 
 
 def weights_by_score(analysis: Analysis, group: Ints, score: Floats) -> Weights:

@@ -34,6 +34,7 @@ WORDS = {
     "mean_ratio": "Mean ratio",
     "rate_difference": "Rate difference",
     "rate_ratio": "Rate ratio",
+    "mantel_haenszel_rate_ratio": "Rate ratio (Mantel-Haenszel)",
     "survival_difference": "Difference of survival",
     "rmst_difference": "Difference of restricted means",
 }
@@ -94,6 +95,7 @@ class BalanceView:
         love, overlap: the love plot, None where no score was fitted; and the score's
             histograms, None where none were asked for.
         has_means: whether the arms' mean outcomes were found.
+        weighs: whether people are weighted, not stratified.
     """
 
     arms: tuple[ArmRow, ...]
@@ -101,6 +103,7 @@ class BalanceView:
     love: Drawing | None
     overlap: Drawing | None
     has_means: bool
+    weighs: bool = True
 
     @property
     def is_hidden(self) -> bool:
@@ -159,7 +162,7 @@ def effect_of(
         contrasts=tuple(rows),
         figures=tuple(_forests(key, analysis.name, terms)),
         balance=balance_view(study, analysis, payload, style),
-        strata=tuple(_stratum(one, style[1]) for one in payload.get("strata", ())),
+        strata=strata_rows(payload, style[1]),
     )
     if not rows:
         return view, "No effect was estimated."
@@ -212,6 +215,7 @@ def balance_view(
             draw_overlap(f"{key}-overlap", name, labels, overlap) if overlap else None
         ),
         has_means=any("mean" in arm for arm in arms),
+        weighs=not payload.get("strata"),
     )
 
 
@@ -243,8 +247,12 @@ def _contrast(term: Mapping[str, Any]) -> ContrastRow:
     )
 
 
+def strata_rows(payload: Mapping[str, Any], few: str) -> tuple[tuple[str, ...], ...]:
+    """Return the strata of the score as a reader sees them."""
+    return tuple(_stratum(one, few) for one in payload.get("strata", ()))
+
+
 def _stratum(one: Mapping[str, Any], few: str) -> tuple[str, ...]:
-    """Return a stratum of the score as a reader sees it."""
     counts = []
     for key in ("n", "events"):
         of_arms = one.get(key)
@@ -253,6 +261,13 @@ def _stratum(one: Mapping[str, Any], few: str) -> tuple[str, ...]:
         else:
             counts.append(" and ".join(count_text(count) for count in of_arms))
     ends = f"{fixed_text(one['from'], 3)} to {fixed_text(one['to'], 3)}"
+    if "time" in one:
+        time = one["time"]
+        return (
+            ends,
+            *counts,
+            few if time is None else " and ".join(map(short_text, time)),
+        )
     difference, se = short_text(one.get("difference")), short_text(one.get("se"))
     return (ends, *counts, difference, se)
 

@@ -5,7 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hetao.report.drawing import Drawing
-from hetao.report.effects import BalanceView, balance_view, whose_of
+from hetao.report.effects import (
+    BalanceView,
+    balance_view,
+    contrast_rows,
+    strata_rows,
+    whose_of,
+)
 from hetao.report.forest import Row, draw_forest, tick_text
 from hetao.report.labels import (
     INTERCEPT,
@@ -78,6 +84,7 @@ class ModelView:
     drift: tuple[tuple[str, ...], ...] = ()
     baseline: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
     balance: BalanceView | None = None
+    strata: tuple[tuple[str, ...], ...] = ()
 
 
 def model_of(
@@ -126,7 +133,11 @@ def model_of(
     if payload.get("baseline"):
         view = replace(view, baseline=tuple(map(_baseline, payload["baseline"])))
     if payload.get("score"):
-        view = replace(view, balance=balance_view(study, analysis, payload, style))
+        view = replace(
+            view,
+            balance=balance_view(study, analysis, payload, style),
+            strata=strata_rows(payload, few),
+        )
     used = [t for t in terms if str(t["name"]) != INTERCEPT]
     return view, _model_sentence(used, shown, measure, is_ratio)
 
@@ -153,21 +164,36 @@ def _spread(study: Study, payload: Mapping[str, Any]) -> str:
     if payload.get("weights"):
         said.append(f"Weighted by {variable_label(study, str(payload['weights']))}")
     if payload.get("score"):
-        whose = whose_of(payload)
-        if payload.get("matching"):
-            ratio, sets = (payload["matching"][key] for key in ("ratio", "sets"))
-            pairs = (
-                f"Matched 1 to {count_text(ratio)} on a propensity score inside sites"
-            )
-            many = "" if sets is None else f", {count_text(sets)} sets"
-            said.append(f"{pairs}{many}, effect in {whose}")
-            said.append("Standard errors are clustered by matched set")
-        else:
-            said.append(f"Weighted by a propensity score to {whose}")
-            said.append("Robust (sandwich) standard errors that count its estimation")
+        said += _by_score(payload)
     elif payload.get("variance") == "robust":
         said.append("Robust (sandwich) standard errors")
     return ". ".join(said)
+
+
+def _by_score(payload: Mapping[str, Any]) -> list[str]:
+    """Return what a propensity score does to a model, sentence by sentence."""
+    if payload.get("strata"):
+        return [
+            f"Stratified by {len(payload['strata'])} strata of a propensity score",
+            *(
+                f"{row.label} over the same strata {row.interval}, p {row.p}"
+                for row in contrast_rows(payload.get("contrasts", ()))
+            ),
+            "Standard errors take the score as given",
+        ]
+    whose = whose_of(payload)
+    if payload.get("matching"):
+        ratio, sets = (payload["matching"][key] for key in ("ratio", "sets"))
+        pairs = f"Matched 1 to {count_text(ratio)} on a propensity score inside sites"
+        many = "" if sets is None else f", {count_text(sets)} sets"
+        return [
+            f"{pairs}{many}, effect in {whose}",
+            "Standard errors are clustered by matched set",
+        ]
+    return [
+        f"Weighted by a propensity score to {whose}",
+        "Robust (sandwich) standard errors that count its estimation",
+    ]
 
 
 def _between_intercepts(payload: Mapping[str, Any]) -> str:

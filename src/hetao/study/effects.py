@@ -47,7 +47,7 @@ def check_effect(study: Study, analysis: Analysis, where: str) -> None:
 
 
 def _check_sizes(analysis: Analysis, where: str) -> None:
-    if not LEAST_STRATA <= analysis.subclasses <= MOST_STRATA:
+    if analysis.subclasses and not LEAST_STRATA <= analysis.subclasses <= MOST_STRATA:
         raise InvalidStudy(
             f"{where}: subclasses lies in {LEAST_STRATA} to {MOST_STRATA}"
         )
@@ -90,6 +90,7 @@ def _check_score(analysis: Analysis, where: str) -> None:
                 fix=f"leave out {name}, or the score",
             )
     _check_matching(analysis, where)
+    _check_stratified(analysis, where)
     named = {name for text in analysis.terms for name in parse_term(text).names}
     if not METHODS[analysis.method].is_model and analysis.by != analysis.treatment:
         raise InvalidStudy(
@@ -123,9 +124,21 @@ def _check_matching(analysis: Analysis, where: str) -> None:
         )
 
 
+def _check_stratified(analysis: Analysis, where: str) -> None:
+    """Check what a model says that is stratified by the score."""
+    weighs = analysis.ratio or analysis.truncation or analysis.overlap_bins
+    if analysis.subclasses and (weighs or analysis.estimand != "ATE"):
+        raise InvalidStudy(
+            f"{where}: within strata of the score nobody is weighted or matched",
+            fix="leave out estimand, truncation, overlap_bins, ratio and caliper, or "
+            "subclasses",
+        )
+
+
 def _check_no_score(analysis: Analysis, where: str) -> None:
     is_plain = analysis.estimand == "ATE" and not analysis.truncation
     is_plain = is_plain and not analysis.ratio and not analysis.caliper
+    is_plain = is_plain and not analysis.subclasses
     if analysis.treatment or analysis.overlap_bins or not is_plain:
         raise InvalidStudy(
             f"{where}: only a model with a propensity score speaks of a treatment's "

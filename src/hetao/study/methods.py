@@ -146,6 +146,7 @@ METHODS: Final[dict[str, Method]] = {
             "zph",
             "baseline",
             *SCORED,
+            "subclasses",
         ),
         is_model=True,
         estimands=ESTIMANDS,

@@ -293,7 +293,9 @@ class Analysis:
             to, who then count instead of weights; 0 for weights.
         caliper: how far the logits of their scores may lie apart, in standard
             deviations of all people's; 0 without matching.
-        subclasses: strata of the score, of equally many people.
+        subclasses: strata of the score, of equally many people; of a cox model with a
+            score, by which it is stratified instead of weighted. 0 for the usual, 5,
+            and of a cox model for none.
         overlap_bins: bins of the score's histogram in either arm, equal ones from 0 to
             1; 0 for none.
         strata: categories that stratify a cox model, a log-rank test or rates, or by
@@ -363,7 +365,7 @@ class Analysis:
     overlap_bins: int = 0
     ratio: int = 0
     caliper: float = 0.0
-    subclasses: int = 5
+    subclasses: int = 0
     by: str = ""
     variables: tuple[str, ...] = ()
     strata: tuple[str, ...] = ()
