@@ -253,11 +253,11 @@ class Network:
             coordinator.communicate()
 
     # --- runs -------------------------------------------------------------------------
-    def run(self, asked, out):
+    def run(self, asked, out, *more):
         """Start `hetao run` as a real process."""
         study, permit = asked
         words = ["run", study, "--network", self.pilot.network]
-        started = start(*words, "--permit", permit, "--out", out)
+        started = start(*words, "--permit", permit, "--out", out, *more)
         self._coordinators.append(started)
         return started
 

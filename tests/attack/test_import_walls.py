@@ -74,9 +74,10 @@ def test_the_verifier_loads_the_standard_library_and_one_crypto_package():
         "hetao.federation.hub",
         "hetao.federation.hub_https",
         "hetao.federation.certify",
+        "hetao.cli.courier",
     ],
 )
-def test_who_combines_answers_cannot_reach_patient_rows(module):
+def test_who_combines_or_carries_answers_cannot_reach_patient_rows(module):
     assert inside(loaded_by(module), ROWS) == set()
 
 

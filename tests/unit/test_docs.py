@@ -20,8 +20,7 @@ from hetao.canonical import digest_bytes
 from hetao.cdm import read_site
 from hetao.cli.main import build_parser
 from hetao.federation.hub import MOST_VALUES
-from hetao.federation.network import CoordinatorTable, HubTable, Keys
-from hetao.federation.site_file import NetworkTable
+from hetao.federation.network import CoordinatorTable, HubTable, Keys, NetworkTable
 from hetao.ledger import certificate
 from hetao.permit import Permit, directory_from
 from hetao.records import record

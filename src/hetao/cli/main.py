@@ -148,6 +148,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_demo(commands)
     _add_site(commands)
+    _add_courier(commands)
     _add_hub(commands)
     _add_study(commands)
     _add_cohort(commands)
@@ -252,6 +253,32 @@ def _add_site(commands: Any) -> None:
         "answer approved studies; dials out, opens no port",
     )
     serve.add_argument("sites", type=Path, nargs="+", metavar="SITE.toml")
+    answer = _command(
+        site,
+        "answer",
+        "hetao.cli.site:answer",
+        "answer the letters of a file that a courier brought; needs no network",
+    )
+    answer.add_argument("site", type=Path, metavar="SITE.toml")
+    answer.add_argument("request", type=Path, metavar="REQUEST")
+    answer.add_argument("--out", type=Path, required=True, metavar="ANSWER")
+
+
+def _add_courier(commands: Any) -> None:
+    courier = _group(commands, "courier", "carries files for a site without a network")
+    fetch = _command(
+        courier,
+        "fetch",
+        "hetao.cli.courier:collect",
+        "write what waits for the site into one file; opens no key but TLS's",
+    )
+    fetch.add_argument("site", type=Path, metavar="SITE.toml")
+    fetch.add_argument("--out", type=Path, required=True, metavar="REQUEST")
+    post = _command(
+        courier, "post", "hetao.cli.courier:post", "hand the site's answers in"
+    )
+    post.add_argument("site", type=Path, metavar="SITE.toml")
+    post.add_argument("answer", type=Path, metavar="ANSWER")
 
 
 def _add_snapshots(site: Any) -> None:
@@ -450,6 +477,13 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--out", type=Path, required=True, metavar="DIR")
     run.add_argument(
         "--permit", type=Path, metavar="PERMIT", help="permit.json beside the study"
+    )
+    run.add_argument(
+        "--by-file",
+        action="append",
+        default=[],
+        metavar="SITE",
+        help="a site that is not online: one file is carried to it, and one back",
     )
     _json(run)
 

@@ -28,7 +28,8 @@ def run(chosen: argparse.Namespace) -> int:
     permit = chosen.permit or chosen.study.with_name("permit.json")
     bundle = read_bundle(permit)
     folder_for(chosen.out)
-    outcome = asyncio.run(_run(study, bundle, network, chosen.out))
+    question = (study, bundle, tuple(chosen.by_file))
+    outcome = asyncio.run(_run(question, network, chosen.out))
     if chosen.json:
         sys.stdout.write(json.dumps(results_of(outcome), ensure_ascii=False) + "\n")
     else:
@@ -36,12 +37,15 @@ def run(chosen: argparse.Namespace) -> int:
     return 0
 
 
-async def _run(study: Study, bundle: Bundle, network: Network, out: Path) -> Outcome:
+async def _run(
+    question: tuple[Study, Bundle, tuple[str, ...]], network: Network, out: Path
+) -> Outcome:
+    study, bundle, by_file = question
     patience = min(PATIENCE_SECONDS, study.deadline_seconds)
     transport = HttpsTransport(network.hubs, network.tls, patience)
     try:
         desk = Desk(network.identity, network.trusted, network.folder, utc_now, say)
-        coordinator = Coordinator(desk, study, bundle, transport)
+        coordinator = Coordinator(desk, study, bundle, transport, by_file)
         try:
             outcome = await coordinator.answer()
             when = format_time(utc_now())

@@ -1,4 +1,4 @@
-"""`hetao site init`, `hetao site curate` and `hetao site serve`."""
+"""`hetao site init`, `curate`, `serve`, and `answer` where there is no network."""
 
 import argparse
 import asyncio
@@ -13,13 +13,15 @@ from pathlib import Path
 
 from hetao.cdm import curate as curate_site
 from hetao.cdm.profiles import lay_profile
-from hetao.cli.main import main, say
+from hetao.cli.main import folder_for, main, say
 from hetao.federation.attend import attend
 from hetao.federation.clock import utc_now
+from hetao.federation.courier import answered, read_letters, write_letters
 from hetao.federation.processes import end_with_parent
 from hetao.federation.site import Site
 from hetao.federation.site_file import SiteFile, read_site_file
 from hetao.federation.transport_https import HttpsTransport
+from hetao.ledger.envelope import parse_envelope
 
 PATIENCE_SECONDS = 24 * 3600.0  # a site keeps dialling a hub that is away
 STOP_SECONDS = 5.0  # after that, one that hangs is killed
@@ -82,8 +84,8 @@ async def _serve(file: SiteFile) -> None:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: task and task.cancel())
-    site = Site(replace(file.setup, tell=say), utc_now)
     transport = HttpsTransport(file.hubs, file.tls, PATIENCE_SECONDS)
+    site = Site(replace(file.setup, tell=say), utc_now)
     say(f"{site.name} dials {file.setup.home}")
     try:
         await attend(site, file.setup.home, transport, say)
@@ -92,6 +94,25 @@ async def _serve(file: SiteFile) -> None:
     finally:
         await transport.close()
         site.close()
+
+
+def answer(chosen: argparse.Namespace) -> int:
+    """Answer the letters of a file into another, without any network."""
+    os.umask(0o077)
+    letters = read_letters(chosen.request)
+    folder_for(chosen.out.parent)
+    file = read_site_file(chosen.site)
+    site = Site(replace(file.setup, tell=say), utc_now)
+    try:
+        answers = answered(letters, site.name, site.handle)
+    finally:
+        site.close()
+    write_letters(chosen.out, answers)
+    kinds = [parse_envelope(data).header.kind for data in answers]
+    refused = kinds.count("refusal")
+    no = f", {refused} of them refusals" if refused else ""
+    say(f"{chosen.out}: {len(answers)} answers to {len(letters)} letters{no}")
+    return 0
 
 
 def _serve_each(paths: list[Path]) -> int:

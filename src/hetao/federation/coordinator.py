@@ -3,11 +3,14 @@
 It sees sums over sites and nothing finer. What it asks is journaled before it is
 sent, and everything that comes back waits at the hubs; so after a kill the same
 command replays the run and goes on where it was, to the same answer.
+
+A site that answers by file is asked ahead: begin, the one task of each analysis and
+finish wait for it together, so that one file goes in and one comes out.
 """
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +22,7 @@ from hetao.canonical import parse_canonical
 from hetao.errors import (
     BadEnvelope,
     HetaoError,
+    InvalidStudy,
     NotEstimable,
     OutOfTime,
     Stopped,
@@ -112,16 +116,31 @@ class Coordinator:
     """Carries out one study over a transport."""
 
     def __init__(
-        self, desk: Desk, study: Study, bundle: Bundle, transport: Transport
+        self,
+        desk: Desk,
+        study: Study,
+        bundle: Bundle,
+        transport: Transport,
+        by_file: Collection[str] = (),
     ) -> None:
         """Open the coordinator's journal and log, and resume an unfinished run.
 
+        Args:
+            desk: keys, whom it trusts, its folder, a clock.
+            study: what is asked.
+            bundle: the permit, and what was signed about it.
+            transport: the way to the hubs.
+            by_file: sites to which one file is carried, and back, by hand.
+
         Raises:
             NotApproved, OutOfTime, WrongStudy, NotAParty: the permit does not stand.
+            InvalidStudy: a site answers by file what takes more than one round.
         """
         check_standing(bundle, study.digest, desk.clock(), desk.trusted)
         if set(study.sites) != set(bundle.permit.sites):
             raise WrongStudy("the study and the permit name different sites")
+        _check_by_file(study, by_file)
+        self._by_file = frozenset(by_file)
         self._desk, self.study, self.bundle = desk, study, bundle
         desk.folder.mkdir(parents=True, exist_ok=True)
         self._store = Store(desk.folder / "coordinator.sqlite", SCHEMA + SENT)
@@ -214,18 +233,20 @@ class Coordinator:
         content = pack(
             {"study": _study_json(self.study), "permit": self.bundle.as_json()}
         )
-        sites, hubs = self.study.sites, self.bundle.permit.hubs
-        everyone = (*hubs, *sites)
+        members, hubs = self.study.sites, self.bundle.permit.hubs
+        everyone = [s for s in (*hubs, *members) if s not in self._by_file]
         await self._mail.send(
             *(Letter("begin", "begin", to, content) for to in everyone)
         )
-        members = sites
         while True:
+            online = [s for s in members if s not in self._by_file]
             try:
-                await self._mail.wait([("begin", "ready", s) for s in members], "begin")
+                await self._mail.wait([("begin", "ready", s) for s in online], "begin")
                 break
             except Lost as lost:
                 members = self._without(lost, members)
+        if self._by_file:
+            await self._ask_ahead(content, members)
         for site in members:
             self._check_ready(site)
         ready = {s: self._mail.items["begin", "ready", s][1] for s in members}
@@ -238,6 +259,43 @@ class Coordinator:
                     f"of it ({groups})"
                 )
         return members
+
+    async def _ask_ahead(self, content: bytes, members: tuple[str, ...]) -> None:
+        """Ask sites that answer by file all at once; return once all is answered.
+
+        One `send` after the other, so that it waits at the hub in the order in which
+        a site must act. Nobody else is asked for a part before.
+
+        Raises:
+            Unreachable: a file has not come back; the same command goes on.
+            Stopped: one of these sites refused.
+        """
+        sites = [site for site in members if site in self._by_file]
+        asked = self._asked(members, None)
+        tasks = []
+        await self._mail.send(*(Letter("begin", "begin", s, content) for s in sites))
+        for analysis in self.study.analyses:
+            estimator = estimator_for(self.study, analysis)
+            at = (analysis.name, 1, 0)
+            letters = [self._task(estimator, at, s, asked, lasting=True) for s in sites]
+            await self._mail.send(*letters)
+            tasks.append(letters[0].task)
+        empty = pack({})
+        await self._mail.send(*(Letter("finish", "finish", s, empty) for s in sites))
+        names = ", ".join(sites)
+        self._desk.say(f"a file waits at the hub for each of: {names}")
+        try:
+            await self._mail.wait([("begin", "ready", s) for s in sites], "begin")
+            for task in tasks:
+                await self._mail.wait([(task, "receipt", s) for s in sites], task)
+            await self._mail.wait([("finish", "closing", s) for s in sites], "finish")
+        except Lost as lost:
+            if not isinstance(lost.first, Unreachable):
+                raise lost.first from lost
+            raise Unreachable(
+                f"no file has come back from {', '.join(lost.why)}",
+                fix="carry it, then run the study again; it will resume",
+            ) from lost
 
     def _check_ready(self, site: str) -> None:
         _, meta, _ = self._mail.items["begin", "ready", site]
@@ -256,9 +314,13 @@ class Coordinator:
             raise WrongStudy(f"{site} holds another data dictionary than the study's")
 
     def _without(self, lost: Lost, members: Sequence[str]) -> tuple[str, ...]:
-        """Return the members that stay, if the study said so beforehand; else stop."""
-        first = lost.first
-        if self.study.on_lost_site != "continue" or set(lost.why) - set(members):
+        """Return the members that stay, if the study said so beforehand; else stop.
+
+        Where files are carried nobody is left out: they name the members, and lie
+        somewhere on their way.
+        """
+        first, goes_on = lost.first, self.study.on_lost_site == "continue"
+        if self._by_file or not goes_on or set(lost.why) - set(members):
             raise first
         least = (self.study.minimum or STRICT).sites
         rest = tuple(site for site in members if site not in lost.why)
@@ -287,6 +349,8 @@ class Coordinator:
                 members = self._without(lost, members)
                 continue
             except OutOfTime:
+                if self._by_file:
+                    raise
                 continue
             return found, members
         raise Stopped(f"{name} was started over as often as the permit allows")
@@ -322,20 +386,11 @@ class Coordinator:
         state: Mapping[str, NDArray[np.float64]] | None,
     ) -> dict[str, NDArray[np.float64]]:
         """Ask every member for its part and return the sum of all of them."""
-        name, attempt, number = at
-        task = f"{name}/{attempt}/{number}"
         hubs = self.bundle.permit.hubs
-        content = self._asked(members, state)
-        place = {
-            "analysis": name,
-            "attempt": attempt,
-            "round": number,
-            "protocol": estimator.name,
-            "version": estimator.version,
-        }
-        frozen = pack({"members": list(members)})
-        letters = [Letter(task, "task", hub, frozen, place) for hub in hubs]
-        letters += [Letter(task, "task", site, content, place) for site in members]
+        frozen, content = pack({"members": list(members)}), self._asked(members, state)
+        letters = [self._task(estimator, at, hub, frozen) for hub in hubs]
+        letters += [self._task(estimator, at, site, content) for site in members]
+        task, number = letters[0].task, at[2]
         await self._mail.send(*letters)
         wanted: list[Place] = [(task, "receipt", site) for site in members]
         wanted += [(task, "total", hub) for hub in hubs]
@@ -345,6 +400,26 @@ class Coordinator:
         return total_of(
             list(record.words.values()), estimator.declare(number), task, len(members)
         )
+
+    def _task(
+        self,
+        estimator: Estimator,
+        at: tuple[str, int, int],
+        to: str,
+        content: bytes,
+        *,
+        lasting: bool = False,
+    ) -> Letter:
+        name, attempt, number = at
+        place = {
+            "analysis": name,
+            "attempt": attempt,
+            "round": number,
+            "protocol": estimator.name,
+            "version": estimator.version,
+        }
+        task = f"{name}/{attempt}/{number}"
+        return Letter(task, "task", to, content, place, lasting)
 
     def _asked(
         self, members: tuple[str, ...], state: Mapping[str, NDArray[np.float64]] | None
@@ -467,6 +542,21 @@ class Coordinator:
             if type(old) is not int or not 0 <= old <= size:
                 break
         raise Stopped(f"{hub} has seen a longer log of this coordinator than there is")
+
+
+def _check_by_file(study: Study, by_file: Collection[str]) -> None:
+    """Return quietly if the sites can answer the study in one file each."""
+    for site in sorted(set(by_file) - set(study.sites)):
+        raise InvalidStudy(f"{site} is no site of the study, so it has no file")
+    for analysis in study.analyses if by_file else ():
+        most = estimator_for(study, analysis).most_rounds
+        if most > 1:
+            raise InvalidStudy(
+                f"{analysis.name} takes up to {most} rounds, each from the sum of the "
+                "one before; a site that answers by one file is asked once",
+                fix="ask for what takes one round, such as profile or meta, or carry "
+                "a file each round by leaving --by-file out",
+            )
 
 
 def _study_json(study: Study) -> dict[str, Any]:

@@ -64,13 +64,19 @@ class Desk:
 
 @dataclass(frozen=True)
 class Letter:
-    """Something to send: for which piece of work, of which kind, to whom, what."""
+    """Something to send: for which piece of work, of which kind, to whom, what.
+
+    Attributes:
+        lasting: whether it holds as long as the permit, though it asks for work: it
+            is carried by hand.
+    """
 
     task: str
     kind: str
     to: str
     content: bytes
     place: Mapping[str, Any] = field(default_factory=dict)
+    lasting: bool = False
 
 
 class Lost(Exception):
@@ -175,7 +181,7 @@ class Correspondence:
         # What asks for work is dated by the deadline; the rest by the permit alone,
         # so that a run can be resumed for as long as the permit holds.
         last = parse_time(self._bundle.permit.not_after)
-        if letter.kind == "task":
+        if letter.kind == "task" and not letter.lasting:
             slack = datetime.timedelta(seconds=2 * self._study.deadline_seconds + 60)
             last = min(self._desk.clock() + slack, last)
         header = Header(

@@ -12,7 +12,7 @@ keeps a copy of its own; nothing is ever fetched from a hub.
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -77,6 +77,17 @@ class HubTable:
     folder: str
     host: str = "127.0.0.1"
     parties: str = "parties.toml"
+
+
+@dataclass(frozen=True)
+class NetworkTable:
+    """`[network]` of a site file."""
+
+    home: str
+    folder: str
+    hubs: dict[str, str] = field(default_factory=dict)
+    parties: str = "parties.toml"
+    notices: str = "notices"
 
 
 @dataclass(frozen=True)
@@ -156,6 +167,33 @@ def read_hub(path: Path) -> HubFile:
         port=table.port,
         folder=base / table.folder,
     )
+
+
+def network_of_site(tables: Mapping[str, Any], where: str) -> tuple[NetworkTable, Keys]:
+    """Return `[network]` and `[keys]` of a site file's tables; opens no key.
+
+    Raises:
+        InvalidNetwork: a table is missing or does not hold.
+    """
+    for name in ("network", "keys"):
+        if name not in tables:
+            raise InvalidNetwork(f"{where}: table [{name}] is missing")
+    network = record(
+        NetworkTable, tables["network"], f"{where} [network]", InvalidNetwork
+    )
+    return network, record(Keys, tables["keys"], f"{where} [keys]", InvalidNetwork)
+
+
+def site_hubs(network: NetworkTable, where: str) -> dict[str, str]:
+    """Return the addresses of both hubs of a site's `[network]`.
+
+    Raises:
+        InvalidNetwork: an address is not HTTPS, or its home is none of them.
+    """
+    hubs = hub_addresses(network.hubs, f"{where} [network] hubs")
+    if network.home not in hubs:
+        raise InvalidNetwork(f"{where} [network]: home names no hub")
+    return hubs
 
 
 def _tables(path: Path, wanted: set[str]) -> dict[str, Any]:

@@ -10,28 +10,17 @@ The other tables are the data half, which `cdm` reads.
 import functools
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hetao.cdm import open_site, read_site
 from hetao.errors import InvalidNetwork
-from hetao.federation.network import Keys, hub_addresses
+from hetao.federation.network import Keys, network_of_site, site_hubs
 from hetao.federation.site import SiteSetup
 from hetao.permit import Statement, read_bundle, read_directory
-from hetao.records import read_toml, record
+from hetao.records import read_toml
 from hetao.release import Policy, policy_from, read_policy
-
-
-@dataclass(frozen=True)
-class NetworkTable:
-    """`[network]` of a site file."""
-
-    home: str
-    folder: str
-    hubs: dict[str, str] = field(default_factory=dict)
-    parties: str = "parties.toml"
-    notices: str = "notices"
 
 
 @dataclass(frozen=True)
@@ -40,7 +29,17 @@ class SiteFile:
 
     setup: SiteSetup
     hubs: Mapping[str, str]
-    tls: ssl.SSLContext
+    keys: Keys
+    base: Path
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """Return our side of mutual TLS; who answers by file needs no such files.
+
+        Raises:
+            InvalidNetwork: the files cannot be used.
+        """
+        return self.keys.client(self.base)
 
 
 def read_site_file(path: Path) -> SiteFile:
@@ -52,21 +51,13 @@ def read_site_file(path: Path) -> SiteFile:
     """
     tables = read_toml(path, InvalidNetwork)
     base, where = path.parent, path.name
-    for name in ("network", "keys"):
-        if name not in tables:
-            raise InvalidNetwork(f"{where}: table [{name}] is missing")
-    network = record(
-        NetworkTable, tables["network"], f"{where} [network]", InvalidNetwork
-    )
-    keys = record(Keys, tables["keys"], f"{where} [keys]", InvalidNetwork)
+    network, keys = network_of_site(tables, where)
     policy = _policy(base, tables.get("policy", {}), where)
     config = read_site(path)
     identity = keys.identity(base)
     if identity.name != config.site.name:
         raise InvalidNetwork(f"{where}: the key belongs to {identity.name}")
-    hubs = hub_addresses(network.hubs, f"{where} [network] hubs")
-    if network.home not in hubs:
-        raise InvalidNetwork(f"{where} [network]: home names no hub")
+    hubs = site_hubs(network, where)
     setup = SiteSetup(
         identity=identity,
         trusted=read_directory(base / network.parties),
@@ -77,7 +68,7 @@ def read_site_file(path: Path) -> SiteFile:
         notices=functools.partial(heard, base / network.notices),
         open_snapshot=None if config.flat else functools.partial(open_site, path),
     )
-    return SiteFile(setup, hubs, keys.client(base))
+    return SiteFile(setup, hubs, keys, base)
 
 
 def heard(folder: Path) -> tuple[Statement, ...]:
