@@ -7,7 +7,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := r-base-core r-recommended r-cran-glmnet chromium fonts-noto-cjk postgresql openjdk-17-jre-headless
+PACKAGES := r-base-core r-recommended r-cran-glmnet r-cran-gnm r-cran-proc r-cran-brglm2 chromium fonts-noto-cjk postgresql openjdk-17-jre-headless
 
 .PHONY: help demo test check bench bench-ha bench-peers exactness format lock setup packages clean
 

@@ -27,9 +27,9 @@ penalised model, those that it would have without a penalty; of a network, which
 none, in parts of the largest weight), of a standard error relatively. Rounds count the
 opening. What a site sends a round stands in the last table.
 
-Oracles are R (`survival`, `MASS`, `splines`, `nlme`, `glmnet`), figures of `lme4` and
-`metafor`, statsmodels, scikit-learn, and second implementations in the test that share
-no code; each test says which.
+Oracles are R (`survival`, `MASS`, `splines`, `nlme`, `glmnet`, `gnm`, `pROC` and
+`brglm2`), figures of `lme4` and `metafor`, statsmodels, scikit-learn, and second
+implementations in the test that share no code; each test says which.
 
 | estimator | test | sites | cases | rounds | estimate / SE | SE |
 |---|---|---:|---:|---:|---:|---:|

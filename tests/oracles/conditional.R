@@ -1,7 +1,8 @@
-# Conditional models by R: `survival::clogit`, and `glm` with a level for every person.
+# Conditional models by R: `survival::clogit`; `gnm`, which eliminates people, as programs
+# for case series do, and `glm` with a level for every person.
 # Usage: Rscript conditional.R FOLDER
 options(digits = 17, warn = 1)
-suppressPackageStartupMessages({ library(survival); library(splines) })
+suppressPackageStartupMessages({ library(survival); library(splines); library(gnm) })
 folder <- commandArgs(trailingOnly = TRUE)[1]
 write <- function(frame, name) {
   for (column in names(frame)) {
@@ -56,6 +57,12 @@ made <- read.csv(file.path(folder, "series.csv"))
 control <- glm.control(epsilon = 1e-15, maxit = 100)
 series <- function(name, formula, data) {
   data <- data[ave(data$events, data$person, FUN = sum) > 0, ]
+  data$person <- factor(data$person)
+  free <- update(formula, . ~ . - factor(person))
+  fit <- gnm(free, eliminate = person, family = poisson, data = data, verbose = FALSE,
+             tolerance = 1e-14, iterMax = 500)
+  kept <- !is.na(coef(fit))
+  keep(paste(name, "gnm", sep = "_"), coef(fit)[kept], sqrt(diag(vcov(fit)))[kept])
   fit <- suppressWarnings(glm(formula, poisson, data, control = control))
   terms <- !grepl("person|Intercept", names(coef(fit))) & !is.na(coef(fit))
   keep(name, coef(fit)[terms], sqrt(diag(vcov(fit)))[terms[!is.na(coef(fit))]])

@@ -10,7 +10,15 @@ import pytest
 
 from hetao.analysis import make_plan, oracle
 from hetao.study import Analysis
-from support_analysis import assert_same, category, estimates, key, number, study_of
+from support_analysis import (
+    assert_same,
+    category,
+    distance,
+    estimates,
+    key,
+    number,
+    study_of,
+)
 
 SCRIPT = Path(__file__).parent / "conditional.R"
 SITES = ("aa", "bb", "cc", "dd", "ee")
@@ -218,6 +226,18 @@ def _rate(child, from_r):
     return np.mean(
         [int(row["y"]) for row in from_r["bacteria"] if _child(row) == child]
     )
+
+
+@pytest.mark.parametrize("name", sorted(SERIES))
+def test_a_case_series_is_gnm_with_its_people_eliminated(from_r, name):
+    estimate, se, _ = reference(from_r, f"{name}_gnm")
+    table, analysis = SERIES[name]
+
+    finding = federated(table, analysis, from_r[table])
+
+    away, se_away = distance(finding, estimate, se)
+    assert away < 1e-7  # where gnm itself stops; glm, below, goes on
+    assert se_away < 1e-7
 
 
 @pytest.mark.parametrize("name", sorted(SERIES))

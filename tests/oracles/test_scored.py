@@ -10,6 +10,7 @@ import itertools
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 
 from hetao.analysis import oracle
 from hetao.study import Analysis, Grid
@@ -339,6 +340,13 @@ def test_a_matched_regression_is_clustered_on_the_matched_of_every_site(kind, ra
     finding = oracle(STUDY, analysis, split(columns, CUTS))
 
     errors = clustered(of, each(theta), sets, theta)
+    if ratio == 1:  # nobody weighs more than another, so statsmodels has them too
+        by_set = {"groups": sets, "use_correction": False}
+        pooled = sm.Logit(y, X).fit(
+            disp=False, tol=1e-14, cov_type="cluster", cov_kwds=by_set
+        )
+        np.testing.assert_allclose(pooled.params, theta, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(pooled.bse, errors, rtol=1e-9)
     away, se_away = distance(finding, theta, errors)
     assert away < 1e-9
     assert se_away < 1e-8
