@@ -1,6 +1,7 @@
 """Facts of worked requests, and a witness for any condition."""
 
 import datetime
+import json
 
 from hetao.permit.conditions import All, AnyOf, Condition, Not, Test, judge
 from hetao.permit.facts import Fact, Facts, FactValue, Held
@@ -63,6 +64,18 @@ def facts(
     values = {key.replace("__", "."): value for key, value in changed.items()}
     bases = tuple(Held(instrument, f"no. of {instrument}") for instrument in held)
     return Facts({**base, **values}, tuple(sorted(bases, key=lambda b: b.instrument)))
+
+
+def as_toml(values: dict[str, FactValue]) -> str:
+    """Return facts as the text of a facts file."""
+    groups: dict[str, list[str]] = {}
+    for name, value in values.items():
+        table, _, key = name.partition(".")
+        plain = list(value) if isinstance(value, tuple) else value
+        groups.setdefault(table, []).append(f"{key} = {json.dumps(plain)}")
+    return "".join(
+        f"[{table}]\n" + "\n".join(lines) + "\n" for table, lines in groups.items()
+    )
 
 
 def witness(

@@ -14,6 +14,7 @@ from hetao.errors import (
     WrongStudy,
 )
 from hetao.permit import (
+    Basis,
     Bundle,
     Directory,
     Permit,
@@ -27,6 +28,7 @@ from hetao.permit import (
     sign_notice,
     state,
 )
+from hetao.permit.law import Law
 from support_federation import START
 
 OFFICES = ("ethics-hk", "ethics-sz", "data-protection-hk", "data-protection-sz")
@@ -188,6 +190,8 @@ def changed(permit):
         "highest_grade": 5,
         "most_attempts": 99,
         "most_runs": 99,
+        "bases": (Basis("a", "1", "", "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"),),
+        "law": Law("2026-11-22", "", "none", "", "", "", ()),
     }
 
 

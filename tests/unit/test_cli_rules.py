@@ -7,7 +7,7 @@ import pytest
 
 from hetao.cli.main import main
 from hetao.permit import facts_from, read_facts
-from support_rules import BOOK, SHENZHEN
+from support_rules import BOOK, SHENZHEN, as_toml
 
 LANGUAGES = ("en", "zh-Hant", "zh-Hans")
 OWN = """
@@ -33,22 +33,10 @@ confidence = "high"
 """
 
 
-def toml(values):
-    lines, group = [], ""
-    for name, value in values.items():
-        table, _, key = name.partition(".")
-        if table != group:
-            lines.append(f"[{table}]")
-            group = table
-        text = json.dumps(list(value) if isinstance(value, tuple) else value)
-        lines.append(f"{key} = {text}")
-    return "\n".join(lines) + "\n"
-
-
 @pytest.fixture
 def form(tmp_path):
     path = tmp_path / "facts.toml"
-    path.write_text(toml(SHENZHEN), encoding="utf-8")
+    path.write_text(as_toml(SHENZHEN), encoding="utf-8")
     return path
 
 

@@ -22,6 +22,7 @@ from hetao.permit import (
 from hetao.study import read_study
 from hetao.study.writing import write_study
 from support_federation import COUNTS, LOGISTIC, toy_study
+from support_rules import HONG_KONG, SHENZHEN, as_toml
 from support_system import called, write_network
 
 STUDY = toy_study((COUNTS, LOGISTIC), deadline_seconds=1)
@@ -236,3 +237,48 @@ def test_a_report_of_a_snapshot_that_is_not_there_is_refused(tmp_path, capsys):
     said = called(capsys, "site", "report", path)
 
     assert (said.code, said.error) == (4, "HT-110")
+
+
+# --- with facts ----------------------------------------------------------------------
+HELD = ("cn-standard-contract", "cn-impact-assessment", "cn-separate-consent")
+BOTH = {**SHENZHEN, **HONG_KONG, "route.leaves_mainland": True}
+
+
+def facts_file(folder, values, held=HELD):
+    path = folder / "facts.toml"
+    bases = "".join(f'[bases.{name}]\nreference = "no. 1"\n' for name in held)
+    path.write_text(as_toml(values) + bases, encoding="utf-8")
+    return path
+
+
+def test_a_draft_with_facts_says_what_it_rests_on(desk):
+    said = desk.propose("--facts", facts_file(desk.folder, BOTH))
+
+    assert said.code == 0
+    assert "route out of the Mainland: contract" in said.err
+    assert "rests on cn-standard-contract, no. 1" in said.err
+    assert "stays under 10,000" in said.err
+    assert "not legal advice" in said.err
+    assert read_bundle(desk.permit).permit.law.route == "contract"
+
+
+def test_a_draft_without_facts_says_that_none_were_asked(desk):
+    assert "--facts" in desk.propose().err
+
+
+@pytest.mark.parametrize(
+    ("changed", "held", "code"),
+    [
+        ({"consent.mainland": "nothing"}, HELD, "HT-330"),
+        ({"hk.ehealth": None}, HELD, "HT-331"),
+        ({}, HELD[:2], "HT-332"),
+        ({"counts.sensitive_since_1_january": 10_000}, HELD, "HT-332"),
+    ],
+)
+def test_no_draft_is_written_where_the_rules_say_no_or_ask(desk, changed, held, code):
+    values = {k: v for k, v in {**BOTH, **changed}.items() if v is not None}
+
+    said = desk.propose("--facts", facts_file(desk.folder, values, held))
+
+    assert (said.code, said.error) == (3, code)
+    assert not desk.permit.exists()

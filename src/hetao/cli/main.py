@@ -316,6 +316,15 @@ def _add_study(commands: Any) -> None:
     propose.add_argument("study", type=Path, metavar="STUDY.toml")
     propose.add_argument("--network", type=Path, metavar="NETWORK.toml")
     propose.add_argument("--out", type=Path, metavar="PERMIT")
+    propose.add_argument(
+        "--facts",
+        type=Path,
+        metavar="FACTS.toml",
+        help="what is known about the request; refused where the rules forbid or ask",
+    )
+    propose.add_argument(
+        "--packs", type=Path, metavar="DIR", help="rule packs of your own too"
+    )
     propose.add_argument("--days", type=int, default=90, help="how long it is to hold")
     propose.add_argument(
         "--highest-grade",

@@ -12,8 +12,8 @@ from hetao.dictionary import dictionary
 from hetao.errors import InvalidNetwork, Usage
 from hetao.federation.clock import utc_now
 from hetao.federation.network import read_parties
-from hetao.federation.propose import draft_permit
-from hetao.permit import write_bundle
+from hetao.federation.propose import Request, draft_permit
+from hetao.permit import Permit, read_facts, rulebook_with, write_bundle
 from hetao.study import fields_read, read_study
 
 MOST_DAYS = 3660  # ten years
@@ -66,12 +66,16 @@ def propose(chosen: argparse.Namespace) -> int:
             f"{out} is already there", fix="a new draft needs a new name: --out"
         )
     trusted, grade = read_parties(network), chosen.highest_grade
-    bundle = draft_permit(study, trusted, utc_now(), chosen.days, grade)
+    request = _request(chosen)
+    bundle = draft_permit(study, trusted, utc_now(), chosen.days, grade, request)
     write_bundle(out, bundle)
     if chosen.json:
         body = {"permit": str(out), "digest": bundle.permit.digest}
+        if bundle.permit.law is not None:
+            body["route"] = bundle.permit.law.route
         sys.stdout.write(json.dumps(body) + "\n")
         return 0
+    _say_law(bundle.permit)
     read = [fields_read(study, analysis) for analysis in study.analyses]
     level = max(map(dictionary().level, read))
     say(f"the study reads data of level {level}, of 1 to 5")
@@ -83,3 +87,23 @@ def propose(chosen: argparse.Namespace) -> int:
         say(f"  {need.role} on side {need.side} (rule {need.rule})")
     sys.stdout.write(bundle.permit.digest + "\n")
     return 0
+
+
+def _request(chosen: argparse.Namespace) -> Request | None:
+    book = rulebook_with(chosen.packs)
+    if chosen.facts is None:
+        return None
+    return Request(read_facts(chosen.facts, book.facts, set(book.instruments)), book)
+
+
+def _say_law(permit: Permit) -> None:
+    if permit.law is None:
+        say("no facts were given: rules that hang on facts were not asked (--facts)")
+        return
+    say(f"rules of {permit.law.on}, rulebook {permit.law.rulebook[:23]}…:")
+    say(f"  route out of the Mainland: {permit.law.route}")
+    for basis in permit.bases:
+        say(f"  rests on {basis.instrument}, {basis.reference}")
+    for ceiling in permit.law.holds_below:
+        say(f"  while {ceiling.fact} stays under {ceiling.below:,}")
+    say("this is not legal advice")

@@ -63,7 +63,9 @@ from hetao.permit import (
     check_standing,
     format_time,
     parse_time,
+    rulebook,
 )
+from hetao.permit.law import check_law
 from hetao.release import (
     ClosedDoor,
     Door,
@@ -252,6 +254,8 @@ class Site:
             raise WrongStudy("the envelope and its content name different studies")
         if self.name not in bundle.permit.sites:
             raise NotAParty(f"{self.name} is not a site of this permit")
+        if bundle.permit.law is not None:
+            check_law(bundle.permit.law, self._clock(), rulebook())
         table = self._source(bundle.permit.digest)
         try:
             quality = self._setup.quality(table)

@@ -19,6 +19,7 @@ from hetao.permit.keys import (
     write_identity,
 )
 from hetao.permit.permit import (
+    Basis,
     Bundle,
     Permit,
     PermittedProtocol,
@@ -42,6 +43,7 @@ from hetao.permit.rulebook import (
 __all__ = [
     "SIDES",
     "Answer",
+    "Basis",
     "Bundle",
     "Directory",
     "Facts",

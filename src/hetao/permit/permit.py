@@ -35,6 +35,7 @@ from hetao.permit.keys import (
     state,
     statement_from,
 )
+from hetao.permit.law import Law
 from hetao.permit.rulebook import Requirement, requirements, reviews
 from hetao.records import record
 
@@ -59,6 +60,26 @@ class PermittedProtocol:
 
 
 @dataclass(frozen=True)
+class Basis:
+    """A legal ground that a permit rests on.
+
+    Attributes:
+        instrument: which kind, such as "hgr-information-report".
+        reference: number that the authority, panel or committee gave.
+        document: digest of the document, `sha256:…`.
+        valid_from, valid_until: UTC times; the last second is outside.
+        conditions: what it demands, in its own words; for readers.
+    """
+
+    instrument: str
+    reference: str
+    document: str
+    valid_from: str
+    valid_until: str
+    conditions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Permit:
     """What may cross.
 
@@ -74,6 +95,8 @@ class Permit:
         not_before, not_after: UTC times, `2026-11-22T00:00:00Z`.
         most_attempts: how often one analysis may be started over within a run.
         most_runs: how many runs of the study a site takes part in.
+        bases: the legal grounds; each must hold for as long as the permit is used.
+        law: what the rules said to the facts that were stated; None if none were.
     """
 
     number: str
@@ -90,6 +113,8 @@ class Permit:
     most_attempts: int = 3
     most_runs: int = 20
     reviews: tuple[Requirement, ...] = ()
+    bases: tuple[Basis, ...] = ()
+    law: Law | None = None
 
     @cached_property
     def canonical(self) -> bytes:
@@ -189,6 +214,7 @@ def _check_form(permit: Permit, where: str) -> None:
     """A permit must be well formed before any rule looks at it."""
     if not permit.number.isprintable() or not permit.purpose.isprintable():
         raise InvalidNetwork(f"{where}: number or purpose holds unprintable characters")
+    _check_times(permit, where)
     directory_from({"parties": [asdict(p) for p in permit.parties]}, where)
     roles = {party.name: party.role for party in permit.parties}
     if not permit.sites or any(roles.get(site) != "site" for site in permit.sites):
@@ -203,8 +229,13 @@ def _check_form(permit: Permit, where: str) -> None:
         raise InvalidNetwork(f"{where}: highest_grade is 1 to 5, most_attempts from 1")
     if permit.most_runs < 1:
         raise InvalidNetwork(f"{where}: most_runs is from 1")
+
+
+def _check_times(permit: Permit, where: str) -> None:
     if not parse_time(permit.not_before) < parse_time(permit.not_after):
         raise InvalidNetwork(f"{where}: not_before must lie before not_after")
+    if any(parse_time(b.valid_from) >= parse_time(b.valid_until) for b in permit.bases):
+        raise InvalidNetwork(f"{where}: one of its bases is never valid")
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -362,9 +393,7 @@ def check_standing(
         bundle.listed_in.append(trusted)
     if permit.study != study:  # 2
         raise WrongStudy("the permit is for another study")
-    begin, end = parse_time(permit.not_before), parse_time(permit.not_after)
-    if not begin <= now < end:  # 3
-        raise OutOfTime("the permit is not in force at this time")
+    _check_in_time(permit, now)  # 3
     if now.date() not in bundle.asked_on:  # 4
         _check_required(permit, now)
         bundle.asked_on.add(now.date())
@@ -373,6 +402,16 @@ def check_standing(
         if verb != "approve":
             raise NotApproved(f"{signer} said {verb!r} to this permit")
     _check_offices(permit, words)
+
+
+def _check_in_time(permit: Permit, now: datetime.datetime) -> None:
+    begin, end = parse_time(permit.not_before), parse_time(permit.not_after)
+    if not begin <= now < end:
+        raise OutOfTime("the permit is not in force at this time")
+    for basis in permit.bases:
+        first, last = parse_time(basis.valid_from), parse_time(basis.valid_until)
+        if not first <= now < last:
+            raise OutOfTime(f"the basis {basis.instrument} does not hold at this time")
 
 
 def _check_required(permit: Permit, now: datetime.datetime) -> None:
