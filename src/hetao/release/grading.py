@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from hetao.dictionary import dictionary
 from hetao.permit.grades import KINDS, Grade, Kind
 from hetao.permit.grades import grade as grade_level
-from hetao.study import Analysis, Study, fields_read
+from hetao.study import Analysis, Study, fields_touched
 
 __all__ = ["KINDS", "Field", "Grade", "Kind", "grade", "lineage", "names", "source"]
 
@@ -71,7 +71,7 @@ class _Lineages:
     def of(self, analysis: Analysis) -> tuple[Field, ...]:
         known = self._found.get(analysis.name)
         if known is None or known[0] != analysis:
-            read = fields_read(self._study, analysis)
+            read = fields_touched(self._study, analysis)
             known = (analysis, tuple(_split(path) for path in read))
             self._found[analysis.name] = known
         return known[1]

@@ -2,7 +2,7 @@
 
 from hetao.study.concepts import CodeList, ConceptSet
 from hetao.study.definitions import Definition
-from hetao.study.meaning import fields_read
+from hetao.study.meaning import fields_read, fields_touched
 from hetao.study.model import (
     SITE,
     Analysis,
@@ -90,6 +90,7 @@ __all__ = [
     "Window",
     "explain",
     "fields_read",
+    "fields_touched",
     "parse_expression",
     "parse_term",
     "read_study",

@@ -25,12 +25,20 @@ EVENTS = {
 VALUES = ("value_as_number", "value_as_concept_id", "unit_concept_id")
 VISIT = ("visit_occurrence_id", "visit_concept_id", "visit_source_concept_id")
 CONCEPT = ("concept.concept_id", "concept.vocabulary_id", "concept.concept_code")
+# What lies under a concept decides what a concept set comes to.
+UNDER_CONCEPTS = (
+    "concept.invalid_reason",
+    "concept_ancestor.ancestor_concept_id",
+    "concept_ancestor.descendant_concept_id",
+)
 BIRTH, SEX = "person.year_of_birth", "person.gender_concept_id"
+CARRIED = (BIRTH, SEX)  # every plan takes them along, whether or not they are used
 OBSERVED = (
+    "observation_period.person_id",
     "observation_period.observation_period_start_date",
     "observation_period.observation_period_end_date",
 )
-FOLLOWED = ("death.death_date", *OBSERVED)
+FOLLOWED = ("death.person_id", "death.death_date", *OBSERVED)
 ON_INDEX_DAY = {
     "age": (BIRTH,),
     "sex": (SEX,),
@@ -105,6 +113,19 @@ def fields_read(study: Study, analysis: Analysis) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def fields_touched(study: Study, analysis: Analysis) -> tuple[str, ...]:
+    """Return the `table.field`s that an analysis is made of, sorted, each once.
+
+    Beside those that decide it, these are what every plan carries along. What leaves
+    is graded by them, at the site and by whoever verifies.
+
+    Source:
+        `tests/attack/test_study_lineage.py` holds them to the SQL that is carried out.
+    """
+    carried = CARRIED if study.dictionary == dictionary().name else ()
+    return tuple(sorted({*fields_read(study, analysis), *carried}))
+
+
 def _of_analysis(analysis: Analysis) -> Iterator[str]:
     yield from filter(None, (analysis.outcome, analysis.time, analysis.event))
     names = (
@@ -140,6 +161,8 @@ def _of_population(study: Study) -> Iterator[str]:
     population = study.population
     yield "person.person_id"
     yield from CONCEPT
+    if study.concepts:
+        yield from UNDER_CONCEPTS
     for event in (*population.entry_events, *events_in(population)):
         yield from _of_event(event)
     for event in events_in((study.criteria, study.follow_up, study.intervals)):
