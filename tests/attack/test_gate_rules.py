@@ -13,6 +13,7 @@ from hetao.canonical import digest
 from hetao.errors import (
     HetaoError,
     HighLeverage,
+    InvalidStudy,
     NotAParty,
     NotApproved,
     NotFinite,
@@ -163,7 +164,29 @@ def test_the_record_says_what_left_and_under_which_rules(scene):
 
     record = release.record.body
     release.record.verify(scene.federation.cast.directory["a"])
-    assert record["rules"] == list(range(1, 11))
+    assert record["checks"] == {
+        "passed": {
+            "permit": None,
+            "place": None,
+            "protocol": None,
+            "min_cohort": STRICT.people,
+            "members": None,
+            "secure_sum": STRICT.sites,
+            "shape": None,
+            "bounds": None,
+            "min_events": STRICT.events,
+            "min_cell": STRICT.cell,
+            "dof": STRICT.share,
+            "leverage": STRICT.leverage,
+        },
+        "not_asked": {"own_cells": STRICT.cell},
+    }
+    assert record["class"] == {
+        "kind": "model_update_secagg",
+        "source": 5,
+        "released": 2,
+        "why": "model_update_secagg from class 5, every check passed",
+    }
     assert record["members"] == ["a", "b", "c"]
     assert record["policy"] == Policy().as_json()
     assert record["values"] == 3
@@ -444,12 +467,19 @@ def test_a_value_at_its_bound_passes(scene, name, value):
 
 
 @pytest.mark.parametrize(
-    "place", [{"round": 2}, {"attempt": 3}, {"analysis": "x", "attempt": 2, "round": 1}]
+    "place", [{"round": 2}, {"attempt": 3}, {"attempt": 2, "round": 1}]
 )
 def test_the_last_round_and_attempt_pass(scene, place):
     scene.place = place
 
     assert scene.decide()
+
+
+def test_an_analysis_that_the_study_lacks_has_no_lineage_and_does_not_leave(scene):
+    scene.place = {"analysis": "x"}
+
+    with pytest.raises(InvalidStudy, match="no analysis 'x'"):
+        scene.decide()
 
 
 # --- the stricter of policy and study -----------------------------------------------
@@ -500,13 +530,13 @@ def two_sites(tmp_path):
 def test_two_sites_may_sum_what_could_be_published(two_sites):
     two_sites.publishable = True
 
-    assert two_sites.decide().record.body["grade"] == 3
+    assert two_sites.decide().record.body["class"]["released"] == 3
 
 
 def test_two_sites_may_sum_large_cells(two_sites):
     two_sites.evidence = changed(cells={"ill | m": STRICT.cell})
 
-    assert two_sites.decide().record.body["grade"] == 3
+    assert two_sites.decide().record.body["class"]["released"] == 3
 
 
 def test_two_sites_may_not_sum_small_cells(two_sites):
@@ -530,7 +560,7 @@ def test_thin_bins_that_no_term_crosses_with_the_site_leave_within_three(scene):
     scene.own_cells = True
     scene.evidence = changed(bins={"the thinnest bin": 1})
 
-    assert scene.decide().record.body["grade"] == 2
+    assert scene.decide().record.body["class"]["released"] == 2
 
 
 def test_two_sites_need_a_permit_and_a_policy_of_that_class(two_sites):
@@ -543,12 +573,12 @@ def test_two_sites_need_a_permit_and_a_policy_of_that_class(two_sites):
 def test_three_sites_sum_small_cells_that_nobody_sees_apart(scene):
     scene.evidence = changed(cells={"ill | m": 1})
 
-    assert scene.decide().record.body["grade"] == 2
+    assert scene.decide().record.body["class"]["released"] == 2
 
 
 def test_a_sum_that_tells_sites_apart_is_graded_as_one_sites_own(scene):
     scene.own_parts = True
-    assert scene.decide().record.body["grade"] == 3
+    assert scene.decide().record.body["class"]["released"] == 3
 
     scene.policy = Policy(highest_grade=2)
     with pytest.raises(UngradedRelease):
@@ -559,7 +589,7 @@ def test_a_study_that_goes_on_without_a_site_still_needs_three(tmp_path):
     study = toy_study(sites=("a", "b", "c", "d"), on_lost_site="continue")
     with Federation(tmp_path / "four", Plan(study)) as made:
         scene = Scene(made, members=("a", "b", "d"))
-        assert scene.decide().record.body["grade"] == 2
+        assert scene.decide().record.body["class"]["released"] == 2
 
         alone = Scene(made, members=("a", "b"))
         alone.evidence = changed(cells={"ill | m": 1})

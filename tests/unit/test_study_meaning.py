@@ -131,7 +131,7 @@ def test_a_column_of_a_flat_table_is_graded_as_unknown(heart):
 
     read = fields_read(flat, flat.analysis("risk"))
 
-    assert "column.alter" in read
+    assert "flat.alter" in read
     assert dictionary().level(read) == 5
 
 
@@ -197,5 +197,5 @@ def test_every_variable_that_an_analysis_computes_with_is_read(name):
     """What a weight or a time is read from decides the level of the whole analysis."""
     computed = make_plan(FLAT, ANALYSES[name]).variables
 
-    columns = {f"column.{one.column}" for one in computed if one.name != "site"}
+    columns = {f"flat.{one.column}" for one in computed if one.name != "site"}
     assert set(fields_read(FLAT, ANALYSES[name])) == columns

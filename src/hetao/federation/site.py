@@ -394,6 +394,7 @@ class Site:
             run.study,
             setup.policy,
             run.cohort.snapshot,
+            run.cohort.fields,
         )
         place = self._place(envelope)
         return decide(outgoing, door, place, self._clock(), setup.random)

@@ -11,7 +11,8 @@ doors of the sites:
      3  the permit is for this study, and was in force with every required approval
         when the certificate was issued and when each release was made
      4  every party of the permit is in the verifier's own list, where one is given
-     5  every release is signed by its site, under this permit, by a listed protocol
+     5  every release is signed by its site, under this permit, by a listed protocol,
+        and of no lower class than its lineage and the checks that it passed give
      6  every sum is signed by both hubs and is of the very shares that sites released
      7  the integers are the signed ones, and hold one part from each member
      8  every release stands in its site's log, under a checkpoint the site signed; the
@@ -26,11 +27,13 @@ Specification: `docs/specs/certificate.md`.
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from hetao.canonical import canonical, digest, digest_bytes, parse_canonical
 from hetao.errors import HetaoError, Unverified
+from hetao.ledger.classes import Lineages, check_class
 from hetao.ledger.concept_sets import AcrossSites, across_sites
 from hetao.ledger.merkle import leaf_hash, verify_inclusion
 from hetao.ledger.note import parse_checkpoint, verify_cosignature, verify_note
@@ -47,6 +50,7 @@ from hetao.permit import (
     state,
     statement_from,
 )
+from hetao.study import study_from
 
 TYPE: Final = "hetao.certificate/1"
 LARGEST: Final = 512 * 2**20  # bytes
@@ -238,7 +242,8 @@ class _Check:
             for site in round_["members"]:
                 self._release(site, round_)
                 count += 1
-        return f"{count} releases, each signed by its site under this permit"
+        more = "" if self.lineages.known else ", graded by another dictionary's levels"
+        return f"{count} releases, each signed by its site under this permit{more}"
 
     def _release(self, site: str, round_: Mapping[str, Any]) -> None:
         party = self._party(site, "site")
@@ -248,7 +253,7 @@ class _Check:
         receipt.verify(party)
         body = receipt.body
         expected = {
-            "type": "hetao.release/1",
+            "type": "hetao.release/2",
             "site": site,
             "kind": "sum",
             "members": round_["members"],
@@ -263,10 +268,23 @@ class _Check:
             raise Unverified(f"{site} ran another code of {name} than was permitted")
         if not 0 <= round_["round"] < listed.most_rounds:
             raise Unverified(f"{round_['task']} lies beyond the permitted rounds")
-        if not 1 <= body["grade"] <= self.permit.highest_grade:
-            raise Unverified(f"{site} released a class that the permit does not allow")
+        self._class(site, body)
         if not isinstance(body["policy"]["lowered"], list):  # also of a lost site
             raise Unverified(f"{site} does not say what its policy lowered")
+
+    def _class(self, site: str, body: Mapping[str, Any]) -> None:
+        """Grade a release again: no lower than its lineage and its checks give."""
+        what = f"the release of {site} in {body['task']}"
+        if not 1 <= body["class"]["released"] <= self.permit.highest_grade:
+            raise Unverified(f"{site} released a class that the permit does not allow")
+        if not self.lineages.covers(str(body["analysis"]), body["lineage"]):
+            raise Unverified(f"{what} leaves out what its analysis reads")
+        check_class(body, what, self.lineages.known)
+
+    @cached_property
+    def lineages(self) -> Lineages:
+        """Return what each analysis of the certified study reads."""
+        return Lineages(study_from(self.body["study"]))
 
     def _place(self, round_: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -399,8 +417,9 @@ class _Check:
         site = entry["name"]
         said = statement_from(entry[kind])
         said.verify(self._party(site, "site"))
+        check_class(said.body, f"the {kind} of {site}", known=True)
         expected = {
-            "type": "hetao.release/1",
+            "type": "hetao.release/2",
             "site": site,
             "kind": kind,
             "study": self.permit.study,

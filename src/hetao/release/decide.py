@@ -53,15 +53,25 @@ from hetao.permit import (
     format_time,
     state,
 )
+from hetao.permit.grades import Grade
+from hetao.release.grading import Field, grade, lineage, with_read
 from hetao.release.message import pack
 from hetao.release.policy import Policy, check_people
 from hetao.release.quality import check_graded
+from hetao.release.record import (
+    CHECKS_OF_NOTICE,
+    TYPE,
+    Check,
+    band,
+    checks_of_sum,
+    class_of,
+    law,
+    passed,
+)
 from hetao.release.seal import encode, split
 from hetao.study import Minimum, Study
 
-SUM_GRADE: Final = 2  # a sealed sum over enough sites
-OWN_GRADE: Final = 3  # a sum that may show one site's own part
-NOTICE_GRADE: Final = 2
+SEALED, OWN, NOTICE = "model_update_secagg", "model_update", "notice"  # kinds
 ROUNDING: Final = 1e-6  # slack on declared bounds, relative
 LONGEST_TEXT: Final = 500  # characters of any text in a notice
 CONCEPT_FIELDS: Final = {"name", "digest"}
@@ -78,7 +88,8 @@ class Door:
     """What the site itself knows for certain when something asks to leave.
 
     `trusted` is the site's own list of parties; `bundle` is verified at each use;
-    `snapshot` is the digest of the data that the answers come from.
+    `snapshot` is the digest of the data that the answers come from; `read` is every
+    `table.field` that was really read of them, whatever the study says it reads.
     """
 
     identity: Identity
@@ -87,6 +98,7 @@ class Door:
     study: Study
     policy: Policy
     snapshot: str = ""
+    read: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -186,7 +198,7 @@ def decide(
         raise NotApproved("no permit has reached this site")
     _check_permit(door, place, now)  # 1, 2
     if isinstance(outgoing, Notice):
-        _check_grade(NOTICE_GRADE, door, door.policy)
+        _check_grade(_notice_grade().released, door, door.policy)  # 9
         coordinator = door.bundle.permit.coordinator
         return _send_notice(outgoing, door, place, coordinator, now)
     policy = door.policy.tightened(door.study.minimum)
@@ -198,8 +210,8 @@ def decide(
     _check_counts(outgoing.evidence, policy.minimum, door.identity.name)  # 8
     for part in outgoing.evidence.parts:
         _check_counts(part, policy.minimum, f"{door.identity.name}, in a fold,")
-    grade = _grade(outgoing, door, policy)  # 9
-    return _send_sum(outgoing, vector, door, (place, policy, grade), now, random)  # 10
+    graded = _graded(outgoing, door, place, policy)  # 9
+    return _send_sum(outgoing, vector, door, (place, policy, graded), now, random)  # 10
 
 
 def _check_permit(door: Door, place: Place, now: datetime.datetime) -> None:
@@ -348,11 +360,30 @@ def _check_model(evidence: Evidence, minimum: Minimum, site: str) -> None:
         )
 
 
-def _grade(summary: Summary, door: Door, policy: Policy) -> int:
-    enough = len(summary.members) >= policy.minimum.sites and not summary.own_parts
-    grade = SUM_GRADE if enough else OWN_GRADE
-    _check_grade(grade, door, policy)
-    return grade
+@dataclass(frozen=True)
+class _Graded:
+    """The class of a sum, what it was made of, and the checks that it passed."""
+
+    grade: Grade
+    fields: tuple[Field, ...]
+    checks: tuple[Check, ...]
+
+
+def _graded(summary: Summary, door: Door, place: Place, policy: Policy) -> _Graded:
+    """Return the class of a sum; refuse one that may not leave."""
+    sealed = len(summary.members) >= policy.minimum.sites and not summary.own_parts
+    checks = checks_of_sum(
+        summary.evidence, policy.minimum, sealed=sealed, apart=summary.own_cells
+    )
+    study = door.study
+    fields = with_read(lineage(study, study.analysis(place.analysis)), study, door.read)
+    graded = grade(SEALED if sealed else OWN, fields, passed(checks))
+    _check_grade(graded.released, door, policy)
+    return _Graded(graded, fields, checks)
+
+
+def _notice_grade() -> Grade:
+    return grade(NOTICE, (), passed(CHECKS_OF_NOTICE))
 
 
 def _check_grade(grade: int, door: Door, policy: Policy) -> None:
@@ -383,10 +414,14 @@ def _header(site: str, place: Place, kind: str, grade: int) -> Header:
 
 
 def _record(
-    site: str, place: Place, kind: str, grade: int, now: datetime.datetime
+    site: str,
+    place: Place,
+    kind: str,
+    class_: Mapping[str, Any],
+    now: datetime.datetime,
 ) -> dict[str, Any]:
     return {
-        "type": "hetao.release/1",
+        "type": TYPE,
         "site": site,
         "study": place.study,
         "permit": place.permit,
@@ -396,8 +431,9 @@ def _record(
         "attempt": place.attempt,
         "round": place.round,
         "kind": kind,
-        "grade": grade,
         "at": format_time(now),
+        **class_,
+        **law(),
     }
 
 
@@ -405,15 +441,15 @@ def _send_sum(
     summary: Summary,
     vector: NDArray[np.float64],
     door: Door,
-    chosen: tuple[Place, Policy, int],
+    chosen: tuple[Place, Policy, _Graded],
     now: datetime.datetime,
     random: Callable[[int], bytes],
 ) -> Release:
-    place, policy, grade = chosen
+    place, policy, graded = chosen
     permit = door.bundle.permit
     seed, rest = split(encode(vector, len(summary.members)), random)
     header = replace(
-        _header(door.identity.name, place, "share", grade),
+        _header(door.identity.name, place, "share", graded.grade.released),
         protocol=summary.protocol.name,
         version=summary.protocol.version,
     )
@@ -428,14 +464,20 @@ def _send_sum(
     record = state(
         door.identity,
         {
-            **_record(door.identity.name, place, "sum", grade, now),
+            **_record(
+                door.identity.name,
+                place,
+                "sum",
+                class_of(graded.grade, graded.fields, graded.checks),
+                now,
+            ),
             "protocol": f"{summary.protocol.name}/{summary.protocol.version}",
             "protocol_hash": summary.protocol.hash,
             "values": len(vector) - 1,
             "members": list(summary.members),
             "policy": policy.as_json(),
             "snapshot": door.snapshot,
-            "rules": list(range(1, 11)),
+            "people": band(summary.evidence.people),
             "shares": {s.header.recipient: s.digest for s in shares},
             "bytes": sum(len(s.data) for s in shares),
         },
@@ -461,10 +503,13 @@ def _send_notice(
         sets = door.study.concepts if isinstance(door, Door) else ()
         check_concepts(notice.body["concepts"], [one.name for one in sets])
     site = door.identity.name
-    header = _header(site, place, notice.kind, NOTICE_GRADE)
+    graded = _notice_grade()
+    header = _header(site, place, notice.kind, graded.released)
     content = {**notice.body, "site": site}
     body = {
-        **_record(site, place, notice.kind, NOTICE_GRADE, now),
+        **_record(
+            site, place, notice.kind, class_of(graded, (), CHECKS_OF_NOTICE), now
+        ),
         "content": digest(content),
     }
     record = state(door.identity, body)

@@ -13,7 +13,18 @@ from hetao.permit.grades import KINDS, Grade, Kind
 from hetao.permit.grades import grade as grade_level
 from hetao.study import Analysis, Study, fields_touched
 
-__all__ = ["KINDS", "Field", "Grade", "Kind", "grade", "lineage", "names", "source"]
+__all__ = [
+    "KINDS",
+    "Field",
+    "Grade",
+    "Kind",
+    "grade",
+    "lineage",
+    "names",
+    "source",
+    "unforeseen",
+    "with_read",
+]
 
 Field = tuple[str, str]  # table, field
 STUDIES_KEPT = 64
@@ -23,10 +34,27 @@ def lineage(study: Study, analysis: Analysis) -> tuple[Field, ...]:
     """Return the (table, field) pairs that decide an analysis, sorted, each once.
 
     They are derived from the study, and worked out once for each of its analyses. A
-    column of a flat file stands as ("column", name), which the data dictionary does
+    column of a flat file stands as ("flat", header), which the data dictionary does
     not know.
     """
     return _lineages(_Keyed(study)).of(analysis)
+
+
+def with_read(
+    fields: tuple[Field, ...], study: Study, read: Iterable[str]
+) -> tuple[Field, ...]:
+    """Return a lineage with whatever else was read at a site for the whole study.
+
+    Nothing should have been: `read` is held against what all variables of the study
+    are made of, and what is in none of them is added to the lineage of everything.
+    """
+    more = unforeseen(study, read)
+    return tuple(sorted({*fields, *more})) if more else fields
+
+
+def unforeseen(study: Study, read: Iterable[str]) -> tuple[Field, ...]:
+    """Return the fields that were read and that no variable of the study is made of."""
+    return _lineages(_Keyed(study)).beyond(tuple(read))
 
 
 def source(fields: Iterable[Field]) -> int:
@@ -67,6 +95,7 @@ class _Lineages:
     def __init__(self, study: Study) -> None:
         self._study = study
         self._found: dict[str, tuple[Analysis, tuple[Field, ...]]] = {}
+        self._beyond: dict[tuple[str, ...], tuple[Field, ...]] = {}
 
     def of(self, analysis: Analysis) -> tuple[Field, ...]:
         known = self._found.get(analysis.name)
@@ -75,6 +104,16 @@ class _Lineages:
             known = (analysis, tuple(_split(path) for path in read))
             self._found[analysis.name] = known
         return known[1]
+
+    def beyond(self, read: tuple[str, ...]) -> tuple[Field, ...]:
+        if read not in self._beyond:
+            whole = Analysis(
+                "", "table1", variables=tuple(v.name for v in self._study.variables)
+            )
+            expected = set(fields_touched(self._study, whole))
+            more = sorted(set(read) - expected)
+            self._beyond[read] = tuple(_split(path) for path in more)
+        return self._beyond[read]
 
 
 @functools.lru_cache(maxsize=STUDIES_KEPT)

@@ -164,7 +164,7 @@ def _sent(site: str, rounds: Sequence[Mapping[str, Any]]) -> tuple[Sent, ...]:
                 round=int(round_["round"]) + 1,
                 values=int(body.get("values") or 0),
                 bytes=int(body.get("bytes") or 0),
-                grade=int(body.get("grade") or 0),
+                grade=int((body.get("class") or {}).get("released") or 0),
                 at=time_text(body.get("at")),
                 record=short_digest(digest(receipt)),
             )

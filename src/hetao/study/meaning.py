@@ -195,7 +195,8 @@ def _of_variable(study: Study, variable: Variable) -> Iterator[str]:
     if variable.source in ON_INDEX_DAY:
         yield from ON_INDEX_DAY[variable.source]
     elif not events:
-        yield f"{variable.source}.{variable.column or variable.name}"
+        table = "flat" if variable.source == "column" else variable.source
+        yield f"{table}.{variable.column or variable.name}"
 
 
 def _of_event(event: Event) -> Iterator[str]:
