@@ -10,13 +10,12 @@ Specification: `docs/specs/release.md`, schema `docs/specs/release.schema.json`.
 
 import functools
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import pairwise
 from typing import Any, Final
 
 from hetao.analysis import Evidence
-from hetao.canonical import digest
 from hetao.permit import rulebook
 from hetao.permit.grades import Grade
 from hetao.release.grading import Field
@@ -132,15 +131,9 @@ def by_outcome(checks: Iterable[Check]) -> dict[str, dict[str, float | int | Non
 
 def law() -> dict[str, str]:
     """Return which gate decided, by which rulebook."""
-    return {"gate": _gate(), "rulebook": _rulebook()}
+    return {"gate": _gate(), "rulebook": rulebook().digest}
 
 
 @functools.cache
 def _gate() -> str:
     return f"hetao {version('hetao')}"
-
-
-@functools.cache
-def _rulebook() -> str:
-    rules = [{k: str(v) for k, v in asdict(rule).items()} for rule in rulebook()]
-    return digest({"type": "hetao.rulebook/1", "rules": rules})
