@@ -28,7 +28,12 @@ from hetao.errors import HetaoError, Usage
 Command = Callable[[argparse.Namespace], int]
 # Commands of a site's own people on its own data: their standard error is theirs, into
 # a file too. Of the others a file may go to somebody else.
-AT_A_SITE = ("hetao.cli.site", "hetao.cli.cohort", "hetao.cli.vocab")
+AT_A_SITE = (
+    "hetao.cli.site",
+    "hetao.cli.cohort",
+    "hetao.cli.vocab",
+    "hetao.cli.releases",
+)
 IN_A_QUERY = "Query interrupted"  # what DuckDB makes of a signal that it hears first
 
 
@@ -279,6 +284,25 @@ def _add_courier(commands: Any) -> None:
     )
     post.add_argument("site", type=Path, metavar="SITE.toml")
     post.add_argument("answer", type=Path, metavar="ANSWER")
+    _add_releases(site)
+
+
+def _add_releases(site: Any) -> None:
+    releases = _command(
+        site,
+        "releases",
+        "hetao.cli.releases:releases",
+        "say what left this site, when, why, allowed by whom; checks its log",
+    )
+    releases.add_argument("site", type=Path, metavar="SITE.toml")
+    releases.add_argument(
+        "--since", default="", metavar="DAY", help="only from this UTC day or time on"
+    )
+    releases.add_argument(
+        "--html", type=Path, metavar="FILE", help="write a page with a picture instead"
+    )
+    releases.add_argument("--lang", choices=("en", "zh-Hant", "zh-Hans"), default="en")
+    _json(releases)
 
 
 def _add_snapshots(site: Any) -> None:

@@ -1,0 +1,280 @@
+"""What left a site, read from the site's own log, which is verified while it is read.
+
+Every entry is hashed again and held to the checkpoint that the site signed last; every
+record to the site's key. The journal adds what each run was: its study, and who allowed
+it. Nothing here opens the site's data.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from hetao.canonical import digest_bytes
+from hetao.errors import BadEnvelope, BadSignature, InvalidData, Unverified
+from hetao.federation.site import SiteSetup
+from hetao.ledger.envelope import parse_envelope
+from hetao.ledger.log import Log
+from hetao.ledger.note import parse_checkpoint, verify_note
+from hetao.permit import Bundle, bundle_from, statement_from
+from hetao.release import unpack
+from hetao.study import Study, study_from
+
+RECORD, ENTRY = "hetao.release/", "hetao.entry/"  # types of entries, any version
+SUM: Final = "sum"
+REFUSED: Final = "refused"  # what was asked, and this site said no to
+DROPPED: Final = "dropped"  # what could not be proved to come from the coordinator
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """One approval of a permit."""
+
+    by: str
+    role: str
+    side: str
+    organisation: str
+    at: str
+
+
+@dataclass(frozen=True)
+class Course:
+    """A run as a site knows it: what was asked, under which permit, who allowed it.
+
+    A run that the journal has forgotten has no title.
+    """
+
+    run: str = ""
+    study: str = ""
+    title: str = ""
+    question: str = ""
+    permit: str = ""
+    number: str = ""
+    purpose: str = ""
+    not_after: str = ""
+    allowed: tuple[Allowed, ...] = ()
+
+
+@dataclass(frozen=True)
+class Departure:
+    """One entry of a site's log: a message that left, or a request that was refused.
+
+    Attributes:
+        place: in the log, from 0.
+        at: UTC time.
+        kind: SUM, the kind of a notice, REFUSED or DROPPED.
+        course: which run it belongs to.
+        analysis, attempt, round: where in it.
+        values, bytes, people: of a sum, how many numbers, and sealed bytes, and the
+            band of people.
+        to: of a sum, the hubs that got a share each.
+        members: of a sum, the sites over which alone it is ever opened.
+        source, released, why: its class; 0 for what did not leave.
+        lineage: table → fields that it was made of.
+        checks: outcome → checks → limits.
+        rule: why it was refused.
+        record: digest of the entry.
+    """
+
+    place: int
+    at: str
+    kind: str
+    course: Course
+    record: str
+    analysis: str = ""
+    attempt: int = 0
+    round: int = 0
+    values: int = 0
+    bytes: int = 0
+    people: str = ""
+    to: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
+    source: int = 0
+    released: int = 0
+    why: str = ""
+    lineage: Mapping[str, list[str]] = field(default_factory=dict)
+    checks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rule: str = ""
+
+    @property
+    def has_left(self) -> bool:
+        """Return whether something left the site."""
+        return self.kind not in (REFUSED, DROPPED)
+
+
+@dataclass(frozen=True)
+class Releases:
+    """What a site's log says.
+
+    Attributes:
+        site: its name.
+        size: entries in the log, all of which were hashed again.
+        departures: what was asked for, in the log's order.
+        others: entries of other kinds, which are counted and not shown.
+    """
+
+    site: str
+    size: int
+    departures: tuple[Departure, ...]
+    others: int
+
+
+def read_releases(setup: SiteSetup, since: str = "") -> Releases:
+    """Return what left a site, and what it refused.
+
+    A site may be serving meanwhile.
+
+    Args:
+        setup: of the site.
+        since: UTC day or time; what is older is read and verified, and not returned.
+
+    Raises:
+        InvalidData: the site has no log yet.
+        Unverified: the log does not hold what was signed, or a record in it is not the
+            site's own.
+    """
+    path = setup.folder / "log.sqlite"
+    if not path.is_file() and not path.with_name(path.name + ".head").is_file():
+        raise InvalidData(
+            f"{setup.identity.name} has no log yet: it was never served",
+            fix="hetao site serve, in the folder that site.toml names",
+        )
+    with Log.open(path, setup.identity.name, setup.identity.signing_key) as log:
+        note = log.checkpoint()
+        log.fsck()
+        size = _signed_size(note, setup)
+        entries = log.entries(0, size)
+    courses = _courses(setup)
+    found, others = [], 0
+    for place, data in enumerate(entries):
+        departure = _departure(place, data, setup, courses)
+        if departure is None:
+            others += 1
+        elif departure.at >= since:
+            found.append(departure)
+    return Releases(setup.identity.name, size, tuple(found), others)
+
+
+def _signed_size(note: str, setup: SiteSetup) -> int:
+    name, key = setup.identity.name, setup.identity.signing_key.public_key()
+    return parse_checkpoint(verify_note(note, name, key)).size
+
+
+# --- entries --------------------------------------------------------------------------
+def _departure(
+    place: int, data: bytes, setup: SiteSetup, courses: Mapping[str, Course]
+) -> Departure | None:
+    value = json.loads(data)
+    here = Departure(place, "", "", Course(), digest_bytes(data))
+    if str(value.get("type", "")).startswith(ENTRY):
+        return replace(
+            here,
+            at=str(value["at"]),
+            kind=str(value["what"]),
+            course=Course(study=str(value.get("study", ""))),
+            analysis=str(value.get("task", "")).partition("/")[0],
+            rule=str(value.get("rule", "")),
+        )
+    body = value.get("body", {})
+    if not str(body.get("type", "")).startswith(RECORD):
+        return None
+    _check_signed(value, setup, place)
+    run = str(body["run"])
+    said = body.get("class", {"released": body.get("grade", 0)})
+    return replace(
+        here,
+        at=str(body["at"]),
+        kind=str(body["kind"]),
+        course=courses.get(run, Course(run, str(body["study"]), permit=body["permit"])),
+        analysis=str(body["analysis"]),
+        attempt=int(body["attempt"]),
+        round=int(body["round"]) + 1,
+        values=int(body.get("values", 0)),
+        bytes=int(body.get("bytes", 0)),
+        people=str(body.get("people", "")),
+        to=tuple(body.get("shares", {})),
+        members=tuple(body.get("members", ())),
+        source=int(said.get("source", 0)),
+        released=int(said["released"]),
+        why=str(said.get("why", "")),
+        lineage=body.get("lineage", {}),
+        checks=body.get("checks", {}),
+    )
+
+
+def _check_signed(value: Mapping[str, Any], setup: SiteSetup, place: int) -> None:
+    statement, name = statement_from(value), setup.identity.name
+    try:
+        statement.verify(setup.identity.party("", "site", name))
+    except BadSignature as error:
+        raise Unverified(
+            f"entry {place} of the log is not signed by {name}",
+            fix="do not sign on: find out who wrote into the site's folder",
+        ) from error
+    if statement.body["site"] != name:
+        raise Unverified(f"entry {place} of the log is another site's")
+
+
+# --- runs -----------------------------------------------------------------------------
+def _courses(setup: SiteSetup) -> dict[str, Course]:
+    """Return the runs that the journal knows, by name."""
+    return {
+        run: _course(run, data, setup)
+        for run, data in _begun(setup.folder / "site.sqlite")
+    }
+
+
+def _begun(path: Path) -> list[tuple[str, bytes]]:
+    """Read the journal beside a site that may be serving: nothing is written."""
+    if not path.is_file():
+        return []
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as store:
+            rows = store.execute("SELECT run, data FROM begun").fetchall()
+    except sqlite3.Error as error:
+        raise InvalidData(
+            "the site's journal cannot be read", local=str(error)
+        ) from error
+    return [(str(run), bytes(data)) for run, data in rows]
+
+
+def _course(run: str, data: bytes, setup: SiteSetup) -> Course:
+    try:
+        meta, _ = unpack(parse_envelope(data).open(setup.identity))
+    except BadEnvelope:  # sealed to a key that this site has no more
+        return Course(run)
+    return course_of(run, study_from(meta["study"]), bundle_from(meta["permit"]))
+
+
+def course_of(run: str, study: Study, bundle: Bundle) -> Course:
+    """Return what a data manager needs to know of a run."""
+    permit = bundle.permit
+    return Course(
+        run=run,
+        study=study.digest,
+        title=study.title or study.name,
+        question=study.question,
+        permit=permit.digest,
+        number=permit.number,
+        purpose=permit.purpose,
+        not_after=permit.not_after,
+        allowed=tuple(_allowed(bundle)),
+    )
+
+
+def _allowed(bundle: Bundle) -> Iterator[Allowed]:
+    parties = {party.name: party for party in bundle.permit.parties}
+    for notice in bundle.notices:
+        said = notice.body
+        if said.get("verb") == "approve":
+            party = parties.get(str(said["by"]))
+            yield Allowed(
+                by=str(said["by"]),
+                role=str(said["role"]),
+                side=str(said["side"]),
+                organisation=party.organisation if party else "",
+                at=str(said["at"]),
+            )

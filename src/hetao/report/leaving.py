@@ -1,0 +1,316 @@
+"""What left a site, in plain words of three languages, and as a picture over time."""
+
+import datetime
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from hetao.federation.releases import DROPPED, REFUSED, SUM, Course, Departure, Releases
+from hetao.report.custody import short_digest, time_text
+from hetao.report.drawing import Drawing, Scale, shortened
+
+WIDTH, LANE, LEFT, RIGHT, TOP = 940.0, 46.0, 220.0, 24.0, 26.0
+MARK = 7.0  # half the side of a mark
+NAME_WIDTH = 15.0  # font sizes of a lane's name
+
+WORDS: Final = {
+    "en": {
+        "title": "What left {site}",
+        "verified": "All {size} entries of the site's log were hashed again and are as "
+        "the site signed them; each release bears the site's signature.",
+        "summary": "{left} messages left, {refused} requests were refused. The highest "
+        "class that left is {highest}.",
+        "nothing": "Nothing left, and nothing was refused.",
+        "study": "Study: {title}",
+        "unknown": "A run that the journal no longer knows",
+        "permit": "Permit {number}, until {until}: {purpose}",
+        "allowed": "Allowed by {who}",
+        "by": "{by} ({role}, {side})",
+        "sum": "{analysis}, round {round}: {values} numbers about {people} people",
+        "sealed": "sealed in two shares, for {to}; only the sum over {members} is ever "
+        "opened",
+        "class": "class {released}",
+        "lowered": "class {released}, made of class {source}",
+        "made_of": "made of {lineage}",
+        "ready": "said that it is ready: digests of its data, its minimum counts",
+        "closing": "closed the run: proofs from its log, data quality in bands",
+        "refusal": "told the coordinator a refusal: its code and its rule, no count",
+        "refused": "refused: {rule}",
+        "dropped": "dropped, since it does not come from the coordinator: {rule}",
+        "others": "{others} further entries of the log are of other kinds.",
+        "picture": "When it left",
+        "about": "One line a run. A filled mark is a message that left, darker for a "
+        "higher class; a cross is a request that was refused.",
+        "when": "When (UTC)",
+        "what": "What",
+        "grade": "Class",
+        "checks": "Checks passed",
+        "signed": "Signed record",
+        "no": "Refused",
+        "comma": ", ",
+        "then": "; ",
+        "and": " and ",
+    },
+    "zh-Hant": {
+        "title": "{site} 放行了甚麼",
+        "verified": "本院日誌的全部 {size} 條記錄已重新計算雜湊，與本院簽署的一致；"
+        "每次放行均有本院簽名。",
+        "summary": "放行 {left} 則訊息，拒絕 {refused} 項請求。放行的最高級別為 "
+        "{highest} 級。",
+        "nothing": "沒有放行任何內容，也沒有拒絕任何請求。",
+        "study": "研究：{title}",
+        "unknown": "流水簿已沒有記錄的一次運行",
+        "permit": "許可 {number}，有效至 {until}：{purpose}",
+        "allowed": "批准者：{who}",
+        "by": "{by}（{role}，{side}）",
+        "sum": "{analysis}，第 {round} 輪：關於 {people} 人的 {values} 個數字",
+        "sealed": "密封為兩份份額，交予 {to}；只有 {members} 的總和會被開啟",
+        "class": "{released} 級",
+        "lowered": "{released} 級，源自 {source} 級數據",
+        "made_of": "取自 {lineage}",
+        "ready": "表示已就緒：數據的摘要和本院的最低人數",
+        "closing": "結束運行：日誌的證明和分檔的數據質量",
+        "refusal": "把拒絕告知協調方：只有代碼和規則，沒有人數",
+        "refused": "已拒絕：{rule}",
+        "dropped": "並非來自協調方，不予處理：{rule}",
+        "others": "日誌另有 {others} 條其他種類的記錄。",
+        "picture": "何時放行",
+        "about": "每行為一次運行。實心標記為放行的訊息，級別越高顏色越深；"
+        "叉號為被拒絕的請求。",
+        "when": "時間（UTC）",
+        "what": "內容",
+        "grade": "級別",
+        "checks": "通過的檢查",
+        "signed": "簽署的記錄",
+        "no": "拒絕",
+        "comma": "、",
+        "then": "；",
+        "and": " 和 ",
+    },
+    "zh-Hans": {
+        "title": "{site} 放行了什么",
+        "verified": "本机构日志的全部 {size} 条记录已重新计算哈希，与本机构签署的一致；"
+        "每次放行均有本机构签名。",
+        "summary": "放行 {left} 条消息，拒绝 {refused} 项请求。放行的最高级别为 "
+        "{highest} 级。",
+        "nothing": "没有放行任何内容，也没有拒绝任何请求。",
+        "study": "研究：{title}",
+        "unknown": "流水簿已没有记录的一次运行",
+        "permit": "许可 {number}，有效期至 {until}：{purpose}",
+        "allowed": "批准者：{who}",
+        "by": "{by}（{role}，{side}）",
+        "sum": "{analysis}，第 {round} 轮：关于 {people} 人的 {values} 个数字",
+        "sealed": "密封为两份份额，交给 {to}；只有 {members} 的总和会被打开",
+        "class": "{released} 级",
+        "lowered": "{released} 级，源自 {source} 级数据",
+        "made_of": "取自 {lineage}",
+        "ready": "表示已就绪：数据的摘要和本机构的最低人数",
+        "closing": "结束运行：日志的证明和分档的数据质量",
+        "refusal": "把拒绝告知协调方：只有代码和规则，没有人数",
+        "refused": "已拒绝：{rule}",
+        "dropped": "并非来自协调方，不予处理：{rule}",
+        "others": "日志另有 {others} 条其他种类的记录。",
+        "picture": "何时放行",
+        "about": "每行为一次运行。实心标记为放行的消息，级别越高颜色越深；"
+        "叉号为被拒绝的请求。",
+        "when": "时间（UTC）",
+        "what": "内容",
+        "grade": "级别",
+        "checks": "通过的检查",
+        "signed": "签署的记录",
+        "no": "拒绝",
+        "comma": "、",
+        "then": "；",
+        "and": " 和 ",
+    },
+}
+Lane = tuple[Course, tuple[Departure, ...]]
+
+
+def lines_of(found: Releases, language: str = "en") -> list[str]:
+    """Return what left a site, in sentences for its data manager.
+
+    Args:
+        found: what the site's log says.
+        language: "en", "zh-Hant" or "zh-Hans".
+    """
+    said = WORDS[language]
+    lines = [said["title"].format(site=found.site), *summary(found, language)]
+    for course, departures in lanes(found.departures):
+        lines += ["", *heading(course, language)]
+        for one in departures:
+            lines.append(f"  {time_text(one.at)}  {sentence(one, language)}")
+    return lines
+
+
+def summary(found: Releases, language: str) -> list[str]:
+    """Return how much left, the highest class, and that the log holds."""
+    said, departures = WORDS[language], found.departures
+    left = [one for one in departures if one.has_left]
+    text = said["nothing"]
+    if departures:
+        text = said["summary"].format(
+            left=len(left),
+            refused=len(departures) - len(left),
+            highest=max((one.released for one in left), default=0),
+        )
+    lines = [text, said["verified"].format(size=found.size)]
+    if found.others:
+        lines.append(said["others"].format(others=found.others))
+    return lines
+
+
+def lanes(departures: Iterable[Departure]) -> tuple[Lane, ...]:
+    """Return departures by run, in the order in which runs began."""
+    found: dict[tuple[str, str], list[Departure]] = {}
+    for one in departures:
+        found.setdefault((one.course.study, one.course.run), []).append(one)
+    # A refusal's entry names the study alone: it stands with that study's last run.
+    for study, run in list(found):
+        owners = [key for key in found if key[0] == study and key[1]]
+        if not run and study and owners:
+            found[owners[-1]] += found.pop((study, run))
+            found[owners[-1]].sort(key=lambda one: one.place)
+    return tuple((_course_of(some), tuple(some)) for some in found.values())
+
+
+def _course_of(departures: list[Departure]) -> Course:
+    known = [one.course for one in departures if one.course.title]
+    return known[0] if known else departures[0].course
+
+
+def heading(course: Course, language: str) -> list[str]:
+    """Return which study a run was of, under which permit, and who allowed it."""
+    said = WORDS[language]
+    if not course.title:
+        return [said["unknown"]]
+    who = [
+        said["by"].format(by=one.by, role=one.role, side=one.side)
+        for one in course.allowed
+    ]
+    return [
+        said["study"].format(title=course.title),
+        said["permit"].format(
+            number=course.number,
+            until=time_text(course.not_after),
+            purpose=course.purpose,
+        ),
+        said["allowed"].format(who=said["comma"].join(who) or "–"),
+    ]
+
+
+def sentence(one: Departure, language: str) -> str:
+    """Return one message that left, or one request that was refused, in words."""
+    said = WORDS[language]
+    if one.kind in (REFUSED, DROPPED):
+        return said[one.kind].format(rule=one.rule)
+    if one.kind != SUM:
+        words = said.get(one.kind, one.kind)
+        return said["then"].join([words, said["class"].format(released=one.released)])
+    parts = [
+        said["sum"].format(
+            analysis=one.analysis,
+            round=one.round,
+            values=one.values,
+            people=one.people or "?",
+        ),
+        said["sealed"].format(
+            to=said["and"].join(one.to), members=said["comma"].join(one.members)
+        ),
+        class_text(one, language),
+    ]
+    if one.lineage:
+        parts.append(said["made_of"].format(lineage=lineage_text(one, language)))
+    return said["then"].join(parts)
+
+
+def class_text(one: Departure, language: str) -> str:
+    """Return the class of a message, and that of what it was made of."""
+    key = "lowered" if one.released < one.source else "class"
+    return WORDS[language][key].format(released=one.released, source=one.source)
+
+
+def lineage_text(one: Departure, language: str) -> str:
+    """Return the fields that a message was made of."""
+    paths = (
+        f"{table}.{name}" for table, names in one.lineage.items() for name in names
+    )
+    return WORDS[language]["comma"].join(paths)
+
+
+# --- the page -------------------------------------------------------------------------
+def page_of(found: Releases, language: str = "en") -> str:
+    """Return the page: a picture over time, then every message.
+
+    One HTML file that opens from disk, without a script or an address.
+    """
+    environment = Environment(
+        loader=PackageLoader("hetao.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["time"] = time_text
+    environment.filters["short"] = short_digest
+    style = Path(__file__).with_name("leaving.css").read_text("utf-8")
+    return environment.get_template("leaving.html.j2").render(
+        found=found,
+        said=WORDS[language],
+        language=language,
+        style=style,
+        summary=summary(found, language),
+        lanes=[
+            (
+                heading(course, language),
+                [
+                    (one, sentence(one, language), class_text(one, language))
+                    for one in departures
+                ],
+            )
+            for course, departures in lanes(found.departures)
+        ],
+        picture=timeline(found, language) if found.departures else None,
+    )
+
+
+def timeline(found: Releases, language: str = "en") -> Drawing:
+    """Return a picture: a line a run, a mark a message at its time."""
+    said, rows = WORDS[language], lanes(found.departures)
+    height = TOP + LANE * len(rows) + 34
+    title = said["title"].format(site=found.site)
+    drawing = Drawing("timeline", (WIDTH, height), (title, said["about"]))
+    times = [_seconds(one.at) for one in found.departures]
+    low, high = min(times), max(times)
+    scale = Scale(low - 1, high + 1, LEFT + MARK, WIDTH - RIGHT - MARK)
+    for number, (course, departures) in enumerate(rows):
+        y = TOP + LANE * (number + 0.5)
+        drawing.line((LEFT, y), (WIDTH - RIGHT, y), "lane")
+        name = course.title or said["unknown"]
+        drawing.text((0, y - 3), shortened(name, NAME_WIDTH), "name")
+        drawing.text((0, y + 13), shortened(course.number, NAME_WIDTH), "small")
+        for one in departures:
+            _mark(drawing, one, (scale.at(_seconds(one.at)), y))
+    base = TOP + LANE * len(rows)
+    for at, kind in ((low, "start"), (high, "end")):
+        text = datetime.datetime.fromtimestamp(at, datetime.UTC)
+        drawing.text((scale.at(at), base + 18), f"{text:%Y-%m-%d %H:%M}", kind)
+    return drawing
+
+
+def _mark(drawing: Drawing, one: Departure, at: tuple[float, float]) -> None:
+    x, y = at
+    if not one.has_left:
+        for sign in (-1, 1):
+            drawing.line(
+                (x - MARK, y - sign * MARK), (x + MARK, y + sign * MARK), "refused"
+            )
+        return
+    size = MARK if one.kind == SUM else MARK / 2
+    drawing.box((x - size, y - size), (2 * size, 2 * size), f"class-{one.released}")
+
+
+def _seconds(at: str) -> float:
+    return datetime.datetime.fromisoformat(at).timestamp()
