@@ -267,6 +267,7 @@ def _add_site(commands: Any) -> None:
     answer.add_argument("site", type=Path, metavar="SITE.toml")
     answer.add_argument("request", type=Path, metavar="REQUEST")
     answer.add_argument("--out", type=Path, required=True, metavar="ANSWER")
+    _add_releases(site)
 
 
 def _add_courier(commands: Any) -> None:
@@ -284,7 +285,6 @@ def _add_courier(commands: Any) -> None:
     )
     post.add_argument("site", type=Path, metavar="SITE.toml")
     post.add_argument("answer", type=Path, metavar="ANSWER")
-    _add_releases(site)
 
 
 def _add_releases(site: Any) -> None:

@@ -284,20 +284,34 @@ def timeline(found: Releases, language: str = "en") -> Drawing:
     drawing = Drawing("timeline", (WIDTH, height), (title, said["about"]))
     times = [_seconds(one.at) for one in found.departures]
     low, high = min(times), max(times)
-    scale = Scale(low - 1, high + 1, LEFT + MARK, WIDTH - RIGHT - MARK)
+    scale = Scale(low, max(high, low + 1), LEFT + MARK, WIDTH - RIGHT - MARK)
     for number, (course, departures) in enumerate(rows):
         y = TOP + LANE * (number + 0.5)
         drawing.line((LEFT, y), (WIDTH - RIGHT, y), "lane")
         name = course.title or said["unknown"]
         drawing.text((0, y - 3), shortened(name, NAME_WIDTH), "name")
         drawing.text((0, y + 13), shortened(course.number, NAME_WIDTH), "small")
-        for one in departures:
-            _mark(drawing, one, (scale.at(_seconds(one.at)), y))
+        places = _apart([scale.at(_seconds(one.at)) for one in departures])
+        for one, x in zip(departures, places, strict=True):
+            _mark(drawing, one, (x, y))
     base = TOP + LANE * len(rows)
-    for at, kind in ((low, "start"), (high, "end")):
+    ends = {LEFT: (low, "start"), WIDTH - RIGHT: (high, "end")}
+    for x, (at, kind) in ends.items():
         text = datetime.datetime.fromtimestamp(at, datetime.UTC)
-        drawing.text((scale.at(at), base + 18), f"{text:%Y-%m-%d %H:%M}", kind)
+        drawing.text((x, base + 18), f"{text:%Y-%m-%d %H:%M}", kind)
     return drawing
+
+
+def _apart(places: list[float]) -> list[float]:
+    """Move marks of nearly the same time apart, in their order, within the line."""
+    gap = min(2 * MARK + 3, (WIDTH - RIGHT - LEFT - 2 * MARK) / len(places))
+    moved = list(places)
+    for i in range(1, len(moved)):
+        moved[i] = max(moved[i], moved[i - 1] + gap)
+    last = WIDTH - RIGHT - MARK
+    for i in reversed(range(len(moved))):
+        moved[i] = min(moved[i], last - (len(moved) - 1 - i) * gap)
+    return moved
 
 
 def _mark(drawing: Drawing, one: Departure, at: tuple[float, float]) -> None:
