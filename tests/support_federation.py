@@ -38,6 +38,7 @@ SITES = ("a", "b", "c")
 COUNTS = Analysis("attrition", "counts")
 LOGISTIC = Analysis("model", "logistic", outcome="ill", terms=("1", "age", "sex"))
 RUN = "run-1"
+KEY = "0f" * 16  # of the tags of every sum
 
 
 @dataclass
@@ -131,6 +132,7 @@ class Sums:
         """Return what the coordinator asks sites with in the round after."""
         meta = {
             "members": list(self.members if members is None else members),
+            "key": KEY,
             "totals": self.totals,
         }
         arrays = {f"words {hub}": words for hub, words in self.words.items()}
@@ -260,7 +262,8 @@ class Federation:
             "task", f"{chosen['analysis']}/{chosen['attempt']}/{chosen['round']}"
         )
         asked = self.study.sites if members is None else members
-        content = sums.content(asked) if sums else pack({"members": list(asked)})
+        first_content = pack({"members": list(asked), "key": KEY})
+        content = sums.content(asked) if sums else first_content
         return self.envelope("task", to, chosen.pop("content", content), **chosen)
 
     def estimator(self, name: str) -> Estimator:

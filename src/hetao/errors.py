@@ -209,6 +209,13 @@ class Replayed(Refused):
     remedy = "nothing is asked twice under one name; ask for a new permit"
 
 
+class ChangedSum(Refused):
+    """A sum does not bear the tags of what the sites sealed."""
+
+    code = "HT-313"
+    remedy = "have both hubs' operators compare their logs"
+
+
 class RuleForbids(Refused):
     """A rule of the rulebook forbids the crossing."""
 

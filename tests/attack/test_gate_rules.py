@@ -126,6 +126,7 @@ class Scene:
             self.arrays,
             self.evidence,
             self.members,
+            bytes(16),
             own_parts=self.own_parts,
         )
         return decide(summary, door, Place(**place), self.now)

@@ -71,7 +71,9 @@ def decided(federation, bundle, evidence=EVIDENCE, values=(3.0, 4.0, -5.0), read
         attempt=1,
     )
     arrays = {"x": np.array(values[:2]), "y": np.array(values[2:])}
-    summary = Summary(PROTOCOL, False, DECLARED, arrays, evidence, ("a", "b", "c"))
+    summary = Summary(
+        PROTOCOL, False, DECLARED, arrays, evidence, ("a", "b", "c"), bytes(16)
+    )
     return decide(summary, door, place, START).record
 
 

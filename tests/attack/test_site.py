@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -10,7 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hetao.canonical import digest_bytes, parse_canonical
-from hetao.errors import HetaoError, Stopped, Unreachable, Unverified
+from hetao.errors import (
+    BadEnvelope,
+    ChangedSum,
+    HetaoError,
+    Stopped,
+    Unreachable,
+    Unverified,
+)
 from hetao.federation.answers import Answers
 from hetao.federation.hub import Hub
 from hetao.federation.site import Site
@@ -729,8 +737,9 @@ def adding(change):
     """Return a hub that changes shares (a list of words) before it adds them."""
 
     class Liar(Hub):
-        def _words(self, share, members):
-            return change(super()._words(share, members), share.header.sender)
+        def _share(self, share, members):
+            words, tag = super()._share(share, members)
+            return change(words, share.header.sender), tag
 
     return Liar
 
@@ -833,14 +842,77 @@ def shifted(words, sender):
     return changed
 
 
-@pytest.mark.never(
-    reason="a hub that adds a constant to a value and signs it is believed: shares "
-    "carry no authenticator; both hubs are trusted for integrity, not for secrecy"
-)
-def test_a_hub_that_changes_a_value_and_signs_it_is_noticed(tmp_path):
-    plan = Plan(toy_study(), hub_types={"hub-hk": adding(shifted)})
-    with Federation(tmp_path / "f", plan) as federation, pytest.raises(HetaoError):
-        federation.run()
+@pytest.mark.parametrize("hub", ["hub-hk", "hub-sz"])
+def test_a_hub_that_changes_a_value_and_signs_it_is_noticed(tmp_path, hub):
+    error = stopped_by(tmp_path, Plan(toy_study(), hub_types={hub: adding(shifted)}))
+
+    assert isinstance(error, ChangedSum)
+
+
+def with_a_tag_to_match(hub, meta, arrays):
+    """Shift a value and guess what that does to the tag: nothing, or as much."""
+    words = arrays["words"].copy()
+    words[0, 0] += np.uint64(1 << 8)
+    tag = (int(meta["body"]["tag"], 16) + (1 << 8)) % 2**128
+    changes = {"tag": f"{tag:032x}", "words": digest_bytes(words.tobytes())}
+    return state(hub.identity, {**meta["body"], **changes}).as_json(), {"words": words}
+
+
+def without_a_tag(hub, meta, arrays):
+    body = {k: v for k, v in meta["body"].items() if k != "tag"}
+    return state(hub.identity, body).as_json(), arrays
+
+
+@pytest.mark.parametrize("change", [with_a_tag_to_match, without_a_tag])
+def test_a_hub_cannot_make_up_the_tag_of_a_changed_sum(tmp_path, change):
+    error = stopped_by(
+        tmp_path, Plan(toy_study(), hub_types={"hub-hk": total_with(change)})
+    )
+
+    assert isinstance(error, ChangedSum | BadEnvelope)
+
+
+def test_no_hub_is_told_the_key_of_the_tags(tmp_path):
+    """Whatever a hub can open, in any run, holds no key and no factor."""
+    with Federation(tmp_path / "f", Plan(toy_study((LOGISTIC,)))) as federation:
+        ran = federation.run()
+        keys = {
+            receipt.body["key"]
+            for record in ran.outcome.rounds
+            for receipt in record.receipts.values()
+        }
+        opened = [
+            repr(federation.opened(data, by=hub))
+            for data in federation.carried
+            for hub in federation.hubs
+            if parse_envelope(data).header.recipient == hub
+        ]
+
+    assert len(keys) == len(ran.outcome.rounds)  # a new one for each sum
+    assert opened
+    assert not [text for text in opened for key in keys if key in text]
+    assert not [data for data in federation.carried for k in keys if k.encode() in data]
+
+
+def test_a_site_given_no_key_refuses(federation):
+    site, _ = begun(federation)
+    content = pack({"members": list(federation.study.sites)})
+
+    posts = site.handle(federation.task("a", content=content).data)
+
+    assert "HT-412" in refusal(federation, posts)
+
+
+def test_a_site_that_tags_with_another_key_is_named(tmp_path):
+    class Other(Site):
+        def _compute(self, envelope, run):
+            with mock.patch("hetao.federation.site.key_from", return_value=bytes(16)):
+                return super()._compute(envelope, run)
+
+    error = stopped_by(tmp_path, Plan(toy_study(), site_types={"b": Other}))
+
+    assert isinstance(error, ChangedSum)
+    assert "b tagged" in str(error)
 
 
 def test_a_hub_that_never_adds_is_named(tmp_path):

@@ -24,7 +24,18 @@ from hetao.federation.network import CoordinatorTable, HubTable, Keys, NetworkTa
 from hetao.ledger import certificate
 from hetao.permit import Permit, directory_from
 from hetao.records import record
-from hetao.release import STRICT, add, decode, encode, policy_from, split, stream
+from hetao.release import (
+    STRICT,
+    add,
+    decode,
+    encode,
+    mask,
+    policy_from,
+    split,
+    stream,
+    tag_of,
+    tag_text,
+)
 from hetao.study import read_study
 from hetao.study.methods import METHODS
 from hetao.study.terms import FUNCTIONS
@@ -329,6 +340,11 @@ def test_the_example_of_the_sealed_sum_is_what_the_code_computes():
     np.testing.assert_array_equal(decode(add(totals)), [3.5, 0.5, 2.0])
     for total in totals:
         assert digest_bytes(total.astype("<u8").tobytes()) in prose(page)
+    key = bytes(range(32, 48))
+    tags = [tag_of(w, key, "ab", s) for w, s in zip(words, "ab", strict=True)]
+    first = sum(mask(seed, 6) for seed in seeds)
+    for tag in (*tags, first, sum(tags) - first):
+        assert f"`{tag_text(tag)}`" in prose(page)
 
 
 def _numbers(row):

@@ -12,12 +12,13 @@ from hetao.analysis import Finding, estimator_for, protocols
 from hetao.canonical import parse_canonical
 from hetao.errors import HetaoError, Unverified
 from hetao.federation.coordinator import Coordinator, Outcome, RoundRecord
-from hetao.federation.totals import total_of
+from hetao.federation.totals import check_tags, total_of
 from hetao.ledger.certificate import (
     issue_leaf,
     sign_certificate,
     verify_certificate,
 )
+from hetao.permit import statement_from
 from hetao.study import Study, study_from
 
 
@@ -193,7 +194,13 @@ def _replayed(study: Study, name: str, body: Mapping[str, Any]) -> Finding:
     last = max(r["attempt"] for r in rounds)
     state = None
     for r in (r for r in rounds if r["attempt"] == last):
-        total = total_of(_words(r), estimator.declare(r["round"]), r["task"])
+        words = _words(r)
+        total = total_of(words, estimator.declare(r["round"]), r["task"])
+        totals, receipts = (
+            {name: statement_from(one) for name, one in r[which].items()}
+            for which in ("totals", "receipts")
+        )
+        check_tags(words, totals, receipts, r["members"], r["task"])
         result = estimator.step(total, state, r["round"])
         if isinstance(result, Finding):
             return result

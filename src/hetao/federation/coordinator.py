@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetao.analysis import Estimator, Finding, estimator_for
-from hetao.canonical import parse_canonical
+from hetao.canonical import canonical, parse_canonical
 from hetao.errors import (
     BadEnvelope,
     HetaoError,
@@ -39,7 +39,7 @@ from hetao.federation.correspondence import (
     Place,
 )
 from hetao.federation.store import Store
-from hetao.federation.totals import Words, check_total, total_of
+from hetao.federation.totals import Words, check_tags, check_total, total_of
 from hetao.federation.transport import Transport
 from hetao.ledger.concept_sets import across_sites
 from hetao.ledger.log import Log
@@ -49,9 +49,10 @@ from hetao.permit import (
     check_standing,
     statement_from,
 )
-from hetao.release import STRICT, pack
+from hetao.release import STRICT, new_key, pack
 from hetao.study import Study
 
+TAG_KEY: Final = b"hetao-tag-key-v1\n"
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS run (
     run TEXT NOT NULL PRIMARY KEY,
@@ -271,12 +272,12 @@ class Coordinator:
             Stopped: one of these sites refused.
         """
         sites = [site for site in members if site in self._by_file]
-        asked = self._asked(members, None)
         tasks = []
         await self._mail.send(*(Letter("begin", "begin", s, content) for s in sites))
         for analysis in self.study.analyses:
             estimator = estimator_for(self.study, analysis)
             at = (analysis.name, 1, 0)
+            asked = self._asked(members, at, None)
             letters = [self._task(estimator, at, s, asked, lasting=True) for s in sites]
             await self._mail.send(*letters)
             tasks.append(letters[0].task)
@@ -387,7 +388,10 @@ class Coordinator:
     ) -> dict[str, NDArray[np.float64]]:
         """Ask every member for its part and return the sum of all of them."""
         hubs = self.bundle.permit.hubs
-        frozen, content = pack({"members": list(members)}), self._asked(members, state)
+        frozen, content = (
+            pack({"members": list(members)}),
+            self._asked(members, at, state),
+        )
         letters = [self._task(estimator, at, hub, frozen) for hub in hubs]
         letters += [self._task(estimator, at, site, content) for site in members]
         task, number = letters[0].task, at[2]
@@ -397,9 +401,10 @@ class Coordinator:
         await self._mail.wait(wanted, task)
         record = self._record(estimator, at, task, members)
         self._rounds.append(record)
-        return total_of(
-            list(record.words.values()), estimator.declare(number), task, len(members)
-        )
+        words = list(record.words.values())
+        sums = total_of(words, estimator.declare(number), task, len(members))
+        check_tags(words, record.totals, record.receipts, members, task)
+        return sums
 
     def _task(
         self,
@@ -418,22 +423,31 @@ class Coordinator:
             "protocol": estimator.name,
             "version": estimator.version,
         }
-        task = f"{name}/{attempt}/{number}"
-        return Letter(task, "task", to, content, place, lasting)
+        return Letter(_named(at), "task", to, content, place, lasting)
 
     def _asked(
-        self, members: tuple[str, ...], state: Mapping[str, NDArray[np.float64]] | None
+        self,
+        members: tuple[str, ...],
+        at: tuple[str, int, int],
+        state: Mapping[str, NDArray[np.float64]] | None,
     ) -> bytes:
-        """Return a task's content: the state, and the signed sums it follows from."""
+        """Return what a site is asked: the state, and the signed sums it follows from.
+
+        With it goes the key of the sum's tags. No hub is told it, so that none can
+        change the sum unseen. Made of the secret key, it is the same after a restart.
+        """
+        place = canonical([self.run, _named(at)])
+        key = self.identity.sign(TAG_KEY, place)
+        meta: dict[str, Any] = {"members": list(members), "key": new_key(key)}
         if state is None:
-            return pack({"members": list(members)})
+            return pack(meta)
         last = self._rounds[-1]
         totals = {hub: total.as_json() for hub, total in last.totals.items()}
         arrays: dict[str, NDArray[Any]] = {
             f"words {h}": w for h, w in last.words.items()
         }
         arrays |= {f"state {name}": array for name, array in state.items()}
-        return pack({"members": list(members), "totals": totals}, arrays)
+        return pack({**meta, "totals": totals}, arrays)
 
     def _record(
         self,
@@ -557,6 +571,11 @@ def _check_by_file(study: Study, by_file: Collection[str]) -> None:
                 fix="ask for what takes one round, such as profile or meta, or carry "
                 "a file each round by leaving --by-file out",
             )
+
+
+def _named(at: tuple[str, int, int]) -> str:
+    name, attempt, number = at
+    return f"{name}/{attempt}/{number}"
 
 
 def _study_json(study: Study) -> dict[str, Any]:

@@ -44,7 +44,7 @@ from hetao.permit import (
     parse_time,
     state,
 )
-from hetao.release import add, pack, stream, unpack
+from hetao.release import add, mask, pack, stream, tag_from, tag_text, unpack
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS hub (epoch TEXT NOT NULL) STRICT;
@@ -429,15 +429,15 @@ class Hub:
                 bundle.permit.digest,
             ):
                 raise NotAParty(f"{share.header.sender} sent a share of another study")
-        words = self._words(shares[0], members)
+        words, tag = self._share(shares[0], members)
         for share in shares[1:]:  # one at a time: a share may be large
-            part = self._words(share, members)
+            part, more = self._share(share, members)
             if part.shape != words.shape:
                 raise WrongShape(
                     f"the shares of {shares[0].header.sender} and "
                     f"{share.header.sender} differ in length"
                 )
-            words = add([words, part])
+            words, tag = add([words, part]), tag + more
         body = {
             "type": "hetao.total/1",
             "hub": self.identity.name,
@@ -451,12 +451,15 @@ class Hub:
             "shares": {share.header.sender: share.digest for share in shares},
             "values": int(words.shape[1]) - 1,
             "words": digest_bytes(words.astype("<u8").tobytes()),
+            "tag": tag_text(tag),
         }
         content = pack(state(self.identity, body).as_json(), {"words": words})
         self._reply(header, "total", bundle.permit.coordinator.name, content)
 
-    def _words(self, share: Envelope, members: list[str]) -> NDArray[np.uint64]:
-        """Return a share as words (2, n), whichever of the two forms it has."""
+    def _share(
+        self, share: Envelope, members: list[str]
+    ) -> tuple[NDArray[np.uint64], int]:
+        """Return a share as words (2, n) and its tag's, whichever form it has."""
         sender = share.header.sender
         try:
             meta, arrays = self._content(share)
@@ -469,13 +472,15 @@ class Hub:
                 raise WrongShape(f"{sender} sent a share of no length")
             if "seed" in meta:
                 seed = bytes.fromhex(str(meta["seed"]))
-                return stream(seed, 2 * values).reshape(2, values)
+                words = stream(seed, 2 * values).reshape(2, values)
+                return words, mask(seed, words.size)
+            tag = tag_from(meta.get("tag"))
         except (BadEnvelope, ValueError) as error:
             raise BadEnvelope(f"{sender} sent a garbled share") from error
-        words = arrays.get("words")
-        if words is None or words.shape != (2, values) or words.dtype != np.uint64:
+        rest = arrays.get("words")
+        if rest is None or rest.shape != (2, values) or rest.dtype != np.uint64:
             raise WrongShape(f"{sender} sent a share of another shape")
-        return np.asarray(words, np.uint64)
+        return np.asarray(rest, np.uint64), tag
 
     def _finish(self, envelope: Envelope) -> None:
         """Cosign the coordinator's checkpoint: this hub saw no other history."""

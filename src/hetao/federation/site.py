@@ -76,6 +76,7 @@ from hetao.release import (
     Summary,
     check_people,
     decide,
+    key_from,
     unpack,
 )
 from hetao.study import Study, study_from
@@ -347,6 +348,7 @@ class Site:
             arrays={name: np.asarray(a, np.float64) for name, a in message.items()},
             evidence=facts,
             members=tuple(str(name) for name in meta["members"]),
+            key=key_from(meta),
             # Where sites are told apart, each cell of the sum is one site's own.
             own_parts=estimator.own_parts,
             own_cells=own_cells

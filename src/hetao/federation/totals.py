@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from hetao.analysis import Sum
 from hetao.canonical import digest_bytes
-from hetao.errors import BadEnvelope, WrongShape, WrongStudy
+from hetao.errors import BadEnvelope, ChangedSum, WrongShape, WrongStudy
 from hetao.permit import Permit, Statement
-from hetao.release import add, decode
+from hetao.release import add, check_tag, decode, key_from, tag_from
 
 Words = NDArray[np.uint64]
 
@@ -84,3 +84,31 @@ def total_of(
         arrays[name] = values[at : at + length].reshape(item.shape)
         at += length
     return arrays
+
+
+def check_tags(
+    words: Sequence[Words],
+    totals: Mapping[str, Statement],
+    receipts: Mapping[str, Statement],
+    members: Sequence[str],
+    task: str,
+) -> None:
+    """Return quietly if two hubs' words are, together, what the sites tagged.
+
+    Args:
+        words: one (2, n + 1) of each hub.
+        totals: hub → its signed statement, which holds its sum of tags.
+        receipts: site → its signed record, which holds the key that it tagged with.
+        members: of the sum, in order.
+        task: to name in an error.
+
+    Raises:
+        ChangedSum: a hub changed the sum, or sites tagged with other keys.
+        BadEnvelope, WrongShape: a tag or a key is missing or garbled.
+    """
+    keys = {site: key_from(receipts[site].body) for site in members}
+    other = [site for site, key in keys.items() if key != keys[members[0]]]
+    if other:
+        raise ChangedSum(f"{other[0]} tagged {task} with another key than it was given")
+    tags = [tag_from(total.body.get("tag")) for total in totals.values()]
+    check_tag(add(words), tags, keys[members[0]], members, task)

@@ -69,6 +69,7 @@ from hetao.release.record import (
     passed,
 )
 from hetao.release.seal import encode, split
+from hetao.release.tag import split_tag, tag_of, tag_text
 from hetao.study import Minimum, Study
 
 SEALED, OWN, NOTICE = "model_update_secagg", "model_update", "notice"  # kinds
@@ -140,6 +141,7 @@ class Summary:
         arrays: the values, one array for each declaration.
         evidence: counts behind the values; never leaves the site.
         members: the sites of this sum, frozen.
+        key: of the tags by which a changed sum is found out.
         own_parts: whether the sum tells each site's part apart.
     """
 
@@ -149,6 +151,7 @@ class Summary:
     arrays: Mapping[str, NDArray[np.float64]]
     evidence: Evidence
     members: tuple[str, ...]
+    key: bytes
     own_cells: bool = False
     own_parts: bool = False
 
@@ -447,7 +450,9 @@ def _send_sum(
 ) -> Release:
     place, policy, graded = chosen
     permit = door.bundle.permit
-    seed, rest = split(encode(vector, len(summary.members)), random)
+    words = encode(vector, len(summary.members))
+    tag = tag_of(words, summary.key, summary.members, door.identity.name)
+    seed, rest = split(words, random)
     header = replace(
         _header(door.identity.name, place, "share", graded.grade.released),
         protocol=summary.protocol.name,
@@ -456,7 +461,11 @@ def _send_sum(
     # The hub adds this share to those of the very same members and to no others.
     meta = {"values": len(vector), "members": list(summary.members)}
     first, second = (permit.directory[hub] for hub in permit.hubs)
-    contents = (pack({**meta, "seed": seed.hex()}), pack(meta, {"words": rest}))
+    of_rest = tag_text(split_tag(tag, seed, words.size))
+    contents = (
+        pack({**meta, "seed": seed.hex()}),
+        pack({**meta, "tag": of_rest}, {"words": rest}),
+    )
     shares = tuple(
         seal(door.identity, hub, header, content)
         for hub, content in zip((first, second), contents, strict=True)
@@ -475,6 +484,7 @@ def _send_sum(
             "protocol_hash": summary.protocol.hash,
             "values": len(vector) - 1,
             "members": list(summary.members),
+            "key": summary.key.hex(),
             "policy": policy.as_json(),
             "snapshot": door.snapshot,
             "people": band(summary.evidence.people),

@@ -66,12 +66,19 @@ def decode(words: Words) -> Reals:
     return np.asarray(whole + low.astype(np.float64) * 2.0**-FRACTION_BITS)
 
 
-def stream(seed: bytes, words: int) -> Words:
-    """Return `words` uniformly random 64-bit words that the seed determines."""
+def stream(seed: bytes, words: int, after: int = 0) -> Words:
+    """Return `words` uniformly random 64-bit words that the seed determines.
+
+    Args:
+        seed: 16 bytes.
+        words: how many.
+        after: how many words of the same stream to leave out, an even number.
+    """
     if len(seed) != SEED_BYTES:
         raise BadEnvelope(f"a seed is {SEED_BYTES} bytes")
     # One seed is used once, so a counter from zero never repeats under a key.
-    encryptor = Cipher(algorithms.AES(seed), modes.CTR(bytes(16))).encryptor()
+    counter = (after // 2).to_bytes(16, "big")
+    encryptor = Cipher(algorithms.AES(seed), modes.CTR(counter)).encryptor()
     out = bytearray(8 * words + 16)
     view, zeros = memoryview(out), bytes(CHUNK)
     for at in range(0, 8 * words, CHUNK):
