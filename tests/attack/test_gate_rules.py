@@ -357,6 +357,56 @@ RULES = [RULE_1, RULE_2, RULE_3, RULE_4, RULE_5, RULE_6, RULE_7, RULE_8, RULE_9]
 CASES = {name: case for rule in RULES for name, case in rule.items()}
 
 
+def model(scene, people, parameters, **fields):
+    """Let the scene be a model of so many parameters, whose part may be published."""
+    scene.publishable = True
+    scene.permit = {"protocols": (listed(25),)}
+    scene.evidence = changed(people=people, parameters=parameters, **fields)
+    return scene
+
+
+def listed(rounds):
+    kept = {f.name: getattr(PROTOCOL, f.name) for f in fields(PROTOCOL)}
+    return PermittedProtocol(**{**kept, "most_rounds": rounds})
+
+
+@pytest.mark.parametrize(
+    ("people", "parameters", "passes"),
+    [(100, 10, True), (297, 29, True), (795, 50, True), (794, 50, False)],
+)
+def test_a_models_rounds_may_tell_ten_numbers_a_person(
+    scene, people, parameters, passes
+):
+    model(scene, people, parameters)
+
+    if passes:
+        assert scene.decide()
+    else:
+        with pytest.raises(TooManyParameters, match="rounds"):
+            scene.decide()
+
+
+def test_a_round_beyond_the_usual_counts_as_well(scene):
+    """Ten numbers a person allow 50 parameters to 1000 people in 7 rounds, not in 8."""
+    for number, passes in ((6, True), (7, False)):
+        model(scene, 1000, 50).place = {
+            "round": number,
+            "analysis": "attrition",
+            "attempt": 1,
+        }
+        if passes:
+            assert scene.decide()
+        else:
+            with pytest.raises(TooManyParameters, match="rounds"):
+                scene.decide()
+
+
+def test_a_site_that_lets_more_parameters_out_lets_more_numbers_out(scene):
+    model(scene, 500, 50).policy = Policy(Minimum(share=0.2), reason="measured")
+
+    assert scene.decide()
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_what_breaks_a_rule_is_refused_by_that_rule(scene, case):
     spoil, error = CASES[case]

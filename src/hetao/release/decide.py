@@ -74,6 +74,8 @@ from hetao.study import Minimum, Study
 
 SEALED, OWN, NOTICE = "model_update_secagg", "model_update", "notice"  # kinds
 ROUNDING: Final = 1e-6  # slack on declared bounds, relative
+USUAL_ROUNDS: Final = 6  # of a model that converges
+NUMBERS_FOR_SHARE: Final = 100.0  # a person, of a model's rounds, for a share of 1
 LONGEST_TEXT: Final = 500  # characters of any text in a notice
 CONCEPT_FIELDS: Final = {"name", "digest"}
 DIGEST: Final = re.compile(r"(sha256:[0-9a-f]{64})?")
@@ -213,6 +215,7 @@ def decide(
     _check_counts(outgoing.evidence, policy.minimum, door.identity.name)  # 8
     for part in outgoing.evidence.parts:
         _check_counts(part, policy.minimum, f"{door.identity.name}, in a fold,")
+    _check_numbers(outgoing, door, place.round, policy.minimum)
     graded = _graded(outgoing, door, place, policy)  # 9
     return _send_sum(outgoing, vector, door, (place, policy, graded), now, random)  # 10
 
@@ -361,6 +364,33 @@ def _check_model(evidence: Evidence, minimum: Minimum, site: str) -> None:
             "of a fitted value",
             fix="leave out the rare term, or transform it",
         )
+
+
+def _check_numbers(
+    summary: Summary, door: Door, round_number: int, minimum: Minimum
+) -> None:
+    """Refuse a model whose rounds would tell too much about each person here.
+
+    A round of p parameters tells a score and an information, p + p(p+1)/2 numbers about
+    all the same people; those of the rounds to come are counted from the first, so that
+    nothing of a model too large leaves.
+
+    Source:
+        Measured in `docs/explanation/what-sums-reveal.md`.
+    """
+    listed = door.bundle.permit.protocol(summary.protocol.name)
+    if listed is None or not summary.publishable:
+        return
+    rounds = max(round_number + 1, min(USUAL_ROUNDS, listed.most_rounds))
+    for facts in (summary.evidence, *summary.evidence.parts):
+        p = facts.parameters
+        numbers = rounds * (p + p * (p + 1) // 2)
+        if numbers > NUMBERS_FOR_SHARE * minimum.share * facts.people:
+            raise TooManyParameters(
+                f"{door.identity.name} holds too few people for what the rounds of a "
+                f"model of {p} parameters would tell about them",
+                fix="use fewer terms, or several models of fewer terms each",
+            )
 
 
 @dataclass(frozen=True)

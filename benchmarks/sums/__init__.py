@@ -1,0 +1,1 @@
+"""What the sums of a regression reveal about single people: attacks and figures."""
