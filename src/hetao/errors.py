@@ -188,6 +188,20 @@ class NotAParty(Refused):
     remedy = "compare names and fingerprints with the list of parties"
 
 
+class NotActive(NotApproved):
+    """The permit was approved, and is suspended, closed or not renewed in time."""
+
+    code = "HT-306"
+    remedy = "have each side renew it, or lift the suspension; or draft a new permit"
+
+
+class ConflictOfDuties(NotApproved):
+    """One person holds two duties of a study that must be kept apart."""
+
+    code = "HT-307"
+    remedy = "have somebody else sign, who neither asks, checks nor runs a hub"
+
+
 class BadSignature(Refused):
     """A message is not signed by the party that it names."""
 

@@ -234,7 +234,7 @@ def swap_permit(run, body):
 
 
 def drop_approval(run, body):
-    body["permit"]["approvals"].pop()
+    body["permit"]["notices"].pop()
 
 
 def insert_withdrawal(run, body):

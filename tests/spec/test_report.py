@@ -553,7 +553,7 @@ def test_what_left_each_site_is_listed_release_by_release(parts):
 
 def test_approvals_show_office_side_time_fingerprint_and_rule(parts):
     body, log = parts
-    said = body["permit"]["approvals"][0]["body"]
+    said = body["permit"]["notices"][0]["body"]
 
     text = read(render_body(body, log, Extras())).text
 

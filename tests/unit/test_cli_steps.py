@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from hetao.demo.data_lung import write_lung_extracts
 from hetao.federation.clock import utc_now
 from hetao.federation.propose import draft_permit
 from hetao.permit import (
+    Bundle,
+    format_time,
     new_identity,
     read_bundle,
     read_directory,
@@ -53,9 +56,15 @@ class Desk:
         network = self.pilot.network
         return self.call("study", "propose", self.study, "--network", network, *words)
 
-    def approve(self, name, *words):
-        key = self.pilot.approvers[name]
-        return self.call("approve", self.permit, "--key", key, *words)
+    def say(self, name, verb, *words):
+        key = self.pilot.people[name]
+        return self.call("permit", verb, self.permit, "--key", key, *words)
+
+    def approve(self, name):
+        return self.say(name, "approve")
+
+    def shown(self):
+        return self.call("permit", "show", self.permit, "--json").json
 
     def approve_all(self):
         assert self.propose().code == 0
@@ -132,13 +141,88 @@ def test_a_run_with_too_few_approvals_names_who_is_missing(desk):
     assert "ethics" in desk.assert_refused("HT-301")
 
 
-@pytest.mark.parametrize("word", ["--withdraw", "--refuse"])
-def test_a_withdrawn_or_refused_approval_stops_the_study_and_names_who(desk, word):
+@pytest.mark.parametrize("verb", ["withdraw", "refuse", "revoke"])
+def test_a_withdrawn_or_refused_approval_stops_the_study_and_names_who(desk, verb):
     desk.approve_all()
 
-    assert desk.approve(ETHICS, word).code == 0
+    assert desk.say(ETHICS, verb).code == 0
 
     assert ETHICS in desk.assert_refused("HT-301")
+
+
+def test_a_suspended_permit_runs_again_once_it_is_resumed(desk):
+    desk.approve_all()
+
+    assert desk.say(ETHICS, "suspend", "--reason", "a complaint").code == 0
+    assert ETHICS in desk.assert_refused("HT-306")
+    assert desk.shown()["state"] == "suspended"
+    assert desk.say(ETHICS, "resume").code == 0
+
+    assert desk.shown()["state"] == "active"
+
+
+def test_who_asks_cannot_approve_and_may_close(desk):
+    desk.approve_all()
+
+    said = desk.say("investigator", "approve")
+    assert (said.code, said.error) == (3, "HT-305")
+    assert desk.say("investigator", "close").code == 0
+
+    assert desk.shown()["state"] == "closed"
+    assert desk.shown()["report_due"] > desk.shown()["leases"]["HK"]
+    desk.assert_refused("HT-306")
+
+
+def test_a_warning_and_a_condition_stop_nothing_and_are_shown(desk):
+    desk.approve_all()
+
+    assert desk.say(ETHICS, "warn", "--reason", "late report").code == 0
+    assert desk.say(ETHICS, "vary", "--set", "most_runs=2").code == 0
+    said = desk.say(ETHICS, "vary", "--set", "most_runs=200")
+
+    assert said.code == 3
+    assert desk.shown()["state"] == "active"
+    assert desk.shown()["warnings"] == [f"{ETHICS} (ethics, SZ): late report"]
+
+
+def test_an_amendment_ends_the_old_version_and_nobody_has_approved_the_new(desk):
+    desk.approve_all()
+    new = desk.folder / "second.json"
+
+    words = ("--set", "most_runs=40", "--out", new)
+    assert desk.say("investigator", "amend", *words).code == 0
+
+    assert desk.shown()["state"] == "closed"
+    made = read_bundle(new)
+    assert (made.permit.version, made.permit.most_runs) == (2, 40)
+    assert made.permit.amends == read_bundle(desk.permit).permit.digest
+    assert desk.shown()["replaced_by"] == made.permit.digest
+    assert made.notices == ()
+
+
+def test_a_deputy_approves_under_a_delegation_and_counts_as_one_with_who_lent(desk):
+    assert desk.propose().code == 0
+    lent = desk.folder / "lent.json"
+    to = ("--to", "data-protection-sz", "--out", lent)
+    assert desk.say(ETHICS, "delegate", *to).code == 0
+    deputy = ("--delegation", lent)
+
+    assert desk.say("data-protection-sz", "approve", *deputy).code == 0
+    said = desk.approve("data-protection-sz")
+
+    assert (said.code, said.error) == (3, "HT-307")
+
+
+def test_a_renewal_is_written_where_it_is_wanted(desk):
+    desk.approve_all()
+    folder = desk.folder / "notices"
+    folder.mkdir()
+
+    assert desk.say(ETHICS, "renew", "--into", folder).code == 0
+
+    copy = read_bundle(folder / desk.permit.name)
+    assert copy.notices[-1].body["verb"] == "renew"
+    assert copy.as_json() == read_bundle(desk.permit).as_json()
 
 
 def test_a_study_with_one_character_changed_is_another_study(desk):
@@ -157,8 +241,10 @@ def test_a_comment_or_a_blank_line_changes_no_study(desk):
 
 
 def test_an_expired_permit_is_refused(desk):
-    then = utc_now() - datetime.timedelta(days=10)
-    bundle = draft_permit(STUDY, read_directory(desk.pilot.parties), then, days=1)
+    then = utc_now() - datetime.timedelta(minutes=3)
+    draft = draft_permit(STUDY, read_directory(desk.pilot.parties), then).permit
+    end = format_time(then + datetime.timedelta(minutes=2))
+    bundle = Bundle(replace(draft, not_after=end))
     for key in desk.pilot.approvers.values():
         bundle = sign_notice(bundle, read_identity(key), "approve", then)
     write_bundle(desk.permit, bundle)
@@ -171,7 +257,7 @@ def test_a_stranger_cannot_approve(desk):
     before = desk.permit.read_bytes()
     key = write_identity(desk.folder, new_identity("stranger", sealing=False))
 
-    said = desk.call("approve", desk.permit, "--key", key)
+    said = desk.call("permit", "approve", desk.permit, "--key", key)
 
     assert said.code in (3, 4)
     assert said.error
@@ -185,7 +271,7 @@ def test_a_forged_key_under_an_approvers_name_does_not_count(desk):
             desk.approve(name)
     key = write_identity(desk.folder, new_identity(ETHICS, sealing=False))
 
-    desk.call("approve", desk.permit, "--key", key)
+    desk.call("permit", "approve", desk.permit, "--key", key)
 
     desk.assert_refused("HT-301")
 
@@ -193,7 +279,9 @@ def test_a_forged_key_under_an_approvers_name_does_not_count(desk):
 def test_a_missing_key_is_named(desk):
     desk.propose()
 
-    said = desk.call("approve", desk.permit, "--key", desk.folder / "no.sign.pem")
+    said = desk.call(
+        "permit", "approve", desk.permit, "--key", desk.folder / "no.sign.pem"
+    )
 
     assert (said.code, said.error) == (4, "HT-103")
     assert "no.sign.pem" in said.err

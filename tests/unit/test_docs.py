@@ -243,7 +243,7 @@ def test_the_policies_and_parties_of_the_documents_hold():
         text = block(page, "[minimum]")
         assert policy_from(tomllib.loads(text)).lowered == ("cell",)
     parties = tomllib.loads(block(SPECS / "permit.md", "[[parties]]"))
-    assert directory_from(parties).of_role("ethics")
+    assert directory_from(parties).holders("ethics", "HK")
 
 
 # --- figures -------------------------------------------------------------------------
@@ -292,7 +292,13 @@ def test_every_field_of_a_permit_and_a_certificate_is_documented():
 def test_what_a_draft_permit_says_is_documented():
     said = {row[0]: row[1] for row in rows(SPECS / "permit.md", 2)}
 
-    for name in ("highest_grade", "most_attempts", "most_runs"):
+    for name in (
+        "highest_grade",
+        "most_attempts",
+        "most_runs",
+        "lease_hours",
+        "report_days",
+    ):
         default = Permit.__dataclass_fields__[name].default
         assert f"a draft says {default}" in said[f"`{name}`"]
 

@@ -41,7 +41,8 @@ def test_a_permit_stands_from_its_first_second_to_before_its_last(federation):
     begin, end = parse_time(permit.not_before), parse_time(permit.not_after)
 
     check_standing(federation.bundle, study, begin, None)
-    check_standing(federation.bundle, study, end - SECOND, None)
+    renewed = federation.cast.renewed(federation.bundle, end - SECOND)
+    check_standing(renewed, study, end - SECOND, None)
 
 
 def test_a_permit_file_is_read_as_it_was_written(federation, tmp_path):
@@ -108,7 +109,7 @@ def test_a_missing_nested_or_huge_permit_file_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("number", "P-2"), ("highest_grade", 5), ("type", "hetao.permit/1")],
+    [("number", "P-2"), ("highest_grade", 5), ("type", "hetao.permit/2")],
 )
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_permit_file_with_a_key_twice_is_refused(
@@ -123,9 +124,9 @@ def test_a_permit_file_with_a_key_twice_is_refused(
     if is_first:
         twice = f'{head}"permit": {{{more},{tail}'
     else:
-        body, rest = tail.split('"approvals"', 1)
+        body, rest = tail.split('"notices"', 1)
         end = body.rindex("}")
-        twice = f'{head}"permit": {{{body[:end]},{more}{body[end:]}"approvals"{rest}'
+        twice = f'{head}"permit": {{{body[:end]},{more}{body[end:]}"notices"{rest}'
     assert json.loads(twice).keys() == json.loads(text).keys()
     path.write_text(twice, encoding="utf-8")
 
@@ -137,7 +138,7 @@ def test_a_permit_file_with_approvals_twice_is_refused(federation, tmp_path):
     path = tmp_path / "permit.json"
     write_bundle(path, federation.bundle)
     text = path.read_text(encoding="utf-8").rstrip()
-    path.write_text(f'{text[:-1]}, "approvals": []}}', encoding="utf-8")
+    path.write_text(f'{text[:-1]}, "notices": []}}', encoding="utf-8")
 
     with pytest.raises(InvalidNetwork):
         read_bundle(path)
@@ -164,13 +165,28 @@ def spoilt(table, **changes):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"type": "hetao.permit/2"},
+        {"type": "hetao.permit/1"},
         {"sites": []},
         {"sites": ["coordinator"]},
         {"sites": ["nobody"]},
         {"parties": []},
         {"protocols": []},
         {"required": []},
+        {"reviews": []},
+        {"checks": []},
+        {"persons": []},
+        {"keys": []},
+        {"authors": []},
+        {"authors": ["nobody"]},
+        {"operators": []},
+        {"crossing": "samples"},
+        {"lease_hours": 0},
+        {"lease_hours": 10_000},
+        {"report_days": 0},
+        {"version": 0},
+        {"version": 2},
+        {"amends": "sha256:0"},
+        {"limits": [{"unit": "tubes", "most": 0}]},
         {"highest_grade": 0},
         {"highest_grade": 6},
         {"highest_grade": True},
@@ -296,13 +312,16 @@ def test_a_sealing_key_does_not_sign(tmp_path):
 
 
 def test_parties_are_read_as_they_were_written(federation, tmp_path):
-    first, *rest = federation.cast.directory.parties
-    odd = replace(first, organisation='Hospital "A" \\ 廣州\n\t')
+    known = federation.cast.directory
+    first, *rest = known.parties
+    odd = replace(first, organisation='Hospital "A" \\ 廣州\n\t\x7f')
+    person = replace(known.persons[0], same_as=("ethics-hk",), identifier="0000-1")
+    listed = replace(known, parties=(odd, *rest), persons=(person, *known.persons[1:]))
     path = tmp_path / "parties.toml"
 
-    write_directory(path, [odd, *rest])
+    write_directory(path, listed)
 
-    assert read_directory(path).parties == (odd, *rest)
+    assert read_directory(path) == listed
 
 
 @pytest.mark.parametrize(

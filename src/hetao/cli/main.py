@@ -160,7 +160,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_vocab(commands)
     _add_dictionary(commands)
     _add_rules(commands)
-    _add_approve(commands)
+    _add_permit(commands)
     _add_run(commands)
     _add_verify(commands)
     _add_appraise(commands)
@@ -357,6 +357,19 @@ def _add_study(commands: Any) -> None:
         choices=range(1, 6),
         help="highest class of what may leave a site (3; 2 needs three sites a sum)",
     )
+    propose.add_argument(
+        "--author",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="who asks; all of the list with the role author if none is named",
+    )
+    propose.add_argument(
+        "--lease-hours",
+        type=int,
+        default=24,
+        help="within how many hours every side renews the permit (24)",
+    )
     _json(propose)
 
 
@@ -491,16 +504,84 @@ def _add_vocab(commands: Any) -> None:
     confirm.add_argument("--by", required=True, metavar="NAME", help="who says so")
 
 
-def _add_approve(commands: Any) -> None:
-    approve = _command(
-        commands, "approve", "hetao.cli.approve:approve", "sign a permit, or withdraw"
+SAYING = {
+    "approve": "approve it, in the office of the key's owner",
+    "refuse": "refuse it, for good",
+    "withdraw": "take an approval back, for good",
+    "suspend": "stop every use until it is resumed",
+    "resume": "lift the suspensions of one's own office",
+    "vary": "tighten a term, or set a condition",
+    "warn": "warn, which stops nothing",
+    "revoke": "end it, for good",
+    "close": "end it when the work is done; a report is due",
+    "amend": "end it in favour of a new version, which nobody has approved",
+    "renew": "say that it still holds, as every side must within its lease",
+}
+
+
+def _add_permit(commands: Any) -> None:
+    group = _group(commands, "permit", "what people say about a permit")
+    module = "hetao.cli.permit"
+    show = _command(group, "show", f"{module}:show", "how a permit stands, and why")
+    show.add_argument("permit", type=Path, metavar="PERMIT")
+    _json(show)
+    for verb, text in SAYING.items():
+        function = verb if verb in ("amend", "renew") else "sign"
+        one = _command(group, verb, f"{module}:{function}", text)
+        one.set_defaults(verb=verb)
+        one.add_argument("permit", type=Path, metavar="PERMIT")
+        one.add_argument(
+            "--key",
+            type=Path,
+            required=True,
+            metavar="KEY",
+            action="append" if verb == "renew" else "store",
+        )
+        one.add_argument("--reason", default="", help="for those who read it")
+        one.add_argument(
+            "--delegation", type=Path, metavar="FILE", help="of `permit delegate`"
+        )
+        _json(one)
+        if verb in ("vary", "amend"):
+            one.add_argument(
+                "--set", action="append", default=[], metavar="FIELD=VALUE"
+            )
+        if verb == "suspend":
+            one.add_argument("--until", default="", metavar="2026-11-22T00:00:00Z")
+        if verb == "amend":
+            one.add_argument("--out", type=Path, required=True, metavar="PERMIT")
+        if verb == "renew":
+            _add_renewing(one)
+    _add_delegate(group, module)
+
+
+def _add_renewing(renew: argparse.ArgumentParser) -> None:
+    renew.add_argument(
+        "--every",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="go on renewing; an unattended key should be one that can only renew",
     )
-    approve.add_argument("permit", type=Path, metavar="PERMIT")
-    approve.add_argument("--key", type=Path, required=True, metavar="KEY")
-    other = approve.add_mutually_exclusive_group()
-    other.add_argument("--refuse", action="store_true", help="refuse it, for good")
-    other.add_argument("--withdraw", action="store_true", help="take an approval back")
-    _json(approve)
+    renew.add_argument(
+        "--into",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="also write the permit file here, such as a site's folder of notices",
+    )
+
+
+def _add_delegate(group: Any, module: str) -> None:
+    lend = _command(
+        group, "delegate", f"{module}:delegate", "let somebody act in one's office"
+    )
+    lend.add_argument("permit", type=Path, metavar="PERMIT")
+    lend.add_argument("--key", type=Path, required=True, metavar="KEY")
+    lend.add_argument("--to", required=True, metavar="NAME")
+    lend.add_argument("--days", type=int, default=30)
+    lend.add_argument("--out", type=Path, required=True, metavar="FILE")
 
 
 def _add_run(commands: Any) -> None:

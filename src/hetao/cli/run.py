@@ -65,7 +65,7 @@ def write_results(out: Path, outcome: Outcome, certificate: bytes) -> None:
     text = json.dumps(results_of(outcome), ensure_ascii=False, indent=1)
     _replace(out / "findings.json", (text + "\n").encode())
     _replace(out / "certificate.json", certificate)
-    write_directory(out / "parties.toml", outcome.bundle.permit.parties)
+    write_directory(out / "parties.toml", outcome.bundle.permit.directory)
     extras = Extras(
         timings=outcome.seconds,
         bytes_per_site=outcome.bytes_per_site,

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from hetao.analysis import estimator_for
@@ -13,7 +14,14 @@ from hetao.errors import InvalidNetwork, Usage
 from hetao.federation.clock import utc_now
 from hetao.federation.network import read_parties
 from hetao.federation.propose import Request, draft_permit
-from hetao.permit import Permit, read_facts, rulebook_with, write_bundle
+from hetao.permit import (
+    Bundle,
+    Permit,
+    check_form,
+    read_facts,
+    rulebook_with,
+    write_bundle,
+)
 from hetao.study import fields_read, read_study
 
 MOST_DAYS = 3660  # ten years
@@ -68,6 +76,7 @@ def propose(chosen: argparse.Namespace) -> int:
     trusted, grade = read_parties(network), chosen.highest_grade
     request = _request(chosen)
     bundle = draft_permit(study, trusted, utc_now(), chosen.days, grade, request)
+    bundle = _as_chosen(bundle.permit, chosen)
     write_bundle(out, bundle)
     if chosen.json:
         body = {"permit": str(out), "digest": bundle.permit.digest}
@@ -87,6 +96,14 @@ def propose(chosen: argparse.Namespace) -> int:
         say(f"  {need.role} on side {need.side} (rule {need.rule})")
     sys.stdout.write(bundle.permit.digest + "\n")
     return 0
+
+
+def _as_chosen(permit: Permit, chosen: argparse.Namespace) -> Bundle:
+    """Return a draft with the authors and the lease that were chosen."""
+    authors = tuple(chosen.author) or permit.authors
+    made = replace(permit, authors=authors, lease_hours=chosen.lease_hours)
+    check_form(made, "the draft")
+    return Bundle(made)
 
 
 def _request(chosen: argparse.Namespace) -> Request | None:

@@ -196,7 +196,7 @@ def _permit(pilot: Pilot, out: Path, scenario: Scenario, say: Say) -> tuple[Path
     permit.unlink(missing_ok=True)
     _command("study", "propose", study, "--network", pilot.network, "--out", permit)
     for key in pilot.approvers.values():
-        _command("approve", permit, "--key", key)
+        _command("permit", "approve", permit, "--key", key)
     return study, permit
 
 

@@ -24,10 +24,14 @@ from hetao.federation.propose import draft_permit
 from hetao.federation.site import Site, SiteSetup
 from hetao.federation.transport_inproc import Exchange
 from hetao.permit import (
+    AUTHOR,
+    OPERATOR,
     SIDES,
+    SKEW,
     Bundle,
     Directory,
     Identity,
+    Person,
     format_time,
     new_identity,
     requirements,
@@ -62,6 +66,7 @@ class Housing:
 
 
 TEACHING = "teaching: keys made for the occasion"
+KEY_LIFE = datetime.timedelta(days=3653)  # ten years
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,16 @@ class Cast:
 
     def approved(self, bundle: Bundle, now: datetime.datetime) -> Bundle:
         """Return the permit with every required approval."""
+        return self._said(bundle, "approve", now)
+
+    def renewed(self, bundle: Bundle, now: datetime.datetime) -> Bundle:
+        """Return the permit with a renewal by every required office."""
+        return self._said(bundle, "renew", now)
+
+    def _said(self, bundle: Bundle, verb: str, now: datetime.datetime) -> Bundle:
         for need in bundle.permit.required:
             signer = self.identities[f"{need.role}-{need.side.lower()}"]
-            bundle = sign_notice(bundle, signer, "approve", now)
+            bundle = sign_notice(bundle, signer, verb, now)
         return bundle
 
 
@@ -84,26 +96,37 @@ def new_cast(
     now: datetime.datetime,
     organisations: Mapping[str, str] | None = None,
 ) -> Cast:
-    """Return fresh keys for sites (name → side), hubs, a coordinator, offices."""
+    """Return fresh keys for sites (name → side), hubs, a coordinator, and people.
+
+    The people are an author, who runs the hubs, who checks results, and one for each
+    office that the rulebook asks for.
+    """
     known = organisations or {}
-    identities: dict[str, Identity] = {}
-    parties = []
-    roles = [(name, side, "site") for name, side in sites.items()]
-    roles += [(f"hub-{side.lower()}", side, "hub") for side in SIDES]
-    roles += [("coordinator", "HK", "coordinator")]
-    roles += [
+    machines = [(name, side, "site") for name, side in sites.items()]
+    machines += [(f"hub-{side.lower()}", side, "hub") for side in SIDES]
+    machines += [("coordinator", "HK", "coordinator")]
+    people = [("investigator", "HK", AUTHOR)]
+    people += [(f"operator-{side.lower()}", side, OPERATOR) for side in SIDES]
+    people += [
         (f"{need.role}-{need.side.lower()}", need.side, need.role)
         for need in (
             *requirements("data", SIDES, now.date()),
             *reviews("data", SIDES, now.date()),
         )
     ]
-    for name, side, role in roles:
-        sealing = role in ("site", "hub", "coordinator")
-        identities[name] = new_identity(name, sealing=sealing)
-        organisation = known.get(name, TEACHING)
-        parties.append(identities[name].party(side, role, organisation))
-    return Cast(identities, Directory(tuple(parties)))
+    identities = {name: new_identity(name) for name, _, _ in machines}
+    identities |= {name: new_identity(name, sealing=False) for name, _, _ in people}
+    valid = (
+        format_time(now.replace(microsecond=0) - SKEW),
+        format_time(now.replace(microsecond=0) + KEY_LIFE),
+    )
+    parties = [
+        identities[name].party(side, role, known.get(name, TEACHING))
+        for name, side, role in machines
+    ]
+    persons = [Person(name, side, TEACHING, (role,)) for name, side, role in people]
+    keys = [identities[name].key(name, valid) for name, _, _ in people]
+    return Cast(identities, Directory(tuple(parties), tuple(persons), tuple(keys)))
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,7 @@
     ROOT/coordinator/network.toml         + keys, parties.toml
     ROOT/hubs/NAME/hub.toml               + keys, parties.toml
     ROOT/sites/NAME/site.toml             + keys, parties.toml; data half as given
-    ROOT/approvers/NAME.sign.pem          each office's key
-    ROOT/checkers/NAME.sign.pem           each output checker's key
+    ROOT/people/NAME.sign.pem             each person's key
 
 Every party's folder holds its own keys and its own copy of the list of parties; a
 real network is these same folders on as many machines.
@@ -55,6 +54,7 @@ class Pilot:
     network: Path
     hubs: Mapping[str, Path]
     sites: Mapping[str, Path]
+    people: Mapping[str, Path]
     approvers: Mapping[str, Path]
     checkers: Mapping[str, Path]
 
@@ -81,17 +81,31 @@ def write_pilot(
         f"hub-{side.lower()}": port for side, port in zip(SIDES, ports, strict=True)
     }
     writer = _Writer(root, cast, hubs, now)
+    people = writer.people()
     found = Pilot(
         root=root,
         parties=root / "parties.toml",
         network=writer.coordinator(),
         hubs={name: writer.hub(name) for name in hubs},
         sites={name: writer.site(name, site) for name, site in sites.items()},
-        approvers=writer.offices("approvers", requirements("data", SIDES, now.date())),
-        checkers=writer.offices("checkers", reviews("data", SIDES, now.date())),
+        people=people,
+        approvers=_holding(requirements("data", SIDES, now.date()), cast, people),
+        checkers=_holding(reviews("data", SIDES, now.date()), cast, people),
     )
-    write_directory(found.parties, cast.directory.parties)  # last: marks it whole
+    write_directory(found.parties, cast.directory)  # last: marks it whole
     return found
+
+
+def _holding(
+    needs: Sequence[Requirement], cast: Cast, people: Mapping[str, Path]
+) -> dict[str, Path]:
+    """Return the key files of the people who hold these offices."""
+    holders = [
+        person.name
+        for need in needs
+        for person in cast.directory.holders(need.role, need.side)
+    ]
+    return {name: path for name, path in people.items() if name in holders}
 
 
 def free_ports(count: int) -> list[int]:
@@ -145,7 +159,7 @@ class _Writer:
         write_certificate(keys, self._authorities[side], name, hosts, self._now, DAYS)
         both = b"".join(authority.pem for authority in self._authorities.values())
         (keys / "authorities.pem").write_bytes(both)
-        write_directory(folder / "parties.toml", self._cast.directory.parties)
+        write_directory(folder / "parties.toml", self._cast.directory)
         return (
             "\n[keys]\n"
             f'sign = "keys/{name}.sign.pem"\n'
@@ -186,15 +200,12 @@ class _Writer:
             text += '\n[policy]\nfile = "policy.toml"\n'
         return _write(folder / "site.toml", text)
 
-    def offices(self, folder: str, needs: Sequence[Requirement]) -> dict[str, Path]:
-        """Write the keys of the offices that hold these roles."""
-        roles = {need.role for need in needs}
-        found = {}
-        for party in self._cast.directory.parties:
-            if party.role in roles:
-                identity = self._cast.identities[party.name]
-                found[party.name] = write_identity(self._root / folder, identity)
-        return found
+    def people(self) -> dict[str, Path]:
+        folder = self._root / "people"
+        return {
+            person.name: write_identity(folder, self._cast.identities[person.name])
+            for person in self._cast.directory.persons
+        }
 
 
 def _write(path: Path, text: str) -> Path:

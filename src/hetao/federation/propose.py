@@ -1,24 +1,31 @@
 """A study and the parties → a draft permit that nobody has approved yet."""
 
 import datetime
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from hetao.analysis import estimator_for, protocols
-from hetao.errors import InvalidNetwork
+from hetao.errors import ConflictOfDuties, InvalidNetwork
 from hetao.federation.grounds import Asked, Grounds, as_basis, grounds
 from hetao.permit import (
+    AUTHOR,
+    OPERATOR,
     Bundle,
     Directory,
     Facts,
     Party,
     Permit,
     PermittedProtocol,
+    Person,
     Requirement,
     Rulebook,
+    check_form,
+    conflicts,
     format_time,
     requirements,
     reviews,
 )
+from hetao.permit.grades import KINDS
 from hetao.study import Study
 
 
@@ -45,8 +52,9 @@ def draft_permit(
 
     Args:
         study: what is asked.
-        trusted: parties to choose from: the study's sites, hubs, one coordinator, and
-            every approver and output checker whom the rulebook asks for.
+        trusted: the list to choose from: the study's sites, hubs, one coordinator,
+            who asks, checks and runs the hubs, and whoever holds an office that the
+            rulebook asks for.
         now: UTC time from which the permit is to hold.
         days: for how long.
         highest_grade: highest class (1-5) of what may leave a site.
@@ -54,9 +62,10 @@ def draft_permit(
             of data are asked.
 
     Raises:
-        InvalidNetwork: a site of the study, or an office, is not in the list.
+        InvalidNetwork: a site of the study, an office or a duty is not in the list.
         NotApproved: no rule covers such a crossing.
         InvalidFacts, RuleForbids, FactsMissing, BasisMissing: see `grounds`.
+        ConflictOfDuties: one person asks, checks or runs a hub at the same time.
     """
     used = {
         estimator_for(study, analysis).name for analysis in study.analyses
@@ -79,37 +88,49 @@ def draft_permit(
     )
     checks = _both(reviews("data", sides, now.date()), rests.reviews if rests else ())
     asked = (*required, *checks)
-    approvers = tuple(
-        party
-        for party in trusted.parties
-        if any((need.side, need.role) == (party.side, party.role) for need in asked)
-    )
     for need in asked:
-        if not any((p.side, p.role) == (need.side, need.role) for p in approvers):
+        if not trusted.holders(need.role, need.side):
             raise InvalidNetwork(
-                f"no party holds the office {need.role} on side {need.side}",
-                fix=f"rule {need.rule} asks for it; add its key to the parties",
+                f"nobody holds the office {need.role} on side {need.side}",
+                fix=f"rule {need.rule} asks for it; add them to the list, with a key",
             )
-    return Bundle(
-        Permit(
-            number=f"{study.name}-{study.version}-{now:%Y%m%d}",
-            crossing="data",
-            study=study.digest,
-            purpose=" ".join((study.question or study.title).split()),
-            sites=study.sites,
-            parties=(*sites, *hubs, *coordinators, *approvers),
-            protocols=tuple(
-                PermittedProtocol(**asdict(p)) for p in protocols() if p.name in used
-            ),
-            required=required,
-            not_before=format_time(start),
-            not_after=format_time(end),
-            highest_grade=highest_grade,
-            reviews=checks,
-            bases=tuple(as_basis(b, start, end) for b in rests.bases) if rests else (),
-            law=rests.law if rests else None,
-        )
+    authors = _named(trusted.holders(AUTHOR))
+    operators = _named(trusted.holders(OPERATOR))
+    part = {*authors, *operators}
+    part |= {p.name for n in asked for p in trusted.holders(n.role, n.side)}
+    # All names of each: who is one person must show in the permit by itself.
+    one = trusted.people.one
+    counted = {one(name) for name in part}
+    persons = tuple(p for p in trusted.persons if one(p.name) in counted)
+    kept = {p.name for p in persons}
+    permit = Permit(
+        number=f"{study.name}-{study.version}-{now:%Y%m%d}",
+        crossing="data",
+        study=study.digest,
+        purpose=" ".join((study.question or study.title).split()),
+        sites=study.sites,
+        parties=(*sites, *hubs, *coordinators),
+        persons=persons,
+        keys=tuple(key for key in trusted.keys if key.owner in kept),
+        authors=authors,
+        operators=operators,
+        required=required,
+        reviews=checks,
+        checks=KINDS["model_update"].demands,
+        not_before=format_time(start),
+        not_after=format_time(end),
+        protocols=tuple(
+            PermittedProtocol(**asdict(p)) for p in protocols() if p.name in used
+        ),
+        bases=tuple(as_basis(b, start, end) for b in rests.bases) if rests else (),
+        law=rests.law if rests else None,
+        highest_grade=highest_grade,
     )
+    check_form(permit, "the draft")
+    clashes = conflicts(permit, ())
+    if clashes:
+        raise ConflictOfDuties(clashes[0])
+    return Bundle(permit)
 
 
 def _both(
@@ -118,6 +139,10 @@ def _both(
     """Return each office once, though several rules ask for it."""
     found = {(need.side, need.role): need for need in (*here, *always)}
     return tuple(sorted(found.values()))
+
+
+def _named(persons: Iterable[Person]) -> tuple[str, ...]:
+    return tuple(person.name for person in persons)
 
 
 def _site(trusted: Directory, name: str) -> Party:

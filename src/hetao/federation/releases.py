@@ -266,15 +266,15 @@ def course_of(run: str, study: Study, bundle: Bundle) -> Course:
 
 
 def _allowed(bundle: Bundle) -> Iterator[Allowed]:
-    parties = {party.name: party for party in bundle.permit.parties}
+    persons = {person.name: person for person in bundle.permit.persons}
     for notice in bundle.notices:
         said = notice.body
         if said.get("verb") == "approve":
-            party = parties.get(str(said["by"]))
+            person = persons.get(str(said["by"]))
             yield Allowed(
                 by=str(said["by"]),
                 role=str(said["role"]),
                 side=str(said["side"]),
-                organisation=party.organisation if party else "",
+                organisation=person.organisation if person else "",
                 at=str(said["at"]),
             )

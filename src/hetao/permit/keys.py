@@ -1,17 +1,18 @@
-"""Parties and their keys: who somebody is, by what they can sign.
+"""Parties and keys: who somebody is, by what they can sign.
 
-Trusted: a party file says which key belongs to whom. Whoever can write a site's own
-copy of it can make that site accept approvals that nobody gave.
+A party is a machine: a site, a hub, the coordinator. A key belongs to a person. Three
+kinds of key sign the same bytes: an Ed25519 key in a file, a passkey in a browser or
+telephone, and a certificate of a service that is handed a hash and hands back a
+signature.
 """
 
 import base64
-import json
+import datetime
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -31,10 +32,13 @@ from cryptography.hazmat.primitives.serialization import (
 
 from hetao.canonical import canonical, digest_bytes
 from hetao.errors import BadSignature, InvalidNetwork
-from hetao.records import read_toml, record
+from hetao.permit import passkey, services
+from hetao.permit.dates import parse_time
 
 SIDES = ("HK", "SZ")
 DOMAIN = b"hetao-statement-v1\n"  # no other protocol signs bytes that start so
+KINDS: Final = ("ed25519", "passkey", "certificate")
+SCOPES: Final = ("any", "renew")
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,10 @@ class Party:
     Attributes:
         name: unique; also the common name of its TLS certificate.
         side: "HK" or "SZ".
-        role: "site", "hub", "coordinator", or an approver's office such as "ethics".
+        role: "site", "hub" or "coordinator".
         organisation: who it belongs to.
         sign: Ed25519 public key, 32 bytes in base64.
-        seal: X25519 public key, 32 bytes in base64; "" for approvers.
+        seal: X25519 public key, 32 bytes in base64.
     """
 
     name: str
@@ -85,7 +89,7 @@ def _raw(text: str, name: str) -> bytes:
 
 @dataclass(frozen=True)
 class Identity:
-    """A party with its own secret keys; never sent, never logged, no repr of keys."""
+    """Somebody's own secret keys; never sent, never logged, no repr of keys."""
 
     name: str
     _sign: Ed25519PrivateKey
@@ -131,10 +135,124 @@ class Identity:
         """Return the 64-byte signature over `domain` followed by `data`."""
         return self._sign.sign(domain + data)
 
+    def holds(self, key: "Key") -> bool:
+        """Return whether this is the secret half of `key`."""
+        return key.kind == "ed25519" and key.public == self.sign_public
+
+    def signed(self, data: bytes) -> str:
+        """Return the signature over a statement's bytes, as statements bear it."""
+        return base64.b64encode(self._sign.sign(data)).decode()
+
     def party(self, side: str, role: str, organisation: str) -> Party:
-        """Return what others may know of this identity."""
+        """Return what others may know of this machine."""
         seal = self.seal_public if self._seal else ""
         return Party(self.name, side, role, organisation, self.sign_public, seal)
+
+    def key(self, owner: str, valid: tuple[str, str], scope: str = "any") -> "Key":
+        """Return what others may know of a person's key, named as this identity.
+
+        Args:
+            owner: the person's name.
+            valid: from when until when, UTC.
+            scope: "any", or "renew" for a key that only renews.
+        """
+        return Key(self.name, owner, "ed25519", self.sign_public, *valid, scope=scope)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A person's key, as others know it.
+
+    Attributes:
+        name: unique in a list; a statement names the key that signed it.
+        owner: the person whose it is.
+        kind: "ed25519", "passkey" or "certificate".
+        public: 32 bytes of an Ed25519 key; a passkey's public key, or the certificate
+            of a signing service's authority, as DER; in base64.
+        valid_from, valid_until: UTC times; the last second is outside.
+        revoked_at: UTC time from which nothing that it signed counts; "" if it holds.
+        scope: "renew" for a key that lies on a server and can only renew.
+        origin: of a passkey: the page that it signs on, `https://name`.
+        subject: of a certificate: the holder, as RFC 4514 writes the name.
+    """
+
+    name: str
+    owner: str
+    kind: str
+    public: str
+    valid_from: str
+    valid_until: str
+    revoked_at: str = ""
+    scope: str = "any"
+    origin: str = ""
+    subject: str = ""
+
+    def check_form(self) -> None:
+        """Return quietly if the entry can be used.
+
+        Raises:
+            InvalidNetwork: it cannot.
+        """
+        if self.kind not in KINDS or self.scope not in SCOPES:
+            raise InvalidNetwork(
+                f"the key {self.name}: kind is one of {', '.join(KINDS)}, scope one "
+                f"of {', '.join(SCOPES)}"
+            )
+        if not parse_time(self.valid_from) < parse_time(self.valid_until):
+            raise InvalidNetwork(f"the key {self.name} is never valid")
+        if self.revoked_at:
+            parse_time(self.revoked_at)
+        if self.kind == "ed25519":
+            _raw(self.public, self.name)
+        elif self.kind == "passkey":
+            passkey.check_key(self.name, self.public, self.origin)
+        else:
+            services.check_key(self.name, self.public, self.subject)
+
+    @property
+    def fingerprint(self) -> str:
+        """Return sixteen hex digits to compare over the telephone."""
+        return digest_bytes(decoded(self.public)).removeprefix("sha256:")[:16]
+
+    def check_time(self, at: str) -> None:
+        """Return quietly if what was signed at that time counts.
+
+        Raises:
+            BadSignature: the key was not yet, or no longer, valid, or was revoked.
+        """
+        when = parse_time(at)
+        if not parse_time(self.valid_from) <= when < parse_time(self.valid_until):
+            raise BadSignature(f"the key {self.name} was not valid at that time")
+        if self.revoked_at and when >= parse_time(self.revoked_at):
+            raise BadSignature(f"the key {self.name} was revoked before it signed")
+
+    def verify(self, data: bytes, signature: str, at: datetime.datetime) -> None:
+        """Return quietly if this key signed exactly these bytes.
+
+        Args:
+            data: a statement's bytes, its domain in front.
+            signature: as the statement bears it.
+            at: when it says that it was signed; decides whether a certificate held.
+
+        Raises:
+            BadSignature: it did not.
+        """
+        if self.kind == "ed25519":
+            _verify_raw(self.public, self.name, data, decoded(signature))
+        elif self.kind == "passkey":
+            passkey.verify(self.public, self.origin, data, decoded(signature))
+        else:
+            services.verify(self.public, self.subject, data, decoded(signature), at)
+
+
+class Signer(Protocol):
+    """Whatever signs statements for a person: a key file, a passkey, a service."""
+
+    def holds(self, key: Key) -> bool:
+        """Return whether this signs for `key`."""
+
+    def signed(self, data: bytes) -> str:
+        """Return the signature over a statement's bytes, as statements bear it."""
 
 
 def new_identity(name: str, *, sealing: bool = True) -> Identity:
@@ -189,82 +307,6 @@ def _read_key(path: Path) -> object:
         raise InvalidNetwork(f"{path.name} is no unencrypted PEM key") from error
 
 
-# --- directories -------------------------------------------------------------------
-@dataclass(frozen=True)
-class Directory:
-    """The parties that somebody trusts, by name."""
-
-    parties: tuple[Party, ...]
-
-    def __post_init__(self) -> None:
-        """Refuse two parties of one name, or one key under two names."""
-        names = [party.name for party in self.parties]
-        keys = [party.sign for party in self.parties]
-        if len(set(names)) != len(names) or len(set(keys)) != len(keys):
-            raise InvalidNetwork("a party's name or signing key stands twice")
-        for party in self.parties:
-            if party.side not in SIDES:
-                raise InvalidNetwork(f"{party.name}: side is one of HK, SZ")
-            party.sign_key  # noqa: B018  - refuses a malformed key now, not later
-
-    @cached_property
-    def _by_name(self) -> Mapping[str, Party]:
-        return {party.name: party for party in self.parties}
-
-    def __getitem__(self, name: str) -> Party:
-        """Return the party of that name.
-
-        Raises:
-            InvalidNetwork: there is none.
-        """
-        if name not in self._by_name:
-            raise InvalidNetwork(f"no party is named {name[:60]!r}")
-        return self._by_name[name]
-
-    def __contains__(self, party: Party) -> bool:
-        """Return whether exactly this party, with these keys, is listed."""
-        return self._by_name.get(party.name) == party
-
-    def of_role(self, role: str) -> tuple[Party, ...]:
-        """Return the parties of that role, in the file's order."""
-        return tuple(party for party in self.parties if party.role == role)
-
-
-def read_directory(path: Path) -> Directory:
-    """Return the parties of a `parties.toml`.
-
-    Raises:
-        InvalidNetwork: the file does not hold.
-    """
-    return directory_from(read_toml(path, InvalidNetwork), path.name)
-
-
-def directory_from(table: Mapping[str, Any], where: str = "parties") -> Directory:
-    """Return the parties of a table `{"parties": [...]}`."""
-    rows = table.get("parties")
-    if not isinstance(rows, list) or not rows or set(table) != {"parties"}:
-        raise InvalidNetwork(f"{where}: write each party under [[parties]]")
-    return Directory(
-        tuple(
-            record(Party, row, f"{where} [[parties]] {i}", InvalidNetwork)
-            for i, row in enumerate(rows, 1)
-        )
-    )
-
-
-def write_directory(path: Path, parties: Iterable[Party]) -> None:
-    """Write a `parties.toml` that `read_directory` reads."""
-    blocks = []
-    for party in parties:
-        lines = [f"{key} = {_toml(value)}" for key, value in vars(party).items()]
-        blocks.append("[[parties]]\n" + "\n".join(lines) + "\n")
-    path.write_text("\n".join(blocks), encoding="utf-8")
-
-
-def _toml(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)  # a JSON string is a TOML string
-
-
 # --- statements --------------------------------------------------------------------
 @dataclass(frozen=True)
 class Statement:
@@ -283,13 +325,26 @@ class Statement:
         Raises:
             BadSignature: it did not.
         """
-        verify(party, DOMAIN, canonical(self.body), _signature(self.signature))
+        verify(party, DOMAIN, self.signed_bytes, decoded(self.signature))
+
+    def verify_key(self, key: Key, at: str) -> None:
+        """Return quietly if `key` signed exactly this body, and counted at that time.
+
+        Raises:
+            BadSignature: it did not.
+        """
+        key.check_time(at)
+        key.verify(DOMAIN + self.signed_bytes, self.signature, parse_time(at))
+
+    @property
+    def signed_bytes(self) -> bytes:
+        """Return the canonical text of the body; DOMAIN goes before what is signed."""
+        return canonical(self.body)
 
 
-def state(identity: Identity, body: Mapping[str, Any]) -> Statement:
+def state(identity: Signer, body: Mapping[str, Any]) -> Statement:
     """Return `body` signed by `identity`; its `type` field keeps kinds apart."""
-    signature = identity.sign(DOMAIN, canonical(body))
-    return Statement(body, base64.b64encode(signature).decode())
+    return Statement(body, identity.signed(DOMAIN + canonical(body)))
 
 
 def statement_from(table: object) -> Statement:
@@ -310,13 +365,23 @@ def verify(party: Party, domain: bytes, data: bytes, signature: bytes) -> None:
     Raises:
         BadSignature: it did not.
     """
+    _verify_raw(party.sign, party.name, domain + data, signature)
+
+
+def _verify_raw(public: str, name: str, data: bytes, signature: bytes) -> None:
+    key = Ed25519PublicKey.from_public_bytes(_raw(public, name))
     try:
-        party.sign_key.verify(signature, domain + data)
+        key.verify(signature, data)
     except InvalidSignature as error:
-        raise BadSignature(f"the signature is not {party.name}'s") from error
+        raise BadSignature(f"the signature is not {name}'s") from error
 
 
-def _signature(text: str) -> bytes:
+def decoded(text: str) -> bytes:
+    """Return the bytes of a text in its one base64 form.
+
+    Raises:
+        BadSignature: it is not base64, or not in that form.
+    """
     try:
         raw = base64.b64decode(text, validate=True)
     except ValueError as error:

@@ -175,21 +175,23 @@ def _sent(site: str, rounds: Sequence[Mapping[str, Any]]) -> tuple[Sent, ...]:
 def approvals_of(body: Mapping[str, Any]) -> tuple[Approval, ...]:
     """Return what was signed about the permit, in order."""
     permit = body["permit"]["permit"]
-    parties = {str(p["name"]): p for p in permit["parties"]}
+    persons = {str(p["name"]): p for p in permit["persons"]}
+    keys = {str(k["name"]): k for k in permit["keys"]}
     found = []
-    for notice in body["permit"]["approvals"]:
+    for notice in body["permit"]["notices"]:
         said = notice["body"]
-        party = parties.get(str(said.get("by")), {})
+        person = persons.get(str(said.get("by")), {})
+        key = keys.get(str(said.get("key")), {})
         side, role = str(said.get("side", "")), str(said.get("role", ""))
         found.append(
             Approval(
                 verb=str(said.get("verb", "")),
                 by=str(said.get("by", "")),
-                organisation=str(party.get("organisation", "")),
+                organisation=str(person.get("organisation", "")),
                 role=role,
                 side=side,
                 at=time_text(said.get("at")),
-                fingerprint=_fingerprint(str(party.get("sign", ""))),
+                fingerprint=_fingerprint(str(key.get("public", ""))),
                 rules=tuple(
                     str(need["rule"])
                     for need in permit["required"]

@@ -1,0 +1,207 @@
+"""`hetao permit`: needs the permit and a key, and loads nothing that computes."""
+
+import argparse
+import datetime
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hetao.cli.main import say
+from hetao.errors import InvalidNetwork, Usage
+from hetao.federation.clock import utc_now
+from hetao.permit import (
+    Bundle,
+    Permit,
+    Standing,
+    Statement,
+    Words,
+    check_form,
+    code,
+    format_time,
+    key_of,
+    office_of,
+    read_bundle,
+    read_identity,
+    sign_delegation,
+    sign_notice,
+    standing,
+    statement_from,
+    write_bundle,
+)
+
+NUMBERS = ("highest_grade", "most_attempts", "most_runs", "lease_hours", "report_days")
+TEXTS = ("number", "purpose", "not_before", "not_after")
+MOST_DAYS = 366
+
+
+def show(chosen: argparse.Namespace) -> int:
+    """Say how a permit stands, and why."""
+    bundle = read_bundle(chosen.permit)
+    found = standing(bundle, utc_now())
+    if chosen.json:
+        sys.stdout.write(json.dumps(_told(bundle, found), ensure_ascii=False) + "\n")
+        return 0
+    permit = bundle.permit
+    say(f"{permit.number}, version {permit.version}: {found.state}")
+    say(f"code {code(permit.canonical)}: compare it with everybody else's")
+    for reason in found.why:
+        say(f"  {reason}")
+    for approval in found.approvals:
+        say(f"  approved by {approval.by} ({approval.role}, {approval.side})")
+    for side, until in found.leases.items():
+        say(f"  side {side}: renewed until {until}")
+    for warning in found.warnings:
+        say(f"  said {warning}")
+    if found.report_due:
+        say(f"  a report is due by {found.report_due}")
+    if found.replaced_by:
+        say(f"  replaced by {found.replaced_by}")
+    sys.stdout.write(permit.digest + "\n")
+    return 0
+
+
+def _told(bundle: Bundle, found: Standing) -> dict[str, Any]:
+    return {
+        "permit": bundle.permit.digest,
+        "number": bundle.permit.number,
+        "code": code(bundle.permit.canonical),
+        "state": found.state,
+        "why": list(found.why),
+        "approved_by": [vars(approval) for approval in found.approvals],
+        "missing": [vars(need) for need in found.missing],
+        "leases": dict(found.leases),
+        "warnings": list(found.warnings),
+        "report_due": found.report_due,
+        "replaced_by": found.replaced_by,
+    }
+
+
+def sign(chosen: argparse.Namespace) -> int:
+    """Say one thing about a permit, signed with a key."""
+    bundle = read_bundle(chosen.permit)
+    words = Words(
+        reason=chosen.reason,
+        until=getattr(chosen, "until", ""),
+        change=_pairs(getattr(chosen, "set", [])),
+        delegation=_delegation(chosen.delegation),
+    )
+    signer = read_identity(chosen.key)
+    signed = sign_notice(bundle, signer, chosen.verb, utc_now(), words)
+    write_bundle(chosen.permit, signed)
+    _say_back(signed, chosen)
+    return 0
+
+
+def _say_back(signed: Bundle, chosen: argparse.Namespace) -> None:
+    said = signed.notices[-1].body
+    if chosen.json:
+        sys.stdout.write(json.dumps(dict(said)) + "\n")
+        return
+    say(f"{said['by']} ({said['role']}, {said['side']}) said {said['verb']!r} to")
+    sys.stdout.write(signed.permit.digest + "\n")
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise Usage(f"--set {text[:60]!r} is not FIELD=VALUE")
+        found[name] = value
+    return found
+
+
+def _delegation(path: Path | None) -> Statement | None:
+    if path is None:
+        return None
+    try:
+        return statement_from(json.loads(path.read_bytes()))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidNetwork(
+            f"{path} holds no delegation", fix="make one with `hetao permit delegate`"
+        ) from error
+
+
+def amend(chosen: argparse.Namespace) -> int:
+    """End a permit in favour of a new version, which nobody has approved yet."""
+    bundle = read_bundle(chosen.permit)
+    if chosen.out.exists():
+        raise InvalidNetwork(
+            f"{chosen.out} is already there", fix="name another file with --out"
+        )
+    new = _amended(bundle.permit, _pairs(chosen.set))
+    words = Words(
+        chosen.reason,
+        replaced_by=new.digest,
+        delegation=_delegation(chosen.delegation),
+    )
+    signed = sign_notice(bundle, read_identity(chosen.key), "amend", utc_now(), words)
+    write_bundle(chosen.out, Bundle(new))
+    write_bundle(chosen.permit, signed)
+    if not chosen.json:
+        say(f"{chosen.out}: version {new.version}, which nobody has approved yet")
+    _say_back(signed, chosen)
+    return 0
+
+
+def _amended(permit: Permit, change: dict[str, str]) -> Permit:
+    values: dict[str, Any] = {}
+    for name, text in change.items():
+        if name in TEXTS:
+            values[name] = text
+        elif name in NUMBERS and text.isascii() and text.isdigit():
+            values[name] = int(text)
+        else:
+            raise Usage(
+                f"--set {name[:60]} is not among {', '.join((*TEXTS, *NUMBERS))}",
+                fix="what follows from the study changes with the study: draft anew",
+            )
+    new = replace(permit, version=permit.version + 1, amends=permit.digest, **values)
+    check_form(new, "the new version")
+    return new
+
+
+def renew(chosen: argparse.Namespace) -> int:
+    """Say that a permit still holds; with --every, until it ends or is stopped."""
+    while True:
+        bundle = read_bundle(chosen.permit)
+        for path in chosen.key:
+            words = Words(chosen.reason, delegation=_delegation(chosen.delegation))
+            signer = read_identity(path)
+            bundle = sign_notice(bundle, signer, "renew", utc_now(), words)
+            _say_back(bundle, chosen)
+        for target in (chosen.permit, *_files(chosen)):
+            write_bundle(target, bundle)
+        if not chosen.every or _is_over(bundle):
+            return 0
+        time.sleep(chosen.every)
+
+
+def _files(chosen: argparse.Namespace) -> list[Path]:
+    return [folder / chosen.permit.name for folder in chosen.into]
+
+
+def _is_over(bundle: Bundle) -> bool:
+    return standing(bundle, utc_now()).is_final
+
+
+def delegate(chosen: argparse.Namespace) -> int:
+    """Let somebody act in the office of the key's owner, for a time."""
+    if not 1 <= chosen.days <= MOST_DAYS:
+        raise Usage(f"a delegation holds for 1 to {MOST_DAYS} days")
+    permit, signer = read_bundle(chosen.permit).permit, read_identity(chosen.key)
+    key = key_of(permit, signer)
+    now = utc_now()
+    valid = (
+        format_time(now),
+        format_time(now + datetime.timedelta(days=chosen.days)),
+    )
+    office = office_of(permit, key.owner, "approve")
+    statement = sign_delegation(signer, key, chosen.to, office, valid)
+    text = json.dumps(statement.as_json(), ensure_ascii=False, indent=1)
+    chosen.out.write_text(text + "\n", encoding="utf-8")
+    say(f"{key.owner} lends {office[1]} on side {office[0]} to {chosen.to}")
+    return 0

@@ -1,0 +1,292 @@
+"""A permit together with what was signed about it, and its file."""
+
+import datetime
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from hetao.canonical import canonical
+from hetao.errors import ConflictOfDuties, InvalidNetwork, NotAParty, NotApproved
+from hetao.permit.dates import format_time, parse_time
+from hetao.permit.directory import Directory
+from hetao.permit.duties import approvals_in, conflicts
+from hetao.permit.keys import DOMAIN, Key, Signer, Statement, state, statement_from
+from hetao.permit.notices import (
+    DELEGATION,
+    TYPE,
+    VERBS,
+    Heard,
+    office_of,
+    read_notice,
+)
+from hetao.permit.permit import TYPE as PERMIT
+from hetao.permit.permit import Permit, fields_of, permit_from
+
+LARGEST_PERMIT: Final = 4 * 2**20  # bytes
+ONCE: Final = ("approve", "refuse", "withdraw", "revoke", "close", "amend")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A permit together with what was signed about it."""
+
+    permit: Permit
+    notices: tuple[Statement, ...] = ()
+
+    @cached_property
+    def heard(self) -> tuple[Heard, ...]:
+        """Return every notice, each signature, office and form checked; none twice.
+
+        Raises:
+            NotApproved: one does not hold.
+        """
+        found: dict[bytes, Heard] = {}
+        for statement in self.notices:
+            one = read_notice(self.permit, statement)
+            found.setdefault(canonical(statement.body), one)
+        return tuple(found.values())
+
+    @cached_property
+    def listed_in(self) -> list[Directory]:
+        """Return the lists in which everybody of the permit was found, so far."""
+        return []
+
+    @cached_property
+    def asked_on(self) -> set[datetime.date]:
+        """Return the days on which the rulebook asks no more than the permit does."""
+        return set()
+
+    def with_notices(self, more: tuple[Statement, ...]) -> "Bundle":
+        """Return the bundle with notices that are not in it yet; itself if all are."""
+        known = {canonical(one.body) for one in self.notices}
+        new = tuple(one for one in more if canonical(one.body) not in known)
+        return Bundle(self.permit, (*self.notices, *new)) if new else self
+
+    def as_of(self, when: datetime.datetime) -> "Bundle":
+        """Return what had been signed by then, by the signers' own times."""
+        return Bundle(
+            self.permit,
+            tuple(n for n in self.notices if parse_time(str(n.body["at"])) <= when),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the form of a permit file."""
+        return {
+            "permit": {"type": PERMIT, **fields_of(self.permit)},
+            "notices": [notice.as_json() for notice in self.notices],
+        }
+
+
+def bundle_from(table: object, where: str = "permit") -> Bundle:
+    """Return the permit and notices of a permit file's object.
+
+    Raises:
+        InvalidNetwork: the object has another shape.
+    """
+    match table:
+        case {"permit": dict(fields), "notices": list(rows), **rest} if not rest:
+            permit = permit_from(fields, where)
+            return Bundle(permit, tuple(statement_from(row) for row in rows))
+    raise InvalidNetwork(f"{where}: not a permit file")
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Return the permit file at `path`.
+
+    Raises:
+        InvalidNetwork: it is missing, too large or not a permit.
+    """
+    try:
+        if path.stat().st_size > LARGEST_PERMIT:
+            raise InvalidNetwork(f"{path.name} is larger than a permit can be")
+        table = json.loads(path.read_bytes(), object_pairs_hook=_once)
+    except OSError as error:
+        raise InvalidNetwork(
+            f"the permit {path} cannot be read: {error.strerror}",
+            fix="draft one with `hetao study propose`",
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidNetwork(f"{path.name} is not JSON") from error
+    return bundle_from(table, path.name)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a key that stands twice: a person would read the one, we the other."""
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a key stands twice")
+    return table
+
+
+def write_bundle(path: Path, bundle: Bundle) -> None:
+    """Write a permit file, whole or not at all."""
+    text = json.dumps(bundle.as_json(), ensure_ascii=False, indent=1)
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+# --- saying something --------------------------------------------------------------
+@dataclass(frozen=True)
+class Words:
+    """What goes with a verb; see `Notice`.
+
+    `delegation` is the signed delegation under which somebody acts for another.
+    """
+
+    reason: str = ""
+    until: str = ""
+    change: Mapping[str, str] = field(default_factory=dict)
+    replaced_by: str = ""
+    delegation: Statement | None = None
+
+
+def sign_notice(
+    bundle: Bundle,
+    signer: Signer,
+    verb: str,
+    when: datetime.datetime,
+    words: Words = Words(),
+) -> Bundle:
+    """Return the bundle with one more notice, signed.
+
+    Raises:
+        NotAParty: the key belongs to nobody whom the permit asks.
+        NotApproved: this person has already said so, or what they say does not hold.
+        ConflictOfDuties: the same person would hold two duties.
+    """
+    body = draft_notice(bundle, key_of(bundle.permit, signer), verb, when, words)
+    return add_notice(bundle, state(signer, body))
+
+
+def key_of(permit: Permit, signer: Signer) -> Key:
+    """Return the permit's key that a signer holds.
+
+    Raises:
+        NotAParty: it holds none.
+    """
+    for key in permit.keys:
+        if signer.holds(key):
+            return key
+    raise NotAParty(
+        "this key belongs to nobody whom the permit asks",
+        fix="sign with a key that the permit lists",
+    )
+
+
+def draft_notice(
+    bundle: Bundle, key: Key, verb: str, when: datetime.datetime, words: Words = Words()
+) -> dict[str, Any]:
+    """Return the body of a notice that the owner of `key` is about to sign.
+
+    Raises:
+        NotAParty: nobody whom the permit asks, or no such verb.
+        NotApproved: this person has already said so.
+    """
+    if verb not in VERBS:
+        raise NotAParty(f"a notice says one of {', '.join(VERBS)}")
+    permit, delegation = bundle.permit, words.delegation
+    if delegation is not None:
+        body = delegation.body
+        side, role = str(body.get("side")), str(body.get("role"))
+    else:
+        side, role = office_of(permit, key.owner, verb)
+    said = [one.notice for one in bundle.heard if one.notice.by == key.owner]
+    said = [one for one in said if one.verb != "renew"]
+    said.sort(key=lambda one: one.sequence)
+    if said and (said[-1].verb, said[-1].role) == (verb, role) and verb in ONCE:
+        raise NotApproved(f"{key.owner} has already said {verb!r} to this permit")
+    notice: dict[str, Any] = {
+        "type": TYPE,
+        "verb": verb,
+        "permit": permit.digest,
+        "by": key.owner,
+        "key": key.name,
+        "side": side,
+        "role": role,
+        "sequence": (said[-1].sequence if said else 0) + (verb != "renew"),
+        "at": format_time(when),
+    }
+    more: dict[str, Any] = {
+        "reason": words.reason,
+        "until": words.until,
+        "change": dict(words.change),
+        "replaced_by": words.replaced_by,
+        "delegation": delegation.as_json() if delegation else None,
+        "lifts": _suspensions(bundle, side, role) if verb == "resume" else [],
+        "heard": last_decisions(bundle) if verb == "renew" else {},
+    }
+    return notice | {name: value for name, value in more.items() if value}
+
+
+def _suspensions(bundle: Bundle, side: str, role: str) -> list[str]:
+    found = [
+        one.digest
+        for one in bundle.heard
+        if one.notice.verb == "suspend"
+        and (one.notice.side, one.notice.role) == (side, role)
+    ]
+    if not found:
+        raise NotApproved(f"{role} on side {side} has suspended nothing")
+    return found
+
+
+def last_decisions(bundle: Bundle) -> dict[str, int]:
+    """Return person → number of their last decision in this bundle."""
+    found: dict[str, int] = {}
+    for one in bundle.heard:
+        if one.notice.verb != "renew":
+            by, number = one.notice.by, one.notice.sequence
+            found[by] = max(number, found.get(by, 0))
+    return found
+
+
+def add_notice(bundle: Bundle, statement: Statement) -> Bundle:
+    """Return the bundle with a signed notice, once it holds.
+
+    Raises:
+        NotApproved: it does not.
+        ConflictOfDuties: it is an approval by somebody who holds another duty.
+    """
+    one = read_notice(bundle.permit, statement)
+    made = Bundle(bundle.permit, (*bundle.notices, statement))
+    if one.notice.verb == "approve":
+        found = conflicts(bundle.permit, approvals_in(made.heard))
+        if found:
+            raise ConflictOfDuties(found[0])
+    return made
+
+
+def sign_delegation(
+    signer: Signer, key: Key, to: str, office: tuple[str, str], valid: tuple[str, str]
+) -> Statement:
+    """Return a delegation, signed now for as long as `valid` says.
+
+    Args:
+        signer: who gives it.
+        key: the key that it signs with.
+        to: who may act.
+        office: (side, role).
+        valid: from when until when, UTC; it is dated by its first moment.
+    """
+    body = {
+        "type": DELEGATION,
+        "by": key.owner,
+        "key": key.name,
+        "to": to,
+        "side": office[0],
+        "role": office[1],
+        "not_before": valid[0],
+        "not_after": valid[1],
+        "at": valid[0],
+    }
+    return state(signer, body)
+
+
+def signed_bytes(body: Mapping[str, Any]) -> bytes:
+    """Return the bytes that a signature over this body covers."""
+    return DOMAIN + canonical(body)

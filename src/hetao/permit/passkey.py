@@ -1,0 +1,195 @@
+"""Passkeys (WebAuthn): an assertion over a statement, verified with files alone.
+
+The challenge that the passkey signs is the SHA-256 of the statement's bytes, so the
+assertion is a signature over exactly this statement. What is checked is WebAuthn
+Level 3, 7.2, as far as it does not need a session: type, challenge, origin, no
+cross-origin, the hash of the relying party, that a person was present and verified,
+and the signature, by ES256 or EdDSA. The counter is advisory: a synchronised passkey
+always says 0.
+"""
+
+import base64
+import hashlib
+import ipaddress
+import json
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from hetao.canonical import canonical
+from hetao.errors import BadSignature, InvalidNetwork, NotCanonical
+
+PRESENT, VERIFIED = 0x01, 0x04  # bits of the authenticator's flags
+HEAD: Final = 37  # bytes: hash of the relying party, flags, counter
+LARGEST: Final = 16 * 2**10  # bytes of an assertion
+FIELDS: Final = {"authenticatorData", "clientDataJSON", "signature"}
+
+
+@dataclass(frozen=True)
+class Assertion:
+    """What a passkey gives back: `navigator.credentials.get` of a browser.
+
+    Attributes:
+        authenticator: hash of the relying party, flags, counter.
+        client: the JSON text that the browser made.
+        signature: over `authenticator` and the SHA-256 of `client`.
+    """
+
+    authenticator: bytes
+    client: bytes
+    signature: bytes
+
+    def as_signature(self) -> str:
+        """Return the form that a statement bears: base64 of a JSON object."""
+        table = {
+            "authenticatorData": _b64(self.authenticator),
+            "clientDataJSON": _b64(self.client),
+            "signature": _b64(self.signature),
+        }
+        return _b64(canonical(table))
+
+    @property
+    def counter(self) -> int:
+        """Return how often the passkey says that it signed; advisory."""
+        return int.from_bytes(self.authenticator[33:HEAD], "big")
+
+
+def challenge(data: bytes) -> bytes:
+    """Return what a passkey is asked to sign for these bytes."""
+    return hashlib.sha256(data).digest()
+
+
+def code(data: bytes) -> str:
+    """Return the short code of what is signed, to compare page and paper by.
+
+    Eight of 32 letters and digits, 40 bits; what is easily misread is left out.
+    """
+    alphabet = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+    number = int.from_bytes(challenge(data)[:5], "big")
+    text = "".join(alphabet[(number >> shift) & 31] for shift in range(35, -1, -5))
+    return f"{text[:4]}-{text[4:]}"
+
+
+def check_key(name: str, public: str, origin: str) -> None:
+    """Return quietly if a passkey's entry in a list can be used.
+
+    Raises:
+        InvalidNetwork: it cannot.
+    """
+    parts = urlsplit(origin)
+    host = parts.hostname or ""
+    secure = parts.scheme == "https" or host == "localhost"
+    if origin != f"{parts.scheme}://{parts.netloc}" or not host or not secure:
+        raise InvalidNetwork(
+            f"the key {name}: origin is https://NAME, or http://localhost:PORT"
+        )
+    if _is_address(host):
+        raise InvalidNetwork(f"the key {name}: a passkey needs a name, not an address")
+    try:
+        _public(public)
+    except BadSignature as error:
+        raise InvalidNetwork(f"the key {name}: {error.what}") from error
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _public(text: str) -> EllipticCurvePublicKey | Ed25519PublicKey:
+    try:
+        key = load_der_public_key(base64.b64decode(text, validate=True))
+    except (ValueError, TypeError) as error:
+        raise BadSignature("a passkey's public key is not in DER") from error
+    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
+        return key
+    if isinstance(key, Ed25519PublicKey):
+        return key
+    raise BadSignature("a passkey signs by ES256 or EdDSA")
+
+
+def assertion_from(raw: bytes) -> Assertion:
+    """Return the assertion that a statement bears.
+
+    Raises:
+        BadSignature: the bytes are none, or not in their one form.
+    """
+    try:
+        if len(raw) > LARGEST:
+            raise BadSignature("a passkey's assertion is too large")
+        table = json.loads(raw)
+        if not isinstance(table, dict) or set(table) != FIELDS:
+            raise BadSignature("a passkey's assertion is malformed")
+        parts = [base64.b64decode(table[f], validate=True) for f in sorted(FIELDS)]
+        found = Assertion(*parts)
+        if _b64(raw) != found.as_signature():
+            raise BadSignature("a passkey's assertion is not in its one form")
+    except (ValueError, TypeError, NotCanonical, RecursionError) as error:
+        raise BadSignature("a passkey's assertion is malformed") from error
+    return found
+
+
+def verify(public: str, origin: str, data: bytes, raw: bytes) -> None:
+    """Return quietly if the passkey of this public key signed exactly these bytes.
+
+    Args:
+        public: SubjectPublicKeyInfo, DER in base64.
+        origin: of the page; its host is the relying party.
+        data: a statement's bytes.
+        raw: the assertion that the statement bears.
+
+    Raises:
+        BadSignature: it did not.
+
+    Source:
+        W3C, Web Authentication Level 3, 7.2, steps 10 to 23.
+    """
+    key, found = _public(public), assertion_from(raw)
+    _check_client(found.client, data, origin)
+    host = urlsplit(origin).hostname or ""
+    if len(found.authenticator) < HEAD:
+        raise BadSignature("a passkey's data are cut short")
+    if found.authenticator[:32] != hashlib.sha256(host.encode()).digest():
+        raise BadSignature("the passkey signed for another relying party")
+    flags = found.authenticator[32]
+    if not flags & PRESENT or not flags & VERIFIED:
+        raise BadSignature("the passkey did not verify who held it")
+    signed = found.authenticator + hashlib.sha256(found.client).digest()
+    try:
+        if isinstance(key, Ed25519PublicKey):
+            key.verify(found.signature, signed)
+        else:
+            key.verify(found.signature, signed, ECDSA(SHA256()))
+    except InvalidSignature as error:
+        raise BadSignature("the signature is not this passkey's") from error
+
+
+def _check_client(client: bytes, data: bytes, origin: str) -> None:
+    try:
+        table = json.loads(client)
+    except (ValueError, RecursionError) as error:
+        raise BadSignature("a passkey's client data are not JSON") from error
+    if not isinstance(table, dict) or table.get("type") != "webauthn.get":
+        raise BadSignature("a passkey's client data are of another kind")
+    wanted = base64.urlsafe_b64encode(challenge(data)).rstrip(b"=").decode()
+    if table.get("challenge") != wanted:
+        raise BadSignature("the passkey signed something else")
+    if table.get("origin") != origin or table.get("crossOrigin", False) is not False:
+        raise BadSignature("the passkey signed on another page")
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
