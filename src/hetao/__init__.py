@@ -35,6 +35,7 @@ MODELS = (
     "profile",
     "quantiles",
     "rates",
+    "screen",
 )
 __all__ = ["Cohort", "__version__", "fit"]
 

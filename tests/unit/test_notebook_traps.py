@@ -5,10 +5,14 @@ import pandas as pd
 import pytest
 
 import hetao
-from hetao.errors import HetaoError, InvalidData, Usage
+from hetao.cdm import open_flat
+from hetao.cohort import build
+from hetao.errors import BadFormula, HetaoError, InvalidData, InvalidStudy, Usage
+from hetao.notebook.aliases import original, with_aliases
 from hetao.notebook.drafting import Part, draft_study
 from hetao.release import Policy
-from hetao.study import Minimum
+from hetao.study import Level, Minimum, Variable
+from support_analysis import number, study_of
 from support_system import people
 
 OPEN = Policy(Minimum(cell=1, events=1, people=1, share=1.0, leverage=1.0), reason="a")
@@ -164,3 +168,119 @@ def test_over_a_studys_cohort_a_cluster_is_not_dropped_in_silence(tmp_path):
 
     with pytest.raises(Usage, match="person='who'"):
         hetao.logistic("sex ~ age + cluster(who)", cohort)
+
+
+# --- names, quotes and numbers ------------------------------------------------------
+def test_a_level_in_quotes_is_no_column_of_that_name(tmp_path):
+    odd = ROWS.assign(**{"x 1": 1.0}, g=np.where(ROWS["sex"] == "m", "x 1", "y"))
+    criteria = (('g != "x 1"', "Others"), ("`x 1` == 1", "Of one"))
+
+    study = drafted(tmp_path, "linear", "bmi ~ age + `x 1`", {"All": odd}, criteria)
+
+    rules = [one.rule for one in study.criteria if one.rule]
+    assert rules == ['g != "x 1"', "x_1 == 1"]
+    assert study.variable("x_1").column == "x 1"
+
+
+def test_a_level_keeps_its_words_in_a_result():
+    names = {"x_1": "x 1"}
+
+    assert original("g[x_1]:x_1", names) == "g[x_1]:x 1"
+    assert with_aliases("`patient's age` + x.y", {"a": "patient's age"}) == "a + x.y"
+    assert with_aliases("patient's age", {"a": "patient's age"}) == "a"
+
+
+@pytest.mark.parametrize(
+    ("rule", "error", "says"),
+    [
+        ("group == 1", InvalidStudy, r'write group == "a"; its levels are "a", "b"'),
+        ("arm == 1", InvalidStudy, r'write arm == "1"; its levels are "0", "1"'),
+        ('age == "old"', InvalidData, "holds numbers .*without quotes"),
+        ("truth == True", BadFormula, 'a level in quotes.*"True"'),
+    ],
+)
+def test_a_rule_that_mixes_text_and_number_says_what_to_write(
+    tmp_path, rule, error, says
+):
+    rows = ROWS.assign(arm=ROWS["ill"], truth=ROWS["ill"].astype(bool))
+    criteria = ((rule, "Some"),)
+
+    with pytest.raises(error, match=says):
+        drafted(tmp_path, "ipw", "bmi ~ arm | age + group", {"All": rows}, criteria)
+
+
+def test_a_number_with_an_underscore_is_text_as_in_r_and_pandas(tmp_path):
+    rows = ROWS.assign(dose=np.where(ROWS["ill"] == 1, "1_000", "5"))
+    mixed = ROWS.assign(bmi=ROWS["bmi"].astype(str).where(ROWS.index > 0, "1_000"))
+
+    study = drafted(tmp_path, "linear", "bmi ~ dose", {"All": rows})
+
+    assert [one.name for one in study.variable("dose").levels] == ["1_000", "5"]
+    with pytest.raises(InvalidData, match="too many for a category"):
+        drafted(tmp_path, "linear", "bmi ~ age", {"All": mixed})
+
+
+def test_a_site_takes_no_underscore_for_a_number(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("dose,level\n1_000,1\n5,1_0\n", encoding="utf-8")
+    dose = number("dose", 0, 2000)
+    level = Variable("level", "category", "column", column="level", levels=(
+        Level("one", 1), Level("ten", 10)))  # fmt: skip
+
+    for variable in (dose, level):
+        with open_flat(path) as table, pytest.raises(InvalidData, match=variable.name):
+            build(study_of([variable], sites=("only",)), table)
+
+
+@pytest.mark.parametrize(
+    ("model", "formula", "options", "column"),
+    [
+        ("km", "Surv(late, ill) ~ sex", {}, "late"),
+        ("rates", "Surv(late, ill) ~ sex", {}, "late"),
+        ("rates", "Surv(days, late) ~ sex", {}, "late"),
+        ("linear", "bmi ~ age", {"weights": "late"}, "late"),
+        ("poisson", "late ~ age", {}, "late"),
+    ],
+)
+def test_a_time_a_count_or_a_weight_below_0_is_named_by_its_column(
+    tmp_path, model, formula, options, column
+):
+    rows = ROWS.assign(late=np.arange(len(ROWS)) - 3.0)
+
+    with pytest.raises(InvalidData, match=f"column '{column}' holds a number below 0"):
+        drafted(tmp_path, model, formula, {"All": rows}, **options)
+    kept = (("late >= 0", "Later"),)
+    assert drafted(tmp_path, model, formula, {"All": rows}, kept, **options)
+
+
+@pytest.mark.parametrize("name", ["ratio", "caliper"])
+def test_nobody_is_matched_to_nobody_in_silence(tmp_path, name):
+    formula = "Surv(days, ill) ~ sex | age"
+
+    with pytest.raises(Usage, match=f"{name} 0 matches nobody"):
+        drafted(tmp_path, "cox", formula, SITES, **{name: 0})
+
+
+# --- the treatment before a bar -----------------------------------------------------
+@pytest.mark.parametrize("model", ["ipw", "linear"])
+def test_the_reference_of_a_treatment_may_be_written_before_the_bar(tmp_path, model):
+    asked = 'bmi ~ C(sex, Treatment("m")) | age'
+
+    study = drafted(tmp_path, model, asked, SITES)
+    plain = drafted(tmp_path, model, "bmi ~ sex | age", SITES)
+
+    assert [one.name for one in study.variable("sex").levels] == ["m", "f"]
+    assert [one.name for one in plain.variable("sex").levels] == ["f", "m"]
+    assert study.analyses == plain.analyses
+
+
+def test_a_result_says_which_arm_is_compared_with_which():
+    found = hetao.ipw(
+        'bmi ~ C(sex, Treatment("m")) | age',
+        data=ROWS,
+        split_by="hospital",
+        policy=OPEN,
+    )
+
+    assert found.body["treatment"] == "sex = f, against m"
+    assert "treatment: sex = f, against m" in found.summary()

@@ -130,6 +130,15 @@ class FlatTable(_Opened):
     doubled: tuple[str, ...] = ()
 
 
+def flat_number(cell: str) -> str:
+    """Return SQL for the number that a cell of a flat table holds; NULL for none.
+
+    The database would read `1_000` as 1000; R and pandas take it for text.
+    """
+    plain = f"CASE WHEN contains({cell}::VARCHAR, '_') THEN NULL ELSE {cell} END"
+    return f"TRY_CAST({plain} AS DOUBLE)"
+
+
 def open_tables(db_path: Path) -> CuratedTables:
     """Return a site's curated tables, opened read-only.
 

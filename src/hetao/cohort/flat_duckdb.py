@@ -5,7 +5,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from hetao.cdm import FlatTable
+from hetao.cdm import FlatTable, flat_number
 from hetao.errors import InvalidData, InvalidStudy
 from hetao.study import Study, Variable
 
@@ -65,7 +65,7 @@ def _sql(number: int, variable: Variable, source: FlatTable) -> str:
         missing += f" OR {cell} IN ({', '.join(map(_text, source.missing))})"
     missing += ")"
     if variable.kind == NUMBER:
-        value = f"TRY_CAST({column} AS DOUBLE)"
+        value = flat_number(column)
     elif variable.kind == KEY:
         value = cell
     else:
@@ -84,7 +84,7 @@ def _matches(cell: str, value: int | str) -> str:
     """Match a text as it stands, a number also when it is written `1.0`."""
     same = f"{cell} = {_text(str(value))}"
     if isinstance(value, int):
-        return f"({same} OR TRY_CAST({cell} AS DOUBLE) = {value})"
+        return f"({same} OR {flat_number(cell)} = {value})"
     return same
 
 

@@ -9,13 +9,15 @@ import numpy as np
 from hetao.errors import BadFormula, Usage
 from hetao.notebook.formula import Formula, parse_formula
 from hetao.notebook.weighting import ScoreWeights
-from hetao.study.methods import METHODS, POOLED, PROFILED, Method
+from hetao.study.methods import METHODS, POOLED, PROFILED, SCREENED, Method
 from hetao.study.model import SITE, Analysis
 
 COUNTS: Final = "counts"  # says all by itself: its formula is empty
 MODELS: Final = tuple(name for name, method in METHODS.items() if method.in_formula)
 KEYS: Final = ("person", "matched")
+LISTS: Final = ("exposures", "outcomes", "times", "controls")  # of columns, of a screen
 NAMING: Final = ("weights", "treatment", *KEYS)  # that say a column's name
+CALLED: Final = re.compile(r"\s*(?:C|factor)\(\s*(\w+)[^()]*(?:\([^()]*\))?\s*\)\s*")
 IDENTIFIER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 
 
@@ -33,10 +35,20 @@ def meant(options: Mapping[str, object]) -> tuple[dict[str, Any], frozenset[str]
 
     Raises:
         BadFormula: the score cannot be read.
+        Usage: people are to be matched to nobody.
     """
     plain = {name: _plain(value) for name, value in options.items()}
     said = {name: value for name, value in plain.items() if _is_said(name, value)}
     categories: frozenset[str] = frozenset()
+    for name in LISTS:
+        if isinstance(said.get(name), str):
+            said[name] = [said[name]]
+    for name in ("ratio", "caliper"):
+        if plain.get(name) == 0:
+            raise Usage(
+                f"{name} 0 matches nobody",
+                fix="leave it out to weigh people, or write one above 0",
+            )
     if isinstance(said.get("weights"), ScoreWeights):
         weights = said.pop("weights")
         said, categories = {**said, **weights.fields}, weights.categories
@@ -65,11 +77,13 @@ def with_treatment(
     if not bar:
         return formula, options
     method = METHODS.get(model)
-    treatment = re.split(r"[+*:]", before)[0].strip()
+    called = CALLED.match(before)
+    treatment = called[1] if called else re.split(r"[+*:]", before)[0].strip()
     if method is None or "treatment" not in method.fields:
         raise BadFormula(f"a {model} model takes no treatment before a bar")
     is_name = IDENTIFIER.fullmatch(treatment)
-    if not is_name or (method.fits and treatment != before.strip()) or "|" in behind:
+    alone = before.strip() == treatment or bool(called and called.end() == len(before))
+    if not is_name or (method.fits and not alone) or "|" in behind:
         raise BadFormula(
             "a treatment, one column, stands before the bar and its terms behind",
             fix="write `y ~ arm | age + sex`",
@@ -78,6 +92,16 @@ def with_treatment(
         return f"{left}{tilde}{behind}", {**options, "treatment": treatment}
     said = {"treatment": treatment, "score": behind.strip()}
     return f"{left}{tilde}{before}", {**options, **said}
+
+
+def references_of(formula: str) -> Mapping[str, str]:
+    """Return the references written before a bar, `C(arm, Treatment("old")) | age`.
+
+    Raises:
+        BadFormula: what stands there cannot be read.
+    """
+    before, bar, _ = formula.partition("~")[2].partition("|")
+    return parse_formula(f"~ {before}").categories if bar and before.strip() else {}
 
 
 def check_model(model: str, said: Mapping[str, Any]) -> None:
@@ -91,9 +115,18 @@ def check_model(model: str, said: Mapping[str, Any]) -> None:
     for name in said:
         if name not in METHODS[model].fields:
             raise Usage(f"a {model} model takes no {name}")
-    known = PROFILED if model == "profile" else POOLED
+    known = {"profile": PROFILED, "screen": SCREENED}.get(model, POOLED)
     if "model" in METHODS[model].needs and said.get("model") not in known:
         raise Usage(f"{model} needs model = one of {', '.join(known)}")
+
+
+def alone_of(model: str, said: Mapping[str, Any]) -> str:
+    """Return the model that a formula says: of a meta-analysis, each site's own.
+
+    A screen's formula says no model: it holds what every one is adjusted for.
+    """
+    is_screen = "exposures" in METHODS[model].fields
+    return model if is_screen else str(said.get("model") or model)
 
 
 def _plain(value: Any) -> Any:
@@ -118,6 +151,12 @@ def check_form(model: str, formula: Formula) -> None:
         Usage: the model takes no strata.
     """
     method = METHODS[model]
+    if "exposures" in method.fields and (formula.time or formula.response):
+        raise BadFormula(
+            f"a {model} names its outcomes beside the formula",
+            fix='write "~ age + sex", what each model is adjusted for, and '
+            "exposures=[...], outcomes=[...]",
+        )
     follows = method.has_times or method.has_rates
     if follows != bool(formula.time) or (method.outcome and not formula.response):
         form = "Surv(time, event)" if follows else "one column"
@@ -158,18 +197,26 @@ def analysis_fields(model: str, formula: Formula, counts: bool) -> dict[str, Any
         return {**fields, "variables": _columns(model, terms), "by": f.response}
     if f.start:
         fields["start"] = f.start
-    if method.is_model and method.has_times:
-        said = {"time": f.time, "event": f.event, "terms": terms, "offset": f.offset}
-        return fields | said
-    if method.is_model:
-        every = list(f.terms) or ["1"]
-        return fields | {"outcome": f.response, "terms": every, "offset": f.offset}
+    if method.is_model or "exposures" in method.fields:
+        return fields | _of_model(method, f, terms)
     if method.outcome:
         return fields | {"outcome": f.response, "by": _group(model, terms)}
     if f.time:
         event = "outcome" if counts else "event"
         return fields | {"time": f.time, event: f.event, "by": _group(model, terms)}
     return fields
+
+
+def _of_model(method: Method, f: Formula, terms: list[str]) -> dict[str, Any]:
+    """Return the fields that a formula says of a model, or of all of a screen."""
+    if not method.is_model:
+        kept = [term for term in f.terms if term != "1"]
+        return {"terms": kept, "offset": f.offset}
+    if method.has_times:
+        named = {"time": f.time, "event": f.event}
+        return {**named, "terms": terms, "offset": f.offset}
+    every = list(f.terms) or ["1"]
+    return {"outcome": f.response, "terms": every, "offset": f.offset}
 
 
 def _columns(model: str, terms: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hetao.cdm import FlatTable
+from hetao.cdm import FlatTable, flat_number
 from hetao.errors import InvalidData
 
 MOST_LEVELS = 200
@@ -83,7 +83,7 @@ def most_of_each(
     who, what = place_of(table, person), place_of(table, event or person)
     row = table.connection.execute(
         f"SELECT max(n), max(d) FROM (SELECT count(*) AS n, count(*) FILTER ("  # noqa: S608
-        f"trim({what}::VARCHAR) = $1 OR TRY_CAST({what} AS DOUBLE) = "
+        f"trim({what}::VARCHAR) = $1 OR {flat_number(what)} = "
         f"TRY_CAST($1 AS DOUBLE)) AS d FROM flat WHERE {who} IS NOT NULL "
         f"GROUP BY trim({who}::VARCHAR)) p",
         [level],
@@ -117,14 +117,13 @@ def describe(
         f"AND trim({place}::VARCHAR) NOT IN ({marks}) "
         f"AND lower(trim({place}::VARCHAR)) <> 'nan'"
     )
-    meets = " AND ".join(
-        ["true", *(f"TRY_CAST(cell AS DOUBLE) {sign} {at!r}" for sign, at in kept)]
-    )
+    number = flat_number("cell")
+    meets = " AND ".join(["true", *(f"{number} {sign} {at!r}" for sign, at in kept)])
     run = table.connection.execute
     row = run(
-        f"SELECT count(*) FILTER (TRY_CAST(cell AS DOUBLE) IS NULL), "  # noqa: S608
-        f"min(TRY_CAST(cell AS DOUBLE)) FILTER ({meets}), "
-        f"max(TRY_CAST(cell AS DOUBLE)) FILTER ({meets}) FROM ({cells})",
+        f"SELECT count(*) FILTER ({number} IS NULL), "  # noqa: S608
+        f"min({number}) FILTER ({meets}), "
+        f"max({number}) FILTER ({meets}) FROM ({cells})",
         list(table.missing),
     ).fetchone()
     wrong, low, high = row if row else (0, None, None)

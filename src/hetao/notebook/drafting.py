@@ -8,23 +8,25 @@ the data dictionary instead.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from keyword import iskeyword
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from hetao.cdm import FlatTable, open_flat
 from hetao.errors import BadFormula, InvalidData, Usage
+from hetao.notebook.aliases import aliases_of, original, with_aliases
 from hetao.notebook.asking import (
     COUNTS,
-    IDENTIFIER,
     KEYS,
+    LISTS,
     NAMING,
+    alone_of,
     analysis_fields,
     check_form,
     check_model,
     is_table,
     meant,
+    references_of,
     with_treatment,
 )
 from hetao.notebook.columns import (
@@ -43,7 +45,6 @@ from hetao.study.methods import METHODS, method_of
 from hetao.study.model import SITE
 from hetao.study.reading import flat_analysis, study_from
 from hetao.study.terms import (
-    PI,
     Comparison,
     names_of,
     parse_criterion,
@@ -81,9 +82,7 @@ class Draft:
         column = self.parts[0].split_column if self.parts else ""
         if column:
             text = re.sub(rf"\b{SITE}\[", lambda _: f"{column}[", text)
-        for ours, theirs in self.names.items():
-            text = re.sub(rf"\b{re.escape(ours)}\b", theirs.replace("\\", r"\\"), text)
-        return text
+        return original(text, self.names)
 
 
 def split_parts(path: Path, column: str) -> tuple[Part, ...]:
@@ -169,13 +168,18 @@ def draft_within(
         BadFormula, InvalidStudy, Usage: what is asked cannot be done.
     """
     model, text, strata, options = asked
+    before = references_of(text)
     text, options = with_treatment(model, text, options)
     said, _ = meant(options)
     check_model(model, said)
     formula = NOTHING if model == COUNTS else parse_formula(text)
-    formula = replace(formula, strata=(*strata, *formula.strata))
+    formula = replace(
+        formula,
+        strata=(*strata, *formula.strata),
+        categories={**formula.categories, **before},
+    )
     # Of a meta-analysis the formula says the model that each site fits alone.
-    alone = str(said.get("model") or model)
+    alone = alone_of(model, said)
     check_form(alone, formula)
     if formula.cluster:
         raise Usage(
@@ -234,7 +238,8 @@ class _Drafter:
         tables: Sequence[FlatTable],
     ) -> None:
         self._model, self._parts, self._tables = model, tuple(parts), tables
-        self._names = self._aliases()
+        of_sites = self._parts[0].split_column
+        self._names = aliases_of(self._tables[0].columns, of_sites)
         score = said[1].get("score")
         scored = {"score": self._with_aliases(score)} if isinstance(score, str) else {}
         asked, options = with_treatment(
@@ -243,35 +248,15 @@ class _Drafter:
         self._meant = meant(options)
         check_model(model, self._meant[0])
         self._method, self._asked = METHODS[model], model
-        self._formula = NOTHING if model == COUNTS else parse_formula(asked)
+        formula = NOTHING if model == COUNTS else parse_formula(asked)
+        said_before = references_of(self._with_aliases(said[0]))
+        categories = {**formula.categories, **said_before}
+        self._formula = replace(formula, categories=categories)
         self._options: dict[str, Any] = {}
         self._criteria: list[tuple[str, str]] = []
 
-    def _aliases(self) -> dict[str, str]:
-        """Return our name → the file's, for columns that cannot keep their own.
-
-        Those are no plain identifiers, or are called `site` and are not what tells
-        the sites apart: in a study that name is the site itself.
-        """
-        names: dict[str, str] = {}
-        for column in self._tables[0].columns:
-            other = column == SITE != self._parts[0].split_column
-            odd = column == PI or iskeyword(column)
-            if other or odd or not IDENTIFIER.fullmatch(column):
-                plain = re.sub(r"[^A-Za-z0-9_]+", "_", column).strip("_")
-                plain = plain if IDENTIFIER.fullmatch(plain) else f"column_{len(names)}"
-                while plain in names or plain in self._tables[0].columns:
-                    plain += "_"
-                names[plain] = column
-        return names
-
-    def _with_aliases(self, formula: str) -> str:
-        text = formula
-        for ours, theirs in sorted(self._names.items(), key=lambda i: -len(i[1])):
-            quoted = re.escape(theirs)
-            text = text.replace(f"`{theirs}`", ours)
-            text = re.sub(rf"(?<![\w.]){quoted}(?![\w.])", ours, text)
-        return text.replace("`", "")
+    def _with_aliases(self, text: str) -> str:
+        return with_aliases(text, self._names)
 
     def draft(
         self,
@@ -281,7 +266,7 @@ class _Drafter:
         formula = self._formula
         self._options, categories = self._named(self._meant[0]), self._meant[1]
         # Of a meta-analysis the formula says the model that each site fits alone.
-        self._asked = str(self._options.get("model") or self._model)
+        self._asked = alone_of(self._model, self._options)
         self._method = method_of(self._asked, self._options.get("family", ""))
         self._criteria = [(self._with_aliases(rule), label) for rule, label in criteria]
         if "offset" in self._options and not formula.offset:
@@ -316,6 +301,9 @@ class _Drafter:
         for name in NAMING:
             if name in said:
                 said[name] = ours.get(said[name], said[name])
+        for name in LISTS:
+            if name in said:
+                said[name] = [ours.get(one, one) for one in said[name]]
         if "unpenalised" in said:
             said["unpenalised"] = list(map(self._with_aliases, said["unpenalised"]))
         if "effect" in said:
@@ -410,6 +398,7 @@ class _Drafter:
             names += names_of(parse_expression(formula.offset))
         names += [*formula.strata, *(self._options.get(name, "") for name in NAMING)]
         names += [one.variable for one in self._comparisons()]
+        names += [one for field in LISTS for one in self._options.get(field, ())]
         return [name for name in dict.fromkeys(names) if name and name != SITE]
 
     def _analysis(
@@ -468,6 +457,11 @@ class _Drafter:
         roles |= {self._options[name]: "key" for name in KEYS if name in self._options}
         words = [one.variable for one in self._comparisons() if type(one.value) is str]
         for name in words:
+            if columns[name].is_number and len(columns[name].texts) > MOST_LEVELS:
+                raise InvalidData(
+                    f"column {self._names.get(name, name)!r} holds numbers",
+                    fix=f"compare it with a number, without quotes: {name} >= 1",
+                )
             roles[name] = "category"
         is_share = (
             self._method.outcome == "mean" and len(columns[formula.response].texts) == 2
@@ -478,11 +472,17 @@ class _Drafter:
             roles[formula.event] = "category"
         if "treatment" in self._options:
             roles[self._options["treatment"]] = "category"
-        if not self._method.is_model and not is_table(self._method):
-            for term in formula.terms:
-                if term not in ("0", "1", SITE):
-                    roles[term] = "category"
-        return roles
+        return roles | dict.fromkeys(self._grouping(formula), "category")
+
+    def _grouping(self, formula: Formula) -> list[str]:
+        """Return the outcomes of a screen that are events, or what groups people."""
+        model = METHODS.get(self._options.get("model", ""), self._method)
+        if "outcomes" in self._method.fields:
+            is_event = model.outcome == "binary" or model.has_times
+            return list(self._options.get("outcomes", ())) if is_event else []
+        if self._method.is_model or is_table(self._method):
+            return []
+        return [term for term in formula.terms if term not in ("0", "1", SITE)]
 
     def _column(self, name: str) -> FileColumn:
         column = self._names.get(name, name)
@@ -515,8 +515,6 @@ class _Drafter:
             if not column.is_number:
                 raise InvalidData(f"column {base['column']!r} holds text, not numbers")
             return {**base, "bounds": list(self._bounds(name, column))}
-        if roles[name] == "key":
-            return base
         levels = self._levels(name, column)
         values = [_level_value(text, column) for text in levels]
         pairs = zip(levels, values, strict=True)
@@ -524,11 +522,21 @@ class _Drafter:
 
     def _bounds(self, name: str, column: FileColumn) -> tuple[float, float]:
         low, high = column.low, column.high
-        if name == self._formula.start or (
-            name == self._formula.time and self._options.get("zph") != "log"
+        times = (*self._clocks(), *self._options.get("times", ()))
+        asked = self._options.get("outcomes", ())  # of a screen: here they are counts
+        f = self._formula
+        counts = self._method.outcome == "count" and name == f.response
+        counts |= self._method.has_rates and name == f.event
+        if low < 0 and (
+            name in times or counts or name in (*asked, self._options.get("weights"))
         ):
-            low = min(low, 0.0)
-        if self._method.outcome == "count" and name == self._formula.response:
+            raise InvalidData(
+                f"column {self._names.get(name, name)!r} holds a number below 0, which "
+                "no time, count or weight can be",
+                fix="correct the files, or leave such rows out with where(...)",
+            )
+        is_log = name == self._formula.time and self._options.get("zph") == "log"
+        if (name in times and not is_log) or counts or name in asked:
             low = min(low, 0.0)
         if low == high:  # a constant: the fit will say so; bounds need some width
             high = low + max(1.0, abs(low))
@@ -549,7 +557,8 @@ class _Drafter:
                 "with and without a point, beside text",
                 fix="write it alike at every site",
             )
-        binary = name in (self._formula.event, self._formula.response)
+        asked = (self._formula.event, self._formula.response)
+        binary = name in (*asked, *self._options.get("outcomes", ()))
         if binary and len(texts) == 1:
             texts = _with_other(texts[0], column)
         reference = self._formula.categories.get(name, "")

@@ -1,6 +1,6 @@
 """A finding → pandas tables: one that programs read, and one as a paper prints it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -22,16 +22,35 @@ def frame_of(body: Mapping[str, Any]) -> pd.DataFrame:
     match body:
         case {"curves": curves}:
             parts = [pd.DataFrame(dict(curve)) for curve in curves]
-            return pd.concat(parts, ignore_index=True)
+            found = pd.concat(parts, ignore_index=True)
         case {"rows": rows, "groups": groups}:
-            return pd.DataFrame(_cells(rows, groups))
+            found = pd.DataFrame(_cells(rows, groups))
         case {"groups": groups}:
             found = pd.DataFrame(list(groups))
-            return found.set_index(found.columns[0])  # its name, "group" or "label"
+            # by its name, "group" or "label"
+            found = found.set_index(found.columns[0])
+        case {"pairs": pairs}:
+            found = _pairs(pairs)
         case {"periods": labelled} | {"steps": labelled}:
-            return pd.DataFrame(list(labelled)).set_index("label")
+            found = pd.DataFrame(list(labelled)).set_index("label")
+        case _:
+            found = _terms(body)
+    return found
+
+
+def _terms(body: Mapping[str, Any]) -> pd.DataFrame:
     terms = pd.DataFrame(list(body["terms"]), columns=list(TERMS))
     return terms.set_index("name").astype(float)  # no error, of a penalty, is NaN
+
+
+def _pairs(pairs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return a row a pair; what its controls calibrate stands beside the estimate."""
+    rows = []
+    for one in pairs:
+        row = {k: v for k, v in one.items() if k not in ("name", "calibrated")}
+        found = one.get("calibrated") or {}
+        rows.append(row | {f"calibrated_{key}": v for key, v in found.items()})
+    return pd.DataFrame(rows).set_index(["exposure", "outcome"])
 
 
 def losses_of(body: Mapping[str, Any]) -> pd.DataFrame:

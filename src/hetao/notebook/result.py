@@ -227,6 +227,8 @@ class FitResult:
                 parts.append(f"{body[key]} {word}")
         if body.get("event"):
             parts[-1] += f" (event: {body['event']})"
+        if body.get("treatment"):
+            parts.append(f"treatment: {body['treatment']}")
         if body.get("loglik") is not None:
             parts.append(f"log-likelihood {body['loglik']:.6g}")
         spread = (
@@ -271,6 +273,12 @@ def result_of(
         ]
     if "terms" in body:
         body |= {key: finding.pop(key, None) for key in ("loglik", "n", "events")}
+    for key in ("pairs", "systematic_error"):
+        if key in finding:
+            finding[key] = [_with_names(one, draft) for one in finding[key]]
+    treatment = _treatment(draft)
+    if treatment:
+        body["treatment"] = treatment
     event = _event(draft)
     if event:
         body["event"] = event
@@ -284,6 +292,24 @@ def result_of(
         "withheld": item["withheld"],
     }
     return FitResult({**body, **finding}, certificate)
+
+
+def _with_names(one: Mapping[str, Any], draft: Draft) -> dict[str, Any]:
+    """Return a pair, or an exposure, of a screen under the file's own names."""
+    own = {
+        k: draft.original(one[k]) for k in ("exposure", "outcome", "name") if k in one
+    }
+    return {**one, **own}
+
+
+def _treatment(draft: Draft) -> str:
+    """Return which level is the treatment, and against which one; "" without."""
+    (analysis,) = draft.study.analyses
+    if not analysis.treatment:
+        return ""
+    levels = draft.study.variable(analysis.treatment).levels
+    against, treated = (level.name for level in levels)
+    return f"{draft.original(analysis.treatment)} = {treated}, against {against}"
 
 
 def _event(draft: Draft) -> str:

@@ -328,6 +328,7 @@ METHODS: Final[dict[str, Method]] = {
         "Screen of exposures and outcomes",
         ("model", "exposures", "outcomes"),
         ("times", "controls", "terms", "strata", "ties", *WEIGHTED),
+        in_formula=True,
     ),
 }
 

@@ -39,6 +39,7 @@ FARTHEST, NEAREST = 1e17, 1e-15
 KEPT = {SITE: "the site itself", PI: "the number of terms"}
 KEYS = ("column", "person", "case")  # sources that a key is made of
 # Control, format (bidirectional too), surrogate, line and paragraph characters.
+MOST_NAMED = 10  # levels that an error lists
 UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 TABLES = frozenset(
     {
@@ -418,6 +419,26 @@ def _check_criterion(study: Study, rule: str, where: str) -> None:
         _check_comparison(study, comparison, rule, where)
 
 
+def _how_to_compare(variable: Variable, comparison: Comparison) -> str:
+    """Return what to write about a category, or about a number."""
+    name, operator = variable.name, comparison.operator
+    if variable.kind != "category":
+        return f"{name} is a number: write {name} {operator} 1, without quotes"
+    known = [level.name for level in variable.levels]
+    value = comparison.value
+    same = [one for one in known if isinstance(value, float) and _is_number(one, value)]
+    levels = ", ".join(f'"{one}"' for one in known[:MOST_NAMED])
+    example = f'{name} {operator if operator == "!=" else "=="} "{(same or known)[0]}"'
+    return f"{name} is a category: write {example}; its levels are {levels}"
+
+
+def _is_number(text: str, value: float) -> bool:
+    try:
+        return float(text) == value
+    except ValueError:
+        return False
+
+
 def _check_comparison(
     study: Study, comparison: Comparison, rule: str, where: str
 ) -> None:
@@ -431,7 +452,10 @@ def _check_comparison(
         )
     text = isinstance(comparison.value, str)
     if text != (variable.kind == "category"):
-        raise InvalidStudy(f"{where}: the criterion {rule!r} mixes text and number")
+        raise InvalidStudy(
+            f"{where}: the criterion {rule!r} mixes text and number",
+            fix=_how_to_compare(variable, comparison),
+        )
     if text and comparison.operator not in ("==", "!="):
         raise InvalidStudy(f"{where}: the criterion {rule!r} orders a category")
     if text and comparison.value not in {level.name for level in variable.levels}:

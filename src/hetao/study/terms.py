@@ -238,7 +238,10 @@ def _constant(node: ast.AST, text: str) -> float | str:
             return float(number)
         case ast.UnaryOp(ast.USub(), ast.Constant(int() | float() as number)):
             return -float(number)
-    raise BadFormula(f"the criterion {text!r} compares with no number and no text")
+    raise BadFormula(
+        f"the criterion {text!r} compares with no number and no text",
+        fix='write a number, or a level in quotes as the data have it: `b == "True"`',
+    )
 
 
 def _parse(text: str) -> ast.expr:
