@@ -37,7 +37,7 @@ implementations in the test that share no code; each test says which.
 TAIL = """
 Survival curves, log-rank tests, rates, quantiles, meta-analysis and trial designs are
 held to their oracles in `tests/oracles` too, mostly without errors to count in.
-`hetao.testing.check` holds any estimator to the pooled rows for any split
+`hetao.testing.oracle` holds any estimator to the pooled rows for any split
 ([guide](guide/estimators.md)).
 
 | estimator | a site sends |

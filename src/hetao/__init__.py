@@ -1,8 +1,8 @@
 """Hetao: hospitals answer one question together; no patient row leaves any of them.
 
 This file imports nothing, so that the verifier loads nothing but the verifier.
-`hetao.fit`, `hetao.Cohort` and one function a model, such as `hetao.cox`, are looked up
-when they are first used.
+`hetao.fit`, `hetao.Cohort`, `hetao.testing` and one function a model, such as
+`hetao.cox`, are looked up when they are first used.
 """
 
 __version__ = "0.1.0"
@@ -46,6 +46,10 @@ def __getattr__(name: str) -> object:
     Each model that a formula can ask for has a function of its own:
     `hetao.cox("Surv(time, event) ~ age", sites)` is `hetao.fit("cox", …)`.
     """
+    if name == "testing":
+        import hetao.testing
+
+        return hetao.testing
     if name in ("Cohort", "fit"):
         import hetao.notebook
 

@@ -1,6 +1,6 @@
 """Is an estimator exact? Pooled and federated, any split, and the awkward sites.
 
-For whoever adds an estimator: `check` runs it in memory, without cryptography, over
+For whoever adds an estimator: `oracle` runs it in memory, without cryptography, over
 many splits of the same rows, and raises at the first promise that does not hold.
 """
 
@@ -20,23 +20,31 @@ from hetao.analysis import (
     estimator_for,
     key_codes,
     make_rows,
-    oracle,
 )
-from hetao.errors import HetaoError, NotEstimable
+from hetao.analysis import oracle as in_memory
+from hetao.errors import HetaoError, InvalidStudy, NotEstimable
 from hetao.study import SITE, Analysis, Grid, Level, Study, Variable, parse_term
+from hetao.study.analysis_checks import check_analysis
 from hetao.study.methods import METHODS
 
 HOSPITAL: Final = "hospital_"  # the site of a pooled row, as a category of its own
-TWIN: Final = "twin_"  # a number that says what another one says
+TWIN: Final = "twin_"  # a column that says what another one says
+WEIGHT: Final = "weight_"  # by which people count, where the analysis says none
+EVERY: Final = 7  # so many people apart are those of weight 0
+NEXT_TO_NONE: Final = 1e-9  # a weight beside others of about 1
+SWAY: Final = 1e-3  # standard errors by which such weights may move an estimate
 SITES: Final = 5
 ROUNDED: Final = 1e-12  # below it a number is 0
 
 
 @dataclass(frozen=True)
 class Exactness:
-    """What `check` found.
+    """What `oracle` found.
 
     Attributes:
+        situations: that were run: "split", "empty site", "one row" and "permuted
+            sites" always; "collinear column" and "zero weights" where the analysis has
+            a term, or takes weights.
         splits: how many were compared with the pooled rows.
         estimate: largest difference of an estimate, in standard errors; of a finding
             without terms or errors, largest relative difference of any number.
@@ -45,6 +53,7 @@ class Exactness:
         numbers: of the largest message.
     """
 
+    situations: tuple[str, ...]
     splits: int
     estimate: float
     se: float
@@ -52,7 +61,7 @@ class Exactness:
     numbers: int
 
 
-def check(
+def oracle(
     study: Study,
     analysis: Analysis,
     columns: Columns,
@@ -92,6 +101,7 @@ def check(
     cuts = [sorted(draw.integers(0, n + 1, SITES - 1)) for _ in range(splits)]
     cuts += [[0, n // 3, n // 2, n], [1, n // 3, n // 2, n // 2]]
     cuts = [ends[np.searchsorted(ends, cut)].tolist() for cut in cuts]
+    situations = ["split", "empty site", "one row", "permuted sites"]
     worst_estimate, worst_se = 0.0, 0.0
     for cut in cuts:
         sizes = np.diff([0, *map(int, cut), n])
@@ -124,10 +134,14 @@ def check(
     parts = _parts(study, columns, np.diff([0, *map(int, cuts[0]), n]))
     _check_order(study, analysis, parts)
     numbers = _check_messages(study, analysis, parts)
-    if METHODS[analysis.method].is_model and not _takes_twins(analysis):
-        _check_twin(study, analysis, columns)
+    if not _takes_twins(analysis) and _check_twin(study, analysis, columns):
+        situations.append("collinear column")
+    if _check_zero_weights(study, analysis, parts, tolerance):
+        situations.append("zero weights")
     rounds = _rounds(study, analysis, parts)
-    return Exactness(len(cuts), worst_estimate, worst_se, rounds, numbers)
+    return Exactness(
+        tuple(situations), len(cuts), worst_estimate, worst_se, rounds, numbers
+    )
 
 
 # --- studies and parts ----------------------------------------------------------------
@@ -191,7 +205,7 @@ def _pooled(study: Study, analysis: Analysis, columns: Columns, sizes: Any) -> F
         analysis = replace(analysis, strata=(*analysis.strata, HOSPITAL))
     hospital = np.repeat(np.arange(len(sizes)), sizes)
     everyone = {study.sites[0]: {**columns, HOSPITAL: hospital}}
-    return oracle(study, analysis, everyone)
+    return in_memory(study, analysis, everyone)
 
 
 def _chooses(analysis: Analysis) -> bool:
@@ -212,7 +226,7 @@ def _answer(
     study: Study, analysis: Analysis, parts: Mapping[str, Columns]
 ) -> Finding | type[HetaoError]:
     try:
-        return oracle(study, analysis, parts)
+        return in_memory(study, analysis, parts)
     except HetaoError as error:
         return type(error)
 
@@ -263,32 +277,106 @@ def _check_messages(
 def _takes_twins(analysis: Analysis) -> bool:
     """Return whether columns may say the same, as none has a coefficient to find."""
     is_given = bool(analysis.coefficients)
-    return is_given or bool(analysis.network) or analysis.method == "boosted_trees"
+    is_learnt = bool(analysis.network) or analysis.method == "boosted_trees"
+    return is_given or is_learnt or bool(analysis.exposures)
 
 
-def _check_twin(study: Study, analysis: Analysis, columns: Columns) -> None:
-    """A column that says what another one says must be refused by name."""
-    named = (name for term in analysis.terms for name in parse_term(term).names)
-    number = next((n for n in named if study.variable(n).kind == "number"), None)
-    if number is None:
-        return
+def _check_twin(study: Study, analysis: Analysis, columns: Columns) -> bool:
+    """Refuse an answer to a column that says what another one says, or no name of it.
+
+    Returns:
+        Whether there is a column to be doubled.
+    """
+    of_score = bool(analysis.score)
+    terms = analysis.score if of_score else analysis.terms
+    named = [name for term in terms for name in parse_term(term).names if name != SITE]
+    if not named or not (METHODS[analysis.method].is_model or of_score):
+        return False
     if analysis.shrinks and analysis.penalty != "lasso":
-        return  # its ridge shares what the columns say between them
-    low, high = study.variable(number).bounds or (0.0, 1.0)
-    twin = Variable(
-        TWIN, "number", "column", column=TWIN, bounds=(2 * low + 1, 2 * high + 1)
-    )
+        return False  # its ridge shares what the columns say between them
+    numbers = [n for n in named if study.variable(n).kind == "number"]
+    name = (numbers or named)[0]
+    own = study.variable(name)
+    twin, values = replace(own, name=TWIN, column=TWIN), np.asarray(columns[name])
+    if numbers:
+        low, high = own.bounds or (0.0, 1.0)
+        twin = replace(twin, bounds=(2 * low + 1, 2 * high + 1))
+        values = 2 * values + 1
     wider = replace(study, variables=(*study.variables, twin))
-    asked = replace(analysis, terms=(number, TWIN), unpenalised=())
-    both = {**columns, TWIN: 2 * np.asarray(columns[number]) + 1}
-    n = len(next(iter(columns.values())))
-    parts = _parts(wider, both, [n // 2, n - n // 2])
+    both = (name, TWIN)
+    asked = replace(analysis, unpenalised=())
+    if not of_score:
+        asked = replace(asked, terms=both)
+    else:
+        alone = (analysis.treatment,) if METHODS[analysis.method].is_model else ()
+        asked = replace(asked, score=both, terms=alone)
+    n = len(values)
+    parts = _parts(wider, {**columns, TWIN: values}, [n // 2, n - n // 2])
     try:
-        oracle(wider, asked, parts)
+        in_memory(wider, asked, parts)
     except NotEstimable as error:
         _require(TWIN in str(error), "a collinear column is refused without its name")
-        return
+        return True
     raise AssertionError("two columns that determine each other get an answer")
+
+
+def _check_zero_weights(
+    study: Study, analysis: Analysis, parts: Mapping[str, Columns], tolerance: float
+) -> bool:
+    """Hold people of weight 0 to be nobody, and of hardly any weight to be hardly any.
+
+    Returns:
+        Whether the analysis takes weights.
+    """
+    if "weights" not in METHODS[analysis.method].fields or analysis.score:
+        return False
+    name = analysis.weights or WEIGHT
+    high = (study.variable(name).bounds or (0.0, 1.0))[1] if analysis.weights else 1.0
+    weight = Variable(name, "number", "column", column=name, bounds=(0.0, high))
+    kept = tuple(v for v in study.variables if v.name != name)
+    asked = replace(analysis, weights=name)
+    wider = replace(study, variables=(*kept, weight), analyses=(asked,))
+    try:
+        estimator_for(wider, asked)
+        check_analysis(wider, asked, "oracle")
+    except InvalidStudy:
+        return False
+    with_none: dict[str, Columns] = {}
+    with_little: dict[str, Columns] = {}
+    without: dict[str, Columns] = {}
+    for site, columns in parts.items():
+        n = len(next(iter(columns.values())))
+        own = np.asarray(columns[name]) if analysis.weights else np.ones(n)
+        stays = np.arange(n) % EVERY > 0
+        with_none[site] = {**columns, name: np.where(stays, own, 0.0)}
+        little = np.where(stays, own, NEXT_TO_NONE * high)
+        with_little[site] = {**columns, name: little}
+        everything = {**columns, name: own}
+        without[site] = {key: array[stays] for key, array in everything.items()}
+    none, little_, gone = (
+        _answer(wider, asked, one) for one in (with_none, with_little, without)
+    )
+    if isinstance(none, type) or isinstance(gone, type):
+        _require(none is gone, "people of weight 0 change what is refused")
+        return True
+    away, se_away = _difference(gone.as_json(), none.as_json())
+    same = away <= tolerance and se_away <= 10 * tolerance
+    _require(same, "people of weight 0 change a finding")
+    # Efron's ties count events, however little they weigh, as they do in R.
+    by_count = METHODS[analysis.method].has_times and analysis.ties == "efron"
+    if isinstance(little_, Finding) and not by_count:
+        moved = _moved(gone.as_json(), little_.as_json())
+        _require(moved <= SWAY, "people of hardly any weight move an estimate")
+    return True
+
+
+def _moved(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
+    """Return how far estimates of two findings lie apart, in standard errors."""
+    pairs = zip(a.get("terms", ()), b.get("terms", ()), strict=True)
+    return max(
+        (abs(x["estimate"] - y["estimate"]) / (x["se"] or 1.0) for x, y in pairs),
+        default=0.0,
+    )
 
 
 def _rounds(study: Study, analysis: Analysis, parts: Mapping[str, Columns]) -> int:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hetao import testing
 from hetao.analysis import estimator_for, evidence, make_rows, oracle
 from hetao.errors import InvalidStudy, NotEstimable, SmallCell, Usage
 from hetao.notebook.torch_network import layers_of, module_of
@@ -15,7 +16,6 @@ from hetao.release import STRICT
 from hetao.release.decide import _check_counts
 from hetao.study import Analysis, Network
 from hetao.study.network import check_network
-from hetao.testing import check
 from support_analysis import SITES, TERMS, VARIABLES, people, split, study_of
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -57,7 +57,7 @@ def test_one_step_a_round_gives_the_pooled_network_for_any_split(
 def test_the_usual_checks_of_an_estimator_hold():
     study, analysis = asked(ONE_STEP)
 
-    assert check(study, analysis, people(3, 300)).rounds > ONE_STEP.rounds
+    assert testing.oracle(study, analysis, people(3, 300)).rounds > ONE_STEP.rounds
 
 
 def unlike(n=750):

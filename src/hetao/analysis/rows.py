@@ -144,8 +144,8 @@ def make_rows(
     keep = np.ones(n, dtype=bool)
     for name in plan.needed:
         keep &= _is_known(known[name])
-    if plan.analysis.weights:  # who counts for nothing is not one of the people
-        keep &= known[plan.analysis.weights] > 0
+    if plan.analysis.weights:
+        keep &= _weighs(plan, known)
     if plan.method.is_conditional:
         keep &= _telling(plan, known, keep)
     known = {name: array[keep] for name, array in known.items()}
@@ -154,6 +154,11 @@ def make_rows(
     enough(int(person.max()) + 1 if len(person) else n)
     _check_rows_of_each(plan, person)
     return _rows(plan, known | {PERSON: person}, site, n)
+
+
+def _weighs(plan: Plan, known: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
+    """Return (n,) whether somebody counts: of weight 0 they are not of the people."""
+    return np.asarray(known[plan.analysis.weights] > 0)
 
 
 def _telling(
