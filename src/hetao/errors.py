@@ -335,6 +335,13 @@ class QualityTooLow(Refused):
     remedy = "read the site's quality report, and mend what it names"
 
 
+class UseNotAllowed(Refused):
+    """What is asked is made of data whose use the law or a consent limits."""
+
+    code = "HT-417"
+    remedy = "ask for a permit that covers this use, or leave the data out"
+
+
 class Stopped(Refused):
     """A party refused, so the study stopped; the message names it and its rule."""
 

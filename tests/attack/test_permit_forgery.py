@@ -204,6 +204,7 @@ def changed(permit):
         "most_attempts": 99,
         "most_runs": 99,
         "bases": (Basis("a", "1", "", "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"),),
+        "data_use": ("GRU",),
         "law": Law("2026-11-22", "", "none", "", "", "", ()),
     }
 

@@ -14,13 +14,14 @@ from jsonschema import Draft202012Validator
 
 from hetao.analysis import Evidence, Protocol, Sum
 from hetao.dictionary import dictionary
-from hetao.errors import Unverified
+from hetao.errors import Unverified, UseNotAllowed
 from hetao.ledger.certificate import verify_certificate
-from hetao.permit import Bundle, PermittedProtocol
+from hetao.permit import Basis, Bundle, PermittedProtocol
 from hetao.release import ClosedDoor, Door, Notice, Place, Policy, Summary, decide
+from hetao.release.limits import flags_of
 from hetao.release.record import EDGES, band
-from hetao.study import fields_touched
-from support_federation import START, Federation, restated
+from hetao.study import CodeList, ConceptSet, fields_touched
+from support_federation import START, Federation, restated, toy_study
 
 PROTOCOL = Protocol("toy", "1", "sha256:code", 3, "x: 2")
 DECLARED = {"x": Sum((2,), 1.0, 0.0), "y": Sum((1,), 2.0)}
@@ -51,15 +52,15 @@ def bundle(federation):
     return federation.cast.approved(Bundle(drafted), START)
 
 
-def decided(federation, bundle, evidence=EVIDENCE, values=(3.0, 4.0, -5.0), read=()):
+def decided(federation, bundle, evidence=EVIDENCE, values=(3.0, 4.0, -5.0), **asked):
     """Return the signed record of a sum that passes."""
     door = Door(
-        federation.cast.identities["a"],
+        federation.cast.identities[asked.get("site", "a")],
         federation.cast.directory,
         bundle,
         federation.study,
-        Policy(),
-        read=read,
+        asked.get("policy", Policy()),
+        read=asked.get("read", ()),
     )
     place = Place(
         study=federation.study.digest,
@@ -203,6 +204,81 @@ def test_whatever_a_site_read_beside_the_study_stands_in_the_lineage(
         record = decided(federation, bundle, read=read).body
 
         assert record["lineage"][table.name] == sorted(table.fields)
+
+
+# --- what the law and consents limit --------------------------------------------------
+def test_a_field_of_limited_use_leaves_only_under_a_permit_judged_by_its_code(
+    federation, bundle
+):
+    limited = Policy(limits={"measurement.value_as_number": ("HMB",)})
+    read = ("measurement.value_as_number",)
+    judged = permitting(federation, bundle, data_use=("HMB",))
+
+    assert decided(federation, judged, read=read, policy=limited)
+    for other in (bundle, permitting(federation, bundle, data_use=("GRU", "DS"))):
+        with pytest.raises(UseNotAllowed, match=r"value_as_number carries .* HMB"):
+            decided(federation, other, read=read, policy=limited)
+
+
+def test_a_limit_on_a_table_is_one_on_each_of_its_fields_and_nres_is_none(
+    federation, bundle
+):
+    for table, code, forbids in (
+        ("drug_exposure", "NCU", True),
+        ("drug_exposure", "NRES", False),
+        ("visit_occurrence", "NCU", False),
+    ):
+        asked = {
+            "read": ("drug_exposure.days_supply",),
+            "policy": Policy(limits={table: (code,)}),
+        }
+        if forbids:
+            with pytest.raises(UseNotAllowed, match="NCU"):
+                decided(federation, bundle, **asked)
+        else:
+            assert decided(federation, bundle, **asked)
+
+
+REPORT = Basis(
+    "hgr-information-report",
+    "no. 1",
+    "sha256:" + "0" * 64,
+    "2026-01-01T00:00:00Z",
+    "2028-01-01T00:00:00Z",
+)
+
+
+def test_what_is_made_of_genes_leaves_the_mainland_only_after_the_report(
+    federation, bundle
+):
+    read = ("specimen.specimen_concept_id",)
+    reported = permitting(federation, bundle, bases=(REPORT,))
+    in_sz = next(n for n, side in federation.sides.items() if side == "SZ")
+
+    assert decided(federation, bundle, read=read).body["flags"] == ["hgr"]  # at HK
+    assert decided(federation, reported, read=read, site=in_sz)
+    with pytest.raises(UseNotAllowed, match="prior report"):
+        decided(federation, bundle, read=read, site=in_sz)
+
+
+def test_a_study_that_names_genes_is_made_of_them():
+    genes = ConceptSet("brca", lists=(CodeList("hgnc", ("1100",)),))
+    others = ConceptSet("af", lists=(CodeList("icd10", ("I48",)),))
+
+    assert flags_of(toy_study(concepts=(genes,)), (), 50) == ("hgr",)
+    assert flags_of(toy_study(concepts=(others,)), (), 50) == ()
+
+
+def test_very_many_people_may_be_important_data():
+    fields_ = (("condition_occurrence", "condition_concept_id"),)
+
+    assert flags_of(toy_study(), fields_, 99_999) == ()
+    assert flags_of(toy_study(), fields_, 100_000) == ("important",)
+    assert flags_of(toy_study(), (("concept", "concept_id"),), 10**7) == ()
+
+
+def permitting(federation, bundle, **fields_):
+    return federation.cast.approved(Bundle(replace(bundle.permit, **fields_)), START)
 
 
 # --- who verifies grades again --------------------------------------------------------

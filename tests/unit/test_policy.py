@@ -45,6 +45,15 @@ def test_a_site_without_a_policy_is_strict():
     assert Policy().lowered == ()
 
 
+def test_a_site_says_which_uses_its_patients_consented_to():
+    policy = policy_from({"limits": {"measurement": ["HMB"], "flat.smoker": ["NCU"]}})
+
+    assert policy.limits == {"measurement": ("HMB",), "flat.smoker": ("NCU",)}
+    assert policy.tightened(Minimum(people=500)).limits == policy.limits
+    with pytest.raises(InvalidNetwork, match="no code of the Data Use Ontology"):
+        policy_from({"limits": {"measurement": ["HMBX"]}})
+
+
 @pytest.mark.parametrize("field", LOOSER)
 def test_lowering_a_count_needs_a_reason_and_is_named(field):
     table = {"minimum": {field: LOOSER[field]}}

@@ -29,6 +29,11 @@ class Field:
         domain: OMOP's domain of a concept; "" for any.
         element: the WS/T 363 data element; "" for none.
         oid: of the code system that the source has it in; "" for none.
+        hgr: whether it tells of human genetic resources, so that what is made of it
+            must be reported before it leaves the Mainland.
+        important: a hint, no law: of so many people it may be important data; 0 for
+            none. See `docs/specs/dictionary.md` for where the number comes from.
+        duo: codes of the Data Use Ontology to which its use is limited; () for none.
         label, definition: by language: "en", "zh-Hant", "zh-Hans".
     """
 
@@ -44,6 +49,9 @@ class Field:
     domain: str
     element: str
     oid: str
+    hgr: bool
+    important: int
+    duo: tuple[str, ...]
     label: Mapping[str, str]
     definition: Mapping[str, str]
 

@@ -46,6 +46,9 @@ WORDS = {
         "direct": "direct identifier",
         "quasi": "quasi-identifier",
         "pseudonym": "pseudonym",
+        "hgr": "human genetic resources",
+        "important": "Of {people} people or more it may be important data.",
+        "duo": "use limited to",
         "personal": "personal attributes",
         "health": "health status",
         "treatment": "medical care",
@@ -95,6 +98,9 @@ WORDS = {
         "direct": "直接標識",
         "quasi": "準標識",
         "pseudonym": "假名",
+        "hgr": "人類遺傳資源",
+        "important": "涉及 {people} 人或以上時，可能屬重要數據。",
+        "duo": "用途限於",
         "personal": "個人屬性",
         "health": "健康狀況",
         "treatment": "醫療應用",
@@ -142,6 +148,9 @@ WORDS = {
         "direct": "直接标识",
         "quasi": "准标识",
         "pseudonym": "假名",
+        "hgr": "人类遗传资源",
+        "important": "涉及 {people} 人及以上时，可能属于重要数据。",
+        "duo": "用途限于",
         "personal": "个人属性",
         "health": "健康状况",
         "treatment": "医疗应用",
@@ -239,6 +248,9 @@ def _table(table: Table, language: str) -> Iterator[str]:
     said = WORDS[language]
     yield from (f"### {table.name}", "")
     yield f"{table.label[language]}{said['stop']}{table.definition[language]}"
+    least = max(field.important for field in table.fields.values())
+    if least:
+        yield said["important"].format(people=f"{least:,}")
     yield ""
     heads = ("field", "label", "type", "level", "meaning")
     yield _row(*(said[head] for head in heads))
@@ -256,6 +268,7 @@ def _facts(field: Field, language: str) -> str:
     facts = [said[field.category]]
     if field.identifier != "none":
         facts.append(said[field.identifier])
+    facts += [said["hgr"]] if field.hgr else []
     facts += [said["key"]] if field.key else []
     facts += [said["required"]] if field.required else []
     named = (
@@ -263,6 +276,7 @@ def _facts(field: Field, language: str) -> str:
         ("points", field.references),
         ("element", field.element),
         ("codes", field.oid),
+        ("duo", ", ".join(field.duo)),
     )
     facts += [f"{said[name]} `{value}`" for name, value in named if value]
     return " · ".join(facts)

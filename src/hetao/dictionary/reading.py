@@ -16,6 +16,7 @@ from hetao.dictionary.units import Unit, unit_text
 
 NAME = "omop-5.4"
 LANGUAGES = ("en", "zh-Hant", "zh-Hans")
+OF_ALL = ("hgr", "important", "duo")
 ORDER = (
     "person",
     "observation_period",
@@ -100,8 +101,10 @@ def _plain(value: Any) -> Any:
 def _table(body: Mapping[str, Any]) -> Table:
     key = tuple(body["key"])
     words = {language: body[language] for language in LANGUAGES}
+    # What a table says, all its fields are, unless they say otherwise themselves.
+    of_all = {what: body[what] for what in OF_ALL if what in body}
     fields = {
-        name: _field(name, facts, name in key, words)
+        name: _field(name, {**of_all, **facts}, name in key, words)
         for name, facts in body["fields"].items()
     }
     label, definition = _words("table", words)
@@ -135,6 +138,9 @@ def _field(
         domain=facts.get("domain", ""),
         element=facts.get("element", ""),
         oid=facts.get("oid", ""),
+        hgr=facts.get("hgr", False),
+        important=facts.get("important", 0),
+        duo=tuple(facts.get("duo", ())),
         label=label,
         definition=definition,
     )
@@ -185,6 +191,7 @@ def _system(name: str, body: Mapping[str, Any]) -> System:
         domain=body.get("domain", ""),
         extensions=tuple(body.get("extensions", ())),
         oid=tuple(body.get("oid", ())),
+        hgr=body.get("hgr", False),
         uri=body.get("uri", ""),
         labels={language: body[language] for language in LANGUAGES},
     )

@@ -21,6 +21,8 @@ class System:
             code that begins so, dots left out; "section": this section and those
             under it; "exact": the code itself, unless it ends in `*`.
         domain: OMOP's domain of its codes; "" where they are of several.
+        hgr: whether its codes are of genes or genomes: human genetic resources
+            information.
         extensions: vocabulary ids whose codes extend the same roots.
         labels: by language: "en", "zh-Hant", "zh-Hans".
     """
@@ -31,6 +33,7 @@ class System:
     domain: str
     extensions: tuple[str, ...]
     oid: tuple[str, ...]
+    hgr: bool
     uri: str
     labels: Mapping[str, str]
 

@@ -125,12 +125,19 @@ def draft_permit(
         bases=tuple(as_basis(b, start, end) for b in rests.bases) if rests else (),
         law=rests.law if rests else None,
         highest_grade=highest_grade,
+        data_use=_data_use(request),
     )
     check_form(permit, "the draft")
     clashes = conflicts(permit, ())
     if clashes:
         raise ConflictOfDuties(clashes[0])
     return Bundle(permit)
+
+
+def _data_use(request: Request | None) -> tuple[str, ...]:
+    """Return the codes by which the rules judged the use; none if none was stated."""
+    stated = request.facts.values.get("use.codes", ()) if request else ()
+    return tuple(sorted(stated)) if isinstance(stated, tuple) else ()
 
 
 def _both(

@@ -101,6 +101,7 @@ class Permit:
         report_days: within how many days of its end a report is due.
         version: 1, and one more for each amendment.
         amends: digest of the permit that this one replaces; "" for a first version.
+        data_use: codes of the Data Use Ontology by which the use was judged.
     """
 
     number: str
@@ -129,6 +130,7 @@ class Permit:
     report_days: int = 183
     version: int = 1
     amends: str = ""
+    data_use: tuple[str, ...] = ()
 
     @cached_property
     def canonical(self) -> bytes:

@@ -11,7 +11,8 @@ itself. The rules run in this order, and the first that fails is the refusal:
      6  names, shapes and types are the declared ones
      7  every value is finite and lies within its declared bound
      8  minimum counts: cells, events, parameters, leverage
-     9  the class of the release is within the permit's and the policy's
+     9  the class of the release is within the permit's and the policy's, and neither
+        genes nor a limited use forbid it
     10  seal to each hub, sign, record
 """
 
@@ -55,6 +56,7 @@ from hetao.permit import (
 )
 from hetao.permit.grades import Grade
 from hetao.release.grading import Field, grade, lineage, with_read
+from hetao.release.limits import check_limits, flags_of
 from hetao.release.message import pack
 from hetao.release.policy import Policy, check_people
 from hetao.release.quality import check_graded
@@ -395,11 +397,12 @@ def _check_numbers(
 
 @dataclass(frozen=True)
 class _Graded:
-    """The class of a sum, what it was made of, and the checks that it passed."""
+    """The class of a sum, what it was made of, its checks, and what to beware of."""
 
     grade: Grade
     fields: tuple[Field, ...]
     checks: tuple[Check, ...]
+    flags: tuple[str, ...]
 
 
 def _graded(summary: Summary, door: Door, place: Place, policy: Policy) -> _Graded:
@@ -412,7 +415,10 @@ def _graded(summary: Summary, door: Door, place: Place, policy: Policy) -> _Grad
     fields = with_read(lineage(study, study.analysis(place.analysis)), study, door.read)
     graded = grade(SEALED if sealed else OWN, fields, passed(checks))
     _check_grade(graded.released, door, policy)
-    return _Graded(graded, fields, checks)
+    flags = flags_of(study, fields, summary.evidence.people)
+    permit, name = door.bundle.permit, door.identity.name
+    check_limits(name, permit, fields, flags, policy.limits)
+    return _Graded(graded, fields, checks, flags)
 
 
 def _notice_grade() -> Grade:
@@ -518,6 +524,7 @@ def _send_sum(
             "policy": policy.as_json(),
             "snapshot": door.snapshot,
             "people": band(summary.evidence.people),
+            "flags": list(graded.flags),
             "shares": {s.header.recipient: s.digest for s in shares},
             "bytes": sum(len(s.data) for s in shares),
         },

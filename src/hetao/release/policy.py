@@ -1,7 +1,7 @@
 """A site's own minimum counts: strict unless a file lowers them and says why."""
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +10,14 @@ from hetao.records import read_toml, record
 from hetao.study import Minimum
 
 STRICT: Final = Minimum()
+# Codes of the Data Use Ontology (EBISPOT/DUO, duo.csv of 2022-09), by short name.
+CODES: Final = frozenset(
+    (
+        *("NRES", "GRU", "HMB", "DS", "POA", "RS", "NMDS", "GSO", "NPUNCU", "PUB"),
+        *("COL", "IRB", "GS", "MOR", "TS", "US", "PS", "IS", "RTN", "CC", "NPOA"),
+        *("NPU", "NCU"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -20,11 +28,14 @@ class Policy:
         minimum: the counts; see `study.Minimum`.
         highest_grade: highest class (1-5) that may leave, sealed.
         reason: why a count lies under the strict default; "" where none does.
+        limits: `table` or `table.field` → codes of the Data Use Ontology that the
+            consents of this site's patients give it.
     """
 
     minimum: Minimum = STRICT
     highest_grade: int = 3
     reason: str = ""
+    limits: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def lowered(self) -> tuple[str, ...]:
@@ -51,7 +62,7 @@ class Policy:
             else getattr(study, f.name)
             for f in fields(Minimum)
         }
-        return Policy(Minimum(**chosen), self.highest_grade, self.reason)
+        return replace(self, minimum=Minimum(**chosen))
 
 
 def _looser(name: str, one: Minimum, other: Minimum) -> bool:
@@ -93,6 +104,12 @@ def policy_from(table: dict[str, Any], where: str = "policy") -> Policy:
         raise InvalidNetwork(f"{where}: shares lie above 0, leverage up to 1")
     if not 1 <= policy.highest_grade <= 5:
         raise InvalidNetwork(f"{where}: highest_grade is 1 to 5")
+    unknown = {code for codes in policy.limits.values() for code in codes} - CODES
+    if unknown:
+        raise InvalidNetwork(
+            f"{where}: {min(unknown)[:40]!r} is no code of the Data Use Ontology",
+            fix="write for example HMB; see docs/specs/release.md",
+        )
     if policy.lowered and not policy.reason.strip():
         raise InvalidNetwork(
             f"{where} lowers {', '.join(policy.lowered)} and does not say why",
