@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hetao.analysis.estimator import (
     Estimator,
@@ -16,7 +17,6 @@ from hetao.analysis.estimator import (
     State,
     estimator,
     packed,
-    sum_by,
     unpacked,
 )
 from hetao.analysis.expressions import Floats, Ints
@@ -178,7 +178,7 @@ class Cox(Estimator):
         for stratum in self._strata(rows):
             of_rows = eta[stratum.rows]
             sets = RiskSets.of(stratum, of_rows - of_rows.max())
-            due = sets.expected(stratum.tied_weight[stratum.at])
+            due = sets.expected(stratum.tied_weight)
             residual = stratum.event - due / stratum.weight
             squares[stratum.rows] = stratum.weight * residual**2
         return squares
@@ -248,9 +248,12 @@ def cox_step(
 
 def members(codes: Ints) -> Iterator[Ints]:
     """Return the row numbers of each stratum that has rows."""
+    if len(codes) and (codes == codes[0]).all():
+        yield np.arange(len(codes))
+        return
     order = np.argsort(codes, kind="stable")
     cuts = np.nonzero(np.diff(codes[order]))[0] + 1
-    return (part for part in np.split(order, cuts) if len(part))
+    yield from (part for part in np.split(order, cuts) if len(part))
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,76 +293,118 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Stratum:
-    """The rows of one stratum, latest time first, and its tied events.
+    """The rows of one stratum, latest time first, and what no beta changes in them.
 
     Attributes:
         rows: (n,) numbers of the rows, latest time first.
-        x: (n, p) design in that order, less its mean: only differences count, and
-            small ones stay exact.
+        z: (n, 1 + p) in that order: 1, then the design less its mean, as only
+            differences count and small ones stay exact.
         event: (n,) 0 or 1, in that order.
         weight: (n,) how much each counts, in that order.
         time: (n,) index of each ordered row's distinct time, latest first.
-        first, last: (times,) places in the order of the rows at each distinct time.
-        tied_weight: (times,) mean weight of the events there.
         clock: (times,) transformed time of the test of proportional hazards, within
             -1 to 1; none where it is not asked for.
+        who: (events,) places of the rows with the event.
         at: (events,) index of each event's distinct time.
+        tie: (events,) which of the distinct times with events that is.
+        opens: the first event of each of these.
+        tied_weight: (events,) mean weight of the events at an event's time.
         share: (events,) l/d for the l-th of d tied events, from 0; None where all are
             0, as of Breslow and without ties.
+        place: (events,) up to which place in the order people are at risk.
+        after: (n,) how many events come at a row's time or before it.
         entry: who enters late; None where all are at risk from 0 on.
+        unentered: (n,) how many events come before a row's start; none without one.
     """
 
     rows: Ints
-    x: Floats
+    z: Floats
     event: Floats
     weight: Floats
     time: Ints
-    first: Ints
-    last: Ints
-    tied_weight: Floats
     clock: Floats
+    who: Ints
     at: Ints
+    tie: Ints
+    opens: Ints
+    tied_weight: Floats
     share: Floats | None
+    place: Ints
+    after: Ints
     entry: Entry | None
+    unentered: Ints
 
     @classmethod
     def of(cls, rows: Rows, members: Ints, plan: Plan) -> "Stratum":
         """Return the stratum of the rows of these numbers, of which there are some."""
         analysis = plan.analysis
         order = members[np.argsort(-rows.time[members], kind="stable")]
-        x, event, weight = rows.X[order], rows.event[order], rows.weight[order]
-        x -= x.mean(axis=0)
-        ends = np.nonzero(np.diff(rows.time[order]))[0]
-        first = np.concatenate([[0], ends + 1])
-        last = np.append(ends, len(order) - 1)
-        index = np.repeat(np.arange(len(first)), last - first + 1)
-        deaths = sum_by(index, len(first), event).astype(np.int64)
-        at, share = tied_events(deaths)
-        shared = share if analysis.ties == "efron" and share.any() else None
-        times = rows.time[order]
-        clock = clock_of(plan, times[first]) if analysis.zph else np.zeros(0)
-        entry = None
+        times, event, weight = rows.time[order], rows.event[order], rows.weight[order]
+        z = np.ones((len(order), 1 + rows.X.shape[1]))
+        z[:, 1:] = rows.X[order]
+        z[:, 1:] -= z[:, 1:].mean(axis=0)
+        fresh = _opens(times)
+        index, first = fresh.cumsum() - 1, np.flatnonzero(fresh)
+        last = np.append(first[1:], len(order)) - 1
+        who = np.flatnonzero(event)
+        at = index[who]
+        fresh = _opens(at)
+        tie, opens = fresh.cumsum() - 1, np.flatnonzero(fresh)
+        deaths = np.bincount(tie)
+        share = (np.arange(len(at)) - opens[tie]) / deaths[tie]
+        tied = np.bincount(tie, weight[who]) / deaths
+        entry, unentered = None, np.zeros(0, dtype=np.int64)
         if len(rows.start):
             entry = Entry.of(rows.start[order], times, times[first])
-        tied = sum_by(index, len(first), event * weight) / np.maximum(deaths, 1)
+            last, unentered = entry.last, len(at) - np.searchsorted(at, entry.before)
         return cls(
-            order, x, event, weight, index, first, last, tied, clock, at, shared, entry
+            rows=order,
+            z=z,
+            event=event,
+            weight=weight,
+            time=index,
+            clock=clock_of(plan, times[first]) if analysis.zph else np.zeros(0),
+            who=who,
+            at=at,
+            tie=tie,
+            opens=opens,
+            tied_weight=tied[tie],
+            share=share if analysis.ties == "efron" and share.any() else None,
+            place=last[at],
+            after=len(at) - np.searchsorted(at, index),
+            entry=entry,
+            unentered=unentered,
         )
+
+    @property
+    def x(self) -> Floats:
+        """Return the (n, p) design less its mean."""
+        return self.z[:, 1:]
 
     def at_risk(self, values: Floats) -> Floats:
         """Return (events, …) sums of (n, …) values over those at risk at each event."""
-        if self.entry is None:
-            return np.asarray(np.cumsum(values, axis=0)[self.last[self.at]])
-        moves = (values[self.entry.rows].T * self.entry.sign).T
-        return np.asarray(np.cumsum(moves, axis=0)[self.entry.last[self.at]])
+        if self.entry is not None:
+            values = (values[self.entry.rows].T * self.entry.sign).T
+        return np.asarray(values.cumsum(axis=0)[self.place])
 
     def until(self, values: Floats) -> Floats:
-        """Return (n, …) sums of (times, …) values over each row's times at risk."""
-        sums = np.cumsum(values[::-1], axis=0)[::-1]
+        """Return (n, …) sums of (events, …) values over each row's events at risk."""
+        sums = np.zeros((len(values) + 1, *values.shape[1:]))
+        values[::-1].cumsum(axis=0, out=sums[1:])
         if self.entry is None:
-            return np.asarray(sums[self.time])
-        ends = np.concatenate([sums, np.zeros((1, *values.shape[1:]))])
-        return np.asarray(sums[self.time] - ends[self.entry.before])
+            return np.asarray(sums[self.after])
+        return np.asarray(sums[self.after] - sums[self.unentered])
+
+    def tied(self, values: Floats) -> Floats:
+        """Return (events, …) sums of (events, …) values over those at the same time."""
+        return np.asarray(np.add.reduceat(values, self.opens, axis=0)[self.tie])
+
+
+def _opens(values: Floats | Ints) -> NDArray[np.bool_]:
+    """Return (n,) where a value differs from the one before."""
+    found = np.ones(len(values), dtype=bool)
+    np.not_equal(values[1:], values[:-1], out=found[1:])
+    return found
 
 
 def tied_events(deaths: Ints) -> tuple[Ints, Floats]:
@@ -388,15 +433,12 @@ class RiskSets:
     @classmethod
     def of(cls, stratum: Stratum, eta: Floats) -> "RiskSets":
         """Return the risk sets at linear predictors whose largest is 0."""
-        x, event, at, share = stratum.x, stratum.event, stratum.at, stratum.share
         w = stratum.weight * np.exp(eta)
-        wx = w[:, None] * x
-        s0, s1 = stratum.at_risk(w), stratum.at_risk(wx)
-        if share is not None:
-            s0 -= share * np.add.reduceat(event * w, stratum.first)[at]
-            of_tied = np.add.reduceat(event[:, None] * wx, stratum.first, axis=0)
-            s1 -= share[:, None] * of_tied[at]
-        return cls(stratum, w, s0, s1 / s0[:, None])
+        rates = w[:, None] * stratum.z
+        sums = stratum.at_risk(rates)
+        if stratum.share is not None:
+            sums -= stratum.share[:, None] * stratum.tied(rates[stratum.who])
+        return cls(stratum, w, sums[:, 0], sums[:, 1:] / sums[:, :1])
 
     def expected(self, weight: Floats) -> Floats:
         """Return (n,) how many events each row was due, events weighing (events,).
@@ -404,18 +446,12 @@ class RiskSets:
         With H the sum of weight/s0 over the events that a row is at risk at, and G
         that of share times it over those tied with its own: w (H - event G).
         """
-        stratum, times = self.stratum, len(self.stratum.first)
-        hazard = sum_by(stratum.at, times, weight / self.s0)
-        exposure = stratum.until(hazard)
-        if stratum.share is not None:
-            spared = sum_by(stratum.at, times, weight * stratum.share / self.s0)
-            exposure -= stratum.event * spared[stratum.time]
-        return np.asarray(self.w * exposure)
+        return self.w * self._exposed(weight / self.s0)
 
     def moments(self, clock: Floats | None = None) -> tuple[Floats, Floats]:
         """Return score (p,) and information (p, p), times counting (times,) fold."""
         stratum = self.stratum
-        of_event = stratum.tied_weight[stratum.at]
+        of_event = stratum.tied_weight
         observed = stratum.event * stratum.weight
         if clock is not None:
             of_event = of_event * clock[stratum.at]
@@ -426,27 +462,22 @@ class RiskSets:
 
     def residuals(self) -> Floats:
         """Return (n, p) score residuals times weights; they add up to the score."""
-        stratum, times = self.stratum, len(self.stratum.first)
-        at, time, event = stratum.at, stratum.time, stratum.event[:, None]
-        weight = stratum.tied_weight[at]
-        pull = self.mean * (weight / self.s0)[:, None]
-        exposure = stratum.until(rows_by(at, pull, times))
-        if stratum.share is not None:
-            spared = rows_by(at, stratum.share[:, None] * pull, times)
-            exposure -= event * spared[time]
-        deaths = np.maximum(sum_by(at, times), 1)
-        middle = rows_by(at, self.mean, times) / deaths[:, None]
-        own = event * stratum.weight[:, None] * (stratum.x - middle[time])
+        stratum, weight = self.stratum, self.stratum.tied_weight
+        exposure = self._exposed(self.mean * (weight / self.s0)[:, None])
         due = stratum.x * self.expected(weight)[:, None] - self.w[:, None] * exposure
-        return np.asarray(own - due)
+        if len(who := stratum.who):
+            deaths = stratum.tied(np.ones((len(who), 1)))
+            middle = stratum.tied(self.mean) / deaths
+            due[who] -= stratum.weight[who, None] * (stratum.x[who] - middle)
+        return -due
 
-
-def rows_by(place: Ints, values: Floats, size: int) -> Floats:
-    """Return the (size, k) sums of (n, k) values by place."""
-    sums = np.zeros((size, values.shape[1]))
-    for column in range(values.shape[1]):
-        sums[:, column] = sum_by(place, size, values[:, column])
-    return sums
+    def _exposed(self, values: Floats) -> Floats:
+        """Return (n, …) sums over the events that a row is at risk at, less shares."""
+        stratum, share = self.stratum, self.stratum.share
+        found = stratum.until(values)
+        if share is not None:
+            found[stratum.who] -= stratum.tied((share * values.T).T)
+        return found
 
 
 def check_residuals(plan: Plan, meat: Floats, people: int) -> None:
@@ -469,5 +500,5 @@ def _partial(stratum: Stratum, eta: Floats) -> tuple[Point, RiskSets]:
     sets = RiskSets.of(stratum, eta)
     score, information = sets.moments()
     observed = (stratum.event * stratum.weight) @ eta
-    loglik = float(observed - stratum.tied_weight[stratum.at] @ np.log(sets.s0))
+    loglik = float(observed - stratum.tied_weight @ np.log(sets.s0))
     return Point(score, information, loglik), sets

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hetao.analysis.cox import ETA as LEAST
-from hetao.analysis.cox import cox_step, rows_by, tied_events
+from hetao.analysis.cox import cox_step, tied_events
 from hetao.analysis.estimator import (
     Estimator,
     Message,
@@ -198,3 +198,11 @@ class CoxGrid(Estimator):
                 - np.log(sums[:, 0]).sum()
             ),
         )
+
+
+def rows_by(place: Ints, values: Floats, size: int) -> Floats:
+    """Return the (size, k) sums of (n, k) values by place."""
+    sums = np.zeros((size, values.shape[1]))
+    for column in range(values.shape[1]):
+        sums[:, column] = sum_by(place, size, values[:, column])
+    return sums

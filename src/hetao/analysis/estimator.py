@@ -321,7 +321,7 @@ def protocol_of(cls: type[Estimator]) -> Protocol:
 
 def packed(matrix: Floats) -> Floats:
     """Return the upper triangle of a symmetric (p, p) matrix, row by row."""
-    return matrix[_triangle(len(matrix))]
+    return matrix.ravel()[_flat(len(matrix))]
 
 
 def unpacked(triangle: Floats, p: int) -> Floats:
@@ -329,6 +329,11 @@ def unpacked(triangle: Floats, p: int) -> Floats:
     matrix = np.zeros((p, p))
     matrix[_triangle(p)] = triangle
     return matrix + np.triu(matrix, 1).T
+
+
+@functools.cache
+def _flat(p: int) -> Ints:
+    return np.ravel_multi_index(_triangle(p), (p, p))
 
 
 @functools.cache

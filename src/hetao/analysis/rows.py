@@ -356,19 +356,22 @@ def _times(plan: Plan, known: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
 def _design(plan: Plan, known: Mapping[str, NDArray[Any]], n: int) -> Floats:
     design = np.empty((n, plan.parameters))
     for place, column in enumerate(plan.columns):
-        design[:, place] = _column(column, known, n)
+        design[:, place] = _column(column, known)
+    beyond = np.abs(design) > 1 + ROUNDING
+    if beyond.any():
+        for place, column in enumerate(plan.columns):
+            refuse_rows(column.name, beyond[:, place], "leaves its public bounds")
     return design
 
 
-def _column(column: Column, known: Mapping[str, NDArray[Any]], n: int) -> Floats:
-    value: Floats = np.ones(n)
+def _column(column: Column, known: Mapping[str, NDArray[Any]]) -> Floats | float:
+    """Return (n,) values of a design's column, or the one value of all rows."""
+    value: Floats | float = 1.0
     for factor in column.factors:
         value = value * value_of(factor, known)
     for name, level in column.levels:
         value = value * (known[name] == level)
-    scaled: Floats = (value - column.centre) / column.scale
-    refuse_rows(column.name, np.abs(scaled) > 1 + ROUNDING, "leaves its public bounds")
-    return scaled
+    return (value - column.centre) / column.scale
 
 
 def _outcome(plan: Plan, values: NDArray[Any]) -> Floats:
