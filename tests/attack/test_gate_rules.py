@@ -38,12 +38,11 @@ from hetao.release import (
     Policy,
     Summary,
     add,
-    decide,
     decode,
     stream,
     unpack,
 )
-from hetao.release.decide import check_concepts
+from hetao.release.decide import check_concepts, decide
 from hetao.study import Minimum
 from support_federation import START, Federation, Plan, toy_study
 

@@ -17,7 +17,8 @@ from hetao.dictionary import dictionary
 from hetao.errors import Unverified, UseNotAllowed
 from hetao.ledger.certificate import verify_certificate
 from hetao.permit import Basis, Bundle, PermittedProtocol
-from hetao.release import ClosedDoor, Door, Notice, Place, Policy, Summary, decide
+from hetao.release import ClosedDoor, Door, Notice, Place, Policy, Summary
+from hetao.release.decide import decide
 from hetao.release.limits import flags_of
 from hetao.release.record import EDGES, band
 from hetao.study import CodeList, ConceptSet, fields_touched

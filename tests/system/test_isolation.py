@@ -105,3 +105,17 @@ def test_coordinator_and_hub_import_nothing_that_opens_rows(module):
 
 def test_the_site_does_import_them():
     assert {"duckdb", "hetao.cdm", "hetao.cohort"} <= loaded_by("site")
+
+
+def test_a_hub_loads_neither_the_gate_nor_an_estimator():
+    loaded = loaded_by("hub")
+
+    assert {"hetao.release.decide", "hetao.analysis", "scipy"}.isdisjoint(loaded)
+    assert "hetao.release.seal" in loaded
+
+
+def test_who_waits_for_several_sites_loads_none_of_their_libraries():
+    loaded = loaded_by("serve")
+
+    assert {"numpy", "duckdb", "aiohttp", "hetao.cdm"}.isdisjoint(loaded)
+    assert "multiprocessing" in loaded

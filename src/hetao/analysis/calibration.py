@@ -12,7 +12,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import ndtr, ndtri
 
 from hetao.errors import NotEstimable, Usage
@@ -80,6 +79,8 @@ def systematic_error(
             f"fewer than {FEWEST} negative controls say nothing of systematic error",
             fix="analyse more outcomes that the exposure cannot cause",
         )
+    from scipy.optimize import minimize_scalar  # dear to load
+
     # The mean has a closed form at each spread; the spread is searched over pieces,
     # for the likelihood of a variance may have more than one top.
     spreads = np.concatenate([[0.0], np.geomspace(1e-4, WIDEST, 60)])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from hetao.analysis.estimator import Estimator, Message, State, estimator, sum_by
 from hetao.analysis.expressions import Floats
@@ -15,7 +15,7 @@ from hetao.analysis.rows import Rows
 from hetao.errors import NotEstimable
 
 PARTS: Final = 5  # of what a person adds up to: x'y of two numbers, x'x of three
-Z: Final = float(norm.ppf(0.975))
+Z: Final = float(ndtri(0.975))
 
 
 @estimator(
@@ -188,7 +188,7 @@ class Indicators(Estimator):
         se = float(math.sqrt(max(cover[1, 1], 0.0)) * unit)
         found = {"estimate": slope, "se": se}
         if se > 0:
-            found["p"] = float(2 * norm.sf(abs(slope / se)))
+            found["p"] = float(2 * ndtr(-abs(slope / se)))
         return found | {"lower": slope - Z * se, "upper": slope + Z * se}
 
 

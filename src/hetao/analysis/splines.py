@@ -7,13 +7,16 @@ boundary knots the columns are those of R's `splines::bs` and `splines::ns`.
 
 import itertools
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import BSpline
 
 from hetao.errors import InvalidStudy
 from hetao.study import Basis, Spline
+
+if TYPE_CHECKING:
+    from scipy.interpolate import BSpline
 
 Interval = tuple[float, float]
 
@@ -90,13 +93,15 @@ def basis_bounds(basis: Basis, argument: Interval) -> Interval:
 
 
 @lru_cache(maxsize=1024)
-def _curve(basis: Basis) -> BSpline:
+def _curve(basis: Basis) -> "BSpline":
     """Return a column as one B-spline.
 
     Source:
         R's `splines::ns`: of cubic B-splines without the first, the ones whose second
         derivatives are 0 at both boundary knots, by the QR of those derivatives.
     """
+    from scipy.interpolate import BSpline  # dear to load, and few terms are splines
+
     low, high = basis.boundary
     times = basis.degree + 1
     knots = np.array([*[low] * times, *basis.knots, *[high] * times])

@@ -14,7 +14,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import gammaln, xlogy
 
 from hetao.errors import Usage
@@ -293,6 +292,8 @@ def _every_event(critical: float, most: float, least: int) -> float:
 
 def _expected_at(count: int, critical: float) -> float:
     """Return the expected events at which a count's ratio is just the critical one."""
+    from scipy.optimize import brentq  # dear to load
+
     return float(
         brentq(
             lambda expected: poisson_ratio(count, expected) - critical,

@@ -30,6 +30,7 @@ Command = Callable[[argparse.Namespace], int]
 # a file too. Of the others a file may go to somebody else.
 AT_A_SITE = (
     "hetao.cli.site",
+    "hetao.cli.serve",
     "hetao.cli.cohort",
     "hetao.cli.vocab",
     "hetao.cli.releases",
@@ -44,6 +45,11 @@ def main(words: Sequence[str] | None = None) -> int:
     if chosen.run is None:
         chosen.parser.print_help(sys.stderr)
         return 2
+    return carry_out(chosen)
+
+
+def carry_out(chosen: argparse.Namespace) -> int:
+    """Carry out a command whose words were read; return its exit code."""
     with _unwound_by_signals() as heard:
         return _carried_out(chosen, heard)
 
@@ -254,7 +260,7 @@ def _add_site(commands: Any) -> None:
     serve = _command(
         site,
         "serve",
-        "hetao.cli.site:serve",
+        "hetao.cli.serve:serve",
         "answer approved studies; dials out, opens no port",
     )
     serve.add_argument("sites", type=Path, nargs="+", metavar="SITE.toml")

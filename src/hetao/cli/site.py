@@ -1,10 +1,8 @@
-"""`hetao site init`, `curate`, `serve`, and `answer` where there is no network."""
+"""`hetao site init`, `curate`, a site that is served, and `answer` with no network."""
 
 import argparse
 import asyncio
 import json
-import multiprocessing
-import multiprocessing.connection
 import os
 import signal
 import sys
@@ -13,19 +11,16 @@ from pathlib import Path
 
 from hetao.cdm import curate as curate_site
 from hetao.cdm.profiles import lay_profile
-from hetao.cli.main import folder_for, main, say
+from hetao.cli.main import folder_for, say
 from hetao.federation.attend import attend
 from hetao.federation.clock import utc_now
 from hetao.federation.courier import answered, read_letters, write_letters
-from hetao.federation.processes import end_with_parent
 from hetao.federation.site import Site
 from hetao.federation.site_file import SiteFile, read_site_file
 from hetao.federation.transport_https import HttpsTransport
 from hetao.ledger.envelope import parse_envelope
 
 PATIENCE_SECONDS = 24 * 3600.0  # a site keeps dialling a hub that is away
-STOP_SECONDS = 5.0  # after that, one that hangs is killed
-PRELOAD = ["hetao.cli.site"]
 
 
 def curate(chosen: argparse.Namespace) -> int:
@@ -71,13 +66,10 @@ def init(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def serve(chosen: argparse.Namespace) -> int:
-    """Serve one site, or several, each in a process of its own."""
-    os.umask(0o077)
-    if len(chosen.sites) == 1:
-        asyncio.run(_serve(read_site_file(chosen.sites[0])))
-        return 0
-    return _serve_each(chosen.sites)
+def serve_one(path: Path) -> int:
+    """Serve a site until it is told to end; dials out, opens no port."""
+    asyncio.run(_serve(read_site_file(path)))
+    return 0
 
 
 async def _serve(file: SiteFile) -> None:
@@ -113,33 +105,3 @@ def answer(chosen: argparse.Namespace) -> int:
     no = f", {refused} of them refusals" if refused else ""
     say(f"{chosen.out}: {len(answers)} answers to {len(letters)} letters{no}")
     return 0
-
-
-def _serve_each(paths: list[Path]) -> int:
-    """Fork a process for each site from one that has loaded the libraries already."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
-    processes = [
-        context.Process(target=_serve_child, args=(str(path),), name=path.parent.name)
-        for path in paths
-    ]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    ended: list[object] = []
-    try:
-        for process in processes:
-            process.start()
-        # The first to end, in whatever way, ends all: a half of them helps nobody.
-        ended += multiprocessing.connection.wait([p.sentinel for p in processes])
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join(STOP_SECONDS)
-            process.kill()
-            process.join()
-    return max(abs(p.exitcode or 0) for p in processes if p.sentinel in ended)
-
-
-def _serve_child(path: str) -> None:
-    end_with_parent()
-    sys.exit(main(["site", "serve", path]))

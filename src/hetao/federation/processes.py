@@ -1,10 +1,8 @@
 """Hubs, sites and the coordinator of one machine, each a process of its own."""
 
 import contextlib
-import ctypes
 import os
 import queue
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hetao.errors import HetaoError, Unreachable
+from hetao.federation.parents import end_with_parent
 from hetao.federation.pilot import Pilot
 
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.5  # how soon a party's death is noticed
-PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 ERROR = "hetao: error: "
 
 
@@ -30,16 +28,6 @@ def environment() -> Mapping[str, str]:
     """Return the environment of a party's process: one thread for linear algebra."""
     threads = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
     return {**os.environ, **threads, "PYTHONUNBUFFERED": "1"}
-
-
-def end_with_parent() -> None:
-    """Have Linux end this process when its parent dies; elsewhere, do nothing.
-
-    A launcher that is killed outright cannot stop what it started; so nothing of a
-    demonstration goes on running behind anybody's back.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Process:

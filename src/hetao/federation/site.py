@@ -75,10 +75,10 @@ from hetao.release import (
     Release,
     Summary,
     check_people,
-    decide,
     key_from,
     unpack,
 )
+from hetao.release.decide import decide
 from hetao.study import Study, study_from
 
 SCHEMA: Final = """

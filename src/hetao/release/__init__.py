@@ -1,28 +1,42 @@
-"""The gate: one door out of a site, and what it seals with."""
+"""The gate: one door out of a site, and what it seals with.
 
-from hetao.release.decide import (
-    ClosedDoor,
-    Door,
-    Notice,
-    Place,
-    Release,
-    Summary,
-    check_values,
-    decide,
-)
-from hetao.release.message import pack, unpack
-from hetao.release.policy import STRICT, Policy, check_people, policy_from, read_policy
-from hetao.release.quality import Counted, check_graded, grade_quality
-from hetao.release.seal import add, decode, encode, split, stream
-from hetao.release.tag import (
-    check_tag,
-    key_from,
-    mask,
-    new_key,
-    tag_from,
-    tag_of,
-    tag_text,
-)
+What a name stands for is loaded when it is first asked for: a hub, which only adds what
+it cannot read, loads neither the gate nor an estimator. The gate itself is
+`hetao.release.decide.decide`, as its module has its name.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hetao.release.decide import (
+        ClosedDoor,
+        Door,
+        Notice,
+        Place,
+        Release,
+        Summary,
+        check_values,
+    )
+    from hetao.release.message import pack, unpack
+    from hetao.release.policy import (
+        STRICT,
+        Policy,
+        check_people,
+        policy_from,
+        read_policy,
+    )
+    from hetao.release.quality import Counted, check_graded, grade_quality
+    from hetao.release.seal import add, decode, encode, split, stream
+    from hetao.release.tag import (
+        check_tag,
+        key_from,
+        mask,
+        new_key,
+        tag_from,
+        tag_of,
+        tag_text,
+    )
 
 __all__ = [
     "STRICT",
@@ -39,7 +53,6 @@ __all__ = [
     "check_people",
     "check_tag",
     "check_values",
-    "decide",
     "decode",
     "encode",
     "grade_quality",
@@ -56,3 +69,35 @@ __all__ = [
     "tag_text",
     "unpack",
 ]
+_IN = {
+    "decide": (
+        "ClosedDoor",
+        "Door",
+        "Notice",
+        "Place",
+        "Release",
+        "Summary",
+        "check_values",
+    ),
+    "message": ("pack", "unpack"),
+    "policy": ("STRICT", "Policy", "check_people", "policy_from", "read_policy"),
+    "quality": ("Counted", "check_graded", "grade_quality"),
+    "seal": ("add", "decode", "encode", "split", "stream"),
+    "tag": (
+        "check_tag",
+        "key_from",
+        "mask",
+        "new_key",
+        "tag_from",
+        "tag_of",
+        "tag_text",
+    ),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Return a public name, importing the module that holds it on first use."""
+    for module, names in _IN.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

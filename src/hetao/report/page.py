@@ -5,6 +5,7 @@ reaches the page through jinja2's autoescape or the XML writer of the figures, a
 page's own policy forbids scripts and every address, should either ever fail.
 """
 
+import functools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -136,7 +137,9 @@ def _is_model(answer: Answer) -> bool:
     return isinstance(answer.view, ModelView | PathView) or answer.view is None
 
 
+@functools.cache
 def _environment() -> Environment:
+    """Return the templates, compiled once a process."""
     environment = Environment(
         loader=PackageLoader("hetao.report", "."),
         autoescape=True,
