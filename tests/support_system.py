@@ -1,7 +1,6 @@
 """Real processes for tests: the command line, and a network whose parties can die."""
 
 import json
-import multiprocessing
 import os
 import re
 import signal
@@ -25,6 +24,7 @@ from hetao.ledger.note import parse_checkpoint
 from hetao.permit import read_directory, read_identity, sign_notice, write_bundle
 from hetao.study.writing import write_study
 from support_federation import write_patients
+from support_forks import forks
 
 LAX = """\
 reason = "Public research data, for a test"
@@ -211,15 +211,13 @@ class Network:
         self.pilot = pilot
         self.words = {n: ["hub", "serve", str(p)] for n, p in pilot.hubs.items()}
         self.words |= {n: ["site", "serve", str(p)] for n, p in pilot.sites.items()}
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["hetao.cli.site", "hetao.cli.hub"])
         self._processes = {}
         self._coordinators = []
         for name in self.words:
             self.start(name)
 
     def start(self, name):
-        process = self._context.Process(
+        process = forks().Process(
             target=_party, args=(self.words[name], str(self.said(name))), name=name
         )
         process.start()

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -21,7 +19,8 @@ from hetao.cdm.mapping import read_folder
 from hetao.cdm.vocabulary import load_athena
 from hetao.cli.main import main
 from hetao.errors import InvalidData
-from support_cdm import CODES, ROWS, curated, rows_of, write_folder
+from support_cdm import CODES, ROWS, curate_until, curated, rows_of, write_folder
+from support_forks import exit_code
 from support_vocabulary import VOCABULARY, write_download
 
 
@@ -135,17 +134,6 @@ def test_a_broken_manifest_is_refused(tmp_path):
         snapshots(tmp_path / "store")
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from hetao.cdm import curate
-
-def stop(step):
-    if step.startswith(sys.argv[2]):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-curate(Path(sys.argv[1]), stop)
-"""
 STEPS = (
     *("reading", "proving", "selecting visit", "mapping", "filling measurement"),
     *("accounting", "taking", "checking", "keeping"),
@@ -157,11 +145,7 @@ def test_who_is_killed_anywhere_leaves_the_last_good_snapshot(tmp_path):
     good = curated(path)
     write_folder(tmp_path, ROWS[:1])
     for step in STEPS:
-        killed = subprocess.run(
-            [sys.executable, "-c", KILLED, str(path), step], check=False
-        )
-
-        assert killed.returncode == -signal.SIGKILL, step
+        assert exit_code(curate_until, path, step) == -signal.SIGKILL, step
         with open_site(path) as tables:
             assert tables.snapshot == good.snapshot, step
         assert len(snapshots(tmp_path / "store")) == 1, step
@@ -178,11 +162,7 @@ def test_who_is_killed_while_taking_over_leaves_the_last_good_snapshot(tmp_path)
     before = rows_of(good, "FROM person ORDER BY ALL")
     (tmp_path / "codes.csv").write_text(CODES + "icd10,E11.9,201826,糖,,confirmed\n")
     for step in ("taking person", "filling condition", "keeping"):
-        killed = subprocess.run(
-            [sys.executable, "-c", KILLED, str(path), step], check=False
-        )
-
-        assert killed.returncode == -signal.SIGKILL, step
+        assert exit_code(curate_until, path, step) == -signal.SIGKILL, step
         with open_site(path) as tables:
             assert tables.snapshot == good.snapshot, step
         assert rows_of(good, "FROM person ORDER BY ALL") == before, step
@@ -196,8 +176,7 @@ def test_who_is_killed_while_taking_over_leaves_the_last_good_snapshot(tmp_path)
 
 def test_a_killed_curation_goes_on_with_what_it_had_staged(tmp_path):
     path = write_folder(tmp_path)
-    command = [sys.executable, "-c", KILLED, str(path), "proving"]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert exit_code(curate_until, path, "proving") == -signal.SIGKILL
     said = []
 
     curate(path, said.append)
