@@ -1,0 +1,47 @@
+"""Whatever bytes come, every parser reads them or refuses them in our words.
+
+`make fuzz` tries a million at each; here a seeded few.
+"""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from hetao.errors import HetaoError
+from support_fuzz import parsers
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+import fuzz
+
+NAMES = ("permit", "envelope", "message", "certificate", "study", "study file")
+NAMES += ("checkpoint", "note", "policy", "release record")
+INPUTS = 400
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_comes_is_read_or_refused(name, record_property):
+    read, refused = fuzz.fuzzed({name: parsers()[name]}, INPUTS, 1)[name]
+
+    record_property("figure", f"{name}: 0 crashes in {INPUTS}")
+    assert read + refused == INPUTS
+    assert refused > INPUTS / 4
+
+
+def test_every_parser_is_tried():
+    assert tuple(parsers()) == NAMES
+
+
+def breaks(data):
+    if len(data) % 7 == 0:
+        raise KeyError("a fault")
+    raise HetaoError("refused")
+
+
+def test_a_parser_that_crashes_is_found():
+    def parse(data):
+        return None if data == b"true one" else breaks(data)
+
+    with pytest.raises(AssertionError, match="crashed"):
+        fuzz.fuzzed({"bad": (parse, b"true one")}, 200, 1)
