@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := r-base-core r-recommended r-cran-glmnet r-cran-gnm r-cran-proc r-cran-brglm2 chromium fonts-noto-cjk postgresql openjdk-17-jre-headless
 
-.PHONY: help demo test check bench bench-ha bench-peers exactness format lock setup packages clean
+.PHONY: help demo test check bench bench-ha bench-peers exactness threats fuzz mutants reveal format lock setup packages clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / \t/' | expand -t 12
@@ -42,6 +42,18 @@ bench-peers: $(VENV)/tested packages ## beside NVFLARE, Flower, TNO, vantage6, R
 
 exactness: $(VENV)/tested packages ## docs/exactness.md: how far each estimator lies from its oracles
 	@$(BIN)/python benchmarks/exactness.py
+
+threats: $(VENV)/ready ## docs/security/threats.md: the tests of the twenty-four threats, and what they measure
+	@$(BIN)/python benchmarks/threats.py
+
+fuzz: $(VENV)/ready ## a million bent inputs at each parser; hours
+	@$(BIN)/python benchmarks/fuzz.py
+
+mutants: $(VENV)/ready ## small faults put into the gate and the sealed sum: how many do tests find?
+	@$(BIN)/python benchmarks/mutants.py
+
+reveal: $(VENV)/ready ## docs/explanation/what-sums-reveal.md, measured anew; about twenty minutes
+	@$(BIN)/python benchmarks/what_sums_reveal.py
 
 format: $(VENV)/ready ## bring the code into its one form
 	@$(BIN)/ruff check --fix-only -q . ; $(BIN)/ruff format -q .

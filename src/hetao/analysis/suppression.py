@@ -571,7 +571,7 @@ def _hide_trees(payload: Payload, smallest: int) -> None:
     """Round what leaves add and columns gain: exact, they are equations for counts.
 
     KNOWN GAP: with the base rate, the first tree's leaves still leave few choices for
-    the events among learners (docs/threats.md).
+    the events among learners (docs/security/threats.md).
     """
     for node in itertools.chain(*payload["trees"]):
         if "value" in node:

@@ -1,0 +1,292 @@
+"""The twenty-four threats: runs each one's tests, writes the table of the page.
+
+    python benchmarks/threats.py [docs/security/threats.md]
+
+What a test measured, it says with `record_property("figure", ...)`. A test that is not
+there, or does not pass, ends the command.
+"""
+
+import datetime
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "security" / "threats.md"
+START, END = "<!-- the table of threats -->\n", "<!-- end of the table of threats -->\n"
+
+
+@dataclass(frozen=True)
+class Threat:
+    """Who tries what, what stands against it, and the tests that show it.
+
+    `tests` are places under `tests/`, a file or `file::name` without the leading
+    `test_` of either; `gap` is what remains.
+    """
+
+    who: str
+    what: str
+    control: str
+    tests: tuple[str, ...]
+    gap: str = ""
+
+
+THREATS = (
+    Threat(
+        "hub operator", "swap a recipient's key",
+        "keys pinned in the signed permit and in everyone's own list",
+        ("attack/permit_forgery::a_key_that_is_not_the_trusted_one_is_refused",
+         "attack/permit_forgery::a_party_in_another_part_is_not_the_trusted_one"),
+    ),
+    Threat(
+        "hub", "send a task to a site that did not approve it",
+        "each site verifies the permit itself; the permit names sites and protocols",
+        ("attack/peers_faults::only_the_sites_that_a_permit_names_answer",
+         "attack/peers_faults::a_task_that_names_a_listed_analysis_and_asks_another_"
+         "gets_nothing",
+         "attack/site::a_permit_that_does_not_stand_is_refused_before_any_row_is_read"),
+    ),
+    Threat(
+        "hub", "change the study or the code after approval",
+        "the permit holds the study's digest and each protocol's hash",
+        ("attack/study_bytes::a_study_changed_in_any_byte_is_not_the_permitted_one",
+         "attack/permit_forgery::a_changed_protocol_is_a_changed_permit"),
+    ),
+    Threat(
+        "hub", "drop, delay, reorder or repeat messages",
+        "one place, one envelope; journals before acts; the silent are named",
+        ("attack/hub::the_same_envelope_twice_is_once",
+         "attack/hub::other_bytes_in_the_same_place_are_a_replay",
+         "contract/runs::a_silent_site_is_named_within_the_deadline_and_may_come_later"),
+    ),
+    Threat(
+        "hub or site", "roll back or rewrite a log",
+        "append-only Merkle log, cosigned by witnesses that allow only growth",
+        ("unit/witness::a_rollback_is_refused_and_the_size_named",
+         "unit/witness::a_larger_fork_is_refused",
+         "unit/witness::a_fork_of_the_same_size_is_refused"),
+        "only the coordinator's log is cosigned",
+    ),
+    Threat(
+        "thief of the coordinator's or a hub's disk", "read payloads",
+        "hubs hold ciphertext and shares that are uniform by themselves",
+        ("attack/traffic::no_canary_is_in_what_hubs_and_coordinator_keep",
+         "attack/traffic::one_hubs_share_of_a_site_is_not_its_sum"),
+    ),
+    Threat(
+        "analyst",
+        "differencing, trackers, one-hot, leverage, repeated sums, inversion",
+        "the gate's rules, at each site, before anything leaves",
+        ("attack/published_attacks", "attack/risk_sets",
+         "attack/network_inversion", "attack/what_sums_reveal"),
+        "combinations of yes/no columns",
+    ),
+    Threat(
+        "analyst", "code that hides rows in weights, errors, notices",
+        "estimators by hash; fixed shapes and bounds; errors are codes",
+        ("attack/published_attacks::what_is_hidden_in_the_low_bits_drowns_in_the_sealed_"
+         "sum",
+         "attack/published_attacks::a_message_of_another_shape_or_range_carries_nothing",
+         "attack/errors_do_not_leak"),
+    ),
+    Threat(
+        "analyst", "approve oneself; mix roles",
+        "offices apart, one key one office; standing worked out from signatures",
+        ("attack/permit_forgery::one_key_cannot_fill_two_offices",
+         "attack/permit_forgery::an_approval_in_another_office_is_refused"),
+    ),
+    Threat(
+        "site", "a sum of NaN, of another shape, or far too large",
+        "shapes, finite values and bounds at its own gate; malformed shares name it",
+        ("attack/site::a_site_that_computes_wrongly_refuses_by_its_own_gate",
+         "attack/hub::a_malformed_share_stops_the_round"),
+        "any values within the bounds",
+    ),
+    Threat(
+        "anyone", "a false approval in another's name",
+        "an approval is the office's signature over the permit's digest",
+        ("attack/permit_forgery::a_forged_approval_is_refused",
+         "attack/permit_forgery::an_approval_of_another_permit_is_refused"),
+    ),
+    Threat(
+        "site", "claim another's name",
+        "the name is that of the TLS certificate, never of the body",
+        ("attack/peers_faults::a_connection_that_proved_one_name_cannot_speak_under_"
+         "another",
+         "attack/peers_faults::a_site_that_names_another_in_its_header_is_refused",
+         "contract/transport_https::the_certificate_says_who_posts_and_not_the_envelope"),
+    ),
+    Threat(
+        "whoever holds the line", "change, cut, take the encryption away",
+        "signed header, HPKE bound to it; plain content does not open",
+        ("unit/envelope::a_flipped_byte_anywhere_is_refused",
+         "unit/envelope::an_envelope_cut_anywhere_or_added_to_is_refused",
+         "attack/peers_faults::content_in_the_clear_is_refused_though_the_signature_is_"
+         "right"),
+    ),
+    Threat(
+        "whoever holds the line", "replay a message, also after a restart",
+        "a place is used once; the first answer is the answer",
+        ("attack/peers_faults::no_recorded_message_is_acted_on_twice_nor_after_a_restart",
+         "attack/site::the_same_task_with_another_state_is_a_replay"),
+    ),
+    Threat(
+        "anyone", "data that run code when they are read",
+        "canonical JSON and plain arrays; nothing that loads code is imported",
+        ("attack/peers_faults::nothing_here_loads_code",
+         "attack/peers_faults::a_planted_line_that_loads_code_is_found",
+         "attack/fuzz"),
+    ),
+    Threat(
+        "a party", "ask for what is another's (IDOR)",
+        "one list of who may ask what of whom; everything else is refused",
+        ("attack/hub::only_the_coordinator_gives_a_hub_orders",
+         "attack/hub::an_envelope_waits_for_its_recipient_and_nobody_else",
+         "contract/transport_https::a_certificate_alone_gets_nobody_s_envelopes",
+         "contract/transport_https::a_request_outside_the_two_routes_is_refused"),
+    ),
+    Threat(
+        "outsider", "guess users, passwords, tokens",
+        "there are none: mutual TLS 1.3 with listed certificates",
+        ("contract/transport_https::a_connection_is_refused",
+         "contract/transport_https::plain_http_gets_nothing"),
+    ),
+    Threat(
+        "insider at a site", "read rows in logs and journals",
+        "no row is written; what only the site may read goes to its screen",
+        ("attack/traffic::no_canary_is_in_a_sites_own_log_or_journal",
+         "attack/errors_do_not_leak::what_a_site_logs_of_a_refusal_is_what_it_sent"),
+    ),
+    Threat(
+        "anyone", "act before or after a permit's time",
+        "the window is looked at at begin, at each task and in the gate",
+        ("attack/permit_forgery::a_permit_does_not_stand_before_or_after_its_time",
+         "attack/hub::nothing_is_added_once_the_permit_has_ended"),
+        "every party believes its own clock",
+    ),
+    Threat(
+        "thief of a key", "sign as a person or a site",
+        "withdrawals end a permit at once; a key is pinned to one office",
+        ("attack/site::a_permit_withdrawn_between_begin_and_task_is_refused",
+         "attack/state::a_withdrawal_laid_into_the_sites_folder_is_heard"),
+        "a withdrawal is carried by hand",
+    ),
+    Threat(
+        "drift of law", "old thresholds",
+        "rules are dated data; a crossing or day without rules is refused",
+        ("attack/permit_forgery::a_crossing_or_a_day_without_rules_is_refused",
+         "attack/rule_packs"),
+    ),
+    Threat(
+        "applicant", "split one transfer into many small permits",
+        "people counted over all permits of an exporter since 1 January",
+        ("attack/permit_law",),
+    ),
+    Threat(
+        "two at once", "spend the last of a budget twice",
+        "reserved in one transaction with the check",
+        ("attack/state::a_permit_covers_so_many_runs_and_no_more",),
+    ),
+    Threat(
+        "a cut cable", "a site offline for days",
+        "journals; the same command resumes to the same answer, or says who is missing",
+        ("contract/runs::a_site_killed_in_mid_run_goes_on_where_it_was",
+         "contract/runs::both_hubs_restarted_round_after_round_are_not_noticed"),
+    ),
+)  # fmt: skip
+
+
+def place_of(name: str) -> str:
+    """Return the pytest place of a short name."""
+    file, _, test = name.partition("::")
+    folder, _, module = file.rpartition("/")
+    return f"tests/{folder}/test_{module}.py" + (f"::test_{test}" if test else "")
+
+
+def there(name: str) -> bool:
+    """Return whether a test stands in the tree."""
+    path, _, test = place_of(name).partition("::")
+    file = ROOT / path
+    return file.exists() and (not test or f"def {test}(" in file.read_text("utf-8"))
+
+
+def ran(names: list[str]) -> dict[str, list[tuple[str, str]]]:
+    """Run the tests; return place → (case, figure or "") of each that passed."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p",
+                   "no:cacheprovider", f"--junitxml={report}", "-o",
+                   "junit_family=xunit1", *names]  # fmt: skip
+        subprocess.run(command, cwd=ROOT, check=True)
+        cases = ET.parse(report).getroot().iter("testcase")  # noqa: S314  our own file
+        passed = defaultdict(list)
+        for case in cases:
+            if case.find("skipped") is not None:  # a gap, which is expected to fail
+                continue
+            figures = [
+                item.get("value", "")
+                for item in case.iter("property")
+                if item.get("name") == "figure"
+            ]
+            key = f"{case.get('file')}::{case.get('name', '').split('[')[0]}"
+            passed[key].append((case.get("name", ""), "; ".join(figures)))
+    return passed
+
+
+def result(name: str, passed: dict) -> tuple[int, list[str]]:
+    """Return how many cases of a test or file passed, and what they measured."""
+    place = place_of(name)
+    mine = [
+        one
+        for key, cases in passed.items()
+        if key == place or ("::" not in place and key.startswith(f"{place}::"))
+        for one in cases
+    ]
+    if not mine:
+        raise SystemExit(f"{place}: no test of it passed")
+    return len(mine), [figure for _, figure in mine if figure]
+
+
+def row(number: int, threat: Threat, passed: dict) -> str:
+    """Return the table's row of a threat."""
+    count, figures, links = 0, [], []
+    for name in (one for one in threat.tests if there(one)):
+        cases, said = result(name, passed)
+        count, figures = count + cases, figures + said
+        path, _, test = place_of(name).partition("::")
+        links.append(f"`{path}`" + (f" `{test}`" if test else ""))
+    if not links:
+        raise SystemExit(f"T{number} has no test")
+    measured = f"{count} cases passed" + "".join(f"; {text}" for text in figures)
+    left = threat.gap or "—"
+    return (
+        f"| T{number} | {threat.who}: {threat.what} | {threat.control} | "
+        f"{'<br>'.join(links)} | {measured} | {left} |"
+    )
+
+
+def main() -> None:
+    page = Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE
+    names = sorted({name for t in THREATS for name in t.tests if there(name)})
+    passed = ran([place_of(name) for name in names])
+    rows = [row(number, threat, passed) for number, threat in enumerate(THREATS, 1)]
+    day = datetime.datetime.now(datetime.UTC).date()
+    head = (
+        f"\nWritten by `make threats` on {day}.\n\n"
+        "| | who, what | control | tests | measured | what remains |\n"
+        "|---|---|---|---|---|---|\n"
+    )
+    text = page.read_text("utf-8")
+    before, rest = text.split(START)
+    _, after = rest.split(END)
+    page.write_text(
+        before + START + head + "\n".join(rows) + "\n\n" + END + after, "utf-8"
+    )
+
+
+if __name__ == "__main__":
+    main()
