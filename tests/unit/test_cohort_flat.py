@@ -6,10 +6,10 @@ import duckdb
 import numpy as np
 import pytest
 
-from hetao.cdm import open_flat
+from hetao.cdm import open_flat, open_site
 from hetao.cohort import build
-from hetao.errors import InvalidData, InvalidStudy
-from hetao.study import Level, Study, Variable
+from hetao.errors import InvalidData, InvalidMapping, InvalidStudy
+from hetao.study import Analysis, Level, Study, Variable
 
 AGE = Variable("age", "number", "column", column="Age", bounds=(0.0, 120.0))
 ARM = Variable(
@@ -141,3 +141,52 @@ def test_a_file_that_cannot_be_read_is_one_error(tmp_path, body):
         open_flat(tmp_path / "none")
     with pytest.raises(InvalidData):
         open_flat(tmp_path)
+
+
+# --- several rows a person ------------------------------------------------------------
+LONG = "who,Age\n7,50\n7,51\n9,60\n"
+WHO = Variable("who", "key", "column", column="who")
+OF_PEOPLE = Analysis(
+    "a", "linear", outcome="age", terms=("1",), person="who", most_rows=9
+)
+
+
+@pytest.fixture
+def long_table(tmp_path):
+    (tmp_path / "flat.csv").write_text(LONG)
+    path = tmp_path / "site.toml"
+    path.write_text('[site]\nname = "x"\n[flat]\nfile = "flat.csv"\nperson = "who"\n')
+    return path
+
+
+def test_a_site_whose_people_have_several_rows_counts_people(long_table):
+    asked = replace(study(AGE, WHO), analyses=(OF_PEOPLE,))
+    with open_site(long_table) as opened:
+        assert build(asked, opened).people == 2
+
+
+def test_a_study_that_would_count_its_rows_as_people_is_refused(long_table):
+    by_age = replace(WHO, name="by_age", column="Age")
+    for asked, words in (
+        (study(AGE, WHO), "counts each row as a person"),
+        (
+            replace(
+                study(AGE, by_age), analyses=(replace(OF_PEOPLE, person="by_age"),)
+            ),
+            "by another column",
+        ),
+    ):
+        with (
+            open_site(long_table) as opened,
+            pytest.raises(InvalidStudy, match=words) as refused,
+        ):
+            build(asked, opened)
+        assert "'who'" in str(refused.value)
+
+
+def test_a_person_that_is_no_column_is_refused(long_table):
+    text = long_table.read_text().replace('person = "who"', 'person = "whose"')
+    long_table.write_text(text)
+
+    with pytest.raises(InvalidMapping, match="person names no column"):
+        open_site(long_table)

@@ -9,7 +9,7 @@
 
 or, for a study whose dictionary is "flat", `[site]` and
 
-    [flat]        file, split_column, split_value, missing
+    [flat]        file, split_column, split_value, missing, person
 
 or, for tables of the common data model that something else made, `[site]` and
 
@@ -92,12 +92,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Flat:
-    """A flat file, CSV or Parquet; the site's rows are those of `split_value`."""
+    """A flat file, CSV or Parquet; the site's rows are those of `split_value`.
+
+    `person` is the column that says whose each row is, where one person may have
+    several; "" where each row is a person.
+    """
 
     file: str
     split_column: str = ""
     split_value: str = ""
     missing: tuple[str, ...] = ("", "NA")
+    person: str = ""
 
 
 @dataclass(frozen=True)

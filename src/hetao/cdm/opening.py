@@ -26,7 +26,7 @@ from hetao.cdm.serving import serve
 from hetao.cdm.store import DATABASE, MANIFEST, read_manifest, snapshot_folder
 from hetao.cdm.vocabulary.athena import Loaded, kept_vocabulary
 from hetao.dictionary import dictionary
-from hetao.errors import InvalidData
+from hetao.errors import InvalidData, InvalidMapping
 
 DICTIONARY = dictionary().name
 FLAT = "flat"
@@ -117,7 +117,8 @@ class FlatTable(_Opened):
 
     It stands in the table `flat` as `c0`, `c1` …, for which `columns` gives the file's
     headers in that order; `missing` lists the texts that mean missing, `doubled` the
-    headers that stand more than once.
+    headers that stand more than once. `person` is the header of whose each row is,
+    where one person may have several; then a study must name it.
     """
 
     path: Path
@@ -128,6 +129,7 @@ class FlatTable(_Opened):
     dictionary: str = FLAT
     dictionary_digest: str = ""
     doubled: tuple[str, ...] = ()
+    person: str = ""
 
 
 def flat_number(cell: str) -> str:
@@ -228,7 +230,14 @@ def open_site(
             raise
         return replace(tables, served=served)
     path = config_path.resolve().parent / flat.file
-    return open_flat(path, flat.split_column, flat.split_value, flat.missing)
+    table = open_flat(path, flat.split_column, flat.split_value, flat.missing)
+    if flat.person and flat.person not in table.columns:
+        table.close()
+        raise InvalidMapping(
+            f"{config_path.name} [flat]: person names no column of {path.name}",
+            fix="write the header of the column that says whose each row is",
+        )
+    return replace(table, person=flat.person)
 
 
 def _only_snapshot(tables: CuratedTables, snapshot: str | None) -> CuratedTables:

@@ -25,9 +25,11 @@ def read_columns(
     about decides whether it may be said. Nothing may be made of the columns then.
 
     Raises:
-        InvalidStudy: a variable's source is not a column.
+        InvalidStudy: a variable's source is not a column, or the study takes each row
+            for a person where the site says that they are not.
         InvalidData: the file lacks a column.
     """
+    _check_person(study, source)
     for variable in study.variables:
         if variable.source != "column":
             raise InvalidStudy(
@@ -54,6 +56,23 @@ def read_columns(
         variable.name: _column(variable, (found[f"c{i}"], found[f"m{i}"]), faults)
         for i, variable in enumerate(study.variables)
     }
+
+
+def _check_person(study: Study, source: FlatTable) -> None:
+    """Refuse to count rows as people where the site says that they are none.
+
+    Asked of every study, whatever the rows hold: the answer says nothing about them.
+    """
+    if not source.person:
+        return
+    named = study.variable(study.person).column if study.person else ""
+    if named != source.person:
+        raise InvalidStudy(
+            "one person may have several rows in this site's table, and the study "
+            + ("says so by another column" if named else "counts each row as a person"),
+            fix="name whose each row is: person and most_rows of each analysis, a key "
+            f"of the column {source.person!r}",
+        )
 
 
 def _sql(number: int, variable: Variable, source: FlatTable) -> str:
