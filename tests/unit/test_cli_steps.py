@@ -11,6 +11,8 @@ from hetao.demo.data_carrier import write_site
 from hetao.demo.data_lung import write_lung_extracts
 from hetao.federation.clock import utc_now
 from hetao.federation.propose import draft_permit
+from hetao.federation.site import Site
+from hetao.federation.site_file import read_site_file
 from hetao.permit import (
     Bundle,
     format_time,
@@ -370,3 +372,18 @@ def test_no_draft_is_written_where_the_rules_say_no_or_ask(desk, changed, held, 
 
     assert (said.code, said.error) == (3, code)
     assert not desk.permit.exists()
+
+
+def test_a_data_manager_asks_what_has_left(desk):
+    path = desk.pilot.sites["a"]
+    ask = ("site", "releases", path)
+    assert desk.call(*ask).error == "HT-110"  # never served: no log yet
+
+    Site(read_site_file(path).setup, utc_now).close()
+
+    page = desk.folder / "left.html"
+    assert "Nothing left" in desk.call(*ask).out
+    assert "沒有放行任何內容" in desk.call(*ask, "--lang", "zh-Hant").out
+    assert desk.call(*ask, "--json").json["departures"] == []
+    assert desk.call(*ask, "--html", page).code == 0
+    assert page.read_text("utf-8").startswith("<!doctype html>")
