@@ -208,6 +208,42 @@ def test_a_carrier_reads_no_more_than_a_hub_does(filed):
                 replace(envelope, header=header).open(keys[reader])
 
 
+class Straight:
+    """A way to the hubs of a run that goes on meanwhile."""
+
+    def __init__(self, federation):
+        self.hubs = federation.hubs
+
+    async def inbox(self, hub, after, run="", wait_seconds=0):
+        return self.hubs[hub].waiting("c", after, run)
+
+    async def post(self, hub, data):
+        self.hubs[hub].accept("c", data)
+
+
+def test_a_study_of_many_rounds_is_carried_a_file_a_round(tmp_path):
+    with Federation(tmp_path / "f", Plan(toy_study((LOGISTIC,)))) as federation:
+        bag = Post(federation, tmp_path)
+        site, way, files = federation.sites.pop("c"), Straight(federation), []
+
+        async def carried():
+            run = asyncio.create_task(federation._run())
+            while not run.done():
+                await asyncio.sleep(0.02)
+                with contextlib.suppress(Unreachable):
+                    home, now = federation.home("c"), federation.clock()
+                    letters = await fetch(way, home, "c", now)
+                    if len(letters) > len(files):
+                        files.append(letters)
+                        answers = answered(letters, "c", site.handle)
+                        await hand_in(way, bag.courier("c"), answers)
+            return run.result()
+
+        outcome = asyncio.run(carried()).outcome
+        assert outcome.answers[0].members == ("a", "b", "c")
+        assert len(files) == outcome.answers[0].rounds + 2
+
+
 # --- what goes wrong on the way -------------------------------------------------------
 def test_a_file_that_is_given_twice_is_answered_and_counted_once(post, online):
     for site in BY_FILE:
