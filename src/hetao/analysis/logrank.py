@@ -121,7 +121,7 @@ class LogRank(Estimator):
             stratum = Stratum.of(replace(rows, X=of_each), part, plan)
             sets = RiskSets.of(stratum, np.zeros(len(part)))
             found[stratum.rows] = sets.residuals()
-            of_event = stratum.tied_weight[stratum.at] / sets.s0
+            of_event = stratum.tied_weight / sets.s0
             weight = stratum.weight[:, None] * of_each[stratum.rows]
             expected += of_event @ stratum.at_risk(weight)
         return found, np.maximum(expected, 0.0)
