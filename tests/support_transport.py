@@ -266,6 +266,9 @@ class Mortal:
     async def inbox(self, hub, after, run="", wait_seconds=25.0):
         return await self.inner.inbox(hub, after, run, wait_seconds)
 
+    async def exchange(self, hub: str, after: int, data: bytes) -> bytes:
+        return await self.inner.exchange(hub, after, data)
+
     async def close(self) -> None:
         await self.inner.close()
 

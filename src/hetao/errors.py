@@ -202,6 +202,13 @@ class ConflictOfDuties(NotApproved):
     remedy = "have somebody else sign, who neither asks, checks nor runs a hub"
 
 
+class StoppedHere(Refused):
+    """The site's own people have stopped every answer of it."""
+
+    code = "HT-308"
+    remedy = "ask the hospital; it goes on with `hetao site go`"
+
+
 class BadSignature(Refused):
     """A message is not signed by the party that it names."""
 

@@ -14,7 +14,7 @@ import pytest
 from hetao.analysis import weighed
 from hetao.canonical import digest_bytes
 from hetao.errors import HighLeverage, InvalidNetwork
-from hetao.federation.site_file import heard
+from hetao.federation.register import read_notices
 from hetao.ledger.envelope import parse_envelope
 from hetao.permit import sign_notice, state, write_bundle
 from hetao.release import STRICT, pack
@@ -437,15 +437,15 @@ def test_a_withdrawal_laid_into_the_sites_folder_is_heard(fitted, tmp_path):
     when = fitted.clock() + datetime.timedelta(seconds=1)
     withdrawn = sign_notice(fitted.bundle, signer, "withdraw", when)
 
-    before = heard(folder)
+    before = read_notices(folder)
     write_bundle(folder / "permit.json", withdrawn)
 
     assert before == ()
-    assert [n.body["verb"] for n in heard(folder)][-1] == "withdraw"
+    assert [n.body["verb"] for n in read_notices(folder)][-1] == "withdraw"
 
 
 def test_a_file_that_is_no_permit_closes_the_door(tmp_path):
     (tmp_path / "odd.json").write_text(json.dumps({"permit": 1}))
 
     with pytest.raises(InvalidNetwork):
-        heard(tmp_path)
+        read_notices(tmp_path)

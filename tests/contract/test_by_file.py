@@ -374,7 +374,7 @@ def test_the_gate_is_the_same(tmp_path):
 def test_a_permit_that_was_withdrawn_meanwhile_is_answered_with_nothing(post):
     federation = post.federation
     post.fetch("c")
-    office = next(p for p in federation.bundle.permit.parties if p.role == "ethics")
+    office = federation.bundle.permit.directory.holders("ethics")[0]
     key = federation.cast.identities[office.name]
     withdrawn = sign_notice(federation.bundle, key, "withdraw", federation.clock())
     federation.notices += withdrawn.notices

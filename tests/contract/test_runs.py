@@ -340,6 +340,9 @@ class Late:
     async def inbox(self, hub, after, run="", wait_seconds=25.0):
         return await self.inner.inbox(hub, after, run, wait_seconds)
 
+    async def exchange(self, hub, after, data):
+        return await self.inner.exchange(hub, after, data)
+
 
 async def headers_at(net, hub, party):
     way, found, after = net.transport(party), [], 0

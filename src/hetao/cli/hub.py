@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import functools
 import os
 import signal
 
@@ -11,6 +12,7 @@ from hetao.federation.clock import utc_now
 from hetao.federation.hub import Hub
 from hetao.federation.hub_https import serve_hub
 from hetao.federation.network import HubFile, read_hub
+from hetao.federation.register import read_notices
 
 
 def serve(chosen: argparse.Namespace) -> int:
@@ -25,7 +27,8 @@ async def _serve(file: HubFile) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    hub = Hub(file.identity, file.trusted, file.folder, utc_now)
+    heard = functools.partial(read_notices, file.notices)
+    hub = Hub(file.identity, file.trusted, file.folder, utc_now, heard)
     try:
         runner = await serve_hub(hub, file.host, file.port, file.tls)
     except OSError as error:

@@ -257,6 +257,7 @@ def _add_site(commands: Any) -> None:
     report.add_argument("--open", action="store_true", help="open it in the browser")
     _json(report)
     _add_snapshots(site)
+    _add_switch(site)
     serve = _command(
         site,
         "serve",
@@ -309,6 +310,16 @@ def _add_releases(site: Any) -> None:
     )
     releases.add_argument("--lang", choices=("en", "zh-Hant", "zh-Hans"), default="en")
     _json(releases)
+
+
+def _add_switch(site: Any) -> None:
+    stop = _command(
+        site, "stop", "hetao.cli.switch:stop", "answer nothing more, by any permit"
+    )
+    stop.add_argument("site", type=Path, metavar="SITE.toml")
+    stop.add_argument("--reason", default="", help="for the site's own eyes")
+    go = _command(site, "go", "hetao.cli.switch:go", "answer again")
+    go.add_argument("site", type=Path, metavar="SITE.toml")
 
 
 def _add_snapshots(site: Any) -> None:

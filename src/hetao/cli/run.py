@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import functools
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ from hetao.federation.clock import utc_now
 from hetao.federation.coordinator import Coordinator, Outcome
 from hetao.federation.correspondence import Desk
 from hetao.federation.network import Network, read_network
+from hetao.federation.register import read_notices
 from hetao.federation.transport_https import HttpsTransport
 from hetao.permit import Bundle, format_time, read_bundle, write_directory
 from hetao.report import Extras, write_report
@@ -44,7 +46,10 @@ async def _run(
     patience = min(PATIENCE_SECONDS, study.deadline_seconds)
     transport = HttpsTransport(network.hubs, network.tls, patience)
     try:
-        desk = Desk(network.identity, network.trusted, network.folder, utc_now, say)
+        heard = functools.partial(read_notices, network.notices)
+        desk = Desk(
+            network.identity, network.trusted, network.folder, utc_now, say, heard
+        )
         coordinator = Coordinator(desk, study, bundle, transport, by_file)
         try:
             outcome = await coordinator.answer()

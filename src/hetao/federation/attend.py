@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 from hetao.errors import Refused
+from hetao.federation.gossip import gossip
 from hetao.federation.site import Site
 from hetao.federation.transport import Transport
 
@@ -15,8 +16,13 @@ async def attend(
     transport: Transport,
     say: Callable[[str], None],
     executor: Executor | None = None,
+    *,
+    listens: bool = True,
 ) -> None:
     """Answer envelopes until cancelled, in threads of `executor`.
+
+    Meanwhile notices about permits are passed on, unless `listens` is false: for what
+    stands for a site in another process, and has no register here.
 
     The place in the hub's line is kept only after every answer is sent, so a kill in
     between repeats an answer and never loses one.
@@ -24,6 +30,31 @@ async def attend(
     Raises:
         Unreachable: the hub stayed away for longer than the transport keeps trying.
     """
+    loop = asyncio.get_running_loop()
+    if not listens:
+        await _answering(site, home, transport, say, executor)
+        return
+
+    def heed() -> None:
+        loop.run_in_executor(executor, site.heed)
+
+    listening = asyncio.create_task(
+        gossip(site.register, site.hubs, transport, say, heed)
+    )
+    try:
+        await _answering(site, home, transport, say, executor)
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def _answering(
+    site: Site,
+    home: str,
+    transport: Transport,
+    say: Callable[[str], None],
+    executor: Executor | None,
+) -> None:
     loop = asyncio.get_running_loop()
     while True:
         epoch, after = site.answers.cursor(home)

@@ -38,6 +38,7 @@ from hetao.federation.correspondence import (
     Lost,
     Place,
 )
+from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.store import Store
 from hetao.federation.totals import Words, check_tags, check_total, total_of
 from hetao.federation.transport import Transport
@@ -144,7 +145,7 @@ class Coordinator:
         self._by_file = frozenset(by_file)
         self._desk, self.study, self.bundle = desk, study, bundle
         desk.folder.mkdir(parents=True, exist_ok=True)
-        self._store = Store(desk.folder / "coordinator.sqlite", SCHEMA + SENT)
+        self._store = Store(desk.folder / "coordinator.sqlite", SCHEMA + SENT + HEARD)
         key = desk.identity.signing_key
         self.log = Log.open(desk.folder / "log.sqlite", desk.identity.name, key)
         self.identity = desk.identity
@@ -217,7 +218,7 @@ class Coordinator:
                 sizes[site] += int(receipt.body["bytes"])
         return Outcome(
             study=self.study,
-            bundle=self.bundle,
+            bundle=self._mail.bundle,
             run=self.run,
             answers=tuple(answers),
             rounds=tuple(self._rounds),

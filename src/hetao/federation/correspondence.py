@@ -22,6 +22,8 @@ from hetao.errors import (
     Unreachable,
     WrongStudy,
 )
+from hetao.federation.gossip import gossip
+from hetao.federation.register import Register
 from hetao.federation.store import Store
 from hetao.federation.transport import Transport
 from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
@@ -30,6 +32,8 @@ from hetao.permit import (
     Bundle,
     Directory,
     Identity,
+    Statement,
+    check_standing,
     format_time,
     parse_time,
 )
@@ -53,13 +57,17 @@ Mail = tuple[Envelope, dict[str, Any], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Desk:
-    """What the coordinator works with: keys, whom it trusts, its folder, a clock."""
+    """What the coordinator works with: keys, whom it trusts, its folder, a clock.
+
+    `notices` returns what lies in its folder of notices about permits.
+    """
 
     identity: Identity
     trusted: Directory
     folder: Path
     clock: Clock
     say: Callable[[str], None]
+    notices: Callable[[], Sequence[Statement]] = tuple
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,7 @@ class Correspondence:
             log,
         )
         self._study, self._bundle, self._run = question
+        self._register = Register(store, desk.trusted, desk.notices)
         self.items: dict[Place, Mail] = {}
         self.let_go: dict[str, str] = {}
         self._heard: dict[str, tuple[int, str]] = {}  # hub → place in line, epoch
@@ -128,12 +137,41 @@ class Correspondence:
         """Take in what waits at both hubs while the block runs."""
         hubs = self._bundle.permit.hubs
         listeners = [asyncio.create_task(self._listen(hub)) for hub in hubs]
+        talk = gossip(self._register, hubs, self._transport, lambda _: None, self._heed)
+        listeners.append(asyncio.create_task(talk))
         try:
             yield
         finally:
             for listener in listeners:
                 listener.cancel()
             await asyncio.gather(*listeners, return_exceptions=True)
+
+    @property
+    def bundle(self) -> Bundle:
+        """Return the permit with everything that was heard about it."""
+        self._bundle = self._register.heard_of(self._bundle)
+        return self._bundle
+
+    def check_standing(self) -> None:
+        """Return quietly if the permit stands now.
+
+        Raises:
+            Refused: it does not; see `hetao.permit.check_standing`.
+        """
+        desk = self._desk
+        check_standing(self.bundle, self._study.digest, desk.clock(), desk.trusted)
+
+    def _heed(self) -> None:
+        """End every wait if the permit does not stand any more."""
+        try:
+            self.check_standing()
+        except HetaoError as error:
+            self._fault = error
+            self._ringing = asyncio.ensure_future(self._ring())
+
+    async def _ring(self) -> None:
+        async with self._news:
+            self._news.notify_all()
 
     @property
     def sent(self) -> int:
@@ -144,6 +182,8 @@ class Correspondence:
     # --- sending ----------------------------------------------------------------------
     async def send(self, *letters: Letter) -> None:
         """Journal, log and post; after a kill, the very same bytes go out again."""
+        if any(letter.kind == "task" for letter in letters):
+            self.check_standing()
         posts: list[tuple[str, bytes]] = []
         fresh: list[tuple[str, str, Envelope]] = []
         previous = self._last_sent()
@@ -255,8 +295,7 @@ class Correspondence:
                         self._news.notify_all()
         except HetaoError as error:
             self._fault = error
-            async with self._news:
-                self._news.notify_all()
+            await self._ring()
 
     def _take(self, data: bytes) -> Envelope | None:
         """Verify and keep an envelope; what nobody of the permit signed is dropped."""

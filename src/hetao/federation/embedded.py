@@ -202,6 +202,7 @@ async def run_embedded(
                 exchange.transport(site.name),
                 say,
                 executor,
+                listens=isinstance(site, Site),
             )
         )
         for site in sites

@@ -29,6 +29,8 @@ from hetao.errors import (
     TooFewSites,
     WrongShape,
 )
+from hetao.federation.register import SCHEMA as HEARD
+from hetao.federation.register import Register, news_from
 from hetao.federation.store import Store
 from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
 from hetao.ledger.log import Log
@@ -38,10 +40,12 @@ from hetao.permit import (
     Directory,
     Identity,
     Party,
+    Statement,
     bundle_from,
     check_standing,
     format_time,
     parse_time,
+    standing,
     state,
 )
 from hetao.release import add, mask, pack, stream, tag_from, tag_text, unpack
@@ -67,6 +71,10 @@ CREATE TABLE IF NOT EXISTS opened (
 CREATE INDEX IF NOT EXISTS by_recipient ON envelope (recipient, seq);
 CREATE INDEX IF NOT EXISTS by_task ON envelope (run, task, kind);
 """
+DESTROY: Final = (
+    "UPDATE envelope SET data = x'', recipient = '' "
+    "WHERE run = ? AND kind IN ('share', 'total')"
+)
 BATCH: Final = 16  # envelopes handed over in one answer …
 BATCH_BYTES: Final = 16 * 2**20  # … unless they are large; one always is
 MOST_VALUES: Final = 2_000_001  # in one share; what the largest estimator declares
@@ -90,7 +98,12 @@ class Hub:
     """The state machine of a hub; transports feed it and hand on what waits."""
 
     def __init__(
-        self, identity: Identity, trusted: Directory, folder: Path, clock: Clock
+        self,
+        identity: Identity,
+        trusted: Directory,
+        folder: Path,
+        clock: Clock,
+        notices: Callable[[], Sequence[Statement]] = tuple,
     ) -> None:
         """Open the hub's store and log in `folder`.
 
@@ -99,10 +112,13 @@ class Hub:
             trusted: the hub's own list of parties.
             folder: where store, log and witness live; only the hub may write there.
             clock: returns the time in UTC.
+            notices: returns what lies in the hub's folder of notices; read anew each
+                time.
         """
         self.identity, self._trusted, self._clock = identity, trusted, clock
         folder.mkdir(parents=True, exist_ok=True)
-        self._store = Store(folder / "hub.sqlite", SCHEMA)
+        self._store = Store(folder / "hub.sqlite", SCHEMA + HEARD)
+        self._register = Register(self._store, trusted, notices)
         self._log = Log.open(folder / "log.sqlite", identity.name, identity.signing_key)
         self._witness = Witness.open(
             folder / "witness.sqlite", identity.name, identity.signing_key, self._when
@@ -201,6 +217,26 @@ class Hub:
         )
         return Inbox(self.epoch, tuple((int(seq), bytes(data)) for seq, data in rows))
 
+    def exchange(self, after: int, data: bytes) -> bytes:
+        """Take what a party heard about permits, and return what it has not heard.
+
+        Only what a key of the hub's own list signed is kept.
+        """
+        told = news_from(data)
+        if self._register.look() + self._register.take(told.notices):
+            self._heed()
+        return self._register.after(after, self.epoch).encoded()
+
+    def _heed(self) -> None:
+        """Destroy the shares and sums of what was revoked."""
+        for run, (_, bundle) in list(self._bundles.items()):
+            known = self._register.heard_of(bundle)
+            if known is bundle:
+                continue
+            self._bundles[run] = (self._bundles[run][0], known)
+            if standing(known, self._clock()).state == "revoked":
+                self._store.shred([(DESTROY, (run,))])
+
     # --- keeping --------------------------------------------------------------------
     def _is_known(self, envelope: Envelope, new: Mapping[str, Envelope]) -> bool:
         key = _key(envelope.header)
@@ -292,7 +328,9 @@ class Hub:
             study = digest_bytes(canonical(meta["study"]))
             bundle = bundle_from(meta["permit"])
             self._bundles[run] = (study, bundle)
-        study, bundle = self._bundles[run]
+        study, known = self._bundles[run]
+        bundle = self._register.heard_of(known)
+        self._bundles[run] = (study, bundle)
         check_standing(bundle, study, self._clock(), self._trusted)
         if self.identity.name not in bundle.permit.hubs:
             raise NotAParty(f"{self.identity.name} is not a hub of this permit")

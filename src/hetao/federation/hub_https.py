@@ -1,8 +1,9 @@
-"""A hub behind HTTPS with mutual TLS 1.3: two routes, long poll, nobody dialled.
+"""A hub behind HTTPS with mutual TLS 1.3: three routes, long poll, nobody dialled.
 
     POST /v1/envelopes                     201 kept, 4xx refused (JSON: code, rule)
     GET  /v1/envelopes?after=N&run=R&wait=S   200 a batch, 204 nothing came in time,
                                               503 the hub is stopping, ask again
+    POST /v1/notices?after=N               200 what the hub heard about permits past N
 
 The name in the client's certificate decides who speaks; nothing in a request does.
 """
@@ -18,6 +19,7 @@ from aiohttp import web
 from hetao.errors import HetaoError, NotAParty, Replayed
 from hetao.federation.counter import Counter
 from hetao.federation.hub import Hub, Inbox
+from hetao.federation.register import LARGEST as LARGEST_NEWS
 from hetao.federation.transport import POLL_SECONDS
 from hetao.ledger.envelope import LARGEST_ENVELOPE
 
@@ -63,7 +65,7 @@ def unframe(data: bytes) -> tuple[tuple[int, bytes], ...]:
 
 
 class HubServer:
-    """Two routes to the counter of a `Hub`."""
+    """Three routes to the counter of a `Hub`."""
 
     def __init__(self, hub: Hub) -> None:
         """Serve `hub`."""
@@ -74,6 +76,7 @@ class HubServer:
         app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_refusals])
         app.router.add_post("/v1/envelopes", self._post)
         app.router.add_get("/v1/envelopes", self._get)
+        app.router.add_post("/v1/notices", self._notices)
         app.on_shutdown.append(self._release)
         return app
 
@@ -89,22 +92,41 @@ class HubServer:
         await self._counter.hand_in(_speaker(request), data)
         return web.Response(status=201)
 
+    async def _notices(self, request: web.Request) -> web.Response:
+        _speaker(request)  # anybody of the network
+        if (request.content_length or 0) > LARGEST_NEWS:
+            raise web.HTTPRequestEntityTooLarge(
+                LARGEST_NEWS, request.content_length or 0
+            )
+        after = _place(request)
+        return web.Response(
+            body=self._counter.hub.exchange(after, await request.read())
+        )
+
     async def _get(self, request: web.Request) -> web.Response:
         speaker = _speaker(request)
         run = request.query.get("run", "")
+        after = _place(request)
         try:
-            after = int(request.query.get("after", "0"))
             wait = min(float(request.query.get("wait", "0")), 2 * POLL_SECONDS)
         except ValueError as error:
             raise web.HTTPBadRequest from error
-        if not 0 <= after <= LAST_PLACE:
-            raise web.HTTPBadRequest
         inbox = await self._counter.collect(speaker, after, run, wait)
         if self._counter.is_closed and not inbox.items:
             raise web.HTTPServiceUnavailable
         headers = {EPOCH: inbox.epoch}
         status = 200 if inbox.items else 204
         return web.Response(status=status, body=frame(inbox) or None, headers=headers)
+
+
+def _place(request: web.Request) -> int:
+    try:
+        after = int(request.query.get("after", "0"))
+    except ValueError as error:
+        raise web.HTTPBadRequest from error
+    if not 0 <= after <= LAST_PLACE:
+        raise web.HTTPBadRequest
+    return after
 
 
 def _speaker(request: web.Request) -> str:

@@ -1,7 +1,8 @@
 """`network.toml` and `hub.toml`: where hubs are, and with which keys one speaks.
 
     network.toml (the coordinator's)         hub.toml
-    [coordinator] folder, parties            [hub] name, host, port, folder, parties
+    [coordinator] folder, parties, notices   [hub] name, host, port, folder, parties,
+                                             notices
     [hubs] NAME = "https://host:port"        [keys] as on the left
     [keys] sign, tls_certificate,
            tls_key, tls_authority
@@ -62,10 +63,11 @@ def _tls(make: Any, base: Path, keys: Keys) -> ssl.SSLContext:
 
 @dataclass(frozen=True)
 class CoordinatorTable:
-    """`[coordinator]`: its own folder, its list of parties."""
+    """`[coordinator]`: its own folder, its list of parties, notices that it heard."""
 
     folder: str
     parties: str = "parties.toml"
+    notices: str = "notices"
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class HubTable:
     folder: str
     host: str = "127.0.0.1"
     parties: str = "parties.toml"
+    notices: str = "notices"
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class Network:
     hubs: Mapping[str, str]
     tls: ssl.SSLContext
     folder: Path
+    notices: Path
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ class HubFile:
     host: str
     port: int
     folder: Path
+    notices: Path
 
 
 def read_network(path: Path) -> Network:
@@ -134,6 +139,7 @@ def read_network(path: Path) -> Network:
         hubs=hub_addresses(tables["hubs"], f"{where} [hubs]"),
         tls=keys.client(base),
         folder=base / table.folder,
+        notices=base / table.notices,
     )
 
 
@@ -166,6 +172,7 @@ def read_hub(path: Path) -> HubFile:
         host=table.host,
         port=table.port,
         folder=base / table.folder,
+        notices=base / table.notices,
     )
 
 

@@ -13,6 +13,7 @@ For each envelope, in this order:
 import datetime
 import functools
 import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -50,7 +51,10 @@ from hetao.errors import (
 )
 from hetao.federation.answers import ANSWERS, Answers, Post
 from hetao.federation.course import STATES, Course
+from hetao.federation.guard import LATEST, Guard
 from hetao.federation.joining import check_joins, quality_of_tables, stated
+from hetao.federation.register import SCHEMA as HEARD
+from hetao.federation.register import Register
 from hetao.federation.store import Store
 from hetao.ledger.envelope import Envelope, parse_envelope
 from hetao.ledger.log import Log
@@ -64,6 +68,7 @@ from hetao.permit import (
     format_time,
     parse_time,
     rulebook,
+    standing,
 )
 from hetao.permit.law import check_law
 from hetao.release import (
@@ -89,6 +94,7 @@ CREATE TABLE IF NOT EXISTS begun (
     data BLOB NOT NULL
 ) STRICT;
 """
+TABLES: Final = SCHEMA + ANSWERS + STATES + HEARD + LATEST
 
 Clock = Callable[[], datetime.datetime]
 
@@ -140,12 +146,20 @@ class Site:
         self._setup, self._clock = setup, clock
         self.name = setup.identity.name
         setup.folder.mkdir(parents=True, exist_ok=True)
-        self._store = Store(setup.folder / "site.sqlite", SCHEMA + ANSWERS + STATES)
+        self._store = Store(setup.folder / "site.sqlite", TABLES)
         self._course = Course(self._store, self.name)
         key = setup.identity.signing_key
         self._log = Log.open(setup.folder / "log.sqlite", self.name, key)
         self.answers = Answers(self._store, self._log)
+        self.register = Register(self._store, setup.trusted, setup.notices)
+        self._guard = Guard(setup.folder, self._store, clock)
+        self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
+
+    @property
+    def hubs(self) -> tuple[str, ...]:
+        """Return the names of both hubs, by the site's own list."""
+        return tuple(party.name for party in self._setup.trusted.of_role("hub"))
 
     def close(self) -> None:
         """Close journal and log."""
@@ -154,6 +168,49 @@ class Site:
 
     # --- one envelope ---------------------------------------------------------------
     def handle(self, data: bytes) -> list[Post]:
+        """Return what to send for one envelope; see `_handled`."""
+        with self._lock:
+            return self._handled(data)
+
+    def heed(self) -> None:
+        """Destroy what this site keeps for permits that were revoked.
+
+        What it has sent is with the hubs; what it keeps to send again, and the states
+        of rounds, go. Its records and its log stay: they prove what was released.
+        """
+        with self._lock:
+            for data in self._store.rows("SELECT data FROM begun WHERE data != x''"):
+                self._forget_if_revoked(bytes(data[0]))
+
+    def _forget_if_revoked(self, data: bytes) -> None:
+        envelope = parse_envelope(data)
+        run = envelope.header.run
+        _, given = _opening(envelope.open(self._setup.identity))
+        bundle = self.register.heard_of(given)
+        if standing(bundle, self._clock()).state != "revoked":
+            return
+        self._runs.pop(run, None)
+        self._store.shred(
+            [
+                ("UPDATE begun SET data = x'' WHERE run = ?", (run,)),
+                ("DELETE FROM state WHERE run = ?", (run,)),
+                (
+                    "DELETE FROM outgoing WHERE task IN "
+                    "(SELECT task FROM answered WHERE run = ?)",
+                    (run,),
+                ),
+            ]
+        )
+        entry = {
+            "type": "hetao.entry/1",
+            "what": "destroyed",
+            "at": format_time(self._clock()),
+            "run": run,
+            "permit": bundle.permit.digest,
+        }
+        self._log.append([canonical(entry)])
+
+    def _handled(self, data: bytes) -> list[Post]:
         """Return what to send for one envelope from the hub; nothing for a forged one.
 
         A refusal is an answer too: it goes to the coordinator, names the rule, and is
@@ -191,6 +248,7 @@ class Site:
         envelope.verify(coordinator)  # 2
         if envelope.header.recipient != self.name:  # 3
             raise BadEnvelope(f"the envelope is not for {self.name}")
+        self._guard.check()
         if self._clock() >= parse_time(envelope.header.not_after):  # 4
             raise OutOfTime("the task is past its not-after time")
         return envelope
@@ -233,7 +291,8 @@ class Site:
         rows = self._store.rows(
             "SELECT run, snapshot FROM begun WHERE permit = ?", (permit.digest,)
         )
-        if len([one for one, _ in rows if one != name]) >= permit.most_runs:
+        most = run.bundle.terms.most_runs
+        if len([one for one, _ in rows if one != name]) >= most:
             raise UnlistedProtocol(
                 "the permit's runs are used up", fix="ask for a new permit"
             )
@@ -297,7 +356,7 @@ class Site:
             rows = self._store.rows(
                 "SELECT data FROM begun WHERE run = ?", (header.run,)
             )
-            if not rows:
+            if not rows or not rows[0][0]:
                 raise NotApproved("no permit has reached this site for this run")
             again = self._start_run(parse_envelope(bytes(rows[0][0])))
             self._check_earlier_runs(header.run, again)
@@ -313,12 +372,7 @@ class Site:
 
     def _with_notices(self, bundle: Bundle) -> Bundle:
         """Add what this site has heard about the permit since it was given it."""
-        digest = bundle.permit.digest
-        more = [n for n in self._setup.notices() if n.body.get("permit") == digest]
-        new = [notice for notice in more if notice not in bundle.notices]
-        if not new:
-            return bundle  # whose signatures were checked
-        return Bundle(bundle.permit, (*bundle.notices, *new))
+        return self.register.heard_of(bundle)
 
     # --- compute ----------------------------------------------------------------------
     def _compute(self, envelope: Envelope, run: _Run) -> Release:
@@ -388,6 +442,7 @@ class Site:
     def _decide(
         self, outgoing: Summary | Notice, run: _Run, envelope: Envelope
     ) -> Release:
+        self._guard.check()  # the switch may have been thrown while it computed
         setup = self._setup
         door = Door(
             setup.identity,

@@ -17,8 +17,9 @@ from typing import Any
 from hetao.cdm import open_site, read_site
 from hetao.errors import InvalidNetwork
 from hetao.federation.network import Keys, network_of_site, site_hubs
+from hetao.federation.register import read_notices
 from hetao.federation.site import SiteSetup
-from hetao.permit import Statement, read_bundle, read_directory
+from hetao.permit import read_directory
 from hetao.records import read_toml
 from hetao.release import Policy, policy_from, read_policy
 
@@ -65,25 +66,10 @@ def read_site_file(path: Path) -> SiteFile:
         home=network.home,
         folder=base / network.folder,
         open_source=functools.partial(open_site, path),
-        notices=functools.partial(heard, base / network.notices),
+        notices=functools.partial(read_notices, base / network.notices),
         open_snapshot=None if config.flat else functools.partial(open_site, path),
     )
     return SiteFile(setup, hubs, keys, base)
-
-
-def heard(folder: Path) -> tuple[Statement, ...]:
-    """Return what permit files in a folder say, read anew at each use.
-
-    The site's own stop switch: a permit file with a withdrawal, laid into this folder,
-    ends every use of that permit here at once, whatever the hub carries.
-
-    Raises:
-        InvalidNetwork: a file in the folder is no permit; fails closed.
-    """
-    found: list[Statement] = []
-    for path in sorted(folder.glob("*.json")):
-        found += read_bundle(path).notices
-    return tuple(found)
 
 
 def _policy(base: Path, table: dict[str, Any], where: str) -> Policy:

@@ -60,6 +60,20 @@ class Store:
             self._db.execute("ROLLBACK")
             raise
 
+    def shred(self, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
+        """Carry out statements that take data away, and leave none of it in the file.
+
+        SQLite writes zeros over what is deleted, and the log of what was written is
+        emptied. What a disk or a backup keeps is beyond this program.
+        """
+        with self._lock:
+            self._db.execute("PRAGMA secure_delete=ON")
+            try:
+                self._transact(statements)
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                self._db.execute("PRAGMA secure_delete=OFF")
+
     def rows(self, text: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
         with self._lock:

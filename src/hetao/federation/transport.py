@@ -32,5 +32,11 @@ class Transport(Protocol):
     ) -> Inbox:
         """Return what waits at a hub for this party past a cursor."""
 
+    async def exchange(self, hub: str, after: int, data: bytes) -> bytes:
+        """Tell a hub what was heard about permits; return what it heard past a place.
+
+        What is told and returned is `register.News`, encoded.
+        """
+
     async def close(self) -> None:
         """Let go of connections."""

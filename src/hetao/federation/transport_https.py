@@ -85,12 +85,22 @@ class HttpsTransport:
         except ValueError as error:
             raise BadEnvelope(f"{hub} sent a batch that is cut short") from error
 
+    async def exchange(self, hub: str, after: int, data: bytes) -> bytes:
+        """Tell a hub what was heard about permits, and be told."""
+        query = {"after": str(after)}
+        return (await self._ask(hub, "POST", query, data, "notices"))[1]
+
     async def _ask(
-        self, hub: str, method: str, query: Mapping[str, str], data: bytes | None
+        self,
+        hub: str,
+        method: str,
+        query: Mapping[str, str],
+        data: bytes | None,
+        what: str = "envelopes",
     ) -> tuple[str, bytes]:
         loop = asyncio.get_running_loop()
         end, pause = math.inf, FIRST_PAUSE
-        url = self._addresses[hub] + "/v1/envelopes"
+        url = f"{self._addresses[hub]}/v1/{what}"
         while True:
             # a stream, so that a large body does not hold up the event loop
             body = None if data is None else io.BytesIO(data)

@@ -4,7 +4,7 @@ import datetime
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from hetao.permit.notices import (
     Heard,
     office_of,
     read_notice,
+    tightened,
 )
 from hetao.permit.permit import TYPE as PERMIT
 from hetao.permit.permit import Permit, fields_of, permit_from
@@ -49,6 +50,20 @@ class Bundle:
             one = read_notice(self.permit, statement)
             found.setdefault(canonical(statement.body), one)
         return tuple(found.values())
+
+    @cached_property
+    def terms(self) -> Permit:
+        """Return the permit with every variation; each only tightens, so order is none.
+
+        Raises:
+            NotApproved: a notice does not hold.
+        """
+        terms = self.permit
+        for one in self.heard:
+            change = tightened(self.permit, one.notice.change)
+            least = {name: min(v, getattr(terms, name)) for name, v in change.items()}
+            terms = replace(terms, **least) if least else terms
+        return terms
 
     @cached_property
     def listed_in(self) -> list[Directory]:

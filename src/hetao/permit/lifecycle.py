@@ -9,8 +9,7 @@ that is left out is missed. Of several ends the gravest is told.
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import reduce
+from dataclasses import dataclass
 from typing import Final
 
 from hetao.errors import NotApproved
@@ -23,7 +22,7 @@ from hetao.permit.duties import (
     conflicts,
     people_behind,
 )
-from hetao.permit.notices import Heard, Notice, tightened
+from hetao.permit.notices import Heard, Notice
 from hetao.permit.permit import Permit
 from hetao.permit.rulebook import Requirement
 
@@ -92,7 +91,7 @@ def standing(bundle: Bundle, now: datetime.datetime) -> Standing:
     permit, heard = bundle.permit, bundle.heard
     check_complete(bundle)
     counted = [one for one in heard if parse_time(one.notice.at) <= now + SKEW]
-    terms = _terms(permit, heard)
+    terms = bundle.terms
     approvals = approvals_in(counted)
     filled = {approval.office for approval in approvals}
     missing = tuple(n for n in permit.required if (n.side, n.role) not in filled)
@@ -162,17 +161,6 @@ def _check_heard(bundle: Bundle) -> None:
             for name, number in heard.items():
                 if number > known.get(name, 0):
                     raise NotApproved(f"a notice of {name[:60]} was left out")
-
-
-def _terms(permit: Permit, heard: Sequence[Heard]) -> Permit:
-    """Return the permit with every variation; each only tightens, so order is none."""
-
-    def tighter(terms: Permit, one: Heard) -> Permit:
-        change = tightened(permit, one.notice.change)
-        least = {name: min(v, getattr(terms, name)) for name, v in change.items()}
-        return replace(terms, **least) if least else terms
-
-    return reduce(tighter, heard, permit)
 
 
 def _words(missing: Sequence[Requirement], clashes: Sequence[str]) -> tuple[str, ...]:

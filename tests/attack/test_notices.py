@@ -1,0 +1,308 @@
+"""Whoever hears of a revocation tells everybody; nothing is released from then on."""
+
+import asyncio
+import datetime
+import json
+
+import pytest
+
+from hetao.canonical import canonical
+from hetao.errors import NotApproved, Refused
+from hetao.federation import gossip as gossiping
+from hetao.federation import guard
+from hetao.federation.coordinator import Coordinator
+from hetao.federation.correspondence import Desk
+from hetao.federation.gossip import gossip
+from hetao.federation.register import News, news_from
+from hetao.federation.transport_inproc import Exchange
+from hetao.permit import (
+    Words,
+    new_identity,
+    sign_notice,
+    state,
+)
+from support_federation import LOGISTIC, RUN, START, Federation, Plan, toy_study
+
+HUB = "hub-hk"
+
+
+@pytest.fixture
+def federation(tmp_path):
+    with Federation(tmp_path, Plan(toy_study((LOGISTIC,)))) as made:
+        yield made
+
+
+def said(federation, verb, name="ethics-hk", **words):
+    signer = federation.cast.identities[name]
+    when = federation.clock()
+    bundle = sign_notice(federation.bundle, signer, verb, when, Words(**words))
+    return bundle.notices[-1]
+
+
+def told(*notices):
+    return News("", 0, notices).encoded()
+
+
+def heard(hub, after=0):
+    return news_from(hub.exchange(after, told())).notices
+
+
+# --- carrying -------------------------------------------------------------------------
+def test_a_hub_passes_on_what_somebody_of_its_list_signed(federation):
+    hub, notice = federation.hubs[HUB], said(federation, "revoke")
+
+    hub.exchange(0, told(notice))
+    hub.exchange(0, told(notice))
+
+    assert heard(hub) == (notice,)
+    place = news_from(hub.exchange(0, told())).place
+    assert heard(hub, place) == ()
+
+
+def test_a_hub_that_restarts_has_forgotten_nothing(federation):
+    hub, notice = federation.hubs[HUB], said(federation, "revoke")
+    hub.exchange(0, told(notice))
+    hub.close()
+
+    assert heard(federation.open_hub(HUB)) == (notice,)
+
+
+def test_what_nobody_of_the_list_signed_is_not_kept(federation):
+    hub, true = federation.hubs[HUB], said(federation, "revoke")
+    stranger = new_identity("ethics-hk", sealing=False)
+    body = dict(true.body)
+    forged = [
+        state(stranger, body),
+        state(stranger, {**body, "key": "stranger"}),
+        state(federation.cast.identities["ethics-sz"], body),
+        state(federation.cast.identities["ethics-hk"], {**body, "type": "x"}),
+        state(federation.cast.identities["ethics-hk"], {**body, "by": "ethics-sz"}),
+        state(federation.cast.identities["ethics-hk"], {**body, "permit": 7}),
+    ]
+
+    hub.exchange(0, told(*forged))
+
+    assert heard(hub) == ()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{}", b"[1]", b"[" * 9999, b"\xff", canonical({"epoch": "", "place": -1})],
+)
+def test_a_garbled_message_of_notices_is_refused(federation, data):
+    with pytest.raises(Refused):
+        federation.hubs[HUB].exchange(0, data)
+
+
+def test_a_notice_of_one_without_a_say_spoils_nothing(federation):
+    """A checker's own key signs a withdrawal, in an office that is not theirs."""
+    body = {**said(federation, "withdraw").body, "by": "output-checker-hk"}
+    body["key"] = "output-checker-hk"
+    odd = state(federation.cast.identities["output-checker-hk"], body)
+    site = federation.sites["b"]
+
+    assert site.register.take([odd]) == 1
+
+    assert federation.refusals(site.handle(federation.begin("b").data)) == []
+
+
+# --- heeding --------------------------------------------------------------------------
+@pytest.mark.parametrize("verb", ["revoke", "withdraw", "refuse", "suspend", "close"])
+def test_a_hub_that_heard_of_an_end_adds_nothing(federation, verb):
+    hub = federation.hubs[HUB]
+    for site in federation.sites.values():
+        site.handle(federation.begin(site.name).data)
+    hub.accept("coordinator", federation.begin(HUB).data)
+
+    hub.exchange(0, told(said(federation, verb)))
+    hub.accept("coordinator", federation.task(HUB).data)
+    for name, site in federation.sites.items():
+        for to, data in site.handle(federation.task(name).data):
+            if to == HUB:
+                hub.accept(name, data)
+
+    inbox = hub.waiting("coordinator", 0).items
+    sent = [federation.opened(data)[0] for _, data in inbox]
+    assert "total" not in sent
+    assert "refusal" in sent
+
+
+def test_a_site_that_heard_of_a_revocation_destroys_what_it_could_send_again(
+    federation,
+):
+    site = federation.sites["b"]
+    site.handle(federation.begin("b").data)
+    task = federation.task("b").data
+    assert site.handle(task)
+
+    site.register.take([said(federation, "revoke")])
+    site.heed()
+
+    assert site.handle(task) == []
+    assert site._store.rows("SELECT 1 FROM outgoing") == []
+    assert site._store.rows("SELECT 1 FROM state") == []
+    assert site._store.rows("SELECT data FROM begun") == [(b"",)]
+    entries = [json.loads(e) for e in federation.log_entries(site)]
+    assert entries[-1]["what"] == "destroyed"
+    records = site._store.rows("SELECT record FROM answered WHERE run = ?", (RUN,))
+    assert records  # what it released stays proved
+
+
+def test_a_suspension_destroys_nothing_and_is_lifted(federation):
+    site = federation.sites["b"]
+    site.handle(federation.begin("b").data)
+    suspended = sign_notice(
+        federation.bundle, federation.cast.identities["ethics-hk"], "suspend", START
+    )
+    site.register.take([suspended.notices[-1]])
+    site.heed()
+    assert federation.refusals(site.handle(federation.task("b").data))
+
+    resumed = sign_notice(
+        suspended, federation.cast.identities["ethics-hk"], "resume", START
+    )
+    site.register.take([resumed.notices[-1]])
+
+    assert federation.refusals(site.handle(federation.begin("b", run="r-2").data)) == []
+
+
+def test_a_revocation_is_heeded_after_the_file_that_brought_it_is_gone(federation):
+    federation.notices.append(said(federation, "revoke"))
+    site = federation.sites["b"]
+    assert federation.refusals(site.handle(federation.begin("b").data))
+    site.close()
+    federation.notices.clear()
+
+    again = federation.open_site("b")
+
+    refused = federation.refusals(again.handle(federation.begin("b", run="2").data))
+    assert refused
+
+
+def test_a_site_out_of_touch_stops_after_a_lease(federation):
+    site = federation.sites["b"]
+    assert federation.refusals(site.handle(federation.begin("b").data)) == []
+    federation.clock.now = START + datetime.timedelta(hours=24)
+
+    (refused,) = federation.refusals(site.handle(federation.task("b").data))
+
+    assert refused.startswith("HT-306")
+
+
+def test_a_renewal_that_was_heard_lets_a_site_go_on(federation):
+    site = federation.sites["b"]
+    site.handle(federation.begin("b").data)
+    federation.clock.now = START + datetime.timedelta(hours=23)
+    renewed = federation.cast.renewed(federation.bundle, federation.clock())
+    site.register.take(renewed.notices)
+    federation.clock.now = START + datetime.timedelta(hours=25)
+
+    assert federation.refusals(site.handle(federation.task("b").data)) == []
+
+
+# --- gossip ---------------------------------------------------------------------------
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(gossiping, "GOSSIP_SECONDS", 0.01)
+
+
+def test_a_notice_in_one_sites_folder_reaches_every_site(federation, quick):
+    notice = said(federation, "revoke")
+
+    sites = list(federation.sites.values())
+
+    async def talk():
+        exchange = Exchange(federation.hubs)
+        talks = [
+            gossip(
+                site.register,
+                site.hubs,
+                exchange.transport(site.name),
+                lambda _: None,
+                lambda: None,
+            )
+            for site in sites
+        ]
+        tasks = [asyncio.create_task(one) for one in talks]
+        sites[0].register.take([notice])
+        while not all(site.register.after(0).notices for site in sites):
+            await asyncio.sleep(0.01)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(talk(), 20))
+
+    for site in federation.sites.values():
+        assert site.register.after(0).notices == (notice,)
+
+
+def test_a_coordinator_that_waits_ends_as_soon_as_the_permit_does(federation, quick):
+    """Nobody answers it; the revocation comes through a hub."""
+    desk = Desk(
+        federation.cast.identities["coordinator"],
+        federation.cast.directory,
+        federation.folder / "coordinator",
+        federation.clock,
+        lambda _: None,
+    )
+
+    async def run():
+        exchange = Exchange(federation.hubs)
+        way = exchange.transport("coordinator")
+        coordinator = Coordinator(desk, federation.study, federation.bundle, way)
+        waiting = asyncio.create_task(coordinator.answer())
+        await asyncio.sleep(0.05)
+        federation.hubs[HUB].exchange(0, told(said(federation, "revoke")))
+        try:
+            await asyncio.wait_for(waiting, 20)
+        finally:
+            coordinator.close()
+
+    with pytest.raises(NotApproved, match="revoke"):
+        asyncio.run(run())
+
+
+# --- the switch and the clock ---------------------------------------------------------
+def test_a_site_that_was_stopped_answers_nothing_and_logs_that_it_was_asked(federation):
+    site = federation.sites["b"]
+    folder = federation.setup("b").folder
+    assert guard.stop(folder, START, "a complaint of ward 7")
+
+    (refused,) = federation.refusals(site.handle(federation.begin("b").data))
+    assert refused.startswith("HT-308")
+    assert "ward" not in refused
+    assert json.loads(federation.log_entries(site)[-2])["what"] == "refused"
+
+    assert guard.go(folder)
+    posts = site.handle(federation.begin("b", run="run-2").data)
+    assert federation.refusals(posts) == []
+
+
+def test_what_was_computed_when_the_switch_was_thrown_is_not_sent(federation):
+    site, folder = federation.sites["b"], federation.setup("b").folder
+    site.handle(federation.begin("b").data)
+    prepared = site._prepared
+
+    def slow(run, name):
+        guard.stop(folder, START, "")
+        return prepared(run, name)
+
+    site._prepared = slow
+
+    assert federation.refusals(site.handle(federation.task("b").data))
+
+
+@pytest.mark.parametrize(("minutes", "answers"), [(4, True), (6, False), (110, False)])
+def test_a_clock_that_is_set_back_lets_nothing_out(federation, minutes, answers):
+    site, later = federation.sites["b"], START + datetime.timedelta(hours=2)
+    federation.clock.now = later
+    site.handle(federation.begin("b").data)
+    site.close()
+
+    federation.clock.now = later - datetime.timedelta(minutes=minutes)
+    again = federation.open_site("b")
+
+    refused = federation.refusals(again.handle(federation.task("b").data))
+    assert bool(refused) is not answers
+    assert all("clock was set back" in text for text in refused)
