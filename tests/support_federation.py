@@ -16,7 +16,7 @@ from hetao.analysis import Estimator, estimator_for
 from hetao.canonical import parse_canonical
 from hetao.cdm import open_flat
 from hetao.federation.attend import attend
-from hetao.federation.certify import certify
+from hetao.federation.certify import certify, package_of
 from hetao.federation.coordinator import Coordinator, Outcome
 from hetao.federation.correspondence import Desk
 from hetao.federation.embedded import Cast, new_cast
@@ -386,7 +386,8 @@ class Federation:
         try:
             outcome = await coordinator.answer()
             issued = format_time(self.clock())
-            certificate = await certify(coordinator, outcome, issued)
+            votes = self.cast.reviewed(self.bundle, package_of(outcome), self.clock())
+            certificate = await certify(coordinator, outcome, issued, votes)
             coordinator.mark_finished()
         finally:
             for worker in workers:
@@ -426,10 +427,33 @@ class Ran:
     @property
     def body(self) -> dict[str, Any]:
         """Return a fresh copy of the certificate's body, to spoil."""
-        return parse_canonical(self.certificate)["body"]
+        return self.value["body"]
+
+    @property
+    def sums(self) -> dict[str, Any]:
+        """Return a fresh copy of the certificate's integers, to spoil."""
+        return self.value["sums"]
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """Return a fresh copy of the whole certificate."""
+        return parse_canonical(self.certificate)
 
     def resigned(self, body: dict[str, Any], without: str = "") -> bytes:
-        """Return what a lying coordinator and its hubs, but one, would sign."""
+        """Return what a lying coordinator and its hubs, but one, would sign.
+
+        Args:
+            body: with other integers as `sums`, if they are spoilt too.
+            without: the hub that does not cosign.
+        """
+        body = dict(body)
+        there = (
+            {r.get("task") for r in body.get("rounds") or () if isinstance(r, dict)}
+            if isinstance(body.get("rounds"), list)
+            else set()
+        )
+        own = {task: words for task, words in self.sums.items() if task in there}
+        sums = body.pop("sums", own)
         keys = self.cast.identities
         boss = keys["coordinator"]
         leaves = [leaf_hash(b"before"), leaf_hash(issue_leaf(body))]
@@ -440,7 +464,8 @@ class Ran:
             if hub != without:
                 note += cosign(note, hub, keys[hub].signing_key, when)
         path = [node.hex() for node in inclusion_path(1, leaves)]
-        return sign_certificate(boss, body, {"index": 1, "note": note, "path": path})
+        log = {"index": 1, "note": note, "path": path}
+        return sign_certificate(boss, body, log, sums)
 
 
 def restated(ran: Ran, statement: dict[str, Any], by: str, **changes: Any) -> dict:

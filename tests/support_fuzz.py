@@ -4,7 +4,6 @@ import functools
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from hetao.canonical import canonical, parse_canonical
 from hetao.errors import BadEnvelope, HetaoError
@@ -62,8 +61,7 @@ def record_of(data: bytes) -> object:
 
 def certificate_of(trusted: Directory, data: bytes) -> object:
     verified = verify_certificate(data, trusted)
-    body: dict[str, Any] = parse_canonical(data)["body"]
-    recompute(body)
+    recompute(parse_canonical(data))
     return verified
 
 

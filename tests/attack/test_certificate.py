@@ -14,7 +14,11 @@ from hetao.canonical import canonical, digest, digest_bytes, parse_canonical
 from hetao.errors import SmallCell, Unverified
 from hetao.federation.certify import recompute
 from hetao.federation.site import Site
-from hetao.ledger.certificate import sign_certificate, verify_certificate
+from hetao.ledger.certificate import (
+    published,
+    sign_certificate,
+    verify_certificate,
+)
 from hetao.permit import (
     Bundle,
     Directory,
@@ -51,7 +55,7 @@ def test_the_certificate_itself_verifies(small_run, model_run):
     for run in (small_run, model_run):
         verified = verify_certificate(run.certificate, run.cast.directory)
 
-        assert len(verified.steps) == 10
+        assert len(verified.steps) == 11
         assert verified.pinned
         assert verified.lowered == {}
 
@@ -77,7 +81,7 @@ def test_other_flips_of_bytes_are_refused(small_run):
         spoilt = bytearray(small_run.certificate)
         spoilt[place] ^= flip
 
-        assert step_that_refuses(bytes(spoilt)) in (1, 2)
+        assert step_that_refuses(bytes(spoilt)) in (1, 2, 7)  # or of the integers
 
 
 def test_a_certificate_cut_anywhere_is_refused(small_run):
@@ -113,7 +117,7 @@ json_values = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["body", "log", "signature", "type", "permit", "rounds"]),
+            st.sampled_from(["body", "log", "signature", "sums", "type", "permit"]),
             inner,
             max_size=4,
         )
@@ -124,8 +128,8 @@ json_values = st.recursive(
 
 @given(value=json_values, body=json_values, log=json_values, signature=json_values)
 def test_any_json_is_refused(value, body, log, signature):
-    shaped = {"body": body, "log": log, "signature": signature}
-    typed = {**shaped, "body": {"type": "hetao.certificate/1", "permit": value}}
+    shaped = {"body": body, "log": log, "signature": signature, "sums": value}
+    typed = {**shaped, "body": {"type": "hetao.certificate/2", "permit": value}}
     for candidate in (value, shaped, typed):
         with pytest.raises(Unverified):
             verify_certificate(canonical(candidate))
@@ -155,7 +159,7 @@ def test_any_value_in_any_place_of_a_re_signed_body_raises_nothing_else(
 
     try:
         verify_certificate(small_run.resigned(body))
-        recompute(body)
+        recompute({"body": body, "sums": small_run.sums})
     except Unverified:
         return
 
@@ -250,7 +254,7 @@ def replay_round(run, body):
     )
     second["receipts"] = first["receipts"]
     second["totals"] = first["totals"]
-    second["words"] = first["words"]
+    body["sums"] = run.sums | {second["task"]: run.sums[first["task"]]}
 
 
 def replay_one_release(run, body):
@@ -308,9 +312,24 @@ def swap_hubs(run, body):
     totals["hub-hk"], totals["hub-sz"] = totals["hub-sz"], totals["hub-hk"]
 
 
+def words_of(run, body):
+    """Return the integers of the second round, to be spoilt."""
+    body["sums"] = run.sums
+    return body["sums"][body["rounds"][1]["task"]]
+
+
 def swap_words(run, body):
-    words = body["rounds"][1]["words"]
+    words = words_of(run, body)
     words["hub-hk"], words["hub-sz"] = words["hub-sz"], words["hub-hk"]
+
+
+def show_one_hub(run, body):
+    del words_of(run, body)["hub-hk"]
+
+
+def show_another_round(run, body):
+    words = words_of(run, body)
+    body["sums"] = {**body["sums"], "model/9/0": words}
 
 
 def drop_total(run, body):
@@ -318,14 +337,14 @@ def drop_total(run, body):
 
 
 def change_integer(run, body):
-    words = body["rounds"][1]["words"]
+    words = words_of(run, body)
     raw = bytearray(base64.b64decode(words["hub-hk"]))
     raw[0] ^= 1
     words["hub-hk"] = base64.b64encode(raw).decode()
 
 
 def shorten_integers(run, body):
-    words = body["rounds"][1]["words"]
+    words = words_of(run, body)
     for hub, text in words.items():
         words[hub] = base64.b64encode(base64.b64decode(text)[:-16]).decode()
 
@@ -382,9 +401,51 @@ def lose_a_site(run, body):
 def withhold_model(run, body):
     """Hide a model's integers, so that nobody can work its estimates out again."""
     body["findings"][1]["withheld"] = True
-    for round_ in body["rounds"]:
-        if round_["analysis"] == "model":
-            round_["words"] = None
+    body["sums"] = {t: w for t, w in run.sums.items() if not t.startswith("model/")}
+
+
+def drop_vote(run, body):
+    body["review"]["votes"].pop()
+
+
+def no_votes(run, body):
+    body["review"]["votes"] = []
+
+
+def vote_twice(run, body):
+    body["review"]["votes"][1] = body["review"]["votes"][0]
+
+
+def object_to_it(run, body):
+    vote = body["review"]["votes"][0]
+    by = vote["body"]["by"]
+    body["review"]["votes"][0] = restated(run, vote, by, vote="change")
+
+
+def vote_of_an_approver(run, body):
+    vote = body["review"]["votes"][0]
+    said = {**vote["body"], "by": "ethics-hk", "role": "ethics"}
+    signed = state(run.cast.identities["ethics-hk"], said)
+    body["review"]["votes"][0] = signed.as_json()
+
+
+def vote_about_something_else(run, body):
+    for place, vote in enumerate(body["review"]["votes"]):
+        by = vote["body"]["by"]
+        new = restated(run, vote, by, package="sha256:" + "0" * 64)
+        body["review"]["votes"][place] = new
+
+
+def change_a_check(run, body):
+    """What the checkers saw is not what is shown: no vote is about it."""
+    body["checks"][0]["parameter"] += 1
+
+
+def vote_again(run, body):
+    """Let both checkers collude, and accept whatever stands there now."""
+    votes = run.cast.reviewed(bundle_from(body["permit"]), body, START)
+    package = votes[0].body["package"]
+    body["review"] = {"package": package, "votes": [v.as_json() for v in votes]}
 
 
 def sign_odd_policy(run, body):
@@ -394,7 +455,7 @@ def sign_odd_policy(run, body):
 
 LATER = format_time(START + datetime.timedelta(hours=2))
 LIES = {
-    "another type": (edited("type", value="hetao.certificate/2"), 1),
+    "another type": (edited("type", value="hetao.certificate/1"), 1),
     "a field more": (edited("note", value="peer reviewed"), 1),
     "another study": (change_study, 3),
     "an approval is left out": (drop_approval, 3),
@@ -422,6 +483,16 @@ LIES = {
     "an integer is changed": (change_integer, 7),
     "the hubs' integers are swapped": (swap_words, 7),
     "the integers are cut short": (shorten_integers, 7),
+    "one hub's integers alone": (show_one_hub, 7),
+    "integers of a round that is not there": (show_another_round, 7),
+    "counts are less rounded": (edited("rounded_to", value=1), 8),
+    "an output checker's vote is left out": (drop_vote, 11),
+    "all votes are left out": (no_votes, 11),
+    "one checker votes for both": (vote_twice, 11),
+    "a checker asked for a change": (object_to_it, 11),
+    "an approver votes": (vote_of_an_approver, 11),
+    "the votes are about something else": (vote_about_something_else, 11),
+    "a check is rewritten": (change_a_check, 11),
     "a site's log is left out": (drop_site_log, 8),
     "a proof is left out": (drop_proof, 8),
     "a proof is of another entry": (shift_proof, 8),
@@ -496,9 +567,10 @@ def test_a_lying_hub_and_coordinator_together_cannot_leave_out_a_part(model_run)
     """The hub signs a sum in which one part is missing: the last word tells."""
     body = model_run.body
     round_ = body["rounds"][1]
-    raw = np.frombuffer(base64.b64decode(round_["words"]["hub-hk"]), "<u8").copy()
+    words = words_of(model_run, body)
+    raw = np.frombuffer(base64.b64decode(words["hub-hk"]), "<u8").copy()
     raw[raw.size // 2 - 1] -= np.uint64(1 << 8)  # one from the count's high word
-    round_["words"]["hub-hk"] = base64.b64encode(raw.tobytes()).decode()
+    words["hub-hk"] = base64.b64encode(raw.tobytes()).decode()
     round_["totals"]["hub-hk"] = restated(
         model_run,
         round_["totals"]["hub-hk"],
@@ -521,7 +593,7 @@ def test_a_body_that_the_log_does_not_hold_is_refused(model_run, small_run):
     log = parse_canonical(model_run.certificate)["log"]
     boss = model_run.cast.identities["coordinator"]
 
-    assert step_that_refuses(sign_certificate(boss, body, log)) == 9
+    assert step_that_refuses(sign_certificate(boss, body, log, {})) == 9
 
 
 # --- a site lost in mid-run ---------------------------------------------------------
@@ -554,7 +626,7 @@ def test_a_run_that_lost_a_site_verifies_without_it(lost_run):
     assert {r["attempt"] for r in body["rounds"]} == {1, 2}
     tasks = {r["task"] for r in body["rounds"]}
     assert any(p["task"] not in tasks for s in body["sites"] for p in s["proofs"])
-    assert recompute(body) == "1 findings follow from the certified integers"
+    assert recompute(lost_run.value) == "1 findings follow from the certified integers"
     assert verified.unchecked == ()
 
 
@@ -604,14 +676,15 @@ def test_a_withheld_analysis_is_named_as_unchecked(tmp_path):
     verified = verify_certificate(ran.certificate)
 
     assert [f["withheld"] for f in ran.body["findings"]] == [True, False]
-    assert verified.unchecked == ("attrition",)
+    assert verified.unchecked == verified.withheld == ("attrition",)
     assert "on the issuer's word alone: attrition" in verified.steps[9]
 
 
 def test_integers_that_a_liar_withholds_are_named_as_unchecked(model_run):
     body = model_run.body
     body["findings"][0]["withheld"] = True
-    body["rounds"][0]["words"] = None
+    vote_again(model_run, body)
+    body["sums"] = {t: w for t, w in model_run.sums.items() if "attrition" not in t}
 
     verified = verify_certificate(model_run.resigned(body))
 
@@ -621,7 +694,28 @@ def test_integers_that_a_liar_withholds_are_named_as_unchecked(model_run):
 
 # --- findings follow from integers --------------------------------------------------
 def test_the_findings_follow_from_the_integers(model_run):
-    assert recompute(model_run.body).startswith("2 findings")
+    assert recompute(model_run.value).startswith("2 findings")
+
+
+def test_what_is_published_holds_no_integer_and_verifies(model_run):
+    public = published(model_run.certificate)
+
+    verified = verify_certificate(public, model_run.cast.directory)
+
+    assert verified.unchecked == ("attrition", "model")
+    assert verified.withheld == ()
+    assert parse_canonical(public)["sums"] == {}
+    assert parse_canonical(public)["body"] == model_run.body
+    assert recompute(parse_canonical(public)).startswith("0 findings follow")
+
+
+def test_integers_can_be_put_back_into_what_was_published(model_run):
+    """Nobody need sign them anew: each is held against its hub's digest."""
+    public = parse_canonical(published(model_run.certificate))
+    again = canonical({**public, "sums": model_run.sums})
+
+    assert verify_certificate(again).unchecked == ()
+    assert recompute(parse_canonical(again)).startswith("2 findings")
 
 
 def numbers(value, path=()):
@@ -645,13 +739,14 @@ def test_a_changed_number_in_any_finding_does_not_follow(model_run):
             inside = inside[parent]
         old = inside[key]
         inside[key] = old + 1e-3 * max(1.0, abs(old))
+        vote_again(model_run, body)
 
         assert verify_certificate(model_run.resigned(body))
         with pytest.raises(Unverified, match="does not follow"):
-            recompute(body)
+            recompute({"body": body, "sums": model_run.sums})
         inside[key] = old
 
-    assert recompute(body)
+    assert recompute({"body": body, "sums": model_run.sums})
 
 
 @pytest.mark.parametrize("is_withheld", [True, False])
@@ -661,15 +756,15 @@ def test_saying_withheld_hides_nothing_whose_integers_are_shown(model_run, is_wi
     body["findings"][0]["finding"]["steps"][0]["n"] += 1
 
     with pytest.raises(Unverified):
-        recompute(body)
+        recompute({"body": body, "sums": model_run.sums})
 
 
 def test_a_finding_without_its_integers_is_refused(model_run):
     body = model_run.body
-    body["rounds"][1]["words"] = None
+    sums = {k: v for k, v in model_run.sums.items() if k != "model/1/0"}
 
     with pytest.raises(Unverified):
-        recompute(body)
+        recompute({"body": body, "sums": sums})
 
 
 def test_the_last_round_may_not_be_left_out(model_run):
@@ -678,7 +773,7 @@ def test_the_last_round_may_not_be_left_out(model_run):
     drop_last_round(model_run, body)
 
     with pytest.raises(Unverified):
-        recompute(body)
+        recompute({"body": body, "sums": model_run.sums})
 
 
 def test_the_finding_of_another_analysis_does_not_follow(model_run):
@@ -687,4 +782,4 @@ def test_the_finding_of_another_analysis_does_not_follow(model_run):
     one["finding"], other["finding"] = other["finding"], one["finding"]
 
     with pytest.raises(Unverified):
-        recompute(body)
+        recompute({"body": body, "sums": model_run.sums})

@@ -9,7 +9,7 @@ import pytest
 
 from hetao.canonical import parse_canonical
 from hetao.errors import HetaoError, Stopped, Unreachable
-from hetao.federation.certify import certify, recompute
+from hetao.federation.certify import certify, package_of, recompute
 from hetao.ledger.certificate import verify_certificate
 from hetao.ledger.envelope import parse_envelope
 from hetao.permit import format_time
@@ -45,9 +45,10 @@ def assert_computed_once(stage, outcome, sites):
 
 async def certified(coordinator, outcome, stage):
     """Certify a run and let a stranger verify it."""
-    certificate = await certify(coordinator, outcome, format_time(now()))
+    votes = stage.net.cast.reviewed(outcome.bundle, package_of(outcome), now())
+    certificate = await certify(coordinator, outcome, format_time(now()), votes)
     verify_certificate(certificate, stage.net.cast.directory)
-    return recompute(parse_canonical(certificate)["body"])
+    return recompute(parse_canonical(certificate))
 
 
 async def until_dead(task):

@@ -204,7 +204,7 @@ def test_a_notebook_says_it_as_r_does_over_the_whole_protocol(tmp_path):
         ours = [term[name] for term in terms]
         assert ours == pytest.approx(reference[name].tolist(), rel=1e-9)
     assert (found.body["n"], found.body["events"]) == (103, 75)
-    body = parse_canonical(found.certificate)["body"]
+    body = parse_canonical(found.certificate)
     assert recompute(body) == "1 findings follow from the certified integers"
 
 

@@ -238,7 +238,7 @@ def test_a_fit_goes_the_whole_way_and_is_found_again_from_its_sums(tmp_path):
 
     result = ht.fit("neural_network", formula, frames, network=network, policy=OPEN)
 
-    body = parse_canonical(result.certificate)["body"]
+    body = parse_canonical(result.certificate)
     assert recompute(body).startswith("1 findings follow")
     assert list(result.losses().columns) == ["loss", "validation_loss"]
     assert len(result.losses()) == 4

@@ -113,7 +113,7 @@ def certificate(tmp_path_factory):
 
 
 def test_all_follow_from_the_certified_integers(certificate):
-    assert recompute(certificate["body"]).startswith("5 findings follow")
+    assert recompute(certificate).startswith("5 findings follow")
 
 
 def test_a_pair_with_few_events_is_named_and_the_others_are_fitted(certificate):

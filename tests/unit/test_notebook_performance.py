@@ -49,7 +49,7 @@ def test_a_published_model_names_columns_as_the_file_does():
 
     assert found.body["prediction"] == "published"
     assert found.body["rounds"] <= 6
-    body = parse_canonical(found.certificate)["body"]
+    body = parse_canonical(found.certificate)
     assert recompute(body).startswith("1 findings follow")
 
 
@@ -69,5 +69,5 @@ def test_trees_are_grown_over_sites_and_follow_from_the_certified_integers():
     }
     assert named == split_by
     assert named <= {"age", "bmi", "性別[m]"}
-    body = parse_canonical(found.certificate)["body"]
+    body = parse_canonical(found.certificate)
     assert recompute(body).startswith("1 findings follow")

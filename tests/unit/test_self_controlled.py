@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hetao.analysis import oracle
+from hetao.analysis.rounding import rounded
 from hetao.canonical import parse_canonical
 from hetao.cdm import CuratedTables
 from hetao.cohort import build
@@ -130,7 +131,7 @@ def test_people_are_compared_with_themselves_over_sites(databases, study, tmp_pa
     answered = asyncio.run(run_embedded(study, sources, tmp_path))
 
     (analysis,) = study.analyses
-    body = parse_canonical(answered.certificate)["body"]
+    body = parse_canonical(answered.certificate)
     (found,) = (item["finding"] for item in results_of(answered.outcome)["findings"])
     cohorts = {site: build(study, tables(one)) for site, one in databases.items()}
     pooled = oracle(study, analysis, {s: c.columns for s, c in cohorts.items()})
@@ -143,5 +144,5 @@ def test_people_are_compared_with_themselves_over_sites(databases, study, tmp_pa
         len({r.person for r in world_of(i).rows if r.table == "condition"})
         for i in range(3)
     )
-    assert found["n"] == (bled if study is STUDY else pooled.as_json()["n"])
+    assert found["n"] == rounded(bled if study is STUDY else pooled.as_json()["n"], 5)
     assert found["n"] > 200

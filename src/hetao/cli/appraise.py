@@ -33,8 +33,9 @@ def appraise(chosen: argparse.Namespace) -> int:
     """Print E-values, calibrated intervals and adjusted p values of findings."""
     data = read_certificate(chosen.certificate)
     verify_certificate(data)
-    body = parse_canonical(data)["body"]
-    recompute(body)
+    certificate = parse_canonical(data)
+    recompute(certificate)
+    body = certificate["body"]
     asked = [_term(body, text) for text in chosen.term or _only(body)]
     controls = [_term(body, text) for text in chosen.control or ()]
     error = None

@@ -79,7 +79,8 @@ def _run(draft: Draft, policy: str, folder: Path, keep: Path | None) -> FitResul
     certificate = (out / "certificate.json").read_bytes()
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
-        for path in (*out.iterdir(), study, permit):
+        files = (path for path in out.iterdir() if path.is_file())
+        for path in (*files, study, permit):
             (keep / path.name).write_bytes(path.read_bytes())
     return result_of(results, draft, certificate)
 

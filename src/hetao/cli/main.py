@@ -168,6 +168,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_rules(commands)
     _add_permit(commands)
     _add_run(commands)
+    _add_review(commands)
     _add_verify(commands)
     _add_appraise(commands)
     _add_fit(commands)
@@ -616,7 +617,41 @@ def _add_run(commands: Any) -> None:
         metavar="SITE",
         help="a site that is not online: one file is carried to it, and one back",
     )
+    run.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long to wait for the output checkers' votes (0)",
+    )
     _json(run)
+
+
+def _add_review(commands: Any) -> None:
+    review = _group(commands, "review", "check what was found before it is shown")
+    listed = _command(
+        review,
+        "list",
+        "hetao.cli.review:review_list",
+        "what waits to be checked, and who has voted",
+    )
+    listed.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
+    _json(listed)
+    show = _command(
+        review, "show", "hetao.cli.review:show", "what was found, and every check"
+    )
+    show.add_argument("folder", type=Path, metavar="FOLDER")
+    _json(show)
+    vote = _command(
+        review, "vote", "hetao.cli.review:vote", "vote, sealed to the coordinator"
+    )
+    vote.add_argument("folder", type=Path, metavar="FOLDER")
+    vote.add_argument("vote", choices=("accept", "change", "reject"))
+    vote.add_argument("--key", type=Path, required=True, metavar="KEY")
+    vote.add_argument(
+        "--comment", default="", metavar="TEXT", help="to the author, read after both"
+    )
+    _json(vote)
 
 
 def _add_verify(commands: Any) -> None:

@@ -1,6 +1,6 @@
-"""`hetao verify`: the ledger's ten steps, then the findings worked out again.
+"""`hetao verify`: the ledger's eleven steps, then the findings worked out again.
 
-Offline. The ten steps need `cryptography` alone (`hetao.ledger.verify_certificate`);
+Offline. The eleven steps need `cryptography` alone (`hetao.ledger.verify_certificate`);
 the last loads the estimators.
 """
 
@@ -22,9 +22,9 @@ def verify(chosen: argparse.Namespace) -> int:
     trusted = read_directory(chosen.trust) if chosen.trust else None
     data = read_certificate(chosen.certificate)
     verified = verify_certificate(data, trusted)
-    certified = parse_canonical(data)["body"]
-    steps = [*verified.steps, recompute(certified)]
-    edition = str(certified["study"].get("dictionary_digest", ""))
+    certificate = parse_canonical(data)
+    steps = [*verified.steps, recompute(certificate)]
+    edition = str(certificate["body"]["study"].get("dictionary_digest", ""))
     if chosen.json:
         body = {
             "verified": True,
@@ -36,6 +36,7 @@ def verify(chosen: argparse.Namespace) -> int:
             "lowered": dict(verified.lowered),
             "pinned": verified.pinned,
             "unchecked": list(verified.unchecked),
+            "withheld": list(verified.withheld),
             "fingerprints": dict(verified.fingerprints),
             "concept_sets": [_told(one) for one in verified.concept_sets],
         }
@@ -66,8 +67,9 @@ def _notes(verified: Verified) -> None:
             say(f"      lists of it: {groups}")
     if verified.unchecked:
         names = ", ".join(verified.unchecked)
-        say(f"note: {names}: small counts stand in the sums, so the integers are")
-        say("      withheld and the finding stands on the coordinator's word alone")
+        say(f"note: {names}: the exact integers of the sums are not here, so this")
+        say("      stands on the coordinator's word alone; the parties hold a")
+        say("      certificate with the integers, but where small counts stand in them")
     if not verified.pinned:
         say("note: the keys come from the certificate itself; name your own list with")
         say("      --trust, or compare these fingerprints with the parties:")

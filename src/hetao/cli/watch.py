@@ -23,7 +23,7 @@ from hetao.analysis.surveillance import (
 from hetao.canonical import parse_canonical
 from hetao.cli.main import say
 from hetao.errors import InvalidStudy, Usage
-from hetao.federation.certify import recompute
+from hetao.federation.certify import recompute, replayed
 from hetao.ledger.certificate import read_certificate, verify_certificate
 from hetao.records import read_toml, record
 from hetao.report.picture import Picture
@@ -157,8 +157,9 @@ def _counted(plan: WatchPlan, path: Path) -> tuple[str, Mapping[str, Any], int, 
     """Return when a certificate was issued, what it asked, its events and time."""
     data = read_certificate(path)
     verify_certificate(data)
-    body = parse_canonical(data)["body"]
-    recompute(body)
+    certificate = parse_canonical(data)
+    recompute(certificate)
+    body = certificate["body"]
     item = next((f for f in body["findings"] if f["analysis"] == plan.analysis), None)
     if item is None or item["finding"].get("model") != "rates":
         raise Usage(
@@ -172,6 +173,9 @@ def _counted(plan: WatchPlan, path: Path) -> tuple[str, Mapping[str, Any], int, 
             fix="it has " + ", ".join(groups)[:300],
         )
     found = groups[plan.group]
+    if body["rounded_to"] > 1 and not item["withheld"]:
+        exact = replayed(certificate, plan.analysis)["groups"]
+        found = next(group for group in exact if group["label"] == plan.group)
     if found["events"] is None or found["time"] is None:
         raise Usage(
             f"{path.name}: the events of {plan.group!r} are too few to be shown",

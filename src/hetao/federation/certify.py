@@ -1,7 +1,7 @@
 """An outcome → the body of its certificate, and the certificate itself."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -18,7 +18,8 @@ from hetao.ledger.certificate import (
     sign_certificate,
     verify_certificate,
 )
-from hetao.permit import statement_from
+from hetao.permit import Statement, check_votes, package_digest, statement_from
+from hetao.release import final_checks
 from hetao.study import Study, study_from
 
 
@@ -28,12 +29,18 @@ def smallest_shown(outcome: Outcome) -> int:
     return max(cells)
 
 
+def rounded_to(outcome: Outcome) -> int:
+    """Return what shown counts are multiples of: the coarsest member's."""
+    bases = [int(r["policy"]["minimum"]["rounding"]) for r in outcome.ready.values()]
+    return max(bases)
+
+
 def findings_of(outcome: Outcome) -> list[dict[str, Any]]:
     """Return the findings as people may see them, small counts suppressed."""
-    smallest = smallest_shown(outcome)
+    smallest, base = smallest_shown(outcome), rounded_to(outcome)
     found = []
     for answer in outcome.answers:
-        shown, withheld = answer.finding.shown(smallest)
+        shown, withheld = answer.finding.shown(smallest, base)
         found.append(
             {
                 "analysis": answer.finding.analysis,
@@ -61,22 +68,69 @@ def results_of(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def body_of(outcome: Outcome, issued: str) -> dict[str, Any]:
-    """Return everything that a certificate states about a run."""
-    findings = findings_of(outcome)
-    withheld = {f["analysis"] for f in findings if f["withheld"]}
+def checks_of(outcome: Outcome) -> list[dict[str, Any]]:
+    """Return what was checked of every finding, as output checkers see it."""
+    limits = smallest_shown(outcome), rounded_to(outcome)
+    return [
+        check
+        for item in findings_of(outcome)
+        for check in final_checks(
+            outcome.study,
+            item["analysis"],
+            item["finding"],
+            (item["withheld"], *limits),
+        )
+    ]
+
+
+def package_of(outcome: Outcome) -> dict[str, Any]:
+    """Return all that output checkers look at: a certificate not yet issued."""
     return {
-        "type": "hetao.certificate/1",
+        "type": "hetao.certificate/2",
         "software": f"hetao {version('hetao')}",
-        "issued": issued,
         "study": parse_canonical(outcome.study.canonical),
         "permit": outcome.bundle.as_json(),
         "run": outcome.run,
         "sites": [_site(outcome, site) for site in outcome.closings],
         "lost": dict(outcome.lost),
-        "rounds": [_round(r, r.analysis in withheld) for r in outcome.rounds],
-        "findings": findings,
+        "rounds": [_round(r) for r in outcome.rounds],
+        "findings": findings_of(outcome),
+        "checks": checks_of(outcome),
         "smallest_shown": smallest_shown(outcome),
+        "rounded_to": rounded_to(outcome),
+    }
+
+
+def body_of(
+    outcome: Outcome, issued: str, votes: Sequence[Statement]
+) -> dict[str, Any]:
+    """Return everything that a certificate states about a run.
+
+    Raises:
+        NotApproved: the output checkers whom the permit asks have not accepted it.
+    """
+    package = package_of(outcome)
+    name = package_digest(package)
+    check_votes(outcome.bundle.permit, name, votes)
+    about = [vote for vote in votes if vote.body["package"] == name]
+    review = {"package": name, "votes": [vote.as_json() for vote in about]}
+    return {**package, "issued": issued, "review": review}
+
+
+def sums_of(outcome: Outcome) -> dict[str, Any]:
+    """Return the integers behind the findings, task by task and hub by hub.
+
+    Where a small count stands in a sum, neither hub's part is given: a digest of one
+    part alone, itself uniformly random, gives nothing away.
+    """
+    withheld = {f["analysis"] for f in findings_of(outcome) if f["withheld"]}
+    return {
+        record.task: {
+            hub: base64.b64encode(part.astype("<u8").tobytes()).decode()
+            for hub, part in record.words.items()
+        }
+        for record in outcome.rounds
+        if record.analysis not in withheld
     }
 
 
@@ -96,11 +150,7 @@ def _site(outcome: Outcome, site: str) -> dict[str, Any]:
     }
 
 
-def _round(record: RoundRecord, withheld: bool) -> dict[str, Any]:
-    words = {
-        hub: base64.b64encode(part.astype("<u8").tobytes()).decode()
-        for hub, part in record.words.items()
-    }
+def _round(record: RoundRecord) -> dict[str, Any]:
     return {
         "task": record.task,
         "analysis": record.analysis,
@@ -110,32 +160,37 @@ def _round(record: RoundRecord, withheld: bool) -> dict[str, Any]:
         "members": list(record.members),
         "receipts": {s: r.as_json() for s, r in record.receipts.items()},
         "totals": {h: t.as_json() for h, t in record.totals.items()},
-        # Where a small count stands in a sum, neither hub's part is shown: a digest
-        # of one part alone, itself uniformly random, gives nothing away.
-        "words": None if withheld else words,
     }
 
 
-async def certify(coordinator: Coordinator, outcome: Outcome, issued: str) -> bytes:
+async def certify(
+    coordinator: Coordinator,
+    outcome: Outcome,
+    issued: str,
+    votes: Sequence[Statement],
+) -> bytes:
     """Log the outcome, have both hubs cosign the log, and return the certificate.
 
     Raises:
+        NotApproved: the output checkers whom the permit asks have not accepted it.
         Unverified: what a site or hub sent does not make a certificate that verifies;
             the step that fails says whose.
     """
-    body = body_of(outcome, issued)
+    body = body_of(outcome, issued, votes)
     index, note, path = await coordinator.cosign(issue_leaf(body))
     log = {"index": index, "note": note, "path": [node.hex() for node in path]}
-    certificate = sign_certificate(coordinator.identity, body, log)
+    sums = sums_of(outcome)
+    certificate = sign_certificate(coordinator.identity, body, log, sums)
     verify_certificate(certificate)
     return certificate
 
 
-def recompute(body: Mapping[str, Any], tolerance: float = 1e-9) -> str:
+def recompute(certificate: Mapping[str, Any], tolerance: float = 1e-9) -> str:
     """Work every finding out again from the certificate's own integers.
 
     Args:
-        body: of a certificate that `verify_certificate` accepted.
+        certificate: one that `verify_certificate` accepted, parsed. Findings whose
+            sums it does not hold are left out.
         tolerance: largest relative difference between certified and recomputed
             numbers; floating point differs a little between machines.
 
@@ -146,19 +201,15 @@ def recompute(body: Mapping[str, Any], tolerance: float = 1e-9) -> str:
         Unverified: a finding does not follow from the sums.
     """
     try:
+        body, sums = certificate["body"], certificate["sums"]
         study = study_from(body["study"])
-        smallest = int(body["smallest_shown"])
         # Whoever says "withheld" and shows the integers is held to them all the same.
-        open_ = {r["analysis"] for r in body["rounds"] if r["words"] is not None}
-        shown = [
-            item
-            for item in body["findings"]
-            if not item["withheld"] or item["analysis"] in open_
-        ]
+        open_ = {r["analysis"] for r in body["rounds"] if r["task"] in sums}
+        shown = [item for item in body["findings"] if item["analysis"] in open_]
         wrong = [
             item["analysis"]
             for item in shown
-            if not _follows(item, study, body, (smallest, tolerance))
+            if not _follows(item, study, certificate, tolerance)
         ]
     except (HetaoError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise Unverified("a finding cannot be worked out from its sums") from error
@@ -167,6 +218,23 @@ def recompute(body: Mapping[str, Any], tolerance: float = 1e-9) -> str:
     other = _other_code(body)
     more = f", by another code of {', '.join(other)} than was run" if other else ""
     return f"{len(shown)} findings follow from the certified integers{more}"
+
+
+def replayed(certificate: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the exact finding of one analysis, worked out of the certified integers.
+
+    Raises:
+        Unverified: the certificate does not hold its integers.
+    """
+    body = certificate["body"]
+    tasks = {r["task"] for r in body["rounds"] if r["analysis"] == name}
+    if tasks - set(certificate["sums"]):
+        raise Unverified(
+            f"the certificate does not hold the integers behind {name}",
+            fix="take the parties' certificate.json, not the one that is published",
+        )
+    study = study_from(body["study"])
+    return _replayed(study, name, certificate).as_json()
 
 
 def _other_code(body: Mapping[str, Any]) -> list[str]:
@@ -179,22 +247,23 @@ def _other_code(body: Mapping[str, Any]) -> list[str]:
 def _follows(
     item: Mapping[str, Any],
     study: Study,
-    body: Mapping[str, Any],
-    limits: tuple[int, float],
+    certificate: Mapping[str, Any],
+    tolerance: float,
 ) -> bool:
-    smallest, tolerance = limits
-    found, _ = _replayed(study, item["analysis"], body).shown(smallest)
+    body = certificate["body"]
+    limits = int(body["smallest_shown"]), int(body["rounded_to"])
+    found, _ = _replayed(study, item["analysis"], certificate).shown(*limits)
     return _close(found.as_json(), item["finding"], tolerance)
 
 
-def _replayed(study: Study, name: str, body: Mapping[str, Any]) -> Finding:
+def _replayed(study: Study, name: str, certificate: Mapping[str, Any]) -> Finding:
     """Take the coordinator's steps again over the certified sums of one analysis."""
     estimator = estimator_for(study, study.analysis(name))
-    rounds = [r for r in body["rounds"] if r["analysis"] == name]
+    rounds = [r for r in certificate["body"]["rounds"] if r["analysis"] == name]
     last = max(r["attempt"] for r in rounds)
     state = None
     for r in (r for r in rounds if r["attempt"] == last):
-        words = _words(r)
+        words = _words(certificate["sums"][r["task"]])
         total = total_of(words, estimator.declare(r["round"]), r["task"])
         totals, receipts = (
             {name: statement_from(one) for name, one in r[which].items()}
@@ -208,9 +277,9 @@ def _replayed(study: Study, name: str, body: Mapping[str, Any]) -> Finding:
     raise Unverified(f"{name} does not come to an end in its certified rounds")
 
 
-def _words(round_: Mapping[str, Any]) -> list[NDArray[np.uint64]]:
+def _words(parts_of: Mapping[str, str]) -> list[NDArray[np.uint64]]:
     parts = []
-    for text in round_["words"].values():
+    for text in parts_of.values():
         flat = np.frombuffer(base64.b64decode(text), "<u8").astype(np.uint64)
         parts.append(flat.reshape(2, -1))
     return parts

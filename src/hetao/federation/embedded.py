@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hetao.cdm import CuratedTables, FlatTable
 from hetao.federation.attend import attend
-from hetao.federation.certify import certify
+from hetao.federation.certify import certify, package_of
 from hetao.federation.clock import utc_now
 from hetao.federation.coordinator import Coordinator, Outcome
 from hetao.federation.correspondence import Desk
@@ -32,11 +33,14 @@ from hetao.permit import (
     Directory,
     Identity,
     Person,
+    Statement,
     format_time,
     new_identity,
+    package_digest,
     requirements,
     reviews,
     sign_notice,
+    sign_vote,
 )
 from hetao.release import Policy
 from hetao.study import Study
@@ -67,6 +71,7 @@ class Housing:
 
 TEACHING = "teaching: keys made for the occasion"
 KEY_LIFE = datetime.timedelta(days=3653)  # ten years
+ACCEPT = ("accept", "")  # a vote, and no comment
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,16 @@ class Cast:
             signer = self.identities[f"{need.role}-{need.side.lower()}"]
             bundle = sign_notice(bundle, signer, verb, now)
         return bundle
+
+    def reviewed(
+        self, bundle: Bundle, body: Mapping[str, Any], now: datetime.datetime
+    ) -> list[Statement]:
+        """Return an accepting vote of every output checker about a package."""
+        package = package_digest(body)
+        return [
+            sign_vote(bundle.permit, self.identities[p.name], package, ACCEPT, now)
+            for p in bundle.permit.checkers
+        ]
 
 
 def new_cast(
@@ -209,7 +224,9 @@ async def run_embedded(
     ]
     try:
         outcome = await coordinator.answer()
-        certificate = await certify(coordinator, outcome, format_time(clock()))
+        votes = cast.reviewed(bundle, package_of(outcome), clock())
+        issued = format_time(clock())
+        certificate = await certify(coordinator, outcome, issued, votes)
         coordinator.mark_finished()
     finally:
         for worker in workers:

@@ -1,12 +1,16 @@
 """A certificate: what was asked, allowed, sent and found; checked with files alone.
 
-    {"body": {...}, "log": {"index", "note", "path"}, "signature": "..."}
+    {"body": {...}, "log": {"index", "note", "path"}, "signature": "...",
+     "sums": {task: {hub: integers}}}
+
+Of `sums`, each is held against the digest that its hub signed, and any may be left
+out: exact integers give exact counts, so what is published holds none of them.
 
 Verification runs these steps and stops at the first that fails. It needs the standard
 library and `cryptography`, no network, and the same `check_standing` that opened the
 doors of the sites:
 
-     1  the text is canonical JSON of type hetao.certificate/1
+     1  the text is canonical JSON of type hetao.certificate/2
      2  the coordinator of the permit signed exactly this text
      3  the permit is for this study, and was in force with every required approval
         when the certificate was issued and when each release was made
@@ -20,6 +24,7 @@ doors of the sites:
         concept sets are as it signed them, and no release of the run is left out
      9  the certificate stands in the coordinator's log, cosigned by both hubs
     10  there is one finding for each analysis of the study, over these very rounds
+    11  the output checkers whom the permit asks accepted these very findings
 
 Specification: `docs/specs/certificate.md`.
 """
@@ -46,13 +51,15 @@ from hetao.permit import (
     Statement,
     bundle_from,
     check_standing,
+    check_votes,
+    package_digest,
     parse_time,
     state,
     statement_from,
 )
 from hetao.study import study_from
 
-TYPE: Final = "hetao.certificate/1"
+TYPE: Final = "hetao.certificate/2"
 LARGEST: Final = 512 * 2**20  # bytes
 ONE: Final = 1 << 56  # a site's count word, in fixed point
 LATEST: Final = 3600  # seconds between the certificate's date and its cosignatures
@@ -68,7 +75,11 @@ BODY: Final = {
     "rounds",
     "findings",
     "smallest_shown",
+    "rounded_to",
+    "checks",
+    "review",
 }
+FILE: Final = {"body", "log", "signature", "sums"}
 FINDING: Final = {"analysis", "members", "rounds", "withheld", "finding"}
 TOLD: Final = {"name", "digest"}  # of a concept set
 
@@ -83,8 +94,9 @@ class Verified:
         lowered: site → counts that its policy lowered, with its reason.
         fingerprints: party → sixteen hex digits, for a check by telephone.
         pinned: whether the keys were held against the verifier's own list.
-        unchecked: analyses whose integers are withheld, so that their findings stand
+        unchecked: analyses whose integers are not here, so that their findings stand
             on the coordinator's word alone.
+        withheld: those of them whose integers nobody is given, for small counts.
         concept_sets: of the study, and which sites' vocabularies make the same of each.
     """
 
@@ -96,6 +108,7 @@ class Verified:
     fingerprints: Mapping[str, str]
     pinned: bool
     unchecked: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
     concept_sets: tuple[AcrossSites, ...] = ()
 
 
@@ -105,11 +118,26 @@ def issue_leaf(body: Mapping[str, Any]) -> bytes:
 
 
 def sign_certificate(
-    identity: Identity, body: Mapping[str, Any], log: Mapping[str, Any]
+    identity: Identity,
+    body: Mapping[str, Any],
+    log: Mapping[str, Any],
+    sums: Mapping[str, Any],
 ) -> bytes:
     """Return the certificate's bytes, signed by the coordinator."""
-    statement = state(identity, _signed(body, log))
-    return canonical({"body": body, "log": log, "signature": statement.signature})
+    signature = state(identity, _signed(body, log)).signature
+    return canonical({"body": body, "log": log, "signature": signature, "sums": sums})
+
+
+def published(certificate: bytes) -> bytes:
+    """Return the certificate without its sums, fit for anybody's eyes.
+
+    Raises:
+        Unverified: it is no certificate.
+    """
+    value = parse_canonical(certificate)
+    if not isinstance(value, dict) or set(value) != FILE:
+        raise Unverified("not a certificate")
+    return canonical({**value, "sums": {}})
 
 
 def _signed(body: Mapping[str, Any], log: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,6 +194,7 @@ class _Check:
     body: dict[str, Any]
     log: dict[str, Any]
     signature: str
+    sums: dict[str, Any]
     bundle: Bundle
 
     def __init__(self, trusted: Directory | None) -> None:
@@ -182,6 +211,7 @@ class _Check:
             ("sites' logs", self.site_logs),
             ("the issuer's log", self.issue_log),
             ("findings", self.findings),
+            ("output checks", self.review),
         )
 
     @property
@@ -194,10 +224,10 @@ class _Check:
 
     def parse(self, data: bytes) -> str:  # 1
         value = parse_canonical(data)
-        if not isinstance(value, dict) or set(value) != {"body", "log", "signature"}:
+        if not isinstance(value, dict) or set(value) != FILE:
             raise Unverified("not a certificate")
         self.body, self.log = value["body"], value["log"]
-        self.signature = str(value["signature"])
+        self.signature, self.sums = str(value["signature"]), value["sums"]
         if self.body["type"] != TYPE:
             raise Unverified(f"not a {TYPE}")
         if set(self.body) != BODY:
@@ -325,12 +355,18 @@ class _Check:
 
     def integers(self, _: bytes) -> str:  # 7
         shown = 0
+        if set(self.sums) - {round_["task"] for round_ in self.body["rounds"]}:
+            raise Unverified("integers are shown of a round that is not certified")
         for round_ in self.body["rounds"]:
-            if round_["words"] is None:
+            if round_["task"] not in self.sums:
                 continue
-            parts = []
+            words, parts = self.sums[round_["task"]], []
+            if set(words) != set(self.permit.hubs):
+                raise Unverified(
+                    f"{round_['task']} shows other integers than two hubs'"
+                )
             for hub in self.permit.hubs:
-                raw = base64.b64decode(round_["words"][hub], validate=True)
+                raw = base64.b64decode(words[hub], validate=True)
                 body = round_["totals"][hub]["body"]
                 if digest_bytes(raw) != body["words"]:
                     raise Unverified(f"{hub} signed other integers in {round_['task']}")
@@ -340,9 +376,9 @@ class _Check:
             if _last_value(parts) != len(round_["members"]) * ONE:
                 raise Unverified(f"{round_['task']} lacks a part of a member")
             shown += 1
-        withheld = len(self.body["rounds"]) - shown
-        more = f"; {withheld} withheld, since small counts stand in them"
-        return f"the exact integers of {shown} sums" + (more if withheld else "")
+        missing = len(self.body["rounds"]) - shown
+        more = f"; those of {missing} are not here"
+        return f"the exact integers of {shown} sums" + (more if missing else "")
 
     def site_logs(self, _: bytes) -> str:  # 8
         tasks: dict[str, dict[str, Any]] = {}
@@ -362,12 +398,7 @@ class _Check:
         key = party.sign_key
         if entry["side"] != party.side:
             raise Unverified(f"{site} is on another side than the certificate says")
-        for receipt in receipts.values():
-            # Else a lying issuer could hide that a site lowered its counts.
-            if receipt["body"]["policy"] != entry["policy"]:
-                raise Unverified(f"{site} released under another policy than is shown")
-            if receipt["body"]["policy"]["minimum"]["cell"] > self.smallest:
-                raise Unverified(f"{site} shows no count so small as the findings may")
+        self._policies(entry, receipts)
         checkpoint = parse_checkpoint(verify_note(entry["checkpoint"], site, key))
         if checkpoint.origin != site:
             raise Unverified(f"the log of {site} bears another name")
@@ -387,6 +418,19 @@ class _Check:
             verify_inclusion(
                 proof["index"], checkpoint.size, leaf, path, checkpoint.root
             )
+
+    def _policies(self, entry: Mapping[str, Any], receipts: Mapping[str, Any]) -> None:
+        """Hold what is shown of counts against what each release's policy allows."""
+        site = entry["name"]
+        for receipt in receipts.values():
+            # Else a lying issuer could hide that a site lowered its counts.
+            if receipt["body"]["policy"] != entry["policy"]:
+                raise Unverified(f"{site} released under another policy than is shown")
+            minimum = receipt["body"]["policy"]["minimum"]
+            if minimum["cell"] > self.smallest:
+                raise Unverified(f"{site} shows no count so small as the findings may")
+            if minimum["rounding"] > self.body["rounded_to"]:
+                raise Unverified(f"{site} rounds counts more than the findings do")
 
     def _given_up(self, task: str) -> bool:
         """Return whether a task belongs to an attempt that a later one replaced."""
@@ -462,9 +506,26 @@ class _Check:
         more = f"; on the issuer's word alone: {', '.join(unchecked)}"
         return f"{len(found)} findings, one for each analysis" + more * bool(unchecked)
 
+    def review(self, _: bytes) -> str:  # 11
+        review = self.body["review"]
+        if set(review) != {"package", "votes"}:
+            raise Unverified("the review holds other fields than it should")
+        package = package_digest(self.body)
+        if review["package"] != package:
+            raise Unverified("the output checkers looked at something else than this")
+        votes = [statement_from(vote) for vote in review["votes"]]
+        found = check_votes(self.permit, package, votes)
+        if len(votes) != len(found.said):
+            raise Unverified("the review holds votes about something else")
+        return f"shown after output checks by {' and '.join(sorted(found.said))}"
+
     def unchecked(self) -> tuple[str, ...]:
-        """Return the analyses whose integers are withheld."""
-        return tuple(f["analysis"] for f in self.body["findings"] if f["withheld"])
+        """Return the analyses of which an integer of a sum is not here."""
+        missing = {
+            r["analysis"] for r in self.body["rounds"] if r["task"] not in self.sums
+        }
+        found = [finding["analysis"] for finding in self.body["findings"]]
+        return tuple(name for name in found if name in missing)
 
     def _finding(self, finding: Mapping[str, Any]) -> None:
         rounds = [
@@ -505,6 +566,9 @@ class _Check:
             fingerprints={p.name: p.fingerprint for p in self.permit.parties},
             pinned=self.trusted is not None,
             unchecked=self.unchecked(),
+            withheld=tuple(
+                f["analysis"] for f in self.body["findings"] if f["withheld"]
+            ),
             concept_sets=across_sites(
                 {entry["name"]: entry["concepts"] for entry in self.body["sites"]}
             ),

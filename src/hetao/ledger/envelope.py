@@ -36,6 +36,7 @@ KINDS: Final = (
     "finish",
     "closing",
     "refusal",
+    "vote",
 )
 
 _HPKE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)

@@ -72,6 +72,7 @@ from hetao.permit.rulebook import (
     rulebook,
     rulebook_with,
 )
+from hetao.permit.votes import Tally, check_votes, package_digest, sign_vote, tally
 
 __all__ = [
     "AUTHOR",
@@ -109,6 +110,7 @@ __all__ = [
     "Situation",
     "Standing",
     "Statement",
+    "Tally",
     "Words",
     "add_notice",
     "answer",
@@ -116,6 +118,7 @@ __all__ = [
     "check_allowed",
     "check_form",
     "check_standing",
+    "check_votes",
     "code",
     "conflicts",
     "decide",
@@ -126,6 +129,7 @@ __all__ = [
     "key_of",
     "new_identity",
     "office_of",
+    "package_digest",
     "parse_time",
     "read_bundle",
     "read_directory",
@@ -138,11 +142,13 @@ __all__ = [
     "rulebook_with",
     "sign_delegation",
     "sign_notice",
+    "sign_vote",
     "signed_bytes",
     "situation_of",
     "standing",
     "state",
     "statement_from",
+    "tally",
     "verify",
     "write_bundle",
     "write_directory",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Summary,
         check_values,
     )
+    from hetao.release.finals import final_checks
     from hetao.release.message import pack, unpack
     from hetao.release.policy import (
         STRICT,
@@ -55,6 +56,7 @@ __all__ = [
     "check_values",
     "decode",
     "encode",
+    "final_checks",
     "grade_quality",
     "key_from",
     "mask",
@@ -79,6 +81,7 @@ _IN = {
         "Summary",
         "check_values",
     ),
+    "finals": ("final_checks",),
     "message": ("pack", "unpack"),
     "policy": ("STRICT", "Policy", "check_people", "policy_from", "read_policy"),
     "quality": ("Counted", "check_graded", "grade_quality"),

@@ -98,7 +98,7 @@ def policy_from(table: dict[str, Any], where: str = "policy") -> Policy:
     """Return the policy of a table of a site file or a policy file."""
     policy = record(Policy, table, where, InvalidNetwork)
     m = policy.minimum
-    if min(m.people, m.cell, m.events, m.sites) < 1:
+    if min(m.people, m.cell, m.events, m.sites, m.rounding) < 1:
         raise InvalidNetwork(f"{where}: counts start at 1")
     if not (0 < m.share < math.inf and 0 < m.leverage <= 1):
         raise InvalidNetwork(f"{where}: shares lie above 0, leverage up to 1")

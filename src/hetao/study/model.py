@@ -216,6 +216,7 @@ class Minimum:
         share: most parameters per person at a site.
         leverage: largest share of a fitted value that one person may decide.
         sites: fewest sites in one sum.
+        rounding: what counts that are shown become multiples of.
     """
 
     people: int = 50
@@ -224,6 +225,7 @@ class Minimum:
     share: float = 0.1
     leverage: float = 0.5
     sites: int = 3
+    rounding: int = 5
 
 
 @dataclass(frozen=True)

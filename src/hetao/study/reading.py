@@ -347,7 +347,7 @@ def _check_minimum(study: Study, where: str) -> None:
     m = study.minimum
     if m is None:
         return
-    counts_ok = min(m.people, m.cell, m.events, m.sites) >= 1
+    counts_ok = min(m.people, m.cell, m.events, m.sites, m.rounding) >= 1
     if not counts_ok or not 0 < m.share <= 1 or not 0 < m.leverage <= 1:
         raise InvalidStudy(f"{where} [minimum]: counts from 1, shares in (0, 1]")
 

@@ -1,0 +1,207 @@
+"""Where output checkers find what they look at, and leave their votes.
+
+    FOLDER/package.json      what was found, as it would be shown, and every check
+    FOLDER/report.html       the same, to look at
+    FOLDER/votes/NAME.vote   a checker's vote, sealed to the coordinator
+
+A vote is an envelope: only the coordinator opens it, so no checker knows what another
+said before both have voted. Anybody may carry the files.
+"""
+
+import datetime
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from hetao.canonical import canonical, digest, parse_canonical
+from hetao.errors import (
+    BadEnvelope,
+    BadSignature,
+    InvalidNetwork,
+    NotApproved,
+    NotCanonical,
+)
+from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
+from hetao.permit import (
+    Bundle,
+    Identity,
+    Party,
+    Permit,
+    Statement,
+    bundle_from,
+    package_digest,
+    sign_vote,
+    statement_from,
+)
+from hetao.release import pack, unpack
+
+LONGEST_COMMENT: Final = 4_000  # characters
+SIZE: Final = 32 * 2**10  # bytes of every vote, so that its length tells nothing
+VOTE_GRADE: Final = 2
+WAITS: Final = "waiting for output checks"  # how the coordinator begins to say so
+
+
+@dataclass(frozen=True)
+class Package:
+    """What a checker looks at."""
+
+    body: Mapping[str, Any]
+    bundle: Bundle
+    digest: str
+
+    @property
+    def code(self) -> str:
+        """Return sixteen hex digits, to compare with the other checker's."""
+        return self.digest.removeprefix("sha256:")[:16]
+
+
+@dataclass(frozen=True)
+class Vote:
+    """One opened vote, with what its checker wrote to the author."""
+
+    statement: Statement
+    comment: str
+
+
+def lay_package(folder: Path, body: Mapping[str, Any]) -> Package:
+    """Write what is to be checked; votes about anything else no longer count."""
+    (folder / "votes").mkdir(parents=True, exist_ok=True)
+    path = folder / "package.json"
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(canonical(body))
+    os.replace(temporary, path)
+    return read_package(folder)
+
+
+def read_package(folder: Path) -> Package:
+    """Return what lies in a folder to be checked.
+
+    Raises:
+        InvalidNetwork: there is nothing, or nothing that can be read.
+    """
+    try:
+        body = parse_canonical((folder / "package.json").read_bytes())
+        bundle = bundle_from(body["permit"], "package.json")
+        return Package(body, bundle, package_digest(body))
+    except OSError as error:
+        raise InvalidNetwork(
+            f"{folder} holds nothing to be checked: {error.strerror}",
+            fix="name the folder `review` that `hetao run` wrote",
+        ) from error
+    except (KeyError, TypeError, ValueError, NotCanonical) as error:
+        raise InvalidNetwork(f"{folder}: package.json is malformed") from error
+
+
+def cast_vote(
+    folder: Path,
+    identity: Identity,
+    said: tuple[str, str],
+    now: datetime.datetime,
+) -> Path:
+    """Write a checker's vote, sealed, and return its file.
+
+    Args:
+        folder: that of the package.
+        identity: the checker's keys.
+        said: the vote, and a comment to the author.
+        now: UTC time.
+
+    Raises:
+        NotAParty: the key belongs to no output checker of the permit.
+        NotApproved: this checker has voted about this package.
+    """
+    vote, comment = said
+    package = read_package(folder)
+    permit = package.bundle.permit
+    if len(comment) > LONGEST_COMMENT:
+        raise InvalidNetwork(
+            f"a comment is longer than {LONGEST_COMMENT} characters",
+            fix="say it shorter",
+        )
+    signed = sign_vote(permit, identity, package.digest, (vote, digest(comment)), now)
+    header = _header(permit, str(package.body["run"]), package.code)
+    content = _padded({"vote": signed.as_json(), "comment": comment})
+    voter = str(signed.body["by"])
+    named = Identity(voter, identity.signing_key)
+    envelope = seal(named, permit.coordinator, header, content)
+    path = folder / "votes" / f"{voter}.{package.code}.vote"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("xb") as file:
+            file.write(envelope.data)
+    except FileExistsError:
+        raise NotApproved(f"{voter} has voted about these findings already") from None
+    return path
+
+
+def _padded(meta: Mapping[str, Any]) -> bytes:
+    """Return a packed object of one length, whatever it says."""
+    short = pack({**meta, "pad": ""})
+    return pack({**meta, "pad": " " * (SIZE - len(short))})
+
+
+def _header(permit: Permit, run: str, code: str) -> Header:
+    return Header(
+        study=permit.study,
+        permit=permit.digest,
+        run=run,
+        task=f"review/{code}",
+        kind="vote",
+        sender="",
+        recipient="",
+        not_after=permit.not_after,
+        grade=VOTE_GRADE,
+    )
+
+
+def voters(folder: Path) -> tuple[str, ...]:
+    """Return who has voted about the package in the folder; not what."""
+    package = read_package(folder)
+    names = {party.name for party in package.bundle.permit.checkers}
+    files = (folder / "votes").glob(f"*.{package.code}.vote")
+    return tuple(sorted(n for f in files if (n := f.name.split(".")[0]) in names))
+
+
+def gather_votes(folder: Path, coordinator: Identity) -> list[Vote]:
+    """Return the votes about the package in the folder, opened and checked.
+
+    Raises:
+        NotApproved: a vote is forged, or is not what its envelope says.
+    """
+    package = read_package(folder)
+    files = sorted((folder / "votes").glob(f"*.{package.code}.vote"))
+    return [_opened(path.read_bytes(), coordinator, package) for path in files]
+
+
+def _sender(permit: Permit, envelope: Envelope) -> Party:
+    """Return the checker whose key signed the envelope."""
+    for checker in permit.checkers:
+        if checker.name == envelope.header.sender:
+            try:
+                envelope.verify(checker)
+            except BadSignature:
+                continue  # another key of the same person, perhaps
+            return checker
+    raise BadSignature("no output checker of the permit signed this vote")
+
+
+def _opened(data: bytes, coordinator: Identity, package: Package) -> Vote:
+    permit = package.bundle.permit
+    try:
+        envelope = parse_envelope(data)
+        sender = _sender(permit, envelope)
+        meta, _ = unpack(envelope.open(coordinator))
+        statement, comment = statement_from(meta["vote"]), str(meta["comment"])
+    except (BadEnvelope, BadSignature, InvalidNetwork, KeyError) as error:
+        raise NotApproved(
+            "a vote is forged or cut",
+            fix="have its checker vote anew",
+            local=repr(error),
+        ) from error
+    if statement.body.get("by") != sender.name:
+        raise NotApproved(f"{sender.name} sent a vote of somebody else's")
+    if statement.body.get("comment") != digest(comment):
+        raise NotApproved(f"{sender.name} sent another comment than was signed")
+    return Vote(statement, comment)
