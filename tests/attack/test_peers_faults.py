@@ -52,6 +52,8 @@ def _of_call(node):
         k.arg: k.value.value if isinstance(k.value, ast.Constant) else "?"
         for k in node.keywords
     }
+    if last == "import_module" and _is_own(node):
+        return []
     is_unsafe = (
         name in CALLS
         or (first == "builtins" and last in CALLS)
@@ -64,6 +66,15 @@ def _of_call(node):
         or (name == "torch.load" and keywords.get("weights_only") is not True)
     )
     return [name] if is_unsafe else []
+
+
+def _is_own(node):
+    """Return whether what is imported is a module below the one that imports it."""
+    match node.args:
+        case [ast.JoinedStr(values=[ast.FormattedValue(value=first), dot, *_])]:
+            is_dot = isinstance(dot, ast.Constant) and dot.value == "."
+            return is_dot and _dotted(first) == "__name__"
+    return False
 
 
 def _dotted(node):
@@ -89,6 +100,8 @@ PLANTED = [
     "compile(text, 'a', 'exec')",
     "__import__(name)",
     "import importlib\nimportlib.import_module(name)",
+    "importlib.import_module(f'{name}.x')",
+    "importlib.import_module(f'{__name__}{x}')",
     "np.load(path, allow_pickle=True)",
     "numpy.load(path, allow_pickle=flag)",
     "torch.load(path)",
@@ -104,6 +117,7 @@ def test_a_planted_line_that_loads_code_is_found(line):
 
 def test_lines_that_load_data_only_are_no_fault():
     fine = "import json\njson.loads(t)\nnp.load(p)\ntorch.load(p, weights_only=True)"
+    fine += "\nimport_module(f'{__name__}.{part}')"
 
     assert code_loading(fine) == []
 

@@ -59,7 +59,7 @@ def test_a_column_that_one_person_has_gives_that_persons_outcome(record_property
             _check_counts(evidence(method.plan, rows), STRICT, "north")
         refused += 1
 
-    record_property("figure", f"{found} of {found} naively, 0 here")
+    record_property("figure", f"one-hot: {found} of {found} naively, 0 here")
     assert found == refused == 20
 
 
@@ -79,7 +79,7 @@ def test_a_person_far_from_all_others_decides_the_fit(record_property):
         with pytest.raises(HighLeverage):
             _check_counts(facts, STRICT, "north")
 
-    record_property("figure", f"{found} of 10 naively, 0 here")
+    record_property("figure", f"leverage: {found} of 10 naively, 0 here")
     assert found == 10
 
 
@@ -90,7 +90,7 @@ def test_a_model_of_as_many_columns_as_people_is_the_outcomes(record_property):
 
     found = np.abs(X @ np.linalg.solve(X, y) - y).max() < 1e-6
 
-    record_property("figure", f"{60 * int(found)} of 60 naively, 0 here")
+    record_property("figure", f"saturation: {60 * int(found)} of 60 naively, 0 here")
     assert found
     with pytest.raises(TooManyParameters):
         _check_model(Evidence(people=60, parameters=60), STRICT, "north")
@@ -117,7 +117,9 @@ def test_estimates_do_not_tell_who_took_part(record_property):
     naive = np.mean([advantage(60, 55, seed) for seed in range(20)])
     ours = np.mean([advantage(3 * PEOPLE, 10, seed) for seed in range(20)])
 
-    record_property("figure", f"AUC {0.5 + naive:.2f} naively, {0.5 + ours:.2f} here")
+    record_property(
+        "figure", f"membership: AUC {0.5 + naive:.2f} naively, {0.5 + ours:.2f} here"
+    )
     assert naive > 0.4
     assert ours < 0.03
 
@@ -167,7 +169,9 @@ def test_what_is_hidden_in_the_low_bits_drowns_in_the_sealed_sum(record_property
                      for _ in range(100))
     ]  # fmt: skip
 
-    record_property("figure", f"8 of 8 naively, {np.mean(found):.2f} of 8 here")
+    record_property(
+        "figure", f"low bits: 8 of 8 naively, {np.mean(found):.2f} of 8 here"
+    )
     assert (read(alone) == SECRET).all()
     assert np.mean(found) < 8 * 4 / 256  # as chance gives
 
@@ -190,7 +194,7 @@ def test_a_message_of_another_shape_or_range_carries_nothing(record_property):
     for arrays in smuggled.values():
         with pytest.raises((WrongShape, OutOfBounds)):
             check_values(sent(arrays))
-    record_property("figure", f"0 of {len(smuggled)} leave")
+    record_property("figure", f"other shapes: 0 of {len(smuggled)} leave")
 
 
 def test_a_declaration_of_a_persons_own_number_each_would_have_carried_them():

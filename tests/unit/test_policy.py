@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hetao.errors import InvalidNetwork
-from hetao.release import STRICT, Policy, policy_from, read_policy
+from hetao.errors import InvalidNetwork, SmallCohort
+from hetao.release import STRICT, Policy, check_people, policy_from, read_policy
 from hetao.study import Minimum
 
 LOOSER = {
@@ -104,6 +104,29 @@ def test_a_stricter_count_needs_no_reason(field):
 def test_a_policy_that_does_not_hold_is_refused(table):
     with pytest.raises(InvalidNetwork):
         policy_from({"reason": "because", **table})
+
+
+@pytest.mark.parametrize("field", ["people", "cell", "events", "sites"])
+def test_a_count_of_one_is_the_least_there_is(field):
+    policy = policy_from({"reason": "because", "minimum": {field: 1}})
+
+    assert getattr(policy.minimum, field) == 1
+
+
+def test_people_fewer_than_the_minimum_are_refused_and_as_many_are_not():
+    check_people(STRICT, "north", STRICT.people)
+
+    with pytest.raises(SmallCohort):
+        check_people(STRICT, "north", STRICT.people - 1)
+
+
+def test_a_policy_that_says_nothing_lets_out_up_to_class_3():
+    assert policy_from({}).highest_grade == 3
+
+
+@pytest.mark.parametrize("grade", [1, 5])
+def test_the_lowest_and_the_highest_class_may_be_named(grade):
+    assert policy_from({"highest_grade": grade}).highest_grade == grade
 
 
 def test_a_policy_file_is_read(tmp_path):
