@@ -342,6 +342,13 @@ class QualityTooLow(Refused):
     remedy = "read the site's quality report, and mend what it names"
 
 
+class TooClose(Refused):
+    """Answers would differ by few people, or too much be shown about them."""
+
+    code = "HT-416"
+    remedy = "let all analyses be over the same people, or ask for fewer"
+
+
 class UseNotAllowed(Refused):
     """What is asked is made of data whose use the law or a consent limits."""
 

@@ -43,6 +43,7 @@ from hetao.release import (
     unpack,
 )
 from hetao.release.decide import check_concepts, decide
+from hetao.release.differencing import Budget
 from hetao.study import Minimum
 from support_federation import START, Federation, Plan, toy_study
 
@@ -78,6 +79,7 @@ class Scene:
     place: dict = field(default_factory=dict)
     permit: dict = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
+    budget: Budget | None = field(default_factory=lambda: Budget(3, 10, 0))
     now: datetime.datetime = START
     identity: object = None
     trusted: object = None
@@ -127,6 +129,7 @@ class Scene:
             self.members,
             bytes(16),
             own_parts=self.own_parts,
+            budget=self.budget,
         )
         return decide(summary, door, Place(**place), self.now)
 
@@ -178,6 +181,7 @@ def test_the_record_says_what_left_and_under_which_rules(scene):
             "min_cell": STRICT.cell,
             "dof": STRICT.share,
             "leverage": STRICT.leverage,
+            "differencing": 10,
         },
         "not_asked": {"own_cells": STRICT.cell},
     }

@@ -19,6 +19,7 @@ from hetao.ledger.certificate import verify_certificate
 from hetao.permit import Basis, Bundle, PermittedProtocol
 from hetao.release import ClosedDoor, Door, Notice, Place, Policy, Summary
 from hetao.release.decide import decide
+from hetao.release.differencing import Budget
 from hetao.release.limits import flags_of
 from hetao.release.record import EDGES, band
 from hetao.study import CodeList, ConceptSet, fields_touched
@@ -73,8 +74,9 @@ def decided(federation, bundle, evidence=EVIDENCE, values=(3.0, 4.0, -5.0), **as
         attempt=1,
     )
     arrays = {"x": np.array(values[:2]), "y": np.array(values[2:])}
+    members, room = ("a", "b", "c"), Budget(3, 10, 0)
     summary = Summary(
-        PROTOCOL, False, DECLARED, arrays, evidence, ("a", "b", "c"), bytes(16)
+        PROTOCOL, False, DECLARED, arrays, evidence, members, bytes(16), budget=room
     )
     return decide(summary, door, place, START).record
 
@@ -111,6 +113,7 @@ def test_a_refusals_record_keeps_it_too(federation):
     "change",
     [
         {"people": "137"},
+        {"budget": {"linear_stats": "137 of 140", "intermediate_used": 0}},
         {"people": 137},
         {"people": "100-137"},
         {"grade": 2},

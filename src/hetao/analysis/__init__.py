@@ -7,6 +7,7 @@ from hetao.analysis.oracle import check_message, oracle
 from hetao.analysis.plan import Plan, make_plan
 from hetao.analysis.registry import estimator_for, protocols
 from hetao.analysis.rows import Columns, Rows, key_codes, make_rows
+from hetao.analysis.subsets import statistics, subsets
 
 __all__ = [
     "Columns",
@@ -26,5 +27,7 @@ __all__ = [
     "make_rows",
     "oracle",
     "protocols",
+    "statistics",
+    "subsets",
     "weighed",
 ]

@@ -55,6 +55,7 @@ class Rows:
         values: of table1: standardised number with NaN, or level index with -1.
         attrition: people left after each of `plan.steps`.
         fold: (n,) of a cross-validated model, which fold leaves the person out.
+        origin: (n,) which row of the site's columns each is; empty where all are.
         parts: of a screen, the rows of each of its pairs.
     """
 
@@ -76,6 +77,7 @@ class Rows:
     values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     attrition: tuple[int, ...] = ()
     fold: Ints = field(default_factory=_NO_INTS.copy)
+    origin: Ints = field(default_factory=_NO_INTS.copy)
     parts: "tuple[Rows, ...]" = ()
 
     @property
@@ -153,7 +155,8 @@ def make_rows(
     person = _persons(plan, known)
     enough(int(person.max()) + 1 if len(person) else n)
     _check_rows_of_each(plan, person)
-    return _rows(plan, known | {PERSON: person}, site, n)
+    rows = _rows(plan, known | {PERSON: person}, site, n)
+    return replace(rows, origin=np.flatnonzero(keep))
 
 
 def _weighs(plan: Plan, known: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:

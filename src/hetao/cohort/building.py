@@ -1,14 +1,14 @@
 """Study + a site's tables → the cohort: arrays in one fixed order of people."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from hetao.cdm import CuratedTables, FlatTable
 from hetao.cdm.vocabulary.telling import ToldSet, told_sets
 from hetao.cohort import flat_duckdb
-from hetao.cohort.curated import persons_of_rows, read_columns
+from hetao.cohort.curated import has_rows_of_one, persons_of_rows, read_columns
 from hetao.cohort.matching import match
 from hetao.cohort.wanted import Wanted
 from hetao.errors import InvalidData, InvalidStudy
@@ -16,6 +16,7 @@ from hetao.study import Study, Variable
 from hetao.study.terms import Comparison, parse_criterion
 
 NUMBER = "number"
+HOSPITAL = 10_000  # people, from which on a snapshot is no extract for a study
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Cohort:
             as `flat.<header>`. The level of what is made of them follows from these.
         resolved: `sha256:…` over what every concept set came to here; "" without any.
         told: what the site tells the others about each concept set.
+        ids: (rows,) or (rows, 2) whole numbers, alike for rows of one person, over all
+            studies and snapshots of the site.
+        space: what kind of identifiers `ids` are; those of one kind can be compared.
+        everyone: people in the whole snapshot of a hospital; None of a flat table and
+            of an extract, of which nobody publishes totals.
     """
 
     people: int
@@ -45,6 +51,9 @@ class Cohort:
     fields: tuple[str, ...] = ()
     resolved: str = ""
     told: tuple[ToldSet, ...] = ()
+    ids: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    space: str = ""
+    everyone: int | None = None
 
 
 def build(
@@ -85,23 +94,29 @@ def build(
             fix="use one version of hetao at every site, and curate the data again",
         )
     faults: list[InvalidData] = []
+    in_snapshot: int | None
     if isinstance(source, CuratedTables):
         _check_vocabulary(study, source)
         wanted = Wanted(source.engine, study)
         try:
             columns, counts = read_columns(study, wanted, faults)
-            persons = persons_of_rows(study, wanted)
+            ids = persons_of_rows(study, wanted)
+            ((size,),) = source.engine.rows("SELECT count(*) AS n FROM person")
         finally:
             wanted.forget()
         fields, resolved = tuple(sorted(wanted.fields)), wanted.digest
         told = told_sets(study.concepts, source.vocabulary)
+        persons = ids if has_rows_of_one(study) else None
+        space = "person"
+        in_snapshot = int(size) if int(size) >= HOSPITAL else None
     else:
         columns = flat_duckdb.read_columns(study, source, faults)
         persons = columns[study.person] if study.person else None
         everyone = np.ones(len(next(iter(columns.values()))), dtype=bool)
         counts = (_people(everyone, persons),)
         fields = tuple(sorted({f"flat.{v.column}" for v in study.variables}))
-        resolved, told = "", ()
+        resolved, told, in_snapshot = "", (), None
+        space, ids = flat_duckdb.identities(study, source)
     attrition = list(zip(study.steps, counts, strict=False))
     kept = _apply_rules(study, columns, attrition, persons)
     if study.matching is not None:
@@ -122,6 +137,9 @@ def build(
         fields=fields,
         resolved=resolved,
         told=told,
+        ids=ids[kept],
+        space=space,
+        everyone=in_snapshot,
     )
 
 

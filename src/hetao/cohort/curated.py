@@ -50,10 +50,13 @@ def read_columns(
     return columns, attrition
 
 
-def persons_of_rows(study: Study, wanted: Wanted) -> Array | None:
-    """Return whose row each is, after `read_columns`; None if each is another's."""
-    if study.population.occurrence != "every" and study.intervals is None:
-        return None
+def has_rows_of_one(study: Study) -> bool:
+    """Return whether several rows may be of one person."""
+    return study.population.occurrence == "every" or study.intervals is not None
+
+
+def persons_of_rows(study: Study, wanted: Wanted) -> Array:
+    """Return whose row each is, after `read_columns`."""
     found = wanted.engine.fetch(f"SELECT place, person_id FROM {PEOPLE}")  # noqa: S608
     persons = _in_order(found)["person_id"]
     return persons if study.intervals is None else persons[places_of_rows(wanted)]
@@ -251,7 +254,7 @@ class _Reader:
         del variable
         if self.study.population.occurrence != "every":
             return np.arange(self.people)
-        persons = np.asarray(persons_of_rows(self.study, self.wanted))
+        persons = persons_of_rows(self.study, self.wanted)
         return np.unique(persons, return_inverse=True)[1].astype(np.int64)
 
     def case(self, variable: Variable) -> Array:

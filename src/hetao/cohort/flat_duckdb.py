@@ -75,6 +75,27 @@ def _check_person(study: Study, source: FlatTable) -> None:
         )
 
 
+def identities(study: Study, source: FlatTable) -> tuple[str, Array]:
+    """Return the kind of identifiers, and whose row each is in every edition.
+
+    Who has a key is known by the cell of that column; else by the whole row and by how
+    many rows alike stand before it, so that a row that was changed is another's. The
+    two halves of such a number are a hash of what it is known by, and a place.
+    """
+    column = next((v.column for v in study.variables if v.name == study.person), "")
+    if column:
+        cell = f"c{source.columns.index(column)}"
+        wanted, place = f"md5_number_lower(coalesce(trim({cell}::VARCHAR), ''))", "0"
+    else:
+        cells = ", ".join(f"c{i}::VARCHAR" for i in range(len(source.columns)))
+        wanted = f"md5_number_lower([{cells}]::VARCHAR)"
+        place = f"row_number() OVER (PARTITION BY {wanted} ORDER BY rowid)"
+    query = f"SELECT {wanted} AS h, {place}::UBIGINT AS p FROM flat ORDER BY rowid"  # noqa: S608
+    found = source.connection.execute(query).fetchnumpy()
+    pair = (np.asarray(found["h"], np.uint64), np.asarray(found["p"], np.uint64))
+    return f"flat {column}", np.stack(pair, axis=1)
+
+
 def _sql(number: int, variable: Variable, source: FlatTable) -> str:
     """Return SQL for a variable's values `c<i>` and whether each is missing `m<i>`."""
     column = f"c{source.columns.index(variable.column)}"

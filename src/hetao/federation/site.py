@@ -50,9 +50,11 @@ from hetao.errors import (
     WrongStudy,
 )
 from hetao.federation.answers import ANSWERS, Answers, Post
+from hetao.federation.asking import asked_of
 from hetao.federation.course import STATES, Course
 from hetao.federation.guard import LATEST, Guard
 from hetao.federation.joining import check_joins, quality_of_tables, stated
+from hetao.federation.memory import Memory, Purpose, Room
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.register import Register
 from hetao.federation.store import Store
@@ -84,6 +86,7 @@ from hetao.release import (
     unpack,
 )
 from hetao.release.decide import decide
+from hetao.release.differencing import Asked, Budget, Ints
 from hetao.study import Study, study_from
 
 SCHEMA: Final = """
@@ -136,6 +139,7 @@ class _Run:
     cohort: cohorts.Cohort
     quality: Quality | None
     rows: dict[str, tuple[Estimator, Rows, Evidence]]
+    places: Ints  # of the person of each row of the cohort
 
 
 class Site:
@@ -148,6 +152,7 @@ class Site:
         setup.folder.mkdir(parents=True, exist_ok=True)
         self._store = Store(setup.folder / "site.sqlite", TABLES)
         self._course = Course(self._store, self.name)
+        self.memory = Memory(setup.folder)
         key = setup.identity.signing_key
         self._log = Log.open(setup.folder / "log.sqlite", self.name, key)
         self.answers = Answers(self._store, self._log)
@@ -164,6 +169,7 @@ class Site:
     def close(self) -> None:
         """Close journal and log."""
         self._store.close()
+        self.memory.close()
         self._log.close()
 
     # --- one envelope ---------------------------------------------------------------
@@ -268,6 +274,7 @@ class Site:
     def _begin(self, envelope: Envelope) -> Release:
         run = self._start_run(envelope)
         self._check_earlier_runs(envelope.header.run, run)
+        self._reserve(run)
         permit, snapshot = run.bundle.permit.digest, run.cohort.snapshot
         row = (envelope.header.run, permit, snapshot, envelope.data)
         self._store.write([("INSERT OR REPLACE INTO begun VALUES (?, ?, ?, ?)", row)])
@@ -323,7 +330,46 @@ class Site:
             built = cohorts.build(study, table, self._enough(study))
         finally:
             table.close()
-        return _Run(study, bundle, built, quality, {})
+        places = self.memory.places(built.space, built.ids)
+        return _Run(study, bundle, built, quality, {}, places)
+
+    def _reserve(self, run: _Run) -> None:
+        """Reserve what all analyses would show, or refuse the study before any of it.
+
+        An analysis that this site cannot answer is refused when it is asked for, as it
+        always was.
+        """
+        asked = []
+        for analysis in run.study.analyses:
+            try:
+                asked.append(self._asked(run, analysis.name))
+            except HetaoError:
+                continue
+        self.memory.reserve(self._purpose(run), asked, self._room(run), self._clock())
+
+    def _asked(self, run: _Run, name: str) -> Asked:
+        estimator, rows, _ = self._prepared(run, name)
+        return asked_of(estimator.plan, rows, run.places)
+
+    def _purpose(self, run: _Run) -> Purpose:
+        permit, cohort = run.bundle.permit, run.cohort
+        return Purpose(
+            run.study.digest,
+            permit.digest,
+            cohort.snapshot,
+            cohort.space,
+            permit.not_after,
+        )
+
+    def _room(self, run: _Run) -> Room:
+        policy = self._setup.policy.tightened(run.study.minimum)
+        few = len(run.bundle.permit.sites) < policy.minimum.sites
+        return Room(
+            policy.minimum.cell,
+            self._setup.policy.shown_share,
+            run.cohort.everyone,
+            parts_too=few,
+        )
 
     def _enough(self, study: Study) -> Callable[[int], None]:
         """Return what refuses too few people, before any other fact about them."""
@@ -407,10 +453,28 @@ class Site:
             own_parts=estimator.own_parts,
             own_cells=own_cells
             or (not estimator.publishable and estimator.plan.tells_sites),
+            budget=self._reserved(run, header.analysis),
         )
         if analysis.name != header.analysis:
             raise InvalidStudy("the task names no analysis of the study")
-        return self._decide(summary, run, envelope)
+        release = self._decide(summary, run, envelope)
+        count = sum(array.size for array in summary.arrays.values())
+        self.memory.sent(
+            self._purpose(run),
+            header.analysis,
+            (f"{header.run}|{header.task}", count),
+            self._clock(),
+        )
+        return release
+
+    def _reserved(self, run: _Run, name: str) -> Budget:
+        """Return what was shown about the people of an analysis that has its room.
+
+        It was reserved at the begin, unless the analysis could not be prepared then.
+        """
+        asked, purpose = self._asked(run, name), self._purpose(run)
+        self.memory.reserve(purpose, [asked], self._room(run), self._clock())
+        return self.memory.budget(purpose, asked, self._setup.policy.shown_share)
 
     def _prepared(self, run: _Run, name: str) -> tuple[Estimator, Rows, Evidence]:
         if name not in run.rows:

@@ -4,29 +4,44 @@ Trusted: whoever can write this file can make its own party repeat or forget wor
 cannot make another party accept anything, because what it holds is signed.
 """
 
+import contextlib
 import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hetao.errors import InvalidNetwork
+
+PATIENCE: Final = 60.0  # seconds that one process waits while another writes
 
 
 class Store:
     """One SQLite file, `synchronous=FULL`, one writer at a time."""
 
-    def __init__(self, path: Path | None, schema: str) -> None:
-        """Open or create the file; None keeps everything in memory."""
+    def __init__(self, path: Path | None, schema: str, *, alone: bool = True) -> None:
+        """Open or create the file; None keeps everything in memory.
+
+        Args:
+            path: of the file.
+            schema: SQL that makes what is not there.
+            alone: refuse a second process; else processes wait for each other.
+
+        Raises:
+            InvalidNetwork: another process has the file, and this one wants it alone.
+        """
         if path is not None and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._alone = _held(path) if path is not None else None
+        self._alone = _held(path) if path is not None and alone else None
         self._lock = threading.RLock()
         self._db = sqlite3.connect(
-            path or ":memory:", isolation_level=None, check_same_thread=False
+            path or ":memory:",
+            timeout=PATIENCE,
+            isolation_level=None,
+            check_same_thread=False,
         )
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
@@ -51,14 +66,21 @@ class Store:
                 self._db.execute("PRAGMA synchronous=FULL")
 
     def _transact(self, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self.transaction() as db:
             for text, values in statements:
-                self._db.execute(text, values)
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
+                db.execute(text, values)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Hold the only pen: what is read and written inside is one step, or none."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
 
     def shred(self, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
         """Carry out statements that take data away, and leave none of it in the file.

@@ -10,7 +10,7 @@ itself. The rules run in this order, and the first that fails is the refusal:
      5  the members of the sum are the permit's, and enough of them
      6  names, shapes and types are the declared ones
      7  every value is finite and lies within its declared bound
-     8  minimum counts: cells, events, parameters, leverage
+     8  minimum counts: cells, events, parameters, leverage; room, as it was reserved
      9  the class of the release is within the permit's and the policy's, and neither
         genes nor a limited use forbid it
     10  seal to each hub, sign, record
@@ -18,7 +18,6 @@ itself. The rules run in this order, and the first that fails is the refusal:
 
 import datetime
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -55,6 +54,8 @@ from hetao.permit import (
     state,
 )
 from hetao.permit.grades import Grade
+from hetao.release.concepts import check_concepts
+from hetao.release.differencing import Budget, check_room
 from hetao.release.grading import Field, grade, lineage, with_read
 from hetao.release.limits import check_limits, flags_of
 from hetao.release.message import pack
@@ -79,8 +80,6 @@ ROUNDING: Final = 1e-6  # slack on declared bounds, relative
 USUAL_ROUNDS: Final = 6  # of a model that converges
 NUMBERS_FOR_SHARE: Final = 100.0  # a person, of a model's rounds, for a share of 1
 LONGEST_TEXT: Final = 500  # characters of any text in a notice
-CONCEPT_FIELDS: Final = {"name", "digest"}
-DIGEST: Final = re.compile(r"(sha256:[0-9a-f]{64})?")
 NOTICE_FIELDS: Final = {
     "ready": {"site", "snapshot", "dictionary", "policy", "concepts"},
     "closing": {"site", "checkpoint", "proofs", "quality"},
@@ -147,6 +146,7 @@ class Summary:
         members: the sites of this sum, frozen.
         key: of the tags by which a changed sum is found out.
         own_parts: whether the sum tells each site's part apart.
+        budget: of what the site reserved for it; None where it did not: none leaves.
     """
 
     protocol: Protocol
@@ -158,6 +158,7 @@ class Summary:
     key: bytes
     own_cells: bool = False
     own_parts: bool = False
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,7 @@ def decide(
     for part in outgoing.evidence.parts:
         _check_counts(part, policy.minimum, f"{door.identity.name}, in a fold,")
     _check_numbers(outgoing, door, place.round, policy.minimum)
+    check_room(outgoing.budget, door.identity.name)
     graded = _graded(outgoing, door, place, policy)  # 9
     return _send_sum(outgoing, vector, door, (place, policy, graded), now, random)  # 10
 
@@ -525,6 +527,7 @@ def _send_sum(
             "snapshot": door.snapshot,
             "people": band(summary.evidence.people),
             "flags": list(graded.flags),
+            "budget": summary.budget.as_json() if summary.budget else {},
             "shares": {s.header.recipient: s.digest for s in shares},
             "bytes": sum(len(s.data) for s in shares),
         },
@@ -575,23 +578,6 @@ def _check_notice(notice: Notice) -> None:
     for text in _texts(notice.body):
         if len(text) > LONGEST_TEXT:
             raise WrongShape("a notice holds a text that is too long to be a notice")
-
-
-def check_concepts(told: object, names: list[str]) -> None:
-    """Let out, of each concept set of the study, a digest; nothing else.
-
-    Raises:
-        WrongShape: anything else is told, or of other sets than these.
-    """
-    if not isinstance(told, list | tuple) or len(told) != len(names):
-        raise WrongShape("a notice tells of other concept sets than the study's")
-    for one, name in zip(told, names, strict=True):
-        if not isinstance(one, Mapping) or set(one) != CONCEPT_FIELDS:
-            raise WrongShape("a notice tells more of a concept set than it may")
-        told_digest = one["digest"]
-        is_digest = isinstance(told_digest, str) and DIGEST.fullmatch(told_digest)
-        if one["name"] != name or not is_digest:
-            raise WrongShape("a notice tells of a concept set in other words")
 
 
 def _texts(value: object) -> list[str]:

@@ -10,6 +10,7 @@ from hetao.records import read_toml, record
 from hetao.study import Minimum
 
 STRICT: Final = Minimum()
+USUAL_BUDGET: Final = 0.1  # statistics shown for each person of a snapshot
 # Codes of the Data Use Ontology (EBISPOT/DUO, duo.csv of 2022-09), by short name.
 CODES: Final = frozenset(
     (
@@ -30,12 +31,22 @@ class Policy:
         reason: why a count lies under the strict default; "" where none does.
         limits: `table` or `table.field` → codes of the Data Use Ontology that the
             consents of this site's patients give it.
+        budget: most linear statistics shown for each person, over everything that is
+            answered from one snapshot; None is a tenth, or `minimum.share` where one
+            model alone may use more.
     """
 
     minimum: Minimum = STRICT
     highest_grade: int = 3
     reason: str = ""
     limits: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    budget: float | None = None
+
+    @property
+    def shown_share(self) -> float:
+        """Return most statistics for each person, as `budget` says."""
+        usual = max(USUAL_BUDGET, self.minimum.share)
+        return usual if self.budget is None else min(usual, self.budget)
 
     @property
     def lowered(self) -> tuple[str, ...]:
@@ -102,6 +113,8 @@ def policy_from(table: dict[str, Any], where: str = "policy") -> Policy:
         raise InvalidNetwork(f"{where}: counts start at 1")
     if not (0 < m.share < math.inf and 0 < m.leverage <= 1):
         raise InvalidNetwork(f"{where}: shares lie above 0, leverage up to 1")
+    if policy.budget is not None and not 0 < policy.budget <= 1:
+        raise InvalidNetwork(f"{where}: budget lies above 0, up to 1")
     if not 1 <= policy.highest_grade <= 5:
         raise InvalidNetwork(f"{where}: highest_grade is 1 to 5")
     unknown = {code for codes in policy.limits.values() for code in codes} - CODES

@@ -74,6 +74,7 @@ def checks_of_sum(
         Check("min_cell", asked(evidence.smallest_side), minimum.cell),
         Check("dof", asked(evidence.parameters or None), minimum.share),
         Check("leverage", asked(evidence.max_leverage), minimum.leverage),
+        Check("differencing", PASSED, minimum.cell),
     )
 
 

@@ -1,0 +1,452 @@
+"""What a site remembers of all its releases, of every permit: whom, and how much.
+
+It stands in a file of its own beside the site's journal, and a key beside it. Whatever
+a study would show is reserved here before anything of it leaves, in one transaction
+with the check that there is room for it: however many ask at once, and whatever is
+killed when, no two answers lie closer together than the rules allow.
+"""
+
+import datetime
+import hashlib
+import hmac
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetao.errors import InvalidNetwork, TooClose
+from hetao.federation.store import Store
+from hetao.permit import format_time
+from hetao.release.differencing import (
+    SECRET_BYTES,
+    Asked,
+    Budget,
+    Ints,
+    Words,
+    apart,
+    budget_of,
+    is_near,
+    is_over,
+    keyed,
+    load_of,
+    packed,
+)
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS secret (
+    one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1), mark BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS person (
+    space TEXT NOT NULL, first INTEGER NOT NULL, keys BLOB NOT NULL,
+    PRIMARY KEY (space, first)
+) STRICT;
+CREATE TABLE IF NOT EXISTS cohort (
+    id INTEGER PRIMARY KEY,
+    space TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    bits BLOB NOT NULL,
+    UNIQUE (space, digest)
+) STRICT;
+CREATE INDEX IF NOT EXISTS cohort_size ON cohort (space, size);
+CREATE TABLE IF NOT EXISTS shown (
+    cohort INTEGER NOT NULL REFERENCES cohort,
+    permit TEXT NOT NULL,
+    analysis TEXT NOT NULL,
+    part TEXT NOT NULL,
+    until TEXT NOT NULL,
+    sent TEXT,
+    PRIMARY KEY (cohort, permit, analysis, part)
+) STRICT;
+CREATE TABLE IF NOT EXISTS spent (
+    snapshot TEXT NOT NULL, space TEXT NOT NULL, study TEXT NOT NULL,
+    analysis TEXT NOT NULL,
+    PRIMARY KEY (snapshot, space, study, analysis)
+) STRICT;
+CREATE TABLE IF NOT EXISTS load (
+    snapshot TEXT NOT NULL, space TEXT NOT NULL, units BLOB NOT NULL,
+    PRIMARY KEY (snapshot, space)
+) STRICT;
+CREATE TABLE IF NOT EXISTS numbers (
+    permit TEXT NOT NULL, task TEXT NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (permit, task)
+) STRICT;
+"""
+AT_ONCE: Final = 100  # earlier sets that are looked at together
+LIVE: Final = "(s.sent IS NOT NULL OR s.until > ?)"
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """For what something is shown: a study, under a permit, from one snapshot.
+
+    Attributes:
+        study, permit, snapshot: digests.
+        space: whose identifiers the people have.
+        until: UTC time at which the permit ends. What was reserved and never sent
+            stands in nobody's way from then on.
+    """
+
+    study: str
+    permit: str
+    snapshot: str
+    space: str
+    until: str
+
+
+@dataclass(frozen=True)
+class Room:
+    """How close two answers may come, and how much may be shown.
+
+    Attributes:
+        cell: fewest people by which two sets may differ.
+        share: most sums shown for each person, over everything from one snapshot.
+        everyone: people in the snapshot, of whom totals may be published; None where
+            the data are an extract.
+        parts_too: whether parts of two analyses of one study are held apart as well.
+    """
+
+    cell: int
+    share: float
+    everyone: int | None = None
+    parts_too: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Set:
+    analysis: str
+    part: str  # "" for everybody of the analysis
+    bits: Words
+    size: int
+
+    @property
+    def digest(self) -> bytes:
+        """Return a hash of who they are; empty places at the end add nothing."""
+        return hashlib.sha256(self.bits.tobytes().rstrip(b"\0")).digest()
+
+
+class Memory:
+    """A site's memory of its releases. Sets of patients: never leaves the site."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open or create the memory in a site's folder.
+
+        Trusted: who reads both files can test which people were in which study; who
+        removes them makes the site forget what it has shown.
+
+        Raises:
+            InvalidNetwork: the key is gone, or is not that of this memory.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        path, key = folder / "releases.sqlite", folder / "releases.key"
+        if path.exists() and not key.exists():
+            raise _lost(key)
+        self._secret = _read_or_make(key)
+        self._store = Store(path, SCHEMA, alone=False)
+        mark = hmac.new(self._secret, b"hetao-memory-v1", hashlib.sha256).digest()
+        with self._store.transaction() as db:
+            db.execute("INSERT OR IGNORE INTO secret VALUES (1, ?)", (mark,))
+            ((kept,),) = db.execute("SELECT mark FROM secret").fetchall()
+        if bytes(kept) != mark:
+            self._store.close()
+            raise _lost(key)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._store.close()
+
+    # --- people -----------------------------------------------------------------------
+    def places(self, space: str, ids: NDArray[np.generic]) -> Ints:
+        """Return (n,) the place of each person; who is new here is added at the end.
+
+        Args:
+            space: whose identifiers they are, such as the pseudonyms of the tables.
+            ids: (n,) or (n, 2) whole numbers of 64 bits; several rows may be alike.
+        """
+        hashes = keyed(self._secret, space, ids)
+        with self._store.transaction() as db:
+            known = _known(db, space)
+            order = np.argsort(known)
+            new = np.setdiff1d(hashes, known)
+            if len(new):
+                row = (space, len(known), new.tobytes())
+                db.execute("INSERT INTO person VALUES (?, ?, ?)", row)
+                known = np.concatenate([known, new])
+                order = np.argsort(known)
+        return order[np.searchsorted(known, hashes, sorter=order)]
+
+    # --- reserve ----------------------------------------------------------------------
+    def reserve(
+        self,
+        purpose: Purpose,
+        asked: Sequence[Asked],
+        room: Room,
+        now: datetime.datetime,
+    ) -> None:
+        """Reserve room for all that a study would show, or refuse all of it.
+
+        What was reserved or shown before may be shown again, and is counted once.
+
+        Args:
+            purpose: what for.
+            asked: every analysis of the study that can be answered here.
+            room: the rules in force.
+            now: UTC time.
+
+        Raises:
+            TooClose: a set lies too close to another one, or too much would have been
+                shown about somebody. The words are the same whichever it is; `local`
+                says which.
+        """
+        with self._store.transaction() as db:
+            size = len(_known(db, purpose.space))
+            sets = list(_sets(asked, size, room.cell))
+            at = format_time(now)
+            new = [one for one in sets if not _is_shown(db, purpose.space, one, at)]
+            _check_apart(new, sets, room)
+            for one in new:
+                for some in _near(db, purpose.space, (one.size, room.cell), at):
+                    if is_near(apart(one.bits, some), room.cell):
+                        raise _refusal(one, "an earlier answer")
+            self._spend(db, purpose, asked, (size, room.share))
+            for one in sets:
+                row = (_kept(db, purpose.space, one), purpose.permit, one.analysis)
+                db.execute(
+                    "INSERT OR IGNORE INTO shown VALUES (?, ?, ?, ?, ?, NULL)",
+                    (*row, one.part, purpose.until),
+                )
+
+    def _spend(
+        self,
+        db: sqlite3.Connection,
+        purpose: Purpose,
+        asked: Sequence[Asked],
+        most: tuple[int, float],
+    ) -> None:
+        """Add what a study shows to what each person carries, where there is room."""
+        size, share = most
+        key = (purpose.snapshot, purpose.space, purpose.study)
+        rows = db.execute(
+            "SELECT analysis FROM spent WHERE snapshot = ? AND space = ? AND study = ?",
+            key,
+        ).fetchall()
+        done = {str(name) for (name,) in rows}
+        new = [one for one in asked if one.analysis not in done]
+        if not new:
+            return
+        more = load_of(new, size)
+        load = _load(db, purpose, size) + more
+        if is_over(load[more > 0], share):
+            raise TooClose(
+                WORDS, fix=REMEDY, local="the budget of the snapshot is spent"
+            )
+        db.execute(
+            "INSERT OR REPLACE INTO load VALUES (?, ?, ?)",
+            (purpose.snapshot, purpose.space, load.tobytes()),
+        )
+        for one in new:
+            db.execute("INSERT INTO spent VALUES (?, ?, ?, ?)", (*key, one.analysis))
+
+    def sent(
+        self,
+        purpose: Purpose,
+        analysis: str,
+        numbers: tuple[str, int],
+        now: datetime.datetime,
+    ) -> None:
+        """Note that an analysis leaves: what was reserved for it is shown for good.
+
+        Args:
+            purpose: what for.
+            analysis: its name in the study.
+            numbers: the run and task, and how many numbers it lets out.
+            now: UTC time.
+        """
+        task, count = numbers
+        with self._store.transaction() as db:
+            db.execute(
+                "UPDATE shown SET sent = ? WHERE permit = ? AND analysis = ? "
+                "AND sent IS NULL",
+                (format_time(now), purpose.permit, analysis),
+            )
+            db.execute(
+                "INSERT OR IGNORE INTO numbers VALUES (?, ?, ?)",
+                (purpose.permit, task, count),
+            )
+
+    # --- what the site may know -------------------------------------------------------
+    def budget(self, purpose: Purpose, asked: Asked, share: float) -> Budget:
+        """Return what was shown about the people of an analysis, and the most."""
+        with self._store.transaction() as db:
+            load = _load(db, purpose, len(_known(db, purpose.space)))
+            ((numbers,),) = db.execute(
+                "SELECT coalesce(sum(count), 0) FROM numbers WHERE permit = ?",
+                (purpose.permit,),
+            ).fetchall()
+        used, limit = budget_of(load, asked.people, share)
+        return Budget(used, limit, int(numbers))
+
+    def distinct_people(self, since: datetime.datetime) -> int:
+        """Return of how many people something was sent since then, under any permit.
+
+        For the site alone: it is an exact count. People of flat files count once for
+        each column that studies told them apart by.
+        """
+        with self._store.transaction() as db:
+            rows = db.execute(
+                "SELECT DISTINCT c.space, c.id FROM shown s JOIN cohort c "
+                "ON c.id = s.cohort WHERE s.part = '' AND s.sent >= ?",
+                (format_time(since),),
+            ).fetchall()
+            found: dict[str, Words] = {}
+            for space, cohort in rows:
+                ((bits,),) = db.execute(
+                    "SELECT bits FROM cohort WHERE id = ?", (cohort,)
+                ).fetchall()
+                found[space] = _union(found.get(space), np.frombuffer(bits, "<u8"))
+        return sum(int(np.bitwise_count(words).sum()) for words in found.values())
+
+
+WORDS: Final = "this study comes too close to what the site has answered"
+REMEDY: Final = (
+    "let all analyses be over the same people, with a criterion that their variables "
+    "are known; or ask for a new permit when the data were curated again"
+)
+
+
+def _refusal(one: _Set, other: str) -> TooClose:
+    what = f"{one.part or 'the people'} of {one.analysis}"
+    return TooClose(WORDS, fix=REMEDY, local=f"{what} differ by few from {other}")
+
+
+def _sets(asked: Sequence[Asked], size: int, cell: int) -> Iterator[_Set]:
+    """Return the sets that are held apart: everybody, and each part that is a cell."""
+    for one in asked:
+        yield _Set(one.analysis, "", packed(one.people, size), len(one.people))
+        for label, places in one.parts.items():
+            if len(places) >= cell:
+                bits = packed(places, size)
+                yield _Set(one.analysis, label, bits, len(places))
+
+
+def _check_apart(new: Sequence[_Set], sets: Sequence[_Set], room: Room) -> None:
+    """Hold a study's own analyses apart, and everybody of each from the whole site."""
+    for one in new:
+        if not one.part and room.everyone is not None:
+            rest = np.array([room.everyone - one.size])
+            if is_near(rest, room.cell):
+                raise _refusal(one, "all people of the site")
+        others = [
+            other.bits.tobytes()
+            for other in sets
+            if other.analysis != one.analysis
+            and abs(other.size - one.size) < room.cell
+            and (room.parts_too or not (one.part or other.part))
+        ]
+        if is_near(apart(one.bits, others), room.cell):
+            raise _refusal(one, "another analysis of the study")
+
+
+def _known(db: sqlite3.Connection, space: str) -> Words:
+    """Return the hashes of a space's people, in the order of their places."""
+    rows = db.execute(
+        "SELECT keys FROM person WHERE space = ? ORDER BY first", (space,)
+    ).fetchall()
+    keys = [np.frombuffer(one, dtype="<u8") for (one,) in rows]
+    return np.concatenate([np.zeros(0, dtype="<u8"), *keys])
+
+
+def _is_shown(db: sqlite3.Connection, space: str, one: _Set, at: str) -> bool:
+    """Return whether this very set of people is reserved or was shown already."""
+    rows = db.execute(
+        "SELECT 1 FROM cohort c JOIN shown s ON s.cohort = c.id "  # noqa: S608
+        f"WHERE c.space = ? AND c.digest = ? AND {LIVE} LIMIT 1",
+        (space, one.digest, at),
+    ).fetchall()
+    return bool(rows)
+
+
+def _near(
+    db: sqlite3.Connection, space: str, wanted: tuple[int, int], at: str
+) -> Iterator[list[bytes]]:
+    """Yield, some at a time, the sets whose sizes alone do not hold them apart."""
+    size, cell = wanted
+    cursor = db.execute(
+        "SELECT c.bits FROM cohort c WHERE c.space = ? "  # noqa: S608
+        "AND c.size BETWEEN ? AND ? AND EXISTS "
+        f"(SELECT 1 FROM shown s WHERE s.cohort = c.id AND {LIVE})",
+        (space, size - cell + 1, size + cell - 1, at),
+    )
+    while rows := cursor.fetchmany(AT_ONCE):
+        yield [bits for (bits,) in rows]
+
+
+def _kept(db: sqlite3.Connection, space: str, one: _Set) -> int:
+    """Return the row of a set, made if need be."""
+    row = (space, one.size, one.digest, one.bits.tobytes())
+    db.execute(
+        "INSERT OR IGNORE INTO cohort (space, size, digest, bits) VALUES (?, ?, ?, ?)",
+        row,
+    )
+    ((found,),) = db.execute(
+        "SELECT id FROM cohort WHERE space = ? AND digest = ?", (space, one.digest)
+    ).fetchall()
+    return int(found)
+
+
+def _load(db: sqlite3.Connection, purpose: Purpose, size: int) -> NDArray[np.uint64]:
+    """Return what each person of a snapshot carries; nothing for who came later."""
+    rows = db.execute(
+        "SELECT units FROM load WHERE snapshot = ? AND space = ?",
+        (purpose.snapshot, purpose.space),
+    ).fetchall()
+    load = np.zeros(size, dtype="<u8")
+    for (units,) in rows:
+        kept = np.frombuffer(units, dtype="<u8")
+        load[: len(kept)] = kept
+    return load
+
+
+def _union(one: Words | None, other: Words) -> Words:
+    if one is None:
+        return other
+    size = max(len(one), len(other))
+    return np.pad(one, (0, size - len(one))) | np.pad(other, (0, size - len(other)))
+
+
+def _read_or_make(key: Path) -> bytes:
+    """Return the site's secret, made at the first time with mode 0600."""
+    if not key.exists():
+        part = key.with_name(f".{key.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(SECRET_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(part, key)
+        except FileExistsError:  # another process was first
+            pass
+        finally:
+            part.unlink()
+    try:
+        found = bytes.fromhex(key.read_text("ascii").strip())
+    except (OSError, ValueError):
+        raise _lost(key) from None
+    if len(found) != SECRET_BYTES:
+        raise _lost(key)
+    return found
+
+
+def _lost(key: Path) -> InvalidNetwork:
+    return InvalidNetwork(
+        f"{key.name} is not the key that the site's memory of its releases was made "
+        "with",
+        fix="restore it from its backup; without it nobody knows what was shown",
+    )

@@ -1,0 +1,190 @@
+"""Sets of people as packed bits: which were shown before, and how far apart they are.
+
+Two answers about nearly the same people can be subtracted, and what is left is about
+the few that they differ by. So a site remembers of whom it ever gave an answer, and
+answers nothing about people of whom all but 1 to k - 1 are those of an earlier one.
+Why, for which sets, and what this does not see: `docs/decisions/0018-differencing.md`.
+
+A person's place in the bits is nobody's to guess: it follows from a keyed hash, under a
+secret of the site. Everything in this file stays inside the site.
+"""
+
+import hashlib
+import hmac
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from numpy.typing import NDArray
+
+from hetao.errors import TooClose
+
+Ints = NDArray[np.int64]
+Words = NDArray[np.uint64]
+Bits = NDArray[np.uint8]
+
+SECRET_BYTES: Final = 32
+WORD: Final = 8  # bytes
+BLOCK: Final = 1 << 22  # bytes of earlier sets that are looked at together
+UNITS: Final = 1 << 40  # into which one statistic of one person is divided
+ROUNDING: Final = 1e-6  # of a sum, that rounding up in units may add
+BANDS: Final = ((0.25, "<25%"), (0.5, "25-50%"), (0.75, "50-75%"))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Of whom an analysis would show statistics at this site.
+
+    Attributes:
+        analysis: its name in the study.
+        people: (m,) places of those whom it is about, each once.
+        parts: label → places of people who are counted apart in it: an arm, a stratum,
+            a level, those with the event.
+        statistics: variable of the study → names of the sums about it that would be
+            shown; the same name about the same people is the same sum.
+    """
+
+    analysis: str
+    people: Ints
+    parts: Mapping[str, Ints] = field(default_factory=dict)
+    statistics: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What was shown about the people of an analysis, and how much may be.
+
+    Attributes:
+        used: sums, counted over the people of whom most was shown, this analysis's own
+            among them; about one variable of each study, that of most sums.
+        limit: most sums that may be shown about so many people, on one snapshot.
+        intermediate: numbers that left under this permit so far, in all rounds.
+    """
+
+    used: int
+    limit: int
+    intermediate: int
+
+    @property
+    def band(self) -> str:
+        """Return the share that is used, as one of four bands: no count follows."""
+        share = self.used / self.limit if self.limit else 1.0
+        return next((text for most, text in BANDS if share < most), "75-100%")
+
+    def as_json(self) -> dict[str, str | int]:
+        """Return what a release record says: neither count, which are about people."""
+        return {"linear_stats": self.band, "intermediate_used": self.intermediate}
+
+
+def check_room(budget: Budget | None, site: str) -> None:
+    """Refuse what the site's memory of its releases has reserved no room for.
+
+    Raises:
+        TooClose: nothing was reserved, or more was shown than may be.
+    """
+    if budget is None or budget.used > budget.limit:
+        raise TooClose(f"{site} holds no room for this beside what it has answered")
+
+
+def keyed(secret: bytes, space: str, ids: NDArray[np.generic]) -> Words:
+    """Return (n,) keyed hashes of people's identifiers, one AES block each.
+
+    Args:
+        secret: of the site, 32 bytes.
+        space: whose identifiers they are; another space's hashes have nothing in
+            common with them.
+        ids: (n,) or (n, 2) whole numbers of 64 bits.
+
+    Source:
+        One block of a block cipher under a secret key is a pseudorandom function of it
+        (Bellare and Rogaway 2006, section 3.6, PRP/PRF switching).
+    """
+    key = hmac.new(secret, f"hetao-places-v1\n{space}".encode(), hashlib.sha256)
+    blocks = np.zeros((len(ids), 2), dtype="<u8")
+    plain = np.ascontiguousarray(ids)
+    blocks[:, : plain.reshape(len(ids), -1).shape[1]] = plain.reshape(
+        len(ids), -1
+    ).astype("<u8")
+    # ECB: every block is another person's, and each stands alone.
+    cipher = Cipher(algorithms.AES(key.digest()), modes.ECB())  # noqa: S305
+    encryptor = cipher.encryptor()
+    out = encryptor.update(blocks.tobytes()) + encryptor.finalize()
+    return np.frombuffer(out, dtype="<u8").reshape(-1, 2)[:, 0].astype(np.uint64)
+
+
+def packed(places: Ints, size: int) -> Words:
+    """Return the bits of a set: `size` places, filled up to whole words."""
+    bits = np.zeros(-(-size // 64) * 64, dtype=bool)
+    bits[places] = True
+    return np.packbits(bits, bitorder="little").view(np.uint64)
+
+
+def apart(mine: Words, earlier: Sequence[bytes]) -> Ints:
+    """Return (m,) by how many people each earlier set differs from this one.
+
+    Earlier sets may be shorter: people who came later were not in them. None is longer.
+    """
+    found = np.empty(len(earlier), dtype=np.int64)
+    lengths = np.array([len(one) for one in earlier], dtype=np.int64)
+    for length in np.unique(lengths):
+        (where,) = np.nonzero(lengths == length)
+        words = int(length) // WORD
+        beyond = int(np.bitwise_count(mine[words:]).sum())
+        step = max(1, BLOCK // max(int(length), 1))
+        for start in range(0, len(where), step):
+            some = where[start : start + step]
+            joined = b"".join(earlier[i] for i in some)
+            theirs = np.frombuffer(joined, dtype="<u8").reshape(len(some), words)
+            differ = np.bitwise_count(theirs ^ mine[:words])
+            found[some] = differ.sum(axis=1, dtype=np.int64) + beyond
+    return found
+
+
+def is_near(differences: Ints, cell: int) -> bool:
+    """Return whether a set differs from another by some, but fewer than a cell."""
+    return bool(((differences > 0) & (differences < cell)).any())
+
+
+def load_of(asked: Sequence[Asked], size: int) -> NDArray[np.uint64]:
+    """Return (size,) by how much a study adds to what was shown about each person.
+
+    An analysis that shows q sums about n people adds q/n to each of them; of a study
+    the variable counts about which most is shown. If no person's sum over all studies
+    exceeds a share b, then about any people S at most b·|S| sums were shown that are
+    about nobody else, whoever chooses S. In units of 1/`UNITS`, rounded up.
+    """
+    most = np.zeros(size, dtype=np.uint64)
+    for variable in sorted({name for one in asked for name in one.statistics}):
+        of_one = np.zeros(size, dtype=np.uint64)
+        for people, shown in _sums_about(variable, asked):
+            of_one[people] += np.uint64(-(-shown * UNITS // len(people)))
+        most = np.maximum(most, of_one)
+    return most
+
+
+def _sums_about(variable: str, asked: Sequence[Asked]) -> Iterator[tuple[Ints, int]]:
+    """Yield sets of people, and how many different sums about each are shown."""
+    shown: dict[bytes, set[str]] = {}
+    sets: dict[bytes, Ints] = {}
+    for one in asked:
+        if len(one.people) and variable in one.statistics:
+            key = hashlib.sha256(one.people.tobytes()).digest()
+            sets[key] = one.people
+            shown.setdefault(key, set()).update(one.statistics[variable])
+    for key, names in shown.items():
+        yield sets[key], len(names)
+
+
+def budget_of(load: NDArray[np.uint64], people: Ints, share: float) -> tuple[int, int]:
+    """Return (sums used, most sums) about some people, from what each one carries."""
+    most = int(load[people].max(initial=0))
+    used = most * len(people) / UNITS
+    return math.ceil(used - ROUNDING), math.floor(share * len(people) + ROUNDING)
+
+
+def is_over(load: NDArray[np.uint64], share: float) -> bool:
+    """Return whether more was shown about somebody than a share allows."""
+    return int(load.max(initial=0)) > math.floor(share * UNITS) + UNITS // 10**9

@@ -1,0 +1,468 @@
+"""Answers that are subtracted from each other: what a site's memory refuses.
+
+`Memory` stands here for a site: each `ask` is a study of one analysis, under a permit
+of its own unless it says otherwise. The attacks on whole sites are at the end.
+"""
+
+import datetime
+import itertools
+import multiprocessing
+import stat
+
+import numpy as np
+import pytest
+from scipy.optimize import lsq_linear
+
+from hetao.errors import InvalidNetwork, TooClose
+from hetao.federation.memory import REMEDY, WORDS, Memory, Purpose, Room
+from hetao.release.differencing import Asked, apart, keyed, packed
+
+NOW = datetime.datetime(2026, 11, 28, 12, tzinfo=datetime.UTC)
+LATER = "2026-12-31T00:00:00Z"
+N = 1000
+CELL = 10
+
+
+class Hospital:
+    """A memory, and the permits that it was asked under."""
+
+    def __init__(self, folder, people=N, share=0.1, everyone=None):
+        self.folder = folder
+        self.share, self.everyone = share, everyone
+        self.ids = np.arange(people) * 7 + 3
+        self.open()
+        self.permits = itertools.count()
+
+    def open(self):
+        self.memory = Memory(self.folder)
+        self.places = self.memory.places("person", self.ids)
+
+    def ask(self, *analyses, permit="", snapshot="s", now=NOW, parts_too=False, **more):
+        """Reserve analyses, each a mask or (mask, {label: mask})."""
+        name = permit or f"permit {next(self.permits)}"
+        purpose = Purpose(f"study of {name}", name, snapshot, "person", LATER)
+        asked = []
+        for number, one in enumerate(analyses):
+            people, parts = one if isinstance(one, tuple) else (one, {})
+            found = {name: np.unique(self.places[m]) for name, m in parts.items()}
+            sums = [f"{name} {n}" for n in range(more.get("statistics", 1))]
+            shown = {"ill": sums}
+            whole = np.unique(self.places[people])
+            asked.append(Asked(f"model {number}", whole, found, shown))
+        room = Room(CELL, self.share, self.everyone, parts_too)
+        self.memory.reserve(purpose, asked, room, now)
+        for one in asked:
+            self.memory.sent(purpose, one.analysis, (f"run|{one.analysis}/1/0", 9), now)
+        return purpose
+
+
+@pytest.fixture
+def hospital(tmp_path):
+    made = Hospital(tmp_path)
+    yield made
+    made.memory.close()
+
+
+def first(count, people=N):
+    return np.arange(people) < count
+
+
+def without(mask, *who):
+    left = mask.copy()
+    left[list(who)] = False
+    return left
+
+
+# --- the attacks of old -------------------------------------------------------------
+@pytest.mark.parametrize("few", [1, 2, CELL - 1])
+def test_a_cohort_and_then_the_same_without_a_few_is_refused(hospital, few):
+    hospital.ask(first(500))
+
+    with pytest.raises(TooClose):
+        hospital.ask(without(first(500), *range(few)))
+
+
+@pytest.mark.parametrize("few", [1, CELL - 1])
+def test_a_cohort_and_then_the_same_with_a_few_more_is_refused(hospital, few):
+    hospital.ask(first(500))
+
+    with pytest.raises(TooClose):
+        hospital.ask(first(500 + few))
+
+
+def test_as_many_people_of_whom_some_were_swapped_are_refused(hospital):
+    """Of the same size, so no count tells that they differ."""
+    hospital.ask(first(500))
+    swapped = without(first(500), 0)
+    swapped[700] = True
+
+    with pytest.raises(TooClose):
+        hospital.ask(swapped)
+
+
+@pytest.mark.parametrize("apart_by", [0, CELL, 200])
+def test_the_same_people_and_people_who_differ_by_a_cell_are_answered(
+    hospital, apart_by
+):
+    hospital.ask(first(500))
+
+    hospital.ask(first(500 + apart_by))
+
+
+def test_a_tracker_of_all_but_a_few_is_refused_where_the_site_is_known(tmp_path):
+    """The site's own yearly report gives the rest: everybody."""
+    hospital = Hospital(tmp_path, everyone=N)
+
+    with pytest.raises(TooClose):
+        hospital.ask(first(N - 1))
+    hospital.ask(first(N))
+    hospital.memory.close()
+
+
+def test_a_tracker_in_two_halves_is_refused(hospital):
+    """C and T, then C and not T: their sum is C, and C without one person was shown."""
+    everybody, women = first(N), np.arange(N) % 2 == 0
+    hospital.ask(without(everybody, 0))
+
+    with pytest.raises(TooClose):
+        hospital.ask(everybody)
+    hospital.ask(women)
+    with pytest.raises(TooClose):
+        hospital.ask(without(women, 0))
+
+
+def test_an_outcome_that_differs_by_a_few_over_the_same_people_is_refused(hospital):
+    """X'y less X'y is the rows of those who have the one outcome and not the other."""
+    died, died_a_day_later = first(300), first(301)
+    hospital.ask((first(N), {"with the event": died}))
+
+    with pytest.raises(TooClose):
+        hospital.ask((first(N), {"with the event": died_a_day_later}))
+
+
+# --- over analyses, permits, restarts, snapshots --------------------------------------
+def test_analyses_of_one_study_over_nearly_the_same_people_are_refused_together(
+    hospital,
+):
+    """Nothing of the study was shown, so what was asked stands in nobody's way."""
+    with pytest.raises(TooClose):
+        hospital.ask(first(500), first(497))
+
+    hospital.ask(first(497))
+
+
+def test_parts_of_one_study_are_held_apart_only_where_a_site_can_be_seen(hospital):
+    both = (first(N), {"died": first(300)}), (first(N), {"died or ill": first(305)})
+    with pytest.raises(TooClose):
+        hospital.ask(*both, parts_too=True)
+
+    hospital.ask(*both)
+
+
+def test_a_part_that_was_shown_beside_another_may_be_shown_again(hospital):
+    hospital.ask((first(N), {"died": first(300)}), (first(N), {"worse": first(305)}))
+
+    hospital.ask((first(N), {"worse": first(305)}))
+    with pytest.raises(TooClose):
+        hospital.ask((first(N), {"worse": first(306)}))
+
+
+def test_a_restart_forgets_nothing(hospital):
+    hospital.ask(first(500))
+    hospital.memory.close()  # nothing is flushed by it; see the test of kills
+    hospital.open()
+
+    with pytest.raises(TooClose):
+        hospital.ask(first(499))
+
+
+def test_a_memory_that_was_killed_after_it_reserved_has_reserved(hospital):
+    hospital.ask(first(500))
+    hospital.open()  # a second one; the first was never closed
+
+    with pytest.raises(TooClose):
+        hospital.ask(first(499))
+
+
+def test_a_new_snapshot_with_one_patient_more_is_refused_under_any_permit(hospital):
+    hospital.ask(first(500), snapshot="monday")
+    hospital.ids = np.append(hospital.ids, 10**9)  # who was admitted on Tuesday
+    hospital.places = hospital.memory.places("person", hospital.ids)
+
+    with pytest.raises(TooClose):
+        hospital.ask(np.append(first(500), True), snapshot="tuesday")
+
+
+def test_people_keep_their_places_and_new_ones_are_added(hospital):
+    more = np.append(hospital.ids[::-1], [10**9, 10**9 + 1])
+
+    again = hospital.memory.places("person", more)
+
+    np.testing.assert_array_equal(again[:-2], hospital.places[::-1])
+    assert sorted(again[-2:]) == [N, N + 1]
+
+
+def test_what_was_reserved_and_never_sent_ends_with_its_permit(hospital):
+    purpose = Purpose("t", "t", "s", "person", LATER)
+    asked = [Asked("m", np.sort(hospital.places[:500]), {}, {})]
+    room = Room(CELL, 0.1)
+    hospital.memory.reserve(purpose, asked, room, NOW)
+    with pytest.raises(TooClose):
+        hospital.ask(first(499))
+
+    hospital.ask(first(499), now=datetime.datetime(2027, 1, 2, tzinfo=datetime.UTC))
+
+
+# --- the refusal tells nothing --------------------------------------------------------
+def test_every_refusal_is_in_the_same_words(tmp_path):
+    hospital = Hospital(tmp_path, everyone=N)
+    hospital.ask((first(500), {"died": first(200)}), statistics=1)
+    told = set()
+    for asked, more in (
+        ((first(499),), {}),
+        ((first(300), first(299)), {}),
+        ((first(N - 1),), {}),
+        (((first(600), {"died": first(201)}),), {}),
+        ((first(700),), {"statistics": 700}),
+    ):
+        with pytest.raises(TooClose) as caught:
+            hospital.ask(*asked, **more)
+        told.add((str(caught.value), caught.value.code))
+    hospital.memory.close()
+
+    assert len(told) == 1
+    assert WORDS in str(told)
+    assert not any(digit in WORDS + REMEDY for digit in "0123456789")
+
+
+# --- at rest ------------------------------------------------------------------------
+def test_the_secret_is_the_site_s_alone_and_no_identifier_is_written(hospital):
+    hospital.ids = np.random.default_rng(2).integers(2**60, 2**62, N)
+    hospital.places = hospital.memory.places("person", hospital.ids)
+    hospital.ask(first(500))
+    key, file = hospital.folder / "releases.key", hospital.folder / "releases.sqlite"
+
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    secret = bytes.fromhex(key.read_text())
+    written = b"".join(p.read_bytes() for p in hospital.folder.glob("releases.sqlite*"))
+    assert secret not in written
+    assert secret.hex().encode() not in written
+    assert not any(one.tobytes() in written for one in hospital.ids.astype("<u8"))
+
+
+def test_places_follow_no_order_of_identifiers(hospital):
+    assert abs(np.corrcoef(hospital.ids, hospital.places)[0, 1]) < 0.15
+
+
+def test_other_secrets_and_other_kinds_of_identifiers_have_nothing_in_common():
+    ids = np.arange(200)
+    one = keyed(b"a" * 32, "person", ids)
+
+    assert not np.isin(keyed(b"b" * 32, "person", ids), one).any()
+    assert not np.isin(keyed(b"a" * 32, "flat", ids), one).any()
+    assert len(np.unique(one)) == len(ids)
+
+
+@pytest.mark.parametrize("loss", ["removed", "another", "cut"])
+def test_a_memory_without_its_key_opens_for_nobody(hospital, loss):
+    hospital.ask(first(500))
+    hospital.memory.close()
+    key = hospital.folder / "releases.key"
+    if loss == "removed":
+        key.unlink()
+    else:
+        key.write_text("ab" * (32 if loss == "another" else 5))
+
+    with pytest.raises(InvalidNetwork, match=r"releases\.key"):
+        Memory(hospital.folder)
+
+
+def test_differences_are_counted_over_sets_of_every_length():
+    draw = np.random.default_rng(1)
+    sizes = [1, 63, 64, 65, 640, 2000]
+    sets = [draw.random(size) < 0.5 for size in sizes]
+    mine = draw.random(2000) < 0.5
+    bits = [packed(np.flatnonzero(one), len(one)).tobytes() for one in sets]
+
+    found = apart(packed(np.flatnonzero(mine), 2000), bits)
+
+    padded = [np.pad(one, (0, 2000 - len(one))) for one in sets]
+    assert found.tolist() == [int((one != mine).sum()) for one in padded]
+
+
+# --- the budget ---------------------------------------------------------------------
+def test_no_more_is_shown_about_people_than_a_tenth_of_them(hospital):
+    for _ in range(10):
+        hospital.ask(first(N), statistics=10)
+
+    with pytest.raises(TooClose):
+        hospital.ask(first(N), statistics=1)
+    with pytest.raises(TooClose):
+        hospital.ask(first(20), statistics=1)  # nor about some of them
+
+
+def test_a_study_that_is_run_again_spends_nothing(hospital):
+    for _ in range(5):
+        purpose = hospital.ask(first(N), statistics=60, permit="p")
+    asked = Asked("model 0", np.sort(hospital.places))
+
+    budget = hospital.memory.budget(purpose, asked, 0.1)
+
+    assert (budget.used, budget.limit, budget.intermediate) == (60, 100, 9)
+    assert budget.as_json() == {"linear_stats": "50-75%", "intermediate_used": 9}
+
+
+def test_people_of_whom_nothing_was_shown_have_their_budget_left(hospital):
+    hospital.ask(first(500), statistics=50)
+
+    hospital.ask(~first(500), statistics=50)
+    with pytest.raises(TooClose):
+        hospital.ask(without(first(N), *range(490)), statistics=1)
+
+
+def test_another_snapshot_has_a_budget_of_its_own(hospital):
+    hospital.ask(first(N), statistics=100)
+
+    hospital.ask(first(N), statistics=100, snapshot="next year")
+
+
+def test_a_refused_study_spends_nothing(hospital):
+    hospital.ask(first(N), statistics=90)
+    with pytest.raises(TooClose):
+        hospital.ask(first(N), statistics=20)
+
+    hospital.ask(first(N), statistics=10)
+
+
+def _reserve(hospital, number):
+    purpose = Purpose(f"study {number}", f"permit {number}", "s", "person", LATER)
+    asked = Asked("m", np.sort(hospital.places), {}, {"ill": [str(number)]})
+    hospital.memory.reserve(purpose, [asked], Room(CELL, 0.1), NOW)
+
+
+def _spend(folder, first_number, count, answers):
+    """Ask for a statistic at a time, each for a study of its own; count answers."""
+    hospital = Hospital(folder)
+    answered = 0
+    for number in range(first_number, first_number + count):
+        try:
+            _reserve(hospital, number)
+            answered += 1
+        except TooClose:
+            pass
+    hospital.memory.close()
+    answers.put(answered)
+
+
+def test_of_1_000_spends_of_several_processes_at_once_no_more_than_the_budget_passes(
+    tmp_path,
+):
+    Hospital(tmp_path).memory.close()
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    workers = [
+        context.Process(target=_spend, args=(tmp_path, number * 250, 250, answers))
+        for number in range(4)
+    ]
+    for worker in workers:
+        worker.start()
+    answered = sum(answers.get(timeout=300) for _ in workers)
+    for worker in workers:
+        worker.join()
+
+    assert answered == N // 10
+
+
+# --- what pairs do not show, and what the budget does about it ------------------------
+def test_three_sets_of_which_each_two_lie_apart_pass_and_give_one_person_away(hospital):
+    """Held apart two by two, and yet A + B - C is one person: pairs do not show it.
+
+    The rule about pairs does not see this, and the budget bounds how often, not that.
+    """
+    a, b = first(300), ~first(300) & first(600)
+    c = without(first(600), 0)
+
+    for asked in (a, b, c):
+        hospital.ask(asked)
+
+    left = a.astype(int) + b - c
+    assert np.flatnonzero(left).tolist() == [0]
+
+
+def _guessed(hospital, secret, draw, asked):
+    """Return the answers to random half sets, as many as the site gives."""
+    sets, sums = [], []
+    for _ in range(asked):
+        half = draw.random(len(secret)) < 0.5
+        try:
+            hospital.ask(half)
+        except TooClose:
+            break
+        sets.append(half)
+        sums.append(secret[half].sum())
+    return np.array(sets, dtype=float), np.array(sums, dtype=float)
+
+
+def _right(sets, sums, secret):
+    """Return the share of people whose yes or no a box-constrained fit finds."""
+    fit = lsq_linear(sets, sums, bounds=(0, 1)).x
+    return float(((fit > 0.5) == secret).mean())
+
+
+def test_random_sums_give_rare_people_away_but_no_one_within_the_budget(
+    tmp_path,
+):
+    """200 people, one in ten ill, sums over random halves, 3 draws.
+
+    Guessing that nobody is ill is right for 9 in 10. With a third as many sums as
+    people everybody is found, although each set is far from each other; with a tenth
+    of them nobody is found above guessing.
+    """
+    people, free, held, guess = 200, [], [], []
+    for seed in range(3):
+        draw = np.random.default_rng(seed)
+        secret = draw.random(people) < 0.1
+        for share, found in ((10.0, free), (0.1, held)):
+            hospital = Hospital(tmp_path / f"{seed}-{share}", people, share)
+            sets, sums = _guessed(hospital, secret, draw, 80)
+            hospital.memory.close()
+            found.append(_right(sets, sums, secret))
+        guess.append(float((~secret).mean()))
+        assert len(sets) <= people / 10
+
+    assert np.mean(free) > 0.99
+    assert np.mean(held) <= np.mean(guess) + 0.01
+
+
+AGES = ((18, 200), (18, 65), (40, 75), (50, 200), (65, 200), (60, 80))
+
+
+# --- people who mean no harm --------------------------------------------------------
+def test_one_in_a_hundred_honest_questions_at_most_is_refused(tmp_path):
+    """Strata of age, sex and a disease, as studies ask for them, at 100,000 people."""
+    draw = np.random.default_rng(11)
+    people = 100_000
+    age = draw.integers(18, 95, people)
+    sex = draw.integers(0, 2, people)
+    rates = draw.uniform(0.01, 0.3, 12) / 50
+    diseases = np.array([draw.random(people) < rate * (age - 10) for rate in rates])
+    hospital = Hospital(tmp_path, people, share=10.0, everyone=people)
+    asked = refused = 0
+    for disease in diseases:
+        for low, high in AGES:
+            for one in (None, 0, 1):
+                chosen = disease & (age >= low) & (age < high)
+                chosen &= True if one is None else sex == one
+                if chosen.sum() < 50:
+                    continue
+                parts = {"women": chosen & (sex == 0), "old": chosen & (age > 70)}
+                asked += 1
+                try:
+                    hospital.ask((chosen, parts))
+                except TooClose:
+                    refused += 1
+    hospital.memory.close()
+
+    assert asked > 150
+    assert refused / asked <= 0.01

@@ -1,0 +1,247 @@
+"""Two studies over nearly the same people, asked of a whole site."""
+
+import datetime
+import functools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hetao.analysis import make_rows
+from hetao.cdm import open_flat
+from hetao.cohort import build
+from hetao.federation.propose import draft_permit
+from hetao.ledger.envelope import parse_envelope
+from hetao.release import Policy
+from hetao.study import Analysis, Criterion
+from support_federation import (
+    LOGISTIC,
+    SITES,
+    Federation,
+    Plan,
+    column,
+    toy_study,
+)
+
+LINEAR = Analysis("model", "linear", outcome="age", terms=("1", "sex", "ill"))
+
+
+@pytest.fixture
+def federation(tmp_path):
+    with Federation(tmp_path, Plan(study=toy_study((LINEAR,)))) as made:
+        yield made
+
+
+def youngest(federation, name="a"):
+    """Return the age of the youngest person of a site, which is nobody else's."""
+    ages = [
+        float(line.split(",")[1])
+        for line in federation.patients.read_text().splitlines()
+        if line.startswith(f"{name},")
+    ]
+    assert sorted(ages)[0] < sorted(ages)[1]
+    return sorted(ages)[0], sorted(ages)[1]
+
+
+def with_criterion(study, rule):
+    return replace(study, criteria=(Criterion("Of that age", rule),))
+
+
+def permitted(federation, study):
+    """Have everybody approve another study of the same sites."""
+    draft = draft_permit(study, federation.cast.directory, federation.clock())
+    federation.study = study
+    federation.bundle = federation.cast.approved(draft, federation.clock())
+
+
+def begin(federation, run, name="a", site=None):
+    where = site or federation.sites[name]
+    return where.handle(federation.begin(name, run=run).data)
+
+
+def kinds(posts):
+    return [parse_envelope(data).header.kind for _, data in posts]
+
+
+def sums_of(federation, study, name="a"):
+    """Return what a site would send, which the sealed sums hide from everyone."""
+    table = open_flat(federation.patients, "hospital", name)
+    try:
+        cohort = build(study, table)
+    finally:
+        table.close()
+    estimator = federation.estimator("model")
+    rows = make_rows(estimator.plan, cohort.columns, name)
+    return estimator.start(rows), rows
+
+
+def without_youngest(federation):
+    youngest_age, next_age = youngest(federation)
+    middle = (youngest_age + next_age) / 2
+    return with_criterion(federation.study, f"age >= {middle!r}")
+
+
+def test_two_sums_that_differ_by_one_person_are_that_person_s_row(federation):
+    """What the rest of this file stands against: no guess, the very numbers."""
+    whole, rows = sums_of(federation, federation.study)
+    less, fewer = sums_of(federation, without_youngest(federation))
+
+    assert rows.n == fewer.n + 1
+    (one,) = np.flatnonzero(rows.y == rows.y.min())
+    for name, array in whole.items():
+        if array.shape == rows.X[one].shape:
+            left = array - less[name]
+            np.testing.assert_allclose(left, rows.X[one] * rows.y[one], atol=1e-9)
+            return
+    pytest.fail("no sum of the model has a value for each column")
+
+
+def test_the_second_study_is_refused_before_anything_of_it_leaves(federation):
+    first = begin(federation, "run-1")
+    permitted(federation, without_youngest(federation))
+
+    posts = begin(federation, "run-2")
+
+    assert kinds(first) == ["ready"]
+    assert kinds(posts) == ["refusal"]
+    (rule,) = federation.refusals(posts)
+    assert "too close" in rule
+    task = federation.task("a", run="run-2")
+    assert kinds(federation.sites["a"].handle(task.data)) == ["refusal"]
+
+
+def test_it_is_refused_after_a_restart_too(federation):
+    begin(federation, "run-1")
+    permitted(federation, without_youngest(federation))
+
+    posts = begin(federation, "run-2", site=federation.open_site("a"))
+
+    assert kinds(posts) == ["refusal"]
+
+
+def test_the_same_study_under_another_permit_is_answered(federation):
+    begin(federation, "run-1")
+    first = federation.bundle
+    federation.clock.pass_seconds(86400)
+    permitted(federation, federation.study)
+    assert federation.bundle.permit.digest != first.permit.digest
+
+    assert kinds(begin(federation, "run-2")) == ["ready"]
+
+
+def test_a_study_of_people_who_differ_by_a_cell_is_answered(federation):
+    begin(federation, "run-1")
+    ages = sorted(sums_of(federation, federation.study)[1].y)
+    assert ages
+    permitted(federation, with_criterion(federation.study, "age >= 55"))
+
+    assert kinds(begin(federation, "run-2")) == ["ready"]
+
+
+def test_a_flat_file_written_anew_with_a_patient_more_is_refused(federation):
+    begin(federation, "run-1")
+    with federation.patients.open("a", encoding="utf-8") as file:
+        file.write("a,61.5,f,yes\n")
+    permitted(federation, replace(federation.study, version="2"))
+
+    assert kinds(begin(federation, "run-2")) == ["refusal"]
+
+
+def test_the_order_of_a_flat_file_s_rows_is_nobody(federation):
+    begin(federation, "run-1")
+    header, *lines = federation.patients.read_text().splitlines()
+    federation.patients.write_text("\n".join([header, *reversed(lines)]) + "\n")
+    permitted(federation, replace(federation.study, version="2"))
+
+    assert kinds(begin(federation, "run-2")) == ["ready"]
+
+
+def _with_missing(federation, count):
+    """Write the file anew so that some people's `dose` is missing at each site."""
+    header, *lines = federation.patients.read_text().splitlines()
+    seen = dict.fromkeys(SITES, 0)
+    out = [header + ",dose"]
+    for line in lines:
+        site = line.split(",", 1)[0]
+        seen[site] += 1
+        out.append(f"{line},{'' if seen[site] <= count else seen[site] % 7}")
+    federation.patients.write_text("\n".join(out) + "\n")
+
+
+DOSE = column("dose", kind="number", bounds=(0.0, 10.0))
+TWO_MODELS = (
+    LOGISTIC,
+    Analysis("with_dose", "logistic", outcome="ill", terms=("1", "age", "dose")),
+)
+
+
+@pytest.mark.parametrize(
+    ("missing", "answered"), [(0, "ready"), (3, "refusal"), (12, "ready")]
+)
+def test_two_models_of_one_study_whose_people_differ_by_three_are_refused(
+    tmp_path, missing, answered
+):
+    study = toy_study(TWO_MODELS)
+    study = replace(study, variables=(*study.variables, DOSE))
+    with Federation(tmp_path, Plan(study=study)) as federation:
+        _with_missing(federation, missing)
+
+        assert kinds(begin(federation, "run-1")) == [answered]
+
+
+def test_a_criterion_that_all_variables_are_known_makes_that_study_possible(tmp_path):
+    study = toy_study(TWO_MODELS)
+    study = replace(study, variables=(*study.variables, DOSE))
+    study = with_criterion(study, "known(age, sex, ill, dose)")
+    with Federation(tmp_path, Plan(study=study)) as federation:
+        _with_missing(federation, 3)
+
+        assert kinds(begin(federation, "run-1")) == ["ready"]
+
+
+def test_a_release_says_of_the_budget_a_band_and_no_count(federation):
+    begin(federation, "run-1")
+    posts = federation.sites["a"].handle(federation.task("a").data)
+
+    (_, receipt, _) = federation.opened(posts[-1][1])
+
+    assert receipt["body"]["budget"] == {"linear_stats": "<25%", "intermediate_used": 0}
+
+
+def test_a_site_s_own_policy_may_show_less(tmp_path):
+    policies = {"a": Policy(budget=0.005)}
+    plan = Plan(study=toy_study((LINEAR,)), policies=policies)
+    with Federation(tmp_path, plan) as federation:
+        assert kinds(begin(federation, "run-1")) == ["refusal"]
+        assert kinds(begin(federation, "run-1", "b")) == ["ready"]
+
+
+def test_the_site_knows_of_how_many_people_something_was_sent(federation):
+    site = federation.sites["a"]
+    begin(federation, "run-1")
+    since = federation.clock() - datetime.timedelta(days=1)
+    assert site.memory.distinct_people(since) == 0
+
+    site.handle(federation.task("a").data)
+
+    assert site.memory.distinct_people(since) == 400
+    assert site.memory.distinct_people(since + datetime.timedelta(days=2)) == 0
+
+
+def test_a_key_column_knows_people_by_its_cells(federation):
+    table = functools.partial(open_flat, federation.patients, "hospital", "a")
+    person = column("who", kind="key")
+    keyed = replace(federation.study, variables=(*federation.study.variables, person))
+    lines = federation.patients.read_text().splitlines()
+    out = [f"{lines[0]},who", *(f"{line},{n // 2}" for n, line in enumerate(lines[1:]))]
+    federation.patients.write_text("\n".join(out) + "\n")
+    rows = replace(LINEAR, person="who", variance="robust", most_rows=2)
+    keyed = replace(keyed, analyses=(rows,))
+    opened = table()
+    try:
+        cohort = build(keyed, opened)
+    finally:
+        opened.close()
+
+    assert cohort.space == "flat who"
+    assert len(np.unique(cohort.ids, axis=0)) == 200
