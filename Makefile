@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
+# Debian's packages come while pip installs, and data while the code is checked.
+MAKEFLAGS += --jobs=2
 # Without them kept, every process would compile every module anew.
 export PYTHONDONTWRITEBYTECODE =
 
