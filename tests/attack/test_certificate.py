@@ -188,10 +188,27 @@ def test_a_certificate_of_a_made_up_federation_is_not_of_the_trusted_one(
 
 @pytest.mark.parametrize("name", ["a", "hub-sz", "coordinator", "ethics-hk"])
 def test_a_party_that_the_verifier_does_not_trust_is_refused(small_run, name):
-    parties = small_run.cast.directory.parties
-    trusted = Directory(tuple(p for p in parties if p.name != name))
+    here = small_run.cast.directory
+    trusted = Directory(
+        tuple(p for p in here.parties if p.name != name),
+        tuple(p for p in here.persons if p.name != name),
+        tuple(key for key in here.keys if key.owner != name),
+    )
 
     assert step_that_refuses(small_run.certificate, trusted) == 4
+
+
+def test_approvals_by_a_key_that_the_verifier_does_not_know_are_refused(small_run):
+    """The people are known; whose key signed for one of them is not."""
+    here = small_run.cast.directory
+    keys = tuple(key for key in here.keys if key.owner != "ethics-hk")
+
+    assert (
+        step_that_refuses(
+            small_run.certificate, Directory(here.parties, here.persons, keys)
+        )
+        == 4
+    )
 
 
 def test_the_log_proof_of_another_certificate_is_refused(small_run, model_run):

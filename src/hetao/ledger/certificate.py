@@ -56,6 +56,8 @@ from hetao.permit import (
     parse_time,
     state,
     statement_from,
+    strangers_in,
+    voided_in,
 )
 from hetao.study import study_from
 
@@ -254,10 +256,15 @@ class _Check:
     def parties(self, _: bytes) -> str:  # 4
         if self.trusted is None:
             return "no list of trusted parties was given: compare the fingerprints"
-        for party in self.permit.parties:
-            if party not in self.trusted:
-                raise Unverified(f"{party.name} is not in the list of trusted parties")
-        return f"all {len(self.permit.parties)} parties are in the trusted list"
+        for name in strangers_in(self.bundle, self.trusted):
+            raise Unverified(f"{name} is not in the list of trusted parties")
+        for words in voided_in(self.bundle, self.trusted):
+            raise Unverified(words)
+        permit = self.permit
+        count = len(permit.parties) + len(permit.persons)
+        return (
+            f"all {count} parties and people are in the trusted list, with their keys"
+        )
 
     def releases(self, _: bytes) -> str:  # 5
         count = 0

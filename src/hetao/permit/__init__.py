@@ -23,6 +23,8 @@ from hetao.permit.decision import (
     check_standing,
     decide,
     situation_of,
+    strangers_in,
+    voided_in,
 )
 from hetao.permit.directory import (
     Directory,
@@ -148,8 +150,10 @@ __all__ = [
     "standing",
     "state",
     "statement_from",
+    "strangers_in",
     "tally",
     "verify",
+    "voided_in",
     "write_bundle",
     "write_directory",
     "write_identity",

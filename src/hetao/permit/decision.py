@@ -342,7 +342,7 @@ def situation_of(
         NotApproved: a notice is forged or was left out, or no rule covers the crossing.
         NotAParty: the permit names somebody who is not in `trusted`.
     """
-    strangers = () if trusted is None else _strangers(bundle, trusted)
+    strangers = () if trusted is None else strangers_in(bundle, trusted)
     if strangers:  # whose signatures nobody needs to look at
         raise NotAParty(
             f"{strangers[0]} of the permit is not in the list of trusted parties",
@@ -355,12 +355,13 @@ def situation_of(
         now=now,
         strangers=strangers,
         unasked=_unasked(bundle, now),
-        voided=() if trusted is None else _voided(bundle, trusted),
+        voided=() if trusted is None else voided_in(bundle, trusted),
         payload=payload,
     )
 
 
-def _strangers(bundle: Bundle, trusted: Directory) -> tuple[str, ...]:
+def strangers_in(bundle: Bundle, trusted: Directory) -> tuple[str, ...]:
+    """Return the parties, people and keys of a permit that are not in a list."""
     if any(trusted is one for one in bundle.listed_in):
         return ()
     permit = bundle.permit
@@ -375,7 +376,8 @@ def _strangers(bundle: Bundle, trusted: Directory) -> tuple[str, ...]:
     return found
 
 
-def _voided(bundle: Bundle, trusted: Directory) -> tuple[str, ...]:
+def voided_in(bundle: Bundle, trusted: Directory) -> tuple[str, ...]:
+    """Return what was signed with a key after that list had revoked it, in words."""
     found = []
     for one in bundle.heard:
         try:
