@@ -384,6 +384,24 @@ def test_a_permit_that_was_withdrawn_meanwhile_is_answered_with_nothing(post):
     assert set(kinds(read_letters(post.answer("c")))) == {"refusal"}
 
 
+def test_a_lease_that_runs_out_on_the_way_is_renewed_by_a_file_or_refused(post):
+    federation = post.federation
+    for site in BY_FILE:
+        post.fetch(site)
+    federation.clock.pass_seconds(30 * 3600)
+
+    post.at_site("b")
+    renewed = federation.bundle
+    for office in ("ethics-hk", "ethics-sz"):
+        key = federation.cast.identities[office]
+        renewed = sign_notice(renewed, key, "renew", federation.clock())
+    federation.notices += renewed.notices
+    post.at_site("c")
+
+    assert set(kinds(read_letters(post.answer("b")))) == {"refusal"}
+    assert "refusal" not in kinds(read_letters(post.answer("c")))
+
+
 def test_what_takes_more_than_one_round_is_refused_before_anything_is_sent(tmp_path):
     study = toy_study((COUNTS, LOGISTIC), SITES)
     with Federation(tmp_path / "f", Plan(study, by_file=("c",))) as federation:
