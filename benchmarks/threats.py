@@ -179,12 +179,13 @@ THREATS = (
         "drift of law", "old thresholds",
         "rules are dated data; a crossing or day without rules is refused",
         ("attack/permit_forgery::a_crossing_or_a_day_without_rules_is_refused",
-         "attack/rule_packs"),
+         "attack/rule_packs", "attack/permit_law"),
     ),
     Threat(
         "applicant", "split one transfer into many small permits",
-        "people counted over all permits of an exporter since 1 January",
-        ("attack/permit_law",),
+        "a Mainland site counts the year's people over all its permits",
+        ("attack/yearly_count",),
+        "what is sent by other ways is not seen",
     ),
     Threat(
         "two at once", "spend the last of a budget twice",

@@ -12,7 +12,7 @@ import hmac
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -72,6 +72,10 @@ CREATE TABLE IF NOT EXISTS spent (
 CREATE TABLE IF NOT EXISTS load (
     snapshot TEXT NOT NULL, space TEXT NOT NULL, units BLOB NOT NULL,
     PRIMARY KEY (snapshot, space)
+) STRICT;
+CREATE TABLE IF NOT EXISTS yearly (
+    year INTEGER NOT NULL, space TEXT NOT NULL, bits BLOB NOT NULL,
+    PRIMARY KEY (year, space)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS numbers (
     permit TEXT NOT NULL, task TEXT NOT NULL, count INTEGER NOT NULL,
@@ -279,6 +283,38 @@ class Memory:
                 "INSERT OR IGNORE INTO numbers VALUES (?, ?, ?)",
                 (purpose.permit, task, count),
             )
+
+    # --- people of a year -------------------------------------------------------------
+    def count(
+        self, year: int, who: tuple[str, Ints], check: Callable[[int], None]
+    ) -> None:
+        """Count people among all those of a year, of every permit, or refuse.
+
+        Checked and written in one step: however many permits ask at once, the check
+        sees everybody of those before. Who was counted stays counted, though nothing
+        about them may have left in the end.
+
+        Args:
+            year: of the law's own time, since whose 1 January is counted.
+            who: whose identifiers they are, and (n,) places; several may be alike.
+            check: raises where so many different people are too many. Then nobody of
+                these is counted.
+        """
+        space, people = who
+        with self._store.transaction() as db:
+            rows = db.execute(
+                "SELECT space, bits FROM yearly WHERE year = ?", (year,)
+            ).fetchall()
+            found = {str(name): np.frombuffer(bits, "<u8") for name, bits in rows}
+            before = found.get(space)
+            size = int(people.max(initial=-1)) + 1
+            found[space] = _union(before, packed(people, size))
+            check(sum(int(np.bitwise_count(w).sum()) for w in found.values()))
+            if before is None or not np.array_equal(before, found[space]):
+                db.execute(
+                    "INSERT OR REPLACE INTO yearly VALUES (?, ?, ?)",
+                    (year, space, found[space].tobytes()),
+                )
 
     # --- what the site may know -------------------------------------------------------
     def budget(self, purpose: Purpose, asked: Asked, share: float) -> Budget:

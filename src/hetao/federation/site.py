@@ -58,6 +58,7 @@ from hetao.federation.memory import Memory, Purpose, Room
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.register import Register
 from hetao.federation.store import Store
+from hetao.federation.yearly import count_people
 from hetao.ledger.envelope import Envelope, parse_envelope
 from hetao.ledger.log import Log
 from hetao.permit import (
@@ -274,6 +275,7 @@ class Site:
     def _begin(self, envelope: Envelope) -> Release:
         run = self._start_run(envelope)
         self._check_earlier_runs(envelope.header.run, run)
+        self._count(run)
         self._reserve(run)
         permit, snapshot = run.bundle.permit.digest, run.cohort.snapshot
         row = (envelope.header.run, permit, snapshot, envelope.data)
@@ -321,8 +323,7 @@ class Site:
             raise WrongStudy("the envelope and its content name different studies")
         if self.name not in bundle.permit.sites:
             raise NotAParty(f"{self.name} is not a site of this permit")
-        if bundle.permit.law is not None:
-            check_law(bundle.permit.law, self._clock(), rulebook())
+        check_law(bundle.permit.law, self._clock(), rulebook())
         table = self._source(bundle.permit.digest)
         try:
             quality = self._setup.quality(table)
@@ -346,6 +347,11 @@ class Site:
             except HetaoError:
                 continue
         self.memory.reserve(self._purpose(run), asked, self._room(run), self._clock())
+
+    def _count(self, run: _Run) -> None:
+        who, law = (run.cohort.space, run.places), run.bundle.permit.law
+        site = self._setup.trusted[self.name]
+        count_people(self.memory, site, law, who, self._clock())
 
     def _asked(self, run: _Run, name: str) -> Asked:
         estimator, rows, _ = self._prepared(run, name)
@@ -429,6 +435,7 @@ class Site:
         check_standing(run.bundle, run.study.digest, self._clock(), self._setup.trusted)
         if header.task != f"{header.analysis}/{header.attempt}/{header.round}":
             raise BadEnvelope("the task's name is not that of its place in the study")
+        self._count(run)  # the year may have turned since `begin`
         estimator, rows, facts = self._prepared(run, header.analysis)
         state = self._course.state(header, run.bundle.permit, estimator, (meta, arrays))
         facts, own_cells = estimator.guarded(facts, rows, state)
@@ -567,18 +574,12 @@ class Site:
         envelope: Envelope | None = None,
         error: HetaoError | None = None,
     ) -> bytes:
-        entry: dict[str, Any] = {
-            "type": "hetao.entry/1",
-            "what": what,
-            "at": format_time(self._clock()),
-        }
+        at = format_time(self._clock())
+        entry: dict[str, Any] = {"type": "hetao.entry/1", "what": what, "at": at}
         if envelope is not None:
-            entry |= {
-                "envelope": envelope.digest,
-                "task": envelope.header.task,
-                "kind": envelope.header.kind,
-                "study": envelope.header.study,
-            }
+            h = envelope.header
+            entry |= {"envelope": envelope.digest, "study": h.study}
+            entry |= {"task": h.task, "kind": h.kind}
         if error is not None:
             entry["rule"] = str(error)
         return canonical(entry)

@@ -73,15 +73,18 @@ def since_1_january(now: datetime.datetime) -> datetime.datetime:
     return first.astimezone(datetime.UTC)
 
 
-def check_law(law: Law, now: datetime.datetime, book: Rulebook) -> None:
+def check_law(law: Law | None, now: datetime.datetime, book: Rulebook) -> None:
     """Return quietly if the rules that a permit rests on are those of today.
 
-    A rule that this rulebook does not know is somebody's own, and not judged here.
+    A rule that this rulebook does not know is somebody's own, and not judged here. A
+    permit that was drafted without facts says nothing of the law.
 
     Raises:
         OutOfTime: one of them is no longer in force, or one with a route has come into
             force since, so that the request must be asked anew.
     """
+    if law is None:
+        return
     day, asked = day_of_law(now), datetime.date.fromisoformat(law.on)
     moves = law.route != "none"
     for rule in book.rules:
