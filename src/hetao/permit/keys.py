@@ -255,6 +255,22 @@ class Signer(Protocol):
         """Return the signature over a statement's bytes, as statements bear it."""
 
 
+@dataclass(frozen=True)
+class ServiceSigner:
+    """A person who signs by a service that is handed a hash: their key, the service."""
+
+    name: str
+    service: services.HashSigningService
+
+    def holds(self, key: Key) -> bool:
+        """Return whether this signs for `key`."""
+        return key.kind == "certificate" and key.name == self.name
+
+    def signed(self, data: bytes) -> str:
+        """Return what the service makes of the hash of a statement's bytes."""
+        return self.service.sign_hash(passkey.challenge(data)).as_signature()
+
+
 def new_identity(name: str, *, sealing: bool = True) -> Identity:
     """Return an identity with fresh keys from the operating system's randomness."""
     seal = X25519PrivateKey.generate() if sealing else None
