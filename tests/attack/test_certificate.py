@@ -4,6 +4,7 @@ import base64
 import copy
 import datetime
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -195,6 +196,7 @@ def test_a_party_that_the_verifier_does_not_trust_is_refused(small_run, name):
         tuple(key for key in here.keys if key.owner != name),
     )
 
+    assert verify_certificate(small_run.certificate, here).pinned
     assert step_that_refuses(small_run.certificate, trusted) == 4
 
 
@@ -209,6 +211,51 @@ def test_approvals_by_a_key_that_the_verifier_does_not_know_are_refused(small_ru
         )
         == 4
     )
+
+
+def test_an_office_whose_key_is_not_the_verifiers_is_refused(small_run):
+    known = small_run.cast.directory
+    fresh = new_identity("ethics-hk", sealing=False).sign_public
+    keys = tuple(
+        replace(k, public=fresh) if k.owner == "ethics-hk" else k for k in known.keys
+    )
+
+    assert step_that_refuses(small_run.certificate, replace(known, keys=keys)) == 4
+
+
+def test_an_approval_by_a_key_that_was_revoked_before_is_refused(small_run):
+    known = small_run.cast.directory
+    keys = tuple(
+        replace(k, revoked_at=k.valid_from) if k.owner == "ethics-hk" else k
+        for k in known.keys
+    )
+
+    assert step_that_refuses(small_run.certificate, replace(known, keys=keys)) == 4
+
+
+@pytest.mark.parametrize(("hours", "tainted"), [(0, True), (1, False)])
+def test_a_revocation_since_says_what_it_taints(small_run, hours, tainted):
+    body = parse_canonical(small_run.certificate)["body"]
+    bundle = bundle_from(body["permit"])
+    when = START + datetime.timedelta(hours=hours)
+    signer = small_run.cast.identities["ethics-hk"]
+    later = sign_notice(bundle, signer, "revoke", when).notices[-1:]
+
+    verified = verify_certificate(small_run.certificate, None, later)
+
+    names = tuple(finding["analysis"] for finding in body["findings"])
+    assert verified.revoked
+    assert verified.tainted == (names if tainted else ())
+    assert verified.before_revocation == (() if tainted else names)
+
+
+def test_a_forged_notice_since_is_refused(small_run):
+    bundle = bundle_from(parse_canonical(small_run.certificate)["body"]["permit"])
+    first = bundle.notices[0]
+    forged = replace(first, body={**first.body, "verb": "revoke", "sequence": 2})
+
+    with pytest.raises(Unverified, match="since"):
+        verify_certificate(small_run.certificate, None, [forged])
 
 
 def test_the_log_proof_of_another_certificate_is_refused(small_run, model_run):

@@ -662,6 +662,12 @@ def _add_verify(commands: Any) -> None:
     verify.add_argument(
         "--trust", type=Path, metavar="PARTIES.toml", help="your own list of parties"
     )
+    verify.add_argument(
+        "--notices",
+        type=Path,
+        metavar="PERMIT",
+        help="the permit file of today: says what a revocation since then taints",
+    )
     _json(verify)
 
 

@@ -14,14 +14,15 @@ from hetao.cli.main import say
 from hetao.federation.certify import recompute
 from hetao.ledger.certificate import Verified, read_certificate, verify_certificate
 from hetao.ledger.concept_sets import AcrossSites
-from hetao.permit import read_directory
+from hetao.permit import read_bundle, read_directory
 
 
 def verify(chosen: argparse.Namespace) -> int:
     """Check a certificate step by step; exit code 6 if one fails."""
     trusted = read_directory(chosen.trust) if chosen.trust else None
     data = read_certificate(chosen.certificate)
-    verified = verify_certificate(data, trusted)
+    later = read_bundle(chosen.notices).notices if chosen.notices else ()
+    verified = verify_certificate(data, trusted, later)
     certificate = parse_canonical(data)
     steps = [*verified.steps, recompute(certificate)]
     edition = str(certificate["body"]["study"].get("dictionary_digest", ""))
@@ -38,6 +39,9 @@ def verify(chosen: argparse.Namespace) -> int:
             "unchecked": list(verified.unchecked),
             "withheld": list(verified.withheld),
             "fingerprints": dict(verified.fingerprints),
+            "revoked": verified.revoked,
+            "before_revocation": list(verified.before_revocation),
+            "tainted": list(verified.tainted),
             "concept_sets": [_told(one) for one in verified.concept_sets],
         }
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
@@ -70,6 +74,10 @@ def _notes(verified: Verified) -> None:
         say(f"note: {names}: the exact integers of the sums are not here, so this")
         say("      stands on the coordinator's word alone; the parties hold a")
         say("      certificate with the integers, but where small counts stand in them")
+    if verified.revoked:
+        say(f"note: the permit was revoked at {verified.revoked}")
+        say(f"      released before: {', '.join(verified.before_revocation) or 'none'}")
+        say(f"      tainted: {', '.join(verified.tainted) or 'none'}")
     if not verified.pinned:
         say("note: the keys come from the certificate itself; name your own list with")
         say("      --trust, or compare these fingerprints with the parties:")

@@ -100,6 +100,10 @@ class Verified:
             on the coordinator's word alone.
         withheld: those of them whose integers nobody is given, for small counts.
         concept_sets: of the study, and which sites' vocabularies make the same of each.
+        revoked: UTC time of the first revocation that the verifier was told of; "" if
+            of none.
+        before_revocation: findings all of whose releases were made before it.
+        tainted: the others.
     """
 
     steps: tuple[str, ...]
@@ -112,6 +116,9 @@ class Verified:
     unchecked: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
     concept_sets: tuple[AcrossSites, ...] = ()
+    revoked: str = ""
+    before_revocation: tuple[str, ...] = ()
+    tainted: tuple[str, ...] = ()
 
 
 def issue_leaf(body: Mapping[str, Any]) -> bytes:
@@ -166,18 +173,22 @@ def read_certificate(path: Path) -> bytes:
         ) from error
 
 
-def verify_certificate(data: bytes, trusted: Directory | None = None) -> Verified:
+def verify_certificate(
+    data: bytes, trusted: Directory | None = None, later: Sequence[Statement] = ()
+) -> Verified:
     """Return what a certificate proves.
 
     Args:
         data: the certificate's bytes, to the last one.
         trusted: the verifier's own list of parties; None holds the keys against
             nothing, and `Verified.pinned` says so.
+        later: what was said about the permit since, as its file has it; a revocation
+            among it takes nothing back, and `Verified` says what it taints.
 
     Raises:
         Unverified: a step fails; whatever the input, no other error is raised.
     """
-    check = _Check(trusted)
+    check = _Check(trusted, tuple(later))
     for number, (name, step) in enumerate(check.steps, 1):
         try:
             check.said.append(step(data))
@@ -187,7 +198,10 @@ def verify_certificate(data: bytes, trusted: Directory | None = None) -> Verifie
             raise Unverified(f"step {number}, {name}: malformed") from error
         except (RecursionError, OverflowError) as error:
             raise Unverified(f"step {number}, {name}: malformed") from error
-    return check.verdict()
+    try:
+        return check.verdict()
+    except HetaoError as error:
+        raise Unverified(f"what was said since does not hold: {error}") from error
 
 
 class _Check:
@@ -199,8 +213,8 @@ class _Check:
     sums: dict[str, Any]
     bundle: Bundle
 
-    def __init__(self, trusted: Directory | None) -> None:
-        self.trusted = trusted
+    def __init__(self, trusted: Directory | None, later: tuple[Statement, ...]) -> None:
+        self.trusted, self.later = trusted, later
         self.said: list[str] = []
         self.steps: tuple[tuple[str, Callable[[bytes], str]], ...] = (
             ("canonical form", self.parse),
@@ -247,9 +261,9 @@ class _Check:
         times = {str(self.body["issued"])}
         for round_ in self.body["rounds"]:
             times |= {str(r["body"]["at"]) for r in round_["receipts"].values()}
-        # The window is an interval, so the first and the last time decide.
-        for when in (min(times), max(times)):
-            check_standing(self.bundle, study, parse_time(when), None)
+        # As it stood then: a suspension may have come, and gone, between two releases.
+        for when in map(parse_time, sorted(times)):
+            check_standing(self.bundle.as_of(when), study, when, None)
         signers = sorted(str(n.body["by"]) for n in self.bundle.notices)
         return f"study {study[:19]}… was permitted, approved by {', '.join(signers)}"
 
@@ -558,8 +572,29 @@ class _Check:
         if any(r["protocol"] != method for r in course):
             raise Unverified(f"{finding['analysis']} changed its protocol midway")
 
+    def revoked(self) -> str:
+        """Return when somebody first revoked or withdrew, as far as was told."""
+        heard = self.bundle.with_notices(self.later).heard
+        ends = [n.notice.at for n in heard if n.notice.verb in ("revoke", "withdraw")]
+        return min(ends, default="")
+
+    def released_after(self, when: str) -> set[str]:
+        """Return the analyses with a release from that time on."""
+        return {
+            str(round_["analysis"])
+            for round_ in self.body["rounds"]
+            for receipt in round_["receipts"].values()
+            if when and str(receipt["body"]["at"]) >= when
+        }
+
     def verdict(self) -> Verified:
+        revoked = self.revoked()
+        after = self.released_after(revoked)
+        named = [str(finding["analysis"]) for finding in self.body["findings"]]
         return Verified(
+            revoked=revoked,
+            before_revocation=tuple(n for n in named if revoked and n not in after),
+            tainted=tuple(name for name in named if name in after),
             steps=tuple(self.said),
             study=self.permit.study,
             title=str(self.body["study"].get("title", "")),
@@ -570,7 +605,8 @@ class _Check:
                 for site, receipt in round_["receipts"].items()
                 if receipt["body"]["policy"].get("lowered")
             },
-            fingerprints={p.name: p.fingerprint for p in self.permit.parties},
+            fingerprints={k.name: k.fingerprint for k in self.permit.keys}
+            | {p.name: p.fingerprint for p in self.permit.parties},
             pinned=self.trusted is not None,
             unchecked=self.unchecked(),
             withheld=tuple(
