@@ -96,7 +96,10 @@ THREATS = (
     Threat(
         "analyst", "approve oneself; mix roles",
         "offices apart, one key one office; standing worked out from signatures",
-        ("attack/permit_forgery::one_key_cannot_fill_two_offices",
+        ("attack/permit_search::nobody_signs_in_an_office_or_with_a_verb_that_is_not_"
+         "theirs",
+         "attack/permit_search::every_life_of_a_permit_is_the_one_that_its_rules_tell",
+         "attack/permit_forgery::one_key_cannot_fill_two_offices",
          "attack/permit_forgery::an_approval_in_another_office_is_refused"),
     ),
     Threat(
@@ -109,7 +112,8 @@ THREATS = (
     Threat(
         "anyone", "a false approval in another's name",
         "an approval is the office's signature over the permit's digest",
-        ("attack/permit_forgery::a_forged_approval_is_refused",
+        ("attack/permit_search::of_ten_thousand_mutated_approvals_none_is_accepted",
+         "attack/permit_forgery::a_forged_approval_is_refused",
          "attack/permit_forgery::an_approval_of_another_permit_is_refused"),
     ),
     Threat(
@@ -195,7 +199,8 @@ THREATS = (
     Threat(
         "a cut cable", "a site offline for days",
         "journals; the same command resumes to the same answer, or says who is missing",
-        ("contract/runs::a_site_killed_in_mid_run_goes_on_where_it_was",
+        ("attack/permit_search::whoever_leaves_notices_out_gains_at_most_the_lease",
+         "contract/runs::a_site_killed_in_mid_run_goes_on_where_it_was",
          "contract/runs::both_hubs_restarted_round_after_round_are_not_noticed"),
     ),
 )  # fmt: skip

@@ -150,3 +150,21 @@ def test_a_pickle_is_no_message():
 
     with pytest.raises(BadEnvelope):
         unpack(pickle.dumps({"meta": {}, "arrays": []}))
+
+
+def listing(shape):
+    """Return a message of one array without a number, of that shape."""
+    row = {"name": "x", "dtype": "<f8", "shape": list(shape)}
+    head = canonical({"meta": {}, "arrays": [row]})
+    return struct.pack(">I", len(head)) + head
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 2**30, 2**10), (0, 2**32 - 1)])
+def test_an_array_without_a_number_may_be_as_wide_as_the_limit(shape):
+    assert unpack(listing(shape))[1]["x"].shape == shape
+
+
+@pytest.mark.parametrize("shape", [(0, 2**31, 2**10), (0, 2**32), (0, -1)])
+def test_an_array_beyond_the_limit_is_refused_though_it_holds_no_number(shape):
+    with pytest.raises(BadEnvelope):
+        unpack(listing(shape))
