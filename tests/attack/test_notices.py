@@ -148,6 +148,15 @@ def test_a_site_that_heard_of_a_revocation_destroys_what_it_could_send_again(
     assert records  # what it released stays proved
 
 
+def test_a_variation_binds_the_gate_of_a_site_that_heard_of_it(federation):
+    site = federation.sites["b"]
+    site.register.take([said(federation, "vary", change={"highest_grade": "1"})])
+
+    (refused,) = federation.refusals(site.handle(federation.begin("b").data))
+
+    assert refused.startswith("HT-413")
+
+
 def test_a_suspension_destroys_nothing_and_is_lifted(federation):
     site = federation.sites["b"]
     site.handle(federation.begin("b").data)

@@ -233,7 +233,7 @@ def _check_permit(door: Door, place: Place, now: datetime.datetime) -> None:
         raise NotAParty(f"{name} is not a site of this permit and study")
     if permit.directory[name].sign != door.identity.sign_public:
         raise NotAParty(f"{name} signs with another key than the permit pins")
-    if place.attempt > permit.most_attempts:
+    if place.attempt > door.bundle.terms.most_attempts:
         raise UnlistedProtocol("the analysis was started over too often")
 
 
@@ -428,7 +428,7 @@ def _notice_grade() -> Grade:
 
 
 def _check_grade(grade: int, door: Door, policy: Policy) -> None:
-    if grade > min(door.bundle.permit.highest_grade, policy.highest_grade):
+    if grade > min(door.bundle.terms.highest_grade, policy.highest_grade):
         raise UngradedRelease(
             f"a release of class {grade} may not leave under this permit and policy",
             fix="take more sites into the sum, or ask for a permit of that class",
