@@ -466,3 +466,10 @@ def test_one_in_a_hundred_honest_questions_at_most_is_refused(tmp_path):
 
     assert asked > 150
     assert refused / asked <= 0.01
+
+
+def test_nobody_has_no_place(hospital):
+    none = np.zeros((0, 2), dtype=np.uint64)
+
+    assert hospital.memory.places("flat", none).tolist() == []
+    hospital.ask(np.zeros(N, dtype=bool))

@@ -104,10 +104,8 @@ def keyed(secret: bytes, space: str, ids: NDArray[np.generic]) -> Words:
     """
     key = hmac.new(secret, f"hetao-places-v1\n{space}".encode(), hashlib.sha256)
     blocks = np.zeros((len(ids), 2), dtype="<u8")
-    plain = np.ascontiguousarray(ids)
-    blocks[:, : plain.reshape(len(ids), -1).shape[1]] = plain.reshape(
-        len(ids), -1
-    ).astype("<u8")
+    plain = ids if ids.ndim == 2 else ids[:, None]
+    blocks[:, : plain.shape[1]] = plain.astype("<u8")
     # ECB: every block is another person's, and each stands alone.
     cipher = Cipher(algorithms.AES(key.digest()), modes.ECB())  # noqa: S305
     encryptor = cipher.encryptor()
