@@ -306,7 +306,11 @@ def test_every_set_of_wrong_facts_fails_exactly_the_predicates_that_are_wrong():
         assert found.allowed is not bool(failed)
 
 
-@pytest.mark.parametrize("odd", [None, 1, "", "yes", (), object()], ids=str)
+@pytest.mark.parametrize(
+    "odd",
+    [None, 1, "", "yes", (), object()],
+    ids=["none", "one", "empty", "yes", "tuple", "object"],
+)
 def test_a_missing_fact_or_one_of_another_kind_allows_nothing(odd):
     for name in Situation.__dataclass_fields__:
         if name == "payload" or (

@@ -185,7 +185,9 @@ def test_a_passkey_may_belong_to_this_machine(passkey):
 
 
 @pytest.mark.parametrize(
-    "public", ["", "AAAA", der(SECRETS["EdDSA"].public_key())[:-8]]
+    "public",
+    ["", "AAAA", der(SECRETS["EdDSA"].public_key())[:-8]],
+    ids=["none", "short", "cut"],
 )
 def test_a_passkey_without_a_key_is_refused(passkey, public):
     with pytest.raises(InvalidNetwork):
