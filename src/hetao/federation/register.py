@@ -19,6 +19,7 @@ from hetao.federation.store import Store
 from hetao.permit import (
     Bundle,
     Directory,
+    Key,
     Permit,
     Statement,
     read_bundle,
@@ -128,12 +129,20 @@ class Register:
     def _is_signed(self, notice: Statement) -> bool:
         body: Any = notice.body
         try:
-            key = self._trusted.key(str(body.get("key")))
-            notice.verify_key(key, str(body.get("at")))
+            key = self._signer(notice)
+            given = body.get("delegation")
+            if given is not None:
+                self._signer(statement_from(given)).check_unrevoked(str(body["at"]))
         except HetaoError:
             return False
         named = isinstance(body.get("permit"), str) and body.get("by") == key.owner
         return bool(named and body.get("type") == TYPE)
+
+    def _signer(self, statement: Statement) -> Key:
+        """Return the key of the party's own list that signed a statement."""
+        key = self._trusted.key(str(statement.body.get("key")))
+        statement.verify_key(key, str(statement.body.get("at")))
+        return key
 
     def heard_of(self, bundle: Bundle) -> Bundle:
         """Return a bundle with everything that was heard about its permit.

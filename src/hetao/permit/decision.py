@@ -380,8 +380,11 @@ def voided_in(bundle: Bundle, trusted: Directory) -> tuple[str, ...]:
     """Return what was signed with a key after that list had revoked it, in words."""
     found = []
     for one in bundle.heard:
+        at, delegation = one.notice.at, one.delegation
         try:
-            trusted.key(one.notice.key).check_time(one.notice.at)
+            trusted.key(one.notice.key).check_time(at)
+            if delegation is not None:  # which bears whatever date its signer likes
+                trusted.key(delegation.key).check_unrevoked(at)
         except BadSignature as error:
             found.append(f"{one.notice.by}'s notice does not count: {error.what}")
     return tuple(found)

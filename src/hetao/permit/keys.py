@@ -223,7 +223,15 @@ class Key:
         when = parse_time(at)
         if not parse_time(self.valid_from) <= when < parse_time(self.valid_until):
             raise BadSignature(f"the key {self.name} was not valid at that time")
-        if self.revoked_at and when >= parse_time(self.revoked_at):
+        self.check_unrevoked(at)
+
+    def check_unrevoked(self, at: str) -> None:
+        """Return quietly if the key had not been revoked by that time.
+
+        Raises:
+            BadSignature: it had.
+        """
+        if self.revoked_at and parse_time(at) >= parse_time(self.revoked_at):
             raise BadSignature(f"the key {self.name} was revoked before it signed")
 
     def verify(self, data: bytes, signature: str, at: datetime.datetime) -> None:

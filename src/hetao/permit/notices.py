@@ -116,11 +116,13 @@ class Heard:
         statement: as it was received.
         notice: what it says.
         holder: whose office it is: the signer, or who delegated it to them.
+        delegation: under which the signer acted; None in an office of their own.
     """
 
     statement: Statement
     notice: Notice
     holder: str
+    delegation: Delegation | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -146,11 +148,10 @@ def read_notice(permit: Permit, statement: Statement) -> Heard:
     if notice.permit != permit.digest:
         raise NotApproved(f"{notice.by} signed another permit than this one")
     _check_words(permit, notice)
-    holder = notice.by
-    if given is not None:
-        holder = _delegated(permit, notice, given).by
+    delegation = None if given is None else _delegated(permit, notice, given)
+    holder = notice.by if delegation is None else delegation.by
     _check_office(permit, notice, holder)
-    return Heard(statement, notice, holder)
+    return Heard(statement, notice, holder, delegation)
 
 
 def _check_signed(
@@ -235,9 +236,15 @@ def _delegated(permit: Permit, notice: Notice, given: object) -> Delegation:
     if body.pop("type", None) != DELEGATION:
         raise NotApproved("a delegation is of an unknown kind")
     found = record(Delegation, body, "a delegation", NotApproved)
-    signed = (found.key, found.by, found.at)
-    if _check_signed(permit, statement, signed, "delegation").scope != "any":
+    key = _check_signed(
+        permit, statement, (found.key, found.by, found.at), "delegation"
+    )
+    if key.scope != "any":
         raise NotApproved(f"the key {found.key} can only renew")
+    try:  # whoever stole a key dates a delegation as they like: the notice's time rules
+        key.check_unrevoked(notice.at)
+    except BadSignature as error:
+        raise NotApproved(f"a delegation is void: {error.what}") from error
     begin, end, when = map(_time, (found.not_before, found.not_after, notice.at))
     if not begin <= when < end or _time(found.at) > when:
         raise NotApproved("a delegation was not in force at that time")
