@@ -90,6 +90,22 @@ def test_a_cohort_and_then_the_same_with_a_few_more_is_refused(hospital, few):
         hospital.ask(first(500 + few))
 
 
+def test_the_people_of_one_snapshot_are_never_known_by_two_columns(tmp_path):
+    memory, everybody = Memory(tmp_path), np.arange(N)
+
+    def ask(space, people, snapshot="s"):
+        asked = Asked("model", np.unique(memory.places(space, people)), {}, {})
+        purpose = Purpose(f"of {len(people)}", str(space), snapshot, space, LATER)
+        memory.reserve(purpose, [asked], Room(CELL, 0.1), NOW)
+
+    ask("flat who", everybody)
+    for others in (everybody, everybody[1:], everybody[::2]):
+        with pytest.raises(TooClose, match=WORDS):
+            ask("flat ", others)
+    ask("flat who", everybody[::2])
+    ask("flat ", everybody[1:], snapshot="curated again")
+
+
 def test_as_many_people_of_whom_some_were_swapped_are_refused(hospital):
     """Of the same size, so no count tells that they differ."""
     hospital.ask(first(500))

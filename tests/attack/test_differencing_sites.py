@@ -229,7 +229,9 @@ def test_the_site_knows_of_how_many_people_something_was_sent(federation):
 
 
 def test_a_key_column_knows_people_by_its_cells(federation):
-    table = functools.partial(open_flat, federation.patients, "hospital", "a")
+    table = functools.partial(
+        open_flat, federation.patients, "hospital", "a", person="who"
+    )
     person = column("who", kind="key")
     keyed = replace(federation.study, variables=(*federation.study.variables, person))
     lines = federation.patients.read_text().splitlines()
@@ -245,3 +247,20 @@ def test_a_key_column_knows_people_by_its_cells(federation):
 
     assert cohort.space == "flat who"
     assert len(np.unique(cohort.ids, axis=0)) == 200
+
+
+def test_a_study_cannot_choose_by_which_column_a_site_knows_people(federation):
+    lines = federation.patients.read_text().splitlines()
+    out = [f"{lines[0]},who", *(f"{line},{n}" for n, line in enumerate(lines[1:]))]
+    federation.patients.write_text("\n".join(out) + "\n")
+    plain, key = federation.study, column("who", kind="key")
+    by_who = replace(LINEAR, person="who", variance="robust", most_rows=1)
+    keyed = replace(plain, variables=(*plain.variables, key), analyses=(by_who,))
+
+    permitted(federation, keyed)  # else a second memory, and a second budget
+    assert kinds(begin(federation, "run-1")) == ["refusal"]
+
+    permitted(federation, plain)
+    assert kinds(begin(federation, "run-2")) == ["ready"]
+    permitted(federation, with_criterion(plain, without_youngest(federation)))
+    assert kinds(begin(federation, "run-3")) == ["refusal"]

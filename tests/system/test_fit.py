@@ -235,3 +235,22 @@ def test_a_policy_that_lowers_and_gives_no_reason_is_refused(files, capsys):
 
     assert (said.code, said.error) == (4, "HT-103")
     assert "lowers cell and does not say why" in said.err
+
+
+def test_rows_of_one_person_are_tied_together_by_a_column(tmp_path):
+    half = ROWS["days"] / 2
+    first = ROWS.assign(who=ROWS.index, start=0.0, days=half, dead=0)
+    second = ROWS.assign(who=ROWS.index, start=half)
+    path = tmp_path / "long.csv"
+    pd.concat([first, second]).to_csv(path, index=False)
+    where = "--data", path, "--split-by", "hospital", "--strata", "site"
+    asked = "Surv(start, days, dead) ~ age"
+
+    body = fitted("cox", asked, *where, "--person", "who")
+
+    whole = hetao.cox(
+        "Surv(days, dead) ~ age", data=ROWS, split_by="hospital", strata="site"
+    )
+    assert body["n"] == rounded(len(ROWS), 5)
+    (term,) = body["terms"]
+    assert term["estimate"] == pytest.approx(whole.params["age"], rel=1e-6)

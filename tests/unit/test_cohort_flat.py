@@ -184,6 +184,19 @@ def test_a_study_that_would_count_its_rows_as_people_is_refused(long_table):
         assert "'who'" in str(refused.value)
 
 
+def test_a_study_that_knows_people_by_a_column_that_the_site_does_not_is_refused(
+    long_table,
+):
+    long_table.write_text(long_table.read_text().replace('person = "who"', ""))
+    asked = replace(study(AGE, WHO), analyses=(OF_PEOPLE,))
+
+    with (
+        open_site(long_table) as opened,
+        pytest.raises(InvalidStudy, match="each row of this site's table is a person"),
+    ):
+        build(asked, opened)
+
+
 def test_a_person_that_is_no_column_is_refused(long_table):
     text = long_table.read_text().replace('person = "who"', 'person = "whose"')
     long_table.write_text(text)

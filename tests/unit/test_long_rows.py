@@ -175,7 +175,7 @@ def test_a_flat_file_counts_its_people(tmp_path):
     path.write_text("\n".join(lines) + "\n")
     made = checked(study())
     asked = []
-    with open_flat(path) as table:
+    with open_flat(path, person="id") as table:
         cohort = build(made, table, asked.append)
     assert cohort.people == 40
     assert asked == [40]

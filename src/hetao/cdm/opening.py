@@ -118,7 +118,7 @@ class FlatTable(_Opened):
     It stands in the table `flat` as `c0`, `c1` …, for which `columns` gives the file's
     headers in that order; `missing` lists the texts that mean missing, `doubled` the
     headers that stand more than once. `person` is the header of whose each row is,
-    where one person may have several; then a study must name it.
+    where one person may have several; then a study must name it, and none other.
     """
 
     path: Path
@@ -177,6 +177,7 @@ def open_flat(
     split_column: str = "",
     split_value: str = "",
     missing: tuple[str, ...] = ("", "NA"),
+    person: str = "",
 ) -> FlatTable:
     """Return a flat CSV (UTF-8, comma) or Parquet file, opened for reading.
 
@@ -185,6 +186,7 @@ def open_flat(
         split_column: column that tells sites apart; "" takes every row.
         split_value: this site's value in it.
         missing: cell texts that mean missing; NULL and NaN always do.
+        person: column of whose each row is; "" where each row is a person.
 
     Raises:
         InvalidData: the file cannot be read, lacks the split column, or holds no row
@@ -192,7 +194,8 @@ def open_flat(
     """
     connection = connect()
     try:
-        return _open_flat(connection, path, (split_column, split_value), missing)
+        split = split_column, split_value
+        return replace(_open_flat(connection, path, split, missing), person=person)
     except BaseException:
         connection.close()
         raise
@@ -230,14 +233,15 @@ def open_site(
             raise
         return replace(tables, served=served)
     path = config_path.resolve().parent / flat.file
-    table = open_flat(path, flat.split_column, flat.split_value, flat.missing)
+    split = flat.split_column, flat.split_value
+    table = open_flat(path, *split, flat.missing, flat.person)
     if flat.person and flat.person not in table.columns:
         table.close()
         raise InvalidMapping(
             f"{config_path.name} [flat]: person names no column of {path.name}",
             fix="write the header of the column that says whose each row is",
         )
-    return replace(table, person=flat.person)
+    return table
 
 
 def _only_snapshot(tables: CuratedTables, snapshot: str | None) -> CuratedTables:

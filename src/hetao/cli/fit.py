@@ -4,7 +4,6 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from hetao.cli.fit_fields import fields_of
@@ -69,7 +68,7 @@ def _named(text: str) -> Part:
 def _run(draft: Draft, policy: str, folder: Path, keep: Path | None) -> FitResult:
     """Set a network up, have its parties approve, run it, and read the result."""
     say(f"{len(draft.parts)} parts, each a site of its own")
-    pilot = write_pilot(folder / "network", _sites(draft.parts, policy), utc_now())
+    pilot = write_pilot(folder / "network", _sites(draft, policy), utc_now())
     study, permit, out = folder / "study.toml", folder / "permit.json", folder / "out"
     write_study(study, draft.study)
     _approve(draft, pilot, permit)
@@ -85,9 +84,10 @@ def _run(draft: Draft, policy: str, folder: Path, keep: Path | None) -> FitResul
     return result_of(results, draft, certificate)
 
 
-def _sites(parts: Sequence[Part], policy: str) -> dict[str, PilotSite]:
+def _sites(draft: Draft, policy: str) -> dict[str, PilotSite]:
     found = {}
-    for number, part in enumerate(parts):
+    person = f"person = {toml_text(draft.person)}\n" if draft.person else ""
+    for number, part in enumerate(draft.parts):
         split = ""
         if part.split_column:
             split = (
@@ -96,7 +96,7 @@ def _sites(parts: Sequence[Part], policy: str) -> dict[str, PilotSite]:
             )
         data = (
             f"[site]\nname = {toml_text(part.site)}\n\n"
-            f"[flat]\nfile = {toml_text(str(part.path))}\n{split}"
+            f"[flat]\nfile = {toml_text(str(part.path))}\n{split}{person}"
         )
         side = SIDES[number % 2]
         found[part.site] = PilotSite(side, "a part of a file", data, policy)

@@ -116,7 +116,7 @@ def build(
         counts = (_people(everyone, persons),)
         fields = tuple(sorted({f"flat.{v.column}" for v in study.variables}))
         resolved, told, in_snapshot = "", (), None
-        space, ids = flat_duckdb.identities(study, source)
+        space, ids = flat_duckdb.identities(source)
     attrition = list(zip(study.steps, counts, strict=False))
     kept = _apply_rules(study, columns, attrition, persons)
     if study.matching is not None:

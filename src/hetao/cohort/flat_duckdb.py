@@ -25,8 +25,8 @@ def read_columns(
     about decides whether it may be said. Nothing may be made of the columns then.
 
     Raises:
-        InvalidStudy: a variable's source is not a column, or the study takes each row
-            for a person where the site says that they are not.
+        InvalidStudy: a variable's source is not a column, or the study says otherwise
+            than the site whose each row is.
         InvalidData: the file lacks a column.
     """
     _check_person(study, source)
@@ -59,13 +59,20 @@ def read_columns(
 
 
 def _check_person(study: Study, source: FlatTable) -> None:
-    """Refuse to count rows as people where the site says that they are none.
+    """Refuse a study that tells people apart otherwise than the site does.
 
     Asked of every study, whatever the rows hold: the answer says nothing about them.
+    Were it the study that chose, what a site remembers of one study's people would
+    say nothing about another's.
     """
-    if not source.person:
-        return
     named = study.variable(study.person).column if study.person else ""
+    if named and not source.person:
+        raise InvalidStudy(
+            "each row of this site's table is a person, and the study says by a column "
+            "whose it is",
+            fix="ask of one row a person; or, where one may have several, let the site "
+            f"write person = {named!r} under [flat] of its site.toml",
+        )
     if named != source.person:
         raise InvalidStudy(
             "one person may have several rows in this site's table, and the study "
@@ -75,14 +82,15 @@ def _check_person(study: Study, source: FlatTable) -> None:
         )
 
 
-def identities(study: Study, source: FlatTable) -> tuple[str, Array]:
+def identities(source: FlatTable) -> tuple[str, Array]:
     """Return the kind of identifiers, and whose row each is in every edition.
 
-    Who has a key is known by the cell of that column; else by the whole row and by how
-    many rows alike stand before it, so that a row that was changed is another's. The
-    two halves of such a number are a hash of what it is known by, and a place.
+    It is one kind for all studies of a site: people are known by the cell of the
+    column that the site names; else by the whole row and by how many rows alike stand
+    before it, so that a row that was changed is another's. The two halves of such a
+    number are a hash of what it is known by, and a place.
     """
-    column = next((v.column for v in study.variables if v.name == study.person), "")
+    column = source.person
     if column:
         cell = f"c{source.columns.index(column)}"
         wanted, place = f"md5_number_lower(coalesce(trim({cell}::VARCHAR), ''))", "0"

@@ -205,10 +205,12 @@ class Memory:
 
         Raises:
             TooClose: a set lies too close to another one, or too much would have been
-                shown about somebody. The words are the same whichever it is; `local`
-                says which.
+                shown about somebody, or the people of this snapshot were known by
+                other identifiers before. The words are the same whichever it is;
+                `local` says which.
         """
         with self._store.transaction() as db:
+            _check_one_space(db, purpose)
             size = len(_known(db, purpose.space))
             sets = list(_sets(asked, size, room.cell))
             at = format_time(now)
@@ -332,7 +334,7 @@ class Memory:
         """Return of how many people something was sent since then, under any permit.
 
         For the site alone: it is an exact count. People of flat files count once for
-        each column that studies told them apart by.
+        each column that the site told them apart by.
         """
         with self._store.transaction() as db:
             rows = db.execute(
@@ -359,6 +361,20 @@ REMEDY: Final = (
 def _refusal(one: _Set, other: str) -> TooClose:
     what = f"{one.part or 'the people'} of {one.analysis}"
     return TooClose(WORDS, fix=REMEDY, local=f"{what} differ by few from {other}")
+
+
+def _check_one_space(db: sqlite3.Connection, purpose: Purpose) -> None:
+    """Refuse to know the people of one snapshot by two kinds of identifiers.
+
+    Neither the sets nor what each person carries could be held against those before.
+    """
+    rows = db.execute(
+        "SELECT 1 FROM spent WHERE snapshot = ? AND space != ? LIMIT 1",
+        (purpose.snapshot, purpose.space),
+    ).fetchall()
+    if rows:
+        local = "this snapshot was answered about by another column for its people"
+        raise TooClose(WORDS, fix=REMEDY, local=local)
 
 
 def _sets(asked: Sequence[Asked], size: int, cell: int) -> Iterator[_Set]:

@@ -138,7 +138,11 @@ class Cohort:
         draft = draft_study(model, formula, parts, strata, options, self.criteria)
         return draft, {
             part.site: partial(
-                open_flat, part.path, part.split_column, part.split_value
+                open_flat,
+                part.path,
+                part.split_column,
+                part.split_value,
+                person=draft.person,
             )
             for part in parts
         }

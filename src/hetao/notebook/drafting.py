@@ -77,6 +77,12 @@ class Draft:
     parts: tuple[Part, ...]
     names: Mapping[str, str]
 
+    @property
+    def person(self) -> str:
+        """Return the files' column of whose each row is; "" where a row is a person."""
+        key = self.study.person
+        return self.study.variable(key).column if key else ""
+
     def original(self, text: str) -> str:
         """Return a term's name with the file's own column names."""
         column = self.parts[0].split_column if self.parts else ""
