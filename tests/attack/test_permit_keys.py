@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from hetao.errors import NotApproved
+from hetao.errors import ConflictOfDuties, NotApproved
 from hetao.federation.register import SCHEMA, Register
 from hetao.federation.store import Store
-from hetao.permit import Bundle, Directory, Words, check_standing, sign_notice
+from hetao.permit import Bundle, Directory, Person, Words, check_standing, sign_notice
 from hetao.permit.bundle import signed_bytes
 from hetao.permit.notices import read_notice
-from support_permit import NOW, STUDY, Scene, at
+from support_permit import NOW, PEOPLE, STUDY, Scene, at
 
 SCENE = Scene()
 LENT = SCENE.delegation("ethics-sz", "deputy-sz", ("SZ", "ethics"))
@@ -58,3 +58,45 @@ def test_a_register_keeps_no_notice_under_a_revoked_keys_delegation(when, kept):
     register = Register(Store(None, SCHEMA), listed, tuple)
 
     assert register.take([by_the_deputy().notices[-1]]) == kept
+
+
+# --- second names ---------------------------------------------------------------------
+def named(name, identifier):
+    who = next(one for one in PEOPLE if one.name == name)
+    return replace(who, identifier=identifier)
+
+
+def without(*names):
+    return tuple(one for one in PEOPLE if one.name not in names)
+
+
+@pytest.mark.parametrize(
+    ("name", "identifier", "other"),
+    [
+        ("author", "0000-0001", "ethics-hk"),  # asks, and approves
+        ("operator", "0000-0002", "ethics-hk"),  # runs a hub, and approves
+        ("ethics-sz", "0000-0003", "ethics-hk"),  # approves twice
+    ],
+)
+def test_a_name_that_the_permit_leaves_out_makes_no_second_person(
+    name, identifier, other
+):
+    scene = Scene((*without(name, "author-b", "twin-sz"), named(name, identifier)))
+    bundle, permit = scene.approve_all(), scene.permit
+    bridge = Person("maiden-name", "HK", "REC", ("staff",), (other,), identifier)
+    listed = Directory(permit.parties, (*permit.persons, bridge), permit.keys)
+
+    check_standing(bundle, STUDY, NOW, scene.directory)
+    with pytest.raises(ConflictOfDuties):
+        check_standing(bundle, STUDY, NOW, listed)
+
+
+@pytest.mark.parametrize(
+    ("role", "words"), [("author", "an author"), ("hub-operator", "a hub's operator")]
+)
+def test_whoever_has_the_role_has_the_duty_though_the_permit_names_another(role, words):
+    two = replace(named("ethics-hk", ""), roles=("ethics", role))
+    scene = Scene((*without("ethics-hk", "twin-sz"), two))
+
+    with pytest.raises(ConflictOfDuties, match=words):
+        scene.approve_all()

@@ -54,6 +54,7 @@ from hetao.permit import (
     check_votes,
     package_digest,
     parse_time,
+    standing,
     state,
     statement_from,
     strangers_in,
@@ -273,6 +274,10 @@ class _Check:
         for name in strangers_in(self.bundle, self.trusted):
             raise Unverified(f"{name} is not in the list of trusted parties")
         for words in voided_in(self.bundle, self.trusted):
+            raise Unverified(words)
+        issued = parse_time(str(self.body["issued"]))
+        people = self.trusted.people  # the list may know of more names than the permit
+        for words in standing(self.bundle.as_of(issued), issued, people).conflicts:
             raise Unverified(words)
         permit = self.permit
         count = len(permit.parties) + len(permit.persons)

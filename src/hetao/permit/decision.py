@@ -350,7 +350,7 @@ def situation_of(
         )
     return Situation(
         permit=bundle.permit,
-        standing=standing(bundle, now),
+        standing=standing(bundle, now, None if trusted is None else trusted.people),
         study=study,
         now=now,
         strangers=strangers,

@@ -10,6 +10,7 @@ from typing import Final
 
 from hetao.permit.notices import Heard
 from hetao.permit.permit import Permit
+from hetao.permit.persons import AUTHOR, OPERATOR, People
 
 LEAST_PEOPLE: Final = 2
 
@@ -48,12 +49,24 @@ def approvals_in(heard: Iterable[Heard]) -> tuple[Approval, ...]:
     )
 
 
-def conflicts(permit: Permit, approvals: Sequence[Approval]) -> tuple[str, ...]:
-    """Return, in words, every pair of duties that one person would hold."""
-    one = permit.directory.people.one
+def conflicts(
+    permit: Permit, approvals: Sequence[Approval], people: People | None = None
+) -> tuple[str, ...]:
+    """Return, in words, every pair of duties that one person would hold.
+
+    Args:
+        permit: names the authors, the operators and, by their roles, the checkers.
+        approvals: those that count.
+        people: who is one person, by the asker's own list, which may join names that
+            the permit, of its drafter's making, does not; the permit's own by default.
+    """
+    one = (people or permit.directory.people).one
+    holders = permit.directory.holders
+    authors = (*permit.authors, *(p.name for p in holders(AUTHOR)))
+    operators = (*permit.operators, *(p.name for p in holders(OPERATOR)))
     duties: dict[str, frozenset[str]] = {
-        "an author": frozenset(map(one, permit.authors)),
-        "a hub's operator": frozenset(map(one, permit.operators)),
+        "an author": frozenset(map(one, authors)),
+        "a hub's operator": frozenset(map(one, operators)),
         "an output checker": frozenset(
             one(person.name)
             for person in permit.persons
@@ -81,9 +94,11 @@ def conflicts(permit: Permit, approvals: Sequence[Approval]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def people_behind(permit: Permit, approvals: Sequence[Approval]) -> int:
-    """Return how many different people stand behind approvals."""
-    one = permit.directory.people.one
+def people_behind(
+    permit: Permit, approvals: Sequence[Approval], people: People | None = None
+) -> int:
+    """Return how many different people stand behind approvals; see `conflicts`."""
+    one = (people or permit.directory.people).one
     groups: list[set[str]] = []
     for approval in approvals:
         merged = {one(approval.by), one(approval.holder)}

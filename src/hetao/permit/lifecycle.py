@@ -24,6 +24,7 @@ from hetao.permit.duties import (
 )
 from hetao.permit.notices import Heard, Notice
 from hetao.permit.permit import Permit
+from hetao.permit.persons import People
 from hetao.permit.rulebook import Requirement
 
 STATES: Final = (
@@ -79,11 +80,18 @@ class Standing:
         return self.state in FINAL
 
 
-def standing(bundle: Bundle, now: datetime.datetime) -> Standing:
+def standing(
+    bundle: Bundle, now: datetime.datetime, people: People | None = None
+) -> Standing:
     """Return how a permit stands at `now`, from its verified notices alone.
 
     What stops is heeded as soon as it is known, whatever its date; what lets go on
     only from its own date, give or take five minutes between clocks.
+
+    Args:
+        bundle: permit and notices.
+        now: UTC time.
+        people: who is one person, by the asker's own list; by default the permit's.
 
     Raises:
         NotApproved: a notice is forged, or one was left out or said in two ways.
@@ -95,8 +103,8 @@ def standing(bundle: Bundle, now: datetime.datetime) -> Standing:
     approvals = approvals_in(counted)
     filled = {approval.office for approval in approvals}
     missing = tuple(n for n in permit.required if (n.side, n.role) not in filled)
-    clashes = conflicts(permit, approvals)
-    if not missing and people_behind(permit, approvals) < LEAST_PEOPLE:
+    clashes = conflicts(permit, approvals, people)
+    if not missing and people_behind(permit, approvals, people) < LEAST_PEOPLE:
         clashes = (*clashes, f"fewer than {LEAST_PEOPLE} people approve")
     if not missing and {a.side for a in approvals} < set(permit.sides):
         clashes = (*clashes, "a side that takes part does not approve")
