@@ -1,10 +1,17 @@
 """Whoever holds a stolen or doubled key, or a second name, approves nothing with it."""
 
+import base64
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from hetao.errors import ConflictOfDuties, NotApproved
+from hetao.errors import ConflictOfDuties, InvalidNetwork, NotApproved
 from hetao.federation.register import SCHEMA, Register
 from hetao.federation.store import Store
 from hetao.permit import Bundle, Directory, Person, Words, check_standing, sign_notice
@@ -100,3 +107,101 @@ def test_whoever_has_the_role_has_the_duty_though_the_permit_names_another(role,
 
     with pytest.raises(ConflictOfDuties, match=words):
         scene.approve_all()
+
+
+# --- doubled keys ---------------------------------------------------------------------
+FIRST = SCENE.keys[0]
+RAW = base64.b64decode(FIRST.public)
+SPKI = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+CURVE = generate_private_key(SECP256R1()).public_key()
+# the head of an ES256 key's DER whose point is compressed to 33 bytes: RFC 5480, 2.2
+COMPRESSED = bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200")
+
+
+def text(data):
+    return base64.b64encode(data).decode()
+
+
+def other_form(public):
+    """Return base64 that decodes to the same bytes: its last two bits say nothing."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    return public[:42] + letters[letters.index(public[42]) + 1] + "="
+
+
+def passkey(name, owner, public):
+    return replace(
+        FIRST,
+        name=name,
+        owner=owner,
+        kind="passkey",
+        public=text(public),
+        origin="https://permits.example",
+    )
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        (FIRST, replace(FIRST, name="b", owner="ethics-sz")),
+        (FIRST, replace(FIRST, name="b", owner="ethics-sz", subject="CN=x")),
+        (
+            FIRST,
+            replace(FIRST, name="b", owner="ethics-sz", origin="https://a.example"),
+        ),
+        (
+            FIRST,
+            replace(
+                FIRST, name="b", owner="ethics-sz", public=other_form(FIRST.public)
+            ),
+        ),
+        (
+            FIRST,
+            passkey(
+                "b",
+                "ethics-sz",
+                Ed25519PublicKey.from_public_bytes(RAW).public_bytes(*SPKI),
+            ),
+        ),
+        (
+            passkey("a", "ethics-hk", CURVE.public_bytes(*SPKI)),
+            passkey(
+                "b",
+                "ethics-sz",
+                COMPRESSED
+                + CURVE.public_bytes(Encoding.X962, PublicFormat.CompressedPoint),
+            ),
+        ),
+    ],
+)
+def test_one_secret_key_is_one_persons_however_it_is_written(keys):
+    listed = SCENE.directory
+
+    Directory(listed.parties, listed.persons, keys[:1])
+    with pytest.raises(InvalidNetwork):
+        Directory(listed.parties, listed.persons, keys)
+
+
+def test_a_machines_key_is_no_persons():
+    listed = SCENE.directory
+    spki = listed.parties[0].sign_key.public_bytes(*SPKI)
+
+    with pytest.raises(InvalidNetwork, match="twice"):
+        Directory(listed.parties, listed.persons, (passkey("b", "ethics-sz", spki),))
+
+
+@pytest.mark.parametrize(
+    ("origin", "public"),
+    [
+        ("https://[", CURVE.public_bytes(*SPKI)),
+        # an algorithm of a made-up number
+        (
+            "https://permits.example",
+            bytes.fromhex("300d300806062a0304050607030100"),
+        ),
+    ],
+)
+def test_a_passkey_that_cannot_be_read_is_refused(origin, public):
+    key = replace(passkey("b", "ethics-sz", public), origin=origin)
+
+    with pytest.raises(InvalidNetwork):
+        key.check_form()

@@ -35,9 +35,6 @@ class Directory:
         names += [person.name for person in self.persons]
         _once(names, "a party's or person's name")
         _once([key.name for key in self.keys], "a key's name")
-        publics = [(party.sign, "") for party in self.parties]
-        publics += [(key.public, key.subject) for key in self.keys]
-        _once(publics, "a signing key")
         for party in self.parties:
             if party.side not in SIDES or party.role not in MACHINES:
                 raise InvalidNetwork(
@@ -45,7 +42,6 @@ class Directory:
                     f"{', '.join(MACHINES)}",
                     fix="people and their offices stand under [[persons]]",
                 )
-            party.sign_key  # noqa: B018  - refuses a malformed key now, not later
         for person in self.persons:
             if person.side not in SIDES or not person.name or not person.roles:
                 raise InvalidNetwork(
@@ -56,6 +52,9 @@ class Directory:
             if key.owner not in self._persons:
                 raise InvalidNetwork(f"the key {key.name} belongs to nobody listed")
             key.check_form()
+        publics = [party.sign_key.public_bytes_raw() for party in self.parties]
+        publics += [key.public_half for key in self.keys]
+        _once(publics, "a signing key")
 
     @cached_property
     def _parties(self) -> Mapping[str, Party]:

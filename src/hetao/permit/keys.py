@@ -79,9 +79,11 @@ class Party:
 
 def _raw(text: str, name: str) -> bytes:
     try:
-        raw = base64.b64decode(text, validate=True)
-    except ValueError as error:
-        raise InvalidNetwork(f"{name}: a public key is not base64") from error
+        raw = decoded(text)
+    except BadSignature as error:
+        raise InvalidNetwork(
+            f"{name}: a public key is not base64 in its one form"
+        ) from error
     if len(raw) != 32:
         raise InvalidNetwork(f"{name}: a public key is not 32 bytes")
     return raw
@@ -202,12 +204,33 @@ class Key:
             raise InvalidNetwork(f"the key {self.name} is never valid")
         if self.revoked_at:
             parse_time(self.revoked_at)
+        for bound, kind in ((self.origin, "passkey"), (self.subject, "certificate")):
+            if bound and self.kind != kind:  # else one key could stand twice
+                raise InvalidNetwork(
+                    f"the key {self.name}: only a passkey has an origin, only a "
+                    "certificate a subject"
+                )
         if self.kind == "ed25519":
             _raw(self.public, self.name)
         elif self.kind == "passkey":
             passkey.check_key(self.name, self.public, self.origin)
         else:
             services.check_key(self.name, self.public, self.subject)
+
+    @property
+    def public_half(self) -> bytes:
+        """Return what stands for one secret key, in whatever form it was written.
+
+        An Ed25519 key is the same 32 bytes in a file and in a passkey.
+
+        Raises:
+            InvalidNetwork, BadSignature: the entry cannot be used; see `check_form`.
+        """
+        if self.kind == "ed25519":
+            return _raw(self.public, self.name)
+        if self.kind == "passkey":
+            return passkey.public_half(self.public)
+        return services.public_half(self.public, self.subject)
 
     @property
     def fingerprint(self) -> str:

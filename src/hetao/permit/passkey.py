@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
     SECP256R1,
@@ -24,7 +24,11 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+)
 
 from hetao.canonical import canonical
 from hetao.errors import BadSignature, InvalidNetwork, NotCanonical
@@ -86,7 +90,10 @@ def check_key(name: str, public: str, origin: str) -> None:
     Raises:
         InvalidNetwork: it cannot.
     """
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError as error:
+        raise InvalidNetwork(f"the key {name}: origin is no address") from error
     host = parts.hostname or ""
     secure = parts.scheme == "https" or host == "localhost"
     if origin != f"{parts.scheme}://{parts.netloc}" or not host or not secure:
@@ -111,14 +118,29 @@ def _is_address(host: str) -> bool:
 
 def _public(text: str) -> EllipticCurvePublicKey | Ed25519PublicKey:
     try:
-        key = load_der_public_key(base64.b64decode(text, validate=True))
-    except (ValueError, TypeError) as error:
+        raw = base64.b64decode(text, validate=True)
+        key = load_der_public_key(raw)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise BadSignature("a passkey's public key is not in DER") from error
+    if _b64(raw) != text:
+        raise BadSignature("a passkey's public key is not in its one base64 form")
     if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
         return key
     if isinstance(key, Ed25519PublicKey):
         return key
     raise BadSignature("a passkey signs by ES256 or EdDSA")
+
+
+def public_half(text: str) -> bytes:
+    """Return a passkey's public key in one form, however its DER writes it.
+
+    Raises:
+        BadSignature: it is no passkey's.
+    """
+    key = _public(text)
+    if isinstance(key, Ed25519PublicKey):
+        return key.public_bytes_raw()
+    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
 def assertion_from(raw: bytes) -> Assertion:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from hetao.canonical import canonical
 from hetao.errors import BadSignature, InvalidNetwork
@@ -77,13 +77,28 @@ def check_key(name: str, public: str, subject: str) -> None:
 
 def _authority(text: str) -> x509.Certificate:
     try:
-        found = x509.load_der_x509_certificate(base64.b64decode(text, validate=True))
+        raw = base64.b64decode(text, validate=True)
+        found = x509.load_der_x509_certificate(raw)
+        found.public_key()
         constraints = found.extensions.get_extension_for_class(x509.BasicConstraints)
-    except (ValueError, x509.ExtensionNotFound) as error:
+    except (ValueError, x509.ExtensionNotFound, UnsupportedAlgorithm) as error:
         raise BadSignature("the authority's certificate is not one") from error
+    if base64.b64encode(raw).decode() != text:
+        raise BadSignature("the authority's certificate is not in its one base64 form")
     if not constraints.value.ca:
         raise BadSignature("the authority's certificate may issue none")
     return found
+
+
+def public_half(text: str, subject: str) -> bytes:
+    """Return authority and holder in one form, whichever certificate was written.
+
+    Raises:
+        BadSignature: the text is no authority's certificate.
+    """
+    key = _authority(text).public_key()
+    known = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return known + subject.encode()
 
 
 def verify(
@@ -108,7 +123,14 @@ def verify(
         leaf.verify_directly_issued_by(authority)
         usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
         name = leaf.subject.rfc4514_string()
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound) as error:
+        leaf.public_key()
+    except (
+        ValueError,
+        TypeError,
+        InvalidSignature,
+        UnsupportedAlgorithm,
+        x509.ExtensionNotFound,
+    ) as error:
         raise BadSignature("the certificate is not this authority's") from error
     if name != subject:
         raise BadSignature("the certificate is another holder's")
