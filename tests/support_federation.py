@@ -328,7 +328,8 @@ class Federation:
             header = parse_envelope(data).header
             if (header.task, header.kind) == (task, "total"):
                 _, statement, arrays = self.opened(data)
-                return statement, arrays["words"]
+                signed = {key: statement[key] for key in ("body", "signature")}
+                return signed, arrays["words"]
         raise LookupError(f"{hub} has sent no sum for {task}")
 
     def waiting(self, hub: str, run: str) -> list[bytes]:

@@ -401,16 +401,26 @@ def drop_total(run, body):
 
 
 def change_integer(run, body):
-    words = words_of(run, body)
-    raw = bytearray(base64.b64decode(words["hub-hk"]))
+    part = words_of(run, body)["hub-hk"]
+    raw = bytearray(base64.b64decode(part["words"]))
     raw[0] ^= 1
-    words["hub-hk"] = base64.b64encode(raw).decode()
+    part["words"] = base64.b64encode(raw).decode()
+
+
+def change_tag(run, body):
+    part = words_of(run, body)["hub-hk"]
+    part["tag"] = f"{int(part['tag'], 16) ^ 1:032x}"
+
+
+def drop_tag(run, body):
+    del words_of(run, body)["hub-hk"]["tag"]
 
 
 def shorten_integers(run, body):
     words = words_of(run, body)
-    for hub, text in words.items():
-        words[hub] = base64.b64encode(base64.b64decode(text)[:-16]).decode()
+    for part in words.values():
+        raw = base64.b64decode(part["words"])[:-16]
+        part["words"] = base64.b64encode(raw).decode()
 
 
 def total_of_other_shares(run, body):
@@ -545,6 +555,8 @@ LIES = {
     "the hubs' sums are swapped": (swap_hubs, 6),
     "a sum of other shares": (total_of_other_shares, 6),
     "an integer is changed": (change_integer, 7),
+    "a sum of tags is changed": (change_tag, 7),
+    "a sum of tags is left out": (drop_tag, 7),
     "the hubs' integers are swapped": (swap_words, 7),
     "the integers are cut short": (shorten_integers, 7),
     "one hub's integers alone": (show_one_hub, 7),
@@ -631,10 +643,10 @@ def test_a_lying_hub_and_coordinator_together_cannot_leave_out_a_part(model_run)
     """The hub signs a sum in which one part is missing: the last word tells."""
     body = model_run.body
     round_ = body["rounds"][1]
-    words = words_of(model_run, body)
-    raw = np.frombuffer(base64.b64decode(words["hub-hk"]), "<u8").copy()
+    part = words_of(model_run, body)["hub-hk"]
+    raw = np.frombuffer(base64.b64decode(part["words"]), "<u8").copy()
     raw[raw.size // 2 - 1] -= np.uint64(1 << 8)  # one from the count's high word
-    words["hub-hk"] = base64.b64encode(raw.tobytes()).decode()
+    part["words"] = base64.b64encode(raw.tobytes()).decode()
     round_["totals"]["hub-hk"] = restated(
         model_run,
         round_["totals"]["hub-hk"],

@@ -24,7 +24,7 @@ from hetao.federation.hub import Hub
 from hetao.federation.site import Site
 from hetao.ledger.envelope import parse_envelope, seal
 from hetao.permit import Bundle, new_identity, sign_notice, state
-from hetao.release import pack, unpack
+from hetao.release import pack, tag_digest, tag_from, tag_text, unpack
 from hetao.study import Analysis
 from hetao.study.model import Grid
 from support_federation import (
@@ -853,17 +853,34 @@ def with_a_tag_to_match(hub, meta, arrays):
     """Shift a value and guess what that does to the tag: nothing, or as much."""
     words = arrays["words"].copy()
     words[0, 0] += np.uint64(1 << 8)
-    tag = (int(meta["body"]["tag"], 16) + (1 << 8)) % 2**128
-    changes = {"tag": f"{tag:032x}", "words": digest_bytes(words.tobytes())}
-    return state(hub.identity, {**meta["body"], **changes}).as_json(), {"words": words}
+    tag = tag_from(meta["tag"]) + (1 << 8)
+    changes = {"tag": tag_digest(tag), "words": digest_bytes(words.tobytes())}
+    signed = state(hub.identity, {**meta["body"], **changes}).as_json()
+    return {**signed, "tag": tag_text(tag)}, {"words": words}
 
 
 def without_a_tag(hub, meta, arrays):
     body = {k: v for k, v in meta["body"].items() if k != "tag"}
-    return state(hub.identity, body).as_json(), arrays
+    return {**state(hub.identity, body).as_json(), "tag": meta["tag"]}, arrays
 
 
-@pytest.mark.parametrize("change", [with_a_tag_to_match, without_a_tag])
+def with_another_tag_than_signed(hub, meta, arrays):
+    return {**meta, "tag": tag_text(tag_from(meta["tag"]) + 1)}, arrays
+
+
+def that_keeps_its_tag(hub, meta, arrays):
+    return {key: value for key, value in meta.items() if key != "tag"}, arrays
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        with_a_tag_to_match,
+        without_a_tag,
+        with_another_tag_than_signed,
+        that_keeps_its_tag,
+    ],
+)
 def test_a_hub_cannot_make_up_the_tag_of_a_changed_sum(tmp_path, change):
     error = stopped_by(
         tmp_path, Plan(toy_study(), hub_types={"hub-hk": total_with(change)})

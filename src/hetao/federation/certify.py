@@ -120,13 +120,17 @@ def body_of(
 def sums_of(outcome: Outcome) -> dict[str, Any]:
     """Return the integers behind the findings, task by task and hub by hub.
 
-    Where a small count stands in a sum, neither hub's part is given: a digest of one
-    part alone, itself uniformly random, gives nothing away.
+    With each hub's words goes its sum of tags, which is an equation over them. Where a
+    small count stands in a sum, neither hub's part is given: a digest of one part
+    alone, itself uniformly random, gives nothing away.
     """
     withheld = {f["analysis"] for f in findings_of(outcome) if f["withheld"]}
     return {
         record.task: {
-            hub: base64.b64encode(part.astype("<u8").tobytes()).decode()
+            hub: {
+                "words": base64.b64encode(part.astype("<u8").tobytes()).decode(),
+                "tag": record.tags[hub],
+            }
             for hub, part in record.words.items()
         }
         for record in outcome.rounds
@@ -263,13 +267,14 @@ def _replayed(study: Study, name: str, certificate: Mapping[str, Any]) -> Findin
     last = max(r["attempt"] for r in rounds)
     state = None
     for r in (r for r in rounds if r["attempt"] == last):
-        words = _words(certificate["sums"][r["task"]])
+        parts = certificate["sums"][r["task"]]
+        words, tags = _words(parts), {hub: part["tag"] for hub, part in parts.items()}
         total = total_of(words, estimator.declare(r["round"]), r["task"])
         totals, receipts = (
             {name: statement_from(one) for name, one in r[which].items()}
             for which in ("totals", "receipts")
         )
-        check_tags(words, totals, receipts, r["members"], r["task"])
+        check_tags(words, tags, totals, receipts, r["members"], r["task"])
         result = estimator.step(total, state, r["round"])
         if isinstance(result, Finding):
             return result
@@ -277,10 +282,11 @@ def _replayed(study: Study, name: str, certificate: Mapping[str, Any]) -> Findin
     raise Unverified(f"{name} does not come to an end in its certified rounds")
 
 
-def _words(parts_of: Mapping[str, str]) -> list[NDArray[np.uint64]]:
+def _words(parts_of: Mapping[str, Mapping[str, str]]) -> list[NDArray[np.uint64]]:
     parts = []
-    for text in parts_of.values():
-        flat = np.frombuffer(base64.b64decode(text), "<u8").astype(np.uint64)
+    for part in parts_of.values():
+        raw = base64.b64decode(part["words"])
+        flat = np.frombuffer(raw, "<u8").astype(np.uint64)
         parts.append(flat.reshape(2, -1))
     return parts
 

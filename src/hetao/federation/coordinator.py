@@ -75,6 +75,7 @@ class RoundRecord:
         receipts: site → its signed release record.
         totals: hub → its signed statement of the sum of its shares.
         words: hub → that sum, (2, n + 1); one alone is uniformly random.
+        tags: hub → its sum of tags, 32 hex digits; as secret as the words.
     """
 
     task: str
@@ -86,6 +87,7 @@ class RoundRecord:
     receipts: Mapping[str, Statement]
     totals: Mapping[str, Statement]
     words: Mapping[str, Words]
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -404,7 +406,8 @@ class Coordinator:
         self._rounds.append(record)
         words = list(record.words.values())
         sums = total_of(words, estimator.declare(number), task, len(members))
-        check_tags(words, record.totals, record.receipts, members, task)
+        signed = record.totals, record.receipts
+        check_tags(words, record.tags, *signed, members, task)
         return sums
 
     def _task(
@@ -460,8 +463,9 @@ class Coordinator:
         receipts = {s: self._statement((task, "receipt", s)) for s in members}
         totals: dict[str, Statement] = {}
         words: dict[str, Words] = {}
+        tags: dict[str, str] = {}
         for hub in self.bundle.permit.hubs:
-            _, _, arrays = self._mail.items[task, "total", hub]
+            _, meta, arrays = self._mail.items[task, "total", hub]
             total = self._statement((task, "total", hub))
             part = arrays.get("words", np.empty(0))
             expected = {
@@ -475,10 +479,9 @@ class Coordinator:
                 },
             }
             check_total(hub, total, part, expected, self.bundle.permit)
-            totals[hub], words[hub] = total, part
-        return RoundRecord(
-            task, at[0], estimator.name, at[1], at[2], members, receipts, totals, words
-        )
+            totals[hub], words[hub], tags[hub] = total, part, str(meta.get("tag"))
+        place = (task, at[0], estimator.name, at[1], at[2])
+        return RoundRecord(*place, members, receipts, totals, words, tags)
 
     def _statement(self, place: Place) -> Statement:
         """Return the signed statement in a receipt or total, its signature checked."""

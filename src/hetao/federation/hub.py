@@ -48,7 +48,16 @@ from hetao.permit import (
     standing,
     state,
 )
-from hetao.release import add, mask, pack, stream, tag_from, tag_text, unpack
+from hetao.release import (
+    add,
+    mask,
+    pack,
+    stream,
+    tag_digest,
+    tag_from,
+    tag_text,
+    unpack,
+)
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS hub (epoch TEXT NOT NULL) STRICT;
@@ -489,9 +498,11 @@ class Hub:
             "shares": {share.header.sender: share.digest for share in shares},
             "values": int(words.shape[1]) - 1,
             "words": digest_bytes(words.astype("<u8").tobytes()),
-            "tag": tag_text(tag),
+            "tag": tag_digest(tag),
         }
-        content = pack(state(self.identity, body).as_json(), {"words": words})
+        # What is signed is published; words and tag go to the coordinator alone.
+        meta = {**state(self.identity, body).as_json(), "tag": tag_text(tag)}
+        content = pack(meta, {"words": words})
         self._reply(header, "total", bundle.permit.coordinator.name, content)
 
     def _share(

@@ -15,7 +15,7 @@ from hetao.analysis import Sum
 from hetao.canonical import digest_bytes
 from hetao.errors import BadEnvelope, ChangedSum, WrongShape, WrongStudy
 from hetao.permit import Permit, Statement
-from hetao.release import add, check_tag, decode, key_from, tag_from
+from hetao.release import add, check_tag, decode, key_from, tag_digest, tag_from
 
 Words = NDArray[np.uint64]
 
@@ -88,6 +88,7 @@ def total_of(
 
 def check_tags(
     words: Sequence[Words],
+    tags: Mapping[str, object],
     totals: Mapping[str, Statement],
     receipts: Mapping[str, Statement],
     members: Sequence[str],
@@ -97,18 +98,23 @@ def check_tags(
 
     Args:
         words: one (2, n + 1) of each hub.
-        totals: hub → its signed statement, which holds its sum of tags.
+        tags: hub → its sum of tags, as messages hold it.
+        totals: hub → its signed statement, which holds the digest of that.
         receipts: site → its signed record, which holds the key that it tagged with.
         members: of the sum, in order.
         task: to name in an error.
 
     Raises:
         ChangedSum: a hub changed the sum, or sites tagged with other keys.
-        BadEnvelope, WrongShape: a tag or a key is missing or garbled.
+        BadEnvelope, WrongShape: a tag or a key is missing or garbled, or a hub signed
+            another tag.
     """
     keys = {site: key_from(receipts[site].body) for site in members}
     other = [site for site, key in keys.items() if key != keys[members[0]]]
     if other:
         raise ChangedSum(f"{other[0]} tagged {task} with another key than it was given")
-    tags = [tag_from(total.body.get("tag")) for total in totals.values()]
-    check_tag(add(words), tags, keys[members[0]], members, task)
+    found = {hub: tag_from(tags.get(hub)) for hub in totals}
+    for hub, total in totals.items():
+        if total.body.get("tag") != tag_digest(found[hub]):
+            raise BadEnvelope(f"{hub} sent another sum of tags than it signed")
+    check_tag(add(words), list(found.values()), keys[members[0]], members, task)

@@ -1,10 +1,11 @@
 """A certificate: what was asked, allowed, sent and found; checked with files alone.
 
     {"body": {...}, "log": {"index", "note", "path"}, "signature": "...",
-     "sums": {task: {hub: integers}}}
+     "sums": {task: {hub: {"words", "tag"}}}}
 
-Of `sums`, each is held against the digest that its hub signed, and any may be left
-out: exact integers give exact counts, so what is published holds none of them.
+Of `sums`, each is held against the digests that its hub signed, and any may be left
+out: exact integers give exact counts, and so do their tags to whoever has the keys in
+the receipts. So what is published holds none of them.
 
 Verification runs these steps and stops at the first that fails. It needs the standard
 library and `cryptography`, no network, and the same `check_standing` that opened the
@@ -386,25 +387,35 @@ class _Check:
         for round_ in self.body["rounds"]:
             if round_["task"] not in self.sums:
                 continue
-            words, parts = self.sums[round_["task"]], []
-            if set(words) != set(self.permit.hubs):
+            shown_of = self.sums[round_["task"]]
+            if set(shown_of) != set(self.permit.hubs):
                 raise Unverified(
                     f"{round_['task']} shows other integers than two hubs'"
                 )
-            for hub in self.permit.hubs:
-                raw = base64.b64decode(words[hub], validate=True)
-                body = round_["totals"][hub]["body"]
-                if digest_bytes(raw) != body["words"]:
-                    raise Unverified(f"{hub} signed other integers in {round_['task']}")
-                if len(raw) != 16 * (body["values"] + 1):
-                    raise Unverified(f"the sum of {round_['task']} has another length")
-                parts.append(raw)
+            parts = [
+                self._integers_of(hub, shown_of[hub], round_)
+                for hub in self.permit.hubs
+            ]
             if _last_value(parts) != len(round_["members"]) * ONE:
                 raise Unverified(f"{round_['task']} lacks a part of a member")
             shown += 1
         missing = len(self.body["rounds"]) - shown
         more = f"; those of {missing} are not here"
         return f"the exact integers of {shown} sums" + (more if missing else "")
+
+    def _integers_of(
+        self, hub: str, part: Mapping[str, str], round_: Mapping[str, Any]
+    ) -> bytes:
+        """Return the words that a hub signed; their tag and length are checked too."""
+        task, body = round_["task"], round_["totals"][hub]["body"]
+        raw = base64.b64decode(part["words"], validate=True)
+        if set(part) != {"words", "tag"} or digest_bytes(raw) != body["words"]:
+            raise Unverified(f"{hub} signed other integers in {task}")
+        if digest_bytes(bytes.fromhex(part["tag"])) != body["tag"]:
+            raise Unverified(f"{hub} signed another sum of tags in {task}")
+        if len(raw) != 16 * (body["values"] + 1):
+            raise Unverified(f"the sum of {task} has another length")
+        return raw
 
     def site_logs(self, _: bytes) -> str:  # 8
         tasks: dict[str, dict[str, Any]] = {}

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from hetao.canonical import digest_bytes
 from hetao.errors import BadEnvelope, ChangedSum, WrongShape
 from hetao.release.seal import SEED_BYTES, Words, stream
 
@@ -79,6 +80,16 @@ def mask(seed: bytes, words: int) -> int:
 def tag_text(tag: int) -> str:
     """Return a tag as messages hold it: 32 hex digits."""
     return f"{tag % MODULUS:032x}"
+
+
+def tag_digest(tag: int) -> str:
+    """Return what a hub signs of its sum of tags: the digest of its 16 bytes.
+
+    The sum itself is one equation over the exact words for whoever has the key, and
+    the key stands in signed records. One hub's sum is uniform over 2^128, so that its
+    digest gives nothing of it away.
+    """
+    return digest_bytes(bytes.fromhex(tag_text(tag)))
 
 
 def tag_from(text: object) -> int:
