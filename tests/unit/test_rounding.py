@@ -1,17 +1,29 @@
 """Counts that people see are rounded, and nothing beside them gives the exact ones."""
 
 import copy
+import itertools
 import math
+from decimal import Decimal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hetao.analysis import Finding, oracle
+from hetao.analysis.discrimination import auc_of
 from hetao.analysis.rounding import COUNTS, round_counts, rounded
 from support_analysis import ANALYSES, STUDY, people, split
 
 PARTS = split(people(7, 900), (0.3, 0.7))
+PREDICT = {
+    "boosted_score",
+    "boosted_trees",
+    "neural_network",
+    "performance",
+    "performance_left_out",
+    "performance_published",
+}
 ALONE = {"lmm", "lmm_ml", "glmm", "glmm_poisson"}  # whose oracle needs two sites
 
 
@@ -37,13 +49,110 @@ def test_every_count_of_every_finding_is_a_multiple_of_the_base(name):
     assert {count % 5 for count in found} <= {0}
 
 
-@pytest.mark.parametrize("name", sorted(ANALYSES))
+@pytest.mark.parametrize("name", sorted(set(ANALYSES) - PREDICT))
 def test_what_a_model_estimates_stays_exact(name):
     finding = oracle(STUDY, ANALYSES[name], PARTS)
+    assert "prediction" not in finding.payload
 
     rough, fine = finding.shown(10, 5)[0].as_json(), finding.shown(10)[0].as_json()
 
     assert rough.get("terms") == fine.get("terms")
+
+
+def measures_in(payload):
+    """Return every number that says how well a finding's model predicts."""
+    cells = [*payload["terms"], *payload.get("calibration", ())]
+    if "auc" in payload:
+        cells += [payload["auc"], {"loglik": payload["loglik"]}]
+    cells += [{"base": payload["base"]}] if "base" in payload else []
+    for cell in cells:
+        for key, value in cell.items():
+            if isinstance(value, float) and key not in ("low", "high"):
+                yield value
+
+
+@pytest.mark.parametrize("name", sorted(PREDICT))
+def test_how_well_a_model_predicts_is_shown_to_three_digits(name):
+    finding = oracle(STUDY, ANALYSES[name], PARTS)
+
+    shown = list(measures_in(finding.shown(10, 5)[0].as_json()))
+
+    assert len(shown) > 10
+    assert shown == [float(f"{value:.3g}") for value in shown]
+    assert [*measures_in(finding.as_json())] != shown
+
+
+@pytest.mark.parametrize("name", sorted(PREDICT - {"performance_published"}))
+def test_what_a_fitted_model_is_made_of_stays_exact(name):
+    finding = oracle(STUDY, ANALYSES[name], PARTS)
+
+    rough, fine = finding.shown(10, 5)[0].as_json(), finding.shown(10)[0].as_json()
+
+    for key in ("fitted", "trees", "weights"):
+        assert rough.get(key) == fine.get(key)
+
+
+def pairs_behind(shown):
+    """Return the (people, events) of the band that the shown areas leave possible.
+
+    An area times both outcomes' numbers is a whole number of halves. The reader takes
+    each number for as exact as its digits are.
+    """
+    found = []
+    for more, with_event in itertools.product(range(-2, 3), repeat=2):
+        n, events = shown["n"] + more, shown["events"] + with_event
+        halves = 2 * events * (n - events)
+        areas = [value for key, value in shown["auc"].items() if key != "se"]
+        if all(
+            abs(area * halves - round(area * halves))
+            <= halves * (half_a_digit(area) + 1e-12)
+            for area in areas
+        ):
+            found.append((n, events))
+    return found
+
+
+def half_a_digit(value):
+    return 10.0 ** Decimal(repr(value)).as_tuple().exponent / 2
+
+
+def area_of(draw):
+    """Return the finding of a prediction of some hundreds of people, in 8 bins."""
+    cases, controls = draw.multinomial(
+        draw.integers(100, 300, 2), draw.dirichlet(np.ones(8), 2)
+    ).astype(float)
+    events, n = int(cases.sum()), int(cases.sum() + controls.sum())
+    return {
+        "model": "performance",
+        "prediction": "published",
+        "terms": [],
+        "auc": auc_of(cases, controls),
+        "roc": [],
+        "thresholds": [],
+        "calibration": [],
+        "loglik": -n / 2,
+        "n": n,
+        "events": events,
+    }
+
+
+def test_an_area_under_the_curve_does_not_give_the_exact_people_and_events_back():
+    """The same reading of the exact area leaves one pair in most draws."""
+    draw = np.random.default_rng(5)
+    told, alone = 0, 0
+    for _ in range(40):
+        payload = area_of(draw)
+        pair, exact = (payload["n"], payload["events"]), payload["auc"]
+        shown = copy.deepcopy(payload)
+        round_counts(shown, 5)
+
+        left = pairs_behind(shown)
+
+        assert pair in left
+        told += len(left) == 1
+        alone += pairs_behind({**shown, "auc": exact}) == [pair]
+    assert told == 0
+    assert alone > 30
 
 
 @given(count=st.integers(0, 10**7), base=st.integers(1, 100))

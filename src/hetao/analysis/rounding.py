@@ -4,8 +4,11 @@ A count is rounded to the nearest multiple of a base. A share is shown as a mult
 the base over the rounded number it is a share of, a rate from rounded events, a mean
 beside counts to three digits: so that none of them gives the exact count back.
 
-Estimates of models stay exact. Where a model has as many parameters as there are
-cells, its estimates do give the cells back (docs/threats.md, saturated regressions).
+Estimates of models stay exact. How well a model predicts is worked out of counts: an
+area under a curve times both outcomes' numbers is a whole number, so it has three
+digits, and so have the other measures of performance. Where a model has as many
+parameters as there are cells, its estimates do give the cells back (docs/threats.md,
+saturated regressions).
 
 Source:
     Statistical disclosure control for outputs: OpenSAFELY's permitted results policy
@@ -53,6 +56,8 @@ def round_counts(payload: Payload, base: int) -> None:
     _walk(payload, base)
     if payload["model"] in _DERIVED:
         _DERIVED[payload["model"]](payload, base)
+    if "prediction" in payload:
+        _round_measures(payload)
     if "roc" in payload:
         _round_performance(payload)
     if payload.get("df") is not None and people is not None:
@@ -191,6 +196,14 @@ def _round_strata(payload: Payload, _: int) -> None:
 
 
 # --- performance --------------------------------------------------------------------
+def _round_measures(payload: Payload) -> None:
+    """Give measures of predictions, and the share that trees begin from, few digits."""
+    for cell in (*payload.get("terms", ()), payload.get("auc")):
+        _few_digits(cell)
+    for key in payload.keys() & {"loglik", "base"}:
+        payload[key] = _digits(payload[key])
+
+
 def _round_performance(payload: Payload) -> None:
     """Work thresholds and calibration out again, of rounded counts."""
     payload["bins"] = None
@@ -208,6 +221,8 @@ def _round_performance(payload: Payload) -> None:
         for group in payload["calibration"]
         if group["n"]
     ]
+    for group in payload["calibration"]:
+        group["predicted"] = _digits(group["predicted"])
 
 
 _DERIVED: Final[Mapping[str, Callable[[Payload, int], None]]] = {
