@@ -89,7 +89,9 @@ def measured(models, people, sites):
         sources = {}
         for seed, site in enumerate(names):
             write(folder / f"{site}.csv", people, models, seed)
-            sources[site] = functools.partial(open_flat, folder / f"{site}.csv")
+            sources[site] = functools.partial(
+                open_flat, folder / f"{site}.csv", genes=()
+            )
         began = time.perf_counter()
         answered = asyncio.run(
             run_embedded(

@@ -192,7 +192,9 @@ class Federation:
             policy=self.plan.policies.get(name, Policy()),
             home=self.home(name),
             folder=self.folder / f"site-{name}",
-            open_source=functools.partial(open_flat, self.patients, "hospital", name),
+            open_source=functools.partial(
+                open_flat, self.patients, "hospital", name, genes=()
+            ),
             notices=lambda: tuple(self.notices),
         )
 

@@ -180,7 +180,7 @@ def write_network(folder, study, policies=None):
         name: PilotSite(
             SIDES[number % 2],
             "a hospital of a test",
-            f'[site]\nname = "{name}"\n\n[flat]\nfile = "{patients}"\n'
+            f'[site]\nname = "{name}"\n\n[flat]\nfile = "{patients}"\ngenes = []\n'
             f'split_column = "hospital"\nsplit_value = "{name}"\n',
             (policies or {}).get(name, ""),
         )

@@ -315,7 +315,9 @@ class Stage:
             policy=Policy(),
             home=self.home(name),
             folder=self.folder / f"site-{name}",
-            open_source=functools.partial(open_flat, self.people, "site", name),
+            open_source=functools.partial(
+                open_flat, self.people, "site", name, genes=()
+            ),
         )
         site = Site(setup, now)
         self.opened.append(site)

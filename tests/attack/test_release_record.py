@@ -1,5 +1,6 @@
 """The release record: machine-readable, true, and without a count of anybody."""
 
+import functools
 import json
 import re
 from dataclasses import fields, replace
@@ -20,10 +21,10 @@ from hetao.permit import Basis, Bundle, PermittedProtocol
 from hetao.release import ClosedDoor, Door, Notice, Place, Policy, Summary
 from hetao.release.decide import decide
 from hetao.release.differencing import Budget
-from hetao.release.limits import flags_of
+from hetao.release.limits import check_limits, flags_of
 from hetao.release.record import EDGES, band
-from hetao.study import CodeList, ConceptSet, fields_touched
-from support_federation import START, Federation, restated, toy_study
+from hetao.study import CodeList, ConceptSet, Criterion, fields_touched
+from support_federation import START, Federation, Plan, restated, toy_study
 
 PROTOCOL = Protocol("toy", "1", "sha256:code", 3, "x: 2")
 DECLARED = {"x": Sum((2,), 1.0, 0.0), "y": Sum((1,), 2.0)}
@@ -271,6 +272,46 @@ def test_a_study_that_names_genes_is_made_of_them():
 
     assert flags_of(toy_study(concepts=(genes,)), (), 50) == ("hgr",)
     assert flags_of(toy_study(concepts=(others,)), (), 50) == ()
+
+
+def test_a_column_that_nobody_says_is_without_genes_stays_on_the_mainland(federation):
+    in_sz = next(n for n, side in federation.sides.items() if side == "SZ")
+    unstated = (("flat", "BRCA1_pathogenic"), ("flat", "outcome"))
+
+    def asked(fields_, without):
+        flags = flags_of(federation.study, fields_, 5000, without)
+        check_limits(in_sz, federation.bundle.permit, fields_, flags, {})
+
+    for without in ((), ("flat.outcome",)):
+        with pytest.raises(UseNotAllowed, match="nobody says is not"):
+            asked(unstated, without)
+    asked(unstated[1:], ("flat.outcome",))
+    with pytest.raises(UseNotAllowed):  # a site's word moves nothing that is known
+        asked((("specimen", "specimen_concept_id"),), ("specimen.specimen_concept_id",))
+
+
+def test_codes_of_a_system_that_nobody_knows_may_be_of_genes():
+    def named(system):
+        one = ConceptSet("some", lists=(CodeList(system, ("1100",)),))
+        return flags_of(toy_study(concepts=(one,)), (), 50)
+
+    assert named("omop") == ()
+    assert named("panel-of-our-own") == ("hgr",)
+
+
+def test_a_flat_file_leaves_the_mainland_by_its_sites_word_on_genes(tmp_path):
+    counted = Criterion("Adults", "age >= 18")
+    plan = Plan(study=toy_study(criteria=(counted,)))
+    with Federation(tmp_path, plan) as made:
+        in_sz = next(n for n, side in made.sides.items() if side == "SZ")
+        site = made.sites[in_sz]
+        for run, said in enumerate((None, ("age",), ())):
+            opened = functools.partial(site._setup.open_source, genes=said)
+            site._setup = replace(site._setup, open_source=opened)
+            site.handle(made.begin(in_sz, run=f"run-{run}").data)
+            rules = made.refusals(site.handle(made.task(in_sz, run=f"run-{run}").data))
+            assert len(rules) == (said != ())
+            assert all("report of human genetic resources" in rule for rule in rules)
 
 
 def test_very_many_people_may_be_important_data():

@@ -349,7 +349,8 @@ def test_what_one_site_refuses_stops_the_run_for_all_by_name(tmp_path, what):
         deadline_seconds=30,
     )  # fmt: skip
     sources = {
-        site: functools.partial(open_flat, tmp_path / f"{site}.csv") for site in SITES
+        site: functools.partial(open_flat, tmp_path / f"{site}.csv", genes=())
+        for site in SITES
     }
 
     with pytest.raises(Stopped, match=rf"east refused begin: {code}") as caught:

@@ -106,7 +106,7 @@ def certificate(tmp_path_factory):
     sources = {}
     for seed, site in enumerate(SITES):
         write(folder / f"{site}.csv", seed)
-        sources[site] = functools.partial(open_flat, folder / f"{site}.csv")
+        sources[site] = functools.partial(open_flat, folder / f"{site}.csv", genes=())
     policies = dict.fromkeys(SITES, POLICY)
     ran = asyncio.run(run_embedded(STUDY, sources, folder / "work", policies))
     return parse_canonical(ran.certificate)

@@ -9,7 +9,7 @@
 
 or, for a study whose dictionary is "flat", `[site]` and
 
-    [flat]        file, split_column, split_value, missing, person
+    [flat]        file, split_column, split_value, missing, person, genes
 
 or, for tables of the common data model that something else made, `[site]` and
 
@@ -95,7 +95,8 @@ class Flat:
     """A flat file, CSV or Parquet; the site's rows are those of `split_value`.
 
     `person` is the column that says whose each row is, where one person may have
-    several; "" where each row is a person.
+    several; "" where each row is a person. `genes` are the columns made of genes or
+    genomes, none where it is empty; left out, nobody has said, and any may be.
     """
 
     file: str
@@ -103,6 +104,7 @@ class Flat:
     split_value: str = ""
     missing: tuple[str, ...] = ("", "NA")
     person: str = ""
+    genes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,7 @@ class FlatTable(_Opened):
     headers in that order; `missing` lists the texts that mean missing, `doubled` the
     headers that stand more than once. `person` is the header of whose each row is,
     where one person may have several; then a study must name it, and none other.
+    `genes` are the headers of what is made of genes; None where nobody has said.
     """
 
     path: Path
@@ -130,6 +131,14 @@ class FlatTable(_Opened):
     dictionary_digest: str = ""
     doubled: tuple[str, ...] = ()
     person: str = ""
+    genes: tuple[str, ...] | None = None
+
+    @property
+    def without_genes(self) -> tuple[str, ...]:
+        """Return the columns of which the site says that they tell of no genes."""
+        if self.genes is None:
+            return ()
+        return tuple(name for name in self.columns if name not in self.genes)
 
 
 def flat_number(cell: str) -> str:
@@ -178,6 +187,7 @@ def open_flat(
     split_value: str = "",
     missing: tuple[str, ...] = ("", "NA"),
     person: str = "",
+    genes: tuple[str, ...] | None = None,
 ) -> FlatTable:
     """Return a flat CSV (UTF-8, comma) or Parquet file, opened for reading.
 
@@ -187,6 +197,8 @@ def open_flat(
         split_value: this site's value in it.
         missing: cell texts that mean missing; NULL and NaN always do.
         person: column of whose each row is; "" where each row is a person.
+        genes: columns made of genes or genomes, by the word of whoever opens the file;
+            None where nobody has said which are.
 
     Raises:
         InvalidData: the file cannot be read, lacks the split column, or holds no row
@@ -195,7 +207,8 @@ def open_flat(
     connection = connect()
     try:
         split = split_column, split_value
-        return replace(_open_flat(connection, path, split, missing), person=person)
+        table = _open_flat(connection, path, split, missing)
+        return replace(table, person=person, genes=genes)
     except BaseException:
         connection.close()
         raise
@@ -234,7 +247,7 @@ def open_site(
         return replace(tables, served=served)
     path = config_path.resolve().parent / flat.file
     split = flat.split_column, flat.split_value
-    table = open_flat(path, *split, flat.missing, flat.person)
+    table = open_flat(path, *split, flat.missing, flat.person, flat.genes)
     if flat.person and flat.person not in table.columns:
         table.close()
         raise InvalidMapping(

@@ -67,7 +67,8 @@ def _named(text: str) -> Part:
 
 def _run(draft: Draft, policy: str, folder: Path, keep: Path | None) -> FitResult:
     """Set a network up, have its parties approve, run it, and read the result."""
-    say(f"{len(draft.parts)} parts, each a site of its own")
+    say(f"{len(draft.parts)} parts, each a site of its own; all is on this computer")
+    say("each part's site.toml says that no column is made of genes (genes = [])")
     pilot = write_pilot(folder / "network", _sites(draft, policy), utc_now())
     study, permit, out = folder / "study.toml", folder / "permit.json", folder / "out"
     write_study(study, draft.study)
@@ -97,6 +98,7 @@ def _sites(draft: Draft, policy: str) -> dict[str, PilotSite]:
         data = (
             f"[site]\nname = {toml_text(part.site)}\n\n"
             f"[flat]\nfile = {toml_text(str(part.path))}\n{split}{person}"
+            "genes = []\n"
         )
         side = SIDES[number % 2]
         found[part.site] = PilotSite(side, "a part of a file", data, policy)

@@ -42,6 +42,8 @@ class Cohort:
         space: what kind of identifiers `ids` are; those of one kind can be compared.
         everyone: people in the whole snapshot of a hospital; None of a flat table and
             of an extract, of which nobody publishes totals.
+        without_genes: those columns of a flat table, as `flat.<header>`, of which the
+            site says that they tell of no genes.
     """
 
     people: int
@@ -54,6 +56,7 @@ class Cohort:
     ids: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     space: str = ""
     everyone: int | None = None
+    without_genes: tuple[str, ...] = ()
 
 
 def build(
@@ -95,6 +98,7 @@ def build(
         )
     faults: list[InvalidData] = []
     in_snapshot: int | None
+    without_genes: tuple[str, ...]
     if isinstance(source, CuratedTables):
         _check_vocabulary(study, source)
         wanted = Wanted(source.engine, study)
@@ -107,7 +111,7 @@ def build(
         fields, resolved = tuple(sorted(wanted.fields)), wanted.digest
         told = told_sets(study.concepts, source.vocabulary)
         persons = ids if has_rows_of_one(study) else None
-        space = "person"
+        space, without_genes = "person", ()
         in_snapshot = int(size) if int(size) >= HOSPITAL else None
     else:
         columns = flat_duckdb.read_columns(study, source, faults)
@@ -117,6 +121,7 @@ def build(
         fields = tuple(sorted({f"flat.{v.column}" for v in study.variables}))
         resolved, told, in_snapshot = "", (), None
         space, ids = flat_duckdb.identities(source)
+        without_genes = tuple(f"flat.{name}" for name in source.without_genes)
     attrition = list(zip(study.steps, counts, strict=False))
     kept = _apply_rules(study, columns, attrition, persons)
     if study.matching is not None:
@@ -140,6 +145,7 @@ def build(
         ids=ids[kept],
         space=space,
         everyone=in_snapshot,
+        without_genes=without_genes,
     )
 
 

@@ -523,6 +523,7 @@ class Site:
             setup.policy,
             run.cohort.snapshot,
             run.cohort.fields,
+            run.cohort.without_genes,
         )
         place = self._place(envelope)
         return decide(outgoing, door, place, self._clock(), setup.random)

@@ -143,6 +143,7 @@ class Cohort:
                 part.split_column,
                 part.split_value,
                 person=draft.person,
+                genes=(),  # nothing leaves this computer
             )
             for part in parts
         }

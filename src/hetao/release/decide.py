@@ -93,7 +93,9 @@ class Door:
 
     `trusted` is the site's own list of parties; `bundle` is verified at each use;
     `snapshot` is the digest of the data that the answers come from; `read` is every
-    `table.field` that was really read of them, whatever the study says it reads.
+    `table.field` that was really read of them, whatever the study says it reads;
+    `without_genes` are those that the dictionary does not know, and of which the site
+    says that they tell of no genes.
     """
 
     identity: Identity
@@ -103,6 +105,7 @@ class Door:
     policy: Policy
     snapshot: str = ""
     read: tuple[str, ...] = ()
+    without_genes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -417,7 +420,7 @@ def _graded(summary: Summary, door: Door, place: Place, policy: Policy) -> _Grad
     fields = with_read(lineage(study, study.analysis(place.analysis)), study, door.read)
     graded = grade(SEALED if sealed else OWN, fields, passed(checks))
     _check_grade(graded.released, door, policy)
-    flags = flags_of(study, fields, summary.evidence.people)
+    flags = flags_of(study, fields, summary.evidence.people, door.without_genes)
     permit, name = door.bundle.permit, door.identity.name
     check_limits(name, permit, fields, flags, policy.limits)
     return _Graded(graded, fields, checks, flags)

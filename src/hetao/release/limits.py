@@ -6,10 +6,12 @@
     data use                  a field that carries a code of the Data Use Ontology is
                               used only where that use was judged by this very code
 
-What nobody stated is unknown, and refused.
+What nobody stated is unknown, and refused: a field or a code system that the
+dictionary does not know counts as made of genes, unless the site says of that field
+that it is not. OMOP's own ids are not looked up.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from hetao.dictionary import dictionary
@@ -21,32 +23,48 @@ from hetao.study import Study
 MAINLAND: Final = "SZ"
 HGR_REPORT: Final = "hgr-information-report"
 HGR, IMPORTANT = "hgr", "important"
+OMOP: Final = "omop"
 NO_RESTRICTION: Final = "NRES"
 Limits = Mapping[str, tuple[str, ...]]
 
 
-def flags_of(study: Study, fields: Iterable[Field], people: int) -> tuple[str, ...]:
-    """Return what the dictionary warns of in what a sum is made of.
+def flags_of(
+    study: Study,
+    fields: Iterable[Field],
+    people: int,
+    without_genes: Collection[str] = (),
+) -> tuple[str, ...]:
+    """Return what to beware of in what a sum is made of.
 
     Args:
         study: whose concept sets may name codes of genes.
         fields: its lineage.
         people: of the sum. That it may be important data is said of so many people as
             the dictionary names, and follows from no single one.
+        without_genes: `table.field` that the dictionary does not know, and of which
+            the site says that they tell of no genes.
     """
-    known = dictionary()
+    known, fields = dictionary(), tuple(fields)
     made_of = [
         known.tables[table].fields[name]
         for table, name in fields
         if table in known.tables and name in known.tables[table].fields
     ]
     systems = {codes.system for one in study.concepts for codes in one.lists}
-    of_genes = any(field.hgr for field in made_of) or any(
-        known.systems[name].hgr for name in systems if name in known.systems
+    of_genes = any(_is_of_genes(*one, without_genes) for one in fields) or any(
+        known.systems[name].hgr if name in known.systems else name != OMOP
+        for name in systems
     )
     least = min((field.important for field in made_of if field.important), default=0)
     found = (HGR,) if of_genes else ()
     return (*found, IMPORTANT) if least and people >= least else found
+
+
+def _is_of_genes(table: str, name: str, without: Collection[str]) -> bool:
+    """Return whether a field is made of genes, or may be, for all that anybody said."""
+    known = dictionary().tables.get(table)
+    field = known.fields.get(name) if known else None
+    return field.hgr if field else f"{table}.{name}" not in without
 
 
 def check_limits(
@@ -72,9 +90,12 @@ def check_limits(
     crosses = HGR in flags and permit.directory[site].side == MAINLAND
     if crosses and not any(basis.instrument == HGR_REPORT for basis in permit.bases):
         raise UseNotAllowed(
-            f"what {site} is asked for is made of genes, and the permit names no "
-            "prior report of human genetic resources information",
-            fix=f"ask for a permit that rests on {HGR_REPORT} (Biosecurity Law 57)",
+            f"what {site} is asked for is made of genes, or of what nobody says is "
+            "not, and the permit names no prior report of human genetic resources "
+            "information",
+            fix=f"ask for a permit that rests on {HGR_REPORT} (Biosecurity Law 57); "
+            "or, where no column of the site's file is made of genes, write genes = [] "
+            "under [flat] of its site.toml",
         )
     for table, name in fields:
         for code in (*codes_of(table, name), *_of_site(limits, table, name)):
