@@ -148,6 +148,96 @@ def test_a_site_that_heard_of_a_revocation_destroys_what_it_could_send_again(
     assert records  # what it released stays proved
 
 
+def holding_shares(federation):
+    """Return a hub that holds the shares of a round, and the envelope of its task."""
+    hub = federation.hubs[HUB]
+    hub.accept("coordinator", federation.begin(HUB).data)
+    for name, site in federation.sites.items():
+        site.handle(federation.begin(name).data)
+        for to, data in site.handle(federation.task(name).data):
+            if to == HUB:
+                hub.accept(name, data)
+    assert all(shares_of(hub))
+    return hub, federation.task(HUB).data
+
+
+def shares_of(hub):
+    rows = hub._store.rows("SELECT data FROM envelope WHERE kind = 'share'")
+    return [bytes(data) for (data,) in rows]
+
+
+def poison(federation):
+    """Return a renewal that heard of somebody who is nobody."""
+    true = said(federation, "renew")
+    body = {**true.body, "heard": {"nobody at all": 1}}
+    return state(federation.cast.identities["ethics-hk"], body)
+
+
+def cut(federation):
+    """Return a revocation whose signer's decision before it is held back."""
+    signer, when = federation.cast.identities["ethics-hk"], federation.clock()
+    warned = sign_notice(federation.bundle, signer, "warn", when, Words(reason="x"))
+    return sign_notice(warned, signer, "revoke", when).notices[-1]
+
+
+@pytest.mark.parametrize("way", ["an envelope", "a restart", "another party"])
+def test_shares_are_destroyed_whichever_way_a_revocation_came(federation, way):
+    hub, task = holding_shares(federation)
+    hub._register.take([said(federation, "revoke")])
+
+    if way == "an envelope":
+        hub.accept("coordinator", task)
+    elif way == "a restart":
+        hub.close()
+        hub = federation.open_hub(HUB)
+        hub.resume()
+    else:
+        hub.exchange(0, told())
+
+    assert shares_of(hub)
+    assert not any(shares_of(hub))
+
+
+@pytest.mark.parametrize("beside", ["poison", "cut"])
+def test_what_is_said_beside_a_revocation_saves_nothing_from_it(federation, beside):
+    hub, _ = holding_shares(federation)
+    site = federation.sites["b"]
+    revoked = said(federation, "revoke") if beside == "poison" else cut(federation)
+    notices = [poison(federation), revoked] if beside == "poison" else [revoked]
+
+    hub.exchange(0, told(*notices))
+    site.register.take(notices)
+    site.heed()
+
+    assert not any(shares_of(hub))
+    assert site._store.rows("SELECT data FROM begun") == [(b"",)]
+
+
+def test_a_site_destroys_what_a_revocation_in_an_envelopes_wake_is_about(federation):
+    site = federation.sites["b"]
+    site.handle(federation.begin("b").data)
+    federation.notices.append(said(federation, "revoke"))
+
+    assert federation.refusals(site.handle(federation.task("b").data))
+
+    assert site._store.rows("SELECT data FROM begun") == [(b"",)]
+
+
+def test_a_run_that_cannot_be_looked_at_keeps_no_other_and_is_told_once(federation):
+    site, words = federation.sites["b"], []
+    site._heeding.tell = words.append
+    site.handle(federation.begin("b").data)
+    site._store.write([("INSERT INTO begun VALUES ('a', '', '', x'00')", ())])
+    site.register.take([said(federation, "revoke")])
+
+    site.heed()
+    site.heed()
+
+    rows = site._store.rows("SELECT data FROM begun ORDER BY run")
+    assert rows == [(b"\0",), (b"",)]
+    assert len(words) == 1
+
+
 def test_a_variation_binds_the_gate_of_a_site_that_heard_of_it(federation):
     site = federation.sites["b"]
     site.register.take([said(federation, "vary", change={"highest_grade": "1"})])

@@ -16,6 +16,8 @@ from hetao.permit import (
     situation_of,
     standing,
 )
+from hetao.permit import state as signed
+from hetao.permit.notices import read_notice
 from support_permit import HOUR, NOW, STUDY, Scene, at
 
 SCENE = Scene()
@@ -240,6 +242,14 @@ def test_one_person_by_two_names_does_not_approve_on_both_sides():
 
     with pytest.raises(ConflictOfDuties, match="two offices"):
         say(bundle, "twin-sz", "approve")
+
+
+def test_a_renewal_that_heard_of_somebody_unknown_does_not_hold():
+    true = say(APPROVED, "ethics-hk", "renew").notices[-1]
+    body = {**true.body, "heard": {"nobody at all": 1}}
+
+    with pytest.raises(NotApproved, match="no part"):
+        read_notice(SCENE.permit, signed(SCENE.identities["ethics-hk"], body))
 
 
 # --- delegation ---------------------------------------------------------------------

@@ -36,8 +36,13 @@ async def attend(
         return
 
     def heed() -> None:
-        loop.run_in_executor(executor, site.heed)
+        loop.run_in_executor(executor, site.heed).add_done_callback(report)
 
+    def report(done: "asyncio.Future[None]") -> None:
+        if not done.cancelled() and (fault := done.exception()) is not None:
+            say(f"{site.name} could not heed what it heard: {fault}")
+
+    heed()
     listening = asyncio.create_task(
         gossip(site.register, site.hubs, transport, say, heed)
     )

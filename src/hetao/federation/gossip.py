@@ -30,7 +30,8 @@ async def gossip(
         hubs: whom to tell and ask.
         transport: the way to them.
         say: takes what goes wrong; it goes wrong once or often, and gossip goes on.
-        heard: called when something new was heard.
+        heard: called when something new was heard, whichever way it came, and once
+            at the start.
     """
     turns = (_with(hub, register, transport, say, heard) for hub in hubs)
     await asyncio.gather(*turns)
@@ -43,22 +44,23 @@ async def _with(
     say: Callable[[str], None],
     heard: Callable[[], None],
 ) -> None:
-    told, asked, epoch, complaint = 0, 0, "", ""
+    told, asked, epoch, complaint, known = 0, 0, "", "", -1
     while True:
         try:
-            new = register.look()
+            register.look()
             mine = register.after(told)
             news = news_from(await transport.exchange(hub, asked, mine.encoded()))
             told, asked = mine.place, news.place
             if epoch not in ("", news.epoch):  # a hub that starts over is told all
                 told, asked = 0, 0
             epoch = news.epoch
-            new += register.take(news.notices)
-            if new:
-                heard()
+            register.take(news.notices)
             complaint = ""
         except HetaoError as error:
             if str(error) != complaint:
                 complaint = str(error)
                 say(f"no notices from {hub}: {complaint}")
+        if register.place != known:  # an envelope may have brought it
+            known = register.place
+            heard()
         await asyncio.sleep(GOSSIP_SECONDS)

@@ -29,6 +29,7 @@ from hetao.errors import (
     TooFewSites,
     WrongShape,
 )
+from hetao.federation.heeding import Heeding
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.register import Register, news_from
 from hetao.federation.store import Store
@@ -45,7 +46,6 @@ from hetao.permit import (
     check_standing,
     format_time,
     parse_time,
-    standing,
     state,
 )
 from hetao.release import (
@@ -83,6 +83,11 @@ CREATE INDEX IF NOT EXISTS by_task ON envelope (run, task, kind);
 DESTROY: Final = (
     "UPDATE envelope SET data = x'', recipient = '' "
     "WHERE run = ? AND kind IN ('share', 'total')"
+)
+KEPT: Final = (
+    "SELECT DISTINCT run FROM envelope WHERE kind IN ('share', 'total') AND data != x''"
+    " AND run IN (SELECT run FROM envelope "
+    "WHERE kind = 'begin' AND recipient = ? AND sender = ?)"
 )
 BATCH: Final = 16  # envelopes handed over in one answer …
 BATCH_BYTES: Final = 16 * 2**20  # … unless they are large; one always is
@@ -135,9 +140,14 @@ class Hub:
         self._bundles: dict[str, tuple[str, Bundle]] = {}
         self._tasks: dict[tuple[str, str], tuple[Header, list[str]]] = {}
         self.on_letter: Callable[[str], None] = lambda _: None  # told the recipient
+        self.heeding = Heeding(
+            self._register,
+            self._kept,
+            lambda run: self._opening(run)[1],
+            lambda run, _: self._store.shred([(DESTROY, (run,))]),
+        )
         if not self._store.rows("SELECT epoch FROM hub"):
-            row = ("INSERT INTO hub VALUES (?)", (secrets.token_hex(8),))
-            self._store.write([row])
+            self._store.write([("INSERT INTO hub VALUES (?)", (secrets.token_hex(8),))])
         self.epoch = str(self._store.rows("SELECT epoch FROM hub")[0][0])
 
     @property
@@ -232,19 +242,15 @@ class Hub:
         Only what a key of the hub's own list signed is kept.
         """
         told = news_from(data)
-        if self._register.look() + self._register.take(told.notices):
-            self._heed()
+        self._register.look()
+        self._register.take(told.notices)
+        self.heeding.heed()
         return self._register.after(after, self.epoch).encoded()
 
-    def _heed(self) -> None:
-        """Destroy the shares and sums of what was revoked."""
-        for run, (_, bundle) in list(self._bundles.items()):
-            known = self._register.heard_of(bundle)
-            if known is bundle:
-                continue
-            self._bundles[run] = (self._bundles[run][0], known)
-            if standing(known, self._clock()).state == "revoked":
-                self._store.shred([(DESTROY, (run,))])
+    def _kept(self) -> list[str]:
+        """Return the runs of which shares or sums are here."""
+        me = self.identity.name
+        return [str(r[0]) for r in self._store.rows(KEPT, (me, self._coordinator))]
 
     # --- keeping --------------------------------------------------------------------
     def _is_known(self, envelope: Envelope, new: Mapping[str, Envelope]) -> bool:
@@ -300,6 +306,7 @@ class Hub:
 
     def resume(self) -> None:
         """Act on what was taken on before a crash; acting twice is acting once."""
+        self.heeding.heed()
         rows = self._store.rows(
             "SELECT data FROM envelope WHERE recipient = ? "
             "AND kind IN ('task', 'finish')",
@@ -330,14 +337,17 @@ class Hub:
         except (KeyError, TypeError, ValueError, LookupError, AttributeError):
             self._refuse(header, BadEnvelope(f"{header.sender} sent malformed content"))
 
-    def _begin(self, run: str) -> tuple[str, Bundle]:
-        """Return the study's digest and the permit of a run, verified here."""
+    def _opening(self, run: str) -> tuple[str, Bundle]:
+        """Return the study's digest and the permit of a run, as it is known so far."""
         if run not in self._bundles:
             meta, _ = self._content(self._one(run, "begin", "begin"))
             study = digest_bytes(canonical(meta["study"]))
-            bundle = bundle_from(meta["permit"])
-            self._bundles[run] = (study, bundle)
-        study, known = self._bundles[run]
+            self._bundles[run] = (study, bundle_from(meta["permit"]))
+        return self._bundles[run]
+
+    def _begin(self, run: str) -> tuple[str, Bundle]:
+        """Return the study's digest and the permit of a run, verified here."""
+        study, known = self._opening(run)
         bundle = self._register.heard_of(known)
         self._bundles[run] = (study, bundle)
         check_standing(bundle, study, self._clock(), self._trusted)
@@ -430,17 +440,12 @@ class Hub:
         sums whose parts could not be published are opened for one list of members
         only, whatever the run or analysis, as long as the permit lasts.
         """
+        me = self.identity.name
         later = self._store.rows(
             "SELECT data FROM envelope WHERE run = ? AND kind = 'task' "
             "AND recipient = ? AND seq > (SELECT max(seq) FROM envelope WHERE run = ? "
             "AND task = ? AND kind = 'task' AND recipient = ?)",
-            (
-                header.run,
-                self.identity.name,
-                header.run,
-                header.task,
-                self.identity.name,
-            ),
+            (header.run, me, header.run, header.task, me),
         )
         for (data,) in later:
             other = parse_envelope(bytes(data)).header
@@ -451,17 +456,15 @@ class Hub:
             return
         ours = json.dumps(sorted(members))
         permit = bundle.permit.digest
-        rows = self._store.rows(
-            "SELECT members FROM opened WHERE permit = ?", (permit,)
-        )
-        if any(str(row[0]) != ours for row in rows):
+        before = "SELECT members FROM opened WHERE permit = ?"
+        if any(str(row[0]) != ours for row in self._store.rows(before, (permit,))):
             raise TooFewSites(
                 "sums of this permit ran over other members before; beside them, "
                 f"{header.analysis} would show one site's part",
                 fix="ask for a new permit",
             )
-        row = ("INSERT OR IGNORE INTO opened VALUES (?, ?)", (permit, ours))
-        self._store.write([row])
+        add_one = "INSERT OR IGNORE INTO opened VALUES (?, ?)"
+        self._store.write([(add_one, (permit, ours))])
 
     def _send_total(
         self,
@@ -587,6 +590,7 @@ class Hub:
     def _refuse(self, header: Header, error: HetaoError) -> None:
         content = pack({"code": error.code, "rule": str(error)})
         self._reply(header, "refusal", self._coordinator, content)
+        self.heeding.heed(header.run)
 
 
 def _course(header: Header) -> tuple[str, str, int, int, str]:

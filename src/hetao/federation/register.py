@@ -100,6 +100,11 @@ class Register:
         self._digests.add(digest_bytes(canonical(notice.as_json())))
         self._known.setdefault(str(notice.body["permit"]), []).append(notice)
 
+    @property
+    def place(self) -> int:
+        """Return the place of the last notice; another as soon as one is new."""
+        return self._place
+
     def look(self) -> int:
         """Take in what lies in the folder; return how much of it was new.
 

@@ -53,6 +53,7 @@ from hetao.federation.answers import ANSWERS, Answers, Post
 from hetao.federation.asking import asked_of
 from hetao.federation.course import STATES, Course
 from hetao.federation.guard import LATEST, Guard
+from hetao.federation.heeding import Heeding
 from hetao.federation.joining import check_joins, quality_of_tables, stated
 from hetao.federation.memory import Memory, Purpose, Room
 from hetao.federation.register import SCHEMA as HEARD
@@ -71,7 +72,6 @@ from hetao.permit import (
     format_time,
     parse_time,
     rulebook,
-    standing,
 )
 from hetao.permit.law import check_law
 from hetao.release import (
@@ -159,6 +159,9 @@ class Site:
         self.answers = Answers(self._store, self._log)
         self.register = Register(self._store, setup.trusted, setup.notices)
         self._guard = Guard(setup.folder, self._store, clock)
+        self._heeding = Heeding(
+            self.register, self._kept, self._given, self._destroy, setup.tell
+        )
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
 
@@ -186,16 +189,17 @@ class Site:
         of rounds, go. Its records and its log stay: they prove what was released.
         """
         with self._lock:
-            for data in self._store.rows("SELECT data FROM begun WHERE data != x''"):
-                self._forget_if_revoked(bytes(data[0]))
+            self._heeding.heed()
 
-    def _forget_if_revoked(self, data: bytes) -> None:
-        envelope = parse_envelope(data)
-        run = envelope.header.run
-        _, given = _opening(envelope.open(self._setup.identity))
-        bundle = self.register.heard_of(given)
-        if standing(bundle, self._clock()).state != "revoked":
-            return
+    def _kept(self) -> list[str]:
+        rows = self._store.rows("SELECT run FROM begun WHERE data != x''")
+        return [str(run) for (run,) in rows]
+
+    def _given(self, run: str) -> Bundle:
+        ((data,),) = self._store.rows("SELECT data FROM begun WHERE run = ?", (run,))
+        return _opening(parse_envelope(bytes(data)).open(self._setup.identity))[1]
+
+    def _destroy(self, run: str, bundle: Bundle) -> None:
         self._runs.pop(run, None)
         self._store.shred(
             [
@@ -208,13 +212,8 @@ class Site:
                 ),
             ]
         )
-        entry = {
-            "type": "hetao.entry/1",
-            "what": "destroyed",
-            "at": format_time(self._clock()),
-            "run": run,
-            "permit": bundle.permit.digest,
-        }
+        entry = {"type": "hetao.entry/1", "what": "destroyed", "run": run}
+        entry |= {"at": format_time(self._clock()), "permit": bundle.permit.digest}
         self._log.append([canonical(entry)])
 
     def _handled(self, data: bytes) -> list[Post]:
@@ -237,6 +236,7 @@ class Site:
                 return self.answers.posts(key)
             return self._answer(envelope, self._act(envelope))  # 6-9
         except HetaoError as error:
+            self._heeding.heed(envelope.header.run)
             return self._answer(envelope, error)
         except (KeyError, TypeError, ValueError) as error:
             fault = BadEnvelope("the task's content is malformed", local=repr(error))

@@ -49,7 +49,7 @@ from hetao.permit.keys import (
     verify,
     write_identity,
 )
-from hetao.permit.lifecycle import FINAL, STATES, Standing, standing
+from hetao.permit.lifecycle import FINAL, STATES, Standing, is_revoked, standing
 from hetao.permit.notices import (
     VERBS,
     Delegation,
@@ -130,6 +130,7 @@ __all__ = [
     "draft_notice",
     "facts_from",
     "format_time",
+    "is_revoked",
     "key_of",
     "new_identity",
     "office_of",

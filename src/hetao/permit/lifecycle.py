@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hetao.errors import NotApproved
+from hetao.errors import HetaoError, NotApproved
 from hetao.permit.bundle import Bundle, last_decisions
 from hetao.permit.dates import SKEW, format_time, parse_time
 from hetao.permit.duties import (
@@ -22,7 +22,8 @@ from hetao.permit.duties import (
     conflicts,
     people_behind,
 )
-from hetao.permit.notices import Heard, Notice
+from hetao.permit.keys import Statement
+from hetao.permit.notices import Heard, Notice, read_notice
 from hetao.permit.permit import Permit
 from hetao.permit.persons import People
 from hetao.permit.rulebook import Requirement
@@ -38,6 +39,7 @@ STATES: Final = (
     "refused",
 )
 FINAL: Final = ("closed", "expired", "revoked", "refused")
+REVOKING: Final = ("revoke", "withdraw")
 RENEWING: Final = ("approve", "resume", "renew")  # each also says: still so
 
 
@@ -135,6 +137,24 @@ def standing(
         report_due=format_time(due) if state in ("closed", "expired") else "",
         replaced_by=next((n.replaced_by for n in ends if n.replaced_by), ""),
     )
+
+
+def is_revoked(bundle: Bundle) -> bool:
+    """Return whether somebody who may has revoked a permit, or withdrawn from it.
+
+    One notice is enough, whatever else is said, forged or left out beside it: what is
+    kept for the permit is to be destroyed even where `standing` cannot be told.
+    """
+    said = (one for one in bundle.notices if one.body.get("verb") in REVOKING)
+    return any(_holds(bundle.permit, one) for one in said)
+
+
+def _holds(permit: Permit, statement: Statement) -> bool:
+    try:
+        read_notice(permit, statement)
+    except (HetaoError, ValueError):
+        return False
+    return True
 
 
 def check_complete(bundle: Bundle) -> None:
@@ -238,7 +258,7 @@ def _end(
 ) -> tuple[str, tuple[str, ...]] | None:
     """Return the final state that a permit has come to, and why; None before."""
     for state, verbs in (
-        ("revoked", ("revoke", "withdraw")),
+        ("revoked", REVOKING),
         ("refused", ("refuse",)),
         ("closed", ("close", "amend")),
     ):

@@ -192,6 +192,8 @@ def _check_words(permit: Permit, notice: Notice) -> None:
         raise NotApproved("a variation says what it varies")
     if notice.until:
         _time(notice.until)
+    if not set(notice.heard) <= {person.name for person in permit.persons}:
+        raise NotApproved("a renewal heard of somebody who has no part in the permit")
     tightened(permit, notice.change)
 
 
