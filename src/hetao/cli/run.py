@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +30,11 @@ from hetao.federation.transport_https import HttpsTransport
 from hetao.ledger.certificate import published
 from hetao.permit import (
     Bundle,
-    Tally,
+    Directory,
+    Requirement,
     check_votes,
     format_time,
     read_bundle,
-    tally,
     write_directory,
 )
 from hetao.report import Extras, render_body, write_report
@@ -103,13 +104,19 @@ async def _run(
             outcome = await coordinator.answer()
             package = _lay(out / "review", outcome)
             end = time.monotonic() + patience_for_review
-            while waits := _waiting(out / "review", package, network):
+            once = functools.cache(say)
+            while True:
+                found = gather_votes(out / "review", network.identity, once)
+                votes = coordinator.ballots.count(package, found)
+                waits = _waiting(votes, package, network.trusted)
+                if waits is None:
+                    break
                 if time.monotonic() >= end:
                     return outcome, waits
                 await asyncio.sleep(LOOK_SECONDS)
-            votes = [v.statement for v in _votes(out / "review", network)]
+            signed = [vote.statement for vote in votes]
             when = format_time(utc_now())
-            certificate = await certify(coordinator, outcome, when, votes)
+            certificate = await certify(coordinator, outcome, when, signed)
             write_results(out, outcome, certificate)
             coordinator.mark_finished()  # only now: a run without results goes on
         finally:
@@ -126,37 +133,35 @@ def _lay(folder: Path, outcome: Outcome) -> Package:
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / "report.html", page.encode())
     package = lay_package(folder, body)
-    offices = _offices(tally(package.bundle.permit, package.digest, ()))
+    offices = _offices(package.bundle.permit.reviews)
     say(f"{WAITS}, code {package.code}: {', '.join(offices)}")
     return package
 
 
-def _offices(found: Tally) -> tuple[str, ...]:
-    return tuple(f"{need.role} on side {need.side}" for need in found.missing)
+def _offices(needs: Sequence[Requirement]) -> tuple[str, ...]:
+    return tuple(f"{need.role} on side {need.side}" for need in needs)
 
 
-def _votes(folder: Path, network: Network) -> list[Vote]:
-    return gather_votes(folder, network.identity)
+def _waiting(
+    votes: Sequence[Vote], package: Package, trusted: Directory
+) -> Waits | None:
+    """Return which offices have not voted; None once all have, and accepted.
 
-
-def _waiting(folder: Path, package: Package, network: Network) -> Waits | None:
-    """Return what is still waited for; None once all accepted.
+    What has been voted so far is not told, nor can it be seen by what is waited for:
+    the other checker must not be led.
 
     Raises:
         NotApproved: somebody objected; what they wrote is said.
     """
-    votes = _votes(folder, network)
-    found = tally(
-        package.bundle.permit, package.digest, [one.statement for one in votes]
-    )
-    if found.missing and not found.objections:
-        return Waits(package, _offices(found))
-    if found.objections and len(votes) < len(package.bundle.permit.reviews):
-        return Waits(package, ("the other checker",))  # who must not be led
+    permit, signed = package.bundle.permit, [one.statement for one in votes]
+    done = {(vote.body["side"], vote.body["role"]) for vote in signed}
+    left = [need for need in permit.reviews if (need.side, need.role) not in done]
+    if left:
+        return Waits(package, _offices(left))
     for one in votes:
         if one.comment:
             say(f"{one.statement.body['by']}: {one.comment}")
-    check_votes(package.bundle.permit, package.digest, [one.statement for one in votes])
+    check_votes(permit, package.digest, signed, trusted)
     return None
 
 

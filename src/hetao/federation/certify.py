@@ -18,7 +18,13 @@ from hetao.ledger.certificate import (
     sign_certificate,
     verify_certificate,
 )
-from hetao.permit import Statement, check_votes, package_digest, statement_from
+from hetao.permit import (
+    Directory,
+    Statement,
+    check_votes,
+    package_digest,
+    statement_from,
+)
 from hetao.release import final_checks
 from hetao.study import Study, study_from
 
@@ -102,16 +108,25 @@ def package_of(outcome: Outcome) -> dict[str, Any]:
 
 
 def body_of(
-    outcome: Outcome, issued: str, votes: Sequence[Statement]
+    outcome: Outcome,
+    issued: str,
+    votes: Sequence[Statement],
+    trusted: Directory | None = None,
 ) -> dict[str, Any]:
     """Return everything that a certificate states about a run.
+
+    Args:
+        outcome: of the run.
+        issued: UTC time.
+        votes: of the output checkers.
+        trusted: the coordinator's own list, against which the votes' keys are held.
 
     Raises:
         NotApproved: the output checkers whom the permit asks have not accepted it.
     """
     package = package_of(outcome)
     name = package_digest(package)
-    check_votes(outcome.bundle.permit, name, votes)
+    check_votes(outcome.bundle.permit, name, votes, trusted)
     about = [vote for vote in votes if vote.body["package"] == name]
     review = {"package": name, "votes": [vote.as_json() for vote in about]}
     return {**package, "issued": issued, "review": review}
@@ -180,7 +195,7 @@ async def certify(
         Unverified: what a site or hub sent does not make a certificate that verifies;
             the step that fails says whose.
     """
-    body = body_of(outcome, issued, votes)
+    body = body_of(outcome, issued, votes, coordinator.trusted)
     index, note, path = await coordinator.cosign(issue_leaf(body))
     log = {"index": index, "note": note, "path": [node.hex() for node in path]}
     sums = sums_of(outcome)

@@ -39,6 +39,7 @@ from hetao.federation.correspondence import (
     Place,
 )
 from hetao.federation.register import SCHEMA as HEARD
+from hetao.federation.reviewing import COUNTED, Ballots
 from hetao.federation.store import Store
 from hetao.federation.totals import Words, check_tags, check_total, total_of
 from hetao.federation.transport import Transport
@@ -147,10 +148,12 @@ class Coordinator:
         self._by_file = frozenset(by_file)
         self._desk, self.study, self.bundle = desk, study, bundle
         desk.folder.mkdir(parents=True, exist_ok=True)
-        self._store = Store(desk.folder / "coordinator.sqlite", SCHEMA + SENT + HEARD)
+        tables = SCHEMA + SENT + HEARD + COUNTED
+        self._store = Store(desk.folder / "coordinator.sqlite", tables)
         key = desk.identity.signing_key
         self.log = Log.open(desk.folder / "log.sqlite", desk.identity.name, key)
-        self.identity = desk.identity
+        self.identity, self.trusted = desk.identity, desk.trusted
+        self.ballots = Ballots(self._store, self.log, desk.trusted)
         self.run = self._resumed_run()
         question = (study, bundle, self.run)
         self._mail = Correspondence(desk, question, transport, self._store, self.log)

@@ -5,12 +5,14 @@
     FOLDER/votes/NAME.vote   a checker's vote, sealed to the coordinator
 
 A vote is an envelope: only the coordinator opens it, so no checker knows what another
-said before both have voted. Anybody may carry the files.
+said before both have voted. Anybody may carry the files, so what is no vote of a
+checker is passed over. The coordinator writes a vote's digest into its log before it
+counts it, and keeps the vote: deleting the file takes nothing back.
 """
 
 import datetime
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,9 +25,12 @@ from hetao.errors import (
     NotApproved,
     NotCanonical,
 )
+from hetao.federation.store import Store
 from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
+from hetao.ledger.log import Log
 from hetao.permit import (
     Bundle,
+    Directory,
     Identity,
     Party,
     Permit,
@@ -34,12 +39,22 @@ from hetao.permit import (
     package_digest,
     sign_vote,
     statement_from,
+    tally,
 )
 from hetao.release import pack, unpack
 
 LONGEST_COMMENT: Final = 4_000  # characters
 SIZE: Final = 32 * 2**10  # bytes of every vote, so that its length tells nothing
 VOTE_GRADE: Final = 2
+COUNTED: Final = """
+CREATE TABLE IF NOT EXISTS vote (
+    package TEXT NOT NULL,
+    checker TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    data TEXT NOT NULL,
+    PRIMARY KEY (package, checker)
+) STRICT;
+"""
 WAITS: Final = "waiting for output checks"  # how the coordinator begins to say so
 
 
@@ -164,15 +179,79 @@ def voters(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(n for f in files if (n := f.name.split(".")[0]) in names))
 
 
-def gather_votes(folder: Path, coordinator: Identity) -> list[Vote]:
+def gather_votes(
+    folder: Path, coordinator: Identity, say: Callable[[str], None]
+) -> list[Vote]:
     """Return the votes about the package in the folder, opened and checked.
 
+    A copy counts once. A file that is cut, changed or signed by no checker is none.
+
+    Args:
+        folder: that of the package.
+        coordinator: to whom votes are sealed.
+        say: is told of each file that is passed over.
+
     Raises:
-        NotApproved: a vote is forged, or is not what its envelope says.
+        NotApproved: a checker signed something else than a vote of their own.
     """
-    package = read_package(folder)
-    files = sorted((folder / "votes").glob(f"*.{package.code}.vote"))
-    return [_opened(path.read_bytes(), coordinator, package) for path in files]
+    package, found = read_package(folder), {}
+    for path in sorted((folder / "votes").glob(f"*.{package.code}.vote")):
+        try:
+            envelope = parse_envelope(path.read_bytes())
+            sender = _sender(package.bundle.permit, envelope)
+        except (BadEnvelope, BadSignature, InvalidNetwork, OSError):
+            say(f"{path.name} is not counted: it is no vote of an output checker")
+            continue
+        if envelope.digest not in found:
+            found[envelope.digest] = _opened(envelope, sender, coordinator)
+    return list(found.values())
+
+
+class Ballots:
+    """The votes that a coordinator has counted: one of each checker about a package."""
+
+    def __init__(self, store: Store, log: Log, trusted: Directory) -> None:
+        """Keep votes in a journal that has COUNTED, and their digests in a log."""
+        self._store, self._log, self._trusted = store, log, trusted
+
+    def count(self, package: Package, votes: Sequence[Vote]) -> list[Vote]:
+        """Take on the votes about a package that are new, and return all that count.
+
+        Raises:
+            NotApproved: a vote does not hold, or a checker has said something else
+                about this package before.
+        """
+        for vote in votes:
+            permit, signed = package.bundle.permit, vote.statement
+            if tally(permit, package.digest, [signed], self._trusted).said:
+                self._take(package.digest, vote)
+        rows = self._store.rows(
+            "SELECT data FROM vote WHERE package = ? ORDER BY checker",
+            (package.digest,),
+        )
+        kept = [parse_canonical(str(row[0]).encode()) for row in rows]
+        return [Vote(statement_from(one["vote"]), one["comment"]) for one in kept]
+
+    def _take(self, package: str, vote: Vote) -> None:
+        checker, signed = str(vote.statement.body["by"]), vote.statement.as_json()
+        rows = self._store.rows(
+            "SELECT digest FROM vote WHERE package = ? AND checker = ?",
+            (package, checker),
+        )
+        name = digest(signed)
+        if rows and rows[0][0] != name:
+            raise NotApproved(
+                f"{checker} has voted twice about the same findings",
+                fix="take the later vote's file away: the first was logged and stands",
+            )
+        if rows:
+            return
+        # In the log first: no vote counts that could be exchanged afterwards.
+        entry = {"type": "hetao.counted/1", "package": package, "by": checker}
+        self._log.append([canonical({**entry, "vote": name})])
+        data = canonical({"vote": signed, "comment": vote.comment}).decode()
+        row = (package, checker, name, data)
+        self._store.write([("INSERT INTO vote VALUES (?, ?, ?, ?)", row)])
 
 
 def _sender(permit: Permit, envelope: Envelope) -> Party:
@@ -187,11 +266,8 @@ def _sender(permit: Permit, envelope: Envelope) -> Party:
     raise BadSignature("no output checker of the permit signed this vote")
 
 
-def _opened(data: bytes, coordinator: Identity, package: Package) -> Vote:
-    permit = package.bundle.permit
+def _opened(envelope: Envelope, sender: Party, coordinator: Identity) -> Vote:
     try:
-        envelope = parse_envelope(data)
-        sender = _sender(permit, envelope)
         meta, _ = unpack(envelope.open(coordinator))
         statement, comment = statement_from(meta["vote"]), str(meta["comment"])
     except (BadEnvelope, BadSignature, InvalidNetwork, KeyError) as error:

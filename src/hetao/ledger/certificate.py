@@ -551,7 +551,7 @@ class _Check:
         if review["package"] != package:
             raise Unverified("the output checkers looked at something else than this")
         votes = [statement_from(vote) for vote in review["votes"]]
-        found = check_votes(self.permit, package, votes)
+        found = check_votes(self.permit, package, votes, self.trusted)
         if len(votes) != len(found.said):
             raise Unverified("the review holds votes about something else")
         return f"shown after output checks by {' and '.join(sorted(found.said))}"

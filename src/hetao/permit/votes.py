@@ -14,6 +14,7 @@ from typing import Any, Final
 from hetao.canonical import digest
 from hetao.errors import BadSignature, NotAParty, NotApproved
 from hetao.permit.dates import format_time
+from hetao.permit.directory import Directory
 from hetao.permit.keys import Identity, Party, Statement, state
 from hetao.permit.permit import Permit
 from hetao.permit.rulebook import Requirement
@@ -118,19 +119,31 @@ def _checker(permit: Permit, sign: str) -> Party:
     )
 
 
-def tally(permit: Permit, package: str, votes: Sequence[Statement]) -> Tally:
+def tally(
+    permit: Permit,
+    package: str,
+    votes: Sequence[Statement],
+    trusted: Directory | None = None,
+) -> Tally:
     """Return what was voted about a package, every signature checked.
 
     Votes about other packages do not count: what they were about has changed since.
 
+    Args:
+        permit: of the run.
+        package: its digest.
+        votes: signed.
+        trusted: the counter's own list; a key revoked there does not vote, and who is
+            one person there counts once. None goes by the permit alone.
+
     Raises:
-        NotApproved: a vote is forged, by nobody whom the permit asks, or a checker
-            has voted twice.
+        NotApproved: a vote is forged, by nobody whom the permit asks, by a key that
+            did not hold, or a checker has voted twice.
     """
     said: dict[str, str] = {}
     offices: set[tuple[str, str]] = set()
     for statement in votes:
-        checker = _verified(permit, statement)
+        checker = _verified(permit, statement, trusted)
         if statement.body.get("package") != package:
             continue
         if checker.name in said:
@@ -138,13 +151,13 @@ def tally(permit: Permit, package: str, votes: Sequence[Statement]) -> Tally:
         said[checker.name] = str(statement.body["vote"])
         if said[checker.name] == "accept":
             offices.add((checker.side, checker.role))
-    one = permit.directory.people.one
-    people = len({one(name) for name in said})
+    lists = [permit.directory, *([trusted] if trusted else ())]
+    people = min(len({each.people.one(name) for name in said}) for each in lists)
     missing = tuple(n for n in permit.reviews if (n.side, n.role) not in offices)
     return Tally(said, missing, people)
 
 
-def _verified(permit: Permit, statement: Statement) -> Party:
+def _verified(permit: Permit, statement: Statement, trusted: Directory | None) -> Party:
     body = statement.body
     if body.get("type") != "hetao.vote/1" or body.get("vote") not in VOTES:
         raise NotApproved("a vote is of an unknown kind")
@@ -155,7 +168,7 @@ def _verified(permit: Permit, statement: Statement) -> Party:
         if (checker.name, checker.side, checker.role) == said and _signed(
             statement, checker
         ):
-            _check_key(permit, checker, str(body.get("at")))
+            _check_key(permit, checker, str(body.get("at")), trusted)
             return checker
     raise NotApproved("a vote is forged, or by no output checker of this permit")
 
@@ -168,22 +181,33 @@ def _signed(statement: Statement, checker: Party) -> bool:
     return True
 
 
-def _check_key(permit: Permit, checker: Party, at: str) -> None:
-    """Refuse a vote by a key that was not valid when it was given."""
+def _check_key(
+    permit: Permit, checker: Party, at: str, trusted: Directory | None
+) -> None:
+    """Refuse a vote by a key that was not valid when it was given, in either list."""
     key = next(key for key in permit.keys if key.public == checker.sign)
+    if trusted is not None and key not in trusted:
+        raise NotApproved(f"a vote of {checker.name}: its key is not in the own list")
     try:
         key.check_time(at)
+        if trusted is not None:
+            trusted.key(key.name).check_time(at)
     except BadSignature as error:
         raise NotApproved(f"a vote of {checker.name}: {error.what}") from error
 
 
-def check_votes(permit: Permit, package: str, votes: Sequence[Statement]) -> Tally:
-    """Return the tally of a package that may be shown.
+def check_votes(
+    permit: Permit,
+    package: str,
+    votes: Sequence[Statement],
+    trusted: Directory | None = None,
+) -> Tally:
+    """Return the tally of a package that may be shown; arguments as of `tally`.
 
     Raises:
         NotApproved: an output check is missing, or somebody objected.
     """
-    found = tally(permit, package, votes)
+    found = tally(permit, package, votes, trusted)
     if found.objections:
         raise NotApproved(
             f"{', '.join(found.objections)} did not accept what would be shown",
