@@ -106,6 +106,19 @@ def test_a_notice_of_one_without_a_say_spoils_nothing(federation):
     assert federation.refusals(site.handle(federation.begin("b").data)) == []
 
 
+def test_a_number_of_endless_digits_spoils_nothing(federation):
+    body = dict(said(federation, "vary", change={"most_runs": "1"}).body)
+    odd = state(
+        federation.cast.identities["ethics-hk"],
+        {**body, "change": {"most_runs": "1" * 5000}},
+    )
+    site = federation.sites["b"]
+
+    assert site.register.take([odd]) == 1
+
+    assert federation.refusals(site.handle(federation.begin("b").data)) == []
+
+
 # --- heeding --------------------------------------------------------------------------
 @pytest.mark.parametrize("verb", ["revoke", "withdraw", "refuse", "suspend", "close"])
 def test_a_hub_that_heard_of_an_end_adds_nothing(federation, verb):

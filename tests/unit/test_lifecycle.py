@@ -252,6 +252,23 @@ def test_a_renewal_that_heard_of_somebody_unknown_does_not_hold():
         read_notice(SCENE.permit, signed(SCENE.identities["ethics-hk"], body))
 
 
+@pytest.mark.parametrize("number", ["1" * 5000, "1" * 10, "01", "-1", "1.0", "", "١"])
+def test_a_variation_to_what_is_no_whole_number_does_not_hold(number):
+    with pytest.raises(NotApproved, match="whole number"):
+        say(APPROVED, "ethics-sz", "vary", change={"most_runs": number})
+
+
+def test_whoever_has_no_say_is_told_so_before_their_words_are_read():
+    body = {
+        **say(APPROVED, "ethics-hk", "vary", change={"most_runs": "1"}).notices[-1].body
+    }
+    body |= {"by": "author", "key": "author", "role": "author"}
+    body["change"] = {"most_runs": "1" * 5000}
+
+    with pytest.raises(NotApproved, match="not theirs"):
+        read_notice(SCENE.permit, signed(SCENE.identities["author"], body))
+
+
 # --- delegation ---------------------------------------------------------------------
 def test_a_deputy_approves_in_the_office_of_who_lent_it():
     lent = SCENE.delegation("ethics-sz", "deputy-sz", ("SZ", "ethics"))

@@ -183,6 +183,8 @@ def spoilt(table, **changes):
         {"lease_hours": 0},
         {"lease_hours": 10_000},
         {"report_days": 0},
+        {"report_days": 10**10},
+        {"not_after": "9999-12-31T00:00:00Z"},
         {"version": 0},
         {"version": 2},
         {"amends": "sha256:0"},

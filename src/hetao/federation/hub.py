@@ -334,7 +334,7 @@ class Hub:
                 raise BadEnvelope(f"a hub does not act on {header.kind!r}")
         except HetaoError as error:
             self._refuse(header, error)
-        except (KeyError, TypeError, ValueError, LookupError, AttributeError):
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError):
             self._refuse(header, BadEnvelope(f"{header.sender} sent malformed content"))
 
     def _opening(self, run: str) -> tuple[str, Bundle]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hetao.canonical import canonical, digest_bytes
-from hetao.errors import BadSignature, HetaoError, NotApproved
+from hetao.errors import BadSignature, HetaoError
 from hetao.federation.store import Store
 from hetao.permit import (
     Bundle,
@@ -182,7 +182,7 @@ class Register:
 def _holds(permit: Permit, notice: Statement) -> bool:
     try:
         read_notice(permit, notice)
-    except NotApproved:
+    except (HetaoError, ValueError):
         return False  # somebody of the list spoke where they have no say
     return True
 

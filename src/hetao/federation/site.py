@@ -238,7 +238,7 @@ class Site:
         except HetaoError as error:
             self._heeding.heed(envelope.header.run)
             return self._answer(envelope, error)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             fault = BadEnvelope("the task's content is malformed", local=repr(error))
             return self._answer(envelope, fault)
 

@@ -270,6 +270,16 @@ LEAVES: Final = (
 )
 
 
+FAULTS: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    HetaoError,
+)
+
+
 def decide(facts: Situation) -> Decision:
     """Return whether the permit lets this be, and every predicate that failed."""
     failed = tuple(one.name for one in _asked(facts) if not _holds(one, facts))
@@ -283,7 +293,7 @@ def _asked(facts: Situation) -> tuple[Predicate, ...]:
 def _holds(one: Predicate, facts: Situation) -> bool:
     try:
         return one.holds(facts) is True
-    except (AttributeError, LookupError, TypeError, ValueError, HetaoError):
+    except FAULTS:
         return False  # fails closed: a fact was missing or of another kind
 
 

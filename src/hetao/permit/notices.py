@@ -7,6 +7,7 @@ cannot show the renewals that came after it, and without a renewal the lease run
 """
 
 import datetime
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -43,6 +44,7 @@ VARIED: Final = (
     "lease_hours",
     "not_after",
 )
+WHOLE: Final = re.compile("0|[1-9][0-9]{0,8}")
 LONGEST_REASON: Final = 2000  # characters
 
 
@@ -147,10 +149,10 @@ def read_notice(permit: Permit, statement: Statement) -> Heard:
         raise NotApproved(f"the key {key.name} can only renew")
     if notice.permit != permit.digest:
         raise NotApproved(f"{notice.by} signed another permit than this one")
-    _check_words(permit, notice)
     delegation = None if given is None else _delegated(permit, notice, given)
     holder = notice.by if delegation is None else delegation.by
     _check_office(permit, notice, holder)
+    _check_words(permit, notice)  # of those alone who have a say
     return Heard(statement, notice, holder, delegation)
 
 
@@ -219,7 +221,7 @@ def tightened(permit: Permit, change: Mapping[str, str]) -> dict[str, Any]:
             looser = _time(text) > parse_time(permit.not_after)
             found[name] = text
         else:
-            if not text.isascii() or not text.isdigit() or text != str(int(text)):
+            if not WHOLE.fullmatch(text):
                 raise NotApproved(f"a variation of {name} is not a whole number")
             found[name] = int(text)
             looser = not 1 <= found[name] <= getattr(permit, name)

@@ -24,6 +24,7 @@ from hetao.records import record
 
 TYPE: Final = "hetao.permit/2"
 LONGEST_LEASE: Final = 24 * 31  # hours
+LONGEST_REPORT: Final = 3660  # days, ten years
 
 
 @dataclass(frozen=True)
@@ -273,8 +274,10 @@ def _check_lists(permit: Permit, where: str) -> None:
 def _check_numbers(permit: Permit, where: str) -> None:
     if not 1 <= permit.highest_grade <= 5 or permit.most_attempts < 1:
         raise InvalidNetwork(f"{where}: highest_grade is 1 to 5, most_attempts from 1")
-    if permit.most_runs < 1 or permit.report_days < 1:
-        raise InvalidNetwork(f"{where}: most_runs and report_days are from 1")
+    if permit.most_runs < 1 or not 1 <= permit.report_days <= LONGEST_REPORT:
+        raise InvalidNetwork(
+            f"{where}: most_runs is from 1, report_days 1 to {LONGEST_REPORT}"
+        )
     if not 1 <= permit.lease_hours <= LONGEST_LEASE:
         raise InvalidNetwork(f"{where}: lease_hours is 1 to {LONGEST_LEASE}")
     if (permit.version == 1) != (permit.amends == "") or permit.version < 1:
