@@ -6,6 +6,7 @@ import pytest
 
 from hetao.errors import ConflictOfDuties, NotActive, NotAParty, NotApproved, OutOfTime
 from hetao.permit import (
+    SKEW,
     Basis,
     Bundle,
     Payload,
@@ -267,6 +268,53 @@ def test_whoever_has_no_say_is_told_so_before_their_words_are_read():
 
     with pytest.raises(NotApproved, match="not theirs"):
         read_notice(SCENE.permit, signed(SCENE.identities["author"], body))
+
+
+# --- a cut in time ------------------------------------------------------------------
+MINUTE = 1 / 60
+
+
+def cuts(bundle, hours=0.0):
+    """Return the states at a time of the two cuts that a verifier holds against it."""
+    when = NOW + hours * HOUR
+    return [
+        standing(bundle.as_of(when, ahead), when).state for ahead in (0 * SKEW, SKEW)
+    ]
+
+
+def test_a_cut_holds_an_approval_by_a_clock_that_runs_ahead():
+    bundle = Bundle(SCENE.permit)
+    for name in ("ethics-hk", "privacy-hk", "privacy-sz"):
+        bundle = say(bundle, name, "approve")
+
+    assert cuts(say(bundle, "ethics-sz", "approve", MINUTE)) == ["draft", "active"]
+    assert cuts(say(bundle, "ethics-sz", "approve", 6 * MINUTE)) == ["draft"] * 2
+
+
+def test_a_cut_holds_what_its_renewals_had_heard():
+    warned = say(APPROVED, "ethics-sz", "warn", 2 * MINUTE, reason="x")
+    bundle = say(warned, "ethics-hk", "renew", MINUTE)
+
+    assert cuts(bundle, MINUTE) == ["active", "active"]
+    stopped = say(APPROVED, "ethics-sz", "suspend", 2 * MINUTE)
+    assert cuts(say(stopped, "ethics-hk", "renew", MINUTE), MINUTE) == ["suspended"] * 2
+
+
+def test_a_cut_holds_no_stop_that_came_later():
+    bundle = say(APPROVED, "ethics-sz", "suspend", MINUTE)
+
+    assert cuts(bundle) == ["active", "active"]
+    assert cuts(say(bundle, "ethics-sz", "resume", 2 * MINUTE)) == ["active"] * 2
+    assert cuts(bundle, MINUTE) == ["suspended", "suspended"]
+
+
+def test_a_cut_through_a_notice_without_a_time_is_refused():
+    body = dict(APPROVED.notices[0].body)
+    del body["at"]
+    odd = signed(SCENE.identities["ethics-hk"], body)
+
+    with pytest.raises(NotApproved):
+        Bundle(SCENE.permit, (odd,)).as_of(NOW)
 
 
 # --- delegation ---------------------------------------------------------------------

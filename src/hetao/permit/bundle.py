@@ -17,6 +17,7 @@ from hetao.permit.duties import approvals_in, conflicts
 from hetao.permit.keys import DOMAIN, Key, Signer, Statement, state, statement_from
 from hetao.permit.notices import (
     DELEGATION,
+    RENEWING,
     TYPE,
     VERBS,
     Heard,
@@ -81,11 +82,41 @@ class Bundle:
         new = tuple(one for one in more if canonical(one.body) not in known)
         return Bundle(self.permit, (*self.notices, *new)) if new else self
 
-    def as_of(self, when: datetime.datetime) -> "Bundle":
-        """Return what had been signed by then, by the signers' own times."""
+    def as_of(
+        self, when: datetime.datetime, ahead: datetime.timedelta = datetime.timedelta()
+    ) -> "Bundle":
+        """Return what an honest asker may have held then, by the signers' own times.
+
+        Args:
+            when: UTC time.
+            ahead: by how much clocks of those may run ahead who let it go on.
+
+        Returns:
+            The permit with what was signed by then, and each decision that this
+            implies: one that a renewal among it had heard of, or of a lower number.
+
+        Raises:
+            NotApproved: a notice does not hold.
+        """
+        held, known = set[str](), dict[str, int]()
+        for one in self.heard:
+            said = one.notice
+            later = ahead if said.verb in RENEWING else datetime.timedelta()
+            if parse_time(said.at) <= when + later:
+                held.add(one.digest)
+                for name, number in {**said.heard, said.by: said.sequence}.items():
+                    known[name] = max(number, known.get(name, 0))
         return Bundle(
             self.permit,
-            tuple(n for n in self.notices if parse_time(str(n.body["at"])) <= when),
+            tuple(
+                one.statement
+                for one in self.heard
+                if one.digest in held
+                or (
+                    one.notice.verb != "renew"
+                    and one.notice.sequence <= known.get(one.notice.by, 0)
+                )
+            ),
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from hetao.permit.duties import (
     people_behind,
 )
 from hetao.permit.keys import Statement
-from hetao.permit.notices import Heard, Notice, read_notice
+from hetao.permit.notices import RENEWING, Heard, Notice, read_notice
 from hetao.permit.permit import Permit
 from hetao.permit.persons import People
 from hetao.permit.rulebook import Requirement
@@ -40,7 +40,6 @@ STATES: Final = (
 )
 FINAL: Final = ("closed", "expired", "revoked", "refused")
 REVOKING: Final = ("revoke", "withdraw")
-RENEWING: Final = ("approve", "resume", "renew")  # each also says: still so
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ VERBS: Final = (
     "amend",
     "renew",
 )
+RENEWING: Final = ("approve", "resume", "renew")  # each also says: still so
 AUTHORS_SAY: Final = ("close", "amend")  # of their own study; they grant nothing
 VARIED: Final = (
     "highest_grade",
