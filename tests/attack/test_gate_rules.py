@@ -351,6 +351,10 @@ RULE_9 = {
         setting(permit={"highest_grade": 1}),
         UngradedRelease,
     ),
+    "a check of the permit's that nothing here passes": (
+        setting(permit={"checks": ("min_cohort", "bounds", "dp_budget")}),
+        UngradedRelease,
+    ),
     "a class above the policy's": (
         setting(policy=Policy(highest_grade=1)),
         UngradedRelease,

@@ -1,5 +1,6 @@
 """The release record: machine-readable, true, and without a count of anybody."""
 
+import datetime
 import functools
 import json
 import re
@@ -17,7 +18,15 @@ from hetao.analysis import Evidence, Protocol, Sum
 from hetao.dictionary import dictionary
 from hetao.errors import Unverified, UseNotAllowed
 from hetao.ledger.certificate import verify_certificate
-from hetao.permit import Basis, Bundle, PermittedProtocol
+from hetao.permit import (
+    Basis,
+    Bundle,
+    PermittedProtocol,
+    Words,
+    bundle_from,
+    parse_time,
+    sign_notice,
+)
 from hetao.release import ClosedDoor, Door, Notice, Place, Policy, Summary
 from hetao.release.decide import decide
 from hetao.release.differencing import Budget
@@ -371,3 +380,30 @@ def test_a_record_that_lacks_a_check_of_its_kind_is_not_verified(model_run, chec
 
     with pytest.raises(Unverified, match=r"step 5.*a lower class"):
         verify_certificate(spoilt(model_run, checks={**checks, "passed": passed}))
+
+
+def test_a_record_that_lacks_a_check_of_its_permit_is_not_verified(tmp_path):
+    with Federation(tmp_path) as made:
+        asked = (*made.bundle.permit.checks, "differencing")
+        made.bundle = permitting(made, made.bundle, checks=asked)
+        run = made.run()
+    verify_certificate(run.certificate)
+    checks = run.body["rounds"][-1]["receipts"]["a"]["body"]["checks"]
+    passed = {k: v for k, v in checks["passed"].items() if k != "differencing"}
+
+    with pytest.raises(Unverified, match=r"step 5.*has not passed: differencing"):
+        verify_certificate(spoilt(run, checks={**checks, "passed": passed}))
+
+
+def test_a_release_above_the_class_as_varied_by_then_is_not_verified(model_run):
+    def varied(when):
+        body, signer = model_run.body, model_run.cast.identities["ethics-hk"]
+        words = Words(change={"highest_grade": "1"})
+        bundle = bundle_from(body["permit"])
+        body["permit"] = sign_notice(bundle, signer, "vary", when, words).as_json()
+        return model_run.resigned(body)
+
+    issued = parse_time(model_run.body["issued"])
+    verify_certificate(varied(issued + datetime.timedelta(hours=1)))
+    with pytest.raises(Unverified, match=r"step 5.*class 2, which the permit does not"):
+        verify_certificate(varied(START))

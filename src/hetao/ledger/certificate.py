@@ -17,7 +17,8 @@ doors of the sites:
         when the certificate was issued and when each release was made
      4  every party of the permit is in the verifier's own list, where one is given
      5  every release is signed by its site, under this permit, by a listed protocol,
-        and of no lower class than its lineage and the checks that it passed give
+        and of no lower class than its lineage and the checks that it passed give;
+        class and checks are such as the permit let leave at that time
      6  every sum is signed by both hubs and is of the very shares that sites released
      7  the integers are the signed ones, and hold one part from each member
      8  every release stands in its site's log, under a checkpoint the site signed; the
@@ -40,7 +41,7 @@ from typing import Any, Final
 
 from hetao.canonical import canonical, digest, digest_bytes, parse_canonical
 from hetao.errors import HetaoError, Unverified
-from hetao.ledger.classes import Lineages, check_class
+from hetao.ledger.classes import PASSED, Lineages, check_class
 from hetao.ledger.concept_sets import AcrossSites, across_sites
 from hetao.ledger.merkle import leaf_hash, verify_inclusion
 from hetao.ledger.note import parse_checkpoint, verify_cosignature, verify_note
@@ -50,6 +51,7 @@ from hetao.permit import (
     Directory,
     Identity,
     Party,
+    Payload,
     Permit,
     Statement,
     bundle_from,
@@ -271,15 +273,18 @@ class _Check:
         signers = sorted(str(n.body["by"]) for n in self.bundle.notices)
         return f"study {study[:19]}… was permitted, approved by {', '.join(signers)}"
 
-    def _stood(self, study: str, when: datetime.datetime) -> None:
+    def _stood(
+        self, study: str, when: datetime.datetime, payload: Payload | None = None
+    ) -> None:
         """Refuse unless an honest site may have seen the permit stand at that time.
 
         Sites count what lets go on though its signer's clock runs a little ahead.
         """
         try:
-            check_standing(self.bundle.as_of(when), study, when, None)
+            check_standing(self.bundle.as_of(when), study, when, None, payload)
         except HetaoError:
-            check_standing(self.bundle.as_of(when, SKEW), study, when, None)
+            skewed = self.bundle.as_of(when, SKEW)
+            check_standing(skewed, study, when, None, payload)
 
     def parties(self, _: bytes) -> str:  # 4
         if self.trusted is None:
@@ -344,13 +349,14 @@ class _Check:
             raise Unverified(f"{site} does not say what its policy lowered")
 
     def _class(self, site: str, body: Mapping[str, Any]) -> None:
-        """Grade a release again: no lower than its lineage and its checks give."""
+        """Grade a release again, and hold it to the permit's terms of that time."""
         what = f"the release of {site} in {body['task']}"
-        if not 1 <= body["class"]["released"] <= self.permit.highest_grade:
-            raise Unverified(f"{site} released a class that the permit does not allow")
         if not self.lineages.covers(str(body["analysis"]), body["lineage"]):
             raise Unverified(f"{what} leaves out what its analysis reads")
         check_class(body, what, self.lineages.known)
+        said, checks = body["class"], frozenset(body["checks"].get(PASSED, {}))
+        payload = Payload(str(said["kind"]), site, int(said["released"]), checks)
+        self._stood(self.permit.study, parse_time(str(body["at"])), payload)
 
     @cached_property
     def lineages(self) -> Lineages:

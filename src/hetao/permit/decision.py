@@ -142,12 +142,12 @@ def _payload(facts: Situation) -> Payload:
     return facts.payload
 
 
-def _passed(facts: Situation) -> bool:
+def _not_passed(facts: Situation) -> list[str]:
     payload = _payload(facts)
     wanted = MANDATORY[payload.kind]
     if payload.kind not in KINDS or payload.kind.startswith("model_update"):
         wanted |= set(facts.permit.checks)
-    return payload.checks >= wanted
+    return sorted(wanted - payload.checks)
 
 
 STANDS: Final = (
@@ -263,9 +263,12 @@ LEAVES: Final = (
     Predicate(
         "checks",
         "SATRE v2 3.3.04 and 3.3.07; PDPO Cap. 486 s.62(c)",
-        _passed,
+        lambda f: not _not_passed(f),
         UngradedRelease,
-        lambda _: "a check that this kind of release must pass has not passed",
+        lambda f: (
+            "a check that this kind of release must pass has not passed: "
+            + ", ".join(_not_passed(f))
+        ),
     ),
 )
 

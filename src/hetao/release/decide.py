@@ -48,6 +48,7 @@ from hetao.permit import (
     Directory,
     Identity,
     Party,
+    Payload,
     Statement,
     check_standing,
     format_time,
@@ -224,6 +225,7 @@ def decide(
     _check_numbers(outgoing, door, place.round, policy.minimum)
     check_room(outgoing.budget, door.identity.name)
     graded = _graded(outgoing, door, place, policy)  # 9
+    _check_payload(graded, door, now)
     return _send_sum(outgoing, vector, door, (place, policy, graded), now, random)  # 10
 
 
@@ -424,6 +426,13 @@ def _graded(summary: Summary, door: Door, place: Place, policy: Policy) -> _Grad
     permit, name = door.bundle.permit, door.identity.name
     check_limits(name, permit, fields, flags, policy.limits)
     return _Graded(graded, fields, checks, flags)
+
+
+def _check_payload(graded: _Graded, door: Door, now: datetime.datetime) -> None:
+    """Ask the permit's own table of this sum, with the checks that it asks for."""
+    name, checks = door.identity.name, passed(graded.checks)
+    payload = Payload(graded.grade.kind, name, graded.grade.released, checks)
+    check_standing(door.bundle, door.study.digest, now, door.trusted, payload)
 
 
 def _notice_grade() -> Grade:
