@@ -199,6 +199,7 @@ def test_a_machines_key_is_no_persons():
             bytes.fromhex("300d300806062a0304050607030100"),
         ),
     ],
+    ids=["page", "algorithm"],
 )
 def test_a_passkey_that_cannot_be_read_is_refused(origin, public):
     key = replace(passkey("b", "ethics-sz", public), origin=origin)
