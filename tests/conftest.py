@@ -26,6 +26,14 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Name cases alike in every process, which share them out by name.
+
+    Bytes may be of a key that each process draws anew, an object's name is its place.
+    """
+    return argname if isinstance(val, bytes) or type(val) is object else None
+
+
 def pytest_sessionfinish(session, exitstatus):
     """A skipped test is a test that did not run: nothing here may be skipped."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
