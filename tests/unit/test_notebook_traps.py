@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 import hetao
-from hetao.analysis.rounding import rounded
 from hetao.cdm import open_flat
 from hetao.cohort import build
 from hetao.errors import BadFormula, HetaoError, InvalidData, InvalidStudy, Usage
@@ -145,7 +144,7 @@ def test_a_row_that_says_no_site_is_left_out_and_spaces_make_no_site():
     rows = ROWS.copy()
     rows.loc[::50, "hospital"] = None
     fit = hetao.linear("bmi ~ age", data=rows, split_by="hospital", policy=OPEN)
-    assert fit.body["n"] == rounded(rows["hospital"].notna().sum(), 5)
+    assert fit.body["n"] == rows["hospital"].notna().sum()
     rows = ROWS.assign(hospital=ROWS["hospital"].where(ROWS.index % 2 == 0, "North "))
     one = hetao.linear("bmi ~ age", data=rows, split_by="hospital", policy=OPEN)
     assert len(one.body["sites"]) == 3
