@@ -375,7 +375,7 @@ def test_of_1_000_spends_of_several_processes_at_once_no_more_than_the_budget_pa
     tmp_path,
 ):
     Hospital(tmp_path).memory.close()
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     answers = context.Queue()
     workers = [
         context.Process(target=_spend, args=(tmp_path, number * 250, 250, answers))
