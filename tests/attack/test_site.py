@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import replace
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -24,7 +23,7 @@ from hetao.federation.hub import Hub
 from hetao.federation.site import Site
 from hetao.ledger.envelope import parse_envelope, seal
 from hetao.permit import Bundle, new_identity, sign_notice, state
-from hetao.release import pack, tag_digest, tag_from, tag_text, unpack
+from hetao.release import Summary, pack, tag_digest, tag_from, tag_text, unpack
 from hetao.study import Analysis
 from hetao.study.model import Grid
 from support_federation import (
@@ -922,9 +921,10 @@ def test_a_site_given_no_key_refuses(federation):
 
 def test_a_site_that_tags_with_another_key_is_named(tmp_path):
     class Other(Site):
-        def _compute(self, envelope, run):
-            with mock.patch("hetao.federation.site.key_from", return_value=bytes(16)):
-                return super()._compute(envelope, run)
+        def _decide(self, outgoing, run, envelope):
+            if isinstance(outgoing, Summary):
+                outgoing = replace(outgoing, key=bytes(16))
+            return super()._decide(outgoing, run, envelope)
 
     error = stopped_by(tmp_path, Plan(toy_study(), site_types={"b": Other}))
 
