@@ -1,0 +1,47 @@
+"""One command, or a group of them, in the parser of the command line."""
+
+import argparse
+from typing import Protocol
+
+
+class Commands(Protocol):
+    """Where commands are added: what `add_subparsers` returns."""
+
+    def add_parser(
+        self,
+        name: str,
+        *,
+        help: str,  # noqa: A002 - argparse's own name
+        description: str,
+    ) -> argparse.ArgumentParser:
+        """Return the parser of a new command."""
+
+
+def command(
+    commands: Commands, name: str, run: str, text: str
+) -> argparse.ArgumentParser:
+    """Return the parser of a new command.
+
+    Args:
+        commands: where it is added.
+        name: the word that calls it.
+        run: the function that carries it out, as `module:function`.
+        text: what it does, for `--help`.
+    """
+    added = commands.add_parser(name, help=text, description=text)
+    added.set_defaults(run=run, parser=added)
+    return added
+
+
+def group(commands: Commands, name: str, text: str) -> Commands:
+    """Return where the commands of a new group are added; alone it prints its help."""
+    added = commands.add_parser(name, help=text, description=text)
+    added.set_defaults(run=None, parser=added)
+    return added.add_subparsers(title="commands", metavar="COMMAND")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Let a command print one JSON object instead of text."""
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of text"
+    )
