@@ -85,8 +85,8 @@ def sign(chosen: argparse.Namespace) -> int:
     words = Words(
         reason=chosen.reason,
         until=getattr(chosen, "until", ""),
-        change=_pairs(getattr(chosen, "set", [])),
-        delegation=_delegation(chosen.delegation),
+        change=read_pairs(getattr(chosen, "set", [])),
+        delegation=read_delegation(chosen.delegation),
     )
     signer = read_identity(chosen.key)
     signed = sign_notice(bundle, signer, chosen.verb, utc_now(), words)
@@ -104,7 +104,12 @@ def _say_back(signed: Bundle, chosen: argparse.Namespace) -> None:
     sys.stdout.write(signed.permit.digest + "\n")
 
 
-def _pairs(texts: list[str]) -> dict[str, str]:
+def read_pairs(texts: list[str]) -> dict[str, str]:
+    """Return FIELD=VALUE words as a table.
+
+    Raises:
+        Usage: one is no such word.
+    """
     found = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -114,7 +119,12 @@ def _pairs(texts: list[str]) -> dict[str, str]:
     return found
 
 
-def _delegation(path: Path | None) -> Statement | None:
+def read_delegation(path: Path | None) -> Statement | None:
+    """Return the delegation of a file; none for no file.
+
+    Raises:
+        InvalidNetwork: the file holds none.
+    """
     if path is None:
         return None
     try:
@@ -132,11 +142,11 @@ def amend(chosen: argparse.Namespace) -> int:
         raise InvalidNetwork(
             f"{chosen.out} is already there", fix="name another file with --out"
         )
-    new = _amended(bundle.permit, _pairs(chosen.set))
+    new = _amended(bundle.permit, read_pairs(chosen.set))
     words = Words(
         chosen.reason,
         replaced_by=new.digest,
-        delegation=_delegation(chosen.delegation),
+        delegation=read_delegation(chosen.delegation),
     )
     signed = sign_notice(bundle, read_identity(chosen.key), "amend", utc_now(), words)
     write_bundle(chosen.out, Bundle(new))
@@ -169,7 +179,7 @@ def renew(chosen: argparse.Namespace) -> int:
     while True:
         bundle = read_bundle(chosen.permit)
         for path in chosen.key:
-            words = Words(chosen.reason, delegation=_delegation(chosen.delegation))
+            words = Words(chosen.reason, delegation=read_delegation(chosen.delegation))
             signer = read_identity(path)
             bundle = sign_notice(bundle, signer, "renew", utc_now(), words)
             _say_back(bundle, chosen)

@@ -32,15 +32,18 @@ from hetao.permit import (
     Bundle,
     Directory,
     Identity,
+    Key,
     Party,
     Permit,
     Statement,
     bundle_from,
+    new_identity,
     package_digest,
     sign_vote,
     statement_from,
     tally,
 )
+from hetao.permit.votes import checker_of, draft_vote, voter_of
 from hetao.release import pack, unpack
 
 LONGEST_COMMENT: Final = 4_000  # characters
@@ -130,16 +133,56 @@ def cast_vote(
     vote, comment = said
     package = read_package(folder)
     permit = package.bundle.permit
-    if len(comment) > LONGEST_COMMENT:
+    signed = sign_vote(permit, identity, package.digest, (vote, digest(comment)), now)
+    return _lay(folder, package, Vote(signed, comment), identity)
+
+
+def draft_vote_about(
+    package: Package, key: str, said: tuple[str, str], now: datetime.datetime
+) -> dict[str, str]:
+    """Return what a checker's passkey, or other service, is to sign; see `cast_vote`.
+
+    Args:
+        package: what is voted about.
+        key: name of the checker's key.
+        said: the vote, and a comment to the author.
+        now: UTC time.
+
+    Raises:
+        NotAParty: the key belongs to no output checker of the permit.
+    """
+    permit, (vote, comment) = package.bundle.permit, said
+    checker = checker_of(permit, lambda one: one.name == key)
+    return draft_vote(permit, checker, package.digest, (vote, digest(comment)), now)
+
+
+def lay_vote(folder: Path, vote: Vote) -> Path:
+    """Write a vote that was signed elsewhere, sealed, and return its file.
+
+    A passkey signs no envelope: a key that is used once does, and the coordinator goes
+    by the vote's own signature.
+
+    Raises:
+        NotApproved: it is no output checker's vote about what lies there, or the
+            checker has voted about it already.
+    """
+    package = read_package(folder)
+    found = tally(package.bundle.permit, package.digest, [vote.statement])
+    if not found.said or vote.statement.body.get("comment") != digest(vote.comment):
+        raise NotApproved("the vote is about other findings, or has another comment")
+    return _lay(folder, package, vote, new_identity("once", sealing=False))
+
+
+def _lay(folder: Path, package: Package, vote: Vote, sealer: Identity) -> Path:
+    permit, voter = package.bundle.permit, str(vote.statement.body["by"])
+    if len(vote.comment) > LONGEST_COMMENT:
         raise InvalidNetwork(
             f"a comment is longer than {LONGEST_COMMENT} characters",
             fix="say it shorter",
         )
-    signed = sign_vote(permit, identity, package.digest, (vote, digest(comment)), now)
     header = _header(permit, str(package.body["run"]), package.code)
-    content = _padded({"vote": signed.as_json(), "comment": comment})
-    voter = str(signed.body["by"])
-    named = Identity(voter, identity.signing_key)
+    content = _padded({"vote": vote.statement.as_json(), "comment": vote.comment})
+    named = Identity(voter, sealer.signing_key)
     envelope = seal(named, permit.coordinator, header, content)
     path = folder / "votes" / f"{voter}.{package.code}.vote"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -198,12 +241,12 @@ def gather_votes(
     for path in sorted((folder / "votes").glob(f"*.{package.code}.vote")):
         try:
             envelope = parse_envelope(path.read_bytes())
-            sender = _sender(package.bundle.permit, envelope)
+            vote = _vote_in(package.bundle.permit, envelope, coordinator)
         except (BadEnvelope, BadSignature, InvalidNetwork, OSError):
             say(f"{path.name} is not counted: it is no vote of an output checker")
             continue
         if envelope.digest not in found:
-            found[envelope.digest] = _opened(envelope, sender, coordinator)
+            found[envelope.digest] = vote
     return list(found.values())
 
 
@@ -254,19 +297,36 @@ class Ballots:
         self._store.write([("INSERT INTO vote VALUES (?, ?, ?, ?)", row)])
 
 
-def _sender(permit: Permit, envelope: Envelope) -> Party:
-    """Return the checker whose key signed the envelope."""
-    for checker in permit.checkers:
-        if checker.name == envelope.header.sender:
-            try:
-                envelope.verify(checker)
-            except BadSignature:
-                continue  # another key of the same person, perhaps
-            return checker
+def _vote_in(permit: Permit, envelope: Envelope, coordinator: Identity) -> Vote:
+    """Return the vote in an envelope that a checker of the permit sealed.
+
+    Who votes by a passkey cannot seal with it: there the vote itself must be theirs.
+    """
+    name = envelope.header.sender
+    keys = [one.key for one in permit.checkers if one.name == name]
+    if any(_is_sealed_by(envelope, name, key) for key in keys):
+        return _opened(envelope, name, coordinator)
+    if any(key.kind != "ed25519" for key in keys):
+        try:
+            vote = _opened(envelope, name, coordinator)
+        except NotApproved as error:
+            raise BadSignature("anybody may have sealed this vote") from error
+        if voter_of(permit, vote.statement) is not None:
+            return vote
     raise BadSignature("no output checker of the permit signed this vote")
 
 
-def _opened(envelope: Envelope, sender: Party, coordinator: Identity) -> Vote:
+def _is_sealed_by(envelope: Envelope, name: str, key: Key) -> bool:
+    if key.kind != "ed25519":
+        return False
+    try:
+        envelope.verify(Party(name, "", "", "", key.public))
+    except BadSignature:
+        return False  # another key of the same person, perhaps
+    return True
+
+
+def _opened(envelope: Envelope, sender: str, coordinator: Identity) -> Vote:
     try:
         meta, _ = unpack(envelope.open(coordinator))
         statement, comment = statement_from(meta["vote"]), str(meta["comment"])
@@ -276,8 +336,8 @@ def _opened(envelope: Envelope, sender: Party, coordinator: Identity) -> Vote:
             fix="have its checker vote anew",
             local=repr(error),
         ) from error
-    if statement.body.get("by") != sender.name:
-        raise NotApproved(f"{sender.name} sent a vote of somebody else's")
+    if statement.body.get("by") != sender:
+        raise NotApproved(f"{sender} sent a vote of somebody else's")
     if statement.body.get("comment") != digest(comment):
-        raise NotApproved(f"{sender.name} sent another comment than was signed")
+        raise NotApproved(f"{sender} sent another comment than was signed")
     return Vote(statement, comment)

@@ -180,10 +180,18 @@ def write_directory(path: Path, directory: Directory) -> None:
     """Write a `parties.toml` that `read_directory` reads."""
     blocks = []
     for name in ("parties", "persons", "keys"):
-        for entry in getattr(directory, name):
-            lines = [f"{k} = {_toml(v)}" for k, v in vars(entry).items() if v != ()]
-            blocks.append(f"[[{name}]]\n" + "\n".join(lines) + "\n")
+        blocks += [_block(name, entry) for entry in getattr(directory, name)]
     path.write_text("\n".join(blocks), encoding="utf-8")
+
+
+def key_text(key: Key) -> str:
+    """Return a key's entry as it stands in a `parties.toml`."""
+    return _block("keys", key)
+
+
+def _block(name: str, entry: Party | Person | Key) -> str:
+    lines = [f"{k} = {_toml(v)}" for k, v in vars(entry).items() if v != ()]
+    return f"[[{name}]]\n" + "\n".join(lines) + "\n"
 
 
 def _toml(value: str | tuple[str, ...]) -> str:

@@ -381,6 +381,14 @@ class Statement:
             BadSignature: it did not.
         """
         key.check_time(at)
+        self.verify_by(key, at)
+
+    def verify_by(self, key: Key, at: str) -> None:
+        """Return quietly if `key` signed exactly this body, whether it counted or not.
+
+        Raises:
+            BadSignature: it did not.
+        """
         key.verify(DOMAIN + self.signed_bytes, self.signature, parse_time(at))
 
     @property

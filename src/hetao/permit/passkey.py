@@ -153,15 +153,28 @@ def assertion_from(raw: bytes) -> Assertion:
         if len(raw) > LARGEST:
             raise BadSignature("a passkey's assertion is too large")
         table = json.loads(raw)
-        if not isinstance(table, dict) or set(table) != FIELDS:
-            raise BadSignature("a passkey's assertion is malformed")
-        parts = [base64.b64decode(table[f], validate=True) for f in sorted(FIELDS)]
-        found = Assertion(*parts)
+        found = assertion_of(table)
         if _b64(raw) != found.as_signature():
             raise BadSignature("a passkey's assertion is not in its one form")
     except (ValueError, TypeError, NotCanonical, RecursionError) as error:
         raise BadSignature("a passkey's assertion is malformed") from error
     return found
+
+
+def assertion_of(table: object) -> Assertion:
+    """Return the assertion of an object with its three parts in base64.
+
+    Raises:
+        BadSignature: it has another shape.
+    """
+    if not isinstance(table, dict) or set(table) != FIELDS:
+        raise BadSignature("a passkey's assertion is malformed")
+    try:
+        return Assertion(
+            *(base64.b64decode(table[f], validate=True) for f in sorted(FIELDS))
+        )
+    except (ValueError, TypeError) as error:
+        raise BadSignature("a passkey's assertion is malformed") from error
 
 
 def verify(public: str, origin: str, data: bytes, raw: bytes) -> None:

@@ -72,6 +72,16 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Checker:
+    """Who may vote on what is to be shown: in which office, and by which key."""
+
+    name: str
+    side: str
+    role: str
+    key: Key
+
+
+@dataclass(frozen=True)
 class Permit:
     """What may cross.
 
@@ -175,16 +185,15 @@ class Permit:
         return frozenset((need.side, need.role) for need in self.reviews)
 
     @cached_property
-    def checkers(self) -> tuple[Party, ...]:
-        """Return who may vote on what is to be shown, each with the key to vote by."""
+    def checkers(self) -> tuple[Checker, ...]:
+        """Return who may vote on what is to be shown, once for each key to vote by."""
         found = []
         for key in self.keys:
             person = self.directory.person(key.owner)
             offices = {(person.side, role) for role in person.roles}
             for side, role in sorted(offices & self.review_offices):
-                if (key.kind, key.scope) == ("ed25519", "any"):
-                    who = person.organisation
-                    found.append(Party(person.name, side, role, who, key.public))
+                if key.scope == "any":
+                    found.append(Checker(person.name, side, role, key))
         return tuple(found)
 
     @property

@@ -7,16 +7,16 @@ time, by the same function at the coordinator and at a verifier.
 """
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from hetao.canonical import digest
-from hetao.errors import BadSignature, NotAParty, NotApproved
+from hetao.errors import BadSignature, InvalidNetwork, NotAParty, NotApproved
 from hetao.permit.dates import format_time
 from hetao.permit.directory import Directory
-from hetao.permit.keys import Identity, Party, Statement, state
-from hetao.permit.permit import Permit
+from hetao.permit.keys import Key, Signer, Statement, state
+from hetao.permit.permit import Checker, Permit
 from hetao.permit.rulebook import Requirement
 
 VOTES: Final = ("accept", "change", "reject")
@@ -72,7 +72,7 @@ def package_digest(body: Mapping[str, Any]) -> str:
 
 def sign_vote(
     permit: Permit,
-    identity: Identity,
+    signer: Signer,
     package: str,
     said: tuple[str, str],
     when: datetime.datetime,
@@ -81,7 +81,7 @@ def sign_vote(
 
     Args:
         permit: the permit of the run.
-        identity: the checker's keys.
+        signer: the checker's key.
         package: its digest.
         said: the vote, and a digest of the comment that travels beside it.
         when: UTC time.
@@ -89,30 +89,47 @@ def sign_vote(
     Raises:
         NotAParty: the key belongs to no checker of this permit.
     """
+    checker = checker_of(permit, signer.holds)
+    return state(signer, draft_vote(permit, checker, package, said, when))
+
+
+def draft_vote(
+    permit: Permit,
+    checker: Checker,
+    package: str,
+    said: tuple[str, str],
+    when: datetime.datetime,
+) -> dict[str, str]:
+    """Return the body of a vote that a checker is about to sign; see `sign_vote`.
+
+    Raises:
+        NotAParty: there is no such vote.
+    """
     vote, comment = said
     if vote not in VOTES:
         raise NotAParty(f"a vote is one of {', '.join(VOTES)}")
-    checker = _checker(permit, identity.sign_public)
-    return state(
-        identity,
-        {
-            "type": "hetao.vote/1",
-            "vote": vote,
-            "package": package,
-            "permit": permit.digest,
-            "by": checker.name,
-            "role": checker.role,
-            "side": checker.side,
-            "comment": comment,
-            "at": format_time(when),
-        },
-    )
+    return {
+        "type": "hetao.vote/1",
+        "vote": vote,
+        "package": package,
+        "permit": permit.digest,
+        "by": checker.name,
+        "role": checker.role,
+        "side": checker.side,
+        "comment": comment,
+        "at": format_time(when),
+    }
 
 
-def _checker(permit: Permit, sign: str) -> Party:
-    for party in permit.checkers:
-        if party.sign == sign:
-            return party
+def checker_of(permit: Permit, is_theirs: Callable[[Key], bool]) -> Checker:
+    """Return the output checker of the permit whose key is the one meant.
+
+    Raises:
+        NotAParty: there is none.
+    """
+    for checker in permit.checkers:
+        if is_theirs(checker.key):
+            return checker
     raise NotAParty(
         "this key belongs to no output checker of the permit",
         fix="vote with a key that the permit lists as an output checker's",
@@ -157,35 +174,38 @@ def tally(
     return Tally(said, missing, people)
 
 
-def _verified(permit: Permit, statement: Statement, trusted: Directory | None) -> Party:
+def _verified(
+    permit: Permit, statement: Statement, trusted: Directory | None
+) -> Checker:
     body = statement.body
     if body.get("type") != "hetao.vote/1" or body.get("vote") not in VOTES:
         raise NotApproved("a vote is of an unknown kind")
     if body.get("permit") != permit.digest:
         raise NotApproved("a vote is about another permit")
+    checker = voter_of(permit, statement)
+    if checker is None:
+        raise NotApproved("a vote is forged, or by no output checker of this permit")
+    _check_key(checker, str(body.get("at")), trusted)
+    return checker
+
+
+def voter_of(permit: Permit, statement: Statement) -> Checker | None:
+    """Return the output checker who signed a vote, by whichever of their keys."""
+    body = statement.body
     said = (body.get("by"), body.get("side"), body.get("role"))
     for checker in permit.checkers:
-        if (checker.name, checker.side, checker.role) == said and _signed(
-            statement, checker
-        ):
-            _check_key(permit, checker, str(body.get("at")), trusted)
+        if (checker.name, checker.side, checker.role) == said:
+            try:
+                statement.verify_by(checker.key, str(body.get("at")))
+            except (BadSignature, InvalidNetwork):
+                continue  # another key of the same person, perhaps
             return checker
-    raise NotApproved("a vote is forged, or by no output checker of this permit")
+    return None
 
 
-def _signed(statement: Statement, checker: Party) -> bool:
-    try:
-        statement.verify(checker)
-    except BadSignature:
-        return False
-    return True
-
-
-def _check_key(
-    permit: Permit, checker: Party, at: str, trusted: Directory | None
-) -> None:
+def _check_key(checker: Checker, at: str, trusted: Directory | None) -> None:
     """Refuse a vote by a key that was not valid when it was given, in either list."""
-    key = next(key for key in permit.keys if key.public == checker.sign)
+    key = checker.key
     if trusted is not None and key not in trusted:
         raise NotApproved(f"a vote of {checker.name}: its key is not in the own list")
     try:

@@ -55,6 +55,7 @@ def add_permit(commands: Commands) -> None:
         if verb == "renew":
             _add_renewing(one)
     _add_delegate(verbs, module)
+    _add_passkey(verbs)
 
 
 def _add_renewing(renew: argparse.ArgumentParser) -> None:
@@ -84,3 +85,53 @@ def _add_delegate(verbs: Commands, module: str) -> None:
     lend.add_argument("--to", required=True, metavar="NAME")
     lend.add_argument("--days", type=int, default=30)
     lend.add_argument("--out", type=Path, required=True, metavar="FILE")
+
+
+def _add_passkey(verbs: Commands) -> None:
+    keys = group(verbs, "passkey", "sign on a page, with a passkey")
+    module = "hetao.cli.passkey"
+
+    def add(name: str, function: str, text: str) -> argparse.ArgumentParser:
+        added = command(keys, name, f"{module}:{function}", text)
+        added.add_argument(
+            "--lang",
+            choices=("en", "zh-Hant", "zh-Hans"),
+            default="en",
+            help="language that the page opens in",
+        )
+        added.add_argument(
+            "--page",
+            type=Path,
+            metavar="FILE",
+            help="write the page instead of showing it on this machine",
+        )
+        added.add_argument(
+            "--no-browser", action="store_true", help="open no browser by itself"
+        )
+        return added
+
+    new = add("new", "register", "make a passkey, and its entry for parties.toml")
+    new.add_argument("--name", required=True, metavar="KEY", help="name of the key")
+    new.add_argument("--owner", required=True, metavar="NAME", help="whose it is")
+    new.add_argument(
+        "--origin", default="http://localhost:8790", help="page that it signs on"
+    )
+    new.add_argument("--days", type=int, default=730)
+    new.add_argument("--out", type=Path, required=True, metavar="FILE")
+    sign = add("sign", "sign", "say one thing about a permit")
+    sign.add_argument("permit", type=Path, metavar="PERMIT")
+    verbs_here = [verb for verb in SAYING if verb != "amend"]
+    sign.add_argument("verb", choices=verbs_here)
+    sign.add_argument("--key-name", required=True, metavar="KEY")
+    sign.add_argument("--reason", default="", help="for those who read it")
+    sign.add_argument("--until", default="", metavar="2026-11-22T00:00:00Z")
+    sign.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
+    sign.add_argument("--delegation", type=Path, metavar="FILE")
+    cast = add("vote", "vote", "vote on findings, as an output checker")
+    cast.add_argument("folder", type=Path, metavar="FOLDER")
+    cast.add_argument("vote", choices=("accept", "change", "reject"))
+    cast.add_argument("--key-name", required=True, metavar="KEY")
+    cast.add_argument("--comment", default="", help="to the author")
+    back = command(keys, "take", f"{module}:take", "take in what a page saved")
+    back.add_argument("answer", type=Path, metavar="ANSWER")
+    back.add_argument("into", type=Path, metavar="PERMIT|FOLDER|FILE")

@@ -1,0 +1,150 @@
+"""A page on this machine, for one person and one answer; nobody else reaches it."""
+
+import json
+import secrets
+import threading
+import webbrowser
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
+from urllib.parse import urlsplit
+
+from hetao.errors import BadSignature, HetaoError, Usage
+
+LARGEST: Final = 64 * 2**10  # bytes of an answer
+HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Desk(ThreadingHTTPServer):
+    """Shows a page at the origin of a key until an answer was taken."""
+
+    daemon_threads = True  # a browser keeps a connection open that it does not use
+
+    def __init__(
+        self,
+        origin: str,
+        page_with: Callable[[str], str],
+        take: Callable[[object], str],
+    ) -> None:
+        """Listen on this machine only.
+
+        Args:
+            origin: `http://localhost:PORT`.
+            page_with: makes the page with the word that its answer must bear.
+            take: takes an answer and returns what to say; refuses by raising.
+
+        Raises:
+            Usage: the origin is not this machine, or its port is in use.
+        """
+        parts = urlsplit(origin)
+        if parts.hostname != "localhost" or parts.scheme != "http":
+            raise Usage(
+                f"{origin} is not a page of this machine",
+                fix="write the page with --page, put it there, and hand in the answer "
+                "with `hetao permit passkey take`",
+            )
+        self.origin, self.take = origin, take
+        self.token = secrets.token_urlsafe(24)
+        self.page = page_with(self.token)
+        self._lock, self._is_done = threading.Lock(), False
+        try:
+            super().__init__(("127.0.0.1", parts.port or 80), _Request)
+        except OSError as error:
+            raise Usage(
+                f"{origin} cannot be opened: {error.strerror}",
+                fix="end what uses that port",
+            ) from error
+
+    def wait(self) -> None:
+        """Serve until an answer was taken."""
+        self.serve_forever(poll_interval=0.05)
+
+    def answer(self, given: object) -> str:
+        """Take one answer, and no other after it.
+
+        Raises:
+            HetaoError: it is refused, and another one may come.
+        """
+        with self._lock:
+            if self._is_done:
+                raise BadSignature("an answer was taken already")
+            said = self.take(given)
+            self._is_done = True
+            return said
+
+
+class _Request(BaseHTTPRequestHandler):
+    server: Desk
+    timeout = 30
+
+    def do_GET(self) -> None:
+        """Show the page."""
+        if not self._is_ours() or self.path != "/":
+            return self._say(404, "", "text/plain")
+        return self._say(200, self.server.page, "text/html")
+
+    def do_POST(self) -> None:
+        """Take an answer from the page itself; another page cannot read its word."""
+        token = self.headers.get("X-Hetao-Token", "")
+        own = self.headers.get("Origin") == self.server.origin
+        known = secrets.compare_digest(token.encode(), self.server.token.encode())
+        if not self._is_ours() or self.path != "/answer" or not (own and known):
+            return self._say(403, "", "text/plain")
+        try:
+            said = self.server.answer(self._body())
+        except HetaoError as error:
+            return self._say(403, str(error), "text/plain")
+        self._say(200, said, "text/plain")
+        return self.server.shutdown()  # which is served by another thread
+
+    def _is_ours(self) -> bool:
+        """Return whether the name by which we were asked is that of this machine."""
+        host = self.headers.get("Host", "")
+        return f"http://{host}" == self.server.origin
+
+    def _body(self) -> object:
+        length = self.headers.get("Content-Length", "")
+        if not length.isascii() or not length.isdigit() or int(length) > LARGEST:
+            raise BadSignature("the answer of a signing page is too large")
+        try:
+            return json.loads(self.rfile.read(int(length)))
+        except (ValueError, RecursionError) as error:
+            raise BadSignature("the answer of a signing page is not JSON") from error
+
+    def _say(self, status: int, text: str, kind: str) -> None:
+        data = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Length", str(len(data)))
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing; the person reads the page."""
+
+
+def ask_here(
+    origin: str,
+    page_with: Callable[[str], str],
+    take: Callable[[object], str],
+    tell: Callable[[str], None],
+    *,
+    opens: bool = True,
+) -> None:
+    """Show a page in this machine's browser and wait for its answer.
+
+    Raises:
+        Usage: the origin is not this machine, or its port is in use.
+    """
+    with Desk(origin, page_with, take) as desk:
+        tell(f"open {origin}/ in a browser of this machine")
+        if opens:
+            webbrowser.open(origin + "/")
+        desk.wait()

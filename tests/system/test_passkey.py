@@ -1,0 +1,242 @@
+"""A person registers a passkey in a real browser, and signs with it what they read."""
+
+import datetime
+import json
+import socket
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from hetao.cli.main import main
+from hetao.errors import BadSignature, NotApproved
+from hetao.federation.reviewing import gather_votes, lay_package, read_package
+from hetao.permit import (
+    Bundle,
+    Key,
+    add_notice,
+    read_bundle,
+    sign_notice,
+    tally,
+    write_bundle,
+)
+from hetao.permit.signing_words import LANGUAGES, WORDS
+from hetao.records import read_toml
+from support_chromium import LIMIT_SECONDS, Browser
+from support_permit import Scene
+
+HOLDERS = ("ethics-hk", "checker-hk")  # whose keys are passkeys here
+PURPOSE = "To see </script><b>whether</b> 河套 & all that"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    made = Browser(tmp_path_factory.mktemp("chromium"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def origin():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://localhost:{probe.getsockname()[1]:05}"
+
+
+class Waiting:
+    """A command that waits for a person, beside the test."""
+
+    def __init__(self, *words):
+        self._words, self.status = [str(word) for word in words], None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        self.status = main([*self._words, "--no-browser"])
+
+    def ended(self):
+        self._thread.join(LIMIT_SECONDS)
+        return self.status
+
+
+def show(browser, origin):
+    """Show the page of a command as soon as it is there."""
+    for _ in range(1000):
+        try:
+            socket.create_connection(("127.0.0.1", int(origin[-5:])), 5).close()
+            break
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+    browser.open(origin + "/")
+
+
+def register(browser, origin, owner, out):
+    browser.held_by(owner)
+    words = ("--name", f"{owner}-passkey", "--owner", owner, "--origin", origin)
+    waiting = Waiting("permit", "passkey", "new", *words, "--out", out)
+    show(browser, origin)
+    said, text = browser.sign()
+    assert (said, waiting.ended()) == ("done", 0), text
+    return Key(**read_toml(out, BadSignature)["keys"][0])
+
+
+@pytest.fixture(scope="module")
+def scene(browser, origin, tmp_path_factory):
+    """A permit in which an ethics office and an output checker hold passkeys."""
+    folder = tmp_path_factory.mktemp("keys")
+    made = {
+        owner: register(browser, origin, owner, folder / f"{owner}.toml")
+        for owner in HOLDERS
+    }
+    plain = Scene()
+    begin = datetime.datetime.fromisoformat(made["ethics-hk"].valid_from)
+    return plain.varied(
+        keys=tuple(made.get(key.owner, key) for key in plain.keys),
+        purpose=PURPOSE,
+        not_before=made["ethics-hk"].valid_from,
+        not_after=(begin + datetime.timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+
+
+@pytest.fixture
+def permit(scene, tmp_path):
+    """The permit's file, approved by everybody but the holder of the passkey."""
+    bundle, now = Bundle(scene.permit), datetime.datetime.now(datetime.UTC)
+    for name in ("ethics-sz", "privacy-hk", "privacy-sz"):
+        bundle = sign_notice(bundle, scene.identities[name], "approve", now)
+    write_bundle(tmp_path / "permit.json", bundle)
+    return tmp_path / "permit.json"
+
+
+def ask_to_approve(permit, *words):
+    key = ("--key-name", "ethics-hk-passkey")
+    return Waiting("permit", "passkey", "sign", permit, "approve", *key, *words)
+
+
+def told(permit, capsys):
+    assert main(["permit", "show", str(permit), "--json"]) == 0
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_a_passkey_approves_what_its_holder_read(
+    scene, permit, browser, origin, capsys
+):
+    browser.held_by("ethics-hk")
+    waiting = ask_to_approve(permit)
+    show(browser, origin)
+
+    read = {
+        lang: browser.run(
+            f"document.querySelector('nav button[lang={lang}]').click(),"
+            " document.querySelector('article:not([hidden])').innerText"
+        )
+        for lang in LANGUAGES
+    }
+    said, text = browser.sign()
+
+    assert (said, waiting.ended()) == ("done", 0), text
+    code = told(permit, capsys)["code"]
+    for lang, words in read.items():
+        for part in (PURPOSE, code, scene.permit.digest, scene.permit.not_after):
+            assert part in words
+        assert WORDS[lang]["approve"] in words
+        assert "hospital-sz (An owner, SZ)" in words
+    found = told(permit, capsys)
+    assert found["state"] == "active"
+    assert "ethics-hk-passkey" in [one["key"] for one in found["approved_by"]]
+    assert browser.faults == []
+
+
+def test_what_a_passkey_signed_approves_no_changed_permit(
+    scene, permit, browser, origin
+):
+    browser.held_by("ethics-hk")
+    waiting = ask_to_approve(permit)
+    show(browser, origin)
+    assert browser.sign()[0] == "done"
+    assert waiting.ended() == 0
+    signed = read_bundle(permit).notices[-1]
+
+    changed = replace(scene.permit, highest_grade=5)
+    with pytest.raises(NotApproved, match="signed another permit"):
+        add_notice(Bundle(changed), signed)
+    body = {**signed.body, "permit": changed.digest}
+    with pytest.raises(NotApproved, match="passkey signed something else"):
+        add_notice(Bundle(changed), replace(signed, body=body))
+
+
+def test_a_page_that_shows_another_permit_signs_nothing(
+    permit, browser, origin, tmp_path
+):
+    browser.held_by("ethics-hk")
+    waiting = ask_to_approve(permit)
+    show(browser, origin)
+    browser.run("ask.shown = ask.shown.replace('To see', 'To sea'), true")
+
+    said, _ = browser.sign()
+
+    assert said == "changed"
+    browser.open(origin + "/")  # as it was, it signs
+    assert browser.sign()[0] == "done"
+    assert waiting.ended() == 0
+
+
+def test_another_persons_passkey_does_not_approve(permit, browser, origin, capsys):
+    browser.held_by("checker-hk")
+    waiting = ask_to_approve(permit)
+    show(browser, origin)
+
+    said, text = browser.sign()
+
+    assert said == "refused"
+    assert "HT-301" in text
+    assert told(permit, capsys)["state"] == "draft"
+    browser.held_by("ethics-hk")
+    assert browser.sign()[0] == "done"
+    assert waiting.ended() == 0
+    browser.faults.clear()  # a refusal is an error of the page's console
+
+
+def test_a_written_page_saves_its_answer_for_another_machine(
+    permit, browser, origin, tmp_path, capsys
+):
+    browser.held_by("ethics-hk")
+    place = tmp_path / "page.html"
+    assert ask_to_approve(permit, "--page", place, "--lang", "zh-Hant").ended() == 0
+    browser.show_as(origin + "/page.html", place.read_bytes())
+
+    saved = browser.saved(tmp_path)
+
+    said, text = browser.sign()
+    answer = saved("answer.json")
+
+    assert said == "offered", text
+    assert WORDS["zh-Hant"]["offered"] in text
+    assert main(["permit", "passkey", "take", str(answer), str(permit)]) == 0
+    capsys.readouterr()
+    assert told(permit, capsys)["state"] == "active"
+
+
+def test_an_output_checker_votes_with_a_passkey(
+    scene, permit, browser, origin, tmp_path
+):
+    review = tmp_path / "review"
+    nothing = {key: [] for key in ("lost", "findings", "checks", "sites")}
+    body = {**nothing, "permit": read_bundle(permit).as_json(), "run": "f" * 32}
+    body |= {"study": {"title": "河套"}, "smallest_shown": 10, "rounded_to": 5}
+    package = lay_package(review, body)
+    browser.held_by("checker-hk")
+    words = ("--key-name", "checker-hk-passkey", "--comment", "well done")
+
+    waiting = Waiting("permit", "passkey", "vote", review, "accept", *words)
+    show(browser, origin)
+    said, text = browser.sign()
+
+    assert (said, waiting.ended()) == ("done", 0), text
+    assert read_package(review).code in text
+    votes = gather_votes(review, scene.machines["coordinator"], pytest.fail)
+    counted = tally(scene.permit, package.digest, [one.statement for one in votes])
+    assert [one.comment for one in votes] == ["well done"]
+    assert counted.said == {"checker-hk": "accept"}
+    assert [need.side for need in counted.missing] == ["SZ"]

@@ -1,0 +1,221 @@
+"""What the page of a passkey shows and takes, and from whom."""
+
+import base64
+import http.client
+import re
+import threading
+from types import SimpleNamespace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from hetao.cli.localhost import LARGEST, Desk
+from hetao.errors import BadSignature, NotApproved, Usage
+from hetao.federation.reviewing import Vote, gather_votes, lay_package, lay_vote
+from hetao.permit import Bundle, Key, draft_notice, new_identity, sign_vote, state
+from hetao.permit.signing_page import answer_from, ask_key, ask_notice, page
+from hetao.permit.signing_words import LANGUAGES, WORDS
+from support_permit import NOW, VALID, Scene
+
+SCENE = Scene()
+GIVEN = {"authenticatorData": "", "clientDataJSON": "", "signature": ""}
+
+
+def asked(**fields):
+    permit = SCENE.varied(**fields).permit
+    body = draft_notice(Bundle(permit), SCENE.keys[0], "approve", NOW)
+    return ask_notice(permit, body)
+
+
+def test_every_word_of_the_page_is_there_in_three_languages():
+    keys = {lang: set(words) for lang, words in WORDS.items()}
+
+    assert set(keys) == set(LANGUAGES)
+    assert keys["en"] == keys["zh-Hant"] == keys["zh-Hans"]
+    for words in zip(*(WORDS[lang].values() for lang in LANGUAGES), strict=True):
+        places = {tuple(sorted(re.findall(r"{\w+}", text))) for text in words}
+        assert len(places) == 1
+
+
+def test_nothing_of_a_permit_becomes_part_of_the_page():
+    made = page(asked(purpose="</script><script>alert(1)</script>"))
+
+    assert made.count("<script") == 2  # what is asked, and the page's own
+    assert made.count("</script>") == 2
+    assert "&lt;script&gt;alert(1)" in made
+    assert not re.search(r"""(src|href)=["']?\w+:""", made)
+
+
+def test_a_character_that_turns_text_round_is_written_out():
+    persons = tuple(
+        one
+        if one.name != "author"
+        else type(one)(**{**vars(one), "organisation": "A\u202eB"})
+        for one in SCENE.persons
+    )
+
+    assert "\\u202e" in page(asked(persons=persons))
+
+
+def test_the_page_opens_in_the_language_that_is_asked():
+    made = page(asked(), "zh-Hant")
+
+    assert '<html lang="zh-Hant">' in made
+    assert f"<title>{WORDS['zh-Hant']['sign']}</title>" in made
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        None,
+        [],
+        {},
+        {"do": "approve", "body": {}, "assertion": GIVEN},
+        {"do": "sign", "body": [], "assertion": GIVEN},
+        {"do": "sign", "body": {}, "assertion": {**GIVEN, "signature": 1}},
+        {"do": "sign", "body": {}, "assertion": {**GIVEN, "signature": "?"}},
+        {"do": "sign", "body": {}, "assertion": {}},
+        {"do": "register", "body": {}, "assertion": GIVEN, "public": 1},
+        {"do": "vote", "body": {}, "assertion": GIVEN, "comment": None},
+    ],
+)
+def test_an_answer_of_another_shape_is_refused(table):
+    with pytest.raises(BadSignature, match="malformed"):
+        answer_from(table)
+
+
+# --- on this machine -----------------------------------------------------------------
+class Served:
+    """A desk that takes any answer, and what it took."""
+
+    def __init__(self):
+        self.taken = []
+        probe = Desk("http://localhost:0", lambda token: "<p>page", self.take)
+        self.port = probe.server_address[1]
+        probe.origin = f"http://localhost:{self.port}"
+        self.desk = probe
+        self.thread = threading.Thread(target=probe.wait, daemon=True)
+        self.thread.start()
+
+    def take(self, answer):
+        self.taken.append(answer)
+        return "taken"
+
+    def ask(self, method, path, body=None, **headers):
+        way = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        whole = {"Host": f"localhost:{self.port}", **headers}
+        way.request(
+            method, path, body, {k.replace("_", "-"): v for k, v in whole.items()}
+        )
+        answer = way.getresponse()
+        found = answer.status, answer.read().decode()
+        way.close()
+        return found
+
+    def good(self):
+        return {"Origin": self.desk.origin, "X_Hetao_Token": self.desk.token}
+
+
+@pytest.fixture
+def served():
+    made = Served()
+    yield made
+    made.desk.shutdown()
+    made.thread.join(10)
+    made.desk.server_close()
+
+
+def test_the_page_itself_hands_its_answer_in(served):
+    assert served.ask("GET", "/") == (200, "<p>page")
+
+    assert served.ask("POST", "/answer", "{}", **served.good()) == (200, "taken")
+
+    served.thread.join(10)
+    assert not served.thread.is_alive()
+    assert served.taken == [{}]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Host": "evil.example.org"},
+        {"Host": "127.0.0.1"},
+        {"Origin": "https://evil.example.org"},
+        {"Origin": "null"},
+        {"X_Hetao_Token": ""},
+        {"X_Hetao_Token": "x" * 32},
+    ],
+)
+def test_another_page_hands_nothing_in(served, change):
+    status, _ = served.ask("POST", "/answer", "{}", **{**served.good(), **change})
+
+    assert status == 403
+    assert served.taken == []
+
+
+def test_a_page_under_another_name_is_shown_nothing(served):
+    assert served.ask("GET", "/", Host="evil.example.org") == (404, "")
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"[" * 20_000, b"x" * (LARGEST + 1)])
+def test_what_is_no_answer_is_refused_and_another_may_come(served, body):
+    status, said = served.ask("POST", "/answer", body, **served.good())
+
+    assert (status, said[:6]) == (403, "HT-310")
+    assert served.ask("POST", "/answer", "{}", **served.good())[0] == 200
+
+
+@pytest.mark.parametrize("origin", ["https://sign.example.org", "http://example.org"])
+def test_a_page_elsewhere_is_not_shown_here(origin):
+    with pytest.raises(Usage, match="not a page of this machine"):
+        Desk(origin, str, str)
+
+
+# --- votes that no key file signed ----------------------------------------------------
+@pytest.fixture
+def review(tmp_path):
+    """A package, and a permit whose checker in HK holds a passkey."""
+    secret = ec.generate_private_key(ec.SECP256R1()).public_key()
+    raw = secret.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    public = base64.b64encode(raw).decode()
+    held = Key("p", "checker-hk", "passkey", public, *VALID, origin="https://a.b")
+    keys = tuple(held if key.owner == "checker-hk" else key for key in SCENE.keys)
+    scene = SCENE.varied(keys=keys)
+    body = {key: [] for key in ("lost", "findings", "checks", "sites")}
+    body |= {"permit": Bundle(scene.permit).as_json(), "run": "f" * 32, "study": {}}
+    body |= {"smallest_shown": 10, "rounded_to": 5}
+    return scene, tmp_path, lay_package(tmp_path, body)
+
+
+def test_a_vote_that_the_passkey_did_not_sign_is_not_laid_down(review):
+    scene, folder, package = review
+    checker = scene.identities["checker-sz"]
+    real = sign_vote(scene.permit, checker, package.digest, ("accept", ""), NOW)
+    forged = state(new_identity("x"), {**real.body, "by": "checker-hk", "side": "HK"})
+
+    with pytest.raises(NotApproved, match="forged"):
+        lay_vote(folder, Vote(forged, ""))
+
+
+def test_whoever_forges_a_passkeys_vote_stops_nothing(review, monkeypatch):
+    scene, folder, package = review
+    checker = scene.identities["checker-sz"]
+    real = sign_vote(scene.permit, checker, package.digest, ("accept", ""), NOW)
+    forged = state(new_identity("x"), {**real.body, "by": "checker-hk", "side": "HK"})
+    accepting = SimpleNamespace(said={"checker-hk": "accept"})
+    monkeypatch.setattr("hetao.federation.reviewing.tally", lambda *_: accepting)
+    monkeypatch.setattr("hetao.federation.reviewing.digest", lambda _: "")
+    lay_vote(folder, Vote(forged, ""))
+    said = []
+
+    assert gather_votes(folder, scene.machines["coordinator"], said.append) == []
+
+    assert len(said) == 1
+    assert "checker-hk" in said[0]
+
+
+def test_a_registration_is_bound_to_its_page():
+    ask = ask_key("k", "chan", "http://localhost:8790", VALID, "1")
+
+    assert ask.code != ask_key("k", "chan", "http://localhost:8790", VALID, "2").code
