@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,10 +17,16 @@ from hetao.errors import InvalidData, Unverified
 from hetao.ledger.merkle import EMPTY_ROOT
 from hetao.ledger.note import (
     COSIGNATURE,
+    LOG_SIGNATURE,
+    SUBTREE,
     Checkpoint,
+    Verifier,
     cosign,
     key_id,
+    open_note,
     parse_checkpoint,
+    parse_vkey,
+    sign_checkpoint,
     sign_note,
     verify_cosignature,
     verify_note,
@@ -33,6 +40,7 @@ LOG, WITNESS = "log.example.org/study", "witness.example.org/w1"
 LOG_KEY = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
 WITNESS_KEY = Ed25519PrivateKey.from_private_bytes(b"\2" * 32)
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(b"\3" * 32)
+BESIDE = MLDSA44PrivateKey.from_seed_bytes(b"\4" * 32)
 CHECKPOINT = Checkpoint(LOG, 8, bytes(range(32)))
 NOTE = CHECKPOINT.text + "\n" + sign_note(CHECKPOINT.text, LOG, LOG_KEY)
 COSIGNED = NOTE + cosign(NOTE, WITNESS, WITNESS_KEY, 1_700_000_000)
@@ -370,3 +378,118 @@ def test_a_note_beyond_the_limit_is_refused_though_signed():
 
     with pytest.raises(Unverified):
         verify_log(text + "\n" + sign_note(text, LOG, LOG_KEY))
+
+
+# --- ML-DSA-44 ----------------------------------------------------------------------
+def test_the_cosignature_of_an_independent_program_verifies():
+    frozen = VECTORS["ml_dsa_44"]
+    signer = parse_vkey(frozen["vkey"])
+    key = MLDSA44PrivateKey.from_seed_bytes(bytes.fromhex(frozen["seed"]))
+
+    assert signer == Verifier.of(signer.name, key.public_key(), SUBTREE)
+    _, found = open_note(frozen["note"], [signer])
+    assert found == {signer: frozen["time"]}
+    assert (
+        verify_cosignature(frozen["note"], signer.name, key.public_key())
+        == (frozen["time"])
+    )
+
+
+def test_a_log_signs_with_a_second_key_beside_the_first():
+    note = sign_checkpoint(CHECKPOINT, LOG_KEY, BESIDE)
+    first = Verifier.of(LOG, LOG_KEY.public_key(), LOG_SIGNATURE)
+    second = Verifier.of(LOG, BESIDE.public_key(), SUBTREE)
+
+    assert note.startswith(sign_checkpoint(CHECKPOINT, LOG_KEY))
+    assert open_note(note, [first, second]) == (CHECKPOINT.text, {first: 0, second: 0})
+    assert verify_log(note) == CHECKPOINT.text
+
+
+def test_what_ml_dsa_signs_binds_name_origin_size_root_and_time():
+    line = cosign(NOTE, WITNESS, BESIDE, 7)
+    raw = base64.b64decode(line.rsplit(" ", 1)[1])
+    other = Verifier.of("another.witness", BESIDE.public_key(), SUBTREE)
+    checkpoints = (
+        Checkpoint("another.log", 8, bytes(range(32))),
+        Checkpoint(LOG, 9, bytes(range(32))),
+        Checkpoint(LOG, 8, bytes(32)),
+    )
+
+    assert verify_cosignature(NOTE + line, WITNESS, BESIDE.public_key()) == 7
+    late = line_of(WITNESS, raw[:4] + (8).to_bytes(8, "big") + raw[12:])
+    renamed = line_of(other.name, other.key_id + raw[4:])
+    notes = [NOTE + late, *(f"{one.text}\n{line}" for one in checkpoints)]
+    for note in notes:
+        with pytest.raises(Unverified):
+            verify_cosignature(note, WITNESS, BESIDE.public_key())
+    with pytest.raises(Unverified, match="does not hold"):
+        open_note(NOTE + renamed, [other])
+
+
+def test_every_byte_of_an_ml_dsa_line_counts():
+    line = cosign(NOTE, WITNESS, BESIDE, 7)
+    raw = base64.b64decode(line.rsplit(" ", 1)[1])
+    signer = Verifier.of(WITNESS, BESIDE.public_key(), SUBTREE)
+
+    for at in range(4, len(raw)):
+        bent = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
+        with pytest.raises(Unverified):
+            signer.check(CHECKPOINT.text, bent[4:])
+    for cut in (raw[:-1], raw + b"x", raw[:12]):
+        with pytest.raises(Unverified):
+            open_note(NOTE + line_of(WITNESS, cut), [signer])
+
+
+def test_a_name_that_ml_dsa_cannot_hold_is_refused():
+    with pytest.raises(InvalidData):
+        Verifier.of("n" * 256, BESIDE.public_key(), SUBTREE)
+    with pytest.raises(InvalidData):
+        cosign(NOTE, "n" * 256, BESIDE, 7)
+    long = Checkpoint("o" * 256, 8, bytes(range(32))).text
+    note = f"{long}\n{sign_note(long, 'o' * 256, LOG_KEY)}"
+    with pytest.raises(Unverified):
+        cosign(note, WITNESS, BESIDE, 7)
+
+
+# --- Keys as text -------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("name", "key", "kind"),
+    [
+        (LOG, LOG_KEY, LOG_SIGNATURE),
+        (WITNESS, WITNESS_KEY, COSIGNATURE),
+        (WITNESS, BESIDE, SUBTREE),
+    ],
+)
+def test_a_vkey_reads_back_as_written(name, key, kind):
+    text = vkey(name, key.public_key(), kind)
+
+    assert parse_vkey(text) == Verifier.of(name, key.public_key(), kind)
+    assert parse_vkey(text).vkey == text
+
+
+VKEY = vkey(LOG, LOG_KEY.public_key())
+NAME, KEY_ID, KEY_TEXT = VKEY.split("+", 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "+",
+        "++",
+        NAME,
+        f"{NAME}+{KEY_ID}",
+        f"{NAME}+{KEY_ID}+",
+        f"{NAME}+{KEY_ID.upper()}+{KEY_TEXT}",
+        f"{NAME}+00000000+{KEY_TEXT}",
+        f"another+{KEY_ID}+{KEY_TEXT}",
+        f"{NAME}+{KEY_ID}+{KEY_TEXT}\n",
+        f"{NAME}+{KEY_ID}+{KEY_TEXT[:-4]}",
+        f"{NAME} +{KEY_ID}+{KEY_TEXT}",
+        f"+{KEY_ID}+{KEY_TEXT}",
+        f"{NAME}+{KEY_ID}+{base64.b64encode(bytes([9] * 33)).decode()}",
+    ],
+)
+def test_a_vkey_has_one_spelling(text):
+    with pytest.raises(InvalidData):
+        parse_vkey(text)
