@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hetao.analysis import Estimator, estimator_for
 from hetao.canonical import parse_canonical
 from hetao.cdm import open_flat
+from hetao.errors import HetaoError
 from hetao.federation.attend import attend
 from hetao.federation.certify import certify, package_of
 from hetao.federation.coordinator import Coordinator, Outcome
@@ -25,10 +26,12 @@ from hetao.federation.propose import draft_permit
 from hetao.federation.site import Site, SiteSetup
 from hetao.federation.totals import total_of
 from hetao.federation.transport_inproc import Exchange
-from hetao.ledger.certificate import issue_leaf, sign_certificate
+from hetao.ledger.certificate import sign_certificate
+from hetao.ledger.credential import certificate_entry, sign_credential
 from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
 from hetao.ledger.merkle import inclusion_path, leaf_hash, root
 from hetao.ledger.note import Checkpoint, cosign, sign_note
+from hetao.ledger.proof import Proof
 from hetao.permit import Bundle, format_time, state
 from hetao.release import Policy, pack, unpack
 from hetao.study import Analysis, Level, Study, Variable
@@ -459,15 +462,19 @@ class Ran:
         sums = body.pop("sums", own)
         keys = self.cast.identities
         boss = keys["coordinator"]
-        leaves = [leaf_hash(b"before"), leaf_hash(issue_leaf(body))]
+        try:
+            entry = certificate_entry("coordinator", boss.signing_key, body, 1)
+        except (HetaoError, TypeError, KeyError):  # a body that makes no claims
+            entry = sign_credential(boss.signing_key, {})
+        leaves = [leaf_hash(b"before"), leaf_hash(entry.encode("ascii"))]
         text = Checkpoint("coordinator", 2, root(leaves)).text
         note = text + "\n" + sign_note(text, "coordinator", boss.signing_key)
         when = int(START.timestamp())
         for hub in ("hub-hk", "hub-sz"):
             if hub != without:
                 note += cosign(note, hub, keys[hub].signing_key, when)
-        path = [node.hex() for node in inclusion_path(1, leaves)]
-        log = {"index": 1, "note": note, "path": path}
+        proof = Proof(1, tuple(inclusion_path(1, leaves)), note).text
+        log = {"credential": entry, "proof": proof}
         return sign_certificate(boss, body, log, sums)
 
 

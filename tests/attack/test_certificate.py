@@ -20,6 +20,7 @@ from hetao.ledger.certificate import (
     sign_certificate,
     verify_certificate,
 )
+from hetao.ledger.credential import sign_credential
 from hetao.permit import (
     Bundle,
     Directory,
@@ -130,7 +131,7 @@ json_values = st.recursive(
 @given(value=json_values, body=json_values, log=json_values, signature=json_values)
 def test_any_json_is_refused(value, body, log, signature):
     shaped = {"body": body, "log": log, "signature": signature, "sums": value}
-    typed = {**shaped, "body": {"type": "hetao.certificate/2", "permit": value}}
+    typed = {**shaped, "body": {"type": "hetao.certificate/3", "permit": value}}
     for candidate in (value, shaped, typed):
         with pytest.raises(Unverified):
             verify_certificate(canonical(candidate))
@@ -670,6 +671,37 @@ def test_a_body_that_the_log_does_not_hold_is_refused(model_run, small_run):
     boss = model_run.cast.identities["coordinator"]
 
     assert step_that_refuses(sign_certificate(boss, body, log, {})) == 9
+
+
+def relogged(run, **changes):
+    """Return the certificate with another part of the log, signed by its issuer."""
+    log = run.value["log"] | changes
+    boss = run.cast.identities["coordinator"]
+    return sign_certificate(boss, run.body, log, run.sums)
+
+
+def test_the_log_of_an_unchanged_certificate_signed_anew_verifies(small_run):
+    assert verify_certificate(relogged(small_run))
+
+
+def test_a_lying_coordinator_cannot_bend_what_the_log_holds(small_run, model_run):
+    log = small_run.value["log"]
+    boss = small_run.cast.identities["coordinator"]
+    other = sign_credential(boss.signing_key, {"says": "nothing"})
+    moved = log["proof"].replace("\nindex ", "\nindex 1", 1)
+    carries = log["proof"].replace("\nindex ", "\nextra AAAA\nindex ", 1)
+
+    for changes in (
+        {"credential": model_run.value["log"]["credential"]},
+        {"credential": other},
+        {"credential": ""},
+        {"proof": moved},
+        {"proof": carries},
+        {"proof": model_run.value["log"]["proof"]},
+        {"proof": None},
+        {"note": "a field more"},
+    ):
+        assert step_that_refuses(relogged(small_run, **changes)) == 9
 
 
 # --- a site lost in mid-run ---------------------------------------------------------

@@ -13,11 +13,9 @@ from hetao.canonical import parse_canonical
 from hetao.errors import HetaoError, Unverified
 from hetao.federation.coordinator import Coordinator, Outcome, RoundRecord
 from hetao.federation.totals import check_tags, total_of
-from hetao.ledger.certificate import (
-    issue_leaf,
-    sign_certificate,
-    verify_certificate,
-)
+from hetao.ledger.certificate import sign_certificate, verify_certificate
+from hetao.ledger.credential import certificate_entry
+from hetao.ledger.proof import Proof
 from hetao.permit import (
     Directory,
     Statement,
@@ -92,7 +90,7 @@ def checks_of(outcome: Outcome) -> list[dict[str, Any]]:
 def package_of(outcome: Outcome) -> dict[str, Any]:
     """Return all that output checkers look at: a certificate not yet issued."""
     return {
-        "type": "hetao.certificate/2",
+        "type": "hetao.certificate/3",
         "software": f"hetao {version('hetao')}",
         "study": parse_canonical(outcome.study.canonical),
         "permit": outcome.bundle.as_json(),
@@ -196,10 +194,13 @@ async def certify(
             the step that fails says whose.
     """
     body = body_of(outcome, issued, votes, coordinator.trusted)
-    index, note, path = await coordinator.cosign(issue_leaf(body))
-    log = {"index": index, "note": note, "path": [node.hex() for node in path]}
+    identity = coordinator.identity
+    index = coordinator.log.size
+    entry = certificate_entry(identity.name, identity.signing_key, body, index)
+    index, note, path = await coordinator.cosign(entry.encode("ascii"))
+    log = {"credential": entry, "proof": Proof(index, tuple(path), note).text}
     sums = sums_of(outcome)
-    certificate = sign_certificate(coordinator.identity, body, log, sums)
+    certificate = sign_certificate(identity, body, log, sums)
     verify_certificate(certificate)
     return certificate
 

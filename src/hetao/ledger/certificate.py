@@ -1,7 +1,9 @@
 """A certificate: what was asked, allowed, sent and found; checked with files alone.
 
-    {"body": {...}, "log": {"index", "note", "path"}, "signature": "...",
+    {"body": {...}, "log": {"credential", "proof"}, "signature": "...",
      "sums": {task: {hub: {"words", "tag"}}}}
+
+The credential is the entry in the issuer's log, the proof shows that it stands there.
 
 Of `sums`, each is held against the digests that its hub signed, and any may be left
 out: exact integers give exact counts, and so do their tags to whoever has the keys in
@@ -11,7 +13,7 @@ Verification runs these steps and stops at the first that fails. It needs the st
 library and `cryptography`, no network, and the same `check_standing` that opened the
 doors of the sites:
 
-     1  the text is canonical JSON of type hetao.certificate/2
+     1  the text is canonical JSON of type hetao.certificate/3
      2  the coordinator of the permit signed exactly this text
      3  the permit is for this study, and was in force with every required approval
         when the certificate was issued and when each release was made
@@ -24,7 +26,8 @@ doors of the sites:
      8  every release stands in its site's log, under a checkpoint the site signed; the
         site's policy, snapshot, quality and what its vocabulary makes of the study's
         concept sets are as it signed them, and no release of the run is left out
-     9  the certificate stands in the coordinator's log, cosigned by both hubs
+     9  a credential of exactly this certificate, signed by the coordinator, stands in
+        its log, cosigned by both hubs
     10  there is one finding for each analysis of the study, over these very rounds
     11  the output checkers whom the permit asks accepted these very findings
 
@@ -43,8 +46,10 @@ from hetao.canonical import canonical, digest, digest_bytes, parse_canonical
 from hetao.errors import HetaoError, Unverified
 from hetao.ledger.classes import PASSED, Lineages, check_class
 from hetao.ledger.concept_sets import AcrossSites, across_sites
+from hetao.ledger.credential import check_certificate_entry
 from hetao.ledger.merkle import leaf_hash, verify_inclusion
 from hetao.ledger.note import parse_checkpoint, verify_cosignature, verify_note
+from hetao.ledger.proof import parse_proof
 from hetao.permit import (
     SKEW,
     Bundle,
@@ -67,7 +72,7 @@ from hetao.permit import (
 )
 from hetao.study import study_from
 
-TYPE: Final = "hetao.certificate/2"
+TYPE: Final = "hetao.certificate/3"
 LARGEST: Final = 512 * 2**20  # bytes
 ONE: Final = 1 << 56  # a site's count word, in fixed point
 LATEST: Final = 3600  # seconds between the certificate's date and its cosignatures
@@ -88,6 +93,7 @@ BODY: Final = {
     "review",
 }
 FILE: Final = {"body", "log", "signature", "sums"}
+LOG: Final = {"credential", "proof"}
 FINDING: Final = {"analysis", "members", "rounds", "withheld", "finding"}
 TOLD: Final = {"name", "digest"}  # of a concept set
 
@@ -125,11 +131,6 @@ class Verified:
     revoked: str = ""
     before_revocation: tuple[str, ...] = ()
     tainted: tuple[str, ...] = ()
-
-
-def issue_leaf(body: Mapping[str, Any]) -> bytes:
-    """Return the log entry that a certificate's body becomes."""
-    return canonical({"type": "hetao.issued/1", "body": digest(body)})
 
 
 def sign_certificate(
@@ -532,25 +533,25 @@ class _Check:
 
     def issue_log(self, _: bytes) -> str:  # 9
         coordinator = self.permit.coordinator
-        note = self.log["note"]
-        checkpoint = parse_checkpoint(
-            verify_note(note, coordinator.name, coordinator.sign_key)
-        )
-        if checkpoint.origin != coordinator.name:
+        name, key = coordinator.name, coordinator.sign_key
+        if set(self.log) != LOG:
+            raise Unverified("the log's part holds other fields than it should")
+        entry, proof = str(self.log["credential"]), parse_proof(self.log["proof"])
+        check_certificate_entry(entry, name, key, self.body, proof.index)
+        checkpoint = parse_checkpoint(verify_note(proof.note, name, key))
+        if checkpoint.origin != name:
             raise Unverified("the issuer's log bears another name")
+        if proof.extra is not None:
+            raise Unverified("the proof bears bytes that nothing vouches for")
+        leaf, root = leaf_hash(entry.encode("ascii")), checkpoint.root
+        verify_inclusion(proof.index, checkpoint.size, leaf, proof.path, root)
         issued = parse_time(str(self.body["issued"])).timestamp()
         for hub in self.permit.hubs:
-            seen = verify_cosignature(note, hub, self._party(hub, "hub").sign_key)
+            hub_key = self._party(hub, "hub").sign_key
+            seen = verify_cosignature(proof.note, hub, hub_key)
             if abs(seen - issued) > LATEST:
                 raise Unverified(f"{hub} cosigned at another time than it was issued")
-        path = [bytes.fromhex(node) for node in self.log["path"]]
-        leaf = leaf_hash(issue_leaf(self.body))
-        verify_inclusion(
-            self.log["index"], checkpoint.size, leaf, path, checkpoint.root
-        )
-        return f"entry {self.log['index']}, cosigned by " + " and ".join(
-            self.permit.hubs
-        )
+        return f"entry {proof.index}, cosigned by " + " and ".join(self.permit.hubs)
 
     def findings(self, _: bytes) -> str:  # 10
         asked = [analysis["name"] for analysis in self.body["study"]["analyses"]]

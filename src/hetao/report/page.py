@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from hetao.canonical import digest, parse_canonical
 from hetao.dictionary.checks import CATEGORIES
 from hetao.ledger.certificate import verify_certificate
+from hetao.ledger.proof import parse_proof
 from hetao.report.answers import Answer, answers_of
 from hetao.report.concept_sets import NOTE, in_languages, sets_of
 from hetao.report.custody import (
@@ -124,7 +125,7 @@ def render_body(
             permit=body["permit"]["permit"],
             permit_digest=digest(body["permit"]["permit"]),
             study_digest=digest(body["study"]),
-            checkpoint=_checkpoint(str(log.get("note", ""))),
+            checkpoint=_checkpoint(log),
             log=log,
             extras=extras,
             compared=_compared(study, extras),
@@ -170,19 +171,23 @@ class _Checkpoint:
     origin: str
     size: str
     root: str
+    index: int
     cosigners: tuple[str, ...]
 
 
-def _checkpoint(note: str) -> _Checkpoint:
+def _checkpoint(log: Mapping[str, Any]) -> _Checkpoint | None:
     """Return the lines of a signed note; the issuer's own signature is its first."""
-    text, _, signatures = note.partition("\n\n")
+    if not log:
+        return None
+    proof = parse_proof(log["proof"])
+    text, _, signatures = proof.note.partition("\n\n")
     origin, size, root = (*text.split("\n"), "", "", "")[:3]
     signers = [
         line.split(" ")[1]
         for line in signatures.split("\n")
         if line.startswith("— ") and line.count(" ") >= 2
     ]
-    return _Checkpoint(origin, size, root, tuple(signers[1:]))
+    return _Checkpoint(origin, size, root, proof.index, tuple(signers[1:]))
 
 
 @dataclass(frozen=True)

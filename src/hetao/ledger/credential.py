@@ -1,0 +1,200 @@
+"""A certificate → the entry of a log that any reader of credentials understands.
+
+The entry is a W3C verifiable credential (data model 2.0) secured as a compact JWS: one
+header, EdDSA, no key and no address in it to be followed. Its claims are public facts
+and digests; what they are digests of stands in the certificate beside it. Nothing here
+reads JSON-LD: a credential is compared with the one that its certificate makes.
+
+    <base64url(header)>.<base64url(claims)>.<base64url(signature)>
+
+Specification: `docs/specs/certificate.md`.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+
+from hetao.canonical import canonical, digest, parse_canonical
+from hetao.errors import NotCanonical, Unverified
+
+ALGORITHM: Final = "EdDSA"
+MEDIA_TYPE: Final = "vc+jwt"
+LONGEST: Final = 65_535  # bytes: an entry of the log
+CONTEXT: Final = "https://www.w3.org/ns/credentials/v2"
+PURPOSES: Final = ("revocation", "suspension")
+_TERMS: Final = (
+    "HetaoCertificate",
+    "body",
+    "checks",
+    "findings",
+    "permit",
+    "sites",
+    "software",
+    "study",
+)
+# The alphabet of Bitcoin's addresses, in which did:key writes a key.
+_BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_ED25519: Final = b"\xed\x01"  # the multicodec of an Ed25519 public key
+
+
+def did_key(key: Ed25519PublicKey) -> str:
+    """Return the `did:key` of a key: a name that holds the key itself.
+
+    Source:
+        W3C CCG did:key v0.9, Ed25519. Vector: `tests/unit/test_credential.py`.
+    """
+    number = int.from_bytes(_ED25519 + key.public_bytes_raw(), "big")
+    digits = ""
+    while number:
+        number, rest = divmod(number, 58)
+        digits = _BASE58[rest] + digits
+    return f"did:key:z{digits}"
+
+
+def header_of(key: Ed25519PublicKey) -> dict[str, str]:
+    """Return the only header that a credential of this key has."""
+    name = did_key(key)
+    kid = f"{name}#{name.removeprefix('did:key:')}"
+    return {"alg": ALGORITHM, "cty": "vc", "kid": kid, "typ": MEDIA_TYPE}
+
+
+def sign_credential(key: Ed25519PrivateKey, claims: Mapping[str, Any]) -> str:
+    """Return the claims as a compact JWS of type `vc+jwt`."""
+    header = canonical(header_of(key.public_key()))
+    signed = f"{_url64(header)}.{_url64(canonical(claims))}"
+    return f"{signed}.{_url64(key.sign(signed.encode('ascii')))}"
+
+
+def read_credential(text: str, key: Ed25519PublicKey) -> dict[str, Any]:
+    """Return the claims that this key signed.
+
+    The key is the caller's: what the header says of algorithm, type and key is held
+    against the one header there can be, and nothing is chosen by it. So `alg: none`,
+    another algorithm, `crit`, `jwk`, `b64` and every other field are refused.
+
+    Raises:
+        Unverified: the text is no such credential, in its one form, or not the key's.
+
+    Source:
+        RFC 7515 (JWS), RFC 8037 (EdDSA), W3C VC-JOSE-COSE. Test:
+        `tests/attack/test_credential.py`.
+    """
+    if not isinstance(text, str) or len(text) > LONGEST or text.count(".") != 2:
+        raise Unverified("a credential is three parts of base64url, up to 65,535 bytes")
+    signed, _, last = text.rpartition(".")
+    head, payload = signed.split(".")
+    if _unurl64(head) != canonical(header_of(key)):
+        raise Unverified(
+            "a credential's header is not that of a vc+jwt by EdDSA under this key"
+        )
+    try:
+        key.verify(_unurl64(last), signed.encode("ascii"))
+    except InvalidSignature as error:
+        raise Unverified("the credential is not signed by its issuer") from error
+    try:
+        claims = parse_canonical(_unurl64(payload))
+    except NotCanonical as error:
+        raise Unverified("a credential's claims are not canonical JSON") from error
+    if not isinstance(claims, dict):
+        raise Unverified("a credential's claims are not an object")
+    return claims
+
+
+def certificate_claims(
+    body: Mapping[str, Any], issuer: Mapping[str, str], index: int
+) -> dict[str, Any]:
+    """Return what the credential of a certificate states.
+
+    Args:
+        body: of the certificate.
+        issuer: `id`, its did:key, and `name`.
+        index: where the credential is to stand in the issuer's log; it is also the
+            certificate's place in the issuer's status lists, so that no two share one.
+    """
+    name = digest(body)
+    return {
+        "@context": [CONTEXT, {term: f"urn:hetao:terms#{term}" for term in _TERMS}],
+        "credentialStatus": [
+            {
+                "statusListCredential": list_name(issuer["id"], purpose),
+                "statusListIndex": str(index),
+                "statusPurpose": purpose,
+                "type": "BitstringStatusListEntry",
+            }
+            for purpose in PURPOSES
+        ],
+        "credentialSubject": {
+            "body": name,
+            "checks": digest(body["checks"]),
+            "findings": digest(body["findings"]),
+            "id": f"urn:hetao:run:{body['run']}",
+            "permit": digest(body["permit"]["permit"]),
+            "sites": sorted(str(entry["name"]) for entry in body["sites"]),
+            "software": body["software"],
+            "study": digest(body["study"]),
+        },
+        "id": f"urn:hetao:certificate:{name}",
+        "issuer": dict(issuer),
+        "type": ["VerifiableCredential", "HetaoCertificate"],
+        "validFrom": body["issued"],
+    }
+
+
+def issuer_of(name: str, key: Ed25519PublicKey) -> dict[str, str]:
+    """Return how a credential names its issuer."""
+    return {"id": did_key(key), "name": name}
+
+
+def list_name(issuer: str, purpose: str) -> str:
+    """Return the name of an issuer's status list of this purpose."""
+    return f"urn:hetao:status:{issuer.rpartition(':')[2]}:{purpose}"
+
+
+def certificate_entry(
+    name: str, key: Ed25519PrivateKey, body: Mapping[str, Any], index: int
+) -> str:
+    """Return the log entry that a certificate becomes: its credential, signed.
+
+    Args:
+        name: the issuer's.
+        key: the issuer's, that of its log.
+        body: of the certificate.
+        index: the place that the entry will have in the issuer's log.
+    """
+    issuer = issuer_of(name, key.public_key())
+    return sign_credential(key, certificate_claims(body, issuer, index))
+
+
+def check_certificate_entry(
+    text: str, name: str, key: Ed25519PublicKey, body: Mapping[str, Any], index: int
+) -> None:
+    """Return quietly if this is the credential of that certificate, at that place.
+
+    Raises:
+        Unverified: it is not.
+    """
+    claims = read_credential(text, key)
+    if claims != certificate_claims(body, issuer_of(name, key), index):
+        raise Unverified("the credential in the log says something else than this file")
+
+
+def _url64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def _unurl64(text: str) -> bytes:
+    """Decode the one base64url text of some bytes; every other spelling is refused."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Unverified("a part of a credential is not base64url") from error
+    if _url64(data) != text:
+        raise Unverified("a part of a credential is not base64url in its one form")
+    return data
