@@ -25,6 +25,7 @@ from hetao.federation.reviewing import cast_vote
 from hetao.ledger.log import Log
 from hetao.ledger.merkle import leaf_hash, root
 from hetao.ledger.note import parse_checkpoint
+from hetao.ledger.tiles import unpack
 from hetao.permit import read_directory, read_identity, sign_notice, write_bundle
 from hetao.study.writing import write_study
 from support_federation import write_patients
@@ -300,9 +301,9 @@ class Network:
         if not path.exists():
             return []
         with sqlite3.connect(path, timeout=30) as log:
-            rows = log.execute("SELECT bytes FROM entry ORDER BY i").fetchall()
+            rows = log.execute("SELECT bytes FROM entries ORDER BY start").fetchall()
         log.close()
-        return [bytes(row[0]) for row in rows]
+        return [entry for (run,) in rows for entry in unpack(run)]
 
     def every_log(self):
         """Return the entries of every party's log."""

@@ -114,13 +114,13 @@ def test_a_log_that_somebody_changed_is_said(federation):
     setup = federation.setup("b")
     path = setup.folder / "log.sqlite"
     with sqlite3.connect(path) as store:
-        trigger = "SELECT sql FROM sqlite_master WHERE name = 'entry_update'"
+        trigger = "SELECT sql FROM sqlite_master WHERE name = 'entries_update'"
         (again,) = store.execute(trigger).fetchone()
-        store.execute("DROP TRIGGER entry_update")
-        (data,) = store.execute("SELECT bytes FROM entry WHERE i = 0").fetchone()
+        store.execute("DROP TRIGGER entries_update")
+        (data,) = store.execute("SELECT bytes FROM entries WHERE start = 0").fetchone()
         changed = data.replace(b'"released":2', b'"released":1')
         assert changed != data
-        store.execute("UPDATE entry SET bytes = ? WHERE i = 0", (changed,))
+        store.execute("UPDATE entries SET bytes = ? WHERE start = 0", (changed,))
         store.execute(again)
     store.close()
 

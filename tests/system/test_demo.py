@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hetao.dictionary import dictionary
+from hetao.ledger.tiles import unpack
 from support_system import Said, called, hetao
 
 pytestmark = pytest.mark.xdist_group("system")
@@ -27,9 +28,9 @@ class Shown:
 
 def entries(path):
     with sqlite3.connect(path) as log:
-        rows = log.execute("SELECT bytes FROM entry ORDER BY i").fetchall()
+        rows = log.execute("SELECT bytes FROM entries ORDER BY start").fetchall()
     log.close()
-    return [bytes(row[0]) for row in rows]
+    return [entry for (run,) in rows for entry in unpack(run)]
 
 
 def logs_of(network):

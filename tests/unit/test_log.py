@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetao.errors import InvalidData, Unverified, Usage
+from hetao.ledger.head import FileHead
 from hetao.ledger.log import Log
 from hetao.ledger.merkle import (
     EMPTY_ROOT,
@@ -70,6 +71,14 @@ def forge(path, *statements):
             assert store.execute(statement, values).rowcount == 1
         for _, sql in triggers:
             store.execute(sql)
+
+
+# Puts other bytes of an entry into the run that begins at an index.
+FORGE_RUN = (
+    "UPDATE entries SET bytes ="
+    " CAST(replace(CAST(bytes AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT)) AS BLOB)"
+    " WHERE start = ?"
+)
 
 
 # --- What it keeps and proves -------------------------------------------------------
@@ -197,7 +206,8 @@ def test_an_entry_that_no_reader_could_hold_adds_nothing(log, bad):
 
 
 def test_every_commit_waits_for_the_disk(log):
-    for store in (log._store, log._head):
+    log.append([b"first"])  # which opens the head to write
+    for store in (log._writer, log._head._open[True]):
         assert store.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
         assert store.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
@@ -229,6 +239,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hetao.ledger.head import FileHead
 from hetao.ledger.log import Log
 path, origin, me = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 key = Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32)
@@ -267,15 +278,21 @@ def test_processes_that_share_a_file_lose_nothing(path):
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE entry SET bytes = x'00' WHERE i = 1",
-        "DELETE FROM entry WHERE i = 299",
-        "INSERT OR REPLACE INTO entry VALUES(1, x'00')",
-        "REPLACE INTO entry VALUES(299, x'00')",
-        "INSERT INTO entry VALUES(1, x'00') ON CONFLICT DO UPDATE SET bytes = x'00'",
-        "INSERT INTO entry VALUES(301, x'00')",
-        "INSERT INTO entry VALUES(-1, x'00')",
-        "UPDATE entry SET i = 300 WHERE i = 299",
-        "UPDATE OR REPLACE entry SET i = 298 WHERE i = 299",
+        "UPDATE entries SET bytes = x'00' WHERE start = 0",
+        "DELETE FROM entries WHERE start = 256",
+        "INSERT OR REPLACE INTO entries VALUES(0, 256, x'00')",
+        "REPLACE INTO entries VALUES(256, 300, x'00')",
+        "INSERT INTO entries VALUES(0, 256, x'00')"
+        " ON CONFLICT DO UPDATE SET bytes = x'00'",
+        "INSERT INTO entries VALUES(301, 302, x'0000')",
+        "INSERT INTO entries VALUES(-1, 0, x'0000')",
+        "INSERT INTO entries VALUES(300, 300, x'')",
+        "INSERT INTO entries VALUES(300, 513, x'')",  # beyond its bundle
+        "UPDATE entries SET start = 300 WHERE start = 256",
+        "UPDATE entries SET stop = 301 WHERE start = 256",
+        "UPDATE OR REPLACE entries SET start = 0 WHERE start = 256",
+        "INSERT INTO redaction VALUES(3, 3, 9, 0, 1)",
+        "INSERT INTO redaction VALUES(-3, 3, 9, 0, 1)",
         "UPDATE checkpoint SET root = zeroblob(32)",
         "DELETE FROM checkpoint",
         "INSERT OR REPLACE INTO checkpoint VALUES(300, zeroblob(32))",
@@ -336,7 +353,7 @@ def test_an_append_that_fails_before_the_disk_leaves_nothing(log, monkeypatch, e
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr("hetao.ledger.log._write_tiles", fail)
+        patch.setattr("hetao.ledger.log.write_tiles", fail)
         with pytest.raises(error):
             log.append(numbered(300, 600))
 
@@ -376,14 +393,14 @@ def test_a_full_disk_leaves_the_log_as_it_was(path):
     with Log.open(path, ORIGIN, KEY) as log:
         log.append(numbered(0, 300))
         before = log.checkpoint()
-        pages = log._store.execute("PRAGMA page_count").fetchone()[0]
-        log._store.execute(f"PRAGMA max_page_count = {pages + 2}")
+        pages = log._writer.execute("PRAGMA page_count").fetchone()[0]
+        log._writer.execute(f"PRAGMA max_page_count = {pages + 2}")
 
         with pytest.raises(sqlite3.OperationalError, match="full"):
             log.append(numbered(300, 3000))
 
         assert log.checkpoint() == before
-        log._store.execute("PRAGMA max_page_count = 1000000")
+        log._writer.execute("PRAGMA max_page_count = 1000000")
         assert log.append([b"next"]) == 300
         log.fsck()
 
@@ -469,7 +486,7 @@ def test_a_folder_is_no_log(path):
 @pytest.mark.parametrize(
     "statement",
     [
-        "DROP TRIGGER entry_delete",
+        "DROP TRIGGER entries_delete",
         "CREATE TRIGGER sly AFTER INSERT ON checkpoint BEGIN SELECT 1; END",
         "CREATE TABLE more(x ANY) STRICT",
     ],
@@ -490,8 +507,8 @@ def test_a_log_whose_rules_were_changed_is_refused(path, statement):
         ("UPDATE checkpoint SET size = ? WHERE size = 300", (299,)),
         ("DELETE FROM checkpoint WHERE size = ?", (300,)),
         ("INSERT INTO checkpoint VALUES(?, zeroblob(32))", (301,)),
-        ("DELETE FROM entry WHERE i = ?", (299,)),
-        ("INSERT INTO entry VALUES(?, x'00')", (300,)),
+        ("DELETE FROM entries WHERE start = ?", (256,)),
+        ("INSERT INTO entries VALUES(?, 301, x'0000')", (300,)),
         (
             "UPDATE tile SET hashes = ? WHERE level = 0 AND number = 1",
             (bytes(44 * 32),),
@@ -513,9 +530,11 @@ def test_a_log_that_does_not_hold_what_was_signed_is_refused(path, statement, va
 @pytest.mark.parametrize(
     ("statement", "values", "names"),
     [
-        ("UPDATE entry SET bytes = ? WHERE i = 5", (b"forged",), "tile 0/0"),
-        ("UPDATE entry SET bytes = ? WHERE i = 1000", (b"forged",), "tile 0/3"),
-        ("UPDATE entry SET i = ? WHERE i = 5", (-5,), "entries"),
+        (FORGE_RUN, (b"entry 5", b"forge 5", 0), "bundle 0: entry 5 .* tile 0/0"),
+        (FORGE_RUN, (b"ry 1000", b"xy 1000", 768), "bundle 3: entry 1000 .*e 0/3"),
+        (FORGE_RUN, (b"entry 1099", b"entry 109", 1024), "bundle 4 cannot be read"),
+        ("UPDATE entries SET start = ? WHERE start = 0", (-5,), "bundle 0"),
+        ("UPDATE entries SET stop = ? WHERE start = 512", (767,), "bundle 2"),
         ("UPDATE tile SET hashes = ? WHERE number = 2", (bytes(8192),), "tile 0/2"),
         ("UPDATE tile SET hashes = ? WHERE number = 2", (bytes(32),), "tile 0/2"),
         ("INSERT INTO tile VALUES(2, 0, ?)", (bytes(32),), "tiles"),
@@ -556,7 +575,7 @@ def test_fsck_finds_a_forged_upper_tile(path):
 def test_fsck_finds_a_rewritten_past_under_a_log_that_runs(path):
     with Log.open(path, ORIGIN, KEY) as log:
         log.append(numbered(0, 300))
-        forge(path, ("UPDATE entry SET bytes = ? WHERE i = 5", (b"forged",)))
+        forge(path, (FORGE_RUN, (b"entry 5", b"forge 5", 0)))
 
         with pytest.raises(Unverified):
             log.fsck()
@@ -678,15 +697,20 @@ def test_an_append_does_not_sign_a_root_that_is_not_the_entries(path):
         assert log.checkpoint() == before
 
 
-def test_the_head_is_swapped_only_for_the_one_that_was_read(log):
+def test_the_head_is_swapped_only_for_the_one_that_was_read(log, path):
+    head = FileHead(path.with_name("study.log.head"))
+    stale = log.checkpoint()
     log.append(numbered(0, 3))
     before = log.checkpoint()
-    stale = Checkpoint(ORIGIN, 2, bytes(32))
+    lie = Checkpoint(ORIGIN, 4, bytes(32)).text
+    note = f"{lie}\n{sign_note(lie, ORIGIN, KEY)}"
 
-    with pytest.raises(Unverified):
-        log._swap_head(stale, Checkpoint(ORIGIN, 4, bytes(32)))
-
-    assert log.checkpoint() == before
+    with contextlib.closing(head):
+        assert not head.swap(stale, note)
+        assert not head.swap(None, note)
+        assert head.read() == before == log.checkpoint()
+        assert head.swap(before, note)
+        assert head.read() == note
 
 
 def test_a_log_that_is_emptied_while_it_runs_is_found(path):
@@ -694,7 +718,7 @@ def test_a_log_that_is_emptied_while_it_runs_is_found(path):
         log.append([b"only"])
         forge(
             path,
-            ("DELETE FROM entry WHERE i = ?", (0,)),
+            ("DELETE FROM entries WHERE start = ?", (0,)),
             ("DELETE FROM tile WHERE level = ?", (0,)),
             ("DELETE FROM checkpoint WHERE size = ?", (1,)),
         )

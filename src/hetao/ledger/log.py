@@ -1,115 +1,107 @@
-"""The append-only log: entries, tree tiles and checkpoints in one SQLite file.
+"""The append-only log: entries and tree in one SQLite file, the head in another place.
 
-Two files. `<name>` holds entries, tiles and unsigned roots; `<name>.head` holds the
-one checkpoint that was signed last. An append takes these steps, and the log's size
-is what the head says, so that nobody sees a step half done:
+The log's file holds entries, tiles and unsigned roots (`tiles`); the head (`head`)
+holds the one checkpoint that was signed last. An append takes these steps, and the
+log's size is what the head says, so that nobody sees a step half done:
 
-1. lock the head, then the log; read both again
+1. lock the file; read the head, and check that the file extends it
 2. write entries, tiles and root; commit, which waits for the disk
-3. sign the new root and swap it into the head, if the head is still the one read
-4. commit the head, which waits for the disk; only now return
+3. sign the new root
+4. swap it into the head for the one that was read, which waits for the disk; if another
+   process was first, check that its checkpoint is of this log; only now return
 
-A crash between 2 and 4 leaves a log that is longer than its head: the next to lock
-the head checks it and does 3 and 4. A log that is shorter than its head, or differs
-from it, is a restored backup and is refused: to sign on it would be to sign a second
-history.
+Callers that append at the same time share one such course: whoever comes first carries
+it out for all who wait by then.
 
-Trusted: whoever can write these files can add or withhold entries, but can change
+A crash between 2 and 4 leaves a file that is longer than its head: the next to write
+checks it and signs it too. A file that is shorter than its head, or differs from it, is
+a restored backup and is refused: to sign on it would be to sign a second history. A
+backup that restored the head as well is found by asking the witnesses, `seen`.
+
+Trusted: whoever can write these places can add or withhold entries, but can change
 none that a witness has seen without being found out; whoever holds the key can sign
 two histories, and only witnesses can show it.
-
-KNOWN GAP: a backup that restores both files together passes here. Only a witness,
-which remembers the larger checkpoint, refuses it.
 """
 
 import contextlib
-import os
-import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hetao.errors import InvalidData, Unverified, Usage
+from hetao.errors import HetaoError, InvalidData, Unverified, Usage
+from hetao.ledger.durable import (
+    Connect,
+    Database,
+    connect,
+    create_store,
+    open_store,
+    writing,
+)
+from hetao.ledger.fsck import faults
+from hetao.ledger.head import FileHead, Head
 from hetao.ledger.merkle import (
     EMPTY_ROOT,
-    HASH_BYTES,
     consistency_ranges,
     inclusion_ranges,
     leaf_hash,
-    node_hash,
-    root,
 )
 from hetao.ledger.note import Checkpoint, parse_checkpoint, sign_note, verify_note
+from hetao.ledger.redaction import FIRST_LINE, Redaction, redaction_entry
+from hetao.ledger.tiles import (
+    LOG_SCHEMA,
+    LONGEST_ENTRY,
+    TILE_WIDTH,
+    Tiles,
+    Whole,
+    check_edge,
+    pack,
+    read_entries,
+    runs,
+    stored,
+    tile_bytes,
+    unpack,
+    write_entries,
+    write_tiles,
+)
 
-TILE_HEIGHT = 8
-TILE_WIDTH = 1 << TILE_HEIGHT
-BUSY_SECONDS = 60  # how long a writer waits for the writers before it
-LONGEST_ENTRY = 65_535  # bytes; an entry bundle gives lengths in two bytes
-# FULL, not WAL's customary NORMAL, which loses acknowledged commits when the power
-# fails: the log would then sign a second history.
-_DURABLE = ("PRAGMA synchronous = FULL", "PRAGMA journal_mode = WAL")
-_NOT_A_LOG = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN)
+_LARGEST_GROUP = 65_536  # entries in one commit, but never fewer than one caller's
+_PATIENCE_SECONDS = 0.0002  # while others still come, a commit waits so long for more
 
 
-def append_only(table: str, operation: str, when: str = "") -> str:
-    """Return the trigger that refuses an operation on a table's rows.
+@dataclass(frozen=True)
+class Sighting:
+    """What a witness cosigned last of a log.
 
-    Args:
-        table: the table.
-        operation: INSERT, UPDATE or DELETE. An INSERT needs a trigger as well, since
-            INSERT OR REPLACE deletes a row without firing the delete trigger.
-        when: the SQL condition under which to refuse; empty for always.
+    Attributes:
+        witness: its name.
+        size: of the checkpoint.
+        root: of the checkpoint; None where the witness tells only the size.
     """
-    condition = f" WHEN {when}" if when else ""
-    return (
-        f"CREATE TRIGGER {table}_{operation.lower()} BEFORE {operation} ON {table}"
-        f"{condition} BEGIN SELECT RAISE(ABORT, 'append-only'); END"
-    )
+
+    witness: str
+    size: int
+    root: bytes | None = None
 
 
-LOG_SCHEMA = (
-    "CREATE TABLE log(origin TEXT NOT NULL, public_key BLOB NOT NULL) STRICT",
-    "CREATE TABLE entry(i INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT",
-    "CREATE TABLE tile(level INTEGER NOT NULL, number INTEGER NOT NULL,"
-    " hashes BLOB NOT NULL CHECK (length(hashes) % 32 = 0"
-    " AND length(hashes) BETWEEN 32 AND 8192), PRIMARY KEY (level, number)) STRICT",
-    "CREATE TABLE checkpoint(size INTEGER PRIMARY KEY,"
-    " root BLOB NOT NULL CHECK (length(root) = 32)) STRICT",
-    append_only("log", "INSERT", "EXISTS (SELECT 1 FROM log)"),
-    append_only(
-        "entry", "INSERT", "NEW.i IS NOT (SELECT coalesce(max(i) + 1, 0) FROM entry)"
-    ),
-    append_only(
-        "tile",
-        "INSERT",
-        "EXISTS (SELECT 1 FROM tile WHERE level = NEW.level AND number = NEW.number)",
-    ),
-    append_only(  # a tile may only grow
-        "tile",
-        "UPDATE",
-        "NEW.level IS NOT OLD.level OR NEW.number IS NOT OLD.number"
-        " OR length(NEW.hashes) <= length(OLD.hashes)"
-        " OR substr(NEW.hashes, 1, length(OLD.hashes)) IS NOT OLD.hashes",
-    ),
-    append_only(
-        "checkpoint",
-        "INSERT",
-        "NEW.size <= (SELECT coalesce(max(size), 0) FROM checkpoint)",
-    ),
-    *(append_only(table, "UPDATE") for table in ("log", "entry", "checkpoint")),
-    *(append_only(table, "DELETE") for table in ("log", "entry", "tile", "checkpoint")),
-)
+Seen = Callable[[], Iterable[Sighting]]
 
-HEAD_SCHEMA = (
-    "CREATE TABLE head(size INTEGER NOT NULL, note TEXT NOT NULL) STRICT",
-    append_only("head", "INSERT", "EXISTS (SELECT 1 FROM head)"),
-    append_only("head", "UPDATE", "NEW.size <= OLD.size"),
-    append_only("head", "DELETE"),
-)
+
+@dataclass(eq=False)
+class _Ticket:
+    """One caller's entries on their way into the log."""
+
+    entries: list[bytes]
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    first: int = -1
+    leads: bool = False
+    is_done: bool = False
+    error: BaseException | None = None
 
 
 class Log:
@@ -121,62 +113,70 @@ class Log:
 
     def __init__(
         self,
-        store: sqlite3.Connection,
-        head: sqlite3.Connection,
+        writer: Database,
+        reader: Database,
+        head: Head,
         origin: str,
         key: Ed25519PrivateKey,
     ) -> None:
-        """Take over two opened files; use `Log.open`."""
-        self._store, self._head = store, head
+        """Take over what was opened; use `Log.open`."""
+        self._writer, self._reader, self._head = writer, reader, head
         self._origin, self._key = origin, key
-        self._lock = threading.RLock()
+        self._writing, self._reading = threading.RLock(), threading.RLock()
+        self._whole = Whole(reader)
         self._known: tuple[str, Checkpoint] | None = None  # a note found to be ours
+        self._queue: list[_Ticket] = []
+        self._queued = threading.Lock()
+        self._is_led, self._last_group = False, 1
 
     @classmethod
-    def open(cls, path: Path, origin: str, key: Ed25519PrivateKey) -> Self:
+    def open(
+        cls,
+        path: Path,
+        origin: str,
+        key: Ed25519PrivateKey,
+        *,
+        head: Head | None = None,
+        seen: Seen = tuple,
+        opener: Connect = connect,
+    ) -> Self:
         """Return the log in this file, made anew (mode 0600) where there is none.
 
         The root is checked against the stored tiles; `fsck` checks every entry.
 
         Args:
-            path: the log's file, in a folder that exists; `<path>.head` stands beside.
+            path: the log's file, in a folder that exists.
             origin: the log's name, in every checkpoint and signature line.
             key: what signs the checkpoints.
+            head: where it keeps what it signed last, closed with the log; the file
+                `<path>.head` if left out, which a backup of the folder restores too.
+            seen: asks witnesses what they cosigned last.
+            opener: connects to the log's file, and to `<path>.head`.
 
         Raises:
             InvalidData: the folder is missing, the file is no log, or it is the log
                 of another origin or key.
             Unverified: the file does not hold what was signed: it is an older copy,
-                was changed, lost its head, or was signed by another key.
+                was changed, lost its head, or was signed by another key; or it is
+                older than what a witness has seen.
         """
         empty = Checkpoint(origin, 0, EMPTY_ROOT)
-        head_path = path.with_name(path.name + ".head")
-        # The head comes first and the log second, so that a log without a head has
-        # lost it, and is never one that is still being made.
-        if not path.exists() and not head_path.exists():
-            note = _sign(empty, key)
-            create_store(head_path, HEAD_SCHEMA, "INSERT INTO head VALUES(0, ?)", note)
-        if not head_path.exists():
-            raise Unverified(
-                "the log has lost the file that remembers what it signed last",
-                fix="bring back the .head file that belongs to it",
-            )
+        head = head or FileHead(path.with_name(path.name + ".head"), opener)
         with contextlib.ExitStack() as stack:
-            head = open_store(head_path, HEAD_SCHEMA)
             stack.callback(head.close)
-            signed = _signed(head, origin, key)
+            # The head comes first and the log second, so that a log without a head
+            # has lost it, and is never one that is still being made.
             if not path.exists():
-                if signed != empty:
-                    raise Unverified(
-                        "the log is gone, but its head says it had entries"
-                    )
-                public = key.public_key().public_bytes_raw()
-                row = "INSERT INTO log VALUES(?, ?)"
-                create_store(path, LOG_SCHEMA, row, origin, public)
-            store = open_store(path, LOG_SCHEMA)
-            stack.callback(store.close)
-            log = cls(store, head, origin, key)
+                if head.read() is None:
+                    head.swap(None, _sign(empty, key))
+                _make(path, _verified(head.read(), origin, key), key)
+            writer = open_store(path, LOG_SCHEMA, opener)
+            stack.callback(writer.close)
+            reader = open_store(path, LOG_SCHEMA, opener)
+            stack.callback(reader.close)
+            log = cls(writer, reader, head, origin, key)
             log._check()
+            log.compare(seen())
             stack.pop_all()
         return log
 
@@ -189,21 +189,25 @@ class Log:
         self.close()
 
     def close(self) -> None:
-        """Close both files; nothing is lost if this never happens."""
-        with self._lock:
-            self._store.close()
+        """Close file and head; nothing is lost if this never happens."""
+        with self._writing, self._reading:
+            self._reader.close()
+            self._writer.close()
             self._head.close()
+
+    @property
+    def origin(self) -> str:
+        """The log's name."""
+        return self._origin
 
     @property
     def size(self) -> int:
         """How many entries the last signed checkpoint covers."""
-        with self._lock:
-            return int(self._head.execute("SELECT size FROM head").fetchone()[0])
+        return self._signed()[1].size
 
     def checkpoint(self) -> str:
         """Return the last signed checkpoint, a note; it covers all `size` entries."""
-        with self._lock:
-            return str(self._head.execute("SELECT note FROM head").fetchone()[0])
+        return self._signed()[0]
 
     def append(self, entries: Sequence[bytes]) -> int:
         """Add entries, all or none, and return the index of the first.
@@ -215,20 +219,60 @@ class Log:
             InvalidData: an entry is not bytes, or longer than 65,535.
             Unverified: the file no longer holds what was signed.
         """
-        batch = list(entries)
-        for entry in batch:
+        ticket = _Ticket(list(entries))
+        for entry in ticket.entries:
             if not isinstance(entry, bytes) or len(entry) > LONGEST_ENTRY:
                 raise InvalidData("an entry is not bytes, or longer than 65,535")
-        with self._lock, writing(self._head):  # 1
-            signed = self._caught_up()
-            if batch:
-                with writing(self._store):  # 2
-                    stored = self._write(signed.size, batch)
-                self._swap_head(signed, stored)  # 3, and 4 at the end of the block
-            return signed.size
+        with self._queued:
+            self._queue.append(ticket)
+            if self._is_led:
+                ticket.turn.acquire()
+            self._is_led, ticket.leads = True, not self._is_led
+        try:
+            if not ticket.leads:
+                ticket.turn.acquire()  # until it is done, or this caller is to lead
+            if not ticket.is_done:
+                self._lead()
+        finally:
+            if ticket.leads or not ticket.is_done:
+                self._leave(ticket)
+        if ticket.error is not None:
+            raise ticket.error
+        return ticket.first
+
+    def redact(self, i: int) -> int:
+        """Take the payload of one entry out, for good; return where the log says so.
+
+        Its leaf hash stays in the tree, so every proof holds as before. A second time
+        finishes what a crash cut short, and adds nothing.
+
+        Raises:
+            Usage: there is no entry with this index, it is empty or itself says that
+                another was redacted; or a reader of the file keeps it as it was.
+            Unverified: the file no longer holds what was signed.
+        """
+        with self._writing:
+            row = "SELECT at FROM redaction WHERE i = ?"
+            at = self._writer.execute(row, (i,)).fetchone()
+            place = at[0] if at else self._redact(i)
+            # Pages that hold the payload still stand in the WAL until it is emptied.
+            emptied = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if emptied[0]:
+            raise Usage(
+                "the payload is out of the log, but a reader holds the file as it was",
+                fix="end that reader, then redact again",
+            )
+        return int(place)
+
+    def redacted(self, i: int) -> int | None:
+        """Return the index of the entry that says this one's payload is gone."""
+        row = "SELECT at FROM redaction WHERE i = ?"
+        with self._reading:
+            at = self._reader.execute(row, (i,)).fetchone()
+        return at[0] if at and at[0] < self.size else None
 
     def entry(self, i: int) -> bytes:
-        """Return one entry.
+        """Return one entry; nothing but b"" where it was redacted.
 
         Raises:
             Usage: there is none with this index.
@@ -241,10 +285,34 @@ class Log:
         Raises:
             Usage: the range is not within the log.
         """
-        with self._lock:
-            if not 0 <= start <= stop <= self.size:
-                raise Usage("the log has no entries in this range")
-            return _read_entries(self._store, start, stop)
+        if not 0 <= start <= stop <= self.size:
+            raise Usage("the log has no entries in this range")
+        with self._reading:
+            return read_entries(self._reader, start, stop)
+
+    def tile(self, level: int, number: int, width: int = TILE_WIDTH) -> bytes:
+        """Return so many hashes of a tile, behind each other, as C2SP tlog-tiles.
+
+        Raises:
+            Usage: the log has no such tile of this width.
+        """
+        size = self.size >> (8 * level) if 0 <= level < 8 else 0
+        _require_width(number, width, size)
+        with self._reading:
+            data = tile_bytes(self._reader, level, number)[: width * 32]
+        if len(data) != width * 32:
+            raise Unverified(f"the log lacks hashes of tile {level}/{number}")
+        return data
+
+    def bundle(self, number: int, width: int = TILE_WIDTH) -> bytes:
+        """Return so many entries of a bundle, as C2SP tlog-tiles has them.
+
+        Raises:
+            Usage: the log has no such bundle of this width.
+        """
+        _require_width(number, width, self.size)
+        start = number * TILE_WIDTH
+        return pack(self.entries(start, start + width))
 
     def inclusion(self, i: int, size: int | None = None) -> list[bytes]:
         """Return the path from entry `i` to the root of the first `size` entries.
@@ -252,8 +320,7 @@ class Log:
         Raises:
             Usage: the log never had this size, or not this entry at it.
         """
-        with self._lock:
-            return self._roots(inclusion_ranges(i, self._size_of(size)))
+        return self._roots(inclusion_ranges(i, self._size_of(size)))
 
     def consistency(self, old: int, new: int | None = None) -> list[bytes]:
         """Return the proof that the first `new` entries extend the first `old`.
@@ -261,8 +328,30 @@ class Log:
         Raises:
             Usage: the log never had one of these sizes, or `old` is the larger.
         """
-        with self._lock:
-            return self._roots(consistency_ranges(old, self._size_of(new)))
+        return self._roots(consistency_ranges(old, self._size_of(new)))
+
+    def compare(self, sightings: Iterable[Sighting]) -> None:
+        """Return when this log is what the witnesses have seen, or has grown from it.
+
+        Raises:
+            Unverified: a witness has seen more, or another tree.
+        """
+        size = self.size
+        for sighting in sightings:
+            if sighting.size > size:
+                raise Unverified(
+                    f"{sighting.witness} has seen more of this log than it holds",
+                    fix="do not sign on: log and head are an older copy",
+                )
+            if sighting.root is None or not sighting.size:
+                continue
+            with self._reading:
+                root = self._whole.look().root(0, sighting.size)
+            if root != sighting.root:
+                raise Unverified(
+                    f"{sighting.witness} has seen another tree of this log",
+                    fix="do not sign on: keep both checkpoints as evidence of a fork",
+                )
 
     def fsck(self) -> None:
         """Hash every entry again and return when all tiles and roots follow from them.
@@ -272,24 +361,31 @@ class Log:
         Raises:
             Unverified: something stored does not follow; it names what.
         """
-        with self._lock:
-            signed = _signed(self._head, self._origin, self._key)
-            self._store.execute("BEGIN")
-            try:
-                _rehash(self._store, signed)
-            finally:
-                self._store.execute("ROLLBACK")
+        for fault in self.faults():
+            raise Unverified(fault)
 
-    def _check(self) -> None:
-        identity = self._store.execute("SELECT origin, public_key FROM log").fetchall()
-        if identity != [(self._origin, self._key.public_key().public_bytes_raw())]:
-            raise InvalidData("the file is the log of another origin or another key")
-        with writing(self._head):
-            _check_edge(self._store, self._caught_up())
+    def faults(self) -> Iterator[str]:
+        """Yield what `fsck` finds wrong, a sentence each."""
+        with self._reading:
+            signed = self._signed()[1]
+            self._reader.execute("BEGIN")
+            try:
+                yield from faults(self._reader, signed, self._key.public_key())
+            finally:
+                self._reader.execute("ROLLBACK")
+
+    # --- Reading ----------------------------------------------------------------------
+    def _signed(self) -> tuple[str, Checkpoint]:
+        """Return the head's note, found to be this log's, and its checkpoint."""
+        note, known = self._head.read(), self._known
+        if known is None or known[0] != note:
+            self._known = known = note or "", _verified(note, self._origin, self._key)
+        return known
 
     def _roots(self, ranges: list[tuple[int, int]]) -> list[bytes]:
-        tiles = _Tiles(self._store)
-        return [tiles.root(start, stop) for start, stop in ranges]
+        with self._reading:
+            look = self._whole.look()
+            return [look.root(start, stop) for start, stop in ranges]
 
     def _size_of(self, size: int | None) -> int:
         current = self.size
@@ -297,309 +393,187 @@ class Log:
             raise Usage("the log was never of this size")
         return current if size is None else size
 
-    def _caught_up(self) -> Checkpoint:
-        """Return the signed checkpoint, after signing what a crash left unsigned.
+    # --- Writing ----------------------------------------------------------------------
+    def _check(self) -> None:
+        identity = self._writer.execute("SELECT origin, public_key FROM log").fetchall()
+        if identity != [(self._origin, self._key.public_key().public_bytes_raw())]:
+            raise InvalidData("the file is the log of another origin or another key")
+        with self._writing:
+            check_edge(self._writer, self._caught_up())
 
-        The caller holds the head's lock.
+    def _lead(self) -> None:
+        """Commit for all who wait by now; an error is each one's error."""
+        self._gather()
+        with self._writing:
+            with self._queued:
+                group = _group(self._queue)
+                del self._queue[: len(group)]
+            error: BaseException | None = Unverified(
+                "the append was interrupted, and its entries may still be found later",
+                fix="look for them in the log before you append them again",
+            )
+            try:
+                self._commit(group)
+                error = None
+            except (HetaoError, sqlite3.Error, OSError) as problem:
+                error = problem
+                raise
+            finally:
+                self._last_group = len(group)
+                for ticket in group:
+                    ticket.error, ticket.is_done = error, True
+                    if not ticket.leads:
+                        ticket.turn.release()
+
+    def _leave(self, ticket: _Ticket) -> None:
+        """Let the next of those who wait lead, when who led is done or interrupted."""
+        with self._queued:
+            if ticket in self._queue:
+                self._queue.remove(ticket)
+            if ticket.leads and self._queue:
+                self._queue[0].leads = True
+                self._queue[0].turn.release()
+            elif ticket.leads:
+                self._is_led = False
+
+    def _gather(self) -> None:
+        """Wait a little while others still come, where the last time others came."""
+        waiting = 0
+        while waiting < len(self._queue) < self._last_group:
+            waiting = len(self._queue)
+            time.sleep(_PATIENCE_SECONDS)
+
+    def _commit(self, group: list[_Ticket]) -> None:
+        batch = [entry for ticket in group for entry in ticket.entries]
+        if not batch:
+            first = self._caught_up().size
+        else:
+            with writing(self._writer):  # 1
+                note, found = self._extended()
+                first = found.size
+                new = self._write(first, batch)  # 2
+            self._publish(note, new)
+        for ticket in group:
+            ticket.first = first
+            first += len(ticket.entries)
+
+    def _redact(self, i: int) -> int:
+        with writing(self._writer):
+            note, found = self._extended()
+            if not 0 <= i < found.size:
+                raise Usage("the log has no entry with this index")
+            start, stop, data = runs(self._writer, i, i + 1)[0]
+            before = unpack(data)[: i - start + 1]
+            payload = before.pop()
+            if not payload or payload.startswith(FIRST_LINE.encode() + b"\n"):
+                raise Usage("the entry is empty or a redaction, and stays as it is")
+            offset = len(pack(before))
+            gone = Redaction(i, Tiles(self._writer).leaf(i))
+            new = self._write(
+                found.size, [redaction_entry(gone, self._origin, self._key)]
+            )
+            self._writer.execute(
+                "INSERT INTO redaction VALUES(?, ?, ?, ?, ?)",
+                (i, found.size, len(data), offset, len(payload)),
+            )
+            left = data[:offset] + b"\0\0" + data[offset + 2 + len(payload) :]
+            self._writer.execute(
+                "UPDATE entries SET bytes = ? WHERE start = ? AND stop = ?",
+                (left, start, stop),
+            )
+        self._publish(note, new)
+        return found.size
+
+    def _extended(self) -> tuple[str, Checkpoint]:
+        """Return the head's note, and the file's checkpoint, which extends it.
 
         Raises:
-            Unverified: the log is not the signed one, nor an extension of it.
+            Unverified: the file is not the signed one, nor an extension of it.
         """
-        note = self.checkpoint()
-        if self._known is None or self._known[0] != note:
-            self._known = note, _signed(self._head, self._origin, self._key)
-        signed = self._known[1]
-        stored = _stored(self._store, self._origin)
-        if stored == signed:
-            return signed
-        if stored.size <= signed.size:
+        note, signed = self._signed()
+        found = stored(self._writer, self._origin)
+        if found != signed:
+            self._require_extends(found, signed)
+            check_edge(self._writer, found)
+        return note, found
+
+    def _require_extends(self, found: Checkpoint, signed: Checkpoint) -> None:
+        if found.size <= signed.size and found != signed:
             raise Unverified(
                 "the log is older than its last signed checkpoint, or differs from it",
-                fix="do not sign on: bring back the newest copy of both files",
+                fix="do not sign on: bring back the newest copy of log and head",
             )
-        _check_edge(self._store, stored)
-        if _Tiles(self._store).root(0, signed.size) != signed.root:
+        if Tiles(self._writer).root(0, signed.size) != signed.root:
             raise Unverified("the log does not extend its last signed checkpoint")
-        # A writer that was killed may have left frames that the disk does not have
-        # yet: SQLite reads them back without waiting. Signing comes after durability.
-        self._store.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
-        self._swap_head(signed, stored)
-        return stored
+
+    def _caught_up(self) -> Checkpoint:
+        """Return the signed checkpoint, after signing what a crash left unsigned."""
+        note, found = self._extended()
+        if found.size > self._signed()[1].size:
+            # A writer that was killed may have left frames that the disk does not have
+            # yet: SQLite reads them back without waiting. Signing comes after the disk.
+            self._writer.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+            self._publish(note, found)
+        return found
 
     def _write(self, size: int, batch: list[bytes]) -> Checkpoint:
-        self._store.executemany(
-            "INSERT INTO entry VALUES(?, ?)", enumerate(batch, start=size)
-        )
-        _write_tiles(self._store, size, [leaf_hash(entry) for entry in batch])
+        write_entries(self._writer, size, batch)
+        write_tiles(self._writer, size, [leaf_hash(entry) for entry in batch])
         grown = size + len(batch)
-        row = (grown, _Tiles(self._store).root(0, grown))
-        self._store.execute("INSERT INTO checkpoint VALUES(?, ?)", row)
+        row = (grown, Tiles(self._writer).root(0, grown))
+        self._writer.execute("INSERT INTO checkpoint VALUES(?, ?)", row)
         return Checkpoint(self._origin, *row)
 
-    def _swap_head(self, old: Checkpoint, new: Checkpoint) -> None:
-        note = _sign(new, self._key)
-        changed = self._head.execute(
-            "UPDATE head SET size = ?, note = ? WHERE size = ?",
-            (new.size, note, old.size),
-        )
-        if changed.rowcount != 1:
-            raise Unverified("the head changed under its own lock")
+    def _publish(self, old: str, new: Checkpoint) -> None:
+        """Sign a checkpoint that is on disk; have the head hold it or a later one."""
+        note = _sign(new, self._key)  # 3
+        while not self._head.swap(old, note):  # 4
+            old, signed = self._signed()
+            self._require_extends(stored(self._writer, self._origin), signed)
+            if signed.size >= new.size:
+                return
         self._known = note, new
 
 
-class _Tiles:
-    """One look at the stored hashes; a tile is read once in a look."""
-
-    def __init__(self, store: sqlite3.Connection) -> None:
-        self._store = store
-        self._seen: dict[tuple[int, int], list[bytes]] = {}
-
-    def root(self, start: int, stop: int) -> bytes:
-        """Return the root over these leaves, a range as it occurs in proofs.
-
-        So `start` is a multiple of some power of two not below their number.
-        """
-        parts = []
-        while start < stop:
-            height = (stop - start).bit_length() - 1
-            parts.append(self._subtree(height, start >> height))
-            start += 1 << height
-        return _fold(parts)
-
-    def _subtree(self, height: int, index: int) -> bytes:
-        level, rest = divmod(height, TILE_HEIGHT)
-        number, at = divmod(index << rest, TILE_WIDTH)
-        part = self._tile(level, number)[at : at + (1 << rest)]
-        if len(part) != 1 << rest:
-            raise Unverified(f"the log lacks hashes of tile {level}/{number}")
-        return root(part)
-
-    def _tile(self, level: int, number: int) -> list[bytes]:
-        if (level, number) not in self._seen:
-            self._seen[level, number] = _read_tile(self._store, level, number)
-        return self._seen[level, number]
+def _group(queue: list[_Ticket]) -> list[_Ticket]:
+    """Return the first of those who wait, as many as go into one commit."""
+    entries, group = 0, list[_Ticket]()
+    for ticket in queue:
+        entries += len(ticket.entries)
+        if group and entries > _LARGEST_GROUP:
+            break
+        group.append(ticket)
+    return group
 
 
-def _fold(parts: Sequence[bytes]) -> bytes:
-    """Return the root over whole subtrees of falling height."""
-    if not parts:
-        return EMPTY_ROOT
-    *left, top = parts
-    for part in reversed(left):
-        top = node_hash(part, top)
-    return top
+def _require_width(number: int, width: int, size: int) -> None:
+    start = number * TILE_WIDTH
+    if number < 0 or not 0 < width <= TILE_WIDTH or start + width > size:
+        raise Usage("the log has no such tile or bundle of this width")
 
 
-def _cut(hashes: list[bytes]) -> list[list[bytes]]:
-    """Return the tiles that hold these hashes, the last of them perhaps short."""
-    starts = range(0, len(hashes), TILE_WIDTH)
-    return [hashes[at : at + TILE_WIDTH] for at in starts]
-
-
-def _read_tile(store: sqlite3.Connection, level: int, number: int) -> list[bytes]:
-    row = store.execute(
-        "SELECT hashes FROM tile WHERE level = ? AND number = ?", (level, number)
-    ).fetchone()
-    data = row[0] if row else b""
-    return [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
-
-
-def _read_entries(store: sqlite3.Connection, start: int, stop: int) -> list[bytes]:
-    rows = store.execute(
-        "SELECT bytes FROM entry WHERE i >= ? AND i < ? ORDER BY i", (start, stop)
-    ).fetchall()
-    if len(rows) != stop - start:
-        raise Unverified("the log lacks entries that its checkpoint covers")
-    return [row[0] for row in rows]
-
-
-def _write_tiles(store: sqlite3.Connection, start: int, hashes: list[bytes]) -> None:
-    """Add hashes, the first at `start` of level 0, and every root of a full tile."""
-    level = 0
-    while hashes:
-        first, held = divmod(start, TILE_WIDTH)
-        if held:
-            hashes = _read_tile(store, level, first)[:held] + hashes
-        tiles = _cut(hashes)
-        for number, tile in enumerate(tiles, start=first):
-            change = "INSERT INTO tile(hashes, level, number) VALUES(?, ?, ?)"
-            if held and number == first:
-                change = "UPDATE tile SET hashes = ? WHERE level = ? AND number = ?"
-            store.execute(change, (b"".join(tile), level, number))
-        hashes = [root(tile) for tile in tiles if len(tile) == TILE_WIDTH]
-        level, start = level + 1, first
+def _make(path: Path, signed: Checkpoint, key: Ed25519PrivateKey) -> None:
+    if signed.size:
+        if path.exists():  # another process was quicker, and has used it already
+            return
+        raise Unverified("the log is gone, but its head says it had entries")
+    identity = (signed.origin, key.public_key().public_bytes_raw())
+    create_store(path, LOG_SCHEMA, "INSERT INTO log VALUES(?, ?)", identity)
 
 
 def _sign(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> str:
-    """Return the note; Ed25519 makes the same one each time."""
-    text = checkpoint.text
-    return text + "\n" + sign_note(text, checkpoint.origin, key)
+    line = sign_note(checkpoint.text, checkpoint.origin, key)
+    return f"{checkpoint.text}\n{line}"
 
 
-def _signed(
-    head: sqlite3.Connection, origin: str, key: Ed25519PrivateKey
-) -> Checkpoint:
-    """Return the head's checkpoint, its signature checked."""
-    rows = head.execute("SELECT size, note FROM head").fetchall()
-    if len(rows) != 1:
-        raise Unverified("the head does not hold exactly one checkpoint")
-    size, note = rows[0]
+def _verified(note: str | None, origin: str, key: Ed25519PrivateKey) -> Checkpoint:
+    """Return the checkpoint of the head's note, found to be this log's."""
+    if note is None:
+        raise Unverified(
+            "the log has lost what remembers what it signed last",
+            fix="bring back the head that belongs to it",
+        )
     checkpoint = parse_checkpoint(verify_note(note, origin, key.public_key()))
-    if (checkpoint.origin, checkpoint.size) != (origin, size):
-        raise Unverified("the head's checkpoint is of another log or size")
+    if checkpoint.origin != origin:
+        raise Unverified("the head's checkpoint is of another log")
     return checkpoint
-
-
-def _stored(store: sqlite3.Connection, origin: str) -> Checkpoint:
-    """Return the last checkpoint that the log's own file holds, signed or not."""
-    row = store.execute(
-        "SELECT size, root FROM checkpoint ORDER BY size DESC LIMIT 1"
-    ).fetchone()
-    return Checkpoint(origin, *(row or (0, EMPTY_ROOT)))
-
-
-def _check_edge(store: sqlite3.Connection, stored: Checkpoint) -> None:
-    """Return when count of entries and tiles at the right edge give this root."""
-    last = store.execute("SELECT coalesce(max(i), -1) FROM entry").fetchone()[0]
-    if last + 1 != stored.size:
-        raise Unverified("the log's entries end elsewhere than its checkpoint")
-    if _Tiles(store).root(0, stored.size) != stored.root:
-        raise Unverified("the log's stored root does not follow from its tiles")
-
-
-def _rehash(store: sqlite3.Connection, signed: Checkpoint) -> None:
-    """Check entries, tiles and checkpoints of one snapshot against each other."""
-    if store.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
-        raise Unverified("the log's file is damaged")
-    stored = _stored(store, signed.origin)
-    _check_edge(store, stored)
-    claimed: dict[int, bytes] = dict(store.execute("SELECT size, root FROM checkpoint"))
-    if claimed.get(signed.size, EMPTY_ROOT) != signed.root:
-        raise Unverified("the log does not hold its last signed checkpoint")
-    full: list[bytes] = []
-    for start in range(0, stored.size, TILE_WIDTH):
-        stop = min(start + TILE_WIDTH, stored.size)
-        hashes = [leaf_hash(entry) for entry in _read_entries(store, start, stop)]
-        _check_tile(store, 0, start // TILE_WIDTH, hashes)
-        for size in range(start + 1, stop + 1):
-            if size in claimed:
-                top = _fold([*_peaks(full), root(hashes[: size - start])])
-                if top != claimed.pop(size):
-                    raise Unverified(f"the checkpoint of size {size} is not the log's")
-        if len(hashes) == TILE_WIDTH:
-            full.append(root(hashes))
-    if claimed:
-        raise Unverified("the log holds a checkpoint of a size it never had")
-    _check_upper(store, full, -(-stored.size // TILE_WIDTH))
-
-
-def _peaks(hashes: list[bytes]) -> list[bytes]:
-    """Return the roots of the largest whole subtrees, from the left."""
-    peaks, start = [], 0
-    while rest := len(hashes) - start:
-        stop = start + (1 << (rest.bit_length() - 1))
-        peaks.append(root(hashes[start:stop]))
-        start = stop
-    return peaks
-
-
-def _check_upper(store: sqlite3.Connection, hashes: list[bytes], checked: int) -> None:
-    level = 1
-    while hashes:
-        tiles = _cut(hashes)
-        for number, tile in enumerate(tiles):
-            _check_tile(store, level, number, tile)
-        checked += len(tiles)
-        hashes = [root(tile) for tile in tiles if len(tile) == TILE_WIDTH]
-        level += 1
-    if store.execute("SELECT count(*) FROM tile").fetchone()[0] != checked:
-        raise Unverified("the log holds tiles that no entry stands under")
-
-
-def _check_tile(
-    store: sqlite3.Connection, level: int, number: int, hashes: list[bytes]
-) -> None:
-    if _read_tile(store, level, number) != hashes:
-        raise Unverified(f"tile {level}/{number} does not follow from the entries")
-
-
-# --- SQLite files, for the witness too ---------------------------------------------
-def create_store(
-    path: Path, schema: Sequence[str], first_row: str, *values: object
-) -> None:
-    """Make a durable SQLite file (mode 0600) that appears whole, or find one there.
-
-    Raises:
-        InvalidData: the folder does not exist.
-    """
-    if not path.parent.is_dir():
-        raise InvalidData("the folder of the log is missing", local=str(path.parent))
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
-    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    try:
-        with contextlib.closing(_connect(draft)) as store:
-            for statement in _DURABLE:
-                store.execute(statement)
-            with writing(store):
-                for statement in schema:
-                    store.execute(statement)
-                store.execute(first_row, values)
-        # Another process may be first; then its file stands and the draft goes.
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def open_store(path: Path, schema: Sequence[str]) -> sqlite3.Connection:
-    """Return a connection that waits for the disk at every commit.
-
-    Raises:
-        InvalidData: the file is not SQLite, or its tables or triggers are not these.
-    """
-    damaged = InvalidData("the file is not what a log writes", local=str(path))
-    with contextlib.ExitStack() as stack:
-        try:
-            store = _connect(path)
-            stack.callback(store.close)
-            found = store.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL")
-            statements = {sql for (sql,) in found}
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode in _NOT_A_LOG:
-                raise damaged from error
-            raise
-        # Triggers that were dropped or added would change what an append does.
-        if statements != set(schema):
-            raise damaged
-        for statement in _DURABLE:
-            store.execute(statement)
-        stack.pop_all()
-    return store
-
-
-@contextlib.contextmanager
-def writing(store: sqlite3.Connection) -> Iterator[None]:
-    """Hold the file's write lock; commit at the end, or roll back on any exception."""
-    store.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        store.execute("COMMIT")
-    except BaseException:
-        if store.in_transaction:
-            store.execute("ROLLBACK")
-        raise
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(
-        path.absolute().as_uri() + "?mode=rw",
-        uri=True,
-        timeout=BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-    )

@@ -178,6 +178,15 @@ def parse_checkpoint(text: str) -> Checkpoint:
         raise Unverified(error.what) from error
 
 
+def size_of(note: str) -> int:
+    """Return the size that a checkpoint's note claims; no signature is looked at.
+
+    Raises:
+        Unverified: the note is not a checkpoint.
+    """
+    return parse_checkpoint(parse_note(note)[0]).size
+
+
 def key_id(name: str, public_key: PublicKey, kind: int = LOG_SIGNATURE) -> bytes:
     """Return the four bytes that, with the name, point a signature to its key."""
     return Verifier.of(name, public_key, kind).key_id

@@ -10,7 +10,6 @@ could cosign a fork from there. A verifier's quorum asks several witnesses for t
 """
 
 import contextlib
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +21,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from hetao.errors import InvalidData, Refused, Unverified
-from hetao.ledger.log import append_only, create_store, open_store, writing
+from hetao.ledger.durable import (
+    Database,
+    append_only,
+    create_store,
+    open_store,
+    writing,
+)
 from hetao.ledger.merkle import EMPTY_ROOT, verify_consistency
 from hetao.ledger.note import (
     COSIGNATURE,
@@ -61,7 +66,7 @@ class Witness:
 
     def __init__(
         self,
-        store: sqlite3.Connection,
+        store: Database,
         name: str,
         key: Ed25519PrivateKey,
         clock: Callable[[], int],
@@ -90,7 +95,7 @@ class Witness:
         vkey(name, key.public_key(), COSIGNATURE)  # refuses what is not a name
         identity = (name, key.public_key().public_bytes_raw())
         if not path.exists():
-            create_store(path, SCHEMA, "INSERT INTO witness VALUES(?, ?)", *identity)
+            create_store(path, SCHEMA, "INSERT INTO witness VALUES(?, ?)", identity)
         with contextlib.ExitStack() as stack:
             store = open_store(path, SCHEMA)
             stack.callback(store.close)
