@@ -1,0 +1,248 @@
+"""Acts → one root: secret nonces, a tree of which only the upper part is kept, proofs.
+
+A leaf is `SHA-256(0x00 ‖ nonce ‖ act)`: 32 bytes of nonce that only the site can make,
+and the act's canonical bytes. So a root says nothing about any act, equal acts have
+unlike leaves, and an act that was shown cannot be another one.
+
+Nonces come from keys that can be destroyed one by one. An extract has one random seed;
+a person's key stands at a leaf of a tree of keys under it, each child the hash of its
+parent. To destroy one, the keys of all others are kept (one for each level of the tree)
+and the seed goes. Without the site's master secret none of these keys opens anything.
+
+Only the standard library and `cryptography`. Specification: `docs/specs/provenance.md`.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from hetao.errors import Unverified, Usage
+from hetao.ledger.merkle import (
+    HASH_BYTES,
+    inclusion_path,
+    leaf_hash,
+    root,
+    verify_inclusion,
+)
+
+KEY_BYTES: Final = 32
+TILE: Final = 256  # leaves under one hash that is kept
+ORDER, NONCE = b"hetao.acts/1 order ", b"hetao.acts/1 nonce "  # what a secret is for
+BRANCH: Final = b"hetao.acts/1 key "  # of a child in the tree of keys
+SIZED: Final = b"\x02"  # keeps an extract's root apart from leaves and nodes
+
+Place = tuple[int, int]  # of a key: its level, 0 at the top, and where on it
+
+
+def secret_for(master: bytes, purpose: bytes, extract: bytes) -> bytes:
+    """Return a secret of one extract for one purpose, out of the site's master secret.
+
+    Source:
+        RFC 5869, HKDF with SHA-256.
+    """
+    return HKDF(SHA256(), KEY_BYTES, salt=extract, info=purpose).derive(master)
+
+
+def order_of(secret: bytes, person: int) -> bytes:
+    """Return what people are ordered by: HMAC, so that neighbours reveal nothing."""
+    return hmac.digest(secret, person.to_bytes(8, "big", signed=True), "sha256")
+
+
+def nonces(key: bytes, count: int) -> bytes:
+    """Return the nonces of a person's acts, 32 bytes each: a stream of AES-256-CTR."""
+    stream = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
+    return stream.update(bytes(HASH_BYTES * count))
+
+
+@dataclass(frozen=True)
+class PersonKeys:
+    """The keys of an extract's people, by their place; some may be destroyed.
+
+    Attributes:
+        height: the tree of keys has 2^height leaves.
+        kept: keys from which those of everybody else follow; at first the seed alone.
+    """
+
+    height: int
+    kept: dict[Place, bytes]
+
+    @classmethod
+    def sown(cls, seed: bytes, people: int) -> Self:
+        """Return the keys of that many people, under one seed."""
+        return cls(max(people - 1, 0).bit_length(), {(0, 0): seed})
+
+    def of(self, place: int) -> bytes | None:
+        """Return the key of one place; None where it was destroyed."""
+        for level in range(self.height + 1):
+            at = (level, place >> (self.height - level))
+            if at in self.kept:
+                key = self.kept[at]
+                for below in range(self.height - level - 1, -1, -1):
+                    key = _child(key, place >> below & 1)
+                return key
+        return None
+
+    def each(self, people: int) -> Iterator[bytes | None]:
+        """Yield the keys of the first so many places; each hash is worked out once."""
+        path: list[bytes | None] = [self.kept.get((0, 0))]
+        for place in range(people):
+            # What the last place and this one share stays: levels where they are one.
+            parted = (place ^ (place - 1)).bit_length() if place else self.height
+            del path[self.height - parted + 1 :]
+            while len(path) <= self.height:
+                level, above = len(path), path[-1]
+                at = (level, place >> (self.height - level))
+                below = None if above is None else _child(above, at[1] & 1)
+                path.append(self.kept.get(at, below))
+            yield path[-1]
+
+    def without(self, place: int) -> Self:
+        """Return the keys of all others: nothing in them gives the one of this place.
+
+        Raises:
+            Usage: it was destroyed before.
+        """
+        for level in range(self.height + 1):
+            at = (level, place >> (self.height - level))
+            if at not in self.kept:
+                continue
+            kept = {key: value for key, value in self.kept.items() if key != at}
+            key = self.kept[at]
+            for below in range(level + 1, self.height + 1):
+                step = place >> (self.height - below)
+                kept[below, step ^ 1] = _child(key, step & 1 ^ 1)
+                key = _child(key, step & 1)
+            return type(self)(self.height, kept)
+        raise Usage("the key of this person was destroyed before")
+
+
+def _child(key: bytes, bit: int) -> bytes:
+    return hashlib.sha256(BRANCH + bytes((bit,)) + key).digest()
+
+
+class Tiles:
+    """The upper part of a tree of acts: the root of every 256 leaves, and upwards."""
+
+    def __init__(self, levels: Sequence[Sequence[bytes]], size: int) -> None:
+        """Take what `from_leaves` or `from_bytes` made."""
+        self.levels, self.size = levels, size
+
+    @classmethod
+    def from_leaves(cls, leaves: Iterator[bytes]) -> Self:
+        """Return the upper part over these leaf hashes, which are not kept."""
+        first: list[bytes] = []
+        tile: list[bytes] = []
+        for leaf in leaves:
+            tile.append(leaf)
+            if len(tile) == TILE:
+                first.append(root(tile))
+                tile = []
+        size = TILE * len(first) + len(tile)
+        if tile:
+            first.append(root(tile))
+        return cls(_above(first), size)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, size: int) -> Self:
+        """Return the upper part that `as_bytes` wrote.
+
+        Raises:
+            Unverified: it is not of a tree of so many leaves.
+        """
+        hashes = [data[i : i + HASH_BYTES] for i in range(0, len(data), HASH_BYTES)]
+        tiles = cls(_above(hashes[: -(-size // TILE)]), size)
+        if tiles.as_bytes() != data:
+            raise Unverified("the kept part of the tree of acts is damaged")
+        return tiles
+
+    def as_bytes(self) -> bytes:
+        """Return every kept hash, level by level."""
+        return b"".join(h for level in self.levels for h in level)
+
+    @property
+    def root(self) -> bytes:
+        """Return the root of the tree."""
+        return root(self.levels[-1])
+
+    def path(self, index: int, leaves: Sequence[bytes]) -> list[bytes]:
+        """Return the path of one leaf, given the leaves of its tile.
+
+        Raises:
+            Usage: there is no leaf with this index.
+            Unverified: these are not the leaves that the tree was made of.
+        """
+        number, at = divmod(index, TILE)
+        if not 0 <= index < self.size:
+            raise Usage("the tree has no leaf with this index")
+        if root(leaves) != self.levels[0][number]:
+            raise Unverified(
+                "the tables are no longer what was committed to",
+                fix="bring back the snapshot's database",
+            )
+        path = inclusion_path(at, leaves)
+        for level in self.levels:
+            start = number - number % TILE
+            path += inclusion_path(number - start, level[start : start + TILE])
+            number //= TILE
+        return path
+
+
+def _above(first: list[bytes]) -> list[list[bytes]]:
+    levels = [first]
+    while len(levels[-1]) > TILE:
+        below = levels[-1]
+        starts = range(0, len(below), TILE)
+        levels.append([root(below[start : start + TILE]) for start in starts])
+    return levels
+
+
+def sized_root(size: int, tree: bytes) -> bytes:
+    """Return what is published of a tree: its root and its size, bound to each other.
+
+    The size is a count of acts, which nobody learns from it who is shown none.
+    """
+    return hashlib.sha256(SIZED + size.to_bytes(8, "big") + tree).digest()
+
+
+def act_leaf(nonce: bytes, act: bytes) -> bytes:
+    """Return the leaf hash of an act."""
+    return leaf_hash(nonce + act)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One act, shown: whoever has the extract's published root can check it.
+
+    Attributes:
+        act: its canonical bytes.
+        nonce: 32 bytes.
+        index, size: where it stands, and in how many.
+        path: nearest first.
+        tree: the root of the tree.
+    """
+
+    act: bytes
+    nonce: bytes
+    index: int
+    size: int
+    path: tuple[bytes, ...]
+    tree: bytes
+
+    def check(self, published: bytes) -> None:
+        """Return when this act stands in the extract of this published root.
+
+        Raises:
+            Unverified: it does not.
+        """
+        if len(self.nonce) != HASH_BYTES:
+            raise Unverified("an act's nonce is not 32 bytes")
+        leaf = act_leaf(self.nonce, self.act)
+        verify_inclusion(self.index, self.size, leaf, self.path, self.tree)
+        if sized_root(self.size, self.tree) != published:
+            raise Unverified("the act is of another extract than was committed to")

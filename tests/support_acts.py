@@ -1,0 +1,139 @@
+"""A small CDM with every type and every trap of a text, for acts."""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from hetao.cdm.engine_duckdb import connect
+from hetao.dictionary import ddl, dictionary
+from hetao.ledger.acts import Act, ActRow, fixed_text
+
+ANNA, BO, NOBODY = 9_223_372_036_854_775_807, 12, None
+PEOPLE = (ANNA, BO)  # in the order of the leaves
+WORDS = (
+    "a|b",
+    'q"uo\\te',
+    "line\nfeed\ttab\x01",
+    "肌鈣蛋白𠮷",
+    "",
+    "[1,2]",
+    "null",
+    "n",
+)
+
+
+def _at(*parts):
+    return datetime(*parts)  # noqa: DTZ001  a CDM's times have no zone
+
+
+def _measurement(number, person, visit, **more):
+    return {
+        "measurement_id": number,
+        "person_id": person,
+        "measurement_concept_id": 3016723,
+        "measurement_date": date(2020, 2, 29),
+        "measurement_type_concept_id": 32817,
+        "visit_occurrence_id": visit,
+        **more,
+    }
+
+
+# table → rows, each with the columns that it has.
+ROWS = {
+    "person": [
+        {"person_id": p, "gender_concept_id": 8532, "year_of_birth": 1900 + n}
+        | {"race_concept_id": 0, "ethnicity_concept_id": 0}
+        for n, p in enumerate((BO, ANNA))
+    ],
+    "visit_occurrence": [
+        {
+            "visit_occurrence_id": number,
+            "person_id": person,
+            "visit_concept_id": 9202,
+            "visit_start_date": date(2020, 2, 28),
+            "visit_start_datetime": when,
+            "visit_end_date": date(2020, 2, 29),
+            "visit_type_concept_id": 32817,
+        }
+        for number, person, when in (
+            (70, ANNA, _at(2020, 2, 28, 23, 59, 59, 500000)),
+            (8, ANNA, _at(2020, 2, 28, 0, 0, 0)),
+            (9, BO, None),
+        )
+    ],
+    "measurement": [
+        *(
+            _measurement(100 + n, ANNA, 70, measurement_source_value=word)
+            for n, word in enumerate(WORDS)
+        ),
+        _measurement(3, ANNA, 8, value_as_number=Decimal("-0.000001")),
+        _measurement(2, ANNA, 8, value_as_number=Decimal("123456789012.345678")),
+        _measurement(1, BO, None, value_as_number=Decimal("7")),
+        _measurement(4, BO, None, measurement_time="23:59"),
+        _measurement(5, BO, 9, measurement_datetime=_at(2020, 2, 29, 1, 2, 3, 1)),
+    ],
+    "death": [
+        {
+            "person_id": BO,
+            "death_date": date(2021, 1, 1),
+            "death_type_concept_id": 32817,
+        }
+    ],
+    "care_site": [
+        {"care_site_id": 5, "care_site_name": "Ward 5 東"},
+        {"care_site_id": 3, "care_site_name": None, "care_site_source_value": "3"},
+    ],
+}
+USED = {
+    name: tuple(
+        c
+        for c in dictionary().tables[name].columns
+        if any(row.get(c) is not None for row in rows)
+        and c not in ("person_id", "visit_occurrence_id")
+    )
+    for name, rows in ROWS.items()
+}
+
+
+def write_acts(folder):
+    """Write the tables as a snapshot's database."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with connect(folder / "cdm.duckdb") as connection:
+        for table in dictionary().tables.values():
+            connection.execute(ddl(table, "duckdb"))
+            for row in ROWS.get(table.name, ()):
+                places = ", ".join("?" for _ in row)
+                connection.execute(
+                    f"INSERT INTO {table.name} ({', '.join(row)}) VALUES ({places})",  # noqa: S608
+                    list(row.values()),
+                )
+
+
+def acts_by_hand():
+    """Return the acts in their order, put together here and not in a database."""
+    return [
+        _act(None, None, "", [("care_site", 3)]),
+        _act(None, None, "", [("care_site", 5)]),
+        _act(ANNA, None, "", [("person", ANNA)]),
+        _act(ANNA, 8, "", [("visit_occurrence", 8), ("measurement", 2, 3)]),
+        _act(
+            ANNA,
+            70,
+            "",
+            [("visit_occurrence", 70), ("measurement", *range(100, 108))],
+        ),
+        _act(BO, None, "", [("person", BO)]),
+        _act(BO, None, "2020-02-29", [("measurement", 1, 4)]),
+        _act(BO, None, "2021-01-01", [("death", BO)]),
+        _act(BO, 9, "", [("visit_occurrence", 9), ("measurement", 5)]),
+    ]
+
+
+def _act(person, visit, day, chosen):
+    rows = []
+    for name, *keys in chosen:
+        key = dictionary().tables[name].key[0]
+        for number in keys:
+            (row,) = [r for r in ROWS[name] if r[key] == number]
+            values = {c: fixed_text(row.get(c)) for c in USED[name]}
+            rows.append(ActRow(name, values))
+    return Act(person, visit, day, tuple(rows))
