@@ -300,6 +300,13 @@ class TooFewSites(Refused):
     remedy = "take more sites into the sum"
 
 
+class Dominated(Refused):
+    """One person, or two, make up most of a sum of numbers."""
+
+    code = "HT-406"
+    remedy = "merge groups, tighten or transform the number, or take more sites in"
+
+
 class NotFinite(Refused):
     """A value is NaN or infinite."""
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from hetao.analysis import Evidence, Protocol, Sum
+from hetao.analysis.magnitudes import Magnitude
 from hetao.canonical import digest
 from hetao.errors import (
+    Dominated,
     HetaoError,
     HighLeverage,
     InvalidStudy,
@@ -44,6 +46,7 @@ from hetao.release import (
 )
 from hetao.release.decide import check_concepts, decide
 from hetao.release.differencing import Budget
+from hetao.release.policy import USUAL_DOMINANCE, policy_from
 from hetao.study import Minimum
 from support_federation import START, Federation, Plan, toy_study
 
@@ -486,6 +489,53 @@ def test_no_count_of_patients_stands_in_a_refusal(federation, case):
     assert not found & (counts | numbers)
     if numbers:
         assert re.search(rf"\b{numbers.pop()}\b", caught.value.local)
+
+
+# --- dominance ------------------------------------------------------------------------
+HEAVY = {"cost": Magnitude(0.7, 0.8, 0.4)}
+
+
+def scene_of(federation, **fields):
+    scene = Scene(federation)
+    scene.evidence = replace(scene.evidence, magnitudes=HEAVY)
+    return replace(scene, **fields)
+
+
+def test_the_gate_asks_where_fewer_than_three_sites_are_summed(federation):
+    few = scene_of(federation, policy=policy_from({"minimum": {"sites": 4}}))
+
+    with pytest.raises(Dominated):
+        few.decide()
+    few.evidence = replace(few.evidence, magnitudes={"cost": Magnitude(0.5, 0.9, 0.1)})
+    record = few.decide().record.body
+    assert record["checks"]["passed"]["dominance"] == USUAL_DOMINANCE.two
+
+
+def test_the_gate_asks_where_a_sum_tells_sites_apart(federation):
+    with pytest.raises(Dominated):
+        scene_of(federation, own_parts=True).decide()
+
+
+def test_within_a_sum_over_enough_sites_the_gate_does_not_ask(federation):
+    record = scene_of(federation).decide().record.body
+
+    assert "dominance" in record["checks"]["not_asked"]
+
+
+def test_a_dominated_sum_in_a_part_is_refused(federation):
+    few = scene_of(federation, policy=policy_from({"minimum": {"sites": 4}}))
+    part = replace(few.evidence, parts=())
+    few.evidence = replace(few.evidence, magnitudes={}, parts=(part,))
+
+    with pytest.raises(Dominated):
+        few.decide()
+
+
+def test_a_site_that_counts_single_people_asks_for_nothing(federation):
+    table = {"minimum": {"sites": 4, "cell": 1}, "reason": "made up"}
+    few = scene_of(federation, policy=policy_from(table))
+
+    assert few.decide()
 
 
 # --- exactly at the floor -------------------------------------------------------------

@@ -15,7 +15,7 @@ import pytest
 from hetao.analysis import Finding, estimator_for, evidence, make_rows, weighed
 from hetao.errors import HighLeverage, SmallCohort, TooManyParameters
 from hetao.release import STRICT, check_people
-from hetao.release.decide import _check_model
+from hetao.release.minimums import check_model
 from hetao.study import Analysis, Network
 from support_analysis import VARIABLES, people, split, study_of
 
@@ -112,7 +112,7 @@ def test_a_unit_that_one_patient_moves_gives_the_patient_out_of_the_sum():
     assert facts.max_leverage < MINIMUM.leverage
     facts = weighed(facts, method.plan, holder, method.weights(holder, state))
     with pytest.raises(HighLeverage):
-        _check_model(facts, MINIMUM, "north")
+        check_model(facts, MINIMUM, "north")
 
 
 def test_every_weight_counts_as_a_parameter():
@@ -122,7 +122,7 @@ def test_every_weight_counts_as_a_parameter():
 
     assert facts.parameters == method.form.size > rows.n / 10
     with pytest.raises(TooManyParameters):
-        _check_model(facts, MINIMUM, "north")
+        check_model(facts, MINIMUM, "north")
 
 
 def test_a_sum_over_two_sites_is_thin_to_the_gate():
@@ -141,7 +141,7 @@ def summed():
     method = asked()
     rows = hospitals(method)
     facts, _ = method.guarded(evidence(method.plan, rows[0]), rows[0], None)
-    _check_model(facts, MINIMUM, "north")  # so many weights may be
+    check_model(facts, MINIMUM, "north")  # so many weights may be
     return method, rows, totals(method, rows)
 
 

@@ -18,7 +18,7 @@ from hetao.errors import (
     WrongShape,
 )
 from hetao.release import STRICT, Summary, add, check_values, decode, encode
-from hetao.release.decide import _check_counts, _check_model
+from hetao.release.minimums import check_counts, check_model
 from hetao.study import Analysis
 from support_analysis import category, number, study_of
 
@@ -56,7 +56,7 @@ def test_a_column_that_one_person_has_gives_that_persons_outcome(record_property
         found += abs(rows.X[patient] @ beta - rows.y[patient]) < 1e-9
 
         with pytest.raises(SmallCell):
-            _check_counts(evidence(method.plan, rows), STRICT, "north")
+            check_counts(evidence(method.plan, rows), STRICT, "north")
         refused += 1
 
     record_property("figure", f"one-hot: {found} of {found} naively, 0 here")
@@ -77,7 +77,7 @@ def test_a_person_far_from_all_others_decides_the_fit(record_property):
         facts = evidence(method.plan, rows)
         assert facts.smallest_side["marker"] > STRICT.cell
         with pytest.raises(HighLeverage):
-            _check_counts(facts, STRICT, "north")
+            check_counts(facts, STRICT, "north")
 
     record_property("figure", f"leverage: {found} of 10 naively, 0 here")
     assert found == 10
@@ -93,7 +93,7 @@ def test_a_model_of_as_many_columns_as_people_is_the_outcomes(record_property):
     record_property("figure", f"saturation: {60 * int(found)} of 60 naively, 0 here")
     assert found
     with pytest.raises(TooManyParameters):
-        _check_model(Evidence(people=60, parameters=60), STRICT, "north")
+        check_model(Evidence(people=60, parameters=60), STRICT, "north")
 
 
 # --- membership ---------------------------------------------------------------------

@@ -18,7 +18,7 @@ from hetao.federation.register import read_notices
 from hetao.ledger.envelope import parse_envelope
 from hetao.permit import sign_notice, state, write_bundle
 from hetao.release import STRICT, pack
-from hetao.release.decide import _check_model
+from hetao.release.minimums import check_model
 from support_federation import LOGISTIC, RUN, Federation, Plan, toy_study
 
 ANSWER = ["share", "share", "receipt"]
@@ -350,9 +350,9 @@ def test_weights_that_single_one_person_out_are_high_leverage(fitted):
 
     assert plain.max_leverage < 0.1
     assert singled.max_leverage > 0.99
-    _check_model(plain, STRICT, "a")
+    check_model(plain, STRICT, "a")
     with pytest.raises(HighLeverage):
-        _check_model(singled, STRICT, "a")
+        check_model(singled, STRICT, "a")
 
 
 def test_the_weights_at_a_state_that_singles_one_person_out_are_high_leverage(fitted):

@@ -8,7 +8,7 @@ from hetao.analysis.evidence import evidence, weighed
 from hetao.analysis.registry import estimator_for
 from hetao.analysis.rows import make_rows
 from hetao.errors import Refused
-from hetao.release.decide import _check_counts
+from hetao.release.minimums import check_counts
 from hetao.study import Analysis, Grid, Minimum, Network
 from support_analysis import (
     ANALYSES,
@@ -157,7 +157,7 @@ def passes(method, rows, state):
     weights = method.weights(rows, state)
     if weights is not None:
         facts = weighed(facts, method.plan, rows, weights)
-    _check_counts(facts, STRICT, "aa")
+    check_counts(facts, STRICT, "aa")
 
 
 def network(**words):

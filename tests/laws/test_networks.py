@@ -13,7 +13,7 @@ from hetao.analysis import estimator_for, evidence, make_rows, oracle
 from hetao.errors import InvalidStudy, NotEstimable, SmallCell, Usage
 from hetao.notebook.torch_network import layers_of, module_of
 from hetao.release import STRICT
-from hetao.release.decide import _check_counts
+from hetao.release.minimums import check_counts
 from hetao.study import Analysis, Network
 from hetao.study.network import check_network
 from support_analysis import SITES, TERMS, VARIABLES, people, split, study_of
@@ -149,7 +149,7 @@ def test_few_people_left_out_are_refused():
     facts, _ = method.guarded(evidence(method.plan, rows), rows, None)
 
     with pytest.raises(SmallCell, match="the validation"):
-        _check_counts(facts, STRICT, "aa")
+        check_counts(facts, STRICT, "aa")
 
 
 def test_steps_that_run_off_are_refused():

@@ -12,7 +12,7 @@ from hetao.analysis import estimator_for, evidence, make_plan, make_rows, oracle
 from hetao.analysis.conditional import Sets, drawn_one_by_one, drawn_together, spreads
 from hetao.analysis.evidence import weighed
 from hetao.errors import HighLeverage, InvalidStudy, NotEstimable, SmallCell
-from hetao.release.decide import _check_counts
+from hetao.release.minimums import check_counts
 from hetao.study import Analysis, Minimum
 from support_analysis import category, estimates, key, number, study_of
 
@@ -204,7 +204,7 @@ def test_the_gate_counts_who_differs_within_sets():
     assert facts.smallest_side == {"x": 30, "z": 2}  # half of people have each z
     assert (facts.people, facts.events) == (60, 30)
     with pytest.raises(SmallCell, match="z"):
-        _check_counts(facts, Minimum(cell=3), "aa")
+        check_counts(facts, Minimum(cell=3), "aa")
 
 
 def test_a_column_that_one_set_alone_varies_in_is_that_sets():
@@ -214,7 +214,7 @@ def test_a_column_that_one_set_alone_varies_in_is_that_sets():
 
     assert facts.max_leverage == pytest.approx(1.0)
     with pytest.raises(HighLeverage):
-        _check_counts(facts, Minimum(cell=1, share=1.0), "aa")
+        check_counts(facts, Minimum(cell=1, share=1.0), "aa")
 
 
 def test_the_opening_knows_who_has_most_events():

@@ -10,7 +10,7 @@ from hetao.analysis.evidence import is_enough
 from hetao.canonical import parse_canonical
 from hetao.errors import InvalidStudy, NotEstimable, Refused, WrongShape
 from hetao.release import check_people
-from hetao.release.decide import _check_counts
+from hetao.release.minimums import check_counts
 from hetao.report.screens import screen_of
 from hetao.study import Minimum, study_from
 from support_analysis import ANALYSES, LOOSE, STUDY, people, split
@@ -113,7 +113,7 @@ def test_the_screen_and_the_gate_mean_the_same_by_enough(minimum):
         facts = evidence(part, of_part)
         try:
             check_people(minimum, "aa", facts.people)
-            _check_counts(facts, minimum, "aa")
+            check_counts(facts, minimum, "aa")
             passes = True
         except Refused:
             passes = False

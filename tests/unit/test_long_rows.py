@@ -11,7 +11,7 @@ from hetao.analysis import Evidence, evidence, make_plan, make_rows, oracle
 from hetao.cdm import open_flat
 from hetao.cohort import build
 from hetao.errors import InvalidStudy, OutOfBounds, Refused
-from hetao.release.decide import _check_counts
+from hetao.release.minimums import check_counts
 from hetao.study import Analysis, Grid, Minimum, Variable, study_from
 from support_analysis import category, number, study_of
 
@@ -92,7 +92,7 @@ def test_a_small_site_with_many_rows_is_still_small():
     plan, rows = rows_of(long_rows(people=9))
     facts: Evidence = evidence(plan, rows)
     with pytest.raises(Refused):
-        _check_counts(facts, Minimum(cell=10, events=10), "aa")
+        check_counts(facts, Minimum(cell=10, events=10), "aa")
 
 
 def test_somebody_with_more_rows_than_the_study_says_is_refused_without_a_count():

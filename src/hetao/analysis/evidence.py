@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hetao.analysis.expressions import Floats
 from hetao.analysis.intervals import entry_bins
+from hetao.analysis.magnitudes import Magnitude, magnitudes
 from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
 from hetao.study import Minimum
@@ -41,6 +42,7 @@ class Evidence:
             count in it that a reader of it could see; of a grid, the thinnest bin.
         bins: label → people, of counts at a state that no term crosses with the site:
             small ones may leave within a sum over enough sites, never by themselves.
+        magnitudes: number → how much of its sums is one person's, or two people's.
         parts: facts of each part of the people whose sums can be told apart, such as
             the folds of cross-validation, and of each pair of a screen that the round
             tells something of; each must pass as if it were a site.
@@ -54,6 +56,7 @@ class Evidence:
     max_leverage: float | None = None
     cells: dict[str, int] = field(default_factory=dict)
     bins: dict[str, int] = field(default_factory=dict)
+    magnitudes: dict[str, Magnitude] = field(default_factory=dict)
     parts: "tuple[Evidence, ...]" = ()
 
 
@@ -70,7 +73,12 @@ def evidence(plan: Plan, rows: Rows, alike: Evidence | None = None) -> Evidence:
     """
     events, non_events = _events(plan, rows)
     if alike is not None:
-        return replace(alike, events=events, non_events=non_events)
+        return replace(
+            alike,
+            events=events,
+            non_events=non_events,
+            magnitudes=magnitudes(plan, rows),
+        )
     folds = range(plan.analysis.folds if len(rows.fold) else 0)
     return Evidence(
         people=rows.people,
@@ -80,6 +88,7 @@ def evidence(plan: Plan, rows: Rows, alike: Evidence | None = None) -> Evidence:
         smallest_side=_smallest_sides(plan, rows),
         max_leverage=_most_leverage(plan, rows, rows.weight),
         cells=_cells(plan, rows),
+        magnitudes=magnitudes(plan, rows),
         parts=tuple(evidence(plan, _of_fold(rows, fold)) for fold in folds),
     )
 

@@ -28,15 +28,12 @@ from numpy.typing import NDArray
 from hetao.analysis import Evidence, Protocol, Sum
 from hetao.canonical import digest
 from hetao.errors import (
-    HighLeverage,
     NotAParty,
     NotApproved,
     NotFinite,
     OutOfBounds,
     SmallCell,
-    SmallCohort,
     TooFewSites,
-    TooManyParameters,
     UngradedRelease,
     UnlistedProtocol,
     WrongShape,
@@ -60,6 +57,13 @@ from hetao.release.differencing import Budget, check_room
 from hetao.release.grading import Field, grade, lineage, with_read
 from hetao.release.limits import check_limits, flags_of
 from hetao.release.message import pack
+from hetao.release.minimums import (
+    check_counts,
+    check_dominance,
+    check_folds,
+    check_numbers,
+    is_small,
+)
 from hetao.release.policy import Policy, check_people
 from hetao.release.quality import check_graded
 from hetao.release.record import (
@@ -78,8 +82,6 @@ from hetao.study import Minimum, Study
 
 SEALED, OWN, NOTICE = "model_update_secagg", "model_update", "notice"  # kinds
 ROUNDING: Final = 1e-6  # slack on declared bounds, relative
-USUAL_ROUNDS: Final = 6  # of a model that converges
-NUMBERS_FOR_SHARE: Final = 100.0  # a person, of a model's rounds, for a share of 1
 LONGEST_TEXT: Final = 500  # characters of any text in a notice
 NOTICE_FIELDS: Final = {
     "ready": {"site", "snapshot", "dictionary", "policy", "concepts"},
@@ -216,13 +218,10 @@ def decide(
     policy = door.policy.tightened(door.study.minimum)
     _check_protocol(outgoing, door, place)  # 3
     check_people(policy.minimum, door.identity.name, outgoing.evidence.people)  # 4
-    _check_folds(outgoing.evidence, policy.minimum, door.identity.name)
+    check_folds(outgoing.evidence, policy.minimum, door.identity.name)
     _check_members(outgoing, door, policy.minimum)  # 5
     vector = check_values(outgoing)  # 6, 7
-    _check_counts(outgoing.evidence, policy.minimum, door.identity.name)  # 8
-    for part in outgoing.evidence.parts:
-        _check_counts(part, policy.minimum, f"{door.identity.name}, in a fold,")
-    _check_numbers(outgoing, door, place.round, policy.minimum)
+    _check_facts(outgoing, door, place.round, policy)  # 8
     check_room(outgoing.budget, door.identity.name)
     graded = _graded(outgoing, door, place, policy)  # 9
     _check_payload(graded, door, now)
@@ -278,7 +277,7 @@ def _check_members(summary: Summary, door: Door, minimum: Minimum) -> None:
             f"a sum without all sites of the study needs {minimum.sites} of them"
         )
     cells = summary.evidence.cells.values()
-    is_thin = any(_is_small(count, minimum.cell) for count in cells)
+    is_thin = any(is_small(count, minimum.cell) for count in cells)
     if is_thin and summary.own_cells:
         raise SmallCell(
             f"{door.identity.name} holds fewer than {minimum.cell} people in a cell of "
@@ -288,7 +287,7 @@ def _check_members(summary: Summary, door: Door, minimum: Minimum) -> None:
     if len(members) >= minimum.sites or summary.publishable:
         return
     bins = summary.evidence.bins.values()
-    if is_thin or any(_is_small(count, minimum.cell) for count in bins):
+    if is_thin or any(is_small(count, minimum.cell) for count in bins):
         raise TooFewSites(
             f"{summary.protocol.name} over fewer than {minimum.sites} sites could show "
             "one site's small cells",
@@ -323,83 +322,28 @@ def check_values(summary: Summary) -> NDArray[np.float64]:
     return np.concatenate([*parts, np.ones(1)])
 
 
-def _check_folds(evidence: Evidence, minimum: Minimum, site: str) -> None:
-    """Refuse folds of too few people, whose sums could be told by subtraction."""
-    if any(part.people < minimum.people for part in evidence.parts):
-        raise SmallCohort(
-            f"{site} holds fewer than {minimum.people} people in a fold",
-            fix="take fewer folds, or none with a single lambda",
-        )
-
-
-def _check_counts(evidence: Evidence, minimum: Minimum, site: str) -> None:
-    for what, count in (
-        ("with the event", evidence.events),
-        ("without the event", evidence.non_events),
-    ):
-        if count is not None and _is_small(count, minimum.events):
-            raise SmallCell(
-                f"{site} holds fewer than {minimum.events} people {what}",
-                fix="choose a commoner outcome or a longer follow-up",
-                local=f"{what}: {count}",
-            )
-    small = [
-        n for n, side in evidence.smallest_side.items() if _is_small(side, minimum.cell)
-    ]
-    if small:
-        raise SmallCell(
-            f"{site} holds fewer than {minimum.cell} people on one side of "
-            f"{', '.join(small)}",
-            fix="merge levels or leave the term out",
-            local=str({name: evidence.smallest_side[name] for name in small}),
-        )
-    _check_model(evidence, minimum, site)
-
-
-def _is_small(count: int, least: int) -> bool:
-    """A least count of one asks for nothing: then an empty cell may be seen too."""
-    return least > 1 and count < least
-
-
-def _check_model(evidence: Evidence, minimum: Minimum, site: str) -> None:
-    if evidence.parameters > minimum.share * evidence.people:
-        raise TooManyParameters(
-            f"{site} holds too few people for {evidence.parameters} parameters",
-            fix=f"use at most one parameter for {1 / minimum.share:.3g} people",
-        )
-    if evidence.max_leverage is not None and evidence.max_leverage > minimum.leverage:
-        raise HighLeverage(
-            f"at {site} one person alone would decide more than {minimum.leverage:g} "
-            "of a fitted value",
-            fix="leave out the rare term, or transform it",
-        )
-
-
-def _check_numbers(
-    summary: Summary, door: Door, round_number: int, minimum: Minimum
+def _check_facts(
+    summary: Summary, door: Door, round_number: int, policy: Policy
 ) -> None:
-    """Refuse a model whose rounds would tell too much about each person here.
-
-    A round of p parameters tells a score and an information, p + p(p+1)/2 numbers about
-    all the same people; those of the rounds to come are counted from the first, so that
-    nothing of a model too large leaves.
-
-    Source:
-        Measured in `docs/explanation/what-sums-reveal.md`.
-    """
+    facts, minimum, name = summary.evidence, policy.minimum, door.identity.name
+    check_counts(facts, minimum, name)
+    for part in facts.parts:
+        check_counts(part, minimum, f"{name}, in a fold,")
+    if _looks_at_dominance(summary, minimum):
+        check_dominance(facts, policy.dominance, name)
     listed = door.bundle.permit.protocol(summary.protocol.name)
-    if listed is None or not summary.publishable:
-        return
-    rounds = max(round_number + 1, min(USUAL_ROUNDS, listed.most_rounds))
-    for facts in (summary.evidence, *summary.evidence.parts):
-        p = facts.parameters
-        numbers = rounds * (p + p * (p + 1) // 2)
-        if numbers > NUMBERS_FOR_SHARE * minimum.share * facts.people:
-            raise TooManyParameters(
-                f"{door.identity.name} holds too few people for what the rounds of a "
-                f"model of {p} parameters would tell about them",
-                fix="use fewer terms, or several models of fewer terms each",
-            )
+    if listed is not None and summary.publishable:
+        check_numbers(facts, (round_number, listed.most_rounds), minimum, name)
+
+
+def _looks_at_dominance(summary: Summary, minimum: Minimum) -> bool:
+    """Return whether somebody may read a sum of this site's people by itself.
+
+    That is where few sites are summed, or the sum tells them apart. A minimum cell of
+    one asks for nothing.
+    """
+    few = len(summary.members) < minimum.sites
+    return minimum.cell > 1 and (few or summary.own_parts or summary.own_cells)
 
 
 @dataclass(frozen=True)
@@ -416,7 +360,11 @@ def _graded(summary: Summary, door: Door, place: Place, policy: Policy) -> _Grad
     """Return the class of a sum; refuse one that may not leave."""
     sealed = len(summary.members) >= policy.minimum.sites and not summary.own_parts
     checks = checks_of_sum(
-        summary.evidence, policy.minimum, sealed=sealed, apart=summary.own_cells
+        summary.evidence,
+        policy,
+        sealed=sealed,
+        apart=summary.own_cells,
+        dominance=_looks_at_dominance(summary, policy.minimum),
     )
     study = door.study
     fields = with_read(lineage(study, study.analysis(place.analysis)), study, door.read)

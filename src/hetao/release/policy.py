@@ -22,6 +22,24 @@ CODES: Final = frozenset(
 
 
 @dataclass(frozen=True)
+class Dominance:
+    """How much of a sum of numbers one person, or two, may make up.
+
+    Attributes:
+        first: most that one person may, as a share of the sum.
+        two: most that two people may.
+        ratio: least relative error with which the second largest may tell the largest.
+    """
+
+    first: float = 0.5
+    two: float = 0.9
+    ratio: float = 0.1
+
+
+USUAL_DOMINANCE: Final = Dominance()
+
+
+@dataclass(frozen=True)
 class Policy:
     """What a site lets out.
 
@@ -34,6 +52,7 @@ class Policy:
         budget: most linear statistics shown for each person, over everything that is
             answered from one snapshot; None is a tenth, or `minimum.share` where one
             model alone may use more.
+        dominance: how much of a sum one person may make up; never looser than usual.
     """
 
     minimum: Minimum = STRICT
@@ -41,6 +60,7 @@ class Policy:
     reason: str = ""
     limits: dict[str, tuple[str, ...]] = field(default_factory=dict)
     budget: float | None = None
+    dominance: Dominance = USUAL_DOMINANCE
 
     @property
     def shown_share(self) -> float:
@@ -96,6 +116,17 @@ def check_people(minimum: Minimum, site: str, people: int) -> None:
         )
 
 
+def _check_dominance(chosen: Dominance, where: str) -> None:
+    usual = USUAL_DOMINANCE
+    shares = 0 < chosen.first <= usual.first and 0 < chosen.two <= usual.two
+    if not (shares and usual.ratio <= chosen.ratio < math.inf):
+        raise InvalidNetwork(
+            f"{where}: dominance may be made stricter only",
+            fix=f"first up to {usual.first}, two up to {usual.two}, "
+            f"ratio from {usual.ratio}",
+        )
+
+
 def read_policy(path: Path) -> Policy:
     """Return the policy of a `policy.toml`.
 
@@ -115,6 +146,7 @@ def policy_from(table: dict[str, Any], where: str = "policy") -> Policy:
         raise InvalidNetwork(f"{where}: shares lie above 0, leverage up to 1")
     if policy.budget is not None and not 0 < policy.budget <= 1:
         raise InvalidNetwork(f"{where}: budget lies above 0, up to 1")
+    _check_dominance(policy.dominance, where)
     if not 1 <= policy.highest_grade <= 5:
         raise InvalidNetwork(f"{where}: highest_grade is 1 to 5")
     unknown = {code for codes in policy.limits.values() for code in codes} - CODES

@@ -19,7 +19,7 @@ from hetao.analysis import Evidence
 from hetao.permit import rulebook
 from hetao.permit.grades import Grade
 from hetao.release.grading import Field
-from hetao.study import Minimum
+from hetao.release.policy import Policy
 
 TYPE: Final = "hetao.release/2"
 PASSED, NOT_PASSED, NOT_ASKED = "passed", "not_passed", "not_asked"
@@ -45,17 +45,24 @@ class Check:
 
 
 def checks_of_sum(
-    evidence: Evidence, minimum: Minimum, *, sealed: bool, apart: bool
+    evidence: Evidence,
+    policy: Policy,
+    *,
+    sealed: bool,
+    apart: bool,
+    dominance: bool,
 ) -> tuple[Check, ...]:
     """Return the checks of a sum that the gate has let pass, in their order.
 
     Args:
         evidence: what the counts behind the values were; only whether a count was
             there to be looked at is said of it.
-        minimum: in force.
+        policy: in force.
         sealed: whether only a sum over enough sites will ever be opened.
         apart: whether each cell at this site had to reach the minimum by itself.
+        dominance: whether it was looked at how much of a sum is one person's.
     """
+    minimum = policy.minimum
 
     def asked(found: object) -> str:
         return NOT_ASKED if found is None or found == {} else PASSED
@@ -74,6 +81,11 @@ def checks_of_sum(
         Check("min_cell", asked(evidence.smallest_side), minimum.cell),
         Check("dof", asked(evidence.parameters or None), minimum.share),
         Check("leverage", asked(evidence.max_leverage), minimum.leverage),
+        Check(
+            "dominance",
+            asked(evidence.magnitudes) if dominance else NOT_ASKED,
+            policy.dominance.two,
+        ),
         Check("differencing", PASSED, minimum.cell),
     )
 

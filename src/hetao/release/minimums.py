@@ -1,0 +1,138 @@
+"""Minimum counts: rule 8 of the gate, about the facts behind what asks to leave."""
+
+from typing import Final
+
+from hetao.analysis import Evidence
+from hetao.errors import (
+    Dominated,
+    HighLeverage,
+    SmallCell,
+    SmallCohort,
+    TooManyParameters,
+)
+from hetao.release.policy import Dominance
+from hetao.study import Minimum
+
+USUAL_ROUNDS: Final = 6  # of a model that converges
+NUMBERS_FOR_SHARE: Final = 100.0  # a person, of a model's rounds, for a share of 1
+
+
+def check_folds(evidence: Evidence, minimum: Minimum, site: str) -> None:
+    """Refuse folds of too few people, whose sums could be told by subtraction."""
+    if any(part.people < minimum.people for part in evidence.parts):
+        raise SmallCohort(
+            f"{site} holds fewer than {minimum.people} people in a fold",
+            fix="take fewer folds, or none with a single lambda",
+        )
+
+
+def check_counts(evidence: Evidence, minimum: Minimum, site: str) -> None:
+    """Refuse facts that do not reach the minimum counts.
+
+    Raises:
+        SmallCell: too few people with or without the event, or on a column's side.
+        TooManyParameters, HighLeverage: as `check_model` does.
+    """
+    for what, count in (
+        ("with the event", evidence.events),
+        ("without the event", evidence.non_events),
+    ):
+        if count is not None and is_small(count, minimum.events):
+            raise SmallCell(
+                f"{site} holds fewer than {minimum.events} people {what}",
+                fix="choose a commoner outcome or a longer follow-up",
+                local=f"{what}: {count}",
+            )
+    small = [
+        n for n, side in evidence.smallest_side.items() if is_small(side, minimum.cell)
+    ]
+    if small:
+        raise SmallCell(
+            f"{site} holds fewer than {minimum.cell} people on one side of "
+            f"{', '.join(small)}",
+            fix="merge levels or leave the term out",
+            local=str({name: evidence.smallest_side[name] for name in small}),
+        )
+    check_model(evidence, minimum, site)
+
+
+def is_small(count: int, least: int) -> bool:
+    """A least count of one asks for nothing: then an empty cell may be seen too."""
+    return least > 1 and count < least
+
+
+def check_model(evidence: Evidence, minimum: Minimum, site: str) -> None:
+    """Refuse a model of too many parameters, or of which one person decides too much.
+
+    Raises:
+        TooManyParameters: more than the share of the people.
+        HighLeverage: one person decides more than may be of a fitted value.
+    """
+    if evidence.parameters > minimum.share * evidence.people:
+        raise TooManyParameters(
+            f"{site} holds too few people for {evidence.parameters} parameters",
+            fix=f"use at most one parameter for {1 / minimum.share:.3g} people",
+        )
+    if evidence.max_leverage is not None and evidence.max_leverage > minimum.leverage:
+        raise HighLeverage(
+            f"at {site} one person alone would decide more than {minimum.leverage:g} "
+            "of a fitted value",
+            fix="leave out the rare term, or transform it",
+        )
+
+
+def check_dominance(evidence: Evidence, most: Dominance, site: str) -> None:
+    """Refuse sums of numbers of which one person, or two, make up most.
+
+    Raises:
+        Dominated: some sum is.
+    """
+    for facts in (evidence, *evidence.parts):
+        for name, found in facts.magnitudes.items():
+            is_over = found.first > most.first or found.two > most.two
+            if is_over or found.ratio < most.ratio:
+                raise Dominated(
+                    f"at {site} one or two people make up most of a sum of {name}, "
+                    "which could be told apart from those of other sites",
+                    fix="merge groups, tighten the number's public bounds, take its "
+                    "logarithm, or take more sites in",
+                    local=f"{name}: {found}",
+                )
+
+
+def numbers_told(parameters: int, rounds: int) -> int:
+    """Return how many numbers the rounds of a model tell: scores and information."""
+    return rounds * (parameters + parameters * (parameters + 1) // 2)
+
+
+def check_numbers(
+    evidence: Evidence, rounds: tuple[int, int], minimum: Minimum, site: str
+) -> None:
+    """Refuse a model whose rounds would tell too much about each person here.
+
+    A round of p parameters tells a score and an information, p + p(p+1)/2 numbers about
+    all the same people; those of the rounds to come are counted from the first, so that
+    nothing of a model too large leaves.
+
+    Args:
+        evidence: of the model.
+        rounds: of this message, from 0, and the most that are listed.
+        minimum: in force.
+        site: whose.
+
+    Raises:
+        TooManyParameters: more than the share allows.
+
+    Source:
+        Measured in `docs/explanation/what-sums-reveal.md`.
+    """
+    at, most = rounds
+    counted = max(at + 1, min(USUAL_ROUNDS, most))
+    for facts in (evidence, *evidence.parts):
+        numbers = numbers_told(facts.parameters, counted)
+        if numbers > NUMBERS_FOR_SHARE * minimum.share * facts.people:
+            raise TooManyParameters(
+                f"{site} holds too few people for what the rounds of a "
+                f"model of {facts.parameters} parameters would tell about them",
+                fix="use fewer terms, or several models of fewer terms each",
+            )
