@@ -1,0 +1,134 @@
+"""A certificate that was read and not yet believed: what the steps of a check share."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from hetao.canonical import parse_canonical
+from hetao.errors import HetaoError, Unverified
+from hetao.ledger.classes import Lineages
+from hetao.permit import (
+    SKEW,
+    Bundle,
+    Directory,
+    Party,
+    Payload,
+    Permit,
+    bundle_from,
+    check_standing,
+)
+from hetao.study import study_from
+
+TYPE: Final = "hetao.certificate/3"
+BODY: Final = {
+    "type",
+    "software",
+    "issued",
+    "study",
+    "permit",
+    "run",
+    "sites",
+    "lost",
+    "rounds",
+    "findings",
+    "smallest_shown",
+    "rounded_to",
+    "checks",
+    "review",
+}
+FILE: Final = {"body", "log", "signature", "sums"}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The parts of a certificate, none of them believed until its step has passed.
+
+    Attributes:
+        trusted: the verifier's own list of parties, if there is one.
+    """
+
+    body: Mapping[str, Any]
+    log: Mapping[str, Any]
+    signature: str
+    sums: Mapping[str, Any]
+    trusted: Directory | None = None
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """Return the permit with all that was said about it."""
+        return bundle_from(self.body["permit"], "certificate")
+
+    @property
+    def permit(self) -> Permit:
+        """Return the permit."""
+        return self.bundle.permit
+
+    @property
+    def smallest(self) -> int:
+        """Return the smallest count that the findings may show."""
+        return int(self.body["smallest_shown"])
+
+    @cached_property
+    def lineages(self) -> Lineages:
+        """Return what each analysis of the certified study reads."""
+        return Lineages(study_from(self.body["study"]))
+
+    def party(self, name: str, role: str) -> Party:
+        """Return a party of the permit, which must have that role."""
+        party = self.permit.directory[name]
+        if party.role != role:
+            raise Unverified(f"{name} is not a {role} of the permit")
+        return party
+
+    def stood(
+        self, study: str, when: datetime.datetime, payload: Payload | None = None
+    ) -> None:
+        """Refuse unless an honest site may have seen the permit stand at that time.
+
+        Sites count what lets go on though its signer's clock runs a little ahead.
+        """
+        try:
+            check_standing(self.bundle.as_of(when), study, when, None, payload)
+        except HetaoError:
+            skewed = self.bundle.as_of(when, SKEW)
+            check_standing(skewed, study, when, None, payload)
+
+    def place(self, round_: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what each receipt and each sum of a round must name."""
+        return {
+            "study": self.permit.study,
+            "permit": self.permit.digest,
+            "run": self.body["run"],
+            "task": round_["task"],
+            "analysis": round_["analysis"],
+            "attempt": round_["attempt"],
+            "round": round_["round"],
+        }
+
+
+def open_certificate(data: bytes, trusted: Directory | None = None) -> Opened:
+    """Return the parts of a certificate's bytes.
+
+    Raises:
+        Unverified: the text is not the canonical one of a certificate of this type.
+    """
+    value = parse_canonical(data)
+    if not isinstance(value, dict) or set(value) != FILE:
+        raise Unverified("not a certificate")
+    opened = Opened(
+        value["body"], value["log"], str(value["signature"]), value["sums"], trusted
+    )
+    if opened.body["type"] != TYPE:
+        raise Unverified(f"not a {TYPE}")
+    if set(opened.body) != BODY:
+        raise Unverified("the body holds other fields than a certificate's")
+    return opened
+
+
+def match(body: Mapping[str, Any], expected: Mapping[str, Any], what: str) -> None:
+    """Refuse a signed body that names another value of an expected field."""
+    for key, value in expected.items():
+        if body[key] != value:
+            raise Unverified(f"{what} names another {key}")

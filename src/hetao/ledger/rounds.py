@@ -1,0 +1,148 @@
+"""The rounds of a certificate: releases of sites, sums of hubs, their integers.
+
+Steps 5 to 7 of `hetao.ledger.certificate`.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from hetao.canonical import digest_bytes
+from hetao.errors import Unverified
+from hetao.ledger.classes import PASSED, check_class
+from hetao.ledger.opened import Opened, match
+from hetao.permit import Payload, parse_time, statement_from
+
+ONE: Final = 1 << 56  # a site's count word, in fixed point
+
+
+def check_releases(certificate: Opened) -> str:  # 5
+    """Hold each release to its site, the permit and its class; say how many."""
+    count = 0
+    seen: set[tuple[str, int, int]] = set()
+    for round_ in certificate.body["rounds"]:
+        place = (round_["analysis"], round_["attempt"], round_["round"])
+        if place in seen:
+            raise Unverified(f"round {round_['task']} stands twice")
+        seen.add(place)
+        if sorted(round_["receipts"]) != sorted(round_["members"]):
+            raise Unverified(f"round {round_['task']} lacks a member's release")
+        for site in round_["members"]:
+            _release(certificate, site, round_)
+            count += 1
+    more = (
+        "" if certificate.lineages.known else ", graded by another dictionary's levels"
+    )
+    return f"{count} releases, each signed by its site under this permit{more}"
+
+
+def _release(certificate: Opened, site: str, round_: Mapping[str, Any]) -> None:
+    party = certificate.party(site, "site")
+    if site not in certificate.permit.sites:
+        raise Unverified(f"{site} is not a site of the permit")
+    receipt = statement_from(round_["receipts"][site])
+    receipt.verify(party)
+    body = receipt.body
+    expected = {
+        "type": "hetao.release/2",
+        "site": site,
+        "kind": "sum",
+        "members": round_["members"],
+        **certificate.place(round_),
+    }
+    match(body, expected, f"the release of {site} in {round_['task']}")
+    name, _, version = str(body["protocol"]).partition("/")
+    listed = certificate.permit.protocol(name)
+    if name != round_["protocol"] or listed is None:
+        raise Unverified(f"{site} ran an unlisted protocol in {round_['task']}")
+    if (listed.version, listed.hash) != (version, body["protocol_hash"]):
+        raise Unverified(f"{site} ran another code of {name} than was permitted")
+    if not 0 <= round_["round"] < listed.most_rounds:
+        raise Unverified(f"{round_['task']} lies beyond the permitted rounds")
+    _class(certificate, site, body)
+    if not isinstance(body["policy"]["lowered"], list):  # also of a lost site
+        raise Unverified(f"{site} does not say what its policy lowered")
+
+
+def _class(certificate: Opened, site: str, body: Mapping[str, Any]) -> None:
+    """Grade a release again, and hold it to the permit's terms of that time."""
+    what = f"the release of {site} in {body['task']}"
+    if not certificate.lineages.covers(str(body["analysis"]), body["lineage"]):
+        raise Unverified(f"{what} leaves out what its analysis reads")
+    check_class(body, what, certificate.lineages.known)
+    said, checks = body["class"], frozenset(body["checks"].get(PASSED, {}))
+    payload = Payload(str(said["kind"]), site, int(said["released"]), checks)
+    certificate.stood(certificate.permit.study, parse_time(str(body["at"])), payload)
+
+
+def check_totals(certificate: Opened) -> str:  # 6
+    """Hold each hub's sum to the shares that sites released; say how many."""
+    for round_ in certificate.body["rounds"]:
+        if sorted(round_["totals"]) != sorted(certificate.permit.hubs):
+            raise Unverified(f"{round_['task']} lacks a hub's sum")
+        for hub in certificate.permit.hubs:
+            total = statement_from(round_["totals"][hub])
+            total.verify(certificate.party(hub, "hub"))
+            shares = {
+                site: receipt["body"]["shares"][hub]
+                for site, receipt in round_["receipts"].items()
+            }
+            expected = {
+                "type": "hetao.total/1",
+                "hub": hub,
+                "shares": shares,
+                **certificate.place(round_),
+            }
+            match(total.body, expected, f"the sum of {hub} in {round_['task']}")
+    return f"{len(certificate.body['rounds'])} sums, each signed by both hubs"
+
+
+def check_integers(certificate: Opened) -> str:  # 7
+    """Hold the integers that are here to the signed ones; say how many."""
+    shown = 0
+    if set(certificate.sums) - {
+        round_["task"] for round_ in certificate.body["rounds"]
+    }:
+        raise Unverified("integers are shown of a round that is not certified")
+    for round_ in certificate.body["rounds"]:
+        if round_["task"] not in certificate.sums:
+            continue
+        shown_of = certificate.sums[round_["task"]]
+        if set(shown_of) != set(certificate.permit.hubs):
+            raise Unverified(f"{round_['task']} shows other integers than two hubs'")
+        parts = [
+            _integers_of(certificate, hub, shown_of[hub], round_)
+            for hub in certificate.permit.hubs
+        ]
+        if _last_value(parts) != len(round_["members"]) * ONE:
+            raise Unverified(f"{round_['task']} lacks a part of a member")
+        shown += 1
+    missing = len(certificate.body["rounds"]) - shown
+    more = f"; those of {missing} are not here"
+    return f"the exact integers of {shown} sums" + (more if missing else "")
+
+
+def _integers_of(
+    certificate: Opened, hub: str, part: Mapping[str, str], round_: Mapping[str, Any]
+) -> bytes:
+    """Return the words that a hub signed; their tag and length are checked too."""
+    task, body = round_["task"], round_["totals"][hub]["body"]
+    raw = base64.b64decode(part["words"], validate=True)
+    if set(part) != {"words", "tag"} or digest_bytes(raw) != body["words"]:
+        raise Unverified(f"{hub} signed other integers in {task}")
+    if digest_bytes(bytes.fromhex(part["tag"])) != body["tag"]:
+        raise Unverified(f"{hub} signed another sum of tags in {task}")
+    if len(raw) != 16 * (body["values"] + 1):
+        raise Unverified(f"the sum of {task} has another length")
+    return raw
+
+
+def _last_value(parts: Sequence[bytes]) -> int:
+    """Return the last summed value as an integer multiple of 2^-56."""
+    high = low = 0
+    for raw in parts:
+        half = len(raw) // 2
+        high += int.from_bytes(raw[half - 8 : half], "little")
+        low += int.from_bytes(raw[-8:], "little")
+    high, low = high % 2**64, low % 2**64
+    return ((high - 2**64 if high >= 2**63 else high) << 48) + low
