@@ -399,7 +399,7 @@ class Log:
         if identity != [(self._origin, self._key.public_key().public_bytes_raw())]:
             raise InvalidData("the file is the log of another origin or another key")
         with self._writing:
-            check_edge(self._writer, self._caught_up())
+            self._caught_up()
 
     def _lead(self) -> None:
         """Commit for all who wait by now; an error is each one's error."""
@@ -487,6 +487,8 @@ class Log:
     def _extended(self) -> tuple[str, Checkpoint]:
         """Return the head's note, and the file's checkpoint, which extends it.
 
+        The caller holds the file's lock, or it would change meanwhile.
+
         Raises:
             Unverified: the file is not the signed one, nor an extension of it.
         """
@@ -508,11 +510,18 @@ class Log:
 
     def _caught_up(self) -> Checkpoint:
         """Return the signed checkpoint, after signing what a crash left unsigned."""
-        note, found = self._extended()
-        if found.size > self._signed()[1].size:
+        with writing(self._writer):
+            note, found = self._extended()
+            check_edge(self._writer, found)
+            is_signed = found == self._signed()[1]
+        if not is_signed:
             # A writer that was killed may have left frames that the disk does not have
             # yet: SQLite reads them back without waiting. Signing comes after the disk.
-            self._writer.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+            if self._writer.execute("PRAGMA wal_checkpoint(FULL)").fetchone()[0]:
+                raise Usage(
+                    "a reader holds the log's file as it was",
+                    fix="end that reader, then try again",
+                )
             self._publish(note, found)
         return found
 
