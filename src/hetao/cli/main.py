@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from hetao import __version__
-from hetao.cli.words import data, permit, result, site, study, trial
+from hetao.cli.words import data, permit, result, site, study, trial, witness
 from hetao.cli.words.parser import Commands
 from hetao.errors import HetaoError, Usage
 
@@ -45,6 +45,7 @@ ADDED: tuple[Callable[[Commands], None], ...] = (
     trial.add_trial,
     data.add_synth,
     result.add_watch,
+    witness.add_witness,
 )
 Command = Callable[[argparse.Namespace], int]
 # Commands of a site's own people on its own data: their standard error is theirs, into

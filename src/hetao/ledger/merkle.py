@@ -181,11 +181,33 @@ def verify_consistency(
     # An old tree of a power of two is itself a node of the new one, so its root is
     # not repeated in the path.
     hashes = list(path) if old_size & (old_size - 1) else [old_root, *path]
-    sides = _siblings_left(*_first_common(old_size, new_size))
-    if len(hashes) != len(sides) + 1:
-        raise Unverified("the consistency proof is not as long as the trees demand")
-    if _two_roots(hashes, sides) != (old_root, new_root):
+    if roots_over(old_size, new_size, hashes) != (old_root, new_root):
         raise Unverified("the new tree does not extend the old one")
+
+
+def roots_over(
+    old_size: int, new_size: int, hashes: Sequence[bytes]
+) -> tuple[bytes, bytes]:
+    """Return the roots of an old and a new tree to which these hashes lead.
+
+    Whoever knows the second root to be a tree's knows the first to be that of its
+    first `old_size` leaves, whoever gave the hashes.
+
+    Args:
+        old_size: how many leaves the old tree has, from 1.
+        new_size: how many leaves the new tree has, more than the old one.
+        hashes: a consistency path, with the old root before it where `old_size` is a
+            power of two.
+
+    Raises:
+        Unverified: there are more or fewer hashes than the trees demand.
+    """
+    if not (_are_sizes(old_size, new_size) and 0 < old_size < new_size):
+        raise Unverified("the consistency proof is malformed")
+    sides = _siblings_left(*_first_common(old_size, new_size))
+    if not _is_path(hashes) or len(hashes) != len(sides) + 1:
+        raise Unverified("the consistency proof is not as long as the trees demand")
+    return _two_roots(list(hashes), sides)
 
 
 def _two_roots(hashes: list[bytes], sides: list[bool]) -> tuple[bytes, bytes]:

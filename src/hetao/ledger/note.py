@@ -170,7 +170,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
     if len(lines) != 4 or lines[3]:
         raise Unverified("a checkpoint is three lines, each ended by a newline")
     origin, size, root = lines[:3]
-    if not _DECIMAL.fullmatch(size):
+    if not is_decimal(size):
         raise Unverified("a checkpoint's size is not a plain decimal")
     try:
         return Checkpoint(origin, int(size), from_base64(root))
@@ -395,6 +395,11 @@ def _parse_line(line: str) -> SignatureLine:
 
 def _line(name: str, data: bytes) -> str:
     return f"\u2014 {name} {to_base64(data)}\n"
+
+
+def is_decimal(text: str) -> bool:
+    """Return whether a text is a number as sizes and indices are written."""
+    return _DECIMAL.fullmatch(text) is not None
 
 
 def to_base64(data: bytes) -> str:

@@ -19,21 +19,17 @@ whoever verifies has the entry.
 Specification: `docs/specs/log.md`.
 """
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from hetao.errors import InvalidData, Unverified
 from hetao.ledger.merkle import HASH_BYTES, LARGEST_SIZE, leaf_hash, verify_inclusion
-from hetao.ledger.note import from_base64, parse_note, to_base64
+from hetao.ledger.note import from_base64, is_decimal, parse_note, to_base64
 from hetao.ledger.policy import Policy, Seen
 
 HEADER: Final = "c2sp.org/tlog-proof@v1"
 LARGEST: Final = 2 * 2**20  # bytes of a proof
 LONGEST_PATH: Final = 63  # hashes: no tree is deeper
-
-_DECIMAL = re.compile("0|[1-9][0-9]{0,18}")
 
 
 @dataclass(frozen=True)
@@ -111,14 +107,10 @@ def parse_proof(text: str) -> Proof:
     if not lines or not lines[0].startswith("index "):
         raise Unverified("a proof does not say where its entry stands")
     index = lines.pop(0).removeprefix("index ")
-    if not _DECIMAL.fullmatch(index):
+    if not is_decimal(index):
         raise Unverified("a proof's index is not a plain decimal")
     parse_note(note)
     try:
-        return Proof(int(index), _path(lines), note, extra)
+        return Proof(int(index), tuple(map(from_base64, lines)), note, extra)
     except InvalidData as error:
         raise Unverified(error.what) from error
-
-
-def _path(lines: Sequence[str]) -> tuple[bytes, ...]:
-    return tuple(from_base64(line) for line in lines)

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from hetao.errors import InvalidData, Refused, Unverified
 from hetao.ledger.durable import (
@@ -70,15 +71,21 @@ class Witness:
         name: str,
         key: Ed25519PrivateKey,
         clock: Callable[[], int],
+        beside: MLDSA44PrivateKey | None = None,
     ) -> None:
         """Take over an opened file; use `Witness.open`."""
         self._store, self._name = store, name
-        self._key, self._clock = key, clock
+        self._key, self._clock, self._beside = key, clock, beside
         self._lock = threading.RLock()
 
     @classmethod
     def open(
-        cls, path: Path, name: str, key: Ed25519PrivateKey, clock: Callable[[], int]
+        cls,
+        path: Path,
+        name: str,
+        key: Ed25519PrivateKey,
+        clock: Callable[[], int],
+        beside: MLDSA44PrivateKey | None = None,
     ) -> Self:
         """Return the witness in this file, made anew (mode 0600) where there is none.
 
@@ -87,6 +94,7 @@ class Witness:
             name: the name in its cosignature lines.
             key: what signs them, and nothing else.
             clock: gives the time in whole seconds since 1970.
+            beside: a second key, which signs a line of its own; None for none.
 
         Raises:
             InvalidData: the folder is missing, the name is not one, the file is no
@@ -104,7 +112,7 @@ class Witness:
                     "the file belongs to a witness of another name or key"
                 )
             stack.pop_all()
-        return cls(store, name, key, clock)
+        return cls(store, name, key, clock, beside)
 
     def __enter__(self) -> Self:
         """Return the witness itself, to be closed at the end."""
@@ -134,6 +142,18 @@ class Witness:
                 self._store.execute("INSERT INTO log VALUES(?, ?, ?, ?, ?)", values)
             self._require_trusted(origin, public_key)
 
+    def key_of(self, origin: str) -> Ed25519PublicKey:
+        """Return the key of a log that the witness watches.
+
+        Raises:
+            Refused: the witness does not watch this log.
+        """
+        with self._lock:
+            row = self._row(origin)
+        if row is None:
+            raise Refused("the witness does not watch this log")
+        return Ed25519PublicKey.from_public_bytes(row[0])
+
     def size(self, origin: str) -> int:
         """Return the size up to which this log was cosigned, 0 for none.
 
@@ -161,7 +181,9 @@ class Witness:
         note: str,
         consistency_path: Sequence[bytes],
     ) -> str:
-        """Return the cosignature line of a checkpoint that extends all seen before.
+        """Return the cosignature of a checkpoint that extends all seen before.
+
+        One line, or two where the witness has a second key.
 
         Args:
             origin: the log's name.
@@ -202,7 +224,11 @@ class Witness:
                         "UPDATE log SET size = ?, root = ?, note = ? WHERE origin = ?",
                         (new.size, new.root, note, origin),
                     )
-            return cosign(note, self._name, self._key, self._clock())  # 7
+            now = self._clock()
+            line = cosign(note, self._name, self._key, now)  # 7
+            if self._beside is not None:
+                line += cosign(note, self._name, self._beside, now)
+            return line
 
     def _row(self, origin: str) -> tuple[bytes, int, bytes, str] | None:
         row: tuple[bytes, int, bytes, str] | None = self._store.execute(
