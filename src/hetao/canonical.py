@@ -14,7 +14,7 @@ from typing import Any
 from hetao.errors import NotCanonical
 
 _quoted = json.encoder.encode_basestring
-# Where texts are ASCII and numbers whole, Python's own encoder writes RFC 8785.
+# Python's own encoder writes RFC 8785 but for some numbers and the order of some keys.
 _simple = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":")
 ).encode
@@ -35,9 +35,10 @@ def canonical(value: Any) -> bytes:
         RFC 8785. Law: `tests/laws/test_canonical.py`.
     """
     try:
-        if _is_simple(value):
-            return _simple(value).encode("ascii")
-        return _text(value).encode("utf-8")
+        text = _simple(value) if _is_simple(value) else _text(value)
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise NotCanonical("a text holds a lone surrogate") from error
     except RecursionError as error:
         raise NotCanonical("a value is nested too deeply") from error
 
@@ -81,50 +82,55 @@ def _is_simple(value: Any) -> bool:
     while waiting:
         item = waiting.pop()
         kind = type(item)
-        if kind is str:
-            if not item.isascii():
-                return False
-        elif kind is dict or kind is list or kind is tuple:
-            is_text = _is_ascii_text(item)
+        if kind is dict or kind is list or kind is tuple:
+            is_text = _is_text(item)
             if is_text is False:
                 return False
             if is_text is None:
                 waiting += item.values() if kind is dict else item
+        elif kind is float:
+            # Where Python writes a point and no exponent, JavaScript does too.
+            written = repr(item)
+            if "e" in written or "n" in written or written.endswith(".0"):
+                return False
         elif kind is int:
             if not -LARGEST_INTEGER <= item <= LARGEST_INTEGER:
                 return False
-        elif item is not None and kind is not bool:
+        elif item is not None and kind is not str and kind is not bool:
             return False
     return True
 
 
-def _is_ascii_text(value: Any) -> bool | None:
-    """Say of a dict, list or tuple whether it is texts in ASCII and nothing else.
+def _is_text(value: Any) -> bool | None:
+    """Say of a dict, list or tuple whether it is texts and nothing else.
 
-    None: its keys are, but there are others than texts among its items.
+    None: there are others than texts among its items. False: Python would not write
+    its keys, or not in their order.
     """
     items = value
     if type(value) is dict:
         try:
-            if not "".join(value).isascii():
-                return False
+            keys = "".join(value)
         except TypeError:
             return False
+        if not keys.isascii() and max(keys) > "\uffff":
+            return False  # the order of UTF-16 may be another
         items = value.values()
     try:
-        return "".join(items).isascii()
+        "".join(items)
     except TypeError:
         return None
+    return True
 
 
 def _text(value: Any) -> str:
     kind = type(value)
     if kind is str:
-        return _string(value)
+        return _quoted(value)
     if kind is float:
         return _number(value)
     if kind is dict or kind is list or kind is tuple:
-        if _is_ascii_text(value):
+        if _is_text(value):
             return _simple(value)
         return _object(value) if kind is dict else _array(value)
     if value is None or kind is bool:
@@ -139,7 +145,7 @@ def _unusual(value: Any) -> str:
             raise NotCanonical("an integer lies beyond 2^53-1", fix="write it as text")
         return str(int(value))
     if isinstance(value, str):
-        return _string(value)
+        return _quoted(value)
     if isinstance(value, float):
         return _number(float(value))  # numpy's own would name their type
     if isinstance(value, Mapping):
@@ -147,15 +153,6 @@ def _unusual(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         return _array(value)
     raise NotCanonical(f"a value of type {type(value).__name__} has no canonical form")
-
-
-def _string(value: str) -> str:
-    if not value.isascii():
-        try:
-            value.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise NotCanonical("a text holds a lone surrogate") from error
-    return _quoted(value)
 
 
 def _array(value: Sequence[Any]) -> str:
@@ -171,7 +168,7 @@ def _object(value: Mapping[Any, Any]) -> str:
         # RFC 8785 3.2.3 sorts by UTF-16 code units, which differs from code points
         # beyond the basic plane.
         keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
-    return "{" + ",".join([_string(k) + ":" + _text(value[k]) for k in keys]) + "}"
+    return "{" + ",".join([_quoted(k) + ":" + _text(value[k]) for k in keys]) + "}"
 
 
 def _number(value: float) -> str:
