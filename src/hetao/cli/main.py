@@ -21,7 +21,16 @@ from pathlib import Path
 from types import FrameType
 
 from hetao import __version__
-from hetao.cli.words import data, permit, result, site, study, trial, witness
+from hetao.cli.words import (
+    certificate,
+    data,
+    permit,
+    result,
+    site,
+    study,
+    trial,
+    witness,
+)
 from hetao.cli.words.parser import Commands
 from hetao.errors import HetaoError, Usage
 
@@ -40,6 +49,7 @@ ADDED: tuple[Callable[[Commands], None], ...] = (
     study.add_run,
     study.add_review,
     result.add_verify,
+    certificate.add_certificate,
     result.add_appraise,
     result.add_fit,
     trial.add_trial,

@@ -7,13 +7,18 @@ the last loads the estimators.
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from typing import Any
 
 from hetao.canonical import parse_canonical
+from hetao.cli.certificate import place_of, read_file
 from hetao.cli.main import say
+from hetao.errors import Unverified
 from hetao.federation.certify import recompute
 from hetao.ledger.certificate import Verified, read_certificate, verify_certificate
 from hetao.ledger.concept_sets import AcrossSites
+from hetao.ledger.policy import read_policy
+from hetao.ledger.status import Status, check_status
 from hetao.permit import read_bundle, read_directory
 
 
@@ -25,6 +30,7 @@ def verify(chosen: argparse.Namespace) -> int:
     verified = verify_certificate(data, trusted, later)
     certificate = parse_canonical(data)
     steps = [*verified.steps, recompute(certificate)]
+    status = _status(chosen, certificate)
     edition = str(certificate["body"]["study"].get("dictionary_digest", ""))
     if chosen.json:
         body = {
@@ -43,16 +49,39 @@ def verify(chosen: argparse.Namespace) -> int:
             "before_revocation": list(verified.before_revocation),
             "tainted": list(verified.tainted),
             "concept_sets": [_told(one) for one in verified.concept_sets],
+            "status": asdict(status) if status else None,
         }
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
-        return 0
+        return _exit_of(status)
     for number, step in enumerate(steps, 1):
         sys.stdout.write(f"{number:>3}  {step}\n")
     _notes(verified)
     if edition:
         sys.stdout.write(f"     data dictionary {edition}\n")
-    sys.stdout.write(f"VERIFIED  {verified.title}\n")
-    return 0
+    if status:
+        seen = ", ".join(status.witnesses) or "nobody but the issuer"
+        sys.stdout.write(f"     {status.state} as of {status.as_of}, seen by {seen}\n")
+    word = "VERIFIED" if not _exit_of(status) else f"VERIFIED, BUT {status_of(status)}"
+    sys.stdout.write(f"{word}  {verified.title}\n")
+    return _exit_of(status)
+
+
+def status_of(status: Status | None) -> str:
+    """Return the state of a certificate in capitals; "" where nothing was told."""
+    return status.state.upper() if status else ""
+
+
+def _exit_of(status: Status | None) -> int:
+    """Return 6 for a certificate that its issuer took back, for good or for now."""
+    return Unverified.exit_code if status and status.state != "valid" else 0
+
+
+def _status(chosen: argparse.Namespace, certificate: dict[str, Any]) -> Status | None:
+    if chosen.status is None:
+        return None
+    policy = read_policy(chosen.policy) if chosen.policy else None
+    place, issuer = place_of(certificate)
+    return check_status(read_file(chosen.status), issuer, place, policy)
 
 
 def _told(one: AcrossSites) -> dict[str, Any]:

@@ -65,6 +65,11 @@ def header_of(key: Ed25519PublicKey) -> dict[str, str]:
     return {"alg": ALGORITHM, "cty": "vc", "kid": kid, "typ": MEDIA_TYPE}
 
 
+def header_prefix(key: Ed25519PublicKey) -> str:
+    """Return how each credential of this key begins."""
+    return _url64(canonical(header_of(key))) + "."
+
+
 def sign_credential(key: Ed25519PrivateKey, claims: Mapping[str, Any]) -> str:
     """Return the claims as a compact JWS of type `vc+jwt`."""
     header = canonical(header_of(key.public_key()))

@@ -22,6 +22,18 @@ def add_verify(commands: Commands) -> None:
         metavar="PERMIT",
         help="the permit file of today: says what a revocation since then taints",
     )
+    verify.add_argument(
+        "--status",
+        type=Path,
+        metavar="STATUS.json",
+        help="the issuer's status lists: was the certificate revoked by then?",
+    )
+    verify.add_argument(
+        "--policy",
+        type=Path,
+        metavar="POLICY",
+        help="your own logs and witnesses, who must have seen the status lists",
+    )
     add_json(verify)
 
 

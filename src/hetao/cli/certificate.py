@@ -1,0 +1,79 @@
+"""`hetao certificate …`: take a certificate back, say how it stands, hand it on."""
+
+import argparse
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from hetao.canonical import parse_canonical
+from hetao.cli.main import say
+from hetao.errors import InvalidData, Unverified
+from hetao.ledger.certificate import read_certificate, verify_certificate
+from hetao.ledger.log import Log
+from hetao.ledger.policy import read_policy
+from hetao.ledger.proof import parse_proof
+from hetao.ledger.status import append_lists, check_status, last_marks, mark, snapshot
+from hetao.permit import bundle_from
+
+LARGEST = 2**20  # bytes of a small file
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a small file.
+
+    Raises:
+        InvalidData: it is larger than 1 MiB.
+    """
+    if path.stat().st_size > LARGEST:
+        raise InvalidData(f"{path.name} is larger than 1 MiB")
+    return path.read_bytes()
+
+
+def place_of(certificate: dict[str, Any]) -> tuple[int, tuple[str, Ed25519PublicKey]]:
+    """Return where a verified certificate stands in whose log."""
+    boss = bundle_from(certificate["body"]["permit"]).permit.coordinator
+    index = parse_proof(certificate["log"]["proof"]).index
+    return index, (boss.name, boss.sign_key)
+
+
+def publish(chosen: argparse.Namespace) -> int:
+    """Log how a certificate stands from now on, and write the snapshot that says so."""
+    from hetao.federation.clock import utc_now
+    from hetao.federation.network import read_network
+    from hetao.transparency.client import cosignatures
+
+    data = read_certificate(chosen.certificate)
+    verify_certificate(data)
+    index, issuer = place_of(parse_canonical(data))
+    network = read_network(chosen.network)
+    policy = read_policy(chosen.policy) if chosen.policy else None
+    key = network.identity.signing_key
+    if (network.identity.name, key.public_key()) != issuer:
+        raise Unverified(
+            f"{issuer[0]} issued the certificate, with another key than yours",
+            fix="only its issuer can take a certificate back",
+        )
+    with Log.open(network.folder / "log.sqlite", issuer[0], key) as log:
+        marks = last_marks(log, *issuer)
+        if chosen.state:
+            marks = mark(marks, index, chosen.state)
+        note = append_lists(log, issuer[0], key, marks, utc_now())
+        if policy:
+            lines, failed = asyncio.run(cosignatures(log, note, policy))
+            note += lines
+            for name, why in failed.items():
+                say(f"note: {name} did not cosign: {why}")
+        written = snapshot(log, note)
+    status = check_status(written, issuer, index, policy)
+    _replace(chosen.out, written)
+    say(f"{status.state} as of {status.as_of}; {chosen.out} says so to others")
+    return 0
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)

@@ -1,0 +1,575 @@
+#!/usr/bin/env python3
+"""Check a Hetao certificate with nothing but Python 3.9 or newer: one file, no library.
+
+    python3 verify_hetao.py certificate.json [--policy POLICY] [--key NAME=HEX …]
+
+It holds a certificate against the signatures and logs in it. It is written apart from
+the `hetao` package, shares no line with it, and may be read in one sitting. What it
+leaves out is said at the end of what it prints, and in NOT_CHECKED.
+
+Exit code 0: all that is checked here holds. 6: something does not. 2: called wrongly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import datetime
+import hashlib
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+TYPE = "hetao.certificate/3"
+BODY = {
+    *("type", "software", "issued", "study", "permit", "run", "sites", "lost"),
+    *("rounds", "findings", "smallest_shown", "rounded_to", "checks", "review"),
+}
+LATEST = 3600  # seconds between a certificate's date and its cosignatures
+LARGEST = 512 * 2**20
+DOMAIN = b"hetao-statement-v1\n"
+NOT_CHECKED = (
+    "that the approvals in the permit hold: whether they are enough, by whom, and when",
+    "that the output checkers' votes hold, and are those that the permit asks",
+    "that each release was of a class and passed the checks that the permit asks",
+    "that the findings follow from the integers, or are what the study asks",
+    "whether the certificate was revoked since (ask its issuer for status.json)",
+    "`hetao verify` checks these. No program checks that the hospitals' records are "
+    "true",
+)
+
+
+class Refused(Exception):
+    """The certificate does not hold; the message says which step."""
+
+
+def need(holds: bool, words: str) -> None:
+    """Return quietly if something holds."""
+    if not holds:
+        raise Refused(words)
+
+
+# --- canonical JSON, RFC 8785 ---------------------------------------------------------
+def canonical(value: Any) -> bytes:
+    """Return the one text of a JSON value."""
+    return _text(value).encode("utf-8")
+
+
+def _text(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        return json.encoder.encode_basestring(value)
+    if isinstance(value, int):
+        need(abs(value) < 2**53, "a number is too large")
+        return str(value)
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, list):
+        return "[" + ",".join(map(_text, value)) + "]"
+    keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
+    return "{" + ",".join(f"{_text(key)}:{_text(value[key])}" for key in keys) + "}"
+
+
+def _number(value: float) -> str:
+    need(math.isfinite(value), "a number is not finite")
+    if value == 0:
+        return "0"
+    sign = "-" if value < 0 else ""
+    mantissa, _, exponent = repr(abs(value)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    padded = whole + fraction
+    digits = padded.lstrip("0")
+    point = len(whole) + int(exponent or 0) - (len(padded) - len(digits))
+    digits = digits.rstrip("0")
+    count = len(digits)
+    if count <= point <= 21:
+        return sign + digits + "0" * (point - count)
+    if 0 < point <= 21:
+        return sign + digits[:point] + "." + digits[point:]
+    if -6 < point <= 0:
+        return sign + "0." + "0" * -point + digits
+    power = point - 1
+    tail = ("." + digits[1:]) if count > 1 else ""
+    return f"{sign}{digits[0]}{tail}e{'+' if power >= 0 else '-'}{abs(power)}"
+
+
+def _whole(text: str) -> float:
+    small = len(text) <= 17 and abs(int(text)) < 2**53
+    return int(text) if small else float(text)
+
+
+def read(data: bytes) -> Any:
+    """Return the value of a text that is in canonical form."""
+    need(len(data) <= LARGEST, "the file is larger than a certificate can be")
+    value = json.loads(data.decode("utf-8"), parse_int=_whole)
+    need(canonical(value) == data, "the text is not in canonical form")
+    return value
+
+
+def digest(value: Any) -> str:
+    """Return the digest of a value's one text."""
+    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
+
+
+# --- base64, one spelling of each -----------------------------------------------------
+def unbase64(text: str) -> bytes:
+    """Return the bytes of a text in base64."""
+    data = base64.b64decode(text.encode("ascii"), validate=True)
+    need(base64.b64encode(data).decode() == text, "base64 in another form")
+    return data
+
+
+def url64(data: bytes) -> str:
+    """Return bytes in base64url without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+# --- Ed25519, RFC 8032 ----------------------------------------------------------------
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+ROOT = pow(2, (P - 1) // 4, P)
+Point = tuple[int, int, int, int]  # x, y, z, x·y / z
+
+
+def _add(a: Point, b: Point) -> Point:
+    e = (a[1] - a[0]) * (b[1] - b[0]) % P
+    f = (a[1] + a[0]) * (b[1] + b[0]) % P
+    g, h = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
+    x, y, z, w = f - e, h - g, h + g, f + e
+    return x * y % P, z * w % P, y * z % P, x * w % P
+
+
+def _double(a: Point) -> Point:
+    x2, y2, z2 = a[0] * a[0] % P, a[1] * a[1] % P, 2 * a[2] * a[2] % P
+    h = x2 + y2
+    e, g = h - (a[0] + a[1]) ** 2 % P, x2 - y2
+    f = z2 + g
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def _point(data: bytes) -> Point:
+    number = int.from_bytes(data, "little")
+    sign, y = number >> 255, number & (2**255 - 1)
+    need(y < P, "a point is written in another form")
+    x2 = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(x2, (P + 3) // 8, P)
+    if (x * x - x2) % P:
+        x = x * ROOT % P
+    need((x * x - x2) % P == 0 and not (x == 0 and sign), "no point of the curve")
+    x = P - x if x & 1 != sign else x
+    return x, y, 1, x * y % P
+
+
+def _bytes(a: Point) -> bytes:
+    z = pow(a[2], P - 2, P)
+    x, y = a[0] * z % P, a[1] * z % P
+    return bytes((y | (x & 1) << 255).to_bytes(32, "little"))
+
+
+BASE = _point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+
+
+def holds(key: bytes, signature: bytes, message: bytes) -> bool:
+    """Return whether a key signed a message."""
+    if len(key) != 32 or len(signature) != 64:
+        return False
+    s = int.from_bytes(signature[32:], "little")
+    if s >= L:
+        return False
+    try:
+        a = _point(key)
+    except Refused:
+        return False
+    hashed = hashlib.sha512(signature[:32] + key + message).digest()
+    h = int.from_bytes(hashed, "little") % L
+    minus = (P - a[0], a[1], a[2], P - a[3])
+    both, at = _add(BASE, minus), (0, 1, 1, 0)
+    for bit in range(max(s.bit_length(), h.bit_length()) - 1, -1, -1):
+        at = _double(at)
+        which = (s >> bit & 1) | (h >> bit & 1) << 1
+        if which:
+            at = _add(at, (BASE, minus, both)[which - 1])
+    return _bytes(at) == signature[:32]
+
+
+# --- the log: RFC 6962, C2SP signed-note, tlog-cosignature, tlog-proof ----------------
+def root_of(index: int, size: int, entry: bytes, path: list[bytes]) -> bytes:
+    """Return the root that a path leads to from an entry."""
+    need(0 <= index < size, "the entry lies outside the log")
+    at, last, reached = index, size - 1, hashlib.sha256(b"\x00" + entry).digest()
+    for sibling in path:
+        need(last > 0, "the path is longer than the log is deep")
+        if at & 1 or at == last:
+            reached = hashlib.sha256(b"\x01" + sibling + reached).digest()
+            while at and not at & 1:
+                at, last = at >> 1, last >> 1
+        else:
+            reached = hashlib.sha256(b"\x01" + reached + sibling).digest()
+        at, last = at >> 1, last >> 1
+    need(last == 0, "the path is shorter than the log is deep")
+    return reached
+
+
+def key_id(name: str, kind: int, key: bytes) -> bytes:
+    """Return the four bytes by which a note's line names its key."""
+    return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + key).digest()[:4]
+
+
+class Note:
+    """A checkpoint with its signatures."""
+
+    def __init__(self, note: str) -> None:
+        """Read a note."""
+        text, blank, tail = note.rpartition("\n\n")
+        lines = tail.split("\n")
+        need(bool(blank) and lines.pop() == "" and lines != [], "a note is malformed")
+        self.text, self.lines = text + "\n", []
+        for line in lines:
+            dash, name, packed = line.split(" ")
+            need(dash == "\u2014", "a signature line is malformed")
+            self.lines.append((name, unbase64(packed)))
+        self.origin, size, root = text.split("\n")
+        need(size.isascii() and str(int(size)) == size, "a size is malformed")
+        self.size, self.root = int(size), unbase64(root)
+
+    def signed(self, name: str, kind: int, key: bytes) -> int | None:
+        """Return when a key signed (0 for a log's), None if it did not.
+
+        Raises:
+            Refused: a line bears its name and does not hold.
+        """
+        known, times = key_id(name, kind, key), []
+        for who, data in self.lines:
+            if (who, data[:4]) != (name, known):
+                continue
+            rest, when, message = data[4:], 0, self.text
+            if kind == 4:
+                when, rest = int.from_bytes(rest[:8], "big"), rest[8:]
+                message = f"cosignature/v1\ntime {when}\n{self.text}"
+            good = holds(key, rest, message.encode())
+            need(good, f"the signature of {name} in the log does not hold")
+            times.append(when)
+        return min(times) if times else None
+
+
+def read_proof(text: str) -> tuple[int, list[bytes], Note]:
+    """Return index, path and note of a tlog-proof."""
+    head, _, note = text.partition("\n\n")
+    first, index, *path = head.split("\n")
+    need(first == "c2sp.org/tlog-proof@v1", "the proof is none")
+    number = index[len("index ") :]
+    need(index == f"index {int(number)}", "the proof's index is malformed")
+    return int(number), [unbase64(one) for one in path], Note(note)
+
+
+def check_policy(text: str, note: Note) -> str:
+    """Return a sentence if a note satisfies a C2SP tlog-policy."""
+    keys: dict[str, bool] = {}
+    rules: dict[str, bool] = {}
+    quorum, logged = "", False
+    for line in text.splitlines():
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        if words[0] == "log":
+            name, kind, key = _vkey(words[1])
+            logged |= kind == 1 and name == note.origin and _saw(note, name, kind, key)
+        elif words[0] == "witness":
+            name, kind, key = _vkey(words[2])
+            keys[words[1]] = kind == 4 and _saw(note, name, kind, key)
+        elif words[0] == "group":
+            found = sum(bool({**keys, **rules}.get(one)) for one in words[3:])
+            needed = {"all": len(words) - 3, "any": 1}.get(words[2])
+            rules[words[1]] = found >= (int(words[2]) if needed is None else needed)
+        elif words[0] == "quorum":
+            quorum = words[1]
+        else:
+            raise Refused("the policy is malformed")
+    need(logged, "the log is not one of your policy")
+    reached = quorum == "none" or keys.get(quorum, rules.get(quorum, False))
+    need(bool(quorum) and reached, f"your policy's quorum {quorum} is not reached")
+    return "seen by " + (", ".join(k for k, saw in keys.items() if saw) or "nobody")
+
+
+def _vkey(text: str) -> tuple[str, int, bytes]:
+    name, _, packed = text.split("+", 2)  # base64 may hold a plus
+    data = unbase64(packed)
+    return name, data[0], data[1:]
+
+
+def _saw(note: Note, name: str, kind: int, key: bytes) -> bool:
+    return note.signed(name, kind, key) is not None
+
+
+# --- the certificate ------------------------------------------------------------------
+class Certificate:
+    """A certificate, and the steps in which it is checked."""
+
+    def __init__(self, data: bytes) -> None:
+        """Read a certificate's text."""
+        value = read(data)
+        need(set(value) == {"body", "log", "signature", "sums"}, "not a certificate")
+        self.body, self.log, self.sums = value["body"], value["log"], value["sums"]
+        self.signature = value["signature"]
+        need(self.body.get("type") == TYPE, f"not a {TYPE}")
+        need(set(self.body) == BODY, "the body holds other fields than it should")
+        self.permit = self.body["permit"]["permit"]
+        self.parties: dict[str, dict[str, str]] = {}
+        for party in self.permit["parties"]:
+            need(party["name"] not in self.parties, "a party stands twice")
+            self.parties[party["name"]] = party
+        self.hubs = [p["name"] for p in self.parties.values() if p["role"] == "hub"]
+        bosses = [p for p in self.parties.values() if p["role"] == "coordinator"]
+        need(len(bosses) == 1 and len(self.hubs) == 2, "not one coordinator, two hubs")
+        self.boss = bosses[0]
+
+    def key(self, name: str) -> bytes:
+        """Return a party's key, as the permit names it."""
+        key = unbase64(self.parties[name]["sign"])
+        need(len(key) == 32, "a key is malformed")
+        return key
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return sixteen hex digits of each party's key."""
+        named = {name: self.key(name) for name in self.parties}
+        return {n: hashlib.sha256(k).hexdigest()[:16] for n, k in named.items()}
+
+    def says(self, name: str, statement: dict[str, Any]) -> dict[str, Any]:
+        """Return what a party signed."""
+        need(set(statement) == {"body", "signature"}, "a statement is malformed")
+        message = DOMAIN + canonical(statement["body"])
+        good = holds(self.key(name), unbase64(statement["signature"]), message)
+        need(good, f"{name} did not sign what stands here")
+        body: dict[str, Any] = statement["body"]
+        return body
+
+    def issuer(self) -> str:
+        """Check the issuer's signature over body and log."""
+        signed = {"type": "hetao.signed-certificate/1", "body": digest(self.body)}
+        whole = {"body": {**signed, "log": self.log}, "signature": self.signature}
+        self.says(self.boss["name"], whole)
+        study = digest(self.body["study"])
+        need(self.permit["study"] == study, "the permit is for another study")
+        return f"{self.boss['name']} signed exactly this text"
+
+    def logged(self) -> str:
+        """Check the credential in the issuer's log, and both hubs' cosignatures."""
+        name, key = self.boss["name"], self.key(self.boss["name"])
+        need(set(self.log) == {"credential", "proof"}, "the log's part is malformed")
+        index, path, note = read_proof(self.log["proof"])
+        credential = self.log["credential"]
+        head, claims, last = credential.split(".")
+        signed = f"{head}.{claims}"
+        need(head == url64(canonical(_header(key))), "the credential's header is odd")
+        wanted = url64(canonical(self._claims(key, index)))
+        need(claims == wanted, "the credential says something else than this file")
+        raw = base64.b64decode(last + "=" * (-len(last) % 4), b"-_", validate=True)
+        need(url64(raw) == last, "the credential's signature is spelt otherwise")
+        need(holds(key, raw, signed.encode()), "the credential is not its issuer's")
+        need(note.origin == name, "the log bears another name")
+        need(note.signed(name, 1, key) == 0, "the log did not sign its checkpoint")
+        reached = root_of(index, note.size, credential.encode("ascii"), path)
+        need(reached == note.root, "the certificate does not stand in the log")
+        issued = _seconds(self.body["issued"])
+        for hub in self.hubs:
+            seen = note.signed(hub, 4, self.key(hub))
+            near = seen is not None and abs(seen - issued) <= LATEST
+            need(near, f"{hub} did not cosign the log when it was issued")
+        return (
+            f"entry {index} of the issuer's log, cosigned by {' and '.join(self.hubs)}"
+        )
+
+    def _claims(self, key: bytes, index: int) -> dict[str, Any]:
+        terms = [
+            *["body", "checks", "findings", "permit", "sites", "software", "study"]
+        ]
+        terms = ["HetaoCertificate", *terms]
+        issuer, body, name = _did(key), self.body, digest(self.body)
+        context = {term: f"urn:hetao:terms#{term}" for term in terms}
+        short = issuer.rpartition(":")[2]
+        return {
+            "@context": ["https://www.w3.org/ns/credentials/v2", context],
+            "credentialStatus": [
+                {
+                    "statusListCredential": f"urn:hetao:status:{short}:{purpose}",
+                    "statusListIndex": str(index),
+                    "statusPurpose": purpose,
+                    "type": "BitstringStatusListEntry",
+                }
+                for purpose in ("revocation", "suspension")
+            ],
+            "credentialSubject": {
+                "body": name,
+                "checks": digest(body["checks"]),
+                "findings": digest(body["findings"]),
+                "id": f"urn:hetao:run:{body['run']}",
+                "permit": digest(self.permit),
+                "sites": sorted(site["name"] for site in body["sites"]),
+                "software": body["software"],
+                "study": digest(body["study"]),
+            },
+            "id": f"urn:hetao:certificate:{name}",
+            "issuer": {"id": issuer, "name": self.boss["name"]},
+            "type": ["VerifiableCredential", "HetaoCertificate"],
+            "validFrom": body["issued"],
+        }
+
+    def releases(self) -> str:
+        """Check each site's releases and each hub's sums, and that they fit."""
+        count = 0
+        for one in self.body["rounds"]:
+            task, members = one["task"], one["members"]
+            need(sorted(one["receipts"]) == sorted(members), f"{task} lacks a release")
+            need(sorted(one["totals"]) == sorted(self.hubs), f"{task} lacks a sum")
+            said = {s: self.says(s, r) for s, r in one["receipts"].items()}
+            place = {"run": self.body["run"], "task": task}
+            place |= {"study": self.permit["study"], "permit": digest(self.permit)}
+            for site, body in said.items():
+                need(body["site"] == site, f"a release in {task} is of another site")
+                fits = all(body[field] == value for field, value in place.items())
+                need(fits, f"a release of {site} in {task} belongs elsewhere")
+                count += 1
+            for hub in self.hubs:
+                total = self.says(hub, one["totals"][hub])
+                shares = {site: body["shares"][hub] for site, body in said.items()}
+                fits = all(total[field] == value for field, value in place.items())
+                need(fits and total["hub"] == hub, f"a sum in {task} belongs elsewhere")
+                need(total["shares"] == shares, f"{task} sums other shares")
+        return f"{count} releases, each signed by its site; sums of exactly these"
+
+    def integers(self) -> str:
+        """Check the integers that are shown against the digests that hubs signed."""
+        rounds = {one["task"]: one for one in self.body["rounds"]}
+        need(set(self.sums) <= set(rounds), "integers of a round that is not certified")
+        for task, parts in self.sums.items():
+            need(set(parts) == set(self.hubs), f"{task} shows other integers")
+            for hub, part in parts.items():
+                total = rounds[task]["totals"][hub]["body"]
+                need(set(part) == {"words", "tag"}, f"{task} shows other fields")
+                shown = {"words": unbase64(part["words"])}
+                shown["tag"] = bytes.fromhex(part["tag"])
+                for field, raw in shown.items():
+                    named = "sha256:" + hashlib.sha256(raw).hexdigest()
+                    need(
+                        total[field] == named, f"{hub} signed another {field} in {task}"
+                    )
+        return (
+            f"the integers of {len(self.sums)} sums of {len(rounds)} are those signed"
+        )
+
+    def sites(self) -> str:
+        """Check that every release stands in the log of its site."""
+        receipts: dict[tuple[str, str], dict[str, Any]] = {}
+        for one in self.body["rounds"]:
+            for site, receipt in one["receipts"].items():
+                receipts[site, one["task"]] = receipt
+        for entry in self.body["sites"]:
+            site, note = entry["name"], Note(entry["checkpoint"])
+            good = note.signed(site, 1, self.key(site)) == 0 and note.origin == site
+            need(good, f"the checkpoint of {site} is not its own")
+            self.says(site, entry["ready"])
+            self.says(site, entry["closing"])
+            for proof in entry["proofs"]:
+                receipt = receipts.pop((site, proof["task"]), None)
+                if receipt is None:  # of an attempt that was given up
+                    continue
+                path = [bytes.fromhex(node) for node in proof["path"]]
+                leaf = canonical(receipt)
+                reached = root_of(proof["index"], note.size, leaf, path)
+                need(reached == note.root, f"a release does not stand in {site}'s log")
+        left = {site for site, _ in receipts} - set(self.body["lost"])
+        need(not left, f"a release of {', '.join(sorted(left))} has no place in a log")
+        return (
+            f"every release stands in the log of its site ({len(self.body['sites'])})"
+        )
+
+
+def _header(key: bytes) -> dict[str, str]:
+    name = _did(key)
+    kid = f"{name}#{name[len('did:key:') :]}"
+    return {"alg": "EdDSA", "cty": "vc", "kid": kid, "typ": "vc+jwt"}
+
+
+def _did(key: bytes) -> str:
+    alphabet = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+    number, digits = int.from_bytes(b"\xed\x01" + key, "big"), ""
+    while number:
+        number, rest = divmod(number, 58)
+        digits = alphabet[rest] + digits
+    return f"did:key:z{digits}"
+
+
+def _seconds(text: str) -> float:
+    when = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z")
+    return when.timestamp()
+
+
+def verify(
+    data: bytes, policy: str = "", keys: dict[str, str] | None = None
+) -> list[str]:
+    """Return a sentence for each step that holds.
+
+    Args:
+        data: the certificate's bytes.
+        policy: the text of a C2SP tlog-policy, the reader's own.
+        keys: party → sixteen hex digits that the reader had from it by another way.
+
+    Raises:
+        Refused: a step does not hold; whatever the input, nothing else is raised.
+    """
+    try:
+        found = Certificate(data)
+        prints = found.fingerprints()
+        for name, told in (keys or {}).items():
+            need(prints.get(name) == told, f"the key of {name} is another one")
+        said = [f"the text is canonical, {len(data)} bytes"]
+        said += [found.issuer(), found.releases(), found.integers(), found.sites()]
+        said.append(found.logged())
+        if policy:
+            said.append(check_policy(policy, read_proof(found.log["proof"])[2]))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise Refused("it is malformed") from error
+    except (RecursionError, OverflowError) as error:
+        raise Refused("it is malformed") from error
+    return said
+
+
+def main(words: list[str] | None = None) -> int:
+    """Check a file and say what holds."""
+    parser = argparse.ArgumentParser(description="check a Hetao certificate")
+    parser.add_argument("certificate", type=Path)
+    parser.add_argument("--policy", type=Path, help="your own C2SP tlog-policy")
+    parser.add_argument("--key", action="append", default=[], metavar="NAME=HEX")
+    chosen = parser.parse_args(words)
+    out = sys.stdout.write
+    try:
+        data = chosen.certificate.read_bytes()
+        policy = chosen.policy.read_text("utf-8") if chosen.policy else ""
+        keys = dict(one.split("=", 1) for one in chosen.key)
+        steps = verify(data, policy, keys)
+        found = Certificate(data)
+    except Refused as error:
+        out(f"REFUSED  {error}\n")
+        return 6
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    for number, step in enumerate(steps, 1):
+        out(f"{number:>3}  {step}\n")
+    if not keys:
+        out("     the keys come from the file itself; compare with the parties:\n")
+        for name, fingerprint in found.fingerprints().items():
+            out(f"       {fingerprint}  {name}\n")
+    out("     not checked here:\n")
+    for line in NOT_CHECKED:
+        out(f"       - {line}\n")
+    out(f"VERIFIED  {found.body['study'].get('title', '')}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

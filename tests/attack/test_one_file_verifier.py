@@ -1,0 +1,222 @@
+"""The verifier of one file, with no library, refuses what the library refuses."""
+
+import ast
+import base64
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+
+from hetao.canonical import canonical, parse_canonical
+from hetao.errors import Unverified
+from hetao.ledger import verify_hetao
+from hetao.ledger.certificate import published, verify_certificate
+from hetao.ledger.note import COSIGNATURE, vkey
+from hetao.ledger.verify_hetao import Refused, holds, root_of, verify
+from support_federation import restated
+
+VECTORS = Path(__file__).parents[1] / "vectors" / "ledger"
+FILE = Path(verify_hetao.__file__)
+
+
+def test_a_certificate_verifies_with_and_without_its_integers(small_run, model_run):
+    for run in (small_run, model_run):
+        for data in (run.certificate, published(run.certificate)):
+            assert len(verify(data)) == 6
+
+
+def test_it_runs_alone_in_a_python_without_any_library(small_run, tmp_path):
+    """-I -S: no site-packages, no environment, nothing of ours to import."""
+    copy = tmp_path / "verify_hetao.py"
+    copy.write_bytes(FILE.read_bytes())
+    (tmp_path / "good.json").write_bytes(small_run.certificate)
+    bad = small_run.certificate.replace(b'"cell":10', b'"cell":11', 1)
+    (tmp_path / "bad.json").write_bytes(bad)
+
+    said = {}
+    for name in ("good", "bad"):
+        said[name] = subprocess.run(
+            [sys.executable, "-I", "-S", str(copy), f"{name}.json"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": os.environ["PATH"]},
+        )
+
+    assert said["good"].returncode == 0, said["good"]
+    assert "VERIFIED  A toy" in said["good"].stdout
+    for words in verify_hetao.NOT_CHECKED:
+        assert words in said["good"].stdout
+    assert (said["bad"].returncode, said["bad"].stdout[:8]) == (6, "REFUSED ")
+
+
+def test_it_is_written_for_python_3_9_and_imports_the_standard_library_alone():
+    tree = ast.parse(FILE.read_text("utf-8"), feature_version=(3, 9))
+    named = {
+        alias.name.partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    } | {
+        str(node.module).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+    }
+
+    assert named <= sys.stdlib_module_names
+    assert not any(isinstance(node, ast.Match) for node in ast.walk(tree))
+
+
+def test_flipped_bits_are_refused_wherever_they_are(small_run):
+    """A slice; `benchmarks/mutated.py` takes every byte."""
+    spoilt = bytearray(small_run.certificate)
+    draw = np.random.default_rng(5)
+    for place in draw.integers(0, len(spoilt), 120).tolist():
+        spoilt[place] ^= 1
+        with pytest.raises(Refused):
+            verify(bytes(spoilt))
+        spoilt[place] ^= 1
+
+
+def test_any_bytes_are_refused_and_nothing_else_raised(small_run):
+    shaped = {"body": {}, "log": {}, "signature": "", "sums": {}}
+    for data in (b"", b"{}", b"\xff", b"[" * 5000, canonical(shaped)):
+        with pytest.raises(Refused):
+            verify(data)
+    for size in range(0, len(small_run.certificate), 997):
+        with pytest.raises(Refused):
+            verify(small_run.certificate[:size])
+
+
+def test_a_lying_issuer_is_refused_by_both(model_run):
+    """The coordinator signs anew what a site, a hub or the log did not say."""
+
+    def other_release(body):
+        body["rounds"][1]["receipts"]["a"]["body"]["at"] = "2026-11-22T09:00:00Z"
+
+    def swapped(body):
+        one, two = body["rounds"][0]["totals"].values()
+        one["signature"], two["signature"] = two["signature"], one["signature"]
+
+    def other_place(body):
+        receipt = body["rounds"][1]["receipts"]["a"]
+        new = restated(model_run, receipt, "a", run="0" * 32)
+        body["rounds"][1]["receipts"]["a"] = new
+
+    def left_out(body):
+        body["sites"].pop()
+
+    def late(body):
+        body["issued"] = "2026-11-22T12:00:00Z"
+
+    for spoil in (other_release, swapped, other_place, left_out, late):
+        body = model_run.body
+        spoil(body)
+        data = model_run.resigned(body)
+        with pytest.raises(Unverified):
+            verify_certificate(data)
+        with pytest.raises(Refused):
+            verify(data)
+    for hub in ("hub-hk", "hub-sz"):
+        with pytest.raises(Refused, match="cosign"):
+            verify(model_run.resigned(model_run.body, without=hub))
+    assert verify(model_run.resigned(model_run.body))
+
+
+def test_the_readers_own_keys_and_policy_are_asked(small_run):
+    people = small_run.cast.directory
+    boss, hub = people["coordinator"], people["hub-hk"]
+    log = vkey(boss.name, boss.sign_key)
+    eye = vkey(hub.name, hub.sign_key, COSIGNATURE)
+    good = f"log {log}\nwitness hk {eye}\ngroup G all hk\nquorum G\n"
+    other = vkey(hub.name, boss.sign_key, COSIGNATURE)
+
+    assert verify(small_run.certificate, good)[-1] == "seen by hk"
+    for bad in (
+        good.replace(eye, other),
+        f"log {other}\nquorum none\n",
+        good.replace("quorum G\n", ""),
+        good.replace("group G all hk", "group G 2 hk"),
+    ):
+        with pytest.raises(Refused):
+            verify(small_run.certificate, bad)
+    assert verify(small_run.certificate, keys={hub.name: hub.fingerprint})
+    for wrong in ({hub.name: boss.fingerprint}, {"nobody": hub.fingerprint}):
+        with pytest.raises(Refused, match="another one"):
+            verify(small_run.certificate, keys=wrong)
+
+
+# --- the same vectors as the library ------------------------------------------------
+def test_signatures_hold_where_those_of_the_library_do():
+    draw = np.random.default_rng(3)
+    for number in range(24):
+        key = Ed25519PrivateKey.from_private_bytes(draw.bytes(32))
+        public, message = key.public_key().public_bytes_raw(), draw.bytes(number)
+        good = key.sign(message)
+        bent = bytearray(good)
+        bent[number * 2] ^= 1 << number % 8
+        more = good[:32] + (
+            int.from_bytes(good[32:], "little") + verify_hetao.L
+        ).to_bytes(32, "little")
+        assert holds(public, good, message)
+        for signature in (bytes(bent), more, good[:63], b""):
+            assert holds(public, signature, message) is by_library(
+                public, signature, message
+            )
+
+
+def by_library(public, signature, message):
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def test_paths_lead_where_the_library_says():
+    from hetao.ledger.merkle import inclusion_path, leaf_hash, root
+
+    entries = [bytes([i]) for i in range(40)]
+    leaves = [leaf_hash(e) for e in entries]
+    for size in (1, 2, 3, 7, 8, 9, 31, 40):
+        for index in range(size):
+            path = inclusion_path(index, leaves[:size])
+            assert root_of(index, size, entries[index], path) == root(leaves[:size])
+            if path:
+                with pytest.raises(Refused):
+                    root_of(index, size, entries[index], path[:-1])
+            with pytest.raises(Refused):
+                root_of(index, size, entries[index], [*path, leaves[0]])
+
+
+def test_canonical_text_is_that_of_the_library():
+    values = [0.1, 1e21, 1e-7, -0.0, 123456789012345680.0, 5e-324, 1.5, [], {}]
+    values += [{"\U0001f600": 1, "\ufb33": [None, True], "ö": 'a"\\\n\x1f'}, 2**53 - 1]
+
+    for value in values:
+        assert verify_hetao.canonical(value) == canonical(value)
+        assert verify_hetao.read(canonical(value)) == parse_canonical(canonical(value))
+
+
+def test_the_notes_that_go_signed_are_read_alike():
+    """The vectors of the library, Go's own among them."""
+    vectors = json.loads((VECTORS / "note.json").read_text("utf-8"))
+    for signer in vectors["published"]["signers"]:
+        name, _, packed = signer["vkey"].split("+", 2)
+        key = base64.b64decode(packed)[1:]
+        line = signer["line"].split(" ")
+        signature = base64.b64decode(line[2])
+
+        assert signature[:4] == verify_hetao.key_id(name, 1, key)
+        assert holds(key, signature[4:], vectors["published"]["text"].encode())
+        assert not holds(key, signature[4:], b"another text")
