@@ -1,21 +1,68 @@
 """Every parser of what comes from outside, each with a true input to bend."""
 
+import atexit
+import base64
 import functools
+import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from hetao.canonical import canonical, parse_canonical
+from hetao.cdm import read_site
 from hetao.errors import BadEnvelope, HetaoError
 from hetao.federation.certify import recompute
-from hetao.ledger.certificate import verify_certificate
+from hetao.federation.courier import read_letters, write_letters
+from hetao.federation.register import News, news_from
+from hetao.ledger.certificate import sign_certificate, verify_certificate
+from hetao.ledger.credential import read_credential, sign_credential
 from hetao.ledger.envelope import parse_envelope
-from hetao.ledger.note import parse_checkpoint, verify_note
-from hetao.permit import Directory, read_bundle, statement_from
+from hetao.ledger.merkle import inclusion_path, leaf_hash, root
+from hetao.ledger.note import (
+    COSIGNATURE,
+    SUBTREE,
+    Checkpoint,
+    cosign,
+    parse_checkpoint,
+    parse_vkey,
+    sign_checkpoint,
+    verify_cosignature,
+    verify_note,
+    vkey,
+)
+from hetao.ledger.policy import parse_policy
+from hetao.ledger.proof import Proof, parse_proof
+from hetao.ledger.redaction import Redaction, parse_redaction, redaction_entry
+from hetao.ledger.tiles import pack as pack_entries
+from hetao.ledger.tiles import unpack as unpack_entries
+from hetao.permit import (
+    Bundle,
+    Directory,
+    Words,
+    check_votes,
+    parse_time,
+    read_bundle,
+    read_directory,
+    read_facts,
+    read_notice,
+    rulebook,
+    rulebook_with,
+    sign_notice,
+    statement_from,
+    write_directory,
+)
+from hetao.permit.passkey import Assertion, assertion_from
 from hetao.release import key_from, read_policy, tag_from, unpack
 from hetao.study import read_study, study_from
-from support_federation import COUNTS, LOGISTIC, Federation, Plan, toy_study
+from support_federation import COUNTS, LOGISTIC, Cast, Federation, Plan, toy_study
+from support_permit import NOW, Scene
 
+SOURCE = Path(__file__).parents[1] / "src" / "hetao"
 POLICY = b"""reason = "few patients"
 highest_grade = 3
 
@@ -24,14 +71,32 @@ people = 40
 cell = 5
 share = 0.2
 """
-STUDY = Path(__file__).parents[1] / "src" / "hetao" / "demo" / "lung" / "study.toml"
+STUDY = SOURCE / "demo" / "lung" / "study.toml"
+SITE = SOURCE / "demo" / "lung" / "lung-east" / "site.toml"
+PACK = SOURCE / "permit" / "rules" / "ethics.toml"
+
+FACTS = b"""
+[request]
+crossing = "data"
+[route]
+leaves_mainland = true
+[counts]
+sensitive_since_1_january = 150
+[use]
+codes = ["GRU"]
+[bases]
+"ethics-waiver" = { reference = "1", valid_until = 2027-01-01 }
+"""
 
 Parsers = Mapping[str, tuple[Callable[[bytes], object], bytes]]
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 
 
 def of_file(read: Callable[[Path], object], name: str) -> Callable[[bytes], object]:
-    """Return a parser of bytes from one of a file."""
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    """Return a parser of bytes from one of a file; in memory where there is such."""
+    where = MEMORY if os.access(MEMORY, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=where))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
     def parse(data: bytes) -> object:
         path = folder / name
@@ -41,20 +106,24 @@ def of_file(read: Callable[[Path], object], name: str) -> Callable[[bytes], obje
     return parse
 
 
-def as_text(read: Callable[[str], object]) -> Callable[[bytes], object]:
+def of_text(read: Callable[[str], object]) -> Callable[[bytes], object]:
     """Return a parser of bytes from one of text, which others decode for it."""
     return lambda data: read(data.decode("utf-8", "surrogateescape"))
 
 
-def study_of_object(data: bytes) -> object:
-    value = parse_canonical(data)
-    if not isinstance(value, dict):
-        raise BadEnvelope("not an object")  # as `_opening` finds by its fields
-    return study_from(value)
+def of_object(read: Callable[[Any], object]) -> Callable[[bytes], object]:
+    """Return a parser of bytes from one of a JSON object, as a message bears it."""
+
+    def parse(data: bytes) -> object:
+        value = parse_canonical(data)
+        if not isinstance(value, dict):
+            raise BadEnvelope("not an object")
+        return read(value)
+
+    return parse
 
 
-def record_of(data: bytes) -> object:
-    value = parse_canonical(data)
+def record_of(value: dict[str, Any]) -> object:
     statement = statement_from(value)
     return key_from(statement.body), tag_from(statement.body.get("tag", "0" * 32))
 
@@ -65,9 +134,25 @@ def certificate_of(trusted: Directory, data: bytes) -> object:
     return verified
 
 
-@functools.cache
+def signed_anew(cast: Cast, value: dict[str, Any]) -> object:
+    """Return what a certificate proves that a lying coordinator signed as it stands."""
+    if set(value) != {"body", "log", "signature", "sums"}:
+        raise BadEnvelope("not a certificate")
+    body, log, sums = value["body"], value["log"], value["sums"]
+    if not isinstance(log, dict):
+        raise BadEnvelope("not a log")
+    identity = cast.identities["coordinator"]
+    return certificate_of(cast.directory, sign_certificate(identity, body, log, sums))
+
+
 def parsers() -> Parsers:
     """Return name → (parser, a true input)."""
+    return {**of_a_run(), **of_words(), **of_a_log(), **of_own_files()}
+
+
+@functools.cache
+def of_a_run() -> Parsers:
+    """Return the parsers of what goes to and fro in a run, and of what it ends in."""
     with tempfile.TemporaryDirectory() as folder:
         plan = Plan(toy_study((COUNTS, LOGISTIC)))
         with Federation(Path(folder), plan) as made:
@@ -75,11 +160,14 @@ def parsers() -> Parsers:
             bundle, study, cast = made.bundle, made.study, made.cast
             begin = made.begin("a")
     body = ran.body
-    round_ = body["rounds"][0]
-    receipt = next(iter(round_["receipts"].values()))
+    receipt = next(iter(body["rounds"][0]["receipts"].values()))
     text = study.canonical
-    note = body["sites"][0]["checkpoint"]
-    key = cast.directory["a"].sign_key
+    package, votes = body["review"]["package"], body["review"]["votes"]
+    letters = Path(tempfile.mkdtemp(prefix="fuzz-")) / "letters"
+    write_letters(letters, [begin.data, begin.data])
+    news = News("epoch", 1, bundle.notices).encoded()
+    carried = letters.read_bytes()
+    shutil.rmtree(letters.parent)
     return {
         "permit": (of_file(read_bundle, "permit.json"), canonical(bundle.as_json())),
         "envelope": (parse_envelope, begin.data),
@@ -88,15 +176,137 @@ def parsers() -> Parsers:
             functools.partial(certificate_of, cast.directory),
             ran.certificate,
         ),
-        "study": (study_of_object, text if isinstance(text, bytes) else text.encode()),
-        "study file": (of_file(read_study, "study.toml"), STUDY.read_bytes()),
+        "certificate signed anew": (
+            of_object(functools.partial(signed_anew, cast)),
+            ran.certificate,
+        ),
+        "study": (
+            of_object(study_from),
+            text if isinstance(text, bytes) else text.encode(),
+        ),
+        "release record": (of_object(record_of), canonical(receipt)),
+        "vote": (
+            of_object(
+                lambda value: check_votes(
+                    bundle.permit,
+                    package,
+                    (statement_from(value), statement_from(votes[1])),
+                    cast.directory,
+                )
+            ),
+            canonical(votes[0]),
+        ),
+        "news": (news_from, news),
+        "letters": (of_file(read_letters, "letters"), carried),
+    }
+
+
+@functools.cache
+def of_words() -> Parsers:
+    """Return the parsers of what people say: notices, delegations, passkeys, times."""
+    scene = Scene()
+    said = scene.approve_all().notices[0]
+    office = ("SZ", "ethics")
+    lent = scene.delegation("ethics-sz", "deputy-sz", office)
+    bundle = sign_notice(
+        Bundle(scene.permit),
+        scene.identities["deputy-sz"],
+        "approve",
+        NOW,
+        Words(delegation=lent),
+    )
+
+    def notice(value: dict[str, Any]) -> object:
+        return read_notice(scene.permit, statement_from(value))
+
+    assertion = Assertion(b"{}", b"a" * 37, b"s" * 64).as_signature()
+    return {
+        "notice": (of_object(notice), canonical(said.as_json())),
+        "delegated notice": (
+            of_object(notice),
+            canonical(bundle.notices[0].as_json()),
+        ),
+        "passkey's assertion": (assertion_from, base64.b64decode(assertion)),
+        "time": (of_text(parse_time), b"2026-11-22T08:00:00Z"),
+    }
+
+
+@functools.cache
+def of_a_log() -> Parsers:
+    """Return the parsers of what logs and witnesses publish."""
+    key = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
+    witness = Ed25519PrivateKey.from_private_bytes(b"\2" * 32)
+    beside = MLDSA44PrivateKey.from_seed_bytes(b"\3" * 32)
+    leaves = [leaf_hash(b"%d" % i) for i in range(7)]
+    note = sign_checkpoint(Checkpoint("log.example", 7, root(leaves)), key)
+    seen = note + cosign(note, "w.example", witness, 1_700_000_000)
+    seen += cosign(note, "u.example", beside, 1_700_000_000)
+    policy = (
+        f"log {vkey('log.example', key.public_key())}\n"
+        f"witness w {vkey('w.example', witness.public_key(), COSIGNATURE)}\n"
+        f"witness u {vkey('u.example', beside.public_key(), SUBTREE)}\n"
+        "group all all w u\nquorum all\n"
+    ).encode()
+    believed = parse_policy(policy)
+    proof = Proof(3, tuple(inclusion_path(3, leaves)), seen).text
+
+    def proved(text: str) -> object:
+        return parse_proof(text).verify(b"3", believed)
+
+    public = key.public_key()
+    struck = redaction_entry(Redaction(3, leaves[3]), "log.example", key)
+    return {
         "checkpoint": (
-            as_text(parse_checkpoint),
+            of_text(parse_checkpoint),
             note.partition("\n\n")[0].encode() + b"\n",
         ),
-        "note": (as_text(lambda t: verify_note(t, "a", key)), note.encode()),
+        "note": (
+            of_text(lambda t: verify_note(t, "log.example", public)),
+            note.encode(),
+        ),
+        "cosignature": (
+            of_text(lambda t: verify_cosignature(t, "w.example", witness.public_key())),
+            seen.encode(),
+        ),
+        "proof of logging": (of_text(proved), proof.encode()),
+        "witness policy": (parse_policy, policy),
+        "vkey": (of_text(parse_vkey), vkey("log.example", public).encode()),
+        "bundle of entries": (unpack_entries, pack_entries([b"one", b"two" * 90, b""])),
+        "redaction": (
+            lambda data: parse_redaction(data, "log.example", public),
+            struck,
+        ),
+        "credential": (
+            of_text(lambda t: read_credential(t, public)),
+            sign_credential(key, {"iss": "did:key:a", "n": 1}).encode(),
+        ),
+    }
+
+
+@functools.cache
+def of_own_files() -> Parsers:
+    """Return the parsers of files that people write, or are sent to use."""
+    book = rulebook()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "parties.toml"
+        write_directory(path, Scene().directory)
+        parties = path.read_bytes()
+    return {
+        "study file": (of_file(read_study, "study.toml"), STUDY.read_bytes()),
         "policy": (of_file(read_policy, "policy.toml"), POLICY),
-        "release record": (record_of, canonical(receipt)),
+        "site file": (of_file(read_site, "site.toml"), SITE.read_bytes()),
+        "parties": (of_file(read_directory, "parties.toml"), parties),
+        "rule pack": (
+            of_file(lambda path: rulebook_with(path.parent), "own.toml"),
+            PACK.read_bytes().replace(b'id = "', b'id = "own-'),
+        ),
+        "facts": (
+            of_file(
+                lambda path: read_facts(path, book.facts, set(book.instruments)),
+                "facts.toml",
+            ),
+            FACTS,
+        ),
     }
 
 

@@ -91,7 +91,8 @@ def read_credential(text: str, key: Ed25519PublicKey) -> dict[str, Any]:
         RFC 7515 (JWS), RFC 8037 (EdDSA), W3C VC-JOSE-COSE. Test:
         `tests/attack/test_credential.py`.
     """
-    if not isinstance(text, str) or len(text) > LONGEST or text.count(".") != 2:
+    is_text = isinstance(text, str) and text.isascii() and len(text) <= LONGEST
+    if not is_text or text.count(".") != 2:
         raise Unverified("a credential is three parts of base64url, up to 65,535 bytes")
     signed, _, last = text.rpartition(".")
     head, payload = signed.split(".")
