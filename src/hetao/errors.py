@@ -265,6 +265,20 @@ class TooManyPeople(Refused):
     remedy = "ask the rules anew with the new count, and for a new permit"
 
 
+class LimitReached(Refused):
+    """A use would spend more than the permit grants."""
+
+    code = "HT-334"
+    remedy = "ask for an amendment of the permit, with a higher limit"
+
+
+class Mismatched(Refused):
+    """A receipt does not fit what was dispatched."""
+
+    code = "HT-335"
+    remedy = "count again: what arrived and what is missing is what was dispatched"
+
+
 class SmallCohort(Refused):
     """A site holds fewer people than its policy lets into any release."""
 

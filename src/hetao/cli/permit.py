@@ -104,17 +104,17 @@ def _say_back(signed: Bundle, chosen: argparse.Namespace) -> None:
     sys.stdout.write(signed.permit.digest + "\n")
 
 
-def read_pairs(texts: list[str]) -> dict[str, str]:
-    """Return FIELD=VALUE words as a table.
+def read_pairs(texts: list[str], form: str = "FIELD=VALUE") -> dict[str, str]:
+    """Return words of such a form as a table.
 
     Raises:
-        Usage: one is no such word.
+        Usage: one is no such word, or a name stands twice.
     """
-    found = {}
+    found: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        if not equals:
-            raise Usage(f"--set {text[:60]!r} is not FIELD=VALUE")
+        if not equals or name in found:
+            raise Usage(f"{text[:60]!r} is not {form}, once for each")
         found[name] = value
     return found
 

@@ -31,7 +31,7 @@ class Guard:
         self, folder: Path, store: Store, clock: Callable[[], datetime.datetime]
     ) -> None:
         """Guard the site of that folder, whose journal has the table `LATEST`."""
-        self._switch, self._store, self._clock = folder / SWITCH, store, clock
+        self._folder, self._store, self._clock = folder, store, clock
         rows = store.rows("SELECT at FROM latest")
         self._latest = parse_time(str(rows[0][0])) if rows else None
 
@@ -42,8 +42,7 @@ class Guard:
             StoppedHere: its people have stopped it.
             OutOfTime: its clock was set back by more than clocks may differ.
         """
-        if self._switch.exists():
-            raise StoppedHere(f"the site has stopped answering ({self._reason()})")
+        check_switch(self._folder)
         now = self._clock()
         if self._latest is not None and now < self._latest - SKEW:
             raise OutOfTime(
@@ -55,14 +54,24 @@ class Guard:
             text = "INSERT OR REPLACE INTO latest VALUES (1, ?)"
             self._store.note([(text, (format_time(now),))])
 
-    def _reason(self) -> str:
-        """Return since when; why it was stopped is for the site's own eyes."""
-        try:
-            return (
-                f"since {str(json.loads(self._switch.read_text('utf-8'))['at'])[:20]}"
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            return "its switch is there"
+
+def check_switch(folder: Path) -> None:
+    """Return quietly if the switch of the site of that folder is not thrown.
+
+    Raises:
+        StoppedHere: its people have stopped it.
+    """
+    path = folder / SWITCH
+    if path.exists():
+        raise StoppedHere(f"the site has stopped answering ({_since(path)})")
+
+
+def _since(switch: Path) -> str:
+    """Return since when; why it was stopped is for the site's own eyes."""
+    try:
+        return f"since {str(json.loads(switch.read_text('utf-8'))['at'])[:20]}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "its switch is there"
 
 
 def stop(folder: Path, now: datetime.datetime, reason: str) -> bool:

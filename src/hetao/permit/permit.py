@@ -65,10 +65,14 @@ class Basis:
 
 @dataclass(frozen=True)
 class Limit:
-    """How much may be used: tubes, entries, an amount in a currency's smallest unit."""
+    """How much may be used: tubes, entries, an amount in a currency's smallest unit.
+
+    `site` is whose limit it is; "" where the permit has but one site.
+    """
 
     unit: str
     most: int
+    site: str = ""
 
 
 @dataclass(frozen=True)
@@ -293,5 +297,8 @@ def _check_numbers(permit: Permit, where: str) -> None:
         raise InvalidNetwork(
             f"{where}: version 1 amends nothing, and each later one the one before"
         )
-    if any(limit.most < 1 or not limit.unit for limit in permit.limits):
-        raise InvalidNetwork(f"{where}: a limit has a unit and is from 1")
+    for limit in permit.limits:
+        if limit.most < 1 or not limit.unit:
+            raise InvalidNetwork(f"{where}: a limit has a unit and is from 1")
+        if limit.site not in ("", *permit.sites):
+            raise InvalidNetwork(f"{where}: a limit is of a site of the permit")

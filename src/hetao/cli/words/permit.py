@@ -56,6 +56,7 @@ def add_permit(commands: Commands) -> None:
             _add_renewing(one)
     _add_delegate(verbs, module)
     _add_passkey(verbs)
+    _add_uses(verbs)
 
 
 def _add_renewing(renew: argparse.ArgumentParser) -> None:
@@ -135,3 +136,44 @@ def _add_passkey(verbs: Commands) -> None:
     back = command(keys, "take", f"{module}:take", "take in what a page saved")
     back.add_argument("answer", type=Path, metavar="ANSWER")
     back.add_argument("into", type=Path, metavar="PERMIT|FOLDER|FILE")
+
+
+def _add_uses(verbs: Commands) -> None:
+    module = "hetao.cli.uses"
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        added = command(verbs, name, f"{module}:{name}", text)
+        added.add_argument("permit", type=Path, metavar="PERMIT")
+        added.add_argument("--site", type=Path, required=True, metavar="SITE.toml")
+        return added
+
+    use = add("use", "dispatch a consignment, let a person enter, or pay")
+    use.add_argument("--number", required=True, metavar="NUMBER", help="a waybill's")
+    use.add_argument("--to", required=True, metavar="SITE")
+    use.add_argument(
+        "--amount", action="append", default=[], metavar="UNIT=COUNT", required=True
+    )
+    use.add_argument(
+        "--check",
+        action="append",
+        default=[],
+        metavar="CHECK=FILE",
+        help="a check that it passed, and the file that shows it",
+    )
+    use.add_argument(
+        "--item", action="append", default=[], metavar="LABEL", help="a barcode"
+    )
+    use.add_argument("--grade", type=int, default=2, metavar="1-5")
+    use.add_argument(
+        "--days", type=int, default=7, help="within which a receipt is due (7)"
+    )
+    use.add_argument("--out", type=Path, required=True, metavar="FILE")
+    receive = add("receive", "sign for what another site dispatched")
+    receive.add_argument("use", type=Path, metavar="USE")
+    receive.add_argument("--missing", action="append", default=[], metavar="UNIT=COUNT")
+    receive.add_argument("--reason", default="", help="why anything is missing")
+    receive.add_argument("--item", action="append", default=[], metavar="LABEL")
+    receive.add_argument("--out", type=Path, required=True, metavar="FILE")
+    back = add("reconcile", "take in the receipts of what this site dispatched")
+    back.add_argument("receipts", type=Path, nargs="+", metavar="RECEIPT")
+    add_json(add("balance", "what became of the permit's limits at this site"))

@@ -1,0 +1,166 @@
+"""`hetao permit use`, `receive`, `reconcile`, `balance`: what crosses besides data."""
+
+import argparse
+import contextlib
+import datetime
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from hetao.canonical import digest_bytes
+from hetao.cli.main import say
+from hetao.cli.permit import read_pairs
+from hetao.errors import InvalidNetwork, Usage
+from hetao.federation.book import Arrival, Book
+from hetao.federation.clock import utc_now
+from hetao.federation.network import network_of_site
+from hetao.federation.register import read_notices
+from hetao.permit import (
+    Permit,
+    Statement,
+    format_time,
+    read_bundle,
+    read_directory,
+    statement_from,
+)
+from hetao.permit.uses import KIND_OF, Amount, Use
+from hetao.records import read_toml
+
+LARGEST: Final = 4 * 2**20  # bytes of a record
+MOST_DAYS: Final = 366
+
+
+@contextlib.contextmanager
+def _book(path: Path) -> Iterator[tuple[str, Book]]:
+    """Open the book of the site of a `site.toml`, of which only its network is read."""
+    network, keys = network_of_site(read_toml(path, InvalidNetwork), path.name)
+    base = path.parent
+    identity = keys.identity(base)
+    book = Book(
+        identity,
+        read_directory(base / network.parties),
+        base / network.folder,
+        lambda: read_notices(base / network.notices),
+    )
+    with contextlib.closing(book):
+        yield identity.name, book
+
+
+def use(chosen: argparse.Namespace) -> int:
+    """Dispatch a consignment, let a person enter, or pay; signed, within the limits."""
+    if not 1 <= chosen.days <= MOST_DAYS:
+        raise Usage(f"a receipt is due within 1 to {MOST_DAYS} days")
+    bundle, now = read_bundle(chosen.permit), utc_now()
+    with _book(chosen.site) as (name, book):
+        asked = Use(
+            permit=bundle.permit.digest,
+            number=chosen.number,
+            kind=KIND_OF.get(bundle.permit.crossing, bundle.permit.crossing),
+            site=name,
+            to=chosen.to,
+            grade=chosen.grade,
+            amounts=_amounts(chosen.amount),
+            checks=_shown(chosen.check),
+            at=format_time(now),
+            due=format_time(now + datetime.timedelta(days=chosen.days)),
+            items=tuple(chosen.item),
+        )
+        signed = book.dispatch(bundle, asked, utc_now)
+    _write(chosen.out, signed)
+    say(f"{chosen.number}: dispatched to {chosen.to}; a receipt is due by {asked.due}")
+    sys.stdout.write(f"{chosen.out}\n")
+    return 0
+
+
+def receive(chosen: argparse.Namespace) -> int:
+    """Take in what another site dispatched, and sign for exactly that."""
+    bundle, statement = read_bundle(chosen.permit), _read(chosen.use)
+    arrival = Arrival(_amounts(chosen.missing), chosen.reason, tuple(chosen.item))
+    with _book(chosen.site) as (_, book):
+        signed = book.receive(bundle, statement, arrival, utc_now())
+    _write(chosen.out, signed)
+    say(f"{statement.body.get('number')}: received; send the receipt to its sender")
+    sys.stdout.write(f"{chosen.out}\n")
+    return 0
+
+
+def reconcile(chosen: argparse.Namespace) -> int:
+    """Take in the receipts of what this site dispatched."""
+    bundle = read_bundle(chosen.permit)
+    with _book(chosen.site) as (_, book):
+        for path in chosen.receipts:
+            found = book.take(bundle, _read(path))
+            say(f"{found.use.number}: received by {found.use.to}")
+    return 0
+
+
+def balance(chosen: argparse.Namespace) -> int:
+    """Say what became of the permit's limits, every record verified anew."""
+    permit = read_bundle(chosen.permit).permit
+    with _book(chosen.site) as (_, book):
+        lines = book.balance(permit, utc_now())
+        uses, receipts = book.records(permit)
+    if chosen.json:
+        found = {
+            "permit": permit.digest,
+            "lines": [asdict(line) for line in lines],
+            "uses": [one.as_json() for one in uses],
+            "receipts": [one.as_json() for one in receipts],
+        }
+        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
+        return 0
+    _tell(permit, len(uses), len(receipts))
+    for line in lines:
+        sys.stdout.write(
+            f"{line.site}, {line.unit}: {line.left} of {line.most} left, "
+            f"{line.under_way} under way ({line.overdue} overdue), "
+            f"{line.received} received, {line.missing} missing\n"
+        )
+    return 0
+
+
+def _tell(permit: Permit, uses: int, receipts: int) -> None:
+    say(f"{permit.number}: {uses} dispatched, {receipts} of them received")
+
+
+def _amounts(texts: Sequence[str]) -> tuple[Amount, ...]:
+    found = []
+    for unit, count in read_pairs(list(texts), "UNIT=COUNT").items():
+        if not (count.isascii() and count.isdigit() and len(count) <= 15):
+            raise Usage(f"{count[:60]!r} is not a whole number of {unit[:60]}")
+        found.append(Amount(unit, int(count)))
+    return tuple(sorted(found))
+
+
+def _shown(texts: Sequence[str]) -> dict[str, str]:
+    """Return check → digest of the file that shows it."""
+    found = {}
+    for name, path in read_pairs(list(texts), "CHECK=FILE").items():
+        try:
+            found[name] = digest_bytes(Path(path).read_bytes())
+        except OSError as error:
+            raise InvalidNetwork(
+                f"{path} cannot be read: {error.strerror}", fix="check the path"
+            ) from error
+    return found
+
+
+def _read(path: Path) -> Statement:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise InvalidNetwork(f"{path.name} is larger than a record can be")
+        return statement_from(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise InvalidNetwork(
+            f"the record {path} cannot be read: {error.strerror}", fix="check the path"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidNetwork(f"{path.name} is not JSON") from error
+
+
+def _write(path: Path, signed: Statement) -> None:
+    text = json.dumps(signed.as_json(), ensure_ascii=False, indent=1)
+    path.write_text(text + "\n", encoding="utf-8")

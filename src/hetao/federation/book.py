@@ -1,0 +1,295 @@
+"""A site's book of what crossed: what it dispatched, what it received, what is left.
+
+One SQLite file in the site's own folder. What is left is read and spent in one step,
+by however many processes: two that spend the last of a limit at once do not both.
+"""
+
+import datetime
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Any, Final
+
+from hetao.canonical import canonical
+from hetao.errors import NotAParty, NotApproved, OutOfTime, Replayed
+from hetao.federation.guard import check_switch
+from hetao.federation.store import Store
+from hetao.permit import (
+    SKEW,
+    Bundle,
+    Directory,
+    Identity,
+    Permit,
+    Statement,
+    check_standing,
+    parse_time,
+    statement_from,
+)
+from hetao.permit.uses import (
+    Amount,
+    Dispatched,
+    Line,
+    Use,
+    account,
+    check_limits,
+    read_receipt,
+    read_use,
+    receipt_for,
+    sign_receipt,
+    sign_use,
+)
+
+FILE: Final = "uses.sqlite"
+TABLES: Final = """
+CREATE TABLE IF NOT EXISTS used (
+    digest TEXT NOT NULL PRIMARY KEY,
+    permit TEXT NOT NULL,
+    site TEXT NOT NULL,
+    number TEXT NOT NULL,
+    data BLOB NOT NULL,
+    UNIQUE (permit, site, number)
+) STRICT;
+CREATE TABLE IF NOT EXISTS spent (
+    permit TEXT NOT NULL, site TEXT NOT NULL, unit TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (permit, site, unit)
+) STRICT;
+CREATE TABLE IF NOT EXISTS item (
+    permit TEXT NOT NULL, label TEXT NOT NULL, used TEXT NOT NULL,
+    PRIMARY KEY (permit, label)
+) STRICT;
+CREATE TABLE IF NOT EXISTS received (
+    used TEXT NOT NULL PRIMARY KEY, data BLOB NOT NULL
+) STRICT;
+"""
+ONE_USE: Final = "fix the number: a use that was dispatched stays as it is"
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What a receiver says of a use: all of it arrived, but what is named here."""
+
+    missing: tuple[Amount, ...] = ()
+    reason: str = ""
+    items: tuple[str, ...] = ()
+
+
+class Book:
+    """One site's own; every process of the site may open it."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        trusted: Directory,
+        folder: Path,
+        notices: Callable[[], Sequence[Statement]] = tuple,
+    ) -> None:
+        """Open the book in a site's folder.
+
+        Args:
+            identity: the site's keys.
+            trusted: the site's own list.
+            folder: of the site; its stop switch is heeded.
+            notices: returns what the site has heard about permits from elsewhere.
+        """
+        self._identity, self._trusted, self._folder = identity, trusted, folder
+        self._notices = notices
+        self._store = Store(folder / FILE, TABLES, alone=False)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._store.close()
+
+    def dispatch(
+        self, bundle: Bundle, use: Use, clock: Callable[[], datetime.datetime]
+    ) -> Statement:
+        """Spend what a use spends, and return it, signed; the same again for the same.
+
+        Args:
+            bundle: of the permit.
+            use: what is to cross, dated by whoever asks.
+            clock: asked once nobody else can spend.
+
+        Raises:
+            OutOfTime: it is not dated now.
+            StoppedHere: the site's switch is thrown.
+            Refused: the permit does not stand, or does not let this leave.
+            Replayed: the number or an item was dispatched before.
+            LimitReached: it would pass a limit.
+        """
+        if use.site != self._identity.name:
+            raise NotAParty(f"{self._identity.name} dispatches for itself alone")
+        statement = sign_use(bundle.permit, self._identity, use)
+        one = read_use(bundle.permit, statement)
+        with self._store.transaction() as db:
+            check_switch(self._folder)
+            earlier = _numbered(db, one)
+            if earlier is not None:
+                return earlier
+            now = clock()
+            if abs(parse_time(use.at) - now) > SKEW:
+                raise OutOfTime("a use is dated by the time at which it is dispatched")
+            heard = bundle.with_notices(tuple(self._notices()))
+            study = bundle.permit.study
+            check_standing(heard, study, now, self._trusted, use.payload)
+            _spend(db, bundle.permit, one)
+        return statement
+
+    def receive(
+        self,
+        bundle: Bundle,
+        statement: Statement,
+        arrival: Arrival,
+        now: datetime.datetime,
+    ) -> Statement:
+        """Take in a use of another site's, and return the receipt, signed.
+
+        Args:
+            bundle: of the permit.
+            statement: the use, as the sender signed it.
+            arrival: what is missing of it.
+            now: UTC time.
+
+        Raises:
+            NotApproved: the use is forged, or the permit did not let it leave then.
+            NotAParty: it was sent to somebody else.
+            Replayed: it was received before, and something else was said of it; or
+                its sender has used its number or an item of it twice.
+            LimitReached: its sender has sent more than the permit grants it.
+        """
+        check_switch(self._folder)
+        permit, one = bundle.permit, read_use(bundle.permit, statement)
+        if one.use.to != self._identity.name:
+            raise NotAParty(f"the use is not sent to {self._identity.name}")
+        if parse_time(one.use.at) > now + SKEW:
+            raise NotApproved("the use is dated in the future")
+        self._check_then(bundle, one)
+        why = arrival.reason, arrival.items
+        receipt = receipt_for(one, arrival.missing, why, now)
+        signed = sign_receipt(permit, self._identity, one, receipt)
+        with self._store.transaction() as db:
+            if _numbered(db, one) is None:
+                _spend(db, permit, one)
+            return _received(db, one, signed)
+
+    def _check_then(self, bundle: Bundle, one: Dispatched) -> None:
+        """Refuse a use that the permit did not allow at the time of its dispatch."""
+        heard = bundle.with_notices(tuple(self._notices()))
+        when = parse_time(one.use.at)
+        then = heard.as_of(when, SKEW)
+        study = bundle.permit.study
+        check_standing(then, study, when, self._trusted, one.use.payload)
+
+    def take(self, bundle: Bundle, statement: Statement) -> Dispatched:
+        """Keep the receipt of a use that this site dispatched; return the use.
+
+        Raises:
+            NotApproved: this site dispatched no such use, or the receipt is forged.
+            Mismatched: its amounts are not those of the use.
+            Replayed: another receipt of this use is here.
+        """
+        name = str(statement.body.get("use"))
+        with self._store.transaction() as db:
+            row = db.execute(
+                "SELECT data FROM used WHERE digest = ?", (name,)
+            ).fetchone()
+            if row is None:
+                raise NotApproved(f"{self._identity.name} dispatched no such use")
+            one = read_use(bundle.permit, statement_from(json.loads(row[0])))
+            read_receipt(bundle.permit, one, statement)
+            _received(db, one, statement)
+        return one
+
+    def records(self, permit: Permit) -> tuple[list[Statement], list[Statement]]:
+        """Return every use under a permit that is here, and every receipt."""
+        uses = self._store.rows(
+            "SELECT data FROM used WHERE permit = ? ORDER BY site, number",
+            (permit.digest,),
+        )
+        receipts = self._store.rows(
+            "SELECT received.data FROM received JOIN used ON used = digest"
+            " WHERE permit = ? ORDER BY site, number",
+            (permit.digest,),
+        )
+        return _statements(uses), _statements(receipts)
+
+    def balance(self, permit: Permit, now: datetime.datetime) -> tuple[Line, ...]:
+        """Return what became of the limits, every record here verified anew."""
+        return account(permit, *self.records(permit), now)
+
+
+def _statements(rows: Sequence[tuple[Any, ...]]) -> list[Statement]:
+    return [statement_from(json.loads(data)) for (data,) in rows]
+
+
+def _numbered(db: Connection, one: Dispatched) -> Statement | None:
+    """Return the use that bears this number already; None if there is none.
+
+    Raises:
+        Replayed: it is another one.
+    """
+    use = one.use
+    row = db.execute(
+        "SELECT data FROM used WHERE permit = ? AND site = ? AND number = ?",
+        (use.permit, use.site, use.number),
+    ).fetchone()
+    if row is None:
+        return None
+    earlier = statement_from(json.loads(row[0]))
+    undated = {"at": "", "due": ""}
+    if {**earlier.body, **undated} != {**one.statement.body, **undated}:
+        raise Replayed(f"{use.number} was dispatched before, otherwise", fix=ONE_USE)
+    return earlier
+
+
+def _spend(db: Connection, permit: Permit, one: Dispatched) -> None:
+    use = one.use
+    rows = db.execute(
+        "SELECT unit, count FROM spent WHERE permit = ? AND site = ?",
+        (use.permit, use.site),
+    ).fetchall()
+    check_limits(permit, use.site, use.amounts, dict(rows))
+    for label in use.items:
+        row = (use.permit, label)
+        if db.execute(
+            "SELECT 1 FROM item WHERE permit = ? AND label = ?", row
+        ).fetchone():
+            raise Replayed("an item has crossed under this permit already")
+        db.execute("INSERT INTO item VALUES (?, ?, ?)", (*row, one.digest))
+    for amount in use.amounts:
+        db.execute(
+            "INSERT INTO spent VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            (use.permit, use.site, amount.unit, amount.count),
+        )
+    db.execute(
+        "INSERT INTO used VALUES (?, ?, ?, ?, ?)",
+        (one.digest, use.permit, use.site, use.number, _data(one.statement)),
+    )
+
+
+def _received(db: Connection, one: Dispatched, signed: Statement) -> Statement:
+    """Keep a receipt once, and return the one that counts.
+
+    Raises:
+        Replayed: another one is here.
+    """
+    row = db.execute(
+        "SELECT data FROM received WHERE used = ?", (one.digest,)
+    ).fetchone()
+    if row is None:
+        db.execute("INSERT INTO received VALUES (?, ?)", (one.digest, _data(signed)))
+        return signed
+    earlier = statement_from(json.loads(row[0]))
+    if {**earlier.body, "at": ""} != {**signed.body, "at": ""}:
+        raise Replayed(
+            f"{one.use.number} was received before, and something else was said of it",
+            fix="the first receipt stands",
+        )
+    return earlier
+
+
+def _data(statement: Statement) -> bytes:
+    return canonical(statement.as_json())

@@ -1,0 +1,493 @@
+"""Samples, people and money: dispatched here, received there, once, within limits."""
+
+import json
+import multiprocessing
+import random
+from dataclasses import replace
+
+import pytest
+
+from hetao.errors import (
+    HetaoError,
+    LimitReached,
+    Mismatched,
+    NotActive,
+    NotAParty,
+    NotApproved,
+    OutOfTime,
+    Replayed,
+    StoppedHere,
+    UngradedRelease,
+)
+from hetao.federation import guard
+from hetao.federation.book import Arrival
+from hetao.permit import Statement, sign_notice, state
+from hetao.permit.permit import Limit
+from hetao.permit.uses import Amount, account, read_use, sign_use
+from support_permit import HOUR, NOW
+from support_uses import (
+    HK,
+    SHOWN,
+    SZ,
+    UNITS,
+    a_use,
+    approved,
+    book_of,
+    scene_of,
+)
+
+CROSSINGS = tuple(UNITS)
+SCENES = {crossing: scene_of(crossing) for crossing in CROSSINGS}
+BUNDLES = {crossing: approved(scene) for crossing, scene in SCENES.items()}
+SCENE, BUNDLE = SCENES["materials"], BUNDLES["materials"]
+ALL = Arrival()
+
+
+def hour(number):
+    return NOW + number * HOUR
+
+
+class Sides:
+    """Both sites' books, and hours that pass."""
+
+    def __init__(self, folder, crossing="materials"):
+        self.folder = folder
+        self.scene, self.bundle = SCENES[crossing], BUNDLES[crossing]
+        self.heard: tuple[Statement, ...] = ()
+        self.books = {
+            site: book_of(self.scene, folder, site, lambda: self.heard)
+            for site in (HK, SZ)
+        }
+
+    def dispatch(self, number="W-1", count=10, hours=1.0, **fields):
+        use = a_use(self.scene, number, count, hours, **fields)
+        return self.books[use.site].dispatch(self.bundle, use, lambda: hour(hours))
+
+    def receive(self, use, arrival=ALL, hours=5, site=SZ):
+        return self.books[site].receive(self.bundle, use, arrival, hour(hours))
+
+    def take(self, receipt, site=HK):
+        return self.books[site].take(self.bundle, receipt)
+
+    def lines(self, site=HK, hours=6):
+        found = self.books[site].balance(self.scene.permit, hour(hours))
+        return {line.site: line for line in found}
+
+    def close(self):
+        for book in self.books.values():
+            book.close()
+
+
+@pytest.fixture
+def sides(tmp_path):
+    made = Sides(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("crossing", CROSSINGS)
+def test_what_is_dispatched_here_is_received_there_and_reconciled(crossing, tmp_path):
+    sides = Sides(tmp_path, crossing)
+    use = sides.dispatch(count=30)
+    before = sides.lines()[HK]
+    receipt = sides.receive(use)
+    sides.take(receipt)
+    sides.take(receipt)  # what is taken in again changes nothing
+    sides.close()
+
+    assert (before.left, before.under_way, before.received) == (70, 30, 0)
+    for site in (HK, SZ):
+        books = Sides(tmp_path, crossing)
+        line = books.lines(site)[HK]
+        books.close()
+        assert (line.left, line.under_way, line.received, line.missing) == (
+            70,
+            0,
+            30,
+            0,
+        )
+        assert line.is_settled
+
+
+def test_what_is_missing_is_said_and_is_not_free_again(sides):
+    use = sides.dispatch(count=30, items=("T1", "T2"))
+    arrival = Arrival((Amount("tubes", 2),), "broken", ("T2",))
+    sides.take(sides.receive(use, arrival))
+
+    line = sides.lines()[HK]
+
+    assert (line.left, line.received, line.missing) == (70, 28, 2)
+    assert not line.is_settled
+
+
+def test_a_receipt_that_does_not_come_is_seen(sides):
+    sides.dispatch(count=30)
+
+    assert sides.lines(hours=70)[HK].overdue == 0
+    assert sides.lines(hours=74)[HK].overdue == 30
+
+
+# --- more than was granted ----------------------------------------------------------
+def test_a_limit_is_spent_to_its_end_and_not_past_it(sides):
+    sides.dispatch("W-1", 60)
+    with pytest.raises(LimitReached):
+        sides.dispatch("W-2", 41)
+    sides.dispatch("W-3", 40)
+
+    with pytest.raises(LimitReached, match="limit of 100 tubes"):
+        sides.dispatch("W-4", 1)
+
+    assert sides.lines()[HK].left == 0
+    assert sides.lines()[SZ].left == 100  # which is the other site's
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        (Limit("tubes", 100),),  # nobody's, of two sites that each could spend it
+        (Limit("tubes", 100, SZ),),
+        (Limit("litres", 100, HK),),
+    ],
+)
+def test_what_is_granted_to_nobody_or_somebody_else_is_not_spent(limits, tmp_path):
+    scene = scene_of("materials", limits=limits)
+    book = book_of(scene, tmp_path, HK)
+    with pytest.raises(LimitReached, match=r"grants hospital-hk no tubes"):
+        book.dispatch(approved(scene), a_use(scene), lambda: hour(1))
+    book.close()
+
+
+def _spend(folder, first, count, answers):
+    """Dispatch one tube after another from a process of its own."""
+    book, spent = book_of(SCENE, folder, HK), 0
+    for number in range(first, first + count):
+        try:
+            book.dispatch(BUNDLE, a_use(SCENE, f"W-{number}", 1), lambda: hour(1))
+            spent += 1
+        except LimitReached:
+            pass
+    book.close()
+    answers.put(spent)
+
+
+def test_of_200_spends_of_several_processes_at_once_no_more_than_the_limit_passes(
+    tmp_path,
+):
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+    workers = [
+        context.Process(target=_spend, args=(tmp_path, 50 * n, 50, answers))
+        for n in range(4)
+    ]
+    for worker in workers:
+        worker.start()
+    spent = sum(answers.get(timeout=120) for _ in workers)
+    for worker in workers:
+        worker.join()
+
+    book = book_of(SCENE, tmp_path, HK)
+    left = next(x for x in book.balance(SCENE.permit, hour(2)) if x.site == HK).left
+    book.close()
+    assert (spent, left) == (100, 0)
+
+
+# --- twice --------------------------------------------------------------------------
+def test_the_same_use_again_is_the_same_record_and_spends_nothing(sides):
+    first = sides.dispatch(hours=1)
+
+    assert sides.dispatch(hours=3) == first
+
+    assert sides.lines()[HK].left == 90
+
+
+@pytest.mark.parametrize("change", [{"count": 11}, {"to": SZ, "grade": 3}])
+def test_one_number_is_dispatched_once(sides, change):
+    sides.dispatch()
+
+    with pytest.raises(Replayed, match="W-1 was dispatched before"):
+        sides.dispatch(**change)
+
+    assert sides.lines()[HK].left == 90
+
+
+def test_one_item_crosses_once(sides):
+    sides.dispatch("W-1", items=("T1",))
+
+    with pytest.raises(Replayed, match="item has crossed"):
+        sides.dispatch("W-2", items=("T2", "T1"))
+
+    assert sides.lines()[HK].left == 90
+
+
+def test_a_sender_whose_book_was_lost_is_found_out_by_the_receiver(sides, tmp_path):
+    sides.receive(sides.dispatch("W-1", 60, items=("T1",)))
+    sides.books[HK].close()
+    for path in (tmp_path / HK).glob("uses.sqlite*"):
+        path.unlink()
+    sides.books[HK] = book_of(SCENE, tmp_path, HK)
+
+    with pytest.raises(LimitReached):
+        sides.receive(sides.dispatch("W-2", 41))
+    with pytest.raises(Replayed, match="item"):
+        sides.receive(sides.dispatch("W-3", 1, items=("T1",)))
+    with pytest.raises(Replayed, match="W-1 was dispatched before"):
+        sides.receive(sides.dispatch("W-1", 5))
+
+
+def test_a_use_has_one_receipt(sides):
+    use = sides.dispatch()
+    first = sides.receive(use, hours=5)
+
+    assert sides.receive(use, hours=9) == first
+    with pytest.raises(Replayed, match="received before"):
+        sides.receive(use, Arrival((Amount("tubes", 1),), "lost"))
+
+
+# --- receipts that do not fit -------------------------------------------------------
+def test_nothing_is_received_that_was_not_dispatched(sides):
+    use = sign_use(SCENE.permit, SCENE.machines[HK], a_use(SCENE))
+    receipt = sides.receive(use)  # signed, so it may have been; its book knows
+
+    with pytest.raises(NotApproved, match="dispatched no such use"):
+        sides.take(receipt)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"amounts": [{"unit": "tubes", "count": 9}]},
+        {"amounts": [{"unit": "tubes", "count": 11}]},
+        {"amounts": []},
+        {"amounts": [{"unit": "litres", "count": 10}]},
+        {"missing": [{"unit": "tubes", "count": 1}], "reason": "lost"},
+        {"reason": "no reason"},
+        {"items": ["T9"], "reason": "lost"},
+    ],
+)
+def test_a_receipt_of_other_amounts_is_refused(sides, change):
+    use = sides.dispatch()
+    receipt = sides.receive(use)
+    changed = state(SCENE.machines[SZ], {**receipt.body, **change})
+
+    with pytest.raises(Mismatched):
+        sides.take(changed)
+
+    assert sides.lines()[HK].under_way == 10
+
+
+@pytest.mark.parametrize(
+    ("unit", "count"), [("tubes", 11), ("litres", 1), ("tubes", 0), ("tubes", -1)]
+)
+def test_no_more_is_missing_than_was_dispatched(sides, unit, count):
+    with pytest.raises((Mismatched, NotApproved)):
+        sides.receive(sides.dispatch(), Arrival((Amount(unit, count),), "lost"))
+
+
+def test_only_whom_it_was_sent_to_signs_for_it(sides):
+    use = sides.dispatch()
+    receipt = sides.receive(use)
+
+    with pytest.raises(NotAParty):
+        sides.receive(use, site=HK)
+    for signer in (HK, "hub-sz", "coordinator"):
+        with pytest.raises(NotApproved, match="forged"):
+            sides.take(state(SCENE.machines[signer], dict(receipt.body)))
+    with pytest.raises(NotApproved, match="not by whom"):
+        sides.take(state(SCENE.machines[HK], {**receipt.body, "site": HK}))
+
+
+def test_every_changed_byte_of_a_record_is_refused(sides):
+    use = sides.dispatch(items=("T1",))
+    receipt = sides.receive(use)
+    draw = random.Random(5)  # noqa: S311 - no secret
+    for statement, read in ((use, sides.receive), (receipt, sides.take)):
+        text = json.dumps(statement.as_json())
+        accepted = 0
+        for _ in range(400):
+            at = draw.randrange(len(text))
+            bent = text[:at] + chr(draw.randrange(32, 127)) + text[at + 1 :]
+            if bent == text:
+                continue
+            try:
+                table = json.loads(bent)
+                read(Statement(table["body"], table["signature"]))
+            except (HetaoError, ValueError, LookupError, TypeError):
+                continue
+            accepted += json.loads(bent) != json.loads(text)
+        assert accepted == 0
+
+
+# --- what the permit does not let leave ---------------------------------------------
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"grade": 4}, UngradedRelease),
+        ({"grade": 0}, UngradedRelease),
+        ({"checks": {}}, UngradedRelease),
+        ({"checks": {"consent": SHOWN}}, UngradedRelease),
+        ({"checks": {"consent": "seen"}}, NotApproved),
+        ({"kind": "payment"}, NotApproved),
+        ({"kind": "model_update"}, NotApproved),
+        ({"to": HK}, NotAParty),
+        ({"to": "hub-sz"}, NotAParty),
+        ({"to": "nobody"}, NotAParty),
+        ({"site": SZ}, NotAParty),
+        ({"amounts": ()}, NotApproved),
+        ({"amounts": (Amount("tubes", 0),)}, NotApproved),
+        ({"amounts": (Amount("tubes", -5),)}, NotApproved),
+        ({"amounts": (Amount("tubes", 1), Amount("tubes", 1))}, NotApproved),
+        ({"number": ""}, NotApproved),
+        ({"number": "W\n1"}, NotApproved),
+        ({"items": ("T1", "T1")}, NotApproved),
+        ({"due": "2026-11-22T08:00:00Z"}, NotApproved),
+        ({"permit": SHOWN}, NotApproved),
+    ],
+    ids=str,
+)
+def test_what_the_permit_does_not_allow_is_not_dispatched(sides, change, error):
+    with pytest.raises(error):
+        sides.books[HK].dispatch(
+            BUNDLE, replace(a_use(SCENE), **change), lambda: hour(1)
+        )
+
+    assert sides.lines()[HK].left == 100
+
+
+def test_a_permit_for_data_has_no_such_uses():
+    scene = scene_of("materials").varied()
+    with pytest.raises(NotApproved, match="permit for data"):
+        sign_use(scene.permit, scene.machines[HK], a_use_of_data(scene))
+
+
+def a_use_of_data(scene):
+    return replace(a_use(SCENE), permit=scene.permit.digest)
+
+
+@pytest.mark.parametrize(
+    ("bundle", "error"),
+    [
+        (lambda: replace(BUNDLE, notices=BUNDLE.notices[:-1]), NotApproved),
+        (lambda: said("suspend"), NotActive),
+        (lambda: said("revoke"), NotApproved),
+        (lambda: said("close"), NotActive),
+    ],
+    ids=["unapproved", "suspended", "revoked", "closed"],
+)
+def test_nothing_is_dispatched_under_a_permit_that_does_not_stand(sides, bundle, error):
+    sides.bundle = bundle()
+
+    with pytest.raises(error):
+        sides.dispatch()
+
+
+def said(verb, hours=0.5):
+    who = SCENE.identities["ethics-sz"]
+    return sign_notice(BUNDLE, who, verb, NOW + hours * HOUR)
+
+
+def test_nothing_is_dispatched_once_its_lease_has_run_out(sides):
+    sides.dispatch("W-1", hours=23.9)
+
+    with pytest.raises(NotActive, match="has not renewed"):
+        sides.dispatch("W-2", hours=24.1)
+
+
+def test_a_revocation_that_was_heard_elsewhere_stops_it(sides):
+    sides.heard = said("revoke").notices[-1:]
+
+    with pytest.raises(NotApproved, match="said 'revoke'"):
+        sides.dispatch()
+
+
+def test_what_was_under_way_at_a_revocation_is_signed_for_and_nothing_after(sides):
+    before = sides.dispatch("W-1", hours=1)
+    after = sides.dispatch("W-2", hours=3)
+    sides.heard = said("revoke", 2).notices[-1:]
+
+    sides.receive(before)
+    with pytest.raises(NotApproved, match="said 'revoke'"):
+        sides.receive(after)
+
+
+def test_the_stop_switch_stops_dispatch_and_receipt(sides, tmp_path):
+    use = sides.dispatch()
+    for site in (HK, SZ):
+        guard.stop(tmp_path / site, NOW, "")
+
+    with pytest.raises(StoppedHere):
+        sides.dispatch("W-2")
+    with pytest.raises(StoppedHere):
+        sides.receive(use)
+
+
+@pytest.mark.parametrize("hours", [-1, 3])
+def test_a_use_is_dated_when_it_is_dispatched(sides, hours):
+    use = a_use(SCENE, hours=1)
+    with pytest.raises(OutOfTime):
+        sides.books[HK].dispatch(BUNDLE, use, lambda: hour(hours))
+
+
+# --- the whole account --------------------------------------------------------------
+def test_whoever_holds_every_record_finds_what_no_single_book_shows():
+    """Two books of one site, one of them hidden: both spend the whole limit."""
+    permit, keys = SCENE.permit, SCENE.machines[HK]
+    uses = [sign_use(permit, keys, a_use(SCENE, f"W-{n}", 60)) for n in (1, 2)]
+    twice = [sign_use(permit, keys, a_use(SCENE, "W-1", n)) for n in (1, 2)]
+    pieces = [
+        sign_use(permit, keys, a_use(SCENE, f"W-{n}", 1, items=("T1",))) for n in (1, 2)
+    ]
+
+    account(permit, uses[:1], [], NOW)
+    with pytest.raises(LimitReached):
+        account(permit, uses, [], NOW)
+    for records in (twice, pieces):
+        with pytest.raises(Replayed):
+            account(permit, records, [], NOW)
+
+
+def test_of_600_random_acts_no_book_ever_says_more_than_was_granted(tmp_path):
+    """Both sites dispatch, receive, lose and repeat; the sums hold throughout."""
+    sides, draw = Sides(tmp_path), random.Random(7)  # noqa: S311 - no secret
+    uses, receipts = [], []
+    done = dict.fromkeys(("dispatch", "receive", "take"), 0)
+
+    def act():
+        kind = draw.choice(list(done))
+        site, other = draw.sample((HK, SZ), 2)
+        if kind == "dispatch":
+            number = f"{site}-{draw.randrange(40)}"
+            label = f"T{draw.randrange(60)}"
+            count = draw.randrange(-1, 12)
+            uses.append(
+                sides.dispatch(number, count, site=site, to=other, items=(label,))
+            )
+        elif kind == "receive" and uses:
+            lost = draw.randrange(-1, 4)
+            missing = (Amount("tubes", lost),) if lost else ()
+            arrival = Arrival(missing, "lost" if lost else "")
+            receipts.append(sides.receive(draw.choice(uses), arrival, site=site))
+        elif kind == "take" and receipts:
+            sides.take(draw.choice(receipts), site)
+        else:
+            return
+        done[kind] += 1
+
+    for _ in range(600):
+        try:
+            act()
+        except HetaoError:
+            continue
+    for site in (HK, SZ):
+        for line in sides.lines(site).values():
+            parts = line.left + line.under_way + line.received + line.missing
+            assert parts == line.most == 100
+            assert min(line.left, line.under_way, line.received, line.missing) >= 0
+    truth = [
+        read_use(SCENE.permit, one).use
+        for one in {one.signature: one for one in uses}.values()
+    ]
+    for site in (HK, SZ):
+        spent = sum(one.amounts[0].count for one in truth if one.site == site)
+        assert spent == 100 - sides.lines(site)[site].left <= 100
+    assert min(done.values()) > 10
+    sides.close()
