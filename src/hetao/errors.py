@@ -377,6 +377,13 @@ class UseNotAllowed(Refused):
     remedy = "ask for a permit that covers this use, or leave the data out"
 
 
+class PrivacySpent(Refused):
+    """A question with noise has no privacy budget at this site, or none is left."""
+
+    code = "HT-418"
+    remedy = "ask fewer questions; the site decides on its budget"
+
+
 class Stopped(Refused):
     """A party refused, so the study stopped; the message names it and its rule."""
 

@@ -24,7 +24,9 @@ from hetao.release import unpack
 from hetao.study import Study, study_from
 
 RECORD, ENTRY = "hetao.release/", "hetao.entry/"  # types of entries, any version
+WITH_NOISE: Final = "hetao.private/"  # an answer to a question of the site's own people
 SUM: Final = "sum"
+PRIVATE: Final = "private"  # counts with noise, within the privacy budget
 REFUSED: Final = "refused"  # what was asked, and this site said no to
 DROPPED: Final = "dropped"  # what could not be proved to come from the coordinator
 
@@ -72,6 +74,8 @@ class Departure:
             band of people.
         to: of a sum, the hubs that got a share each.
         members: of a sum, the sites over which alone it is ever opened.
+        epsilon, spent, of: of an answer with noise, its privacy loss, that of all so
+            far, and the most.
         source, released, why: its class; 0 for what did not leave.
         lineage: table → fields that it was made of.
         checks: outcome → checks → limits.
@@ -90,6 +94,9 @@ class Departure:
     values: int = 0
     bytes: int = 0
     people: str = ""
+    epsilon: float = 0.0
+    spent: float = 0.0
+    of: float = 0.0
     to: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
     source: int = 0
@@ -179,6 +186,9 @@ def _departure(
             rule=str(value.get("rule", "")),
         )
     body = value.get("body", {})
+    if str(body.get("type", "")).startswith(WITH_NOISE):
+        _check_signed(value, setup, place)
+        return _with_noise(here, body)
     if not str(body.get("type", "")).startswith(RECORD):
         return None
     _check_signed(value, setup, place)
@@ -202,6 +212,26 @@ def _departure(
         why=str(said.get("why", "")),
         lineage=body.get("lineage", {}),
         checks=body.get("checks", {}),
+    )
+
+
+def _with_noise(here: Departure, body: Mapping[str, Any]) -> Departure:
+    """Return an answer to a question that the site's own people asked."""
+    said = body["class"]
+    return replace(
+        here,
+        at=str(body["at"]),
+        kind=PRIVATE,
+        course=Course(PRIVATE, str(body["study"]), str(body["title"])),
+        values=len(body["steps"]) + len(body["cells"]),
+        epsilon=float(body["epsilon"]),
+        spent=float(body["spent"]),
+        of=float(body["of"]),
+        source=int(said["source"]),
+        released=int(said["released"]),
+        why=str(said["why"]),
+        lineage=body["lineage"],
+        checks=body["checks"],
     )
 
 

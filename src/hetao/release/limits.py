@@ -16,7 +16,7 @@ from typing import Final
 
 from hetao.dictionary import dictionary
 from hetao.errors import UseNotAllowed
-from hetao.permit import Permit
+from hetao.permit import Party, Permit
 from hetao.release.grading import Field
 from hetao.study import Study
 
@@ -87,8 +87,36 @@ def check_limits(
     Raises:
         UseNotAllowed: they do; the field and the code are named.
     """
+    reported = any(basis.instrument == HGR_REPORT for basis in permit.bases)
     crosses = HGR in flags and permit.directory[site].side == MAINLAND
-    if crosses and not any(basis.instrument == HGR_REPORT for basis in permit.bases):
+    _check(site, fields, limits, (crosses and not reported, permit.data_use))
+
+
+def check_own_limits(
+    party: Party, fields: Iterable[Field], flags: Iterable[str], limits: Limits
+) -> None:
+    """Return quietly if they do not forbid what a site says without any permit.
+
+    Args:
+        party: the site.
+        fields: what it is made of.
+        flags: of `flags_of`.
+        limits: of the site.
+
+    Raises:
+        UseNotAllowed: they do. Without a permit no report and no code is stated.
+    """
+    _check(party.name, fields, limits, (HGR in flags and party.side == MAINLAND, ()))
+
+
+def _check(
+    site: str,
+    fields: Iterable[Field],
+    limits: Limits,
+    stated: tuple[bool, Collection[str]],
+) -> None:
+    has_genes, codes = stated
+    if has_genes:
         raise UseNotAllowed(
             f"what {site} is asked for is made of genes, or of what nobody says is "
             "not, and the permit names no prior report of human genetic resources "
@@ -99,7 +127,7 @@ def check_limits(
         )
     for table, name in fields:
         for code in (*codes_of(table, name), *_of_site(limits, table, name)):
-            if code != NO_RESTRICTION and code not in permit.data_use:
+            if code != NO_RESTRICTION and code not in codes:
                 raise UseNotAllowed(
                     f"{table}.{name} carries the data use code {code}, by which the "
                     "use under this permit was not judged",

@@ -36,7 +36,22 @@ class Dominance:
     ratio: float = 0.1
 
 
+@dataclass(frozen=True)
+class Privacy:
+    """What counts with noise may cost, that nobody approved one by one.
+
+    Attributes:
+        epsilon: privacy loss of all such answers of this site together, for good: of
+            every question and every snapshot; 0 answers none.
+        each: most of one question.
+    """
+
+    epsilon: float = 0.0
+    each: float = 0.1
+
+
 USUAL_DOMINANCE: Final = Dominance()
+NO_PRIVACY: Final = Privacy()
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,7 @@ class Policy:
             answered from one snapshot; None is a tenth, or `minimum.share` where one
             model alone may use more.
         dominance: how much of a sum one person may make up; never looser than usual.
+        privacy: what questions of the site's own people may cost; off if left out.
     """
 
     minimum: Minimum = STRICT
@@ -61,6 +77,7 @@ class Policy:
     limits: dict[str, tuple[str, ...]] = field(default_factory=dict)
     budget: float | None = None
     dominance: Dominance = USUAL_DOMINANCE
+    privacy: Privacy = NO_PRIVACY
 
     @property
     def shown_share(self) -> float:
@@ -147,6 +164,10 @@ def policy_from(table: dict[str, Any], where: str = "policy") -> Policy:
     if policy.budget is not None and not 0 < policy.budget <= 1:
         raise InvalidNetwork(f"{where}: budget lies above 0, up to 1")
     _check_dominance(policy.dominance, where)
+    if not (0 <= policy.privacy.epsilon <= 10 and 0 < policy.privacy.each <= 1):
+        raise InvalidNetwork(
+            f"{where}: privacy.epsilon lies between 0 and 10, each above 0, up to 1"
+        )
     if not 1 <= policy.highest_grade <= 5:
         raise InvalidNetwork(f"{where}: highest_grade is 1 to 5")
     unknown = {code for codes in policy.limits.values() for code in codes} - CODES

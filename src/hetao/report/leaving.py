@@ -7,7 +7,15 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from hetao.federation.releases import DROPPED, REFUSED, SUM, Course, Departure, Releases
+from hetao.federation.releases import (
+    DROPPED,
+    PRIVATE,
+    REFUSED,
+    SUM,
+    Course,
+    Departure,
+    Releases,
+)
 from hetao.report.custody import short_digest, time_text
 from hetao.report.drawing import Drawing, Scale, shortened
 
@@ -34,6 +42,9 @@ WORDS: Final = {
         "class": "class {released}",
         "lowered": "class {released}, made of class {source}",
         "made_of": "made of {lineage}",
+        "private": "{values} counts with noise; privacy loss ε = {epsilon:g}, of all "
+        "such answers so far {spent:g} of {of:g}",
+        "own": "Asked by the site's own people, within its privacy budget: no permit",
         "ready": "said that it is ready: digests of its data, its minimum counts",
         "closing": "closed the run: proofs from its log, data quality in bands",
         "refusal": "told the coordinator a refusal: its code and its rule, no count",
@@ -70,6 +81,9 @@ WORDS: Final = {
         "class": "{released} 級",
         "lowered": "{released} 級，源自 {source} 級數據",
         "made_of": "取自 {lineage}",
+        "private": "{values} 個加入雜訊的人數；私隱損失 ε = {epsilon:g}，至今此類回答"
+        "合計 {spent:g}，上限 {of:g}",
+        "own": "由本院人員提出，在本院的私隱預算之內：無須許可",
         "ready": "表示已就緒：數據的摘要和本院的最低人數",
         "closing": "結束運行：日誌的證明和分檔的數據質量",
         "refusal": "把拒絕告知協調方：只有代碼和規則，沒有人數",
@@ -106,6 +120,9 @@ WORDS: Final = {
         "class": "{released} 级",
         "lowered": "{released} 级，源自 {source} 级数据",
         "made_of": "取自 {lineage}",
+        "private": "{values} 个加入噪声的人数；隐私损失 ε = {epsilon:g}，至今此类回答"
+        "合计 {spent:g}，上限 {of:g}",
+        "own": "由本机构人员提出，在本机构的隐私预算之内：无须许可",
         "ready": "表示已就绪：数据的摘要和本机构的最低人数",
         "closing": "结束运行：日志的证明和分档的数据质量",
         "refusal": "把拒绝告知协调方：只有代码和规则，没有人数",
@@ -169,7 +186,9 @@ def lanes(departures: Iterable[Departure]) -> tuple[Lane, ...]:
         found.setdefault((one.course.study, one.course.run), []).append(one)
     # A refusal's entry names the study alone: it stands with that study's last run.
     for study, run in list(found):
-        owners = [key for key in found if key[0] == study and key[1]]
+        owners = [
+            key for key in found if key[0] == study and key[1] not in ("", PRIVATE)
+        ]
         if not run and study and owners:
             found[owners[-1]] += found.pop((study, run))
             found[owners[-1]].sort(key=lambda one: one.place)
@@ -186,6 +205,8 @@ def heading(course: Course, language: str) -> list[str]:
     said = WORDS[language]
     if not course.title:
         return [said["unknown"]]
+    if not course.permit:
+        return [said["study"].format(title=course.title), said["own"]]
     who = [
         said["by"].format(by=one.by, role=one.role, side=one.side)
         for one in course.allowed
@@ -206,6 +227,11 @@ def sentence(one: Departure, language: str) -> str:
     said = WORDS[language]
     if one.kind in (REFUSED, DROPPED):
         return said[one.kind].format(rule=one.rule)
+    if one.kind == PRIVATE:
+        fields = {"values": one.values, "epsilon": one.epsilon}
+        fields |= {"spent": one.spent, "of": one.of}
+        parts = [said[PRIVATE].format(**fields), class_text(one, language)]
+        return said["then"].join(parts)
     if one.kind != SUM:
         words = said.get(one.kind, one.kind)
         return said["then"].join([words, said["class"].format(released=one.released)])

@@ -68,6 +68,7 @@ def add_site(commands: Commands) -> None:
     add_json(report)
     _add_snapshots(site)
     _add_switch(site)
+    _add_count(site)
     serve = command(
         site,
         "serve",
@@ -103,6 +104,30 @@ def _add_snapshots(site: Commands) -> None:
     diff.add_argument("before", nargs="?", metavar="BEFORE")
     diff.add_argument("after", nargs="?", metavar="AFTER")
     add_json(diff)
+
+
+def _add_count(site: Commands) -> None:
+    count = command(
+        site,
+        "count",
+        "hetao.cli.private:count",
+        "say how many people a study finds here, with noise, within a privacy budget",
+    )
+    count.add_argument("site", type=Path, metavar="SITE.toml")
+    count.add_argument("study", type=Path, metavar="STUDY.toml")
+    count.add_argument(
+        "--by",
+        action="append",
+        default=[],
+        metavar="CATEGORY",
+        help="count each level; several are crossed",
+    )
+    count.add_argument(
+        "--epsilon", type=float, help="privacy loss of the answer; the most if left out"
+    )
+    count.add_argument("--out", type=Path, metavar="FILE", help="the signed answer")
+    count.add_argument("--lang", choices=("en", "zh-Hant", "zh-Hans"), default="en")
+    add_json(count)
 
 
 def _add_switch(site: Commands) -> None:
