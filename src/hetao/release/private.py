@@ -14,7 +14,7 @@ Source:
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from hetao.errors import PrivacySpent, Usage
 
@@ -22,6 +22,16 @@ GRAIN: Final = 10**9  # of an epsilon of 1: budgets add up in whole numbers
 ABOVE: Final = 1e-9  # the scale lies so much above 1/epsilon that its map stays below
 MOST_CELLS: Final = 10_000
 USUAL_MARGIN: Final = 0.95
+
+
+class _Measurement(Protocol):
+    """What OpenDP makes, as it is used here."""
+
+    def __call__(self, arg: list[int]) -> list[int]:
+        """Return the values with noise."""
+
+    def map(self, d_in: int) -> float:
+        """Return the privacy loss where so many people differ."""
 
 
 def grains(epsilon: float) -> int:
@@ -49,7 +59,7 @@ def noisy(counts: Sequence[int], epsilon: float) -> list[int]:
         ) from error
     dp.enable_features("contrib")
     space = dp.vector_domain(dp.atom_domain(T=int)), dp.l1_distance(T=int)
-    measurement = dp.m.make_laplace(*space, scale=scale_of(epsilon))
+    measurement: _Measurement = dp.m.make_laplace(*space, scale=scale_of(epsilon))
     if not measurement.map(1) <= epsilon:
         raise PrivacySpent("the mechanism does not keep within the loss asked for")
     return [int(count) for count in measurement([int(count) for count in counts])]
