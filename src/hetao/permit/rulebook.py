@@ -84,9 +84,10 @@ def reviews(
     return offices_of(_unconditional(crossing, day), sides, "review")
 
 
-def _unconditional(crossing: str, day: datetime.date) -> list[Rule]:
+@functools.lru_cache(maxsize=256)  # asked of every sum, and the same all day
+def _unconditional(crossing: str, day: datetime.date) -> tuple[Rule, ...]:
     known: dict[str, FactValue] = {"request.crossing": crossing}
-    return [r for r in rulebook().on(day) if judge(r.condition, known).holds]
+    return tuple(r for r in rulebook().on(day) if judge(r.condition, known).holds)
 
 
 def offices_of(
