@@ -15,9 +15,8 @@ from hetao.permit import (
     format_time,
 )
 from hetao.permit.facts import Held
+from hetao.permit.house import LEAVES
 from hetao.permit.law import LAW_TIME, Law, day_of_law, law_of
-
-LEAVES = {"SZ": "route.leaves_mainland", "HK": "route.leaves_hong_kong"}
 
 
 @dataclass(frozen=True)

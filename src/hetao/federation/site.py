@@ -15,7 +15,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,9 +71,8 @@ from hetao.permit import (
     check_standing,
     format_time,
     parse_time,
-    rulebook,
 )
-from hetao.permit.law import check_law
+from hetao.permit.house import House, check_house, shipped
 from hetao.release import (
     ClosedDoor,
     Door,
@@ -115,6 +114,7 @@ class SiteSetup:
         notices: returns what the site has heard about permits from elsewhere than the
             coordinator, such as a withdrawal; read anew for every envelope.
         home: the hub that this site dials.
+        house: the rulebook with the site's own packs, and what it states of requests.
         tell: takes what only the site's own people may read.
     """
 
@@ -128,6 +128,7 @@ class SiteSetup:
     notices: Callable[[], Sequence[Statement]] = tuple
     open_snapshot: Callable[[str], CuratedTables | FlatTable] | None = None
     tell: Callable[[str], None] = lambda _: None
+    house: House = field(default_factory=shipped)
     random: Callable[[int], bytes] = os.urandom
 
 
@@ -314,7 +315,7 @@ class Site:
     def _start_run(self, envelope: Envelope) -> _Run:
         """Verify permit and study before any row is read; then build the cohort."""
         study, given = _opening(envelope.open(self._setup.identity))
-        bundle = self._with_notices(given)
+        bundle = self.register.heard_of(given)
         check_standing(bundle, study.digest, self._clock(), self._setup.trusted)
         if (envelope.header.study, envelope.header.permit) != (
             study.digest,
@@ -323,7 +324,7 @@ class Site:
             raise WrongStudy("the envelope and its content name different studies")
         if self.name not in bundle.permit.sites:
             raise NotAParty(f"{self.name} is not a site of this permit")
-        check_law(bundle.permit.law, self._clock(), rulebook())
+        check_house(self._setup.house, bundle.permit, self._clock())
         table = self._source(bundle.permit.digest)
         try:
             quality = self._setup.quality(table)
@@ -414,17 +415,13 @@ class Site:
             self._check_earlier_runs(header.run, again)
             self._runs[header.run] = again
         run = self._runs[header.run]
-        run.bundle = self._with_notices(run.bundle)
+        run.bundle = self.register.heard_of(run.bundle)
         if (header.study, header.permit) != (
             run.study.digest,
             run.bundle.permit.digest,
         ):
             raise WrongStudy("the task is for another study than its run")
         return run
-
-    def _with_notices(self, bundle: Bundle) -> Bundle:
-        """Add what this site has heard about the permit since it was given it."""
-        return self.register.heard_of(bundle)
 
     # --- compute ----------------------------------------------------------------------
     def _compute(self, envelope: Envelope, run: _Run) -> Release:
@@ -435,6 +432,7 @@ class Site:
         check_standing(run.bundle, run.study.digest, self._clock(), self._setup.trusted)
         if header.task != f"{header.analysis}/{header.attempt}/{header.round}":
             raise BadEnvelope("the task's name is not that of its place in the study")
+        check_house(self._setup.house, run.bundle.permit, self._clock())
         self._count(run)  # the year may have turned since `begin`
         estimator, rows, facts = self._prepared(run, header.analysis)
         state = self._course.state(header, run.bundle.permit, estimator, (meta, arrays))
@@ -524,6 +522,7 @@ class Site:
             run.cohort.snapshot,
             run.cohort.fields,
             run.cohort.without_genes,
+            setup.house.book.digest,
         )
         place = self._place(envelope)
         return decide(outgoing, door, place, self._clock(), setup.random)
@@ -556,7 +555,8 @@ class Site:
         self._log.append([self._entry("refused", envelope, error)])
         if error.local:
             self._setup.tell(f"for this site only: {error.local}")
-        door = ClosedDoor(self._setup.identity, self._setup.trusted)
+        setup = self._setup
+        door = ClosedDoor(setup.identity, setup.trusted, setup.house.book.digest)
         # A refusal must reach the coordinator even for a task that has expired.
         later = self._clock() + datetime.timedelta(hours=1)
         place = replace(self._place(envelope), not_after=format_time(later))

@@ -3,6 +3,7 @@
     [network] home, folder, parties, notices, hubs = { NAME = "https://host:port" }
     [keys]    sign, tls_certificate, tls_key, tls_authority
     [policy]  file, or minimum, highest_grade, reason; strict where it is left out
+    [rules]   packs, facts: rules of the site's own; none where it is left out
 
 The other tables are the data half, which `cdm` reads.
 """
@@ -20,7 +21,8 @@ from hetao.federation.network import Keys, network_of_site, site_hubs
 from hetao.federation.register import read_notices
 from hetao.federation.site import SiteSetup
 from hetao.permit import read_directory
-from hetao.records import read_toml
+from hetao.permit.house import House, read_house, shipped
+from hetao.records import read_toml, record
 from hetao.release import Policy, policy_from, read_policy
 
 
@@ -47,8 +49,8 @@ def read_site_file(path: Path) -> SiteFile:
     """Return the site of a `site.toml`.
 
     Raises:
-        InvalidNetwork, InvalidMapping, InvalidData: the file, or one that it names,
-            does not hold.
+        InvalidNetwork, InvalidMapping, InvalidRulebook, InvalidFacts, InvalidData: the
+            file, or one that it names, does not hold.
     """
     tables = read_toml(path, InvalidNetwork)
     base, where = path.parent, path.name
@@ -67,9 +69,26 @@ def read_site_file(path: Path) -> SiteFile:
         folder=base / network.folder,
         open_source=functools.partial(open_site, path),
         notices=functools.partial(read_notices, base / network.notices),
+        house=_house(base, tables.get("rules"), where),
         open_snapshot=None if config.flat else functools.partial(open_site, path),
     )
     return SiteFile(setup, hubs, keys, base)
+
+
+@dataclass(frozen=True)
+class RulesTable:
+    """`[rules]`: a folder of packs, and what the site states of every request."""
+
+    packs: str
+    facts: str = ""
+
+
+def _house(base: Path, table: object, where: str) -> House:
+    if table is None:
+        return shipped()
+    rules = record(RulesTable, table, f"{where} [rules]", InvalidNetwork)
+    facts = base / rules.facts if rules.facts else None
+    return read_house(base / rules.packs, facts)
 
 
 def _policy(base: Path, table: dict[str, Any], where: str) -> Policy:

@@ -7,7 +7,7 @@ pack of a site's own can add, and never remove.
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from hetao.canonical import digest
@@ -23,13 +23,11 @@ from hetao.permit.rule import (
     ROUTES,
     STARTS,
     UNITS,
-    Clock,
     Instrument,
-    Office,
     Pack,
     Rule,
     Rulebook,
-    Source,
+    Written,
 )
 from hetao.records import record
 
@@ -172,32 +170,9 @@ def _rule(
     if not {"pack", "condition"}.isdisjoint(fields):
         raise InvalidRulebook(f"{at}: unknown field 'pack' or 'condition'")
     # The condition is no field of TOML's; the rest is checked field by field.
-    plain = record(_Written, fields, at, InvalidRulebook)
+    plain = record(Written, fields, at, InvalidRulebook)
     whole = All((Test("request.crossing", "in", plain.crossings), applies))
-    return Rule(pack=pack.id, condition=whole, **plain.__dict__)
-
-
-@dataclass(frozen=True)
-class _Written:
-    """A rule as it stands in its file, the condition apart."""
-
-    id: str
-    jurisdiction: str
-    title: dict[str, str]
-    source: Source
-    effective: datetime.date
-    verified_on: datetime.date
-    confidence: str
-    crossings: tuple[str, ...]
-    requires: dict[str, str] | None = None
-    forbids: dict[str, str] | None = None
-    notes: dict[str, str] | None = None
-    offices: tuple[Office, ...] = ()
-    bases: tuple[tuple[str, ...], ...] = ()
-    clock: Clock | None = None
-    route: str = ""
-    expires: datetime.date | None = None
-    needs_counsel: bool = False
+    return Rule(pack=pack.id, condition=whole, **vars(plain))
 
 
 def _check_rule(rule: Rule, instruments: Mapping[str, Instrument], where: str) -> None:

@@ -71,14 +71,14 @@ class Instrument:
     name: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Rule:
-    """One rule, as a data-protection officer can read it.
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """One rule as it stands in its pack, but for when it applies.
 
     Attributes:
+        id: its name in every answer, permit and refusal; no two rules share one.
         title: its short name; `requires`, `forbids` or `notes` says what it means. Each
             is a text in three languages, and a rule has exactly one of the three.
-        condition: when it applies, the crossing included.
         offices: offices that must sign the permit.
         bases: of each tuple one legal instrument must be held before anything crosses.
         clock: how long what it requires may take, or None.
@@ -92,10 +92,8 @@ class Rule:
     """
 
     id: str
-    pack: str
     jurisdiction: str
     title: dict[str, str]
-    condition: Condition
     source: Source
     effective: datetime.date
     verified_on: datetime.date
@@ -126,6 +124,19 @@ class Rule:
     def says(self) -> Mapping[str, str]:
         """Return what it forbids, requires or notes, by language."""
         return self.forbids or self.requires or self.notes or {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule(Written):
+    """One rule, as a data-protection officer can read it.
+
+    Attributes:
+        pack: the name of its pack.
+        condition: when it applies, the crossing included.
+    """
+
+    pack: str
+    condition: Condition
 
 
 @dataclass(frozen=True)

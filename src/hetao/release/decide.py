@@ -98,7 +98,8 @@ class Door:
     `snapshot` is the digest of the data that the answers come from; `read` is every
     `table.field` that was really read of them, whatever the study says it reads;
     `without_genes` are those that the dictionary does not know, and of which the site
-    says that they tell of no genes.
+    says that they tell of no genes; `rulebook` is the digest of the one in force here,
+    "" of the shipped one.
     """
 
     identity: Identity
@@ -109,6 +110,7 @@ class Door:
     snapshot: str = ""
     read: tuple[str, ...] = ()
     without_genes: tuple[str, ...] = ()
+    rulebook: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ class ClosedDoor:
 
     identity: Identity
     trusted: Directory
+    rulebook: str = ""
 
 
 @dataclass(frozen=True)
@@ -415,7 +418,7 @@ def _header(site: str, place: Place, kind: str, grade: int) -> Header:
 
 
 def _record(
-    site: str,
+    door: Door | ClosedDoor,
     place: Place,
     kind: str,
     class_: Mapping[str, Any],
@@ -423,7 +426,7 @@ def _record(
 ) -> dict[str, Any]:
     return {
         "type": TYPE,
-        "site": site,
+        "site": door.identity.name,
         "study": place.study,
         "permit": place.permit,
         "run": place.run,
@@ -434,7 +437,7 @@ def _record(
         "kind": kind,
         "at": format_time(now),
         **class_,
-        **law(),
+        **law(door.rulebook),
     }
 
 
@@ -472,7 +475,7 @@ def _send_sum(
         door.identity,
         {
             **_record(
-                door.identity.name,
+                door,
                 place,
                 "sum",
                 class_of(graded.grade, graded.fields, graded.checks),
@@ -518,7 +521,7 @@ def _send_notice(
     content = {**notice.body, "site": site}
     body = {
         **_record(
-            site, place, notice.kind, class_of(graded, (), CHECKS_OF_NOTICE), now
+            door, place, notice.kind, class_of(graded, (), CHECKS_OF_NOTICE), now
         ),
         "content": digest(content),
     }
