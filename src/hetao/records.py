@@ -1,4 +1,4 @@
-"""A table that somebody wrote → a frozen dataclass, or an error that names the field.
+"""A table that somebody wrote ⇄ a frozen dataclass, or an error that names the field.
 
 TOML and JSON both come through here, so every file of Hetao refuses unknown fields,
 wrong types and missing values in the same words.
@@ -80,6 +80,25 @@ def record(cls: type[T], table: object, where: str, error: type[HetaoError]) -> 
         for key, value in table.items()
     }
     return cls(**values)
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """Return a dataclass's fields as plain JSON values, as `record` reads them.
+
+    Tuples become lists, dataclasses in it tables; nothing is copied that need not be.
+    """
+    return {name: _plain(getattr(value, name)) for name in _fields((type(value),))}
+
+
+def _plain(value: Any) -> Any:
+    kind = type(value)
+    if kind is str or kind is int or kind is float or kind is bool or value is None:
+        return value
+    if kind is tuple or kind is list:
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return fields_of(value) if dataclasses.is_dataclass(value) else value
 
 
 @functools.cache

@@ -26,7 +26,8 @@ from hetao.permit.notices import (
     tightened,
 )
 from hetao.permit.permit import TYPE as PERMIT
-from hetao.permit.permit import Permit, fields_of, permit_from
+from hetao.permit.permit import Permit, permit_from
+from hetao.records import fields_of
 
 LARGEST_PERMIT: Final = 4 * 2**20  # bytes
 ONCE: Final = ("approve", "refuse", "withdraw", "revoke", "close", "amend")

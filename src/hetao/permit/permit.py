@@ -7,7 +7,7 @@ function at every site, hub, coordinator and verifier, and never read from a fie
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from hetao.permit.law import Law
 from hetao.permit.persons import Person
 from hetao.permit.rule import CROSSINGS
 from hetao.permit.rulebook import Requirement
-from hetao.records import record
+from hetao.records import fields_of, record
 
 TYPE: Final = "hetao.permit/2"
 LONGEST_LEASE: Final = 24 * 31  # hours
@@ -208,18 +208,6 @@ class Permit:
     def protocol(self, name: str) -> PermittedProtocol | None:
         """Return the permitted protocol of that name, if there is one."""
         return next((p for p in self.protocols if p.name == name), None)
-
-
-def fields_of(permit: Permit) -> dict[str, Any]:
-    """Return a permit's fields as plain JSON values."""
-    table: dict[str, Any] = _plain(asdict(permit))
-    return table
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def permit_from(table: Mapping[str, Any], where: str) -> Permit:

@@ -1,11 +1,11 @@
 """A study: what is asked, of whom, how it is answered, and what may be shown."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 from hetao import canonical as bytes_of
 from hetao.errors import InvalidStudy
+from hetao.records import fields_of
 from hetao.study.concepts import ConceptSet
 from hetao.study.definitions import Definition
 from hetao.study.network import Network
@@ -520,7 +520,7 @@ class Study:
     @cached_property
     def canonical(self) -> bytes:
         """Return the study's canonical bytes (RFC 8785)."""
-        return bytes_of.canonical({"type": "hetao.study/1", **_plain(asdict(self))})
+        return bytes_of.canonical({"type": "hetao.study/1", **fields_of(self)})
 
     @cached_property
     def digest(self) -> str:
@@ -568,12 +568,3 @@ class Study:
             if analysis.name == name:
                 return analysis
         raise InvalidStudy(f"the study has no analysis {name!r}")
-
-
-def _plain(value: Any) -> Any:
-    """Turn tuples into lists; a whole float stays the number it is."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value

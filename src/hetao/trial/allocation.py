@@ -16,11 +16,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from hetao import canonical
 from hetao.errors import InvalidData, Unverified, Usage
 from hetao.ledger.merkle import inclusion_path, leaf_hash, root, verify_inclusion
+from hetao.records import fields_of
 
 SECRET_BYTES: Final = 32
 MOST_STRATA: Final = 10_000
@@ -82,7 +83,7 @@ class Plan:
     @cached_property
     def digest(self) -> str:
         """Return `sha256:…` of the plan."""
-        return canonical.digest({"type": "hetao.allocation/1", **_plain(asdict(self))})
+        return canonical.digest({"type": "hetao.allocation/1", **fields_of(self)})
 
 
 @dataclass(frozen=True)
@@ -277,7 +278,7 @@ class Minimisation:
     @cached_property
     def digest(self) -> str:
         """Return `sha256:…` of the rule."""
-        value = {"type": "hetao.minimisation/1", **_plain(asdict(self))}
+        value = {"type": "hetao.minimisation/1", **fields_of(self)}
         return canonical.digest(value)
 
 
@@ -420,12 +421,3 @@ def _fingerprint(secret: bytes) -> str:
 def _check_secret(secret: bytes) -> None:
     if len(secret) != SECRET_BYTES:
         raise Usage(f"the secret of an allocation has {SECRET_BYTES} random bytes")
-
-
-def _plain(value: Any) -> Any:
-    """Turn tuples into lists, as canonical bytes know them."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
