@@ -28,7 +28,8 @@ from hetao.errors import InvalidData, InvalidMapping
 from hetao.records import read_toml, record
 from hetao.study.reading import SITE_NAME
 
-ELSEWHERE = ("network", "keys", "policy", "rules", "trust")  # other packages read these
+# What other packages read.
+ELSEWHERE = ("network", "keys", "log", "policy", "rules", "trust")
 FORMATS = ("csv", "html", "excel", "ndjson", "parquet", "postgres")
 ENGINES = ("duckdb", "postgres", "spark")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")

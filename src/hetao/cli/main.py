@@ -24,6 +24,7 @@ from hetao import __version__
 from hetao.cli.words import (
     certificate,
     data,
+    log,
     permit,
     result,
     site,
@@ -50,6 +51,7 @@ ADDED: tuple[Callable[[Commands], None], ...] = (
     study.add_review,
     result.add_verify,
     certificate.add_certificate,
+    log.add_log,
     result.add_appraise,
     result.add_fit,
     trial.add_trial,
@@ -66,6 +68,7 @@ AT_A_SITE = (
     "hetao.cli.cohort",
     "hetao.cli.vocab",
     "hetao.cli.releases",
+    "hetao.cli.log",
 )
 IN_A_QUERY = "Query interrupted"  # what DuckDB makes of a signal that it hears first
 

@@ -97,7 +97,13 @@ async def _run(
     try:
         heard = functools.partial(read_notices, network.notices)
         desk = Desk(
-            network.identity, network.trusted, network.folder, utc_now, say, heard
+            network.identity,
+            network.trusted,
+            network.folder,
+            utc_now,
+            say,
+            heard,
+            network.head,
         )
         coordinator = Coordinator(desk, study, bundle, transport, by_file)
         try:

@@ -38,13 +38,13 @@ from hetao.federation.correspondence import (
     Lost,
     Place,
 )
+from hetao.federation.logs import open_log
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.reviewing import COUNTED, Ballots
 from hetao.federation.store import Store
 from hetao.federation.totals import Words, check_tags, check_total, total_of
 from hetao.federation.transport import Transport
 from hetao.ledger.concept_sets import across_sites
-from hetao.ledger.log import Log
 from hetao.permit import (
     Bundle,
     Statement,
@@ -150,8 +150,7 @@ class Coordinator:
         desk.folder.mkdir(parents=True, exist_ok=True)
         tables = SCHEMA + SENT + HEARD + COUNTED
         self._store = Store(desk.folder / "coordinator.sqlite", tables)
-        key = desk.identity.signing_key
-        self.log = Log.open(desk.folder / "log.sqlite", desk.identity.name, key)
+        self.log = open_log(desk.folder, desk.identity, desk.head)
         self.identity, self.trusted = desk.identity, desk.trusted
         self.ballots = Ballots(self._store, self.log, desk.trusted)
         self.run = self._resumed_run()

@@ -59,7 +59,8 @@ Mail = tuple[Envelope, dict[str, Any], dict[str, Any]]
 class Desk:
     """What the coordinator works with: keys, whom it trusts, its folder, a clock.
 
-    `notices` returns what lies in its folder of notices about permits.
+    `notices` returns what lies in its folder of notices about permits; `head` is where
+    its log keeps what it signed last, beside the log if empty.
     """
 
     identity: Identity
@@ -68,6 +69,7 @@ class Desk:
     clock: Clock
     say: Callable[[str], None]
     notices: Callable[[], Sequence[Statement]] = tuple
+    head: str = ""
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,11 @@ from hetao.errors import (
     WrongShape,
 )
 from hetao.federation.heeding import Heeding
+from hetao.federation.logs import open_log
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.register import Register, news_from
 from hetao.federation.store import Store
 from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
-from hetao.ledger.log import Log
 from hetao.ledger.witness import Witness
 from hetao.permit import (
     Bundle,
@@ -118,6 +118,7 @@ class Hub:
         folder: Path,
         clock: Clock,
         notices: Callable[[], Sequence[Statement]] = tuple,
+        head: str = "",
     ) -> None:
         """Open the hub's store and log in `folder`.
 
@@ -128,12 +129,13 @@ class Hub:
             clock: returns the time in UTC.
             notices: returns what lies in the hub's folder of notices; read anew each
                 time.
+            head: where its log keeps what it signed last; beside the log if empty.
         """
         self.identity, self._trusted, self._clock = identity, trusted, clock
         folder.mkdir(parents=True, exist_ok=True)
         self._store = Store(folder / "hub.sqlite", SCHEMA + HEARD)
         self._register = Register(self._store, trusted, notices)
-        self._log = Log.open(folder / "log.sqlite", identity.name, identity.signing_key)
+        self._log = open_log(folder, identity, head)
         self._witness = Witness.open(
             folder / "witness.sqlite", identity.name, identity.signing_key, self._when
         )

@@ -3,9 +3,10 @@
     network.toml (the coordinator's)         hub.toml
     [coordinator] folder, parties, notices   [hub] name, host, port, folder, parties,
                                              notices
-    [hubs] NAME = "https://host:port"        [keys] as on the left
+    [hubs] NAME = "https://host:port"        [keys], [log] as on the left
     [keys] sign, tls_certificate,
            tls_key, tls_authority
+    [log]  head, which may be left out
 
 Paths are relative to the file. Keys are pinned in `parties.toml`, which each party
 keeps a copy of its own; nothing is ever fetched from a hub.
@@ -62,6 +63,18 @@ def _tls(make: Any, base: Path, keys: Keys) -> ssl.SSLContext:
 
 
 @dataclass(frozen=True)
+class LogTable:
+    """`[log]`: where the party's log keeps what it signed last.
+
+    Attributes:
+        head: a file on another disk, or a `postgresql://` connection; beside the log
+            if empty, where a backup of the folder restores it too.
+    """
+
+    head: str = ""
+
+
+@dataclass(frozen=True)
 class CoordinatorTable:
     """`[coordinator]`: its own folder, its list of parties, notices that it heard."""
 
@@ -103,6 +116,7 @@ class Network:
     tls: ssl.SSLContext
     folder: Path
     notices: Path
+    head: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +130,7 @@ class HubFile:
     port: int
     folder: Path
     notices: Path
+    head: str = ""
 
 
 def read_network(path: Path) -> Network:
@@ -140,6 +155,7 @@ def read_network(path: Path) -> Network:
         tls=keys.client(base),
         folder=base / table.folder,
         notices=base / table.notices,
+        head=head_of(tables, base, where),
     )
 
 
@@ -173,6 +189,7 @@ def read_hub(path: Path) -> HubFile:
         port=table.port,
         folder=base / table.folder,
         notices=base / table.notices,
+        head=head_of(tables, base, path.name),
     )
 
 
@@ -203,9 +220,21 @@ def site_hubs(network: NetworkTable, where: str) -> dict[str, str]:
     return hubs
 
 
+def head_of(tables: Mapping[str, Any], base: Path, where: str) -> str:
+    """Return `[log] head` of a party's file, a path made absolute; "" for none.
+
+    Raises:
+        InvalidNetwork: the table does not hold.
+    """
+    table = record(LogTable, tables.get("log", {}), f"{where} [log]", InvalidNetwork)
+    if not table.head or "://" in table.head:
+        return table.head
+    return str((base / table.head).absolute())
+
+
 def _tables(path: Path, wanted: set[str]) -> dict[str, Any]:
     tables = read_toml(path, InvalidNetwork)
-    if set(tables) != wanted:
+    if set(tables) - {"log"} != wanted:
         raise InvalidNetwork(
             f"{path.name} must hold exactly the tables "
             + ", ".join(f"[{name}]" for name in sorted(wanted))

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from hetao.canonical import digest_bytes
 from hetao.errors import BadEnvelope, BadSignature, InvalidData, Unverified
+from hetao.federation.logs import has_log, open_log
 from hetao.federation.site import SiteSetup
 from hetao.ledger.envelope import parse_envelope
-from hetao.ledger.log import Log
 from hetao.ledger.note import parse_checkpoint, verify_note
+from hetao.ledger.redaction import is_redaction
 from hetao.permit import Bundle, bundle_from, statement_from
 from hetao.release import unpack
 from hetao.study import Study, study_from
@@ -143,13 +144,12 @@ def read_releases(setup: SiteSetup, since: str = "") -> Releases:
         Unverified: the log does not hold what was signed, or a record in it is not the
             site's own.
     """
-    path = setup.folder / "log.sqlite"
-    if not path.is_file() and not path.with_name(path.name + ".head").is_file():
+    if not has_log(setup.folder, setup.identity, setup.head):
         raise InvalidData(
             f"{setup.identity.name} has no log yet: it was never served",
             fix="hetao site serve, in the folder that site.toml names",
         )
-    with Log.open(path, setup.identity.name, setup.identity.signing_key) as log:
+    with open_log(setup.folder, setup.identity, setup.head) as log:
         note = log.checkpoint()
         log.fsck()
         size = _signed_size(note, setup)
@@ -174,6 +174,8 @@ def _signed_size(note: str, setup: SiteSetup) -> int:
 def _departure(
     place: int, data: bytes, setup: SiteSetup, courses: Mapping[str, Course]
 ) -> Departure | None:
+    if not data or is_redaction(data):
+        return None
     value = json.loads(data)
     here = Departure(place, "", "", Course(), digest_bytes(data))
     if str(value.get("type", "")).startswith(ENTRY):

@@ -55,13 +55,13 @@ from hetao.federation.course import STATES, Course
 from hetao.federation.guard import LATEST, Guard
 from hetao.federation.heeding import Heeding
 from hetao.federation.joining import check_joins, quality_of_tables, stated
+from hetao.federation.logs import open_log
 from hetao.federation.memory import Memory, Purpose, Room
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.register import Register
 from hetao.federation.store import Store
 from hetao.federation.yearly import count_people
 from hetao.ledger.envelope import Envelope, parse_envelope
-from hetao.ledger.log import Log
 from hetao.permit import (
     Bundle,
     Directory,
@@ -115,6 +115,7 @@ class SiteSetup:
             coordinator, such as a withdrawal; read anew for every envelope.
         home: the hub that this site dials.
         house: the rulebook with the site's own packs, and what it states of requests.
+        head: where its log keeps what it signed last; beside the log if empty.
         tell: takes what only the site's own people may read.
     """
 
@@ -130,6 +131,7 @@ class SiteSetup:
     tell: Callable[[str], None] = lambda _: None
     house: House = field(default_factory=shipped)
     random: Callable[[int], bytes] = os.urandom
+    head: str = ""
 
 
 @dataclass
@@ -155,8 +157,7 @@ class Site:
         self._store = Store(setup.folder / "site.sqlite", TABLES)
         self._course = Course(self._store, self.name)
         self.memory = Memory(setup.folder)
-        key = setup.identity.signing_key
-        self._log = Log.open(setup.folder / "log.sqlite", self.name, key)
+        self._log = open_log(setup.folder, setup.identity, setup.head)
         self.answers = Answers(self._store, self._log)
         self.register = Register(self._store, setup.trusted, setup.notices)
         self._guard = Guard(setup.folder, self._store, clock)

@@ -52,7 +52,7 @@ from hetao.ledger.merkle import (
     leaf_hash,
 )
 from hetao.ledger.note import Checkpoint, parse_checkpoint, sign_note, verify_note
-from hetao.ledger.redaction import FIRST_LINE, Redaction, redaction_entry
+from hetao.ledger.redaction import Redaction, is_redaction, redaction_entry
 from hetao.ledger.tiles import (
     LOG_SCHEMA,
     LONGEST_ENTRY,
@@ -89,7 +89,7 @@ class Sighting:
     root: bytes | None = None
 
 
-Seen = Callable[[], Iterable[Sighting]]
+Seen = Callable[[str], Iterable[Sighting]]
 
 
 @dataclass(eq=False)
@@ -137,7 +137,7 @@ class Log:
         key: Ed25519PrivateKey,
         *,
         head: Head | None = None,
-        seen: Seen = tuple,
+        seen: Seen = lambda _: (),
         opener: Connect = connect,
     ) -> Self:
         """Return the log in this file, made anew (mode 0600) where there is none.
@@ -150,7 +150,7 @@ class Log:
             key: what signs the checkpoints.
             head: where it keeps what it signed last, closed with the log; the file
                 `<path>.head` if left out, which a backup of the folder restores too.
-            seen: asks witnesses what they cosigned last.
+            seen: asks witnesses what they cosigned last; given the checkpoint.
             opener: connects to the log's file, and to `<path>.head`.
 
         Raises:
@@ -176,7 +176,7 @@ class Log:
             stack.callback(reader.close)
             log = cls(writer, reader, head, origin, key)
             log._check()
-            log.compare(seen())
+            log.compare(seen(log.checkpoint()))
             stack.pop_all()
         return log
 
@@ -270,6 +270,14 @@ class Log:
         with self._reading:
             at = self._reader.execute(row, (i,)).fetchone()
         return at[0] if at and at[0] < self.size else None
+
+    def redactions(self) -> list[int]:
+        """Return the indices of all entries whose payload is gone, in order."""
+        with self._reading:
+            found = self._reader.execute("SELECT i, at FROM redaction ORDER BY i")
+            rows = found.fetchall()
+        size = self.size
+        return [i for i, at in rows if at < size]
 
     def entry(self, i: int) -> bytes:
         """Return one entry; nothing but b"" where it was redacted.
@@ -465,7 +473,7 @@ class Log:
             start, stop, data = runs(self._writer, i, i + 1)[0]
             before = unpack(data)[: i - start + 1]
             payload = before.pop()
-            if not payload or payload.startswith(FIRST_LINE.encode() + b"\n"):
+            if not payload or is_redaction(payload):
                 raise Usage("the entry is empty or a redaction, and stays as it is")
             offset = len(pack(before))
             gone = Redaction(i, Tiles(self._writer).leaf(i))

@@ -37,6 +37,11 @@ class Redaction:
     leaf: bytes
 
 
+def is_redaction(entry: bytes) -> bool:
+    """Return whether an entry claims to be one; nothing of it is verified."""
+    return entry.startswith(FIRST_LINE.encode() + b"\n")
+
+
 def redaction_entry(redaction: Redaction, origin: str, key: Ed25519PrivateKey) -> bytes:
     """Return the signed entry that says so."""
     leaf = base64.b64encode(redaction.leaf).decode("ascii")

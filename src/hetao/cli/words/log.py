@@ -1,0 +1,73 @@
+"""Words: what a party's own log shows, publishes and withstands."""
+
+import argparse
+from pathlib import Path
+
+from hetao.cli.words.parser import Commands, add_json, command, group
+
+
+def add_log(commands: Commands) -> None:
+    """Add the words of `hetao log …`."""
+    log = group(commands, "log", "a party's own log: check it, publish it, prove by it")
+    fsck = command(
+        log,
+        "fsck",
+        "hetao.cli.log:fsck",
+        "hash every entry again and say what is wrong",
+    )
+    _party(fsck)
+    add_json(fsck)
+    prove = command(
+        log,
+        "prove",
+        "hetao.cli.log:prove",
+        "print the proof that an entry stands in the log, as C2SP tlog-proof",
+    )
+    _party(prove)
+    prove.add_argument("index", type=int, metavar="INDEX", help="of the entry, from 0")
+    export = command(
+        log,
+        "export",
+        "hetao.cli.log:export",
+        "write the log as static files that anybody may serve, as C2SP tlog-tiles",
+    )
+    _party(export)
+    export.add_argument("folder", type=Path, metavar="DIR")
+    _hashes(export)
+    serve = command(
+        log,
+        "serve",
+        "hetao.cli.log:serve",
+        "serve the log over HTTP as static files, or a folder that was exported",
+    )
+    serve.add_argument(
+        "party", type=Path, metavar="PARTY.toml|DIR", help="its file, or the folder"
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="127.0.0.1 if left out")
+    serve.add_argument("--port", type=int, default=8443, help="8443 if left out")
+    _hashes(serve)
+    redact = command(
+        log,
+        "redact",
+        "hetao.cli.log:redact",
+        "take the payload of an entry out for good; its hash stays, and every proof",
+    )
+    _party(redact)
+    redact.add_argument("index", type=int, metavar="INDEX", help="of the entry, from 0")
+
+
+def _party(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "party",
+        type=Path,
+        metavar="PARTY.toml",
+        help="the party's site.toml, hub.toml or network.toml",
+    )
+
+
+def _hashes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--without-entries",
+        action="store_true",
+        help="checkpoint and hashes alone: enough to prove by, and nothing to read",
+    )

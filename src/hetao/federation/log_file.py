@@ -1,0 +1,57 @@
+"""The log of the party whose file is named: a site's, a hub's or the coordinator's."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hetao.errors import InvalidNetwork
+from hetao.federation.logs import has_log, open_log
+from hetao.federation.network import (
+    CoordinatorTable,
+    HubTable,
+    Keys,
+    head_of,
+    network_of_site,
+)
+from hetao.ledger.log import Log
+from hetao.records import read_toml, record
+
+
+def read_log(path: Path) -> Log:
+    """Return the log of the party whose site.toml, hub.toml or network.toml this is.
+
+    Raises:
+        InvalidNetwork: the file is none of these, or there is no log yet.
+        InvalidData, Unreachable, Unverified: as `open_log`.
+    """
+    tables, where = read_toml(path, InvalidNetwork), path.name
+    folder, keys = _folder_and_keys(tables, where)
+    state, identity = path.parent / folder, keys.identity(path.parent)
+    head = head_of(tables, path.parent, where)
+    if not state.is_dir() or not has_log(state, identity, head):
+        raise InvalidNetwork(
+            f"{identity.name} has no log yet",
+            fix="it is made when the party is first served",
+        )
+    return open_log(state, identity, head)
+
+
+def _folder_and_keys(tables: Mapping[str, Any], where: str) -> tuple[str, Keys]:
+    if "network" in tables:
+        network, keys = network_of_site(tables, where)
+        return network.folder, keys
+    kinds: dict[str, type[HubTable] | type[CoordinatorTable]] = {
+        "hub": HubTable,
+        "coordinator": CoordinatorTable,
+    }
+    for name, kind in kinds.items():
+        if name in tables:
+            table = record(kind, tables[name], f"{where} [{name}]", InvalidNetwork)
+            made = record(
+                Keys, tables.get("keys", {}), f"{where} [keys]", InvalidNetwork
+            )
+            return table.folder, made
+    raise InvalidNetwork(
+        f"{where} is no party's file: it has none of [network], [hub], [coordinator]",
+        fix="name a site.toml, a hub.toml or a network.toml",
+    )
