@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hetao.cli.main import folder_for, say
+from hetao.dossier import write_page
 from hetao.errors import Usage
 from hetao.federation.certify import certify, package_of, results_of
 from hetao.federation.clock import utc_now
@@ -172,7 +173,7 @@ def _waiting(
 
 
 def write_results(out: Path, outcome: Outcome, certificate: bytes) -> None:
-    """Write `findings.json`, both certificates, `report.html`, `parties.toml`.
+    """Write `findings.json`, both certificates and their pages, `parties.toml`.
 
     `certificate.json` holds exact integers and is for the parties of the permit and
     its auditors; `certificate.public.json` is the same without them.
@@ -189,6 +190,7 @@ def write_results(out: Path, outcome: Outcome, certificate: bytes) -> None:
         messages=outcome.messages,
     )
     write_report(out / "report.html", certificate, extras)
+    write_page(out / "certificate.html", certificate)
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -30,6 +30,10 @@ def verify(chosen: argparse.Namespace) -> int:
     verified = verify_certificate(data, trusted, later)
     certificate = parse_canonical(data)
     steps = [*verified.steps, recompute(certificate)]
+    if chosen.qr:
+        from hetao.dossier.code import check_code
+
+        steps.append(check_code(chosen.qr, certificate))
     status = _status(chosen, certificate)
     edition = str(certificate["body"]["study"].get("dictionary_digest", ""))
     if chosen.json:

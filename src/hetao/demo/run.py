@@ -19,6 +19,7 @@ from hetao.demo.data_gba import SITES as GBA
 from hetao.demo.data_gba import gba_mapping, with_truth, write_gba_extracts
 from hetao.demo.data_lung import write_lung_extracts
 from hetao.demo.pooled import compare_with_pooled
+from hetao.dossier import write_page
 from hetao.errors import InvalidNetwork
 from hetao.federation.clock import utc_now
 from hetao.federation.pilot import Pilot, PilotSite, write_pilot
@@ -227,6 +228,7 @@ def _report(
     )
     certificate = (out / "certificate.json").read_bytes()
     write_report(out / "report.html", certificate, extras)
+    write_page(out / "certificate.html", certificate)
 
 
 def _command(*words: str | Path) -> None:

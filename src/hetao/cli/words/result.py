@@ -23,6 +23,9 @@ def add_verify(commands: Commands) -> None:
         help="the permit file of today: says what a revocation since then taints",
     )
     verify.add_argument(
+        "--qr", metavar="TEXT", help="the text of a QR code: is it of this certificate?"
+    )
+    verify.add_argument(
         "--status",
         type=Path,
         metavar="STATUS.json",

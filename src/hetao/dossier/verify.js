@@ -1,0 +1,273 @@
+"use strict";
+/* Checks the certificate that this page holds, by itself: no network, no library.
+   Steps as in docs/specs/certificate.md; what is left out stands in the page. */
+(() => {
+const P = 2n ** 255n - 19n, L = 2n ** 252n + 27742317777372353535851937790883648493n;
+const utf8 = new TextEncoder(), text8 = new TextDecoder("utf-8", { fatal: true });
+const subtle = globalThis.crypto && globalThis.crypto.subtle;
+class Refused extends Error {}
+function need(holds, words) { if (!holds) throw new Refused(words); }
+
+/* --- bytes ---------------------------------------------------------------------- */
+function unbase64(text) {
+  const raw = atob(text);
+  need(btoa(raw) === text, "base64 in another form");
+  return Uint8Array.from(raw, c => c.charCodeAt(0));
+}
+function base64(data) { let s = ""; for (const b of data) s += String.fromCharCode(b); return btoa(s); }
+const url64 = data => base64(data).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+const hex = data => Array.from(data, b => b.toString(16).padStart(2, "0")).join("");
+function unhex(text) {
+  need(/^([0-9a-f]{2})*$/.test(text), "not hexadecimal");
+  return Uint8Array.from(text.match(/../g) || [], p => parseInt(p, 16));
+}
+function joined(...parts) {
+  const all = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
+  let at = 0;
+  for (const p of parts) { all.set(p, at); at += p.length; }
+  return all;
+}
+const same = (a, b) => a.length === b.length && a.every((x, i) => x === b[i]);
+const sha = async (name, data) => new Uint8Array(await subtle.digest(name, data));
+const sha256 = data => sha("SHA-256", data);
+
+/* --- canonical JSON, RFC 8785 --------------------------------------------------- */
+function canonical(value) {
+  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  if (Array.isArray(value)) return "[" + value.map(canonical).join(",") + "]";
+  return "{" + Object.keys(value).sort().map(k => JSON.stringify(k) + ":" + canonical(value[k])).join(",") + "}";
+}
+const digest = async value => "sha256:" + hex(await sha256(utf8.encode(canonical(value))));
+
+/* --- Ed25519: the browser's own; else RFC 8032 in whole numbers -------------------- */
+const mod = a => ((a % P) + P) % P;
+function power(a, e) { let r = 1n; for (; e; e >>= 1n, a = a * a % P) if (e & 1n) r = r * a % P; return r; }
+const D = mod(-121665n * power(121666n, P - 2n)), ROOT = power(2n, (P - 1n) / 4n);
+function add(a, b) {
+  const e = mod((a[1] - a[0]) * (b[1] - b[0])), f = mod((a[1] + a[0]) * (b[1] + b[0]));
+  const g = mod(2n * a[3] * b[3] * D), h = mod(2n * a[2] * b[2]);
+  const x = f - e, y = h - g, z = h + g, w = f + e;
+  return [mod(x * y), mod(z * w), mod(y * z), mod(x * w)];
+}
+function number(data) { let n = 0n; for (let i = data.length; i--;) n = n << 8n | BigInt(data[i]); return n; }
+function point(data) {
+  const n = number(data), sign = n >> 255n, y = n & (2n ** 255n - 1n);
+  if (y >= P) return null;
+  const x2 = mod((y * y - 1n) * power(mod(D * y * y + 1n), P - 2n));
+  let x = power(x2, (P + 3n) / 8n);
+  if (mod(x * x - x2)) x = mod(x * ROOT);
+  if (mod(x * x - x2) || (!x && sign)) return null;
+  if ((x & 1n) !== sign) x = mod(-x);
+  return [x, y, 1n, mod(x * y)];
+}
+const BASE = point(Uint8Array.from({ length: 32 }, (_, i) => i ? 0x66 : 0x58));
+async function holdsByHand(key, signature, message) {
+  const s = number(signature.slice(32)), a = point(key);
+  if (!a || s >= L) return false;
+  const h = number(await sha("SHA-512", joined(signature.slice(0, 32), key, message))) % L;
+  const minus = [mod(-a[0]), a[1], a[2], mod(-a[3])], both = add(BASE, minus);
+  let at = [0n, 1n, 1n, 0n];
+  for (let i = 255n; i >= 0n; i--) {
+    at = add(at, at);
+    const which = Number((s >> i & 1n) | (h >> i & 1n) << 1n);
+    if (which) at = add(at, [BASE, minus, both][which - 1]);
+  }
+  const z = power(at[2], P - 2n);
+  let n = mod(at[1] * z) | (mod(at[0] * z) & 1n) << 255n;
+  return same(Uint8Array.from({ length: 32 }, () => { const b = Number(n & 255n); n >>= 8n; return b; }), signature.slice(0, 32));
+}
+let own = !globalThis.HETAO_BY_HAND;
+const keys = new Map();
+async function holds(key, signature, message) {
+  if (key.length !== 32 || signature.length !== 64) return false;
+  if (own) try {
+    const name = hex(key);
+    if (!keys.has(name)) keys.set(name, subtle.importKey("raw", key, { name: "Ed25519" }, false, ["verify"]));
+    return await subtle.verify("Ed25519", await keys.get(name), signature, message);
+  } catch (error) {
+    if (error.name !== "NotSupportedError" && error.name !== "SyntaxError") return false;
+    own = false;
+  }
+  return holdsByHand(key, signature, message);
+}
+
+/* --- the log ------------------------------------------------------------------------ */
+async function rootOf(index, size, entry, path) {
+  need(index >= 0 && index < size, "the entry lies outside the log");
+  let at = index, last = size - 1, reached = await sha256(joined([0], entry));
+  for (const sibling of path) {
+    need(last > 0, "the path is longer than the log is deep");
+    if (at % 2 || at === last) {
+      reached = await sha256(joined([1], sibling, reached));
+      while (at && at % 2 === 0) { at = Math.floor(at / 2); last = Math.floor(last / 2); }
+    } else reached = await sha256(joined([1], reached, sibling));
+    at = Math.floor(at / 2); last = Math.floor(last / 2);
+  }
+  need(last === 0, "the path is shorter than the log is deep");
+  return reached;
+}
+function readNote(note) {
+  const cut = note.lastIndexOf("\n\n");
+  need(cut >= 0, "a note is malformed");
+  const text = note.slice(0, cut + 1), lines = note.slice(cut + 2).split("\n");
+  need(lines.pop() === "" && lines.length, "a note is malformed");
+  const [origin, size, root, end] = text.split("\n");
+  need(end === "" && /^(0|[1-9][0-9]{0,14})$/.test(size), "a checkpoint is malformed");
+  const signed = lines.map(line => {
+    const [dash, name, packed, more] = line.split(" ");
+    need(dash === "\u2014" && packed !== undefined && more === undefined, "a signature line is malformed");
+    return [name, unbase64(packed)];
+  });
+  return { text, origin, size: Number(size), root: unbase64(root), signed };
+}
+async function signedNote(note, name, kind, key) {
+  const id = (await sha256(joined(utf8.encode(name + "\n"), [kind], key))).slice(0, 4);
+  let first = null;
+  for (const [who, data] of note.signed) {
+    if (who !== name || !same(data.slice(0, 4), id)) continue;
+    let rest = data.slice(4), when = 0, message = note.text;
+    if (kind === 4) {
+      when = Number(new DataView(rest.buffer).getBigUint64(0)); rest = rest.slice(8);
+      message = `cosignature/v1\ntime ${when}\n${note.text}`;
+    }
+    need(await holds(key, rest, utf8.encode(message)), `the signature of ${name} in the log does not hold`);
+    first = first === null ? when : Math.min(first, when);
+  }
+  return first;
+}
+
+/* --- the certificate ---------------------------------------------------------------- */
+function didKey(key) {
+  const alphabet = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+  let n = BigInt("0x" + hex(joined([0xed, 1], key))), digits = "";
+  for (; n; n /= 58n) digits = alphabet[Number(n % 58n)] + digits;
+  return "did:key:z" + digits;
+}
+async function verify(data) {
+  let value;
+  try { value = JSON.parse(text8.decode(data)); } catch { throw new Refused("it is not JSON"); }
+  need(same(utf8.encode(canonical(value)), data), "the text is not in canonical form");
+  const { body, log, signature, sums } = value, permit = body.permit.permit;
+  need(Object.keys(value).sort().join() === "body,log,signature,sums", "not a certificate");
+  need(body.type === "hetao.certificate/3", "not a certificate of a known type");
+  need(!Object.keys(sums).length, "a page holds no integers");
+  const parties = Object.fromEntries(permit.parties.map(p => [p.name, p]));
+  need(Object.keys(parties).length === permit.parties.length, "a party stands twice");
+  const key = name => unbase64(parties[name].sign);
+  const hubs = permit.parties.filter(p => p.role === "hub").map(p => p.name);
+  const bosses = permit.parties.filter(p => p.role === "coordinator").map(p => p.name);
+  need(hubs.length === 2 && bosses.length === 1, "not one coordinator and two hubs");
+  const boss = bosses[0], bossKey = key(boss);
+  async function says(name, statement) {
+    const message = utf8.encode("hetao-statement-v1\n" + canonical(statement.body));
+    need(await holds(key(name), unbase64(statement.signature), message), `${name} did not sign what stands here`);
+    return statement.body;
+  }
+  const [name, study, permitDigest, findings, checks] = await Promise.all(
+    [body, body.study, permit, body.findings, body.checks].map(digest));
+  need(permit.study === study, "the permit is for another study");
+
+  const issued = says(boss, { body: { body: name, log, type: "hetao.signed-certificate/1" }, signature });
+  const rounds = body.rounds.map(async one => {
+    need(Object.keys(one.receipts).sort().join() === [...one.members].sort().join(), `${one.task} lacks a release`);
+    need(Object.keys(one.totals).sort().join() === [...hubs].sort().join(), `${one.task} lacks a sum`);
+    const place = { run: body.run, task: one.task, study, permit: permitDigest };
+    const fits = said => Object.keys(place).every(k => said[k] === place[k]);
+    const said = await Promise.all(Object.entries(one.receipts).map(async ([site, r]) => {
+      const b = await says(site, r);
+      need(b.site === site && fits(b), `a release of ${site} belongs elsewhere`);
+      return [site, b];
+    }));
+    await Promise.all(hubs.map(async hub => {
+      const total = await says(hub, one.totals[hub]);
+      const shares = Object.fromEntries(said.map(([site, b]) => [site, b.shares[hub]]));
+      need(fits(total) && total.hub === hub && canonical(total.shares) === canonical(shares), `${hub} summed something else in ${one.task}`);
+    }));
+    return said.length;
+  });
+  const sites = body.sites.map(async entry => {
+    const note = readNote(entry.checkpoint);
+    need(note.origin === entry.name && await signedNote(note, entry.name, 1, key(entry.name)) === 0, `the checkpoint of ${entry.name} is not its own`);
+    await Promise.all([says(entry.name, entry.ready), says(entry.name, entry.closing)]);
+    const proofs = Object.fromEntries(entry.proofs.map(p => [p.task, p]));
+    await Promise.all(body.rounds.map(async one => {
+      const receipt = one.receipts[entry.name], proof = proofs[one.task];
+      if (!receipt) return;
+      need(proof, `a release of ${entry.name} has no place in its log`);
+      const reached = await rootOf(proof.index, note.size, utf8.encode(canonical(receipt)), proof.path.map(unhex));
+      need(same(reached, note.root), `a release does not stand in the log of ${entry.name}`);
+    }));
+  });
+  const inLog = (async () => {
+    const [head, noteText] = [log.proof.slice(0, log.proof.indexOf("\n\n")), log.proof.slice(log.proof.indexOf("\n\n") + 2)];
+    const [first, place, ...path] = head.split("\n");
+    need(first === "c2sp.org/tlog-proof@v1" && /^index (0|[1-9][0-9]{0,14})$/.test(place), "the log's proof is malformed");
+    const index = Number(place.slice(6)), note = readNote(noteText), issuer = didKey(bossKey);
+    const short = issuer.slice(issuer.lastIndexOf(":") + 1);
+    const header = { alg: "EdDSA", cty: "vc", kid: `${issuer}#${short}`, typ: "vc+jwt" };
+    const terms = ["HetaoCertificate", "body", "checks", "findings", "permit", "sites", "software", "study"];
+    const claims = {
+      "@context": ["https://www.w3.org/ns/credentials/v2", Object.fromEntries(terms.map(t => [t, `urn:hetao:terms#${t}`]))],
+      credentialStatus: ["revocation", "suspension"].map(purpose => ({
+        statusListCredential: `urn:hetao:status:${short}:${purpose}`, statusListIndex: String(index),
+        statusPurpose: purpose, type: "BitstringStatusListEntry" })),
+      credentialSubject: { body: name, checks, findings, id: `urn:hetao:run:${body.run}`, permit: permitDigest,
+        sites: body.sites.map(s => s.name).sort((a, b) => { const x = [...a], y = [...b];
+          for (let i = 0; i < Math.min(x.length, y.length); i++) if (x[i] !== y[i]) return x[i].codePointAt(0) - y[i].codePointAt(0);
+          return x.length - y.length; }),
+        software: body.software, study },
+      id: `urn:hetao:certificate:${name}`, issuer: { id: issuer, name: boss },
+      type: ["VerifiableCredential", "HetaoCertificate"], validFrom: body.issued };
+    const signed = url64(utf8.encode(canonical(header))) + "." + url64(utf8.encode(canonical(claims)));
+    need(log.credential.startsWith(signed + "."), "the credential in the log says something else");
+    const last = log.credential.slice(signed.length + 1).replace(/-/g, "+").replace(/_/g, "/");
+    const raw = unbase64(last + "=".repeat((4 - last.length % 4) % 4));
+    need(await holds(bossKey, raw, utf8.encode(signed)), "the credential is not its issuer's");
+    need(note.origin === boss && await signedNote(note, boss, 1, bossKey) === 0, "the log did not sign its checkpoint");
+    const reached = await rootOf(index, note.size, utf8.encode(log.credential), path.map(unbase64));
+    need(same(reached, note.root), "the certificate does not stand in the log");
+    const at = Date.parse(body.issued) / 1000;
+    for (const hub of hubs) {
+      const seen = await signedNote(note, hub, 4, key(hub));
+      need(seen !== null && Math.abs(seen - at) <= 3600, `${hub} did not cosign the log when it was issued`);
+    }
+    return [index, note.size];
+  })();
+  const [, counts, , [index, size]] = await Promise.all([issued, Promise.all(rounds), Promise.all(sites), inLog]);
+  return { releases: counts.reduce((a, b) => a + b, 0), sites: sites.length, index, size, hubs, boss, own };
+}
+
+/* --- the page ------------------------------------------------------------------------ */
+const at = id => document.getElementById(id);
+function show(language) {
+  document.documentElement.lang = language;
+  document.body.dataset.language = language;
+  for (const one of document.querySelectorAll("button[data-language]"))
+    one.setAttribute("aria-pressed", String(one.dataset.language === language));
+}
+async function begin() {
+  const mark = (state, why) => { document.body.dataset.state = state; if (why) for (const one of document.querySelectorAll(".why")) one.textContent = why; };
+  const known = ["en", "zh-Hant", "zh-Hans"];
+  const asked = (location.hash.slice(1) || navigator.language || "en");
+  show(known.find(k => k === asked) || (/^zh/.test(asked) ? (/TW|HK|MO|Hant/i.test(asked) ? "zh-Hant" : "zh-Hans") : "en"));
+  for (const one of document.querySelectorAll("button[data-language]")) one.onclick = () => show(one.dataset.language);
+  try {
+    if (!subtle) { mark("unable"); return; }
+    const start = performance.now();
+    const words = at("words").textContent, data = unbase64(at("certificate").textContent.trim());
+    const whole = hex(await sha256(joined(utf8.encode(words), data)));
+    need(whole === document.body.dataset.digest, "the words of this page were changed");
+    const found = await verify(data);
+    const took = performance.now() - start;
+    at("page").innerHTML = words;
+    document.body.dataset.took = took.toFixed(1);
+    document.body.dataset.byHand = String(!found.own);
+    mark("valid");
+  } catch (error) {
+    mark("invalid", error instanceof Refused ? error.message : "it is malformed");
+    at("page").textContent = "";
+  }
+}
+globalThis.hetaoVerify = verify;
+begin();
+})();

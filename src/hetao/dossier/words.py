@@ -1,0 +1,322 @@
+"""What a certificate's page says, in three languages, for people of no trade."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+LANGUAGES: Final = ("en", "zh-Hant", "zh-Hans")
+NAMES: Final = {"en": "English", "zh-Hant": "繁體中文", "zh-Hans": "简体中文"}
+
+# Before and after the page checked itself; told in all three languages at once.
+STATES: Final = {
+    "waiting": {
+        "en": "NOT VERIFIED — this page could not check itself. Open it in a current "
+        "browser with scripts allowed, or use hetao verify.",
+        "zh-Hant": "未驗證——本頁未能自行核驗。請用新版瀏覽器開啟並允許腳本，或使用 "
+        "hetao "
+        "verify。",
+        "zh-Hans": "未验证——本页未能自行核验。请用新版浏览器打开并允许脚本，或使用 "
+        "hetao "
+        "verify。",
+    },
+    "invalid": {
+        "en": "INVALID — this is not the page that was issued. Do not rely on it.",
+        "zh-Hant": "無效——這不是當初簽發的頁面，請勿採信。",
+        "zh-Hans": "无效——这不是当初签发的页面，请勿采信。",
+    },
+    "unable": {
+        "en": "NOT VERIFIED — this browser has no means to check signatures. Use a "
+        "current one, or hetao verify.",
+        "zh-Hant": "未驗證——此瀏覽器無法核驗簽名。請改用新版瀏覽器，或使用 hetao "
+        "verify。",
+        "zh-Hans": "未验证——此浏览器无法核验签名。请改用新版浏览器，或使用 hetao "
+        "verify。",
+    },
+    "valid": {
+        "en": "VALID — checked just now, in this browser, without a network.",
+        "zh-Hant": "有效——剛剛在此瀏覽器中離線核驗。",
+        "zh-Hans": "有效——刚刚在此浏览器中离线核验。",
+    },
+}
+
+WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "en": {
+        "kicker": "Certificate of a study",
+        "issued": "Issued {at} by {by}",
+        "asked": "What was asked",
+        "about": "About whom",
+        "sites": "Hospitals: {names}.",
+        "allowed": "Who allowed it",
+        "permit": "Permit {number}, from {begin} to {end}. Its purpose: {purpose}",
+        "verbs": {
+            "approve": "approved",
+            "renew": "renewed",
+            "revoke": "revoked",
+            "withdraw": "withdrew",
+            "suspend": "suspended",
+            "resume": "resumed",
+            "amend": "amended",
+        },
+        "who": "Who",
+        "office": "Office",
+        "did": "What",
+        "when": "When (UTC)",
+        "reviewed": "Before anything was shown, these people looked at the very "
+        "findings "
+        "below and accepted them: {names}.",
+        "left": "What left each hospital",
+        "nothing": "No row about any patient left any hospital. What left was sums, "
+        "each "
+        "sealed in two halves for two operators; only the total over all hospitals "
+        "together was ever opened.",
+        "site": "Hospital",
+        "side": "Side",
+        "sums": "Sums",
+        "numbers": "Numbers in them",
+        "class": "Highest class",
+        "fewest": "No sum about fewer people than",
+        "classes": "Class 1 is public, class 5 is a patient's own record. Each sum was "
+        "checked at its hospital before it left.",
+        "lost": "{site} did not stay to the end: {why}",
+        "found": "What was found",
+        "people": "{n} people",
+        "events": "{n} events",
+        "outcome": "Outcome: {outcome}.",
+        "term": "Term",
+        "ratio": {
+            "odds ratio": "Odds ratio (95% CI)",
+            "hazard ratio": "Hazard ratio (95% CI)",
+            "rate ratio": "Rate ratio (95% CI)",
+            "difference": "Difference (95% CI)",
+        },
+        "other": "Estimate (95% CI)",
+        "p": "p",
+        "step": "Step",
+        "n": "People",
+        "removed": "Left out",
+        "smallest": "Counts below {smallest} are not shown, and shown counts are "
+        "multiples "
+        "of {base}.",
+        "figures": "In a figure a square is an estimate and its line the range that "
+        "the "
+        "data leave open (95%).",
+        "caution": "These numbers say what was found in these records. They do not say "
+        "why.",
+        "own": "",
+        "proved": "What is proved",
+        "proofs": (
+            "{boss} signed exactly this certificate, to the last character.",
+            "Each of the {releases} releases was signed by its hospital and stands "
+            "in that "
+            "hospital's own log, which cannot be changed afterwards unseen.",
+            "The sums that were opened are of exactly these releases: both operators, "
+            "{hubs}, signed them.",
+            "The certificate is entry {index} of the coordinator's public log of "
+            "{size} "
+            "entries; both operators signed that they saw it.",
+            "The permit is for exactly this study.",
+        ),
+        "unproved": "What is NOT proved",
+        "limits": (
+            "That the hospitals' records are true. A wrong diagnosis stays wrong.",
+            "That a hospital computed what it said: it signed which program it ran.",
+            "That nothing left a hospital by another way.",
+            "That the keys in this file belong to whom they name. Compare the "
+            "fingerprints below with the parties, by telephone or from your own list.",
+            "That approvals and output checks were enough, and that the findings "
+            "follow "
+            "from the sums: this page does not check them, hetao verify does.",
+            "That the certificate was not revoked since. Ask its issuer for the "
+            "status of "
+            "today.",
+            "That this page is honest. A forged page could say anything; for a "
+            "decision, "
+            "check certificate.json with your own copy of hetao verify or "
+            "verify_hetao.py.",
+        ),
+        "check": "To check it yourself",
+        "code": "The square holds the certificate's digest, the log's name and the "
+        "place "
+        "in it. A certificate whose digest differs is another one.",
+        "digest": "Digest",
+        "log": "Log",
+        "entry": "Entry",
+        "study_digest": "Study",
+        "permit_digest": "Permit",
+        "fingerprints": "Fingerprints of the keys",
+        "comma": ", ",
+    },
+    "zh-Hant": {
+        "kicker": "研究證書",
+        "issued": "由 {by} 於 {at} 簽發",
+        "asked": "研究問題",
+        "about": "研究對象",
+        "sites": "參與醫院：{names}。",
+        "allowed": "誰批准",
+        "permit": "許可 {number}，有效期由 {begin} 至 {end}。用途：{purpose}",
+        "verbs": {
+            "approve": "批准",
+            "renew": "續期",
+            "revoke": "撤銷",
+            "withdraw": "撤回",
+            "suspend": "暫停",
+            "resume": "恢復",
+            "amend": "修訂",
+        },
+        "who": "人員",
+        "office": "職務",
+        "did": "事項",
+        "when": "時間（UTC）",
+        "reviewed": "結果公開之前，以下人員審閱過本頁所列的結果並同意公開：{names}。",
+        "left": "每間醫院放行了甚麼",
+        "nothing": "沒有任何病人的記錄離開任何醫院。離開的只有總和；"
+        "每個總和都拆成兩半，"
+        "分別密封交予兩個營運方，只有全部醫院合計的總數才會被開啟。",
+        "site": "醫院",
+        "side": "所在地",
+        "sums": "總和數目",
+        "numbers": "所含數字",
+        "class": "最高級別",
+        "fewest": "人數少於此數不予放行",
+        "classes": "1 級為公開資料，5 級為病人本身的記錄。每個總和離開之前，"
+        "均經所屬醫院檢查。",
+        "lost": "{site} 未能完成全程：{why}",
+        "found": "研究結果",
+        "people": "{n} 人",
+        "events": "{n} 宗事件",
+        "outcome": "結局：{outcome}。",
+        "term": "項目",
+        "ratio": {
+            "odds ratio": "勝算比（95% 信賴區間）",
+            "hazard ratio": "風險比（95% 信賴區間）",
+            "rate ratio": "率比（95% 信賴區間）",
+            "difference": "差異（95% 信賴區間）",
+        },
+        "other": "估計值（95% 信賴區間）",
+        "p": "p 值",
+        "step": "步驟",
+        "n": "人數",
+        "removed": "剔除",
+        "smallest": "少於 {smallest} 的人數不予顯示；所示人數均為 {base} 的倍數。",
+        "figures": "圖中方塊為估計值，橫線為數據所容許的範圍（95%）。",
+        "caution": "這些數字只說明在這些記錄中發現了甚麼，並不說明原因。",
+        "own": "研究自訂的名稱按原文顯示。",
+        "proved": "已證明的事項",
+        "proofs": (
+            "{boss} 簽署了這份證書，一字不差。",
+            "全部 {releases} 次放行均由所屬醫院簽署，並記入該醫院自己的日誌；"
+            "事後改動必被察覺。",
+            "開啟的總和恰好由這些放行相加而成：兩個營運方 {hubs} 均已簽署。",
+            "證書是協調方公開日誌（共 {size} 條）的第 {index} 條；"
+            "兩個營運方均簽署見證。",
+            "許可正是為這項研究而發。",
+        ),
+        "unproved": "未證明的事項",
+        "limits": (
+            "醫院的記錄是否真實。診斷若有錯，結果也會有錯。",
+            "醫院是否如其所言計算：醫院只簽署了所用程式的雜湊值。",
+            "有沒有資料經其他途徑離開醫院。",
+            "本檔內的密鑰是否屬於所示各方。請以電話或自己的名單，核對下列指紋。",
+            "批准和結果審查是否足夠，以及結果是否由總和得出：本頁不核驗，"
+            "請用 hetao verify。",
+            "證書其後有否被撤銷。請向簽發方索取今日的狀態。",
+            "本頁本身是否可信。偽造的頁面可以任意顯示；作決定前，請用自己的 "
+            "hetao verify 或 verify_hetao.py 核驗 certificate.json。",
+        ),
+        "check": "自行核驗",
+        "code": "二維碼載有證書的摘要、日誌名稱和條目編號。摘要不同，即為另一份證書。",
+        "digest": "摘要",
+        "log": "日誌",
+        "entry": "條目",
+        "study_digest": "研究",
+        "permit_digest": "許可",
+        "fingerprints": "密鑰指紋",
+        "comma": "、",
+    },
+    "zh-Hans": {
+        "kicker": "研究证书",
+        "issued": "由 {by} 于 {at} 签发",
+        "asked": "研究问题",
+        "about": "研究对象",
+        "sites": "参与医院：{names}。",
+        "allowed": "谁批准",
+        "permit": "许可 {number}，有效期从 {begin} 至 {end}。用途：{purpose}",
+        "verbs": {
+            "approve": "批准",
+            "renew": "续期",
+            "revoke": "撤销",
+            "withdraw": "撤回",
+            "suspend": "暂停",
+            "resume": "恢复",
+            "amend": "修订",
+        },
+        "who": "人员",
+        "office": "职务",
+        "did": "事项",
+        "when": "时间（UTC）",
+        "reviewed": "结果公开之前，以下人员审阅过本页所列的结果并同意公开：{names}。",
+        "left": "每家医院放行了什么",
+        "nothing": "没有任何患者的记录离开任何医院。离开的只有总和；"
+        "每个总和都拆成两半，"
+        "分别密封交给两个运营方，只有全部医院合计的总数才会被打开。",
+        "site": "医院",
+        "side": "所在地",
+        "sums": "总和个数",
+        "numbers": "所含数字",
+        "class": "最高级别",
+        "fewest": "人数少于此数不予放行",
+        "classes": "1 级为公开数据，5 级为患者本人的记录。每个总和离开之前，"
+        "均经所属医院检查。",
+        "lost": "{site} 未能完成全程：{why}",
+        "found": "研究结果",
+        "people": "{n} 人",
+        "events": "{n} 例事件",
+        "outcome": "结局：{outcome}。",
+        "term": "项目",
+        "ratio": {
+            "odds ratio": "比值比（95% 置信区间）",
+            "hazard ratio": "风险比（95% 置信区间）",
+            "rate ratio": "率比（95% 置信区间）",
+            "difference": "差值（95% 置信区间）",
+        },
+        "other": "估计值（95% 置信区间）",
+        "p": "p 值",
+        "step": "步骤",
+        "n": "人数",
+        "removed": "剔除",
+        "smallest": "少于 {smallest} 的人数不予显示；所示人数均为 {base} 的倍数。",
+        "figures": "图中方块为估计值，横线为数据所容许的范围（95%）。",
+        "caution": "这些数字只说明在这些记录中发现了什么，并不说明原因。",
+        "own": "研究自定的名称按原文显示。",
+        "proved": "已证明的事项",
+        "proofs": (
+            "{boss} 签署了这份证书，一字不差。",
+            "全部 {releases} 次放行均由所属医院签署，并记入该医院自己的日志；"
+            "事后改动必被察觉。",
+            "打开的总和恰好由这些放行相加而成：两个运营方 {hubs} 均已签署。",
+            "证书是协调方公开日志（共 {size} 条）的第 {index} 条；"
+            "两个运营方均签署见证。",
+            "许可正是为这项研究而发。",
+        ),
+        "unproved": "未证明的事项",
+        "limits": (
+            "医院的记录是否真实。诊断若有错，结果也会有错。",
+            "医院是否如其所言计算：医院只签署了所用程序的哈希值。",
+            "有没有数据经其他途径离开医院。",
+            "本文件内的密钥是否属于所示各方。请通过电话或自己的名单，核对下列指纹。",
+            "批准和结果审查是否足够，以及结果是否由总和得出：本页不核验，"
+            "请用 hetao verify。",
+            "证书其后是否被撤销。请向签发方索取今日的状态。",
+            "本页本身是否可信。伪造的页面可以任意显示；作决定前，请用自己的 "
+            "hetao verify 或 verify_hetao.py 核验 certificate.json。",
+        ),
+        "check": "自行核验",
+        "code": "二维码载有证书的摘要、日志名称和条目编号。摘要不同，即为另一份证书。",
+        "digest": "摘要",
+        "log": "日志",
+        "entry": "条目",
+        "study_digest": "研究",
+        "permit_digest": "许可",
+        "fingerprints": "密钥指纹",
+        "comma": "、",
+    },
+}

@@ -1,0 +1,153 @@
+"""The certificate's page checks itself in a real browser, from disk, offline."""
+
+import base64
+import hashlib
+import re
+import shutil
+import subprocess
+
+import pytest
+from markupsafe import escape
+
+from hetao.canonical import parse_canonical
+from hetao.dossier import render_page, write_page
+from hetao.dossier.code import check_code, facts_of
+from hetao.dossier.words import LANGUAGES, WORDS
+from hetao.errors import Unverified
+from hetao.ledger.certificate import published
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--virtual-time-budget=20000",
+)
+
+
+@pytest.fixture(scope="module")
+def page(model_run, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "certificate.html"
+    write_page(path, model_run.certificate)
+    return path
+
+
+def browse(page, *flags, language="en"):
+    chromium = shutil.which("chromium")
+    assert chromium, "chromium is not installed: `make test` installs it"
+    profile = page.parent / "profile"
+    done = subprocess.run(
+        [
+            *(chromium, *FLAGS, f"--user-data-dir={profile}", "--dump-dom"),
+            *(*flags, f"{page.as_uri()}#{language}"),
+        ],
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    return done.stdout.decode("utf-8")
+
+
+def state_of(dom):
+    return re.search(r'<body data-state="(\w+)"', dom)[1]
+
+
+def bent(page, name, old, new):
+    """Return a copy of the page in which one character is another."""
+    text = page.read_text("utf-8")
+    assert text.count(old) >= 1
+    path = page.with_name(name)
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return path
+
+
+def test_an_untouched_page_is_valid_in_a_browser_and_fetches_nothing(page):
+    dom = browse(page, language="zh-Hant")
+
+    assert state_of(dom) == "valid"
+    assert 'data-language="zh-Hant"' in dom
+    assert "1.107" in dom
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", page.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("where", ["a number that people read", "the certificate"])
+def test_one_changed_character_is_invalid(page, where):
+    if where == "the certificate":
+        packed = re.search(r'id="certificate">([^<]+)<', page.read_text("utf-8"))[1]
+        middle = packed[len(packed) // 2 :][:40]
+        old, new = middle, ("A" if middle[0] != "A" else "B") + middle[1:]
+    else:
+        old, new = "1.107 (1.091", "1.207 (1.091"
+
+    dom = browse(bent(page, "bent.html", old, new))
+
+    assert state_of(dom) == "invalid"
+    assert "INVALID" in dom
+    assert 'id="page"></div>' in dom  # nothing of it is shown
+
+
+def test_the_only_script_and_style_that_may_run_are_the_pages_own(page):
+    text = page.read_text("utf-8")
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1]
+    script = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    style = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
+
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for kind, (only,) in (("script-src", script), ("style-src", style)):
+        packed = base64.b64encode(hashlib.sha256(only.encode()).digest()).decode()
+        assert f"{kind} 'sha256-{packed}'" in policy
+
+
+def test_the_page_holds_what_is_published_and_no_integer(page, model_run):
+    text = page.read_text("utf-8")
+    packed = re.search(r'id="certificate">([^<]+)<', text)[1]
+
+    assert base64.b64decode(packed) == published(model_run.certificate)
+    for parts in model_run.sums.values():
+        for part in parts.values():
+            assert part["words"] not in text
+            assert part["tag"] not in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_reader_is_told_what_is_not_proved_in_each_language(page, language):
+    text = page.read_text("utf-8")
+
+    for line in (*WORDS[language]["limits"], WORDS[language]["unproved"]):
+        assert str(escape(line)) in text
+    assert {*WORDS[language]} == {*WORDS["en"]}
+    for key in ("limits", "proofs"):
+        assert len(WORDS[language][key]) == len(WORDS["en"][key])
+
+
+def test_what_a_study_says_cannot_leave_its_place(model_run):
+    """A title is somebody's text: it is escaped, or the page is not made."""
+    from hetao.dossier import page as module
+
+    value = parse_canonical(published(model_run.certificate))
+    value["body"]["study"]["title"] = "</script><script>alert(1)</script>"
+
+    assert "<script" not in module._words(value)
+    assert "&lt;script&gt;" in module._words(value)
+
+
+def test_no_page_is_made_of_what_does_not_verify(model_run):
+    data = model_run.certificate.replace(b'"cell":10', b'"cell":11', 1)
+
+    with pytest.raises(Unverified):
+        render_page(data)
+
+
+def test_the_code_names_this_certificate_and_no_other(model_run, small_run):
+    value, other = model_run.value, small_run.value
+    text = facts_of(value).code
+
+    assert "this certificate" in check_code(text + "\n", value)
+    for wrong in (text[:-1] + "x", "", facts_of(other).code):
+        with pytest.raises(Unverified):
+            check_code(wrong, value)
