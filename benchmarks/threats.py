@@ -82,7 +82,9 @@ THREATS = (
         "differencing, trackers, one-hot, leverage, repeated sums, inversion",
         "the gate's rules, at each site, before anything leaves",
         ("attack/published_attacks", "attack/risk_sets",
-         "attack/network_inversion", "attack/what_sums_reveal"),
+         "attack/network_inversion", "attack/what_sums_reveal",
+         "attack/differencing", "attack/differencing_sites",
+         "attack/dominance", "attack/saturating_states"),
         "combinations of yes/no columns",
     ),
     Threat(
@@ -194,7 +196,10 @@ THREATS = (
     Threat(
         "two at once", "spend the last of a budget twice",
         "reserved in one transaction with the check",
-        ("attack/state::a_permit_covers_so_many_runs_and_no_more",),
+        ("attack/state::a_permit_covers_so_many_runs_and_no_more",
+         "attack/differencing::of_1_000_spends_of_several_processes_at_once_no_more_than_"
+         "the_budget_passes",
+         "attack/private_counts::many_processes_together_never_spend_more_than_there_is"),
     ),
     Threat(
         "a cut cable", "a site offline for days",

@@ -22,6 +22,7 @@ from hetao.analysis.contrasts import (
     rate_contrasts,
     sandwich,
 )
+from hetao.analysis.doubt import working
 from hetao.analysis.estimator import (
     Estimator,
     Message,
@@ -94,6 +95,7 @@ class Effect(Estimator):
 
     relies_on = (
         "hetao.analysis.contrasts",
+        "hetao.analysis.doubt",
         "hetao.analysis.logistic",
         "hetao.analysis.newton",
         "hetao.analysis.poisson",
@@ -207,14 +209,15 @@ class Effect(Estimator):
         found = []
         if self._weighs:
             e = self._scores(rows, state)
-            found.append(e * (1 - e))
+            found += list(working(rows.X @ self.beta(state)[0]))
             if "closing" in state:
                 by_score = weights_by_score(self.plan.analysis, rows.group, e)
                 found.append(by_score.of.sum(axis=0))
         if self._predicts and (self.plan.is_binary or self.plan.is_count):
-            both = [self._predicted(rows, state, arm) for arm in (0, 1)]
-            mu = np.where(rows.group == 1, both[1], both[0])
-            found.append(mu * (1 - mu) if self.plan.is_binary else mu)
+            of_arm = np.stack([self._of_arm(state, arm) for arm in (0, 1)])
+            eta = np.einsum("ij,ij->i", rows.X, of_arm[rows.group]) + rows.offset
+            counted = [np.exp(np.maximum(eta, -ETA))]
+            found += list(working(eta)) if self.plan.is_binary else counted
         return np.stack(found) if found else np.ones((1, rows.n))
 
     def bins(self, rows: Rows, state: State) -> dict[str, int]:

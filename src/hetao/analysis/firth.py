@@ -59,7 +59,7 @@ class Firth(Logistic):
         21(16), 2409-2419; R's `logistf`. Oracle: `tests/oracles/test_firth.py`.
     """
 
-    relies_on = ("hetao.analysis.newton",)
+    relies_on = ("hetao.analysis.doubt", "hetao.analysis.newton")
     most_explained = 0.5  # nearer to 0, where the penalty draws a separated outcome
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:

@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 import numpy as np
 from scipy.special import ndtri
 
+from hetao.analysis.doubt import working
 from hetao.analysis.estimator import (
     Estimator,
     Message,
@@ -77,6 +78,7 @@ class Mixed(Estimator):
         "hetao.analysis.newton",
         "hetao.analysis.quadrature",
         "hetao.analysis.lmm",
+        "hetao.analysis.doubt",
         "hetao.analysis.logistic",
         "hetao.analysis.poisson",
     )
@@ -169,7 +171,13 @@ class Mixed(Estimator):
         """Return how much people count in expectation, and in its spread, (2 k, n)."""
         eta = self._eta(rows, state)
         looks = [self._look(rows, eta, log_tau) for log_tau in _taus(state)]
-        return np.array([part for one in looks for part in (one.working, one.spread)])
+        found = [part for one in looks for part in (one.working, one.spread)]
+        return np.array([*found, *self._beyond_doubt(rows, state)])
+
+    def _beyond_doubt(self, rows: Rows, state: State) -> Floats:
+        """Return the weights (k, n) of whom no working weight tells; none of counts."""
+        del state
+        return np.zeros((0, rows.n))
 
     def _message(
         self, rows: Rows, eta: Floats, log_tau: float, more: int
@@ -406,6 +414,9 @@ class LogisticMixed(Mixed):
 
     def _eta(self, rows: Rows, state: State) -> Floats:
         return np.clip(rows.X @ self.beta(state) + rows.offset, -ETA, ETA)
+
+    def _beyond_doubt(self, rows: Rows, state: State) -> Floats:
+        return working(rows.X @ self.beta(state) + rows.offset)[1:]
 
     def _most(self) -> tuple[float, float, float]:
         return ETA + math.exp(HIGHEST) + 2, 1.0, 0.25

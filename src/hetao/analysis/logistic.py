@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import expit
 
+from hetao.analysis.doubt import working
 from hetao.analysis.estimator import (
     Estimator,
     Message,
@@ -70,7 +71,7 @@ class Logistic(Estimator):
         R's `glm(family = binomial)`. Oracle: `tests/oracles/test_r.py`.
     """
 
-    relies_on = ("hetao.analysis.newton",)
+    relies_on = ("hetao.analysis.doubt", "hetao.analysis.newton")
     most_explained: ClassVar[float] = 0.9  # of the variance, as the opening believes
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
@@ -122,10 +123,8 @@ class Logistic(Estimator):
         return rows.X * (rows.weight * (rows.y - expit(eta)))[:, None]
 
     def weights(self, rows: Rows, state: State) -> Floats:
-        """Return the working weights at `state["beta"]`, (n,)."""
-        eta = np.clip(rows.X @ self.beta(state) + rows.offset, -ETA, ETA)
-        mu = expit(eta)
-        return np.asarray(mu * (1 - mu))
+        """Return the working weights at `state["beta"]`, (k, n)."""
+        return working(rows.X @ self.beta(state) + rows.offset)
 
     def step(
         self, total: Message, state: State | None, round_number: int

@@ -81,6 +81,7 @@ class Penalised(Estimator):
     """
 
     relies_on = (
+        "hetao.analysis.doubt",
         "hetao.analysis.elastic",
         "hetao.analysis.linear",
         "hetao.analysis.logistic",
@@ -198,10 +199,15 @@ class Penalised(Estimator):
 
     def _weights_of(self, rows: Rows, betas: Floats) -> Iterator[Floats]:
         for fit, beta in enumerate(betas):
-            curve, part = self._people(rows, rows.X @ beta)[1], fit % self._parts
-            yield curve * (rows.fold != part - 1) if part else curve
-            for fold in range(self._parts - 1):  # told by what other fits leave out
-                yield curve * (rows.fold == fold)
+            part = fit % self._parts
+            for curve in self._looked_at(rows, rows.X @ beta):
+                yield curve * (rows.fold != part - 1) if part else curve
+                for fold in range(self._parts - 1):  # told by what others leave out
+                    yield curve * (rows.fold == fold)
+
+    def _looked_at(self, rows: Rows, linear: Floats) -> Floats:
+        """Return the weights (k, n) under which the gate looks at a fit."""
+        return self._people(rows, linear)[1][None, :]
 
     # --- outside --------------------------------------------------------------------
     @abstractmethod

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.special import expit, xlogy
 
+from hetao.analysis.doubt import working
 from hetao.analysis.estimator import Message, State, estimator
 from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
@@ -122,6 +123,10 @@ class PenalisedLogistic(Penalised):
         mu = expit(eta)
         loss = np.logaddexp(0, eta) - rows.y * eta
         return rows.y - mu, mu * (1 - mu), loss
+
+    def _looked_at(self, rows: Rows, linear: Floats) -> Floats:
+        del rows
+        return working(linear)
 
     def _null(self, gram: Floats, cross: Floats, exposed: Floats) -> Null:
         size = gram[:, 0, 0]

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.special import expit
 
+from hetao.analysis.doubt import working
 from hetao.analysis.estimator import (
     Message,
     Shapes,
@@ -172,8 +173,7 @@ class Performance(Measuring):
         if self._published is not None:
             return None
         beta = self._beta(state)[self.parts(rows)]
-        mu = expit(np.clip(beta @ rows.X.T, -ETA, ETA))
-        return np.asarray(mu * (1 - mu))
+        return np.concatenate([working(rows.X @ one) for one in beta])
 
     def guarded(
         self, facts: Evidence, rows: Rows, state: State | None

@@ -15,6 +15,7 @@ from scipy.special import expit
 
 from hetao.analysis.contrasts import balance_of
 from hetao.analysis.cox import Cox
+from hetao.analysis.doubt import working
 from hetao.analysis.estimator import (
     Estimator,
     Message,
@@ -62,6 +63,7 @@ RELIES = (
     "hetao.analysis.contrasts",
     "hetao.analysis.cox",
     "hetao.analysis.linear",
+    "hetao.analysis.doubt",
     "hetao.analysis.logistic",
     "hetao.analysis.newton",
     "hetao.analysis.poisson",
@@ -254,8 +256,9 @@ class Scored(Estimator):
         if state is None or not rows.n:
             return design, self.own_cells
         gamma = self._gamma(state)
-        e = self._fitted(rows, gamma)
-        facts = scored(design, self.plan, rows, e * (1 - e))
+        facts = design
+        for weights in working(rows.Z @ gamma):
+            facts = scored(facts, self.plan, rows, weights)
         return self._guarded_by_weights(facts, rows, state), self.own_cells
 
     def _guarded_by_weights(
