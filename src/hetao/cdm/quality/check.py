@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hetao.dictionary.checks import (
     CATEGORIES,
@@ -18,6 +19,7 @@ from hetao.records import record
 
 FORMAT = "hetao.quality/1"
 FEW = 10  # rows; a share of fewer says little
+_written = json.JSONEncoder(ensure_ascii=False).encode
 WORST_FIRST = {FAIL: 0, PASS: 1, NOT_APPLICABLE: 2}
 
 
@@ -215,7 +217,18 @@ def quality_text(quality: Quality) -> str:
         "checks": [{**vars(check), "status": check.status} for check in quality.checks],
         "statistics": asdict(quality.statistics),
     }
-    return json.dumps(body, ensure_ascii=False, indent=1) + "\n"
+    parts = [f"{_written(name)}: {_lines(value)}" for name, value in body.items()]
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _lines(value: Any) -> str:
+    """Write a list or table with each of its items on a line."""
+    if isinstance(value, dict):
+        items = [f"{_written(key)}: {_written(item)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(items) + "\n}"
+    if isinstance(value, list | tuple):
+        return "[\n" + ",\n".join(map(_written, value)) + "\n]"
+    return _written(value)
 
 
 def find_quality(folder: Path) -> Quality | None:
