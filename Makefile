@@ -18,7 +18,7 @@ PACKAGES := r-base-core r-recommended r-cran-glmnet r-cran-gnm r-cran-proc r-cra
 # of times, and to wait for a disk each time proves nothing.
 roomy = $(shell df -Pk $(1) 2> /dev/null | awk 'NR == 2 && $$4 > 6000000 { print "$(1)"; found = 1 } END { if (!found) print "/tmp" }')
 
-.PHONY: help demo test check bench bench-ha bench-peers exactness threats fuzz mutants reveal format lock setup packages clean
+.PHONY: help demo test check bench bench-ha bench-peers exactness threats operations fuzz mutants reveal format lock setup packages clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / \t/' | expand -t 12
@@ -53,6 +53,9 @@ exactness: $(VENV)/tested packages ## docs/exactness.md: how far each estimator 
 
 threats: $(VENV)/ready ## docs/security/threats.md: the tests of the twenty-four threats, and what they measure
 	@$(BIN)/python benchmarks/threats.py
+
+operations: $(VENV)/ready ## a million random things done about permits: does anything leave unapproved?
+	@$(BIN)/python benchmarks/operations.py
 
 fuzz: $(VENV)/ready ## a million bent inputs at each parser; hours
 	@$(BIN)/python benchmarks/fuzz.py

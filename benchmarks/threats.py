@@ -101,6 +101,7 @@ THREATS = (
         ("attack/permit_search::nobody_signs_in_an_office_or_with_a_verb_that_is_not_"
          "theirs",
          "attack/permit_search::every_life_of_a_permit_is_the_one_that_its_rules_tell",
+         "attack/random_operations",
          "attack/permit_forgery::one_key_cannot_fill_two_offices",
          "attack/permit_forgery::an_approval_in_another_office_is_refused"),
     ),
