@@ -1,39 +1,62 @@
 """Small faults put into the gate, the permit and the sealed sum: do tests find them?
 
-    python benchmarks/mutants.py [--only release/tag] [--sample 60] [--seed 1]
+    python benchmarks/mutants.py [--only release/tag …] [--sample 60] [--seed 1]
 
-Each mutant is one change of one module: a comparison turned, `and` for `or`, a number
-one off, a sum for a difference, a `raise` left out, a `not` dropped. It runs in a
-process of its own, in memory, against that module's tests, and is killed by the first
-that fails, or by three minutes. What survives is printed with its line.
+Each mutant is one change of one function: a comparison turned, `and` for `or`, a number
+one off, a sum for a difference, a `raise` left out, a `not` dropped. The module's tests
+are collected once and run once, to see which lines each of them comes by. A mutant is
+then a fork of that process, in which the function's code is exchanged; the tests that
+come by its line run there, the quick ones first, until one fails. Three minutes kill it
+as well. A line that no test comes by is a survivor without a run. What stands outside
+of functions, such as a default, is not tried, and counted.
+
+A sample is drawn evenly over the functions. What survives is printed with its line; of
+each `docs/security/mutants.md` says that it is the same program, or what kills it.
 """
 
 import argparse
 import ast
-import contextlib
-import importlib.abc
-import importlib.util
+import collections
+import functools
+import gc
 import os
 import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType, FrameType, FunctionType
+from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "hetao"
+CACHED = type(functools.cache(len))
 LONGEST = 180  # seconds of a mutant
+GATE = ("tests/attack/test_gate_rules.py", "tests/attack/test_random_operations.py")
+PERMIT = (
+    "tests/unit/test_permit.py",
+    "tests/attack/test_permit_forgery.py",
+    "tests/attack/test_permit_keys.py",
+    "tests/attack/test_random_operations.py",
+    "tests/attack/test_permit_search.py",
+)
 MODULES = {
     "release/seal": ("tests/laws/test_seal.py",),
     "release/tag": ("tests/laws/test_tag.py",),
     "release/message": ("tests/laws/test_message.py",),
-    "release/policy": ("tests/unit/test_policy.py",),
-    "release/decide": ("tests/attack/test_gate_rules.py",),
-    "permit/permit": (
-        "tests/unit/test_permit.py",
-        "tests/attack/test_permit_forgery.py",
-    ),
+    "release/policy": ("tests/unit/test_policy.py", *GATE),
+    "release/decide": GATE,
+    "permit/permit": PERMIT,
+    "permit/lifecycle": PERMIT,
+    "permit/decision": PERMIT,
+    "permit/notices": PERMIT,
+    "permit/duties": PERMIT,
+    "permit/bundle": PERMIT,
 }
 TURNED = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
@@ -46,13 +69,60 @@ SWAPPED = {
 }  # fmt: skip
 
 
-def mutants(text: str) -> Iterator[tuple[int, str, ast.Module]]:
-    """Yield (line, what was changed, the changed module) of each mutant of a source."""
-    for place in range(len(list(ast.walk(ast.parse(text))))):
+@dataclass(frozen=True)
+class Mutant:
+    """One changed function: its name within the module, the line, what was changed."""
+
+    function: str
+    line: int
+    what: str
+    code: CodeType
+
+
+# --- making them ----------------------------------------------------------------------
+def mutants(path: Path) -> tuple[list[Mutant], int]:
+    """Return every mutant of a file's functions, and how many there are outside."""
+    text, found, outside = path.read_text("utf-8"), [], 0
+    owners = _owners(ast.parse(text))
+    for place in range(len(owners)):
         tree = ast.parse(text)
         node = list(ast.walk(tree))[place]
         for what in _changed(node, tree):
-            yield getattr(node, "lineno", 0), what, ast.fix_missing_locations(tree)
+            if owners[place] is None:
+                outside += 1
+                continue
+            code = compile(ast.fix_missing_locations(tree), str(path), "exec")
+            function = owners[place]
+            made = {one.co_qualname: one for one in _functions(code)}[function]
+            found.append(Mutant(function, getattr(node, "lineno", 0), what, made))
+    return found, outside
+
+
+def _owners(tree: ast.Module) -> list[str | None]:
+    """Return for each node in `ast.walk`'s order the outermost function it is in."""
+    owner: dict[int, str] = {}
+    for classes, function in _outermost(tree, ()):
+        name = ".".join((*classes, function.name))
+        for statement in function.body:  # defaults and decorators are made once
+            owner |= {id(node): name for node in ast.walk(statement)}
+    return [owner.get(id(node)) for node in ast.walk(tree)]
+
+
+def _outermost(
+    node: ast.AST, classes: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], ast.FunctionDef]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef):
+            yield classes, child
+        elif isinstance(child, ast.ClassDef):
+            yield from _outermost(child, (*classes, child.name))
+
+
+def _functions(code: CodeType) -> Iterator[CodeType]:
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            yield one
+            yield from _functions(one)
 
 
 def _changed(node: ast.AST, tree: ast.Module) -> Iterator[str]:
@@ -73,7 +143,6 @@ def _changed(node: ast.AST, tree: ast.Module) -> Iterator[str]:
         node.value += 1
         yield f"{node.value - 1} became {node.value}"
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        node.op = ast.UAdd()
         _replace(tree, node, node.operand)
         yield "a not was dropped"
     elif isinstance(node, ast.Raise):
@@ -90,70 +159,166 @@ def _replace(tree: ast.AST, old: ast.AST, new: ast.AST) -> None:
                 value[:] = [new if item is old else item for item in value]
 
 
-class Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Loads one module of the package from a changed tree."""
+def sampled(every: list[Mutant], size: int, seed: int) -> list[Mutant]:
+    """Return so many of them, from each function in turn."""
+    if not size or len(every) <= size:
+        return every
+    draw, groups = random.Random(seed), collections.defaultdict(list)
+    for one in every:
+        groups[one.function].append(one)
+    for group in groups.values():
+        draw.shuffle(group)
+    turns = list(groups.values())
+    draw.shuffle(turns)
+    chosen: list[Mutant] = []
+    while len(chosen) < size:
+        for group in turns:
+            if group and len(chosen) < size:
+                chosen.append(group.pop())
+    return chosen
 
-    def __init__(self, name: str, path: Path, tree: ast.Module) -> None:
-        self.name, self.path, self.tree = name, path, tree
 
-    def find_spec(self, name, path=None, target=None):
-        if name != self.name:
-            return None
-        return importlib.util.spec_from_file_location(name, self.path, loader=self)
+# --- trying them ----------------------------------------------------------------------
+class Trial:
+    """In place of pytest's own loop: tries each mutant on the tests that come by it."""
 
-    def exec_module(self, module) -> None:
-        exec(compile(self.tree, str(self.path), "exec"), module.__dict__)  # noqa: S102
+    def __init__(self, path: Path, tried: Sequence[Mutant]) -> None:
+        self.path, self.tried = str(path), tried
+        self.by_line: dict[int, list[int]] = collections.defaultdict(list)
+        self.seconds: list[float] = []
+        self.killed = 0
 
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        items = session.items
+        for number, item in enumerate(items):
+            follower = items[number + 1] if number + 1 < len(items) else None
+            self._look(number, item, follower)
+        self._check_fork(items)
+        for mutant in self.tried:
+            self.killed += self._is_killed(mutant, items)
+        return True
 
-def is_killed(module: str, tree: ast.Module, tests: tuple[str, ...]) -> bool:
-    """Return whether a test fails, or takes too long, with the changed module."""
-    child = os.fork()
-    if child == 0:
-        signal.alarm(LONGEST)
+    def _look(
+        self, number: int, item: pytest.Item, follower: pytest.Item | None
+    ) -> None:
+        """Run a test as it is, and note the lines that it comes by."""
+        lines: set[int] = set()
+
+        def inside(frame: FrameType, event: str, _: object) -> Any:
+            lines.add(frame.f_lineno)
+            return inside
+
+        def trace(frame: FrameType, event: str, _: object) -> Any:
+            return inside if frame.f_code.co_filename == self.path else None
+
+        start = time.process_time()
+        sys.settrace(trace)
+        try:
+            reports = runtestprotocol(item, nextitem=follower, log=False)
+        finally:
+            sys.settrace(None)
+        self.seconds.append(time.process_time() - start)
+        if any(report.failed for report in reports):
+            raise SystemExit(f"{item.nodeid} fails without any mutant")
+        for line in lines:
+            self.by_line[line].append(number)
+
+    def _check_fork(self, items: Sequence[pytest.Item]) -> None:
+        """Refuse to go on where a fork fails by itself, without any mutant."""
+        if os.fork() == 0:
+            none = Mutant("", 0, "", Trial.__init__.__code__)
+            os._exit(self._tried(none, items))
+        if os.wait()[1]:
+            raise SystemExit("the tests fail in a fork without any mutant")
+
+    def _is_killed(self, mutant: Mutant, items: Sequence[pytest.Item]) -> bool:
+        chosen = sorted(self.by_line[mutant.line], key=self.seconds.__getitem__)
+        if not chosen:
+            print(f"  survived: {mutant.line}: {mutant.what}: no test", flush=True)
+            return False
+        child = os.fork()
+        if child == 0:
+            signal.alarm(LONGEST)
+            os._exit(self._tried(mutant, [items[number] for number in chosen]))
+        _, status = os.waitpid(child, 0)
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
+            print(
+                f"  survived: {mutant.line}: {mutant.what} ({mutant.function})",
+                flush=True,
+            )
+            return False
+        return True
+
+    def _tried(self, mutant: Mutant, items: Sequence[pytest.Item]) -> int:
+        """Return 1 once a test fails with the mutant, 0 if none does."""
         silent = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silent, 1)
         os.dup2(silent, 2)
-        name = "hetao." + module.replace("/", ".")
-        sys.meta_path.insert(0, Mutated(name, SOURCE / f"{module}.py", tree))
-        code = 1
-        with contextlib.suppress(BaseException):
-            import pytest
+        try:
+            self._exchange(mutant)
+            for number, item in enumerate(items):
+                follower = items[number + 1] if number + 1 < len(items) else None
+                reports = runtestprotocol(item, nextitem=follower, log=False)
+                if any(report.failed for report in reports):
+                    return 1
+        except BaseException:  # noqa: BLE001 - whatever ends it has found it
+            return 1
+        return 0
 
-            code = pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider",
-                                "-p", "no:warnings", *tests])  # fmt: skip
-        os._exit(int(code))
-    _, status = os.waitpid(child, 0)
-    return not (os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0)
+    def _exchange(self, mutant: Mutant) -> None:
+        """Put the mutant's code into the living function, and forget what it said."""
+        for one in gc.get_objects():
+            if isinstance(one, CACHED):
+                one.cache_clear()
+            elif isinstance(one, FunctionType):
+                code = one.__code__
+                if code.co_filename == self.path and code.co_qualname == (
+                    mutant.function
+                ):
+                    one.__code__ = mutant.code
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument(
         "--sample", type=int, default=0, help="of each module; 0 is all"
     )
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     os.chdir(ROOT)
-    # Loaded once, before the forks; nothing of the package is.
-    for heavy in ("numpy", "scipy.stats", "pandas", "duckdb", "hypothesis", "pytest"):
-        importlib.import_module(heavy)
     sys.path.insert(0, str(ROOT / "src"))
     for module, tests in MODULES.items():
-        if asked.only not in ("", module):
+        if asked.only and module not in asked.only:
             continue
-        text = (SOURCE / f"{module}.py").read_text("utf-8")
-        every = list(mutants(text))
-        if asked.sample and len(every) > asked.sample:
-            every = random.Random(asked.seed).sample(every, asked.sample)
-        killed, start = 0, time.perf_counter()
-        for line, what, tree in every:
-            if is_killed(module, tree, tests):
-                killed += 1
-            else:
-                print(f"  survived: {module}.py:{line}: {what}", flush=True)
-        seconds = time.perf_counter() - start
-        print(f"{module}: {killed} of {len(every)} killed, {seconds:.0f} s", flush=True)
+        child = os.fork()  # each module's tests in a process without another's
+        if child == 0:
+            status = 1
+            try:
+                tried(module, tests, asked)
+                status = 0
+            finally:
+                sys.stdout.flush()
+                os._exit(status)
+        _, status = os.waitpid(child, 0)
+        if status:
+            raise SystemExit(f"{module} could not be tried")
+
+
+def tried(module: str, tests: Sequence[str], asked: argparse.Namespace) -> None:
+    path = SOURCE / f"{module}.py"
+    every, outside = mutants(path)
+    trial = Trial(path, sampled(every, asked.sample, asked.seed))
+    print(f"{module}:", flush=True)
+    start = time.monotonic()
+    words = ["-q", "-n", "0", "-p", "no:cacheprovider", "-s", *tests]
+    if pytest.main(words, plugins=[trial]) != 0:
+        raise SystemExit(f"{module}: the tests did not run")
+    print(
+        f"{module}: {trial.killed} of {len(trial.tried)} killed; {len(every)} in all, "
+        f"{outside} outside of functions not tried; {time.monotonic() - start:.0f} s",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

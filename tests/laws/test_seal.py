@@ -157,6 +157,19 @@ def test_a_longer_stream_begins_with_the_shorter():
         np.testing.assert_array_equal(stream(seed, words), longest[:words])
 
 
+@pytest.mark.parametrize("after", [0, 2, 64, CHUNK // 8])
+def test_a_stream_goes_on_after_the_words_that_are_left_out(after):
+    seed = bytes(range(SEED_BYTES))
+
+    np.testing.assert_array_equal(
+        stream(seed, 5, after=after), stream(seed, after + 5)[after:]
+    )
+
+
+def test_nothing_is_sealed_as_words_of_nothing():
+    assert not encode(np.array([0.0, -0.0])).any()
+
+
 @pytest.mark.parametrize("size", [0, 15, 17, 32])
 def test_a_seed_of_another_length_is_refused(size):
     with pytest.raises(BadEnvelope):

@@ -54,6 +54,16 @@ def by_hand(words, key, members, site):
     return (sum(f * w for f, w in zip(factors, flat, strict=True)) + pad) % MODULUS
 
 
+def test_a_mask_is_the_next_128_bits_of_the_stream_little_end_first():
+    for words in (0, 2, 10):
+        raw = stream(KEY, words + 2)[words:].astype("<u8").tobytes()
+        assert mask(KEY, words) == int.from_bytes(raw, "little")
+
+
+def test_the_key_of_a_message_is_the_one_that_was_put_there():
+    assert key_from({"key": KEY.hex()}) == KEY
+
+
 @given(table=tables)
 def test_the_tags_of_all_sites_are_the_tag_of_their_sum(table):
     total, tags = tagged(table)
