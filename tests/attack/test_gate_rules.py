@@ -186,7 +186,7 @@ def test_the_record_says_what_left_and_under_which_rules(scene):
             "leverage": STRICT.leverage,
             "differencing": 10,
         },
-        "not_asked": {"own_cells": STRICT.cell},
+        "not_asked": {"own_cells": STRICT.cell, "dominance": USUAL_DOMINANCE.two},
     }
     assert record["class"] == {
         "kind": "model_update_secagg",

@@ -28,7 +28,7 @@ def test_nothing_unapproved_leaves_in_all_these_operations(record_property):
     assert done["refused"] > OPERATIONS / 10
 
 
-# Each lets something through that should not be: a machine that does not see it is none.
+# Each lets something through that should not be: a machine that misses it is none.
 FORGETS = {
     "suspensions": (lifecycle, "_open", lambda *_: ()),
     "ends": (lifecycle, "_end", lambda *_: None),
