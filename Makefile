@@ -100,7 +100,7 @@ packages:
 	fi
 
 # Every extra but torch, whose gigabytes of CUDA no test needs.
-EXTRAS = demo circe dp pictures postgres spark test check build
+EXTRAS = demo circe dp pdf pictures postgres spark test check build
 lock: ## write the locked requirements anew
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(addprefix --extra ,$(EXTRAS)) pyproject.toml -o requirements/dev.txt
 	uv pip compile -q --no-deps --generate-hashes --no-emit-index-url --no-header requirements/data.in -o requirements/data.txt

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from hetao.canonical import parse_canonical
 from hetao.cli.main import say
-from hetao.errors import InvalidData, Unverified
+from hetao.errors import InvalidData, Unverified, Usage
+from hetao.ledger import verify_hetao
 from hetao.ledger.certificate import read_certificate, verify_certificate
 from hetao.ledger.log import Log
 from hetao.ledger.policy import read_policy
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.status import append_lists, check_status, last_marks, mark, snapshot
-from hetao.permit import bundle_from
+from hetao.permit import bundle_from, read_identity
 
 LARGEST = 2**20  # bytes of a small file
 
@@ -70,6 +72,39 @@ def publish(chosen: argparse.Namespace) -> int:
     status = check_status(written, issuer, index, policy)
     _replace(chosen.out, written)
     say(f"{status.state} as of {status.as_of}; {chosen.out} says so to others")
+    return 0
+
+
+def export(chosen: argparse.Namespace) -> int:
+    """Write what other people and systems take of a certificate."""
+    from hetao.dossier import crate, disclosure, page, paper, receipt
+
+    if chosen.verifier:
+        _replace(chosen.verifier, Path(verify_hetao.__file__).read_bytes())
+    data = read_certificate(chosen.certificate)
+    signed = chosen.sd_jwt or chosen.scitt
+    if signed and not chosen.key:
+        raise Usage(
+            "an SD-JWT and a receipt are signed anew by the issuer",
+            fix="name its key with --key NAME.sign.pem",
+        )
+    issuer = read_identity(chosen.key) if chosen.key else None
+    made: dict[Path | None, Callable[[], bytes]] = {
+        chosen.html: lambda: page.render_page(data).encode(),
+        chosen.pdf: lambda: paper.make_paper(data, chosen.language),
+        chosen.crate: lambda: crate.make_crate(data),
+    }
+    if issuer:
+        made |= {
+            chosen.sd_jwt: lambda: disclosure.make_disclosable(data, issuer).encode(),
+            chosen.scitt: lambda: receipt.make_receipt(data, issuer),
+        }
+    if not any((*made, chosen.verifier)):
+        raise Usage("nothing to export", fix="name a file, such as --html FILE")
+    for path, make in made.items():
+        if path:
+            _replace(path, make())
+            say(f"{path} is written")
     return 0
 
 

@@ -22,8 +22,8 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hetao.canonical import digest, parse_canonical
-from hetao.dossier.code import Facts, code_svg, facts_of
+from hetao.canonical import parse_canonical
+from hetao.dossier.code import code_svg, facts_of
 from hetao.dossier.words import LANGUAGES, NAMES, STATES, WORDS
 from hetao.errors import InvalidData
 from hetao.ledger.certificate import published, verify_certificate
@@ -114,9 +114,16 @@ def render_page(certificate: bytes) -> str:
 
 def _words(value: Mapping[str, Any]) -> str:
     """Return what the page says of a certificate, in every language, as HTML."""
+    template = _environment().get_template("words.html.j2")
+    told = told_of(value)
+    code = Markup(code_svg(told["facts"]))  # noqa: S704 - drawn of digests alone
+    return template.render(languages=LANGUAGES, said=WORDS, code=code, **told)
+
+
+def told_of(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is told of a published certificate, on a screen or on paper."""
     body, facts = value["body"], facts_of(value)
     study, bundle = study_from(body["study"]), bundle_from(body["permit"])
-    answers = tuple(_found(one) for one in answers_of(study, body))
     boss, hubs = bundle.permit.coordinator.name, bundle.permit.hubs
     releases = sum(len(one["receipts"]) for one in body["rounds"])
     proofs = {
@@ -132,27 +139,20 @@ def _words(value: Mapping[str, Any]) -> str:
         ]
         for language in LANGUAGES
     }
-    return (
-        _environment()
-        .get_template("words.html.j2")
-        .render(
-            languages=LANGUAGES,
-            said=WORDS,
-            study=study,
-            body=body,
-            permit=body["permit"]["permit"],
-            boss=boss,
-            explained={one: explain(study, one) for one in LANGUAGES},
-            approvals=approvals_of(body),
-            reviewers=sorted({str(v["body"]["by"]) for v in body["review"]["votes"]}),
-            sites=sites_of(body),
-            answers=answers,
-            proofs=proofs,
-            facts=facts,
-            code=Markup(code_svg(facts)),  # noqa: S704 - drawn of digests alone
-            prints={p.name: p.fingerprint for p in bundle.permit.parties},
-        )
-    )
+    return {
+        "study": study,
+        "body": body,
+        "permit": body["permit"]["permit"],
+        "boss": boss,
+        "explained": {one: explain(study, one) for one in LANGUAGES},
+        "approvals": approvals_of(body),
+        "reviewers": sorted({str(v["body"]["by"]) for v in body["review"]["votes"]}),
+        "sites": sites_of(body),
+        "answers": tuple(_found(one) for one in answers_of(study, body)),
+        "proofs": proofs,
+        "facts": facts,
+        "prints": {p.name: p.fingerprint for p in bundle.permit.parties},
+    }
 
 
 def _found(answer: Answer) -> Found:
@@ -217,8 +217,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     drawing: Callable[[Drawing, str], Markup] = drawn
-    environment.filters |= {"time": time_text, "digest": digest, "drawn": drawing}
+    environment.filters |= {"time": time_text, "drawn": drawing}
     return environment
-
-
-__all__ = ["Facts", "Found", "render_page", "write_page"]

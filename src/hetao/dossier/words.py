@@ -66,7 +66,8 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "left": "What left each hospital",
         "nothing": "No row about any patient left any hospital. What left was sums, "
         "each "
-        "sealed in two halves for two operators; only the total over all hospitals "
+        "sealed in two halves for two hubs, neither of which can read its half; only "
+        "the total over all hospitals "
         "together was ever opened.",
         "site": "Hospital",
         "side": "Side",
@@ -108,11 +109,11 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "Each of the {releases} releases was signed by its hospital and stands "
             "in that "
             "hospital's own log, which cannot be changed afterwards unseen.",
-            "The sums that were opened are of exactly these releases: both operators, "
+            "The sums that were opened are of exactly these releases: both hubs, "
             "{hubs}, signed them.",
             "The certificate is entry {index} of the coordinator's public log of "
             "{size} "
-            "entries; both operators signed that they saw it.",
+            "entries; both hubs signed that they saw it.",
             "The permit is for exactly this study.",
         ),
         "unproved": "What is NOT proved",
@@ -143,6 +144,8 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "study_digest": "Study",
         "permit_digest": "Permit",
         "fingerprints": "Fingerprints of the keys",
+        "paper": "This paper proves nothing by itself. It names the certificate that "
+        "does; the square at the end says which.",
         "comma": ", ",
     },
     "zh-Hant": {
@@ -170,7 +173,8 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "left": "每間醫院放行了甚麼",
         "nothing": "沒有任何病人的記錄離開任何醫院。離開的只有總和；"
         "每個總和都拆成兩半，"
-        "分別密封交予兩個營運方，只有全部醫院合計的總數才會被開啟。",
+        "分別密封交予兩個樞紐，兩者都讀不懂手上的一半；"
+        "只有全部醫院合計的總數才會被開啟。",
         "site": "醫院",
         "side": "所在地",
         "sums": "總和數目",
@@ -186,12 +190,12 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "outcome": "結局：{outcome}。",
         "term": "項目",
         "ratio": {
-            "odds ratio": "勝算比（95% 信賴區間）",
-            "hazard ratio": "風險比（95% 信賴區間）",
-            "rate ratio": "率比（95% 信賴區間）",
-            "difference": "差異（95% 信賴區間）",
+            "odds ratio": "優勢比（95% 置信區間）",
+            "hazard ratio": "風險比（95% 置信區間）",
+            "rate ratio": "率比（95% 置信區間）",
+            "difference": "差異（95% 置信區間）",
         },
-        "other": "估計值（95% 信賴區間）",
+        "other": "估計值（95% 置信區間）",
         "p": "p 值",
         "step": "步驟",
         "n": "人數",
@@ -205,9 +209,8 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "{boss} 簽署了這份證書，一字不差。",
             "全部 {releases} 次放行均由所屬醫院簽署，並記入該醫院自己的日誌；"
             "事後改動必被察覺。",
-            "開啟的總和恰好由這些放行相加而成：兩個營運方 {hubs} 均已簽署。",
-            "證書是協調方公開日誌（共 {size} 條）的第 {index} 條；"
-            "兩個營運方均簽署見證。",
+            "開啟的總和恰好由這些放行相加而成：兩個樞紐 {hubs} 均已簽署。",
+            "證書是統籌方公開日誌（共 {size} 條）的第 {index} 條；兩個樞紐均簽署見證。",
             "許可正是為這項研究而發。",
         ),
         "unproved": "未證明的事項",
@@ -215,7 +218,7 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "醫院的記錄是否真實。診斷若有錯，結果也會有錯。",
             "醫院是否如其所言計算：醫院只簽署了所用程式的雜湊值。",
             "有沒有資料經其他途徑離開醫院。",
-            "本檔內的密鑰是否屬於所示各方。請以電話或自己的名單，核對下列指紋。",
+            "本檔內的金鑰是否屬於所示各方。請以電話或自己的名單，核對下列指紋。",
             "批准和結果審查是否足夠，以及結果是否由總和得出：本頁不核驗，"
             "請用 hetao verify。",
             "證書其後有否被撤銷。請向簽發方索取今日的狀態。",
@@ -229,7 +232,8 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "entry": "條目",
         "study_digest": "研究",
         "permit_digest": "許可",
-        "fingerprints": "密鑰指紋",
+        "fingerprints": "金鑰指紋",
+        "paper": "本文件本身不構成證明，只指明可供核驗的證書；文末二維碼載明是哪一份。",
         "comma": "、",
     },
     "zh-Hans": {
@@ -257,7 +261,8 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "left": "每家医院放行了什么",
         "nothing": "没有任何患者的记录离开任何医院。离开的只有总和；"
         "每个总和都拆成两半，"
-        "分别密封交给两个运营方，只有全部医院合计的总数才会被打开。",
+        "分别密封交给两个枢纽，两者都读不懂手上的一半；"
+        "只有全部医院合计的总数才会被打开。",
         "site": "医院",
         "side": "所在地",
         "sums": "总和个数",
@@ -273,7 +278,7 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "outcome": "结局：{outcome}。",
         "term": "项目",
         "ratio": {
-            "odds ratio": "比值比（95% 置信区间）",
+            "odds ratio": "优势比（95% 置信区间）",
             "hazard ratio": "风险比（95% 置信区间）",
             "rate ratio": "率比（95% 置信区间）",
             "difference": "差值（95% 置信区间）",
@@ -292,9 +297,8 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "{boss} 签署了这份证书，一字不差。",
             "全部 {releases} 次放行均由所属医院签署，并记入该医院自己的日志；"
             "事后改动必被察觉。",
-            "打开的总和恰好由这些放行相加而成：两个运营方 {hubs} 均已签署。",
-            "证书是协调方公开日志（共 {size} 条）的第 {index} 条；"
-            "两个运营方均签署见证。",
+            "打开的总和恰好由这些放行相加而成：两个枢纽 {hubs} 均已签署。",
+            "证书是统筹方公开日志（共 {size} 条）的第 {index} 条；两个枢纽均签署见证。",
             "许可正是为这项研究而发。",
         ),
         "unproved": "未证明的事项",
@@ -317,6 +321,7 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "study_digest": "研究",
         "permit_digest": "许可",
         "fingerprints": "密钥指纹",
+        "paper": "本文件本身不构成证明，只指明可供核验的证书；文末二维码载明是哪一份。",
         "comma": "、",
     },
 }

@@ -10,6 +10,14 @@ STATES = {
     "restore": ("valid", "end a suspension"),
     "status": ("", "log the status lists anew, and write the snapshot of today"),
 }
+FORMS = {
+    "html": "the page that checks itself, in three languages",
+    "pdf": "for a dossier",
+    "crate": "the study package, a Five Safes RO-Crate in a zip",
+    "sd-jwt": "an SD-JWT, of which sites and findings can be hidden",
+    "scitt": "a COSE receipt that it stands in the issuer's log",
+    "verifier": "verify_hetao.py, which checks a certificate with Python alone",
+}
 
 
 def add_certificate(commands: Commands) -> None:
@@ -30,3 +38,22 @@ def add_certificate(commands: Commands) -> None:
         one.add_argument(
             "--out", type=Path, default=Path("status.json"), metavar="FILE"
         )
+    export = command(
+        certificate,
+        "export",
+        f"{module}:export",
+        "what other people and systems take of a certificate; no integers in any of it",
+    )
+    export.add_argument("certificate", type=Path, metavar="CERTIFICATE")
+    for name, text in FORMS.items():
+        export.add_argument(f"--{name}", type=Path, metavar="FILE", help=text)
+    export.add_argument(
+        "--key",
+        type=Path,
+        metavar="NAME.sign.pem",
+        help="the issuer's, for --sd-jwt and --scitt",
+    )
+    languages = ("en", "zh-Hant", "zh-Hans")
+    export.add_argument(
+        "--language", choices=languages, default="en", help="of the PDF"
+    )
