@@ -18,7 +18,7 @@ PACKAGES := r-base-core r-recommended r-cran-glmnet r-cran-gnm r-cran-proc r-cra
 # of times, and to wait for a disk each time proves nothing.
 roomy = $(shell df -Pk $(1) 2> /dev/null | awk 'NR == 2 && $$4 > 6000000 { print "$(1)"; found = 1 } END { if (!found) print "/tmp" }')
 
-.PHONY: help demo test check bench bench-ha bench-peers exactness threats operations fuzz mutants reveal format lock setup packages clean
+.PHONY: help demo test check bench bench-ha bench-peers exactness threats operations fuzz mutants mutated reveal format lock setup packages clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / \t/' | expand -t 12
@@ -62,6 +62,9 @@ fuzz: $(VENV)/ready ## a million bent inputs at each parser; hours
 
 mutants: $(VENV)/ready ## small faults put into the gate and the sealed sum: how many do tests find?
 	@$(BIN)/python benchmarks/mutants.py
+
+mutated: $(VENV)/ready ## every byte of a certificate changed, at each verifier; half an hour
+	@$(BIN)/python benchmarks/mutated.py
 
 reveal: $(VENV)/ready ## docs/explanation/what-sums-reveal.md, measured anew; about twenty minutes
 	@$(BIN)/python benchmarks/what_sums_reveal.py

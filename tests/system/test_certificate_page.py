@@ -90,6 +90,40 @@ def test_one_changed_character_is_invalid(page, where):
     assert 'id="page"></div>' in dom  # nothing of it is shown
 
 
+MORE = """
+<script>const native = hetaoVerify;</script>
+<script>BY_HAND</script>
+<script>(async () => {
+  const packed = document.getElementById("certificate").textContent.trim();
+  const data = Uint8Array.from(atob(packed), c => c.charCodeAt(0));
+  let accepted = 0;
+  for (let i = 0; i < 150; i++) {
+    const place = (i * 7919) % data.length;
+    data[place] ^= 1;
+    try { await native(data); accepted++; } catch { /* refused */ }
+    data[place] ^= 1;
+  }
+  const found = await hetaoVerify(data);
+  document.body.dataset.more = `${accepted} accepted, own ${found.own}`;
+})()</script></body>
+"""
+
+
+def test_the_script_refuses_changed_bytes_and_needs_no_ed25519_of_the_browser(page):
+    """A slice of the bytes; `benchmarks/mutated.py --node` takes every one."""
+    text = page.read_text("utf-8")
+    script = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)[0]
+    by_hand = script.replace("let own = true", "let own = false")
+    by_hand = by_hand.replace("begin();\n})();", "})();")
+    assert by_hand.count("let own = false") == 1
+    open_page = re.sub("<meta http-equiv[^>]*>", "", text)
+    more = MORE.replace("BY_HAND", by_hand)
+    path = page.with_name("more.html")
+    path.write_text(open_page.replace("</body>", more), encoding="utf-8")
+
+    assert 'data-more="0 accepted, own false"' in browse(path)
+
+
 def test_the_only_script_and_style_that_may_run_are_the_pages_own(page):
     text = page.read_text("utf-8")
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1]

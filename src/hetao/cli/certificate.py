@@ -14,7 +14,6 @@ from hetao.cli.main import say
 from hetao.errors import InvalidData, Unverified, Usage
 from hetao.ledger import verify_hetao
 from hetao.ledger.certificate import read_certificate, verify_certificate
-from hetao.ledger.log import Log
 from hetao.ledger.policy import read_policy
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.status import append_lists, check_status, last_marks, mark, snapshot
@@ -44,6 +43,7 @@ def place_of(certificate: dict[str, Any]) -> tuple[int, tuple[str, Ed25519Public
 def publish(chosen: argparse.Namespace) -> int:
     """Log how a certificate stands from now on, and write the snapshot that says so."""
     from hetao.federation.clock import utc_now
+    from hetao.federation.logs import has_log, open_log
     from hetao.federation.network import read_network
     from hetao.transparency.client import cosignatures
 
@@ -58,7 +58,12 @@ def publish(chosen: argparse.Namespace) -> int:
             f"{issuer[0]} issued the certificate, with another key than yours",
             fix="only its issuer can take a certificate back",
         )
-    with Log.open(network.folder / "log.sqlite", issuer[0], key) as log:
+    if not has_log(network.folder, network.identity, network.head):
+        raise InvalidData(  # a fresh log would be a second history
+            "the log that holds the certificate is not there",
+            fix="name the network file with which the study was run",
+        )
+    with open_log(network.folder, network.identity, network.head) as log:
         marks = last_marks(log, *issuer)
         if chosen.state:
             marks = mark(marks, index, chosen.state)

@@ -26,6 +26,7 @@ def demo(chosen: argparse.Namespace) -> int:
     sys.stdout.write(
         f"report       {shown.out / 'report.html'}\n"
         f"certificate  {shown.out / 'certificate.json'}\n"
+        f"to hand on   {shown.out / 'certificate.html'}\n"
         f"check it     hetao verify {shown.out / 'certificate.json'} "
         f"--trust {shown.out / 'network' / 'parties.toml'}\n"
     )

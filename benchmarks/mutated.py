@@ -1,0 +1,95 @@
+"""Every byte of a certificate, changed: does any verifier take it for the one issued?
+
+Three verifiers: the library, `verify_hetao.py`, and, with --node, the page's script in
+node. A refusal is counted; an acceptance is printed and ends with exit code 1.
+"""
+
+import argparse
+import base64
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from hetao.dossier import page
+from hetao.errors import Unverified
+from hetao.ledger import verify_hetao
+from hetao.ledger.certificate import published, verify_certificate
+from support_federation import Federation
+
+IN_NODE = """
+const { webcrypto } = require("crypto"); globalThis.crypto ??= webcrypto;
+const fs = require("fs");
+const [script, packed] = process.argv.slice(2).map(f => fs.readFileSync(f, "utf8"));
+(0, eval)(script.replace("begin();\\n})();", "})();"));
+const data = new Uint8Array(Buffer.from(packed, "base64"));
+(async () => {
+  await hetaoVerify(data);
+  let accepted = 0;
+  for (let i = 0; i < data.length; i++) {
+    data[i] ^= 1;
+    try { await hetaoVerify(data); accepted++; } catch (error) { /* refused */ }
+    data[i] ^= 1;
+  }
+  console.log(accepted);
+})();
+"""
+
+
+def certificate():
+    with tempfile.TemporaryDirectory() as folder, Federation(Path(folder) / "f") as f:
+        return published(f.run().certificate)
+
+
+def accepted(verify, refusal, data):
+    """Return how many of all copies with one bit flipped are accepted."""
+    verify(data)
+    found, spoilt = 0, bytearray(data)
+    for place in range(len(data)):
+        spoilt[place] ^= 1
+        try:
+            verify(bytes(spoilt))
+            found += 1
+        except refusal:
+            pass
+        spoilt[place] ^= 1
+    return found
+
+
+def in_node(data):
+    with tempfile.TemporaryDirectory() as folder:
+        there = Path(folder)
+        (there / "data").write_text(base64.b64encode(data).decode())
+        (there / "run.js").write_text(IN_NODE)
+        script = Path(page.__file__).with_name("verify.js")
+        words = ["node", there / "run.js", script, there / "data"]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+    return int(done.stdout)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--node", action="store_true")
+    data, wrong = certificate(), 0
+    verifiers = {
+        "the library": lambda: accepted(verify_certificate, Unverified, data),
+        "verify_hetao.py": lambda: accepted(
+            verify_hetao.verify, verify_hetao.Refused, data
+        ),
+    }
+    if parser.parse_args().node:
+        verifiers["the page's script"] = lambda: in_node(data)
+    for name, count in verifiers.items():
+        start = time.process_time()
+        found = count()
+        wrong += found
+        spent = time.process_time() - start
+        print(f"{name}: {found} of {len(data)} accepted, {spent:.0f} s of CPU")
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

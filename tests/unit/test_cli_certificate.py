@@ -1,0 +1,122 @@
+"""A certificate is taken back by command, and whoever verifies it is told."""
+
+import json
+import ssl
+from dataclasses import replace
+
+import pytest
+
+from hetao.cli import main
+from hetao.dossier.code import facts_of
+from hetao.federation.network import Network
+from hetao.ledger.note import COSIGNATURE, vkey
+from hetao.permit import new_identity
+from support_federation import Federation
+
+
+@pytest.fixture(scope="module")
+def issued(tmp_path_factory):
+    """Return a finished run, its folder and its certificate's file."""
+    folder = tmp_path_factory.mktemp("issued")
+    with Federation(folder / "f") as made:
+        ran = made.run()
+    path = folder / "certificate.json"
+    path.write_bytes(ran.certificate)
+    return ran, folder, path
+
+
+def network_of(issued, identity=None):
+    ran, folder, _ = issued
+    return Network(
+        identity=identity or ran.cast.identities["coordinator"],
+        trusted=ran.cast.directory,
+        hubs={},
+        tls=ssl.create_default_context(),
+        folder=folder / "f" / "coordinator",
+        notices=folder,
+    )
+
+
+@pytest.fixture
+def say(issued, tmp_path, monkeypatch):
+    """Return what carries out `hetao certificate` and then `hetao verify --status`."""
+    monkeypatch.setattr(
+        "hetao.federation.network.read_network", lambda _: network_of(issued)
+    )
+    certificate, out = str(issued[2]), str(tmp_path / "status.json")
+
+    def carry_out(command):
+        words = ["--network", "network.toml", "--out", out]
+        assert main(["certificate", command, certificate, *words]) == 0
+        return main(["verify", certificate, "--status", out])
+
+    return carry_out
+
+
+def test_a_suspension_ends_and_a_revocation_does_not(issued, say, capsys):
+    for command, code, word in (
+        ("status", 0, "valid"),
+        ("suspend", 6, "suspended"),
+        ("restore", 0, "valid"),
+        ("revoke", 6, "revoked"),
+        ("status", 6, "revoked"),
+    ):
+        assert say(command) == code
+        said = capsys.readouterr()
+        assert f"{word} as of 20" in said.out
+        assert ("VERIFIED, BUT" in said.out) is (code == 6)
+    for command in ("restore", "suspend", "revoke"):
+        words = ["certificate", command, str(issued[2]), "--network", "n"]
+        assert main(words) == 4
+        assert "for good" in capsys.readouterr().err
+
+
+def test_only_its_issuer_takes_a_certificate_back(issued, monkeypatch, capsys):
+    stranger = new_identity("coordinator")
+    monkeypatch.setattr(
+        "hetao.federation.network.read_network", lambda _: network_of(issued, stranger)
+    )
+
+    assert main(["certificate", "revoke", str(issued[2]), "--network", "n"]) == 6
+    assert "only its issuer" in capsys.readouterr().err
+
+
+def test_no_log_is_begun_where_that_of_the_certificate_is_gone(
+    issued, monkeypatch, tmp_path, capsys
+):
+    """A fresh log under the same key would be a second history."""
+    elsewhere = replace(network_of(issued), folder=tmp_path)
+    monkeypatch.setattr("hetao.federation.network.read_network", lambda _: elsewhere)
+
+    assert main(["certificate", "revoke", str(issued[2]), "--network", "n"]) == 4
+    assert "not there" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_witnesses_of_a_policy_a_status_says_nothing(
+    issued, say, tmp_path, capsys
+):
+    """The verifier's own list asks for one who has not seen the lists."""
+    ran, _, certificate = issued
+    say("status")
+    people = ran.cast.directory
+    boss, hub = people["coordinator"], people["hub-hk"]
+    policy = tmp_path / "policy"
+    log = vkey(boss.name, boss.sign_key)
+    eye = vkey(hub.name, hub.sign_key, COSIGNATURE)
+    policy.write_text(f"log {log}\nwitness hk {eye}\nquorum hk\n")
+    status = str(tmp_path / "status.json")
+
+    words = ["verify", str(certificate), "--status", status, "--policy", str(policy)]
+
+    assert main(words) == 6
+    assert "quorum" in capsys.readouterr().err
+
+
+def test_the_text_of_a_code_is_held_against_the_file(issued, capsys):
+    ran, _, certificate = issued
+    code = facts_of(ran.value).code
+
+    assert main(["verify", str(certificate), "--json", "--qr", code]) == 0
+    assert "QR code" in json.loads(capsys.readouterr().out)["steps"][-1]
+    assert main(["verify", str(certificate), "--qr", code + "1"]) == 6
