@@ -12,7 +12,7 @@ import pandas as pd
 
 from hetao.analysis import oracle
 from hetao.notebook import draft_study
-from hetao.notebook.drafting import split_parts
+from hetao.notebook.parts import split_parts
 from hetao.release import Policy
 from hetao.study import Minimum
 from support_exactness import note

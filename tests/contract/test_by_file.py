@@ -26,7 +26,7 @@ from hetao.federation.courier import (
     read_letters,
     write_letters,
 )
-from hetao.federation.network import Keys
+from hetao.federation.network import Keys, Way
 from hetao.federation.site import Site
 from hetao.federation.transport_inproc import Exchange
 from hetao.ledger.certificate import verify_certificate
@@ -80,7 +80,7 @@ class Post:
     def courier(self, site):
         hubs = dict.fromkeys(self.federation.hubs, "https://nowhere:1")
         home = self.federation.home(site)
-        return Courier(site, home, hubs, Keys("", "", "", ""), self.folder)
+        return Courier(site, Way(home, hubs, Keys("", "", "", ""), self.folder))
 
     def way(self, site):
         return Exchange(self.federation.hubs).transport(site)

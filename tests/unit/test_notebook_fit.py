@@ -16,7 +16,8 @@ from hetao.canonical import parse_canonical
 from hetao.cli.fit_fields import FIELDS, NAMED, add_fields, fields_of
 from hetao.errors import HetaoError, InvalidData, NotEstimable, Stopped, Usage
 from hetao.federation.certify import recompute
-from hetao.notebook.drafting import draft_study, split_parts
+from hetao.notebook.drafting import draft_study
+from hetao.notebook.parts import split_parts
 from hetao.release import Policy
 from hetao.study import Analysis, Minimum
 from support_system import people

@@ -6,7 +6,8 @@ import pytest
 
 import hetao
 from hetao.errors import BadFormula, HetaoError, Usage
-from hetao.notebook.drafting import Part, draft_study
+from hetao.notebook.drafting import draft_study
+from hetao.notebook.parts import Part
 from hetao.release import Policy
 from hetao.study import Minimum
 from support_system import people

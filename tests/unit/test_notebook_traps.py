@@ -9,7 +9,8 @@ from hetao.cdm import open_flat
 from hetao.cohort import build
 from hetao.errors import BadFormula, HetaoError, InvalidData, InvalidStudy, Usage
 from hetao.notebook.aliases import original, with_aliases
-from hetao.notebook.drafting import Part, draft_study
+from hetao.notebook.drafting import draft_study
+from hetao.notebook.parts import Part
 from hetao.release import Policy
 from hetao.study import Level, Minimum, Variable
 from support_analysis import number, study_of

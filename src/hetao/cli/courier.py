@@ -48,15 +48,17 @@ def post(chosen: argparse.Namespace) -> int:
 
 
 async def _fetch(courier: Courier) -> tuple[bytes, ...]:
-    transport = HttpsTransport(courier.hubs, courier.tls, PATIENCE_SECONDS)
+    way = courier.way
+    transport = HttpsTransport(way.hubs, way.tls, PATIENCE_SECONDS)
     try:
-        return await fetch(transport, courier.home, courier.name, utc_now())
+        return await fetch(transport, way.home, courier.name, utc_now())
     finally:
         await transport.close()
 
 
 async def _post(courier: Courier, letters: tuple[bytes, ...]) -> list[Refused]:
-    transport = HttpsTransport(courier.hubs, courier.tls, PATIENCE_SECONDS)
+    way = courier.way
+    transport = HttpsTransport(way.hubs, way.tls, PATIENCE_SECONDS)
     try:
         return await hand_in(transport, courier, letters)
     finally:

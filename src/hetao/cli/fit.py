@@ -14,7 +14,7 @@ from hetao.federation.pilot import Pilot, PilotSite, toml_text, write_pilot
 from hetao.federation.processes import run_study, running
 from hetao.federation.propose import draft_permit
 from hetao.notebook import Draft, FitResult, Part, draft_study, result_of
-from hetao.notebook.drafting import split_parts
+from hetao.notebook.parts import split_parts
 from hetao.permit import (
     SIDES,
     read_directory,

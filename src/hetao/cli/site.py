@@ -76,7 +76,7 @@ async def _serve(file: SiteFile) -> None:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: task and task.cancel())
-    transport = HttpsTransport(file.hubs, file.tls, PATIENCE_SECONDS)
+    transport = HttpsTransport(file.way.hubs, file.way.tls, PATIENCE_SECONDS)
     site = Site(replace(file.setup, tell=say), utc_now)
     say(f"{site.name} dials {file.setup.home}")
     try:

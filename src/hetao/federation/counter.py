@@ -8,7 +8,8 @@ sites, both would else cost each site the number of sites.
 import asyncio
 import contextlib
 
-from hetao.federation.hub import Hub, Inbox
+from hetao.federation.hub import Hub
+from hetao.federation.shelf import Inbox
 
 Post = tuple[str, bytes, "asyncio.Future[None]"]
 

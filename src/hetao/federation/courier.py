@@ -12,15 +12,14 @@ garbled from a whole one.
 import datetime
 import hashlib
 import os
-import ssl
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from hetao.errors import BadEnvelope, InvalidNetwork, Refused, Unreachable
-from hetao.federation.network import Keys, network_of_site, site_hubs
+from hetao.federation.network import Way, network_of_site, way_of_site
 from hetao.federation.transport import Transport
 from hetao.ledger.envelope import LARGEST_ENVELOPE, parse_envelope
 from hetao.permit import parse_time
@@ -34,22 +33,10 @@ Post = tuple[str, bytes]  # to which hub, what
 
 @dataclass(frozen=True)
 class Courier:
-    """Who carries for a site: its name, its way to the hubs, its TLS files alone."""
+    """Who carries for a site: its name, and its way to the hubs."""
 
     name: str
-    home: str
-    hubs: Mapping[str, str]
-    keys: Keys
-    base: Path
-
-    @property
-    def tls(self) -> ssl.SSLContext:
-        """Return our side of mutual TLS.
-
-        Raises:
-            InvalidNetwork: the files cannot be used.
-        """
-        return self.keys.client(self.base)
+    way: Way
 
 
 def read_courier(path: Path) -> Courier:
@@ -62,8 +49,7 @@ def read_courier(path: Path) -> Courier:
     network, keys = network_of_site(tables, path.name)
     match tables.get("site"):
         case {"name": str(name)}:
-            hubs = site_hubs(network, path.name)
-            return Courier(name, network.home, hubs, keys, path.parent)
+            return Courier(name, way_of_site(network, keys, path))
         case _:
             raise InvalidNetwork(f"{path.name} [site]: the name is missing")
 
@@ -187,7 +173,8 @@ async def hand_in(
             )
     refused = []
     for header, data in zip(headers, letters, strict=True):
-        hub = header.recipient if header.recipient in courier.hubs else courier.home
+        way = courier.way
+        hub = header.recipient if header.recipient in way.hubs else way.home
         try:
             await transport.post(hub, data)
         except Refused as error:

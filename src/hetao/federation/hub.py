@@ -10,7 +10,6 @@ import datetime
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +32,8 @@ from hetao.federation.heeding import Heeding
 from hetao.federation.logs import open_log
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.register import Register, news_from
+from hetao.federation.shelf import SCHEMA as ENVELOPES
+from hetao.federation.shelf import Inbox, Shelf, key_of
 from hetao.federation.store import Store
 from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
 from hetao.ledger.witness import Witness
@@ -61,51 +62,15 @@ from hetao.release import (
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS hub (epoch TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS envelope (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    key TEXT NOT NULL UNIQUE,
-    digest TEXT NOT NULL,
-    recipient TEXT NOT NULL,
-    run TEXT NOT NULL,
-    task TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    sender TEXT NOT NULL,
-    data BLOB NOT NULL
-) STRICT;
 CREATE TABLE IF NOT EXISTS opened (
     permit TEXT NOT NULL,
     members TEXT NOT NULL,
     PRIMARY KEY (permit, members)
 ) STRICT;
-CREATE INDEX IF NOT EXISTS by_recipient ON envelope (recipient, seq);
-CREATE INDEX IF NOT EXISTS by_task ON envelope (run, task, kind);
 """
-DESTROY: Final = (
-    "UPDATE envelope SET data = x'', recipient = '' "
-    "WHERE run = ? AND kind IN ('share', 'total')"
-)
-KEPT: Final = (
-    "SELECT DISTINCT run FROM envelope WHERE kind IN ('share', 'total') AND data != x''"
-    " AND run IN (SELECT run FROM envelope "
-    "WHERE kind = 'begin' AND recipient = ? AND sender = ?)"
-)
-BATCH: Final = 16  # envelopes handed over in one answer …
-BATCH_BYTES: Final = 16 * 2**20  # … unless they are large; one always is
 MOST_VALUES: Final = 2_000_001  # in one share; what the largest estimator declares
 
 Clock = Callable[[], datetime.datetime]
-
-
-@dataclass(frozen=True)
-class Inbox:
-    """Envelopes waiting for a party, oldest first, each with its place in line.
-
-    `epoch` changes when a hub starts over with an empty store; cursors into an older
-    epoch mean nothing.
-    """
-
-    epoch: str
-    items: tuple[tuple[int, bytes], ...]
 
 
 class Hub:
@@ -133,7 +98,8 @@ class Hub:
         """
         self.identity, self._trusted, self._clock = identity, trusted, clock
         folder.mkdir(parents=True, exist_ok=True)
-        self._store = Store(folder / "hub.sqlite", SCHEMA + HEARD)
+        self._store = Store(folder / "hub.sqlite", SCHEMA + ENVELOPES + HEARD)
+        self._shelf = Shelf(self._store, identity.name)
         self._register = Register(self._store, trusted, notices)
         self._log = open_log(folder, identity, head)
         self._witness = Witness.open(
@@ -146,7 +112,7 @@ class Hub:
             self._register,
             self._kept,
             lambda run: self._opening(run)[1],
-            lambda run, _: self._store.shred([(DESTROY, (run,))]),
+            lambda run, _: self._shelf.shred(run),
         )
         if not self._store.rows("SELECT epoch FROM hub"):
             self._store.write([("INSERT INTO hub VALUES (?)", (secrets.token_hex(8),))])
@@ -197,7 +163,7 @@ class Hub:
             else:
                 refusals.append(None)
                 if envelope is not None:
-                    new[_key(envelope.header)] = envelope
+                    new[key_of(envelope.header)] = envelope
         if new:
             self._append("carried", *new.values())
             self._insert(*new.values())
@@ -218,7 +184,7 @@ class Hub:
         self._party(header.recipient)
         if self._clock() >= parse_time(header.not_after):
             raise OutOfTime("the envelope is past its not-after time")
-        return None if self._is_known(envelope, new) else envelope
+        return None if self._shelf.is_known(envelope, new) else envelope
 
     def _party(self, name: str) -> Party:
         try:
@@ -228,15 +194,7 @@ class Hub:
 
     def waiting(self, recipient: str, after: int, run: str = "") -> Inbox:
         """Return what waits for `recipient` past the cursor, of one run or of all."""
-        rows = self._store.rows(
-            "WITH waiting AS (SELECT seq, sum(length(data)) OVER (ORDER BY seq) "
-            "- length(data) AS before FROM envelope WHERE recipient = ? AND seq > ? "
-            "AND (? = '' OR run = ?) ORDER BY seq LIMIT ?) "
-            "SELECT seq, data FROM waiting JOIN envelope USING (seq) "
-            "WHERE before < ? ORDER BY seq",
-            (recipient, after, run, run, BATCH, BATCH_BYTES),
-        )
-        return Inbox(self.epoch, tuple((int(seq), bytes(data)) for seq, data in rows))
+        return Inbox(self.epoch, self._shelf.waiting(recipient, after, run))
 
     def exchange(self, after: int, data: bytes) -> bytes:
         """Take what a party heard about permits, and return what it has not heard.
@@ -251,39 +209,11 @@ class Hub:
 
     def _kept(self) -> list[str]:
         """Return the runs of which shares or sums are here."""
-        me = self.identity.name
-        return [str(r[0]) for r in self._store.rows(KEPT, (me, self._coordinator))]
+        return self._shelf.kept(self._coordinator)
 
     # --- keeping --------------------------------------------------------------------
-    def _is_known(self, envelope: Envelope, new: Mapping[str, Envelope]) -> bool:
-        key = _key(envelope.header)
-        rows = self._store.rows("SELECT digest FROM envelope WHERE key = ?", (key,))
-        known = [str(digest) for (digest,) in rows]
-        known += [new[key].digest] if key in new else []
-        if known and known[0] != envelope.digest:
-            raise Replayed("another envelope already stands in this place of the run")
-        return bool(known)
-
     def _insert(self, *envelopes: Envelope) -> None:
-        self._store.write(
-            [
-                (
-                    "INSERT OR IGNORE INTO envelope (key, digest, recipient, run, task,"
-                    " kind, sender, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        _key(envelope.header),
-                        envelope.digest,
-                        envelope.header.recipient,
-                        envelope.header.run,
-                        envelope.header.task,
-                        envelope.header.kind,
-                        envelope.header.sender,
-                        envelope.data,
-                    ),
-                )
-                for envelope in envelopes
-            ]
-        )
+        self._shelf.put(envelopes)
         for recipient in {envelope.header.recipient for envelope in envelopes}:
             self.on_letter(recipient)
 
@@ -309,13 +239,7 @@ class Hub:
     def resume(self) -> None:
         """Act on what was taken on before a crash; acting twice is acting once."""
         self.heeding.heed()
-        rows = self._store.rows(
-            "SELECT data FROM envelope WHERE recipient = ? "
-            "AND kind IN ('task', 'finish')",
-            (self.identity.name,),
-        )
-        for (data,) in rows:
-            envelope = parse_envelope(bytes(data))
+        for envelope in self._shelf.orders():
             if self._clock() < parse_time(envelope.header.not_after):
                 self._act(envelope)
 
@@ -358,16 +282,12 @@ class Hub:
         return study, bundle
 
     def _one(self, run: str, task: str, kind: str) -> Envelope:
-        rows = self._store.rows(
-            "SELECT data FROM envelope WHERE run = ? AND task = ? AND kind = ? "
-            "AND recipient = ? AND sender = ?",
-            (run, task, kind, self.identity.name, self._coordinator),
-        )
-        if not rows:
+        found = self._shelf.one(run, task, kind, self._coordinator)
+        if found is None:
             raise NotApproved(
                 f"no {kind!r} of this run has reached {self.identity.name}"
             )
-        return parse_envelope(bytes(rows[0][0]))
+        return found
 
     def _content(self, envelope: Envelope) -> tuple[dict[str, Any], dict[str, Any]]:
         return unpack(envelope.open(self.identity))
@@ -379,14 +299,7 @@ class Hub:
         if asked is None or not self._may_be_complete(run, task, asked[1]):
             return
         header, members = asked
-        data = {
-            (row[0], row[1]): bytes(row[2])
-            for row in self._store.rows(
-                "SELECT kind, sender, data FROM envelope WHERE run = ? AND task = ? "
-                "AND (recipient = ? OR (sender = ? AND kind = 'total'))",
-                (run, task, self.identity.name, self.identity.name),
-            )
-        }
+        data = self._shelf.of_task(run, task)
         if ("total", self.identity.name) in data:
             return
         if any(("share", site) not in data for site in members):
@@ -406,14 +319,10 @@ class Hub:
     ) -> tuple[Header, list[str]] | None:
         """Return a task's header and its frozen members; None before it is here."""
         if (run, task) not in self._tasks:
-            found = self._store.rows(
-                "SELECT data FROM envelope WHERE run = ? AND task = ? AND kind = 'task'"
-                " AND recipient = ? AND sender = ?",
-                (run, task, self.identity.name, bundle.permit.coordinator.name),
-            )
-            if not found:
+            sender = bundle.permit.coordinator.name
+            envelope = self._shelf.one(run, task, "task", sender)
+            if envelope is None:
                 return None
-            envelope = parse_envelope(bytes(found[0][0]))
             meta, _ = self._content(envelope)
             members = [str(name) for name in meta["members"]]
             if not members or len(set(members)) != len(members):
@@ -425,12 +334,7 @@ class Hub:
 
     def _may_be_complete(self, run: str, task: str, members: list[str]) -> bool:
         """Say whether there are enough shares: asked at each one, it reads none."""
-        ((shares,),) = self._store.rows(
-            "SELECT count(*) FROM envelope WHERE run = ? AND task = ? "
-            "AND kind = 'share' AND recipient = ?",
-            (run, task, self.identity.name),
-        )
-        return int(shares) >= len(members)
+        return self._shelf.count_of_shares(run, task) >= len(members)
 
     def _check_reopening(
         self, header: Header, bundle: Bundle, members: list[str]
@@ -442,15 +346,7 @@ class Hub:
         sums whose parts could not be published are opened for one list of members
         only, whatever the run or analysis, as long as the permit lasts.
         """
-        me = self.identity.name
-        later = self._store.rows(
-            "SELECT data FROM envelope WHERE run = ? AND kind = 'task' "
-            "AND recipient = ? AND seq > (SELECT max(seq) FROM envelope WHERE run = ? "
-            "AND task = ? AND kind = 'task' AND recipient = ?)",
-            (header.run, me, header.run, header.task, me),
-        )
-        for (data,) in later:
-            other = parse_envelope(bytes(data)).header
+        for other in self._shelf.tasks_after(header.run, header.task):
             if other.analysis == header.analysis and other.attempt > header.attempt:
                 raise Replayed(f"{header.task} was given up for a later attempt")
         protocol = bundle.permit.protocol(header.protocol)
@@ -573,21 +469,13 @@ class Hub:
             analysis=header.analysis,
             attempt=header.attempt,
             round=header.round,
-            previous=self._last_sent(header.run),
+            previous=self._shelf.last_sent(header.run),
         )
-        if self._store.rows("SELECT 1 FROM envelope WHERE key = ?", (_key(reply),)):
+        if self._shelf.has_place(reply):
             return
         envelope = seal(self.identity, self._trusted[to], reply, content)
         self._append("sent", envelope)
         self._insert(envelope)
-
-    def _last_sent(self, run: str) -> str:
-        rows = self._store.rows(
-            "SELECT digest FROM envelope WHERE run = ? AND sender = ? "
-            "ORDER BY seq DESC LIMIT 1",
-            (run, self.identity.name),
-        )
-        return str(rows[0][0]) if rows else ""
 
     def _refuse(self, header: Header, error: HetaoError) -> None:
         content = pack({"code": error.code, "rule": str(error)})
@@ -603,10 +491,4 @@ def _course(header: Header) -> tuple[str, str, int, int, str]:
         header.attempt,
         header.round,
         f"{header.protocol}/{header.version}",
-    )
-
-
-def _key(header: Header) -> str:
-    return json.dumps(
-        [header.run, header.task, header.kind, header.sender, header.recipient]
     )

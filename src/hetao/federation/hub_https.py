@@ -18,8 +18,9 @@ from aiohttp import web
 
 from hetao.errors import HetaoError, NotAParty, Replayed
 from hetao.federation.counter import Counter
-from hetao.federation.hub import Hub, Inbox
+from hetao.federation.hub import Hub
 from hetao.federation.register import LARGEST as LARGEST_NEWS
+from hetao.federation.shelf import Inbox
 from hetao.federation.transport import POLL_SECONDS
 from hetao.ledger.envelope import LARGEST_ENVELOPE
 

@@ -107,6 +107,25 @@ class NetworkTable:
 
 
 @dataclass(frozen=True)
+class Way:
+    """A site's way to its hubs: which is its home, where they are, its TLS files."""
+
+    home: str
+    hubs: Mapping[str, str]
+    keys: Keys
+    base: Path
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """Return our side of mutual TLS; who answers by file needs no such files.
+
+        Raises:
+            InvalidNetwork: the files cannot be used.
+        """
+        return self.keys.client(self.base)
+
+
+@dataclass(frozen=True)
 class Network:
     """A coordinator's `network.toml`, opened."""
 
@@ -208,16 +227,21 @@ def network_of_site(tables: Mapping[str, Any], where: str) -> tuple[NetworkTable
     return network, record(Keys, tables["keys"], f"{where} [keys]", InvalidNetwork)
 
 
-def site_hubs(network: NetworkTable, where: str) -> dict[str, str]:
-    """Return the addresses of both hubs of a site's `[network]`.
+def way_of_site(network: NetworkTable, keys: Keys, path: Path) -> Way:
+    """Return a site's way to its hubs; opens no key.
+
+    Args:
+        network: of `network_of_site`.
+        keys: of `network_of_site`.
+        path: the site's file.
 
     Raises:
         InvalidNetwork: an address is not HTTPS, or its home is none of them.
     """
-    hubs = hub_addresses(network.hubs, f"{where} [network] hubs")
+    hubs = hub_addresses(network.hubs, f"{path.name} [network] hubs")
     if network.home not in hubs:
-        raise InvalidNetwork(f"{where} [network]: home names no hub")
-    return hubs
+        raise InvalidNetwork(f"{path.name} [network]: home names no hub")
+    return Way(network.home, hubs, keys, path.parent)
 
 
 def head_of(tables: Mapping[str, Any], base: Path, where: str) -> str:

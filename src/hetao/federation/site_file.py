@@ -10,15 +10,13 @@ The other tables are the data half, which `cdm` reads.
 """
 
 import functools
-import ssl
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hetao.cdm import open_site, read_site
 from hetao.errors import InvalidNetwork
-from hetao.federation.network import Keys, head_of, network_of_site, site_hubs
+from hetao.federation.network import Way, head_of, network_of_site, way_of_site
 from hetao.federation.register import read_notices
 from hetao.federation.site import SiteSetup
 from hetao.permit import read_directory
@@ -32,18 +30,7 @@ class SiteFile:
     """A site's file, opened: what it is, and how it reaches its hubs."""
 
     setup: SiteSetup
-    hubs: Mapping[str, str]
-    keys: Keys
-    base: Path
-
-    @property
-    def tls(self) -> ssl.SSLContext:
-        """Return our side of mutual TLS; who answers by file needs no such files.
-
-        Raises:
-            InvalidNetwork: the files cannot be used.
-        """
-        return self.keys.client(self.base)
+    way: Way
 
 
 def read_site_file(path: Path) -> SiteFile:
@@ -61,12 +48,12 @@ def read_site_file(path: Path) -> SiteFile:
     identity = keys.identity(base)
     if identity.name != config.site.name:
         raise InvalidNetwork(f"{where}: the key belongs to {identity.name}")
-    hubs = site_hubs(network, where)
+    way = way_of_site(network, keys, path)
     setup = SiteSetup(
         identity=identity,
         trusted=read_directory(base / network.parties),
         policy=policy,
-        home=network.home,
+        home=way.home,
         folder=base / network.folder,
         open_source=functools.partial(open_site, path),
         notices=functools.partial(read_notices, base / network.notices),
@@ -74,7 +61,7 @@ def read_site_file(path: Path) -> SiteFile:
         head=head_of(tables, base, where),
         open_snapshot=None if config.flat else functools.partial(open_site, path),
     )
-    return SiteFile(setup, hubs, keys, base)
+    return SiteFile(setup, way)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ a transport that drops, repeats or reorders can delay a study, not change its an
 
 from typing import Final, Protocol
 
-from hetao.federation.hub import Inbox
+from hetao.federation.shelf import Inbox
 
 POLL_SECONDS: Final = 25.0  # how long a hub holds a poll open when nothing waits
 

@@ -19,8 +19,8 @@ from hetao.errors import (
     Replayed,
     Unreachable,
 )
-from hetao.federation.hub import Inbox
 from hetao.federation.hub_https import EPOCH, unframe
+from hetao.federation.shelf import Inbox
 from hetao.federation.transport import POLL_SECONDS
 
 FIRST_PAUSE: Final = 0.05  # seconds before the second try; doubles

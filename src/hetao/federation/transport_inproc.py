@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from hetao.errors import HetaoError, Refused, Unreachable
 from hetao.federation.counter import Counter
-from hetao.federation.hub import Hub, Inbox
+from hetao.federation.hub import Hub
+from hetao.federation.shelf import Inbox
 from hetao.federation.transport import POLL_SECONDS
 
 

@@ -17,14 +17,8 @@ from hetao.errors import Usage
 from hetao.federation.certify import results_of
 from hetao.federation.embedded import Answered, OpenSource, run_embedded
 from hetao.notebook.asking import COUNTS
-from hetao.notebook.drafting import (
-    Criteria,
-    Draft,
-    Part,
-    draft_study,
-    draft_within,
-    split_parts,
-)
+from hetao.notebook.drafting import Criteria, Draft, draft_study, draft_within
+from hetao.notebook.parts import Part, split_parts
 from hetao.notebook.result import FitResult, result_of
 from hetao.release import Policy, read_policy
 from hetao.study import Study, read_study
