@@ -246,13 +246,13 @@ def test_weights_that_are_squared_are_judged_squared():
     gamma = np.zeros(method._of_score.parameters)
     gamma[1] = 4.0
     state = {"gamma": gamma, "beta": np.zeros(2)}
-    of = method._by_score(rows, gamma).of[1]
+    of = method._by_score(rows, state).of[1]
     assert of.max() < 0.3 * of.sum()
     assert (of**2).max() > 0.8 * (of**2).sum()
 
     passes(method, rows, state)
     with pytest.raises(Refused, match="one person"):
-        passes(method, rows, state | {method.closes: np.ones(1)})
+        passes(method, rows, state | {"last": np.ones(1)})
 
 
 def test_a_meta_analysis_that_hides_its_sites_certifies(tmp_path):

@@ -110,7 +110,7 @@ def test_start_stop_cox_is_r_on_pooled_rows(name, ties):
     people = len({cell for part in parts.values() for cell in part["id"].tolist()})
     assert answer["n"] == people
     assert answer["events"] == reference["events"]
-    assert answer["rounds"] <= 6 + (analysis.variance == "robust")
+    assert answer["rounds"] <= 6
 
 
 @pytest.mark.parametrize("ties", ["efron", "breslow"])

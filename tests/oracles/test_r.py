@@ -141,7 +141,7 @@ def test_federated_models_are_r_on_pooled_rows(name):
     ours = [term["p"] for term in answer["terms"]]
     np.testing.assert_allclose(ours, reference["p"], rtol=1e-6)
     assert answer["n"] == reference["n"]
-    assert answer["rounds"] <= (7 if analysis.variance == "robust" else 6)
+    assert answer["rounds"] <= 6
     if reference["events"] is not None:
         assert answer["events"] == reference["events"]
 
@@ -244,7 +244,7 @@ def test_a_merged_grid_is_r_on_times_moved_to_the_edges_of_the_cut(ties):
     )  # fmt: skip
     wanted = [float(number) for number in done.stdout.split()]
     assert_same(finding, wanted[:2], wanted[2:4], wanted[4])
-    assert found["rounds"] <= 7
+    assert found["rounds"] <= 6
     assert len(found["edges"]) >= 4
 
 

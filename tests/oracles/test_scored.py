@@ -123,7 +123,7 @@ def test_a_weighted_regression_is_the_stacked_equations(kind, estimand, truncati
     away, se_away = distance(found, beta, se)
     assert away < 1e-9
     assert se_away < 1e-8
-    assert found.as_json()["rounds"] <= 11
+    assert found.as_json()["rounds"] <= 6
 
 
 # --- Cox ----------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def test_a_weighted_cox_model_is_the_stacked_equations(estimand, ties):
     away, se_away = distance(found, beta, se)
     assert away < 1e-9
     assert se_away < 1e-8
-    assert found.as_json()["rounds"] <= 11
+    assert found.as_json()["rounds"] <= 6
 
 
 # --- against the effects, which have oracles of their own ---------------------------
@@ -568,7 +568,7 @@ def test_a_cox_model_within_strata_of_the_score_is_the_pooled_one(ties):
     assert away < 1e-9
     assert se_away < 1e-8
     found = finding.as_json()
-    assert found["rounds"] <= 11
+    assert found["rounds"] <= 9  # the score's fit, its strata, the model's fit
     above = below = square = 0.0
     for s in strata:
         t1, t0 = (A[s] * time[s]).sum(), ((1 - A[s]) * time[s]).sum()

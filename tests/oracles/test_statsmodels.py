@@ -192,7 +192,7 @@ def test_weights_and_robust_variance_are_statsmodels(name, weights, variance, se
     assert answer["n"] == keep.sum()
     assert answer.get("variance", "model") == variance
     assert answer.get("weights", "") == weights
-    assert answer["rounds"] <= (7 if variance == "robust" else 6)
+    assert answer["rounds"] <= 6
 
 
 def test_a_dispersion_is_that_of_the_maximum_not_of_the_round_before():

@@ -63,13 +63,13 @@ def test_a_site_with_one_row_and_one_with_none_are_summed_like_any_other(name):
     finding = oracle(STUDY, ANALYSES[name], parts).as_json()
 
     assert [len(part["age"]) for part in parts.values()] == [200, 199, 1, 0]
-    assert finding["rounds"] <= 8
+    assert finding["rounds"] <= 6
 
 
 def test_every_effect_takes_at_most_eight_messages():
     for name in EFFECTS:
         parts = everywhere(people(2, 1000))
-        assert oracle(STUDY, ANALYSES[name], parts).as_json()["rounds"] <= 8
+        assert oracle(STUDY, ANALYSES[name], parts).as_json()["rounds"] <= 6
 
 
 @pytest.mark.parametrize("name", EFFECTS)

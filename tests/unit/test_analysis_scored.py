@@ -42,7 +42,7 @@ def test_a_site_with_one_row_and_one_with_none_are_summed_like_any_other(name):
     finding = oracle(STUDY, ANALYSES[name], parts).as_json()
 
     assert [len(part["age"]) for part in parts.values()] == [200, 199, 1, 0]
-    assert finding["rounds"] <= 11
+    assert finding["rounds"] <= 9
 
 
 @pytest.mark.parametrize("name", SCORED)
@@ -108,7 +108,7 @@ def test_a_person_who_alone_has_a_column_of_the_score_is_high_leverage():
 
 def test_arms_that_a_covariate_separates_are_named():
     columns = people(2, 400)
-    columns["treated"] = (columns["sex"] == 1).astype(np.int64)
+    columns["treated"] = (columns["age"] > 60).astype(np.int64)
 
     with pytest.raises(NotEstimable, match="the propensity score: "):
         oracle(STUDY, COX, split(columns, CUTS))

@@ -4,7 +4,6 @@ A site sends the score, information and log-likelihood of its own partial likeli
 no event time and no risk set leaves it.
 """
 
-import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -37,6 +36,7 @@ from hetao.errors import NotEstimable
 
 ETA = 300.0  # exp of twice this is still a double
 LOG_PEOPLE = 40.0  # log of more people than there are
+MOST_WHOLE = 300  # rows of a stratum whose risk sets are kept as one matrix
 MOST_RESIDUAL = 1e3  # root mean square of a score residual
 
 
@@ -113,7 +113,7 @@ class Cox(Estimator):
         """
         sums = self._empty()
         eta = rows.X @ self.beta(state) + rows.offset
-        if np.any(np.abs(eta) > ETA):
+        if rows.n and not max(eta.max(), -eta.min()) <= ETA:
             raise NotEstimable(
                 "a linear predictor is too large",
                 fix="leave out terms, merge levels, or tighten public bounds",
@@ -141,11 +141,7 @@ class Cox(Estimator):
         return sums
 
     def _empty(self) -> Message:
-        return {name: np.zeros(shape) for name, shape in self._shapes.items()}
-
-    @functools.cached_property
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: one.shape for name, one in self.declare(0).items()}
+        return {name: np.zeros(shape) for name, shape in self.shapes[0].items()}
 
     def _strata(self, rows: Rows) -> tuple["Stratum", ...]:
         """Return the strata, put in order once: every round is over the same rows."""
@@ -315,6 +311,9 @@ class Stratum:
         after: (n,) how many events come at a row's time or before it.
         entry: who enters late; None where all are at risk from 0 on.
         unentered: (n,) how many events come before a row's start; none without one.
+        observed: (n,) weight of a row with the event, 0 of others.
+        whole: (events, n) how much of each row is at risk at each event, tied events
+            less their share; None where that is too large, or somebody enters late.
     """
 
     rows: Ints
@@ -333,6 +332,8 @@ class Stratum:
     after: Ints
     entry: Entry | None
     unentered: Ints
+    observed: Floats
+    whole: Floats | None
 
     @classmethod
     def of(cls, rows: Rows, members: Ints, plan: Plan) -> "Stratum":
@@ -340,9 +341,8 @@ class Stratum:
         analysis = plan.analysis
         order = members[np.argsort(-rows.time[members], kind="stable")]
         times, event, weight = rows.time[order], rows.event[order], rows.weight[order]
-        z = np.ones((len(order), 1 + rows.X.shape[1]))
-        z[:, 1:] = rows.X[order]
-        z[:, 1:] -= z[:, 1:].mean(axis=0)
+        z, x = np.ones((len(order), 1 + rows.X.shape[1])), rows.X[order]
+        np.subtract(x, x.mean(axis=0), out=z[:, 1:])
         fresh = _opens(times)
         index, first = fresh.cumsum() - 1, np.flatnonzero(fresh)
         last = np.append(first[1:], len(order)) - 1
@@ -357,6 +357,8 @@ class Stratum:
         if len(rows.start):
             entry = Entry.of(rows.start[order], times, times[first])
             last, unentered = entry.last, len(at) - np.searchsorted(at, entry.before)
+        share = share if analysis.ties == "efron" and share.any() else None
+        place = last[at]
         return cls(
             rows=order,
             z=z,
@@ -369,11 +371,13 @@ class Stratum:
             tie=tie,
             opens=opens,
             tied_weight=tied[tie],
-            share=share if analysis.ties == "efron" and share.any() else None,
-            place=last[at],
+            share=share,
+            place=place,
             after=len(at) - np.searchsorted(at, index),
             entry=entry,
             unentered=unentered,
+            observed=event * weight,
+            whole=None if entry else _whole(len(order), place, who, tie, share),
         )
 
     @property
@@ -395,9 +399,39 @@ class Stratum:
             return np.asarray(sums[self.after])
         return np.asarray(sums[self.after] - sums[self.unentered])
 
+    def summed(self, values: Floats) -> Floats:
+        """Return (events, …) sums over those at risk, less the tied events' shares."""
+        if self.whole is not None:
+            return np.asarray(self.whole @ values)
+        sums = self.at_risk(values)
+        if self.share is not None:
+            sums -= self.share[:, None] * self.tied(values[self.who])
+        return sums
+
+    def exposed(self, values: Floats) -> Floats:
+        """Return (n, …) sums over the events that a row is at risk at, less shares."""
+        if self.whole is not None:
+            return np.asarray(self.whole.T @ values)
+        found = self.until(values)
+        if self.share is not None:
+            found[self.who] -= self.tied((self.share * values.T).T)
+        return found
+
     def tied(self, values: Floats) -> Floats:
         """Return (events, …) sums of (events, …) values over those at the same time."""
         return np.asarray(np.add.reduceat(values, self.opens, axis=0)[self.tie])
+
+
+def _whole(
+    n: int, place: Ints, who: Ints, tie: Ints, share: Floats | None
+) -> Floats | None:
+    """Return `Stratum.whole` of (events,) places, events, ties and shares."""
+    if n > MOST_WHOLE:
+        return None
+    whole = np.greater_equal.outer(place, np.arange(n)).astype(np.float64)
+    if share is not None:
+        whole[:, who] -= np.equal.outer(tie, tie) * share[:, None]
+    return whole
 
 
 def _opens(values: Floats | Ints) -> NDArray[np.bool_]:
@@ -434,10 +468,7 @@ class RiskSets:
     def of(cls, stratum: Stratum, eta: Floats) -> "RiskSets":
         """Return the risk sets at linear predictors whose largest is 0."""
         w = stratum.weight * np.exp(eta)
-        rates = w[:, None] * stratum.z
-        sums = stratum.at_risk(rates)
-        if stratum.share is not None:
-            sums -= stratum.share[:, None] * stratum.tied(rates[stratum.who])
+        sums = stratum.summed(w[:, None] * stratum.z)
         return cls(stratum, w, sums[:, 0], sums[:, 1:] / sums[:, :1])
 
     def expected(self, weight: Floats) -> Floats:
@@ -446,13 +477,13 @@ class RiskSets:
         With H the sum of weight/s0 over the events that a row is at risk at, and G
         that of share times it over those tied with its own: w (H - event G).
         """
-        return self.w * self._exposed(weight / self.s0)
+        return self.w * self.stratum.exposed(weight / self.s0)
 
     def moments(self, clock: Floats | None = None) -> tuple[Floats, Floats]:
         """Return score (p,) and information (p, p), times counting (times,) fold."""
         stratum = self.stratum
         of_event = stratum.tied_weight
-        observed = stratum.event * stratum.weight
+        observed = stratum.observed
         if clock is not None:
             of_event = of_event * clock[stratum.at]
             observed = observed * clock[stratum.time]
@@ -463,21 +494,13 @@ class RiskSets:
     def residuals(self) -> Floats:
         """Return (n, p) score residuals times weights; they add up to the score."""
         stratum, weight = self.stratum, self.stratum.tied_weight
-        exposure = self._exposed(self.mean * (weight / self.s0)[:, None])
+        exposure = stratum.exposed(self.mean * (weight / self.s0)[:, None])
         due = stratum.x * self.expected(weight)[:, None] - self.w[:, None] * exposure
         if len(who := stratum.who):
             deaths = stratum.tied(np.ones((len(who), 1)))
             middle = stratum.tied(self.mean) / deaths
             due[who] -= stratum.weight[who, None] * (stratum.x[who] - middle)
         return -due
-
-    def _exposed(self, values: Floats) -> Floats:
-        """Return (n, …) sums over the events that a row is at risk at, less shares."""
-        stratum, share = self.stratum, self.stratum.share
-        found = stratum.until(values)
-        if share is not None:
-            found[stratum.who] -= stratum.tied((share * values.T).T)
-        return found
 
 
 def check_residuals(plan: Plan, meat: Floats, people: int) -> None:
@@ -499,6 +522,5 @@ def _partial(stratum: Stratum, eta: Floats) -> tuple[Point, RiskSets]:
     eta = eta - eta.max()
     sets = RiskSets.of(stratum, eta)
     score, information = sets.moments()
-    observed = (stratum.event * stratum.weight) @ eta
-    loglik = float(observed - stratum.tied_weight @ np.log(sets.s0))
+    loglik = float(stratum.observed @ eta - stratum.tied_weight @ np.log(sets.s0))
     return Point(score, information, loglik), sets

@@ -8,8 +8,7 @@ all parameters stacked, each person's is linear in the two means that are still
 unknown, so its outer products can be summed before the means are known.
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -27,6 +26,7 @@ from hetao.analysis.estimator import (
     Estimator,
     Message,
     State,
+    own_state,
     packed,
     sum_by,
     unpacked,
@@ -36,11 +36,14 @@ from hetao.analysis.finding import Finding
 from hetao.analysis.logistic import ETA, Logistic
 from hetao.analysis.newton import (
     MOST_ROUNDS,
+    SMALL_STEP,
     Fit,
     Point,
     advance,
     invert,
     model_payload,
+    newton_step,
+    said_of,
 )
 from hetao.analysis.plan import Plan
 from hetao.analysis.poisson import log_linear_opening
@@ -414,8 +417,16 @@ class Effect(Estimator):
         if state is None:
             return {"beta": self._opening(total)}
         if "closing" in state:
-            return self._finding(total, state, round_number)
+            if not self._is_beside(total):
+                return self._finding(total, state, round_number)
+            state = {"beta": state["beta"]}
         return self._advance(total, state, round_number)
+
+    def _is_beside(self, total: Message) -> bool:
+        """Return whether a regression is not where its last step was to lead it."""
+        scores = np.split(total["score"], len(self._fits))
+        each = zip(scores, map(self._inverse, total["info"]), strict=True)
+        return any(newton_step(*one)[1] > SMALL_STEP for one in each)
 
     def _opening(self, total: Message) -> Floats:
         people, events = np.rint(total["people"]), np.rint(total["events"])
@@ -423,7 +434,7 @@ class Effect(Estimator):
         scores = np.split(total["score"], len(self._fits))
         beta = []
         for fit, score, info in zip(self._fits, scores, total["info"], strict=True):
-            with _named(fit):
+            with said_of(_called(fit)):
                 if self._is_poisson(fit):
                     place = self._fits.index(fit)
                     beta.append(self._log_linear(total, score, info, place))
@@ -481,17 +492,14 @@ class Effect(Estimator):
         scores = total["score"].reshape(beta.shape)
         after: State = {}
         for i, fit in enumerate(self._fits):
-            mine = {
-                name.removeprefix(f"{fit} "): array
-                for name, array in state.items()
-                if name.startswith(f"{fit} ")
-            }
+            mine = own_state(state, f"{fit} ")
             if "done" not in mine:
                 info = unpacked(total["info"][i], self.plan.parameters)
                 point = Point(scores[i], info, float(total["loglik"][i]))
                 mine["beta"] = beta[i]
-                with _named(fit):
-                    moved = advance(point, mine, round_number, self.plan.names)
+                with said_of(_called(fit)):
+                    names = self.plan.names
+                    moved = advance(point, mine, round_number, names, closes=True)
                 mine = _ended(moved) if isinstance(moved, Fit) else moved
                 beta[i] = mine.pop("beta")
             after |= {f"{fit} {name}": array for name, array in mine.items()}
@@ -590,11 +598,5 @@ def _ended(fit: Fit) -> State:
     return {"beta": fit.beta, "done": np.array([fit.loglik, fit.condition])}
 
 
-@contextlib.contextmanager
-def _named(fit: str) -> Iterator[None]:
-    """Say which of the regressions is not estimable."""
-    try:
-        yield
-    except NotEstimable as problem:
-        which = "the propensity score" if fit == SCORE else f"the outcome, {fit}"
-        raise NotEstimable(f"{which}: {problem.what}", fix=problem.fix) from problem
+def _called(fit: str) -> str:
+    return "the propensity score" if fit == SCORE else f"the outcome, {fit}"

@@ -96,6 +96,7 @@ class Estimator(ABC):
             one, however many sites are in it.
         of_people: arrays that no weight multiplies.
         plan: the public plan.
+        shapes: of the arrays of the opening, and of the rounds after it.
     """
 
     name: ClassVar[str]
@@ -116,10 +117,11 @@ class Estimator(ABC):
             InvalidStudy: its message would be too large.
         """
         self.plan = plan
-        most = max(
-            sum(_count(s.shape) for s in self.declare(number).values())
+        self.shapes = tuple(
+            {name: one.shape for name, one in self.declare(number).items()}
             for number in (0, 1)
         )
+        most = max(sum(map(_count, of_round.values())) for of_round in self.shapes)
         if most > MOST_NUMBERS:
             raise InvalidStudy(
                 f"{plan.analysis.name}: a message would hold more than "
@@ -339,6 +341,15 @@ def _flat(p: int) -> Ints:
 @functools.cache
 def _triangle(p: int) -> tuple[Ints, Ints]:
     return np.triu_indices(p)
+
+
+def own_state(state: State, prefix: str) -> State:
+    """Return what a state holds under names of one prefix, without it."""
+    return {
+        name.removeprefix(prefix): array
+        for name, array in state.items()
+        if name.startswith(prefix)
+    }
 
 
 def sum_by(place: Ints, size: int, values: Floats | None = None) -> Floats:

@@ -2,10 +2,12 @@
 
 The penalty is half the logarithm of the information's determinant (Jeffreys' prior).
 Its slope needs the information's derivatives, which are sums over people too, so every
-round is exact and none is spent on leverages.
+round is exact and none is spent on leverages. The same derivatives tell how the
+information changes further on, so that a separated outcome takes no more rounds.
 """
 
 import itertools
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import eigh
@@ -27,6 +29,9 @@ from hetao.analysis.newton import (
 from hetao.analysis.rows import Rows
 from hetao.errors import WrongShape
 
+MOST_LOOKS = 50  # of a round, at what is believed
+FURTHEST = 6.0  # logarithm of the most that the information is believed to change by
+ROUNDING = 1e-13
 LEAST_CURVE = 0.1  # of the penalised likelihood, as a share of the information
 
 
@@ -73,8 +78,8 @@ class Firth(Logistic):
         """Return logistic regression's sums, and those of the penalty, at a state.
 
         `cube` is the derivative of the information by each coefficient; `bend` its
-        second derivative, traced with the inverse of the round before, which only
-        speeds the rounds up.
+        second derivative, traced with the inverse that the round before believed to
+        be here, which only speeds the rounds up.
         """
         X, y, w = rows.X, rows.y, rows.weight
         eta = np.clip(X @ self.beta(state) + rows.offset, -ETA, ETA)
@@ -112,20 +117,17 @@ class Firth(Logistic):
         p, names = self.plan.parameters, self.plan.names
         information = unpacked(total["info"], p)
         inverse = invert(information, names)
-        point = _penalised(total, information, inverse.matrix)
-        answer = advance(point, state, round_number, names)
+        ahead = Ahead.of(total, information, inverse.matrix)
+        answer = advance(ahead.point, state, round_number, names, ahead=ahead.step)
+        beta = answer.beta if isinstance(answer, Fit) else answer["beta"]
+        there = invert(ahead.information(beta - state["beta"]), names)
         if not isinstance(answer, Fit):
             # Without errors to compare with, none is taken to run off: none does.
             next_state = {name: array for name, array in answer.items() if name != "se"}
-            return next_state | {"inverse": packed(inverse.matrix)}
+            return next_state | {"inverse": packed(there.matrix)}
         scale = float(np.linalg.slogdet(self.plan.to_units())[1])
-        fit = Fit(
-            answer.beta,
-            inverse.matrix,
-            answer.loglik - scale,
-            answer.rounds,
-            inverse.condition,
-        )
+        fit = replace(answer, covariance=there.matrix, condition=there.condition)
+        fit = replace(fit, loglik=fit.loglik - scale)
         cases = total["cases"] if self.plan.analysis.weights else total["events"]
         counts = {"n": round(float(total["n"][0])), "events": round(float(cases[0]))}
         payload = model_payload(self.plan, fit) | counts | {"penalty": "firth"}
@@ -163,18 +165,90 @@ def _cubes(X: Floats, weight: Floats) -> Floats:
     return np.concatenate(parts)
 
 
-def _penalised(total: Message, information: Floats, inverse: Floats) -> Point:
-    """Return the penalised likelihood with its own score and curvature."""
-    p = len(information)
-    cube = np.zeros((p, p, p))
-    places = _places(p)
-    for order in itertools.permutations(range(3)):
-        cube[tuple(places[:, order].T)] = total["cube"]
-    turned = np.einsum("kl,jlm->jkm", inverse, cube)  # inverse times each derivative
-    score = total["score"] + np.einsum("jkk->j", turned) / 2
-    curve = information + np.einsum("jkm,lmk->jl", turned, turned) / 2
-    curve = curve - unpacked(total["bend"], p) / 2
-    if float(eigh(curve, information, eigvals_only=True)[0]) < LEAST_CURVE:
-        curve = information  # far from the maximum, the plain way upward
-    penalty = float(np.linalg.slogdet(information)[1]) / 2
-    return Point(score, curve, float(total["loglik"][0]) + penalty)
+@dataclass(frozen=True, eq=False)
+class Ahead:
+    """The penalised likelihood at a state, and what it is believed to be nearby.
+
+    The information is taken to change exponentially, at the rate that its derivative
+    tells: so it does where chances are near 0 or 1, as those of the separated are, and
+    where Newton's method, which takes it to stay as it is, moves by one logit a round.
+
+    Attributes:
+        point: with the penalised likelihood's own score and curvature.
+        factor: (p, p) lower Cholesky factor of the information.
+        rates: (p, p, p) the information's derivative by each coefficient, in units in
+            which the information is 1.
+        bent: (p, p) minus the curvature of the penalty; 0 far from the maximum.
+    """
+
+    point: Point
+    factor: Floats
+    rates: Floats
+    bent: Floats
+
+    @classmethod
+    def of(cls, total: Message, information: Floats, inverse: Floats) -> "Ahead":
+        """Return what the sums of a round tell, of which two are given as matrices."""
+        p = len(information)
+        cube = np.zeros((p, p, p))
+        places = _places(p)
+        for order in itertools.permutations(range(3)):
+            cube[tuple(places[:, order].T)] = total["cube"]
+        turned = np.einsum("kl,jlm->jkm", inverse, cube)  # inverse times each
+        score = total["score"] + np.einsum("jkk->j", turned) / 2
+        bent = np.einsum("jkm,lmk->jl", turned, turned) / 2
+        bent = bent - unpacked(total["bend"], p) / 2
+        if not _is_upward(information + bent, information):
+            bent = np.zeros((p, p))
+        penalty = float(np.linalg.slogdet(information)[1]) / 2
+        loglik = float(total["loglik"][0]) + penalty
+        factor = np.asarray(np.linalg.cholesky(information), np.float64)
+        root = np.linalg.inv(factor)
+        rates = np.einsum("ab,jbc,dc->jad", root, cube, root)
+        return cls(Point(score, information + bent, loglik), factor, rates, bent)
+
+    def information(self, step: Floats) -> Floats:
+        """Return the information (p, p) believed to be a step away."""
+        values, axes = self._along(step)
+        return np.asarray((axes * np.exp(values)) @ axes.T)
+
+    def step(self) -> Floats:
+        """Return the step (p,) to where the score is believed to be 0.
+
+        It is found by Newton's method with no one asked; a step beyond which nothing
+        is believed is not taken.
+        """
+        step = np.zeros(len(self.bent))
+        for _ in range(MOST_LOOKS):
+            values, axes = self._along(step)
+            passed = (axes * _mean_exp(values)) @ (axes.T @ step)
+            score = self.point.score - passed - self.bent @ step
+            there = (axes * np.exp(values)) @ axes.T
+            bent = there + self.bent
+            more = np.linalg.solve(bent if _is_upward(bent, there) else there, score)
+            if np.abs(self._along(step + more)[0]).max() > FURTHEST:
+                break
+            step = step + more
+            if np.abs(more).max() <= ROUNDING * np.abs(step).max():
+                break
+        if not step.any():
+            whole = np.linalg.solve(self.point.information, self.point.score)
+            return np.asarray(whole, np.float64)
+        return step
+
+    def _along(self, step: Floats) -> tuple[Floats, Floats]:
+        """Return logarithms (p,) of what the information grows by, and axes (p, p)."""
+        values, vectors = np.linalg.eigh(np.einsum("jab,j->ab", self.rates, step))
+        return values, self.factor @ vectors
+
+
+def _is_upward(curve: Floats, information: Floats) -> bool:
+    """Return whether Newton's step by a curvature (p, p) leads upward, not too far."""
+    least = eigh(curve, information, eigvals_only=True)[0]
+    return float(least) >= LEAST_CURVE
+
+
+def _mean_exp(values: Floats) -> Floats:
+    """Return the means of exp over 0 to each value."""
+    apart = np.where(values == 0, 1.0, values)
+    return np.where(values == 0, 1.0, np.expm1(values) / apart)

@@ -26,6 +26,7 @@ from hetao.analysis.estimator import (
     Message,
     Shapes,
     State,
+    own_state,
     packed,
     sum_by,
     unpacked,
@@ -251,12 +252,3 @@ def begun(state: State) -> State:
     """Return the state with the calibrations at their opening: no correction."""
     opening = {"line": [0.0, FURTHEST], "level": [0.0], "since": [0.0]}
     return {**state, **{name: np.array(value) for name, value in opening.items()}}
-
-
-def own_state(state: State, prefix: str) -> State:
-    """Return what a state holds under names of one prefix, without it."""
-    return {
-        name.removeprefix(prefix): array
-        for name, array in state.items()
-        if name.startswith(prefix)
-    }

@@ -23,14 +23,17 @@ from hetao.analysis.finding import Finding
 from hetao.analysis.newton import (
     LAST,
     MOST_ROUNDS,
+    SMALL_STEP,
     Fit,
     Point,
     advance,
+    check_rounds,
     check_weight,
     counted,
     invert,
     meat,
     model_payload,
+    newton_step,
     sandwich,
 )
 from hetao.analysis.poisson import ABSURD, ETA, log_linear_opening
@@ -213,17 +216,21 @@ class NegativeBinomial(Estimator):
         joint = {**state, "beta": np.append(state["beta"], state["log_theta"])}
         if LAST in state:
             bread = invert(unpacked(total["curve"], p), names).matrix
-            covariance = sandwich(bread, total)
-            rounds = round_number + 1
-            beta, condition = joint["beta"], expected.condition
+            covariance, condition = sandwich(bread, total), expected.condition
+            inverse = invert(point.information, (*names, THETA)).matrix
+            step, reach = newton_step(point.score, inverse)
+            beta, rounds = joint["beta"] + step, round_number + 1
+            if reach > SMALL_STEP:
+                check_rounds(round_number)
+                return _last(beta)
             fit: State | Fit = Fit(beta, covariance, point.loglik, rounds, condition)
         else:
-            fit = advance(point, joint, round_number, (*names, THETA))
+            closes, names = self.plan.is_robust, (*names, THETA)
+            fit = advance(point, joint, round_number, names, closes=closes)
         if not isinstance(fit, Fit):
             return _parted(fit, state)
         if self.plan.is_robust and LAST not in state:
-            parted = {"beta": fit.beta[:p], "log_theta": fit.beta[p:]}
-            return parted | {LAST: np.ones(1)}
+            return _last(fit.beta)
         payload = model_payload(
             self.plan,
             Fit(fit.beta[:p], covariance, fit.loglik, fit.rounds, fit.condition),
@@ -294,6 +301,11 @@ def _point(total: Message, p: int) -> Point:
         slope = abs(float(total["theta_score"][0]))
         joint[p, p] = max(abs(_curve_of_theta(total)), slope, 1e-6)
     return Point(score, joint, float(total["loglik"][0]))
+
+
+def _last(joint: Floats) -> State:
+    """Return the state of the last round, from the coefficients and log theta."""
+    return {"beta": joint[:-1], "log_theta": joint[-1:], LAST: np.ones(1)}
 
 
 def _parted(joint: State, before: State) -> State:

@@ -3,7 +3,8 @@
 Everything here runs outside the sites and sees sums only.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +96,13 @@ def invert(information: Floats, names: Sequence[str]) -> Inverse:
 
 
 def advance(
-    point: Point, state: State, round_number: int, names: Sequence[str]
+    point: Point,
+    state: State,
+    round_number: int,
+    names: Sequence[str],
+    *,
+    closes: bool = False,
+    ahead: Callable[[], Floats] | None = None,
 ) -> State | Fit:
     """Return the next state, or the fit once another round would change nothing.
 
@@ -105,25 +112,24 @@ def advance(
             (p,), se (p,) and reach (1,), all of them functions of earlier sums.
         round_number: of the message that was summed.
         names: of the columns, for errors.
+        closes: whether a closing round follows at the fit's beta, which says itself
+            how near that is and what the errors are there.
+        ahead: returns a step (p,) that sees further than Newton's; None for his.
 
     Raises:
         NotEstimable: the information is singular, a coefficient runs off to
             infinity, or the rounds are used up.
     """
-    if round_number + 1 >= MOST_ROUNDS:
-        raise NotEstimable(
-            f"no convergence within {MOST_ROUNDS} rounds",
-            fix="leave out terms, or merge rare levels",
-        )
+    check_rounds(round_number)
     if _has_fallen(point, state):
         half = state["step"] / 2
         return {**state, "beta": state["beta"] - half, "step": half}
     inverse = _invert_midway(point, state, names)
-    step = inverse.matrix @ point.score
     se = np.sqrt(np.diag(inverse.matrix))
+    step = ahead() if ahead else inverse.matrix @ point.score
     reach = float(np.max(np.abs(step) / se))
     beta = state["beta"] + step
-    if _is_done(reach, state, round_number):
+    if is_near(reach, state) if closes else _is_done(reach, state, round_number):
         loglik = point.loglik + float(point.score @ step) / 2
         return Fit(beta, inverse.matrix, loglik, round_number + 1, inverse.condition)
     if round_number > USUAL_LAST:
@@ -137,27 +143,59 @@ def advance(
     }
 
 
+def newton_step(score: Floats, inverse: Floats) -> tuple[Floats, float]:
+    """Return the step (p,), and the largest part of it in standard errors."""
+    step = inverse @ score
+    return step, float(np.max(np.abs(step) / np.sqrt(np.diag(inverse))))
+
+
+@contextlib.contextmanager
+def said_of(which: str) -> Iterator[None]:
+    """Say which of several regressions is not estimable."""
+    try:
+        yield
+    except NotEstimable as problem:
+        raise NotEstimable(f"{which}: {problem.what}", fix=problem.fix) from problem
+
+
 def settle(
     point: Point, state: State, round_number: int, plan: Plan, total: Message
 ) -> State | Fit:
     """Return the next state or the fit, as `advance` does, with the variance asked for.
 
     Of a robust variance one more round sums the outer products of people's scores, at
-    the maximum, which that round's state marks as `last`.
+    the maximum, which that round's state marks as `last`. Its score says how far from
+    the maximum that is: a step of nothing is taken still, one of more than nothing
+    needs one such round more.
 
     Raises:
         NotEstimable: as `advance`.
     """
     if LAST in state:
-        inverse = invert(point.information, plan.names)
-        covariance = sandwich(inverse.matrix, total)
-        rounds = round_number + 1
-        beta = state["beta"]
-        return Fit(beta, covariance, point.loglik, rounds, inverse.condition)
-    fit = advance(point, state, round_number, plan.names)
+        return close(point, state, round_number, plan, total)
+    fit = advance(point, state, round_number, plan.names, closes=plan.is_robust)
     if plan.is_robust and isinstance(fit, Fit):
         return {"beta": fit.beta, LAST: np.ones(1)}
     return fit
+
+
+def close(
+    point: Point, state: State, round_number: int, plan: Plan, total: Message
+) -> State | Fit:
+    """Return the fit with its robust variance, or the state of a better last round.
+
+    Raises:
+        NotEstimable: columns determine each other, or the rounds are used up.
+    """
+    inverse = invert(point.information, plan.names)
+    step, reach = newton_step(point.score, inverse.matrix)
+    beta = state["beta"] + step
+    if reach > SMALL_STEP:
+        check_rounds(round_number)
+        return {"beta": beta, LAST: np.ones(1)}
+    covariance = sandwich(inverse.matrix, total)
+    loglik = point.loglik + float(point.score @ step) / 2
+    return Fit(beta, covariance, loglik, round_number + 1, inverse.condition)
 
 
 def sandwich(bread: Floats, total: Message) -> Floats:
@@ -215,6 +253,31 @@ def _has_fallen(point: Point, state: State) -> bool:
         return False
     before = float(state["loglik"][0])
     return point.loglik < before - SAME * (1 + abs(before))
+
+
+def check_rounds(round_number: int) -> None:
+    """Refuse one round more than there may be.
+
+    Raises:
+        NotEstimable: the rounds are used up.
+    """
+    if round_number + 1 >= MOST_ROUNDS:
+        raise NotEstimable(
+            f"no convergence within {MOST_ROUNDS} rounds",
+            fix="leave out terms, or merge rare levels",
+        )
+
+
+def is_near(reach: float, state: State) -> bool:
+    """Say whether the next step, if Newton's error squares, is next to nothing.
+
+    Args:
+        reach: of the step just found, the largest share of a standard error.
+        state: holds the reach of the step before, if there was one.
+    """
+    if reach < SMALL_STEP:
+        return True
+    return "reach" in state and reach**3 < NEXT_STEP * float(state["reach"][0]) ** 2
 
 
 def _is_done(reach: float, state: State, round_number: int) -> bool:

@@ -17,6 +17,7 @@ from hetao.analysis.estimator import (
     Shapes,
     State,
     estimator,
+    own_state,
     packed,
     unpacked,
 )
@@ -29,7 +30,6 @@ from hetao.analysis.measuring import (
     MOMENTS,
     Measuring,
     begun,
-    own_state,
 )
 from hetao.analysis.newton import (
     MOST_ROUNDS,

@@ -35,7 +35,7 @@ from hetao.analysis.quantiles import Quantiles
 from hetao.analysis.rates import Rates
 from hetao.analysis.sccs import SelfControlled
 from hetao.analysis.score_strata import CoxScoreStrata
-from hetao.analysis.scored import (
+from hetao.analysis.scored_models import (
     CoxScored,
     LinearScored,
     LogisticScored,

@@ -3,7 +3,9 @@
 Everything in this file stays inside the site.
 """
 
+import functools
 import itertools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -155,8 +157,7 @@ def make_rows(
     person = _persons(plan, known)
     enough(int(person.max()) + 1 if len(person) else n)
     _check_rows_of_each(plan, person)
-    rows = _rows(plan, known | {PERSON: person}, site, n)
-    return replace(rows, origin=np.flatnonzero(keep))
+    return _rows(plan, known | {PERSON: person}, site, np.flatnonzero(keep))
 
 
 def _weighs(plan: Plan, known: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
@@ -299,9 +300,10 @@ def _is_known(array: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(array >= 0)
 
 
-def _rows(plan: Plan, known: dict[str, NDArray[Any]], site: str, n: int) -> Rows:
-    analysis = plan.analysis
+def _rows(plan: Plan, known: dict[str, NDArray[Any]], site: str, origin: Ints) -> Rows:
+    analysis, n = plan.analysis, len(origin)
     fields: dict[str, Any] = {
+        "origin": origin,
         "X": _design(plan, known, n),
         "person": known[PERSON],
         "set": _sets(plan, known),
@@ -369,11 +371,11 @@ def _design(plan: Plan, known: Mapping[str, NDArray[Any]], n: int) -> Floats:
 
 def _column(column: Column, known: Mapping[str, NDArray[Any]]) -> Floats | float:
     """Return (n,) values of a design's column, or the one value of all rows."""
-    value: Floats | float = 1.0
-    for factor in column.factors:
-        value = value * value_of(factor, known)
-    for name, level in column.levels:
-        value = value * (known[name] == level)
+    parts = [value_of(factor, known) for factor in column.factors]
+    parts += [known[name] == level for name, level in column.levels]
+    value = functools.reduce(operator.mul, parts) if parts else 1.0
+    if not column.factors:  # indicators stand as they are
+        return np.asarray(value, dtype=np.float64)
     return (value - column.centre) / column.scale
 
 

@@ -16,7 +16,6 @@ from hetao.analysis.cox import Cox
 from hetao.analysis.estimator import (
     Message,
     State,
-    Sum,
     estimator,
     sum_by,
     unpacked,
@@ -37,7 +36,6 @@ from hetao.analysis.scored import (
     RELIES,
     Scored,
     Weighed,
-    prefixed,
     shapes_of_score,
 )
 from hetao.analysis.strata import balance_within
@@ -76,6 +74,7 @@ class CoxScoreStrata(Scored):
     """
 
     model = Cox
+    own = OF_STRATA
     relies_on = (*RELIES, "hetao.analysis.rates", "hetao.analysis.strata")
 
     def _inner(self, plan: Plan) -> Plan:
@@ -97,16 +96,6 @@ class CoxScoreStrata(Scored):
             "ratio": (1.0, 0.0),
         }
 
-    def declare(self, round_number: int) -> dict[str, Sum]:
-        """Return what a site sends; all rounds but the opening look alike."""
-        if round_number == 0:
-            return super().declare(0)
-        return {
-            **prefixed("score", self._score.declare(1)),
-            **self._model.declare(1),
-            **self.declared(OF_STRATA, self.bounds(round_number)),
-        }
-
     # --- inside a site --------------------------------------------------------------
     def is_closing(self, state: State) -> bool:
         """Return whether the strata are known: each message then tells of them."""
@@ -116,9 +105,6 @@ class CoxScoreStrata(Scored):
         if CUTS not in state:
             return {"histogram": sum_by(self._bin(rows, state), BINS)}
         return super()._model_message(rows, state)
-
-    def _opened(self, rows: Rows) -> Message:
-        return self._model.start(rows)
 
     def weights(self, rows: Rows, state: State) -> Floats | None:
         """Return how much people weigh in the model, (k, n); None before it begins."""

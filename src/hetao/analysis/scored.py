@@ -1,12 +1,12 @@
-"""Models whose people are weighted by a propensity score, fitted in the same analysis.
+"""What all share whose people a propensity score weighs, fitted in the same analysis.
 
-The score's Newton rounds come first; then the outcome's model runs as it always does,
-each person weighted by the score's fitted value, which stays inside the site. One
+Each person is weighted by the score's fitted value, which stays inside the site. One
 closing message brings, beside the sums of a robust variance, those that say how the
 model's score moves with the score's coefficients. So the variance counts the
 estimation of the weights: it is the sandwich of both sets of equations, stacked.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
@@ -14,7 +14,6 @@ import numpy as np
 from scipy.special import expit
 
 from hetao.analysis.contrasts import balance_of
-from hetao.analysis.cox import Cox
 from hetao.analysis.doubt import working
 from hetao.analysis.estimator import (
     Estimator,
@@ -22,14 +21,13 @@ from hetao.analysis.estimator import (
     Shapes,
     State,
     Sum,
-    estimator,
+    own_state,
     packed,
     unpacked,
 )
 from hetao.analysis.evidence import Evidence, evidence, scored
 from hetao.analysis.expressions import Floats, Ints
 from hetao.analysis.finding import Finding
-from hetao.analysis.linear import Linear
 from hetao.analysis.logistic import ETA, Logistic
 from hetao.analysis.newton import (
     LAST,
@@ -39,9 +37,9 @@ from hetao.analysis.newton import (
     advance,
     invert,
     model_payload,
+    said_of,
 )
 from hetao.analysis.plan import Plan
-from hetao.analysis.poisson import Poisson
 from hetao.analysis.rows import Rows
 from hetao.analysis.weighting import (
     CUTS,
@@ -57,16 +55,15 @@ MOST = 2 * MOST_ROUNDS  # messages: of the score, of the model, the closing one 
 BY_SCORE = "propensity score"
 GAMMA, DONE, BEGUN = "gamma", "gamma done", "begun"  # of a state with a fitted score
 CALIPER = "caliper"  # of one by which people are matched, in logits of the score
-OF_SCORE = (GAMMA, DONE, BEGUN, CALIPER, CUTS)
+FIRST = "first"  # of one with the coefficients that a model began with
+OF_SCORE = (GAMMA, DONE, BEGUN, CALIPER, CUTS, FIRST)
+OF_WEIGHTS = (GAMMA, "score beta", CALIPER, CUTS)  # of a state, what weighs people
 OF_ROWS = ("X", "Z", "y", "offset", "time", "event", "start", "stratum", "group")
 RELIES = (
     "hetao.analysis.contrasts",
-    "hetao.analysis.cox",
-    "hetao.analysis.linear",
     "hetao.analysis.doubt",
     "hetao.analysis.logistic",
     "hetao.analysis.newton",
-    "hetao.analysis.poisson",
     "hetao.analysis.weighting",
     "hetao.pairing",
 )
@@ -102,34 +99,24 @@ def shapes_of_score(shapes: Shapes) -> dict[str, str | int]:
     return {f"score_{n}": str(shape).replace("p", "q") for n, shape in shapes.items()}
 
 
-def _shapes(model: type[Estimator]) -> Shapes:
-    """Return what a message holds of the score, the model's opening and the model."""
-    of_score = shapes_of_score(Logistic.sums)
-    first = {f"first_{name}": shape for name, shape in model.opening.items()}
-    return {**of_score, **first, **model.sums, **CLOSING}
-
-
 class Scored(Estimator):
-    """A model weighted by a propensity score; which model, the subclass says.
+    """What is weighted by a propensity score; what that is, the subclass says.
+
+    The score's Newton rounds come first, then those of weighted people.
 
     A site's own message is not publishable: the arms' cells, and the bins of the
     score's histogram where one is asked for, may be small. What guards it: the rules
     for a model's columns, events, parameters and leverage, in the score's design
     within either arm too, and a person's share of an arm's weight.
 
-    With a `ratio` people are matched instead: inside each site every treated person
-    gets up to so many others whose logit of the score lies within the caliper, the
-    closest pairs first, none of them twice. The others of a set together count as one,
-    and the variance is clustered by set; it takes the score as given.
-
     Source:
         Hajage, Chauvet, Belin et al. (2018), Biom. J. 60(6), 1151-1163; Shu, Young,
-        Toh & Wang (2021), Biometrics 77(1), 125-137; of matching, Austin & Small
-        (2014), Stat. Med. 33(24), 4306-4319. Oracle: `tests/oracles/test_scored.py`.
+        Toh & Wang (2021), Biometrics 77(1), 125-137. Oracle:
+        `tests/oracles/test_scored.py`.
     """
 
     model: ClassVar[type[Estimator]]
-    closes: ClassVar[str] = LAST  # what marks the model's state of the closing round
+    own: ClassVar[Shapes] = CLOSING  # what a message adds to the other sums
     meat: ClassVar[str] = "meat"  # the model's outer products of people's scores
     relies_on: ClassVar[tuple[str, ...]] = RELIES
 
@@ -164,7 +151,7 @@ class Scored(Estimator):
         return self.plan.parameters
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
-        """Return the bounds of what a closing message adds to the model's.
+        """Return the bounds of what a message adds to the score's and the model's.
 
         A weight moves with the logit of the score by no more than itself, so the
         cross products obey the bound of the residuals that they are made with.
@@ -190,9 +177,8 @@ class Scored(Estimator):
             return prefixed("score", self._score.declare(0))
         return {
             **prefixed("score", self._score.declare(1)),
-            **prefixed("first", self._model.declare(0)),
             **self._model.declare(1),
-            **self.declared(CLOSING, self.bounds(round_number)),
+            **self.declared(self.own, self.bounds(round_number)),
         }
 
     # --- inside a site --------------------------------------------------------------
@@ -209,7 +195,7 @@ class Scored(Estimator):
         message = {name: np.zeros(s.shape) for name, s in self.declare(1).items()}
         gamma = self._gamma(state)
         of_score = self._score.local(self._score_rows(rows), {"beta": gamma})
-        if GAMMA not in state:
+        if not self.is_weighed(state):
             if self._matches:
                 message["logit"] = self._logits(rows, gamma)
             return message | prefixed("score", of_score)
@@ -222,21 +208,21 @@ class Scored(Estimator):
     def _model_message(self, rows: Rows, state: State) -> Message:
         """Return what the model sends of weighted people."""
         weighted, mine = self._weigh(rows, state).rows, of_model(state)
-        if not mine:
-            return self._opened(weighted)
-        return self._model.local(weighted, mine)
+        return (
+            self._model.local(weighted, mine) if mine else self._model.start(weighted)
+        )
 
-    def _opened(self, weighted: Rows) -> Message:
-        """Return the model's opening."""
-        return prefixed("first", self._model.start(weighted))
+    def is_weighed(self, state: State) -> bool:
+        """Return whether people are weighted at a state."""
+        return GAMMA in state
 
     def is_closing(self, state: State) -> bool:
         """Return whether a state is of the last round."""
-        return self.closes in state
+        return LAST in state
 
     def weights(self, rows: Rows, state: State) -> Floats | None:
         """Return how much people weigh in the model, (k, n); None before it begins."""
-        if GAMMA not in state:
+        if not self.is_weighed(state):
             return None
         weighed, mine = self._weigh(rows, state), of_model(state)
         found = self._model.weights(weighed.rows, mine) if mine else None
@@ -264,15 +250,14 @@ class Scored(Estimator):
     def _guarded_by_weights(
         self, facts: Evidence, rows: Rows, state: State
     ) -> Evidence:
-        """Return the facts with what the weights of a fitted score add."""
-        gamma = self._gamma(state)
+        """Return the facts with what the weights of the score add."""
         if self._matches:
-            if GAMMA in state:  # the matched are judged as if they were all
+            if self.is_weighed(state):  # the matched are judged as if they were all
                 matched = evidence(self.plan, self._weigh(rows, state).rows)
                 facts = replace(facts, parts=(matched,))
             return facts
-        if GAMMA in state and facts.max_leverage is not None:
-            of = self._by_score(rows, gamma).of
+        if self.is_weighed(state) and facts.max_leverage is not None:
+            of = self._by_score(rows, state).of
             if self.is_closing(state):  # the stacked scores square weights
                 of = of**2
             share = (of.max(axis=1) / np.maximum(of.sum(axis=1), 1e-300)).max()
@@ -309,9 +294,10 @@ class Scored(Estimator):
     def _fitted(self, rows: Rows, gamma: Floats) -> Floats:
         return np.asarray(expit(np.clip(rows.Z @ gamma, -ETA, ETA)))
 
-    def _by_score(self, rows: Rows, gamma: Floats) -> Weights:
-        e = self._fitted(rows, gamma)
-        return weights_by_score(self.plan.analysis, rows.group, e)
+    def _by_score(self, rows: Rows, state: State) -> Weights:
+        e, is_fitted = self._fitted(rows, self._gamma(state)), GAMMA in state
+        asked = self.plan.analysis
+        return weights_by_score(asked, rows.group, e, is_fitted=is_fitted)
 
     @property
     def _matches(self) -> bool:
@@ -324,7 +310,7 @@ class Scored(Estimator):
 
     def _weigh(self, rows: Rows, state: State) -> Weighed:
         """Return the rows weighted; the same object as long as the score stays."""
-        asked = {n: state[n] for n in (GAMMA, CALIPER, CUTS) if n in state}
+        asked = {n: state[n] for n in OF_WEIGHTS if n in state}
         kept = self._weighed
         if kept is None or kept[0] is not rows or not _same(kept[1], asked):
             made = self._matched if self._matches else self._weighted
@@ -332,7 +318,7 @@ class Scored(Estimator):
         return kept[2]
 
     def _weighted(self, rows: Rows, asked: State) -> Weighed:
-        of = self._by_score(rows, asked[GAMMA]).of.sum(axis=0)
+        of = self._by_score(rows, asked).of.sum(axis=0)
         # Fixed point cannot hold less, and no model can divide by nothing.
         weighted = replace(rows, weight=np.maximum(of, 1e-300))
         return Weighed(weighted, np.arange(rows.n))
@@ -365,7 +351,7 @@ class Scored(Estimator):
 
         Of matching they are summed by set, and take the score as given.
         """
-        gamma, weighed = self._gamma(state), self._weigh(rows, state)
+        weighed = self._weigh(rows, state)
         Z, u = rows.Z, self._model.scores(weighed.rows, of_model(state))
         q, p = Z.shape[1], u.shape[1]
         if weighed.sets is not None:
@@ -373,9 +359,9 @@ class Scored(Estimator):
             stacked = np.zeros((len(of_sets[0]), q + p))
             stacked[:, q:] = np.asarray(of_sets).T
             return stacked, np.zeros((q, p))
-        slope = self._by_score(rows, gamma).slope.sum(axis=0)
+        slope = self._by_score(rows, state).slope.sum(axis=0)
         moves = slope / weighed.rows.weight
-        away = (rows.group == 1) - self._fitted(rows, gamma)
+        away = (rows.group == 1) - self._fitted(rows, self._gamma(state))
         return np.column_stack([Z * away[:, None], u]), Z.T @ (moves[:, None] * u)
 
     def _closing(self, rows: Rows, state: State) -> Message:
@@ -419,30 +405,29 @@ class Scored(Estimator):
             return self._finding(found, total, state, round_number)
         return {name: state[name] for name in OF_SCORE if name in state} | found
 
+    @abstractmethod
     def _model_step(self, total: Message, mine: State, number: int) -> State | Finding:
         """Return what follows for the model, whose state is `mine`; {} before it."""
-        if not mine:
-            return self._model.step(_stripped("first", total), None, 0)
-        if self.closes in mine:
-            total = {**total, self.meat: self._meat(total)}
-        return self._model.step(total, mine, number)
 
     def _score_step(
-        self, total: Message, state: State | None, round_number: int
+        self,
+        total: Message,
+        state: State | None,
+        round_number: int,
+        *,
+        closes: bool = False,
     ) -> State:
-        mine = _stripped("score", total)
-        try:
+        """Return the next state of the score; `closes` as of `advance`."""
+        mine = stripped("score", total)
+        with said_of("the propensity score"):
             if state is None:
                 opened = self._score.step(mine, None, 0)
                 assert not isinstance(opened, Finding)  # noqa: S101  it never is
                 return {"score beta": opened["beta"]}
             info = unpacked(mine["info"], self._of_score.parameters)
             point = Point(mine["score"], info, float(mine["loglik"][0]))
-            before = {name.removeprefix("score "): a for name, a in state.items()}
-            moved = advance(point, before, round_number, self._of_score.names)
-        except NotEstimable as problem:
-            said = f"the propensity score: {problem.what}"
-            raise NotEstimable(said, fix=problem.fix) from problem
+            before, names = own_state(state, "score "), self._of_score.names
+            moved = advance(point, before, round_number, names, closes=closes)
         if not isinstance(moved, Fit):
             return {f"score {name}": array for name, array in moved.items()}
         done = np.array([moved.loglik, moved.condition])
@@ -505,69 +490,12 @@ class Scored(Estimator):
         return arms
 
 
-@estimator(
-    name="logistic_scored",
-    opening=shapes_of_score(Logistic.opening),
-    sums=_shapes(Logistic),
-    most_rounds=MOST,
-    publishable=False,
-)
-class LogisticScored(Scored):
-    """Logistic regression weighted by a propensity score."""
-
-    model = Logistic
-
-
-@estimator(
-    name="linear_scored",
-    opening=shapes_of_score(Logistic.opening),
-    sums=_shapes(Linear),
-    most_rounds=MOST,
-    publishable=False,
-)
-class LinearScored(Scored):
-    """Linear regression weighted by a propensity score."""
-
-    model = Linear
-    closes = "beta"
-
-
-@estimator(
-    name="poisson_scored",
-    opening=shapes_of_score(Logistic.opening),
-    sums=_shapes(Poisson),
-    most_rounds=MOST,
-    publishable=False,
-)
-class PoissonScored(Scored):
-    """Poisson regression weighted by a propensity score."""
-
-    model = Poisson
-
-
-@estimator(
-    name="cox_scored",
-    opening=shapes_of_score(Logistic.opening),
-    sums=_shapes(Cox),
-    most_rounds=MOST,
-    publishable=False,
-)
-class CoxScored(Scored):
-    """Cox regression within sites, weighted by a propensity score.
-
-    A person's part of the sandwich is Lin and Wei's score residual, which is found
-    within the person's own site and stratum, less what the weights' estimation takes.
-    """
-
-    model = Cox
-
-
 def prefixed(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
     """Return the arrays of a stage, under names that tell it."""
     return {f"{prefix}_{name}": array for name, array in arrays.items()}
 
 
-def _stripped(prefix: str, total: Message) -> Message:
+def stripped(prefix: str, total: Message) -> Message:
     """Return the arrays of a stage, under the names that its estimator gave them."""
     start = f"{prefix}_"
     return {n.removeprefix(start): a for n, a in total.items() if n.startswith(start)}
@@ -575,7 +503,11 @@ def _stripped(prefix: str, total: Message) -> Message:
 
 def of_model(state: State) -> State:
     """Return what of a state is the model's own; nothing before its first step."""
-    return {name: array for name, array in state.items() if name not in OF_SCORE}
+    return {
+        name: array
+        for name, array in state.items()
+        if name not in OF_SCORE and not name.startswith("score ")
+    }
 
 
 def _same(one: State, other: State) -> bool:

@@ -6,7 +6,7 @@ limits and tests count the estimation of the weights.
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from hetao.analysis.estimator import (
     Message,
     Shapes,
     State,
-    Sum,
     estimator,
     unpacked,
 )
@@ -31,7 +30,6 @@ from hetao.analysis.scored import (
     GAMMA,
     RELIES,
     Scored,
-    prefixed,
     shapes_of_score,
 )
 from hetao.analysis.weighted_curves import CELLS, Spread, WeightedCurve
@@ -50,18 +48,6 @@ def _shapes(model: type[Estimator]) -> Shapes:
 
 class ScoredOnce(Scored):
     """What one message of weighted people says, weighted by a propensity score."""
-
-    def declare(self, round_number: int) -> dict[str, Sum]:
-        """Return what a site sends; all rounds but the opening look alike."""
-        if round_number == 0:
-            return super().declare(0)
-        own = {n: s for n, s in self.sums.items() if n not in self._model.sums}
-        own = {n: s for n, s in own.items() if not n.startswith("score_")}
-        return {
-            **prefixed("score", self._score.declare(1)),
-            **self._model.declare(1),
-            **self.declared(own, self.bounds(round_number)),
-        }
 
     def _model_message(self, rows: Rows, state: State) -> Message:
         return self._model.start(self._weigh(rows, state).rows)
@@ -128,6 +114,7 @@ class KaplanMeierScored(ScoredOnce):
     """
 
     model = KaplanMeier
+    own: ClassVar[Shapes] = {**CLOSING, **MOVES}
     relies_on = (
         *RELIES,
         "hetao.analysis.curves",
@@ -149,7 +136,7 @@ class KaplanMeierScored(ScoredOnce):
     def _closing(self, rows: Rows, state: State) -> Message:
         """Return the sums that close a model, and how the cells' weights move."""
         gamma, weighted = self._gamma(state), self._weigh(rows, state).rows
-        slope = self._by_score(rows, gamma).slope.sum(axis=0)
+        slope = self._by_score(rows, state).slope.sum(axis=0)
         away = (rows.group == 1) - self._fitted(rows, gamma)
         of_cells = {
             "slopes": rows.Z * slope[:, None],

@@ -91,7 +91,9 @@ def stratum_of(place: Ints, cuts: Floats, size: int) -> Ints:
     return np.searchsorted(cuts, place, side="right").astype(np.int64)
 
 
-def weights_by_score(analysis: Analysis, group: Ints, score: Floats) -> Weights:
+def weights_by_score(
+    analysis: Analysis, group: Ints, score: Floats, *, is_fitted: bool = True
+) -> Weights:
     """Return the weights of people by their score.
 
     A person of the arm `a` weighs h(e) / P(a | e), where h is 1 of the estimand ATE,
@@ -101,6 +103,8 @@ def weights_by_score(analysis: Analysis, group: Ints, score: Floats) -> Weights:
         analysis: says the estimand and the truncation.
         group: (n,), 1 of the treated.
         score: (n,), their probability to be treated.
+        is_fitted: whether the score is the fitted one; on the way to it nobody weighs
+            more than the heaviest may, and nothing is refused.
 
     Raises:
         NotEstimable: a person would weigh more than HEAVIEST.
@@ -129,8 +133,13 @@ def weights_by_score(analysis: Analysis, group: Ints, score: Floats) -> Weights:
             of = np.stack([1 + odds, 1 + 1 / odds])
             slope = np.stack([odds, -1 / odds])
             share = np.ones_like(e)
-    of = np.where(arms, of, 0.0)
-    if np.any(of > heaviest(analysis) * (1 + 1e-9)):
+    of, most = np.where(arms, of, 0.0), heaviest(analysis)
+    is_heavy = of > most * (1 + 1e-9)
+    if not is_fitted:
+        return Weights(
+            np.minimum(of, most), np.where(arms & moves & ~is_heavy, slope, 0.0), share
+        )
+    if np.any(is_heavy):
         raise NotEstimable(
             f"a person would weigh more than {HEAVIEST:g}, because hardly anyone of "
             "that kind is in the other arm",
