@@ -489,8 +489,7 @@ class Effect(Estimator):
     def _advance(self, total: Message, state: State, round_number: int) -> State:
         """Move each regression that has not come to its end by one Newton step."""
         beta = self.beta(state).copy()
-        scores = total["score"].reshape(beta.shape)
-        after: State = {}
+        scores, after = total["score"].reshape(beta.shape), dict[str, Floats]()
         for i, fit in enumerate(self._fits):
             mine = own_state(state, f"{fit} ")
             if "done" not in mine:
@@ -500,7 +499,10 @@ class Effect(Estimator):
                 with said_of(_called(fit)):
                     names = self.plan.names
                     moved = advance(point, mine, round_number, names, closes=True)
-                mine = _ended(moved) if isinstance(moved, Fit) else moved
+                if isinstance(moved, Fit):
+                    ended = np.array([moved.loglik, moved.condition])
+                    moved = {"beta": moved.beta, "done": ended}
+                mine = moved
                 beta[i] = mine.pop("beta")
             after |= {f"{fit} {name}": array for name, array in mine.items()}
         if all(f"{fit} done" in after for fit in self._fits):
@@ -592,10 +594,6 @@ def _check_spread(plan: Plan, spread: Floats) -> None:
             "bounds",
             fix="tighten its bounds, or check the outcome",
         )
-
-
-def _ended(fit: Fit) -> State:
-    return {"beta": fit.beta, "done": np.array([fit.loglik, fit.condition])}
 
 
 def _called(fit: str) -> str:

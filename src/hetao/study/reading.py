@@ -453,7 +453,8 @@ def _check_comparison(
     text = isinstance(comparison.value, str)
     if text != (variable.kind == "category"):
         raise InvalidStudy(
-            f"{where}: the criterion {rule!r} mixes text and number",
+            f"{where}: the criterion {rule!r} compares a "
+            + ("number with text" if text else "category with a number"),
             fix=_how_to_compare(variable, comparison),
         )
     if text and comparison.operator not in ("==", "!="):
