@@ -7,6 +7,7 @@ from typing import Any
 
 from hetao.permit import (
     Bundle,
+    Delegation,
     Directory,
     Heard,
     Identity,
@@ -128,6 +129,11 @@ class Scene:
         return made
 
 
+def lent_to(one: Notice, holder: str) -> Delegation:
+    """Return the delegation under which somebody speaks for another."""
+    return Delegation(holder, holder, one.by, one.side, one.role, *VALID, VALID[0])
+
+
 def unsigned(permit: Permit, notices: list[tuple[Notice, str]]) -> Bundle:
     """Return a bundle whose notices, each with its holder, count as verified.
 
@@ -135,7 +141,13 @@ def unsigned(permit: Permit, notices: list[tuple[Notice, str]]) -> Bundle:
     unsigned comes so far is tested by itself.
     """
     heard = tuple(
-        Heard(Statement({"type": "hetao.notice/2", **vars(one)}, ""), one, holder)
+        Heard(
+            Statement({"type": "hetao.notice/2", **vars(one)}, ""),
+            one,
+            holder,
+            None if holder == one.by else lent_to(one, holder),
+            "" if holder == one.by else f"{holder} to {one.by}",
+        )
         for one, holder in notices
     )
     bundle = Bundle(permit, tuple(one.statement for one in heard))

@@ -61,8 +61,10 @@ SAID = (
     "resume",
     "revoke",
     "close",
+    "recall",
     "renew",
 )
+DEPUTIES = {"ethics-sz": ("deputy-sz", "twin-sz")}  # who lent their office to whom
 
 
 def said(history):
@@ -78,7 +80,9 @@ def said(history):
             if one[0].verb == "suspend" and (one[0].side, one[0].role) == (side, role)
         )
         more = {"lifts": lifts} if verb == "resume" else {}
-        more |= {"heard": dict(numbers)} if verb == "renew" else {}
+        more |= {"heard": dict(numbers)} if verb in ("renew", "recall") else {}
+        if verb == "recall":  # whose it is not recalls them all, in vain
+            more["recalls"] = ("ethics-sz to deputy-sz", "ethics-sz to twin-sz")
         notice = Notice(
             verb,
             PERMIT.digest,
@@ -96,15 +100,22 @@ def said(history):
 
 def expected(history, hours):
     """Return the state by the rules told as events in time, not as sets of notices."""
-    ends = [ENDS[verb] for _, verb in history if verb in ENDS]
+    history = [
+        step if may_still_speak(step, history[:n]) else None
+        for n, step in enumerate(history)
+    ]
+    ends = [ENDS[step[1]] for step in history if step and step[1] in ENDS]
     if ends:
         return min(ends, key=["revoked", "refused", "closed"].index)
     if hours >= 24 * 90:
         return "expired"
-    if not is_approved([ACTORS[actor] for actor, verb in history if verb == "approve"]):
+    steps = [(hour, *step) for hour, step in enumerate(history) if step]
+    if not is_approved(
+        [ACTORS[actor] for _, actor, verb in steps if verb == "approve"]
+    ):
         return "draft"
     suspended, lease = set(), {}
-    for hour, (actor, verb) in enumerate(history):
+    for hour, actor, verb in steps:
         office = ACTORS[actor][2]
         if verb == "suspend":
             suspended.add(office)
@@ -115,6 +126,13 @@ def expected(history, hours):
     if suspended:
         return "suspended"
     return "active" if all(hours < lease[side] for side, _ in OFFICES) else "suspended"
+
+
+def may_still_speak(step, before):
+    """Say whether somebody may still speak: nobody has taken back what they lent."""
+    by, holder, _ = ACTORS[step[0]]
+    recalls = {ACTORS[actor][0] for actor, verb in before if verb == "recall"}
+    return by not in DEPUTIES.get(holder, ()) or holder not in recalls
 
 
 ENDS = {
@@ -154,6 +172,8 @@ def lives():
         yield approved + rest
     for rest in histories(3, (0, 1, 2), ("suspend", "resume", "revoke", "renew")):
         yield approved + rest
+    for rest in histories(3, (1, 2), ("approve", "suspend", "recall", "renew")):
+        yield ((0, "approve"), *rest)
 
 
 def test_every_life_of_a_permit_is_the_one_that_its_rules_tell():
@@ -180,7 +200,8 @@ def test_nothing_that_anybody_says_leads_out_of_a_final_state():
 
 
 def test_the_order_of_notices_decides_nothing():
-    for rest in histories(2, (0, 1), ("suspend", "resume", "close", "renew")):
+    verbs = ("suspend", "resume", "close", "recall", "renew")
+    for rest in histories(2, (0, 1, 2), verbs):
         notices = said(((0, "approve"), (1, "approve"), *rest))
         states = {
             standing(unsigned(PERMIT, list(order)), NOW + 4 * HOUR).state
@@ -230,6 +251,7 @@ def test_nobody_signs_in_an_office_or_with_a_verb_that_is_not_theirs():
         }
         body |= {"reason": "x"} if verb in ("vary", "warn") else {}
         body |= {"replaced_by": "sha256:1"} if verb == "amend" else {}
+        body |= {"recalls": ["sha256:1"]} if verb == "recall" else {}
         theirs = side == person.side and (
             (role == "ethics" and "ethics" in person.roles)
             or (role == "author" == person.name and verb in ("close", "amend"))

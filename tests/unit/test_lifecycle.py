@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from hetao.canonical import digest
 from hetao.errors import ConflictOfDuties, NotActive, NotAParty, NotApproved, OutOfTime
 from hetao.permit import (
     SKEW,
@@ -13,6 +14,7 @@ from hetao.permit import (
     Words,
     check_standing,
     decide,
+    is_revoked,
     sign_notice,
     situation_of,
     standing,
@@ -369,6 +371,98 @@ def test_a_delegation_is_not_handed_on():
     for lent in (first, second):
         with pytest.raises(NotApproved):
             say(Bundle(SCENE.permit), "deputy-sz", "approve", delegation=lent)
+
+
+LENT = SCENE.delegation("ethics-sz", "deputy-sz", ("SZ", "ethics"))
+RECALLED = {"recalls": (digest(LENT.body),)}
+
+
+def by_deputy(verb, hours=0.0, bundle=None):
+    """Return a permit of which the deputy speaks, all others having approved it."""
+    made = bundle or Bundle(SCENE.permit)
+    if bundle is None:
+        for name in ("ethics-hk", "privacy-hk", "privacy-sz"):
+            made = say(made, name, "approve")
+    return say(made, "deputy-sz", verb, hours, delegation=LENT)
+
+
+def test_a_recalled_deputy_says_nothing_more_and_has_said_what_was_said():
+    made = say(by_deputy("approve", 0), "ethics-sz", "recall", 1, **RECALLED)
+
+    assert state(made, 2) == "active"  # the approval of before stands
+    after = by_deputy("revoke", 2, made)
+    assert state(after, 3) == "active"
+    assert not is_revoked(after)
+
+
+def test_what_a_deputy_stopped_before_the_recall_stays_stopped():
+    suspended = by_deputy("suspend", 1, by_deputy("approve", 0))
+    ended = by_deputy("revoke", 1, by_deputy("approve", 0))
+
+    for bundle, found in ((suspended, "suspended"), (ended, "revoked")):
+        made = say(bundle, "ethics-sz", "recall", 2, **RECALLED)
+        assert state(made, 3) == found
+        assert is_revoked(made) == (found == "revoked")
+
+
+def test_a_recalled_deputy_gains_nothing_by_dating_an_approval_back():
+    before = by_deputy("approve", 0)
+    (approval,) = before.notices[-1:]
+    hidden = Bundle(before.permit, before.notices[:-1])
+    recalled = say(hidden, "ethics-sz", "recall", 1, **RECALLED)
+
+    assert state(recalled.with_notices((approval,)), 2) == "draft"
+
+
+def test_a_recalled_deputys_renewal_holds_no_lease():
+    made = say(by_deputy("approve", 0), "ethics-sz", "recall", 1, **RECALLED)
+    made = say(by_deputy("renew", 23, made), "ethics-hk", "renew", 23)
+    assert state(made, 24.5) == "suspended"
+
+    # who lent the office renews in it, and it goes on
+    assert state(say(made, "ethics-sz", "renew", 25), 25) == "active"
+
+
+@pytest.mark.parametrize("by", ["privacy-sz", "ethics-hk"])
+def test_nobody_recalls_what_somebody_else_lent(by):
+    made = say(by_deputy("approve", 0), by, "recall", 1, **RECALLED)
+
+    assert state(by_deputy("suspend", 2, made), 3) == "suspended"
+
+
+def test_a_recall_ends_one_delegation_and_no_other():
+    other = SCENE.delegation(
+        "ethics-sz", "deputy-sz", ("SZ", "ethics"), (at(0), at(99))
+    )
+    made = say(by_deputy("approve", 0), "ethics-sz", "recall", 1, **RECALLED)
+
+    again = say(made, "deputy-sz", "suspend", 2, delegation=other)
+
+    assert state(again, 3) == "suspended"
+
+
+def test_a_recall_that_was_heard_of_cannot_be_left_out():
+    made = say(by_deputy("approve", 0), "ethics-sz", "recall", 1, **RECALLED)
+    renewed_since = say(made, "ethics-hk", "renew", 2)
+    without = tuple(n for n in renewed_since.notices if n.body["verb"] != "recall")
+
+    with pytest.raises(NotApproved, match="left out"):
+        standing(Bundle(made.permit, without), NOW + 3 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"), [("recall", {}), ("suspend", RECALLED), ("renew", RECALLED)]
+)
+def test_a_recall_and_nothing_else_names_delegations(verb, words):
+    with pytest.raises(NotApproved, match="recall"):
+        say(APPROVED, "ethics-sz", verb, 1, **words)
+
+
+def test_a_certificate_is_held_against_what_counted_at_its_time():
+    made = say(by_deputy("approve", 0), "ethics-sz", "recall", 1, **RECALLED)
+
+    assert standing(made.as_of(NOW + HOUR / 2), NOW + HOUR / 2).state == "active"
+    assert len(made.as_of(NOW + HOUR / 2).notices) == 4
 
 
 # --- what is left out ---------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Final
 
 from hetao.cli.localhost import ask_here
 from hetao.cli.main import say
-from hetao.cli.permit import read_delegation, read_pairs
+from hetao.cli.permit import read_delegation, read_pairs, read_recalled
 from hetao.errors import BadSignature, InvalidNetwork, Usage
 from hetao.federation.clock import utc_now
 from hetao.federation.reviewing import (
@@ -79,6 +79,7 @@ def sign(chosen: argparse.Namespace) -> int:
         until=chosen.until,
         change=read_pairs(chosen.set),
         delegation=read_delegation(chosen.delegation),
+        recalls=read_recalled(chosen.of),
     )
     body = draft_notice(bundle, key, chosen.verb, utc_now(), words)
     ask = ask_notice(bundle.permit, body)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hetao.canonical import digest
 from hetao.cli.main import say
 from hetao.errors import InvalidNetwork, Usage
 from hetao.federation.clock import utc_now
@@ -87,6 +88,7 @@ def sign(chosen: argparse.Namespace) -> int:
         until=getattr(chosen, "until", ""),
         change=read_pairs(getattr(chosen, "set", [])),
         delegation=read_delegation(chosen.delegation),
+        recalls=read_recalled(getattr(chosen, "of", [])),
     )
     signer = read_identity(chosen.key)
     signed = sign_notice(bundle, signer, chosen.verb, utc_now(), words)
@@ -133,6 +135,16 @@ def read_delegation(path: Path | None) -> Statement | None:
         raise InvalidNetwork(
             f"{path} holds no delegation", fix="make one with `hetao permit delegate`"
         ) from error
+
+
+def read_recalled(paths: list[Path]) -> tuple[str, ...]:
+    """Return the digests of the delegations of files.
+
+    Raises:
+        InvalidNetwork: a file holds none.
+    """
+    found = (read_delegation(path) for path in paths)
+    return tuple(digest(one.body) for one in found if one is not None)
 
 
 def amend(chosen: argparse.Namespace) -> int:

@@ -323,7 +323,7 @@ def _finding(certificate: Opened, finding: Mapping[str, Any]) -> None:
 
 def _revoked(certificate: Opened, later: Sequence[Statement]) -> str:
     """Return when somebody first revoked or withdrew, as far as was told."""
-    heard = certificate.bundle.with_notices(tuple(later)).heard
+    heard = certificate.bundle.with_notices(tuple(later)).counting
     ends = [n.notice.at for n in heard if n.notice.verb in ("revoke", "withdraw")]
     return min(ends, default="")
 

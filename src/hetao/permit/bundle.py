@@ -21,6 +21,7 @@ from hetao.permit.notices import (
     TYPE,
     VERBS,
     Heard,
+    counting,
     office_of,
     read_notice,
     tightened,
@@ -54,6 +55,15 @@ class Bundle:
         return tuple(found.values())
 
     @cached_property
+    def counting(self) -> tuple[Heard, ...]:
+        """Return those of the notices that count; see `notices.counting`.
+
+        Raises:
+            NotApproved: a notice does not hold.
+        """
+        return counting(self.heard)
+
+    @cached_property
     def terms(self) -> Permit:
         """Return the permit with every variation; each only tightens, so order is none.
 
@@ -61,7 +71,7 @@ class Bundle:
             NotApproved: a notice does not hold.
         """
         terms = self.permit
-        for one in self.heard:
+        for one in self.counting:
             change = tightened(self.permit, one.notice.change)
             least = {name: min(v, getattr(terms, name)) for name, v in change.items()}
             terms = replace(terms, **least) if least else terms
@@ -190,6 +200,7 @@ class Words:
     change: Mapping[str, str] = field(default_factory=dict)
     replaced_by: str = ""
     delegation: Statement | None = None
+    recalls: tuple[str, ...] = ()
 
 
 def sign_notice(
@@ -265,7 +276,8 @@ def draft_notice(
         "replaced_by": words.replaced_by,
         "delegation": delegation.as_json() if delegation else None,
         "lifts": _suspensions(bundle, side, role) if verb == "resume" else [],
-        "heard": last_decisions(bundle) if verb == "renew" else {},
+        "heard": last_decisions(bundle) if verb in ("renew", "recall") else {},
+        "recalls": list(words.recalls),
     }
     return notice | {name: value for name, value in more.items() if value}
 

@@ -23,7 +23,7 @@ from hetao.permit.duties import (
     people_behind,
 )
 from hetao.permit.keys import Statement
-from hetao.permit.notices import RENEWING, Heard, Notice, read_notice
+from hetao.permit.notices import RENEWING, Heard, Notice, counting, read_notice
 from hetao.permit.permit import Permit
 from hetao.permit.persons import People
 from hetao.permit.rulebook import Requirement
@@ -97,8 +97,8 @@ def standing(
     Raises:
         NotApproved: a notice is forged, or one was left out or said in two ways.
     """
-    permit, heard = bundle.permit, bundle.heard
     check_complete(bundle)
+    permit, heard = bundle.permit, bundle.counting
     counted = [one for one in heard if parse_time(one.notice.at) <= now + SKEW]
     terms = bundle.terms
     approvals = approvals_in(counted)
@@ -144,16 +144,19 @@ def is_revoked(bundle: Bundle) -> bool:
     One notice is enough, whatever else is said, forged or left out beside it: what is
     kept for the permit is to be destroyed even where `standing` cannot be told.
     """
-    said = (one for one in bundle.notices if one.body.get("verb") in REVOKING)
-    return any(_holds(bundle.permit, one) for one in said)
+    held = (_read(bundle.permit, one) for one in bundle.notices)
+    said = counting(one for one in held if one is not None)
+    return any(one.notice.verb in REVOKING for one in said)
 
 
-def _holds(permit: Permit, statement: Statement) -> bool:
+def _read(permit: Permit, statement: Statement) -> Heard | None:
+    """Return a notice that holds; None for one that does not."""
+    if statement.body.get("verb") not in (*REVOKING, "recall"):
+        return None  # no other has a say in this
     try:
-        read_notice(permit, statement)
+        return read_notice(permit, statement)
     except (HetaoError, ValueError):
-        return False
-    return True
+        return None
 
 
 def check_complete(bundle: Bundle) -> None:
@@ -180,10 +183,10 @@ def check_complete(bundle: Bundle) -> None:
 
 
 def _check_heard(bundle: Bundle) -> None:
-    """Refuse where a renewal had heard of a decision that is not here."""
+    """Refuse where a renewal or recall had heard of a decision that is not here."""
     known = last_decisions(bundle)
     for one in bundle.heard:
-        if one.notice.verb == "renew":
+        if one.notice.verb == "renew" or one.notice.heard:
             heard = {**one.notice.heard, one.notice.by: one.notice.sequence}
             for name, number in heard.items():
                 if number > known.get(name, 0):

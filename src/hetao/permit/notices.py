@@ -8,7 +8,7 @@ cannot show the renewals that came after it, and without a renewal the lease run
 
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -34,6 +34,7 @@ VERBS: Final = (
     "revoke",
     "close",
     "amend",
+    "recall",
     "renew",
 )
 RENEWING: Final = ("approve", "resume", "renew")  # each also says: still so
@@ -91,8 +92,10 @@ class Notice:
         until: of a suspension: its end; "" until it is lifted.
         lifts: of a resumption: digests of the suspensions that it lifts.
         change: of a variation: field → its tighter value.
-        heard: of a renewal: person → number of their last decision that was known.
+        heard: of a renewal or a recall: person → number of their last decision that
+            was known.
         replaced_by: of an amendment: digest of the permit that takes this one's place.
+        recalls: of a recall: digests of the delegations that it ends.
     """
 
     verb: str
@@ -109,6 +112,7 @@ class Notice:
     change: dict[str, str] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
     replaced_by: str = ""
+    recalls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,12 +124,14 @@ class Heard:
         notice: what it says.
         holder: whose office it is: the signer, or who delegated it to them.
         delegation: under which the signer acted; None in an office of their own.
+        lent: digest of that delegation, as a recall names it.
     """
 
     statement: Statement
     notice: Notice
     holder: str
     delegation: Delegation | None = None
+    lent: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -150,11 +156,37 @@ def read_notice(permit: Permit, statement: Statement) -> Heard:
         raise NotApproved(f"the key {key.name} can only renew")
     if notice.permit != permit.digest:
         raise NotApproved(f"{notice.by} signed another permit than this one")
-    delegation = None if given is None else _delegated(permit, notice, given)
+    delegation, lent = None, ""
+    if given is not None:
+        delegation, lent = _delegated(permit, notice, given)
     holder = notice.by if delegation is None else delegation.by
     _check_office(permit, notice, holder)
     _check_words(permit, notice)  # of those alone who have a say
-    return Heard(statement, notice, holder, delegation)
+    return Heard(statement, notice, holder, delegation, lent)
+
+
+def counting(heard: Iterable[Heard]) -> tuple[Heard, ...]:
+    """Return the notices that count: all but those under a recalled delegation.
+
+    Whoever gave a delegation ends it. What was said under it before counts; of what
+    lets go on only what the giver had heard by then, so that it helps nobody to date
+    an approval back.
+    """
+    said = tuple(heard)
+    recalls = [one.notice for one in said if one.notice.recalls]
+    return tuple(
+        one for one in said if not any(_is_ended(one, recall) for recall in recalls)
+    )
+
+
+def _is_ended(one: Heard, recall: Notice) -> bool:
+    if one.delegation is None or one.lent not in recall.recalls:
+        return False
+    if recall.by != one.delegation.by:
+        return False  # it is not theirs
+    known = recall.heard.get(one.notice.by, 0)
+    unheard = one.notice.verb in RENEWING and one.notice.sequence > known
+    return unheard or parse_time(one.notice.at) >= parse_time(recall.at)
 
 
 def _check_signed(
@@ -181,14 +213,17 @@ def _check_words(permit: Permit, notice: Notice) -> None:
         "until": "suspend",
         "lifts": "resume",
         "change": "vary",
-        "heard": "renew",
+        "heard": "renew recall",
         "replaced_by": "amend",
+        "recalls": "recall",
     }
-    for name, verb in own.items():
-        if getattr(notice, name) and notice.verb != verb:
+    for name, verbs in own.items():
+        if getattr(notice, name) and notice.verb not in verbs.split():
             raise NotApproved(f"a notice that says {notice.verb!r} has no {name}")
     if notice.verb == "amend" and not notice.replaced_by:
         raise NotApproved("an amendment names the permit that takes this one's place")
+    if notice.verb == "recall" and not notice.recalls:
+        raise NotApproved("a recall names the delegations that it ends")
     if notice.verb == "warn" and not notice.reason:
         raise NotApproved("a warning says what it warns of")
     if notice.verb == "vary" and not (notice.change or notice.reason):
@@ -231,8 +266,8 @@ def tightened(permit: Permit, change: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _delegated(permit: Permit, notice: Notice, given: object) -> Delegation:
-    """Return the delegation that a notice was signed under."""
+def _delegated(permit: Permit, notice: Notice, given: object) -> tuple[Delegation, str]:
+    """Return the delegation that a notice was signed under, and its digest."""
     try:
         statement = statement_from(given)
     except BadSignature as error:
@@ -259,7 +294,7 @@ def _delegated(permit: Permit, notice: Notice, given: object) -> Delegation:
         raise NotApproved("a delegation is for another permit")
     if permit.directory.person(found.to).side != found.side:
         raise NotApproved("an office is delegated to somebody of its own side")
-    return found
+    return found, digest(statement.body)
 
 
 def _check_office(permit: Permit, notice: Notice, holder: str) -> None:

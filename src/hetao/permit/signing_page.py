@@ -335,6 +335,7 @@ def _deed(ask: Ask, words: Mapping[str, str]) -> str:
     )
     more = [f"{name} = {value}" for name, value in dict(body.get("change", {})).items()]
     more += [str(body[name]) for name in ("until", "replaced_by") if body.get(name)]
+    more += list(body.get("recalls", ()))
     reason = str(body.get("reason", ""))
     told = f"<p>{_safe(words['reason'])}: {_safe(reason)}</p>" if reason else ""
     return (

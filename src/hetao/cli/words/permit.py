@@ -16,6 +16,7 @@ SAYING = {
     "revoke": "end it, for good",
     "close": "end it when the work is done; a report is due",
     "amend": "end it in favour of a new version, which nobody has approved",
+    "recall": "end delegations of one's own before their time",
     "renew": "say that it still holds, as every side must within its lease",
 }
 
@@ -50,6 +51,8 @@ def add_permit(commands: Commands) -> None:
             )
         if verb == "suspend":
             one.add_argument("--until", default="", metavar="2026-11-22T00:00:00Z")
+        if verb == "recall":
+            _add_recalled(one, required=True)
         if verb == "amend":
             one.add_argument("--out", type=Path, required=True, metavar="PERMIT")
         if verb == "renew":
@@ -57,6 +60,18 @@ def add_permit(commands: Commands) -> None:
     _add_delegate(verbs, module)
     _add_passkey(verbs)
     _add_uses(verbs)
+
+
+def _add_recalled(one: argparse.ArgumentParser, *, required: bool) -> None:
+    one.add_argument(
+        "--of",
+        type=Path,
+        action="append",
+        default=[],
+        required=required,
+        metavar="FILE",
+        help="of a recall: what `permit delegate` wrote",
+    )
 
 
 def _add_renewing(renew: argparse.ArgumentParser) -> None:
@@ -128,6 +143,7 @@ def _add_passkey(verbs: Commands) -> None:
     sign.add_argument("--until", default="", metavar="2026-11-22T00:00:00Z")
     sign.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     sign.add_argument("--delegation", type=Path, metavar="FILE")
+    _add_recalled(sign, required=False)
     cast = add("vote", "vote", "vote on findings, as an output checker")
     cast.add_argument("folder", type=Path, metavar="FOLDER")
     cast.add_argument("vote", choices=("accept", "change", "reject"))
