@@ -11,8 +11,9 @@ from typing import Any
 
 from hetao.canonical import digest
 from hetao.cli.main import say
-from hetao.errors import InvalidNetwork, Usage
+from hetao.errors import InvalidNetwork, NotActive, Usage
 from hetao.federation.clock import utc_now
+from hetao.federation.renewing import Renewal, keep
 from hetao.permit import (
     Bundle,
     Permit,
@@ -187,27 +188,18 @@ def _amended(permit: Permit, change: dict[str, str]) -> Permit:
 
 
 def renew(chosen: argparse.Namespace) -> int:
-    """Say that a permit still holds; with --every, until it ends or is stopped."""
-    while True:
-        bundle = read_bundle(chosen.permit)
-        for path in chosen.key:
-            words = Words(chosen.reason, delegation=read_delegation(chosen.delegation))
-            signer = read_identity(path)
-            bundle = sign_notice(bundle, signer, "renew", utc_now(), words)
-            _say_back(bundle, chosen)
-        for target in (chosen.permit, *_files(chosen)):
-            write_bundle(target, bundle)
-        if not chosen.every or _is_over(bundle):
-            return 0
-        time.sleep(chosen.every)
-
-
-def _files(chosen: argparse.Namespace) -> list[Path]:
-    return [folder / chosen.permit.name for folder in chosen.into]
-
-
-def _is_over(bundle: Bundle) -> bool:
-    return standing(bundle, utc_now()).is_final
+    """Say that a permit still holds; with --keep, by itself until it has ended."""
+    words = Words(chosen.reason, delegation=read_delegation(chosen.delegation))
+    signers = [read_identity(path) for path in chosen.key]
+    renewal = Renewal(chosen.permit, signers, chosen.into, words)
+    if chosen.keep or chosen.every:
+        keep(renewal, utc_now, time.sleep, say, chosen.every)
+        return 0
+    bundle = renewal.turn(utc_now())
+    if standing(bundle, utc_now()).is_final:
+        raise NotActive("the permit has ended, and is renewed no more")
+    _say_back(bundle, chosen)
+    return 0
 
 
 def delegate(chosen: argparse.Namespace) -> int:

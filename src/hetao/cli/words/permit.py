@@ -76,11 +76,13 @@ def _add_recalled(one: argparse.ArgumentParser, *, required: bool) -> None:
 
 def _add_renewing(renew: argparse.ArgumentParser) -> None:
     renew.add_argument(
-        "--every",
-        type=float,
-        default=0.0,
-        metavar="SECONDS",
-        help="go on renewing; an unattended key should be one that can only renew",
+        "--keep",
+        action="store_true",
+        help="go on by itself, each third of a lease, until the permit has ended; an "
+        "unattended key should be one that can only renew",
+    )
+    renew.add_argument(
+        "--every", type=float, default=0.0, metavar="SECONDS", help="go on so often"
     )
     renew.add_argument(
         "--into",
