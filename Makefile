@@ -18,7 +18,7 @@ PACKAGES := r-base-core r-recommended r-cran-glmnet r-cran-gnm r-cran-proc r-cra
 # of times, and to wait for a disk each time proves nothing.
 roomy = $(shell df -Pk $(1) 2> /dev/null | awk 'NR == 2 && $$4 > 6000000 { print "$(1)"; found = 1 } END { if (!found) print "/tmp" }')
 
-.PHONY: help demo test check bench bench-ha bench-peers exactness threats operations fuzz mutants mutated reveal format lock setup packages clean
+.PHONY: help demo test check bench bench-ha bench-peers exactness threats operations crash fuzz mutants mutated reveal format lock setup packages clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / \t/' | expand -t 12
@@ -41,6 +41,7 @@ check: $(VENV)/ready ## lint, types, walls between packages
 bench: $(VENV)/ready ## figures, as ratios to the machine's own limits
 	@$(BIN)/python benchmarks/bench_securesum.py
 	@$(BIN)/python benchmarks/bench_run.py
+	@$(BIN)/python benchmarks/bench_log.py
 
 bench-ha: $(VENV)/ready ## 11 million made-up people over 166 sites; about half an hour, 10 GB of disk
 	@$(BIN)/python benchmarks/bench_ha.py --curves
@@ -56,6 +57,9 @@ threats: $(VENV)/ready ## docs/security/threats.md: the tests of the twenty-four
 
 operations: $(VENV)/ready ## a million random things done about permits: does anything leave unapproved?
 	@$(BIN)/python benchmarks/operations.py
+
+crash: $(VENV)/ready ## the log under a thousand kills, two thousand power cuts and every fault of a disk
+	@$(BIN)/python benchmarks/crash.py
 
 fuzz: $(VENV)/ready ## a million bent inputs at each parser; hours
 	@$(BIN)/python benchmarks/fuzz.py

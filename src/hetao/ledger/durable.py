@@ -21,6 +21,7 @@ _DURABLE = (
     "PRAGMA synchronous = FULL",
     "PRAGMA journal_mode = WAL",
     "PRAGMA secure_delete = ON",
+    "PRAGMA wal_autocheckpoint = 4000",  # 16 MB of pages are moved at once
 )
 _OTHER_FILE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN)
 

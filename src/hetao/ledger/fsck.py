@@ -6,13 +6,12 @@ above tells which of them is the changed one.
 
 import sqlite3
 from collections.abc import Iterator
-from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from hetao.errors import Unverified
 from hetao.ledger.durable import Database
-from hetao.ledger.merkle import EMPTY_ROOT, HASH_BYTES, node_hash, root
+from hetao.ledger.merkle import EMPTY_ROOT, HASH_BYTES, leaf_hashes_of, node_hash, root
 from hetao.ledger.note import Checkpoint
 from hetao.ledger.redaction import parse_redaction
 from hetao.ledger.tiles import (
@@ -129,7 +128,7 @@ class _Rehash:
             entries = read_entries(self._store, start, stop)
         except _UNREADABLE as error:
             return leaves[: stop - start], [f"bundle {number} cannot be read: {error}"]
-        hashes = [sha256(b"\x00" + entry).digest() for entry in entries]
+        hashes = leaf_hashes_of(entries)
         wrong = []
         for i in range(start, stop) if self._gone else ():
             if i in self._gone:

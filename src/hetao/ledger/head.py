@@ -60,6 +60,7 @@ class FileHead:
         self._path, self._opener = path, opener
         # Two connections, so that who reads does not wait for the disk of who writes.
         self._open: dict[bool, Database] = {}
+        self._sound: tuple[int, str] | None = None  # a row found to agree with itself
         self._locks = {True: threading.Lock(), False: threading.Lock()}
 
     def read(self) -> str | None:
@@ -72,8 +73,10 @@ class FileHead:
         if len(rows) != 1:
             raise Unverified("the head does not hold exactly one checkpoint")
         size, note = rows[0]
-        if size_of(note) != size:
-            raise Unverified("the head's checkpoint is of another size")
+        if (size, note) != self._sound:
+            if size_of(note) != size:
+                raise Unverified("the head's checkpoint is of another size")
+            self._sound = size, note
         return str(note)
 
     def swap(self, old: str | None, new: str) -> bool:

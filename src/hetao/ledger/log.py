@@ -29,6 +29,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -49,7 +50,7 @@ from hetao.ledger.merkle import (
     EMPTY_ROOT,
     consistency_ranges,
     inclusion_ranges,
-    leaf_hash,
+    leaf_hashes_of,
 )
 from hetao.ledger.note import Checkpoint, parse_checkpoint, sign_note, verify_note
 from hetao.ledger.redaction import Redaction, is_redaction, redaction_entry
@@ -57,8 +58,8 @@ from hetao.ledger.tiles import (
     LOG_SCHEMA,
     LONGEST_ENTRY,
     TILE_WIDTH,
+    Kept,
     Tiles,
-    Whole,
     check_edge,
     pack,
     read_entries,
@@ -123,7 +124,7 @@ class Log:
         self._writer, self._reader, self._head = writer, reader, head
         self._origin, self._key = origin, key
         self._writing, self._reading = threading.RLock(), threading.RLock()
-        self._whole = Whole(reader)
+        self._kept = Kept(reader)
         self._known: tuple[str, Checkpoint] | None = None  # a note found to be ours
         self._queue: list[_Ticket] = []
         self._queued = threading.Lock()
@@ -220,9 +221,10 @@ class Log:
             Unverified: the file no longer holds what was signed.
         """
         ticket = _Ticket(list(entries))
-        for entry in ticket.entries:
-            if not isinstance(entry, bytes) or len(entry) > LONGEST_ENTRY:
-                raise InvalidData("an entry is not bytes, or longer than 65,535")
+        if {*map(type, ticket.entries)} - {bytes} or (
+            max(map(len, ticket.entries), default=0) > LONGEST_ENTRY
+        ):
+            raise InvalidData("an entry is not bytes, or longer than 65,535")
         with self._queued:
             self._queue.append(ticket)
             if self._is_led:
@@ -255,13 +257,7 @@ class Log:
             row = "SELECT at FROM redaction WHERE i = ?"
             at = self._writer.execute(row, (i,)).fetchone()
             place = at[0] if at else self._redact(i)
-            # Pages that hold the payload still stand in the WAL until it is emptied.
-            emptied = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if emptied[0]:
-            raise Usage(
-                "the payload is out of the log, but a reader holds the file as it was",
-                fix="end that reader, then redact again",
-            )
+            self._empty_wal()  # which still holds the payload's pages
         return int(place)
 
     def redacted(self, i: int) -> int | None:
@@ -328,7 +324,8 @@ class Log:
         Raises:
             Usage: the log never had this size, or not this entry at it.
         """
-        return self._roots(inclusion_ranges(i, self._size_of(size)))
+        current = self.size
+        return self._roots(inclusion_ranges(i, _within(size, current)), current)
 
     def consistency(self, old: int, new: int | None = None) -> list[bytes]:
         """Return the proof that the first `new` entries extend the first `old`.
@@ -336,7 +333,8 @@ class Log:
         Raises:
             Usage: the log never had one of these sizes, or `old` is the larger.
         """
-        return self._roots(consistency_ranges(old, self._size_of(new)))
+        current = self.size
+        return self._roots(consistency_ranges(old, _within(new, current)), current)
 
     def compare(self, sightings: Iterable[Sighting]) -> None:
         """Return when this log is what the witnesses have seen, or has grown from it.
@@ -354,7 +352,7 @@ class Log:
             if sighting.root is None or not sighting.size:
                 continue
             with self._reading:
-                root = self._whole.look().root(0, sighting.size)
+                root = self._kept.look(size).root(0, sighting.size)
             if root != sighting.root:
                 raise Unverified(
                     f"{sighting.witness} has seen another tree of this log",
@@ -390,16 +388,10 @@ class Log:
             self._known = known = note or "", _verified(note, self._origin, self._key)
         return known
 
-    def _roots(self, ranges: list[tuple[int, int]]) -> list[bytes]:
+    def _roots(self, ranges: list[tuple[int, int]], size: int) -> list[bytes]:
         with self._reading:
-            look = self._whole.look()
+            look = self._kept.look(size)
             return [look.root(start, stop) for start, stop in ranges]
-
-    def _size_of(self, size: int | None) -> int:
-        current = self.size
-        if size is not None and not 0 <= size <= current:
-            raise Usage("the log was never of this size")
-        return current if size is None else size
 
     # --- Writing ----------------------------------------------------------------------
     def _check(self) -> None:
@@ -452,7 +444,7 @@ class Log:
             time.sleep(_PATIENCE_SECONDS)
 
     def _commit(self, group: list[_Ticket]) -> None:
-        batch = [entry for ticket in group for entry in ticket.entries]
+        batch = list(chain.from_iterable(ticket.entries for ticket in group))
         if not batch:
             first = self._caught_up().size
         else:
@@ -524,18 +516,27 @@ class Log:
             is_signed = found == self._signed()[1]
         if not is_signed:
             # A writer that was killed may have left frames that the disk does not have
-            # yet: SQLite reads them back without waiting. Signing comes after the disk.
-            if self._writer.execute("PRAGMA wal_checkpoint(FULL)").fetchone()[0]:
-                raise Usage(
-                    "a reader holds the log's file as it was",
-                    fix="end that reader, then try again",
-                )
+            # yet, or never will: SQLite reads them back without waiting. Signing comes
+            # after the disk.
+            self._empty_wal()
+            version = self._writer.execute("PRAGMA user_version").fetchone()[0]
+            # The next commit begins the WAL anew, and nothing of the old one counts.
+            turn = f"PRAGMA user_version = {(version + 1) % 2**31}"
+            self._writer.execute(turn)
             self._publish(note, found)
         return found
 
+    def _empty_wal(self) -> None:
+        """Write what the WAL holds into the file itself, on the disk, and empty it."""
+        if self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise Usage(
+                "a reader holds the log's file as it was, and it cannot be brought up",
+                fix="end that reader, then try again",
+            )
+
     def _write(self, size: int, batch: list[bytes]) -> Checkpoint:
         write_entries(self._writer, size, batch)
-        write_tiles(self._writer, size, [leaf_hash(entry) for entry in batch])
+        write_tiles(self._writer, size, leaf_hashes_of(batch))
         grown = size + len(batch)
         row = (grown, Tiles(self._writer).root(0, grown))
         self._writer.execute("INSERT INTO checkpoint VALUES(?, ?)", row)
@@ -550,6 +551,12 @@ class Log:
             if signed.size >= new.size:
                 return
         self._known = note, new
+
+
+def _within(size: int | None, current: int) -> int:
+    if size is not None and not 0 <= size <= current:
+        raise Usage("the log was never of this size")
+    return current if size is None else size
 
 
 def _group(queue: list[_Ticket]) -> list[_Ticket]:

@@ -1,23 +1,37 @@
 """Leaf hashes → root and proofs: the tree of RFC 6962, pure functions, no I/O."""
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
 
 from hetao.errors import Unverified, Usage
 
 HASH_BYTES = 32
 LARGEST_SIZE = 2**63 - 1  # what SQLite and other readers keep exactly
-EMPTY_ROOT = hashlib.sha256(b"").digest()
+EMPTY_ROOT = sha256(b"").digest()
 
 
 def leaf_hash(entry: bytes) -> bytes:
     """Return the hash of one entry; the 0x00 keeps it apart from every node."""
-    return hashlib.sha256(b"\x00" + entry).digest()
+    return sha256(b"\x00" + entry).digest()
+
+
+def leaf_hashes_of(entries: Iterable[bytes]) -> list[bytes]:
+    """Return the hash of each entry."""
+    # Written out, here and below: calls would take as long as the hashing.
+    return [sha256(b"\x00" + entry).digest() for entry in entries]
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Return the hash of an inner node over its two children."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
+    return sha256(b"\x01" + left + right).digest()
+
+
+def parents(level: Sequence[bytes]) -> list[bytes]:
+    """Return the node over each pair of neighbours; one left over has none."""
+    return [
+        sha256(b"\x01" + left + right).digest()
+        for left, right in zip(level[::2], level[1::2], strict=False)
+    ]
 
 
 def root(leaf_hashes: Sequence[bytes]) -> bytes:
@@ -33,8 +47,7 @@ def root(leaf_hashes: Sequence[bytes]) -> bytes:
         # A node without a sibling rises unchanged, which is the RFC's split at the
         # largest power of two, read from below.
         risen = level[-1:] if len(level) % 2 else []
-        pairs = zip(level[::2], level[1::2], strict=False)
-        level = [node_hash(left, right) for left, right in pairs] + risen
+        level = parents(level) + risen
     return level[0]
 
 

@@ -6,18 +6,19 @@ it appended singly or by the thousand.
 """
 
 import functools
+import struct
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 
 from hetao.errors import Unverified
 from hetao.ledger.durable import Database, append_only
-from hetao.ledger.merkle import EMPTY_ROOT, HASH_BYTES, node_hash, root
+from hetao.ledger.merkle import EMPTY_ROOT, HASH_BYTES, node_hash, parents, root
 from hetao.ledger.note import Checkpoint
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
 LONGEST_ENTRY = 65_535  # bytes; an entry bundle gives lengths in two bytes
-_KEPT_TILES = 128  # whole tiles with their inner nodes, 33 kB each, in a reader
+_KEPT_TILES = 128  # with their inner nodes, 33 kB each, in a reader
+_LENGTH = struct.Struct(">H")
 
 # An entry's payload may go only as a redaction says: one length becomes zero, and so
 # many bytes after it are gone. `before` is the run's length in bytes then, so that one
@@ -132,58 +133,41 @@ class Tiles:
         return self._seen[level, number]
 
 
-class Whole:
-    """Whole tiles with every node inside, of which those used last are kept.
+class Kept:
+    """Tiles with every node inside, of which those used last are kept.
 
-    A whole tile never changes, so proofs, which nobody signs, may be made from it;
-    what is signed is always read anew.
+    So many first hashes of a tile never change; what is made from them may be kept for
+    proofs, which nobody signs. What is signed is always read anew.
     """
 
     def __init__(self, store: Database) -> None:
         """Read from this file; one thread at a time."""
         self._store = store
-        self._nodes = functools.lru_cache(_KEPT_TILES)(self._read)
+        self.nodes = functools.lru_cache(_KEPT_TILES)(self._read)
 
-    def look(self) -> Tiles:
-        """Return a look that takes whole tiles from here."""
-        return _Look(self._store, self)
+    def look(self, size: int) -> Tiles:
+        """Return a look at a log of this size that takes its tiles from here."""
+        return _Look(self._store, self, size)
 
-    def nodes(self, level: int, number: int) -> list[list[bytes]]:
-        """Return the tile's hashes, the nodes above them, and so on, up to its root.
-
-        Raises:
-            KeyError: the tile is not whole.
-        """
-        return self._nodes(level, number)
-
-    def _read(self, level: int, number: int) -> list[list[bytes]]:
-        hashes = read_tile(self._store, level, number)
-        if len(hashes) != TILE_WIDTH:
-            raise KeyError(number)  # and so it is not kept
-        rows = [hashes]
+    def _read(self, level: int, number: int, width: int) -> list[list[bytes]]:
+        """Return a tile's first hashes, the nodes above them, and so on up."""
+        rows = [read_tile(self._store, level, number)[:width]]
+        if len(rows[0]) != width:
+            raise Unverified(f"the log lacks hashes of tile {level}/{number}")
         while len(rows[-1]) > 1:
-            below = rows[-1]
-            rows.append(
-                [
-                    sha256(b"\x01" + left + right).digest()
-                    for left, right in zip(below[::2], below[1::2], strict=True)
-                ]
-            )
+            rows.append(parents(rows[-1]))
         return rows
 
 
 class _Look(Tiles):
-    def __init__(self, store: Database, whole: Whole) -> None:
+    def __init__(self, store: Database, kept: Kept, size: int) -> None:
         super().__init__(store)
-        self._whole = whole
+        self._kept, self._size = kept, size
 
     def _node(self, level: int, number: int, rest: int, at: int) -> bytes:
-        if (level, number) not in self._seen:
-            try:
-                return self._whole.nodes(level, number)[rest][at >> rest]
-            except KeyError:
-                pass
-        return super()._node(level, number, rest, at)
+        width = (self._size >> TILE_HEIGHT * level) - number * TILE_WIDTH
+        rows = self._kept.nodes(level, number, min(width, TILE_WIDTH))
+        return rows[rest][at >> rest]
 
 
 def fold(parts: Sequence[bytes]) -> bytes:
@@ -239,9 +223,9 @@ def write_tiles(store: Database, start: int, hashes: list[bytes]) -> None:
 
 def pack(entries: Sequence[bytes]) -> bytes:
     """Return entries as a bundle has them: each after its length in two bytes."""
-    parts = [
-        part for entry in entries for part in (len(entry).to_bytes(2, "big"), entry)
-    ]
+    parts = [b""] * (2 * len(entries))
+    parts[::2] = map(_LENGTH.pack, map(len, entries))
+    parts[1::2] = entries
     return b"".join(parts)
 
 
