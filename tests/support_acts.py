@@ -137,3 +137,35 @@ def _act(person, visit, day, chosen):
             values = {c: fixed_text(row.get(c)) for c in USED[name]}
             rows.append(ActRow(name, values))
     return Act(person, visit, day, tuple(rows))
+
+
+def write_many_acts(folder, *, people, rows):
+    """Write people with ten measurements a visit, some of them outside of one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with connect(folder / "cdm.duckdb") as connection:
+        for table in dictionary().tables.values():
+            connection.execute(ddl(table, "duckdb"))
+        for statement in MANY:
+            connection.execute(statement.format(people=people, rows=rows))
+
+
+MANY = (
+    """INSERT INTO person (person_id, gender_concept_id, year_of_birth,
+        race_concept_id, ethnicity_concept_id)
+    SELECT * FROM (SELECT (hash(number) >> 1)::BIGINT, 8532, 1930 + number % 70, 0, 0
+        FROM range({people}) given(number)) ORDER BY 1""",
+    """INSERT INTO measurement (measurement_id, person_id, measurement_concept_id,
+        measurement_date, measurement_datetime, measurement_type_concept_id,
+        value_as_number, unit_concept_id, visit_occurrence_id,
+        measurement_source_value)
+    SELECT * FROM (SELECT (hash(row, 'm') >> 1)::BIGINT,
+            (hash(number) >> 1)::BIGINT,
+            3004410 + row % 50, DATE '2015-01-01' + (row // 10 % 3000)::INTEGER,
+            TIMESTAMP '2015-01-01' + INTERVAL (row // 10 % 3000) DAY
+                + INTERVAL (row % 1440) MINUTE, 32817,
+            CAST(row % 2000 AS DECIMAL(18,6)) / 10, 8840,
+            CASE WHEN row // 10 % 20 > 0 THEN (hash(row // 10, 'v') >> 1)::BIGINT END,
+            'LAB' || row % 50
+        FROM (SELECT row, row // 10 % {people} AS number
+            FROM range({rows}) given(row))) ORDER BY 2, 9, 1""",
+)

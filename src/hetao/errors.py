@@ -384,6 +384,13 @@ class PrivacySpent(Refused):
     remedy = "ask fewer questions; the site decides on its budget"
 
 
+class Shredded(Refused):
+    """An act's person was shredded: the key that would show it is destroyed."""
+
+    code = "HT-419"
+    remedy = "ask for another act; nobody can show this one"
+
+
 class Stopped(Refused):
     """A party refused, so the study stopped; the message names it and its rule."""
 

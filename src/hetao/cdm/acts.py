@@ -6,6 +6,7 @@ the contract of the engines holds both to each other. What the bytes are says
 `hetao.ledger.acts`.
 """
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -20,8 +21,12 @@ from hetao.ledger.acts import FORM, PERSON, QUOTED, VISIT, cells_of, mask_of
 
 Used = Mapping[str, Sequence[str]]  # table → the columns of it that hold anything
 
-GROUP: Final = ("place", "lone", "visit", "day")
-NO_VISIT, NO_DAY = -1, "0001-01-01"  # sort before all; no id and no day is any
+GROUP: Final = ("place", "act")  # rows that share both are one act's
+# The number of an act within a person's: a visit's id, which is never negative, or a
+# day, counted from 1970, so far below that visits come last.
+FIRST_DAY: Final = -(2**40)
+FOR_GOOD: Final = 2 * FIRST_DAY
+NOBODY: Final = 0  # the place of what belongs to no person
 CHUNK_VECTORS: Final = 64  # of 2,048 rows each, that are in memory at once
 PLACES: Final = "act_places"  # person → place in the order of the leaves
 
@@ -74,10 +79,9 @@ def act_rows_plan(
 ) -> str:
     """Return the plan of all rows of acts, in no order.
 
-    Its columns: `person` (NULL for what belongs to nobody), `visit` and `day` (NO_VISIT
-    and NO_DAY for none), `lone` (the number of a table whose rows are acts by
-    themselves, else 0), `part` and `id` (the order within an act) and `cells`, a row's
-    text.
+    Its columns: `person` (NULL for what belongs to nobody), `act` (its number within
+    what the person has), `part` and `id` (the order within an act; of what belongs to
+    nobody, the act itself) and `cells`, a row's text.
 
     Args:
         used: table → the columns that hold anything.
@@ -96,26 +100,25 @@ def act_rows_plan(
 def _table_plan(
     table: Table, used: Sequence[str], number: int, of: str, *, own: bool
 ) -> str:
-    key, day = table.key[0], _day_column(table)
-    has_person, has_visit = PERSON in table.columns, VISIT in table.columns
+    has_person, key = PERSON in table.columns, table.key[0]
     person = PERSON if has_person else "CAST(NULL AS BIGINT)"
-    visit = f"coalesce({VISIT}, {NO_VISIT})" if has_visit else f"{NO_VISIT}"
-    none = f"DATE '{NO_DAY}'"
-    when = none
-    if has_person and day:
-        when = f"coalesce({day}, {none})"
-        if has_visit:
-            when = f"CASE WHEN {VISIT} IS NULL THEN {when} ELSE {none} END"
-    if not has_person:
-        visit = key  # so that each row is an act by itself
     cells = _own_cells(table, used) if own else _cells(table, used)
     where = f" WHERE {PERSON} IN ({of})" if of and has_person else ""
-    # S608: every name is the dictionary's; `of` is whole numbers, or our own plan.
+    # S608: every name is the dictionary's; `of` is whole numbers.
     return (
-        f"SELECT {person} AS person, CAST({visit} AS BIGINT) AS visit, "  # noqa: S608
-        f"{when} AS day, {0 if has_person else number} AS lone, {number} AS part, "
-        f"{key} AS id, {cells} AS cells FROM {table.name}{where}"
+        f"SELECT {person} AS person, {_act_number(table, number)} AS act, "  # noqa: S608
+        f"{number} AS part, {key} AS id, {cells} AS cells FROM {table.name}{where}"
     )
+
+
+def _act_number(table: Table, number: int) -> str:
+    if PERSON not in table.columns:  # each row is an act by itself, told apart by id
+        return f"CAST({number} AS BIGINT)"
+    day, outside = _day_column(table), f"CAST({FOR_GOOD} AS BIGINT)"
+    if day:
+        days = f"date_diff('day', DATE '1970-01-01', {day})"
+        outside = f"coalesce({FIRST_DAY} + {days}, {FOR_GOOD})"
+    return f"coalesce({VISIT}, {outside})" if VISIT in table.columns else outside
 
 
 def _day_column(table: Table) -> str:
@@ -194,10 +197,10 @@ def read_acts(
 
 def _ordered(rows: str) -> str:
     return (
-        "SELECT CASE WHEN r.person IS NULL THEN 0 ELSE p.place END AS place, r.lone, "  # noqa: S608
-        f"r.visit, r.day, r.cells FROM ({rows}) r "
+        "SELECT CASE WHEN r.person IS NULL THEN 0 ELSE p.place END AS place, "  # noqa: S608
+        f"r.act, r.cells FROM ({rows}) r "
         f"LEFT JOIN {PLACES} p ON p.person_id = r.person "
-        "ORDER BY place, r.lone, r.visit, r.day, r.part, r.id"
+        "ORDER BY place, r.act, r.part, r.id"
     )
 
 
@@ -245,23 +248,29 @@ def _edges(rows: Columns) -> Array:
     differs = np.zeros(max(length - 1, 0), dtype=bool)
     for name in GROUP:
         differs |= rows[name][1:] != rows[name][:-1]
+    differs |= rows["place"][1:] == NOBODY
     return np.flatnonzero(differs) + 1
 
 
 def _texts(rows: Columns, people: Sequence[int]) -> Iterator[ActText]:
     edges = [0, *_edges(rows).tolist(), len(rows["place"])]
-    starts = edges[:-1]
-    firsts = {name: rows[name][starts] for name in GROUP}
-    days = firsts.pop("day").astype("datetime64[D]").astype(str).tolist()
-    places, lone, visits = (column.tolist() for column in firsts.values())
+    places, acts = (rows[name][edges[:-1]].tolist() for name in GROUP)
     cells = rows["cells"].tolist()
-    for place, alone, visit, day, start, stop in zip(
-        places, lone, visits, days, starts, edges[1:], strict=True
-    ):
-        front = people[place - 1] if place else "null"
-        of_visit = None if alone or visit == NO_VISIT else visit
-        middle = "null" if of_visit is None else of_visit
-        when, back = ("", "null") if day == NO_DAY else (day, f'"{day}"')
-        head = f"{FORM}[{front},{middle},{back}]"
-        data = "".join([head, *cells[start:stop]]).encode()
-        yield ActText(int(place), of_visit, when, stop - start, data)
+    for place, act, start, stop in zip(places, acts, edges, edges[1:], strict=False):
+        visit, day, back = None, "", "null,null"
+        if place == NOBODY:
+            front: int | str = "null"
+        else:
+            front = people[place - 1]
+            if act >= 0:
+                visit, back = act, f"{act},null"
+            elif act != FOR_GOOD:
+                day = _iso(act - FIRST_DAY)
+                back = f'null,"{day}"'
+        data = f"{FORM}[{front},{back}]{''.join(cells[start:stop])}".encode()
+        yield ActText(place, visit, day, stop - start, data)
+
+
+@functools.lru_cache(maxsize=2**16)
+def _iso(day: int) -> str:
+    return str(np.datetime64(day, "D"))

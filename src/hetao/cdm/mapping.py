@@ -29,7 +29,7 @@ from hetao.records import read_toml, record
 from hetao.study.reading import SITE_NAME
 
 # What other packages read.
-ELSEWHERE = ("network", "keys", "log", "policy", "rules", "trust")
+ELSEWHERE = ("network", "keys", "log", "policy", "provenance", "rules", "trust")
 FORMATS = ("csv", "html", "excel", "ndjson", "parquet", "postgres")
 ENGINES = ("duckdb", "postgres", "spark")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -152,6 +152,11 @@ class SiteFolder:
     def key_path(self) -> Path:
         """Return where the pseudonym secret lies."""
         return self.folder / self.store.key
+
+    @property
+    def acts_key_path(self) -> Path:
+        """Return where the master secret of commitments to acts lies."""
+        return self.key_path.with_name("acts.key")
 
     @property
     def codes_path(self) -> Path:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from hetao.canonical import digest
+from hetao.cdm.committing import Commitment, find_commitment
 from hetao.cdm.engine import Engine
 from hetao.cdm.engine_duckdb import (
     Connection,
@@ -86,8 +87,21 @@ class CuratedTables(_Opened):
             InvalidVocabulary: it is no longer there, or no longer whole.
         """
         asked = self._asked_vocabulary()
-        store = self.path.parent.parent.parent  # store/snapshots/<digest>/cdm.duckdb
-        return kept_vocabulary(store, asked) if asked else None
+        return kept_vocabulary(self.store, asked) if asked else None
+
+    @property
+    def store(self) -> Path:
+        """Return the site's store: store/snapshots/<digest>/cdm.duckdb."""
+        return self.path.parent.parent.parent
+
+    @property
+    def commitment(self) -> Commitment | None:
+        """Return what the site committed to of these tables; None for nothing.
+
+        Raises:
+            InvalidData: it is there and does not hold.
+        """
+        return find_commitment(self.store, self.snapshot)
 
     @property
     def lacks_vocabulary(self) -> bool:

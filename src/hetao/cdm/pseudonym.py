@@ -11,10 +11,15 @@ KEY_BYTES = 32
 BLOCK_BYTES = 64  # of SHA-256, RFC 2104
 
 
-def read_or_make_key(path: Path) -> bytes:
-    """Return the site's pseudonym secret, made at the first run with mode 0600.
+def read_or_make_key(path: Path, what: str = "pseudonym key") -> bytes:
+    """Return a secret of the site, made at the first run with mode 0600.
 
-    Trusted: whoever reads this file can test which identifiers are in the tables.
+    Trusted: whoever reads the pseudonym secret can test which identifiers are in the
+    tables.
+
+    Args:
+        path: its file.
+        what: what it is, in words.
 
     Raises:
         InvalidData: the file is there but is not a secret of 32 bytes in hex.
@@ -24,9 +29,9 @@ def read_or_make_key(path: Path) -> bytes:
             _make_key(path)
         except OSError as problem:
             raise InvalidData(
-                f"the pseudonym key {path.name} cannot be written: {problem.strerror}"
+                f"the {what} {path.name} cannot be written: {problem.strerror}"
             ) from problem
-    return _read_key(path)
+    return _read_key(path, what)
 
 
 def pseudonym_sql(identifier: str) -> str:
@@ -68,14 +73,14 @@ def _make_key(path: Path) -> None:
         part.unlink()
 
 
-def _read_key(path: Path) -> bytes:
+def _read_key(path: Path, what: str) -> bytes:
     try:
         key = bytes.fromhex(path.read_text("ascii").strip())
     except (OSError, ValueError) as problem:
         raise InvalidData(
-            f"the pseudonym key {path.name} cannot be read",
-            fix="restore it from its backup; a new key makes new pseudonyms",
+            f"the {what} {path.name} cannot be read",
+            fix="restore it from its backup; a new one makes other secrets",
         ) from problem
     if len(key) != KEY_BYTES:
-        raise InvalidData(f"the pseudonym key {path.name} is not {KEY_BYTES} bytes")
+        raise InvalidData(f"the {what} {path.name} is not {KEY_BYTES} bytes")
     return key

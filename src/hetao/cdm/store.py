@@ -152,7 +152,7 @@ def keep(built: Path, store: Path, snapshot: str) -> Path:
         for part in sorted(built.iterdir()):
             if part.name != DATABASE:
                 part.replace(home / part.name)
-    _sync_folder(home.parent)
+    sync_folder(home.parent)
     return home
 
 
@@ -181,7 +181,7 @@ def settle(built: Path, home: Path, last: str) -> bool:
 def make_current(store: Path, home: Path) -> None:
     """Name a snapshot the current one."""
     write_whole(store / CURRENT, home.name + "\n")
-    _sync_folder(store)
+    sync_folder(store)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -197,7 +197,8 @@ def write_whole(path: Path, text: str) -> None:
         part.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -26,6 +26,7 @@ from hetao.cli.words import (
     data,
     log,
     permit,
+    provenance,
     result,
     site,
     study,
@@ -57,6 +58,7 @@ ADDED: tuple[Callable[[Commands], None], ...] = (
     trial.add_trial,
     data.add_synth,
     result.add_watch,
+    provenance.add_provenance,
     witness.add_witness,
 )
 Command = Callable[[argparse.Namespace], int]
@@ -69,6 +71,7 @@ AT_A_SITE = (
     "hetao.cli.vocab",
     "hetao.cli.releases",
     "hetao.cli.log",
+    "hetao.cli.provenance",
 )
 IN_A_QUERY = "Query interrupted"  # what DuckDB makes of a signal that it hears first
 

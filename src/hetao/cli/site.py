@@ -27,6 +27,9 @@ def curate(chosen: argparse.Namespace) -> int:
     """Curate a site and say what was found; counts are for the site's own eyes."""
     os.umask(0o077)  # patients' rows are for this user alone
     done = curate_site(chosen.site, say, whole=chosen.whole)
+    from hetao.cli.provenance import commit_site
+
+    commit_site(chosen.site, done.snapshot)
     if chosen.json:
         body = {
             "site": done.site,

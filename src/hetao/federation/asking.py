@@ -1,9 +1,42 @@
-"""An analysis of a site's rows → of whom it would show how much."""
+"""What is asked: the study of a begin, and of whom an analysis would show how much."""
+
+import functools
 
 import numpy as np
 
-from hetao.analysis import Plan, Rows, statistics, subsets
+from hetao.analysis import (
+    Estimator,
+    Plan,
+    Protocol,
+    Rows,
+    protocols,
+    statistics,
+    subsets,
+)
+from hetao.errors import InvalidStudy
+from hetao.permit import Bundle, bundle_from
+from hetao.release import unpack
 from hetao.release.differencing import Asked, Ints
+from hetao.study import Study, study_from
+
+
+@functools.lru_cache(maxsize=4)
+def opening(content: bytes) -> tuple[Study, Bundle]:
+    """Return what a `begin` asks; sites of one process are all given the same bytes."""
+    meta, _ = unpack(content)
+    return study_from(meta["study"]), bundle_from(meta["permit"])
+
+
+def installed(estimator: Estimator) -> Protocol:
+    """Return the code of an estimator as it is installed here.
+
+    Raises:
+        InvalidStudy: it is not.
+    """
+    for protocol in protocols():
+        if protocol.name == estimator.name:
+            return protocol
+    raise InvalidStudy(f"no protocol {estimator.name!r} is installed")
 
 
 def asked_of(plan: Plan, rows: Rows, places: Ints) -> Asked:

@@ -163,6 +163,7 @@ def _site(outcome: Outcome, site: str) -> dict[str, Any]:
         "quality": closing["quality"],
         "checkpoint": closing["checkpoint"],
         "proofs": closing["proofs"],
+        "extract": closing.get("extract"),
         "closing": closing["record"],
     }
 

@@ -25,12 +25,10 @@ from hetao import cohort as cohorts
 from hetao.analysis import (
     Estimator,
     Evidence,
-    Protocol,
     Rows,
     estimator_for,
     evidence,
     make_rows,
-    protocols,
     weighed,
 )
 from hetao.canonical import canonical
@@ -50,7 +48,8 @@ from hetao.errors import (
     WrongStudy,
 )
 from hetao.federation.answers import ANSWERS, Answers, Post
-from hetao.federation.asking import asked_of
+from hetao.federation.asking import asked_of, installed, opening
+from hetao.federation.binding import Bindings, LoggedExtract
 from hetao.federation.course import STATES, Course
 from hetao.federation.guard import LATEST, Guard
 from hetao.federation.heeding import Heeding
@@ -67,7 +66,6 @@ from hetao.permit import (
     Directory,
     Identity,
     Statement,
-    bundle_from,
     check_standing,
     format_time,
     parse_time,
@@ -87,7 +85,7 @@ from hetao.release import (
 )
 from hetao.release.decide import decide
 from hetao.release.differencing import Asked, Budget, Ints
-from hetao.study import Study, study_from
+from hetao.study import Study
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS begun (
@@ -144,6 +142,7 @@ class _Run:
     quality: Quality | None
     rows: dict[str, tuple[Estimator, Rows, Evidence]]
     places: Ints  # of the person of each row of the cohort
+    extract: LoggedExtract | None
 
 
 class Site:
@@ -159,6 +158,7 @@ class Site:
         self.memory = Memory(setup.folder)
         self._log = open_log(setup.folder, setup.identity, setup.head)
         self.answers = Answers(self._store, self._log)
+        self._bindings = Bindings(setup.folder, self._store)
         self.register = Register(self._store, setup.trusted, setup.notices)
         self._guard = Guard(setup.folder, self._store, clock)
         self._heeding = Heeding(
@@ -199,7 +199,7 @@ class Site:
 
     def _given(self, run: str) -> Bundle:
         ((data,),) = self._store.rows("SELECT data FROM begun WHERE run = ?", (run,))
-        return _opening(parse_envelope(bytes(data)).open(self._setup.identity))[1]
+        return opening(parse_envelope(bytes(data)).open(self._setup.identity))[1]
 
     def _destroy(self, run: str, bundle: Bundle) -> None:
         self._runs.pop(run, None)
@@ -290,6 +290,8 @@ class Site:
         }
         if run.cohort.told:
             body["concepts"] = [asdict(one) for one in run.cohort.told]
+        if run.extract:
+            body["extract"] = run.extract.digest
         return self._decide(Notice("ready", body), run, envelope)
 
     def _check_earlier_runs(self, name: str, run: _Run) -> None:
@@ -315,7 +317,7 @@ class Site:
 
     def _start_run(self, envelope: Envelope) -> _Run:
         """Verify permit and study before any row is read; then build the cohort."""
-        study, given = _opening(envelope.open(self._setup.identity))
+        study, given = opening(envelope.open(self._setup.identity))
         bundle = self.register.heard_of(given)
         check_standing(bundle, study.digest, self._clock(), self._setup.trusted)
         if (envelope.header.study, envelope.header.permit) != (
@@ -331,10 +333,12 @@ class Site:
             quality = self._setup.quality(table)
             check_joins(self.name, study, quality)
             built = cohorts.build(study, table, self._enough(study))
+            who, now = self._setup.identity, self._clock()
+            extract = self._bindings.extract(table, who, self._log, now)
         finally:
             table.close()
         places = self.memory.places(built.space, built.ids)
-        return _Run(study, bundle, built, quality, {}, places)
+        return _Run(study, bundle, built, quality, {}, places, extract)
 
     def _reserve(self, run: _Run) -> None:
         """Reserve what all analyses would show, or refuse the study before any of it.
@@ -448,7 +452,7 @@ class Site:
             facts = replace(facts, bins=estimator.bins(rows, state))
         analysis = run.study.analysis(header.analysis)
         summary = Summary(
-            protocol=_installed(estimator),
+            protocol=installed(estimator),
             publishable=estimator.publishable,
             declared=estimator.declare(header.round),
             arrays={name: np.asarray(a, np.float64) for name, a in message.items()},
@@ -460,6 +464,7 @@ class Site:
             own_cells=own_cells
             or (not estimator.publishable and estimator.plan.tells_sites),
             budget=self._reserved(run, header.analysis),
+            binding=self._bindings.of(header, rows),
         )
         if analysis.name != header.analysis:
             raise InvalidStudy("the task names no analysis of the study")
@@ -506,6 +511,8 @@ class Site:
             "proofs": self.answers.proofs(envelope.header.run),
             "quality": stated(run.quality, policy.minimum.cell),
         }
+        if run.extract:
+            body["extract"] = run.extract.proof(self._log)
         return self._decide(Notice("closing", body), run, envelope)
 
     # --- answering --------------------------------------------------------------------
@@ -585,17 +592,3 @@ class Site:
         if error is not None:
             entry["rule"] = str(error)
         return canonical(entry)
-
-
-@functools.lru_cache(maxsize=4)
-def _opening(content: bytes) -> tuple[Study, Bundle]:
-    """Return what a `begin` asks; sites of one process are all given the same bytes."""
-    meta, _ = unpack(content)
-    return study_from(meta["study"]), bundle_from(meta["permit"])
-
-
-def _installed(estimator: Estimator) -> Protocol:
-    for protocol in protocols():
-        if protocol.name == estimator.name:
-            return protocol
-    raise InvalidStudy(f"no protocol {estimator.name!r} is installed")

@@ -26,7 +26,6 @@ from hetao.errors import Unverified, Usage
 from hetao.ledger.merkle import (
     HASH_BYTES,
     inclusion_path,
-    leaf_hash,
     root,
     verify_inclusion,
 )
@@ -52,6 +51,11 @@ def secret_for(master: bytes, purpose: bytes, extract: bytes) -> bytes:
 def order_of(secret: bytes, person: int) -> bytes:
     """Return what people are ordered by: HMAC, so that neighbours reveal nothing."""
     return hmac.digest(secret, person.to_bytes(8, "big", signed=True), "sha256")
+
+
+def person_key(secret: bytes, leaf: bytes) -> bytes:
+    """Return the key of a person's nonces, out of their leaf in the tree of keys."""
+    return hmac.digest(secret, leaf, "sha256")
 
 
 def nonces(key: bytes, count: int) -> bytes:
@@ -211,8 +215,8 @@ def sized_root(size: int, tree: bytes) -> bytes:
 
 
 def act_leaf(nonce: bytes, act: bytes) -> bytes:
-    """Return the leaf hash of an act."""
-    return leaf_hash(nonce + act)
+    """Return the leaf hash of an act: RFC 6962's, of its nonce and bytes."""
+    return hashlib.sha256(b"\x00" + nonce + act).digest()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from hetao.canonical import canonical, digest
 from hetao.errors import Unverified
 from hetao.ledger.classes import check_class
+from hetao.ledger.extracts import check_citations, check_extract
 from hetao.ledger.merkle import leaf_hash, verify_inclusion
 from hetao.ledger.note import parse_checkpoint, verify_note
 from hetao.ledger.opened import Opened, match
@@ -28,7 +29,11 @@ def check_site_logs(certificate: Opened) -> str:  # 8
         raise Unverified(f"the log of {site} is missing")
     for entry in certificate.body["sites"]:
         _site_log(certificate, entry, tasks.get(entry["name"], {}))
-    return f"every release stands in the log of its site ({len(proved)} logs)"
+    bound = sum(entry["extract"] is not None for entry in certificate.body["sites"])
+    return (
+        f"every release stands in the log of its site ({len(proved)} logs), and cites "
+        f"what went before; {bound} had committed to their extracts"
+    )
 
 
 def _site_log(
@@ -46,6 +51,8 @@ def _site_log(
     proofs = {proof["task"]: proof for proof in entry["proofs"]}
     _ready(certificate, entry)
     _closing(certificate, entry)
+    check_extract(certificate, entry, checkpoint)
+    check_citations(entry, receipts)
     left_out = set(proofs) - set(receipts)
     if set(receipts) - set(proofs) or not all(
         _given_up(certificate, task) for task in left_out
@@ -96,12 +103,18 @@ def _ready(certificate: Opened, entry: Mapping[str, Any]) -> None:
         raise Unverified(f"{entry['name']} tells of other concept sets")
     content = {key: entry[key] for key in ("snapshot", "policy")}
     content |= {"dictionary": study["dictionary"]}
-    _notice(certificate, entry, "ready", content | ({"concepts": told} if told else {}))
+    if told:
+        content["concepts"] = told
+    if entry["extract"] is not None:
+        content["extract"] = digest(entry["extract"]["record"])
+    _notice(certificate, entry, "ready", content)
 
 
 def _closing(certificate: Opened, entry: Mapping[str, Any]) -> None:
     """Hold what the site said at the end against its own signature."""
     content = {key: entry[key] for key in ("checkpoint", "proofs", "quality")}
+    if entry["extract"] is not None:
+        content["extract"] = entry["extract"]
     _notice(certificate, entry, "closing", content)
 
 

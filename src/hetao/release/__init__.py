@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hetao.release.binding import Binding, commit, nonce_for
     from hetao.release.decide import (
         ClosedDoor,
         Door,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STRICT",
+    "Binding",
     "ClosedDoor",
     "Counted",
     "Door",
@@ -55,6 +57,7 @@ __all__ = [
     "check_people",
     "check_tag",
     "check_values",
+    "commit",
     "decode",
     "encode",
     "final_checks",
@@ -62,6 +65,7 @@ __all__ = [
     "key_from",
     "mask",
     "new_key",
+    "nonce_for",
     "pack",
     "policy_from",
     "read_policy",
@@ -74,6 +78,7 @@ __all__ = [
     "unpack",
 ]
 _IN = {
+    "binding": ("Binding", "commit", "nonce_for"),
     "decide": (
         "ClosedDoor",
         "Door",

@@ -52,6 +52,7 @@ from hetao.permit import (
     state,
 )
 from hetao.permit.grades import Grade
+from hetao.release.binding import Binding
 from hetao.release.concepts import check_concepts
 from hetao.release.differencing import Budget, check_room
 from hetao.release.grading import Field, grade, lineage, with_read
@@ -84,8 +85,8 @@ SEALED, OWN, NOTICE = "model_update_secagg", "model_update", "notice"  # kinds
 ROUNDING: Final = 1e-6  # slack on declared bounds, relative
 LONGEST_TEXT: Final = 500  # characters of any text in a notice
 NOTICE_FIELDS: Final = {
-    "ready": {"site", "snapshot", "dictionary", "policy", "concepts"},
-    "closing": {"site", "checkpoint", "proofs", "quality"},
+    "ready": {"site", "snapshot", "dictionary", "policy", "concepts", "extract"},
+    "closing": {"site", "checkpoint", "proofs", "quality", "extract"},
     "refusal": {"site", "code", "rule"},
 }
 
@@ -156,6 +157,7 @@ class Summary:
         key: of the tags by which a changed sum is found out.
         own_parts: whether the sum tells each site's part apart.
         budget: of what the site reserved for it; None where it did not: none leaves.
+        binding: to what it was made of and what went before; None binds it to nothing.
     """
 
     protocol: Protocol
@@ -168,6 +170,7 @@ class Summary:
     own_cells: bool = False
     own_parts: bool = False
     budget: Budget | None = None
+    binding: Binding | None = None
 
 
 @dataclass(frozen=True)
@@ -493,6 +496,7 @@ def _send_sum(
             "budget": summary.budget.as_json() if summary.budget else {},
             "shares": {s.header.recipient: s.digest for s in shares},
             "bytes": sum(len(s.data) for s in shares),
+            **(summary.binding.as_json(words) if summary.binding else {}),
         },
     )
     receipt = seal(

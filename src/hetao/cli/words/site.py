@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hetao.cli.words.parser import Commands, add_json, command, group
+from hetao.cli.words.provenance import add_commit
 
 
 def add_demo(commands: Commands) -> None:
@@ -53,6 +54,7 @@ def add_site(commands: Commands) -> None:
         help="make every table anew, also those of which nothing changed",
     )
     add_json(curate)
+    add_commit(site)
     report = command(
         site,
         "report",

@@ -1,0 +1,527 @@
+"""A snapshot → what a site keeps to prove, later, any one act that was in it.
+
+    <store>/acts/<first 12 hex digits of the snapshot>/
+        commitment.json   what was committed to; its root may leave the site
+        tiles             the tree of acts above every 256 leaves
+        keys.json         what nonces are made of; secret, and smaller after a shredding
+        order             where each person's acts begin; can be made again
+    events.json       of devices and drugs, which stand in no table
+
+Made once for a snapshot and never again: a second commitment to the same tables would
+be another root. Specification: `docs/specs/provenance.md`.
+"""
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from hetao.canonical import canonical, parse_canonical
+from hetao.cdm.acts import NOBODY, ActText, Used, read_acts, used_columns
+from hetao.cdm.engine import Column as Array
+from hetao.cdm.engine import Engine
+from hetao.cdm.store import Manifest, folder_of, settle, sync_folder
+from hetao.errors import InvalidData, NotCanonical, Shredded, Unverified, Usage
+from hetao.ledger.commitments import (
+    KEY_BYTES,
+    NONCE,
+    ORDER,
+    TILE,
+    Opened,
+    PersonKeys,
+    Tiles,
+    act_leaf,
+    nonces,
+    order_of,
+    person_key,
+    secret_for,
+    sized_root,
+)
+from hetao.ledger.merkle import HASH_BYTES
+from hetao.records import record
+
+ACTS: Final = "acts"
+COMMITMENT, TILES, KEYS, STARTS = "commitment.json", "tiles", "keys.json", "order"
+EVENTS: Final = "events.json"
+EVENT: Final = "event"  # stands where an act has its day
+FORM: Final = "hetao.commitment/1"
+STEP: Final = np.dtype([("person", ">i8"), ("start", ">u8")])
+
+
+class Event(NamedTuple):
+    """An event of a device or drug: whom it is about, if anybody, and its bytes."""
+
+    person: int | None
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Commitment:
+    """What a site committed to. Counts in it are for the site's own eyes.
+
+    Attributes:
+        extract: random id, 32 hex digits.
+        snapshot: digest of the tables.
+        dictionary, dictionary_digest: which data dictionary they follow.
+        vocabulary: digest of the vocabulary that they were mapped with; "" for none.
+        acts, people: how many.
+        root: `sha256:…`, the published root.
+        tree: the root of the tree, hex.
+        used: table → the columns that hold anything.
+    """
+
+    extract: str
+    snapshot: str
+    dictionary: str
+    dictionary_digest: str
+    vocabulary: str
+    acts: int
+    people: int
+    root: str
+    tree: str
+    used: dict[str, tuple[str, ...]]
+
+
+def acts_folder(store: Path, snapshot: str) -> Path:
+    """Return where the commitment to a snapshot stands."""
+    return store / ACTS / folder_of(store, snapshot).name
+
+
+def find_commitment(store: Path, snapshot: str) -> Commitment | None:
+    """Return the commitment to a snapshot; None where there is none.
+
+    Raises:
+        InvalidData: it is there and does not hold.
+    """
+    path = acts_folder(store, snapshot) / COMMITMENT
+    if not path.is_file():
+        return None
+    try:
+        body = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        body = None
+    if not isinstance(body, dict) or body.pop("type", "") != FORM:
+        raise InvalidData(f"{path.name} of snapshot {path.parent.name} is damaged")
+    found = record(Commitment, body, path.name, InvalidData)
+    if found.snapshot != snapshot:
+        raise InvalidData(f"{path.name} is of another snapshot")
+    return found
+
+
+def commit_acts(
+    engine: Engine,
+    store: Path,
+    manifest: Manifest,
+    master: bytes,
+    events: Sequence[Event] = (),
+) -> Commitment:
+    """Commit to every act of a snapshot, or return the commitment that there is.
+
+    Args:
+        engine: over the snapshot's tables.
+        store: the site's store.
+        manifest: of the snapshot.
+        master: the site's master secret.
+        events: of devices and drugs, which become leaves too.
+
+    Raises:
+        InvalidData: the tables do not bear it.
+    """
+    known = find_commitment(store, manifest.snapshot)
+    if known is not None:
+        return known
+    extract, seed = secrets.token_bytes(16), secrets.token_bytes(KEY_BYTES)
+    people = _in_order(engine, secret_for(master, ORDER, extract))
+    used = used_columns(engine)
+    keys = PersonKeys.sown(seed, len(people) + 1)
+    built = _Built(len(people) + 1)
+    acts = _with_events(read_acts(engine, used, people), people, events)
+    wrap = secret_for(master, NONCE, extract)
+    tiles = Tiles.from_leaves(built.leaves(acts, keys.each(len(people) + 1), wrap))
+    if built.rows != _rows_in(engine, used):
+        raise InvalidData("rows of the tables are in no act", fix="curate them again")
+    commitment = Commitment(
+        extract=extract.hex(),
+        snapshot=manifest.snapshot,
+        dictionary=manifest.dictionary,
+        dictionary_digest=manifest.dictionary_digest,
+        vocabulary=manifest.vocabulary,
+        acts=tiles.size,
+        people=len(people),
+        root="sha256:" + sized_root(tiles.size, tiles.root).hex(),
+        tree=tiles.root.hex(),
+        used=used,
+    )
+    starts = np.zeros(len(people) + 1, dtype=STEP)
+    starts["person"][1:] = people
+    starts["start"][1:] = np.cumsum(built.counts)[:-1]
+    files = {
+        TILES: tiles.as_bytes(),
+        KEYS: _keys_text(keys, {}),
+        STARTS: starts.tobytes(),
+        EVENTS: canonical([[one.person, one.data.decode()] for one in events]),
+        COMMITMENT: (
+            json.dumps({"type": FORM, **asdict(commitment)}, indent=1) + "\n"
+        ).encode(),
+    }
+    _keep(acts_folder(store, manifest.snapshot), files)
+    return commitment
+
+
+def _in_order(engine: Engine, secret: bytes) -> list[int]:
+    ids = engine.fetch("SELECT person_id FROM person")["person_id"].tolist()
+    return sorted(ids, key=lambda person: order_of(secret, person))
+
+
+def _rows_in(engine: Engine, used: Used) -> int:
+    counts = [f"(SELECT count(*) FROM {name})" for name in used]  # noqa: S608
+    return sum(int(n) for one in counts for (n,) in engine.rows(f"SELECT {one} AS n"))
+
+
+class _Built:
+    """What is counted while acts become leaves."""
+
+    def __init__(self, places: int) -> None:
+        self.counts = np.zeros(places, dtype=np.int64)
+        self.rows = 0
+
+    def leaves(
+        self, acts: Iterator[ActText], keys: Iterator[bytes | None], secret: bytes
+    ) -> Iterator[bytes]:
+        """Yield the leaves of all acts, a person's at once."""
+        place, held = 0, list[bytes]()
+        for act in acts:
+            if act.place != place:
+                yield from self._sealed(place, held, keys, secret)
+                place, held = act.place, []
+            held.append(act.data)
+            self.rows += act.rows
+        yield from self._sealed(place, held, keys, secret)
+
+    def _sealed(
+        self, place: int, held: list[bytes], keys: Iterator[bytes | None], secret: bytes
+    ) -> Iterator[bytes]:
+        self.counts[place] = len(held)
+        yield from _leaves_of(next(keys), secret, held)
+
+
+def _leaves_of(key: bytes | None, secret: bytes, acts: Sequence[bytes]) -> list[bytes]:
+    """Return the leaves of one person's acts."""
+    if key is None or not acts:
+        return []
+    stream = nonces(person_key(secret, key), len(acts))
+    return [
+        act_leaf(stream[n * HASH_BYTES : (n + 1) * HASH_BYTES], act)
+        for n, act in enumerate(acts)
+    ]
+
+
+def _with_events(
+    acts: Iterator[ActText], people: Sequence[int], events: Sequence[Event]
+) -> Iterator[ActText]:
+    """Yield acts and events, a person's events behind their acts."""
+    if not events:
+        yield from acts
+        return
+    known = {person: place for place, person in enumerate(people, 1)}
+    waiting: dict[int, list[bytes]] = {}
+    for event in events:
+        if event.person is not None and event.person not in known:
+            raise InvalidData(
+                "an event names somebody who is not among the people",
+                fix="curate the people whom events are about as well",
+            )
+        place = NOBODY if event.person is None else known[event.person]
+        waiting.setdefault(place, []).append(event.data)
+    at = NOBODY
+    for act in acts:
+        if act.place != at:
+            yield from _events_at(at, waiting)
+            at = act.place
+        yield act
+    yield from _events_at(at, waiting)
+
+
+def _events_at(place: int, waiting: dict[int, list[bytes]]) -> Iterator[ActText]:
+    for data in waiting.pop(place, ()):
+        yield ActText(place, None, EVENT, 0, data)
+
+
+# --- files ----------------------------------------------------------------------------
+def _keep(home: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder so that it appears whole or not at all; nobody else reads it."""
+    home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    built = home.with_name(f".{home.name}.{secrets.token_hex(8)}")
+    built.mkdir(mode=0o700)
+    try:
+        for name, data in files.items():
+            _write(built / name, data)
+        sync_folder(built)
+        if not settle(built, home, COMMITMENT):
+            raise InvalidData("another run commits to this snapshot", fix="run again")
+        sync_folder(home.parent)
+    finally:
+        shutil.rmtree(built, ignore_errors=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _keys_text(keys: PersonKeys, gone: Mapping[int, Sequence[bytes]]) -> bytes:
+    body = {
+        "type": "hetao.acts-keys/1",
+        "height": keys.height,
+        "keys": [[*place, key.hex()] for place, key in sorted(keys.kept.items())],
+        "gone": [[n, [leaf.hex() for leaf in leaves]] for n, leaves in gone.items()],
+    }
+    return canonical(body)
+
+
+def _read_keys(path: Path) -> tuple[PersonKeys, dict[int, list[bytes]]]:
+    """Return the keys that are left, and the leaves of those whose key is destroyed."""
+    try:
+        _wipe_old(path)
+        body = parse_canonical(path.read_bytes())
+        kept = {(int(n), int(at)): bytes.fromhex(key) for n, at, key in body["keys"]}
+        gone = {int(n): list(map(bytes.fromhex, leaves)) for n, leaves in body["gone"]}
+        return PersonKeys(int(body["height"]), kept), gone
+    except (OSError, NotCanonical, KeyError, TypeError, ValueError) as error:
+        raise InvalidData(
+            f"the keys of the acts of snapshot {path.parent.name} cannot be read",
+            fix="bring them back from a backup that is younger than every shredding",
+        ) from error
+
+
+# --- opening --------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Extract:
+    """A committed extract, opened: acts are found in it, shown, and shredded.
+
+    Attributes:
+        commitment: what was committed to.
+        folder: where it is kept.
+        engine: over the same tables.
+        master: the site's master secret.
+    """
+
+    commitment: Commitment
+    folder: Path
+    engine: Engine
+    master: bytes
+
+    @cached_property
+    def _starts(self) -> Array:
+        """Return person and first leaf, place by place; place 0 is nobody's."""
+        found = np.fromfile(self.folder / STARTS, dtype=STEP)
+        if len(found) != self.commitment.people + 1:
+            raise InvalidData(f"the order of the acts in {self.folder.name} is damaged")
+        return found
+
+    @cached_property
+    def _tiles(self) -> Tiles:
+        data = (self.folder / TILES).read_bytes()
+        return Tiles.from_bytes(data, self.commitment.acts)
+
+    @cached_property
+    def _events(self) -> list[Event]:
+        listed = parse_canonical((self.folder / EVENTS).read_bytes())
+        return [Event(person, data.encode()) for person, data in listed]
+
+    def index_of(self, person: int | None, visit: int | None, day: str = "") -> int:
+        """Return the index of an act: of a visit, of a day outside, or for good.
+
+        Raises:
+            InvalidData: the extract has no such act.
+        """
+        place = NOBODY if person is None else self._place_of(person)
+        for nth, act in enumerate(self._acts(place, place)[place]):
+            if (act.visit, act.day) == (visit, day):
+                return int(self._starts["start"][place]) + nth
+        raise InvalidData("the extract has no such act", fix="look its visit up")
+
+    def _place_of(self, person: int) -> int:
+        wanted = order_of(self._secret(ORDER), person)
+        people = self._starts["person"]
+        low, high = 1, len(people)
+        while low < high:
+            middle = (low + high) // 2
+            if order_of(self._secret(ORDER), int(people[middle])) < wanted:
+                low = middle + 1
+            else:
+                high = middle
+        if low == len(people) or int(people[low]) != person:
+            raise InvalidData("nobody of this pseudonym is in the extract")
+        return low
+
+    def holds(self, person: int) -> bool:
+        """Return whether acts of a person stand here, and can be shown."""
+        try:
+            place = self._place_of(person)
+        except InvalidData:
+            return False
+        return _read_keys(self.folder / KEYS)[0].of(place) is not None
+
+    def _secret(self, purpose: bytes) -> bytes:
+        return secret_for(self.master, purpose, bytes.fromhex(self.commitment.extract))
+
+    def open(self, index: int) -> Opened:
+        """Return one act with its proof.
+
+        Raises:
+            Usage: the extract has no act of this index.
+            Refused: its person's key was destroyed.
+            Unverified: the tables are no longer what was committed to.
+        """
+        if not 0 <= index < self.commitment.acts:
+            raise Usage("the extract has no act of this index")
+        keys, gone = _read_keys(self.folder / KEYS)
+        place = self._place_at(index)
+        key = keys.of(place)
+        if key is None:
+            raise Shredded(
+                "this act's person was shredded: its key is destroyed, for good"
+            )
+        start = index - index % TILE
+        stop = min(start + TILE, self.commitment.acts)
+        first, last = self._place_at(start), self._place_at(stop - 1)
+        acts = self._acts(first, last, frozenset(gone))
+        wrap = self._secret(NONCE)
+        leaves = list[bytes]()
+        for at in range(first, last + 1):
+            data = [act.data for act in acts[at]]
+            leaves += gone.get(at) or _leaves_of(keys.of(at), wrap, data)
+        begin = start - int(self._starts["start"][first])
+        path = self._tiles.path(index, leaves[begin : begin + stop - start])
+        nth = index - int(self._starts["start"][place])
+        stream = nonces(person_key(wrap, key), nth + 1)
+        tree = bytes.fromhex(self.commitment.tree)
+        act = acts[place][nth].data
+        size = self.commitment.acts
+        return Opened(act, stream[-HASH_BYTES:], index, size, tuple(path), tree)
+
+    def _place_at(self, index: int) -> int:
+        """Return whose act stands at an index; the last place that begins there."""
+        return int(np.searchsorted(self._starts["start"], index, side="right")) - 1
+
+    def _acts(
+        self, first: int, last: int, without: frozenset[int] = frozenset()
+    ) -> dict[int, list[ActText]]:
+        """Return the acts of these places, each in order."""
+        wanted = [n for n in range(max(first, 1), last + 1) if n not in without]
+        people = [int(self._starts["person"][n]) for n in wanted]
+        used = {name: tuple(names) for name, names in self.commitment.used.items()}
+        found: dict[int, list[ActText]] = {n: [] for n in range(first, last + 1)}
+        acts = read_acts(self.engine, used, people, partly=True, nobody=first == NOBODY)
+        chosen = {None, *people} if first == NOBODY else set(people)
+        events = [event for event in self._events if event.person in chosen]
+        for act in _with_events(acts, people, events):
+            found[wanted[act.place - 1] if act.place else NOBODY].append(act)
+        return found
+
+    def check_whole(self) -> None:
+        """Return when every act of the tables is as it was committed to.
+
+        Raises:
+            Unverified: one is not, or they have more or fewer.
+        """
+        keys, gone = _read_keys(self.folder / KEYS)
+        people = self._starts["person"][1:].tolist()
+        used = {name: tuple(names) for name, names in self.commitment.used.items()}
+        acts = read_acts(self.engine, used, people)
+        leaves = _Again(keys, gone, self._secret(NONCE)).leaves(
+            _with_events(acts, people, self._events), len(people)
+        )
+        tiles = Tiles.from_leaves(leaves)
+        if (tiles.size, tiles.root.hex()) != (
+            self.commitment.acts,
+            self.commitment.tree,
+        ):
+            raise Unverified(
+                "the tables are no longer what was committed to",
+                fix="bring back the snapshot's database",
+            )
+
+    def shred(self, person: int) -> int:
+        """Destroy the key of a person's nonces; return how many acts were theirs.
+
+        The tree stands, and so does every other proof: their leaves, which nobody can
+        make any more, are kept. The old keys are written over; a backup of them must go
+        too.
+
+        Raises:
+            InvalidData: nobody of this pseudonym is in the extract.
+            Shredded: their key was destroyed before.
+            Unverified: the tables are no longer what was committed to.
+        """
+        place = self._place_of(person)
+        path = self.folder / KEYS
+        keys, gone = _read_keys(path)
+        key = keys.of(place)
+        if key is None:
+            raise Shredded("this person's key was destroyed before")
+        self.open(int(self._starts["start"][place]))  # the tables are what they were
+        data = [act.data for act in self._acts(place, place)[place]]
+        gone[place] = _leaves_of(key, self._secret(NONCE), data)
+        _replace_secret(path, _keys_text(keys.without(place), gone))
+        return len(data)
+
+
+@dataclass(frozen=True)
+class _Again:
+    """The leaves of an extract made once more; of the shredded, those that are kept."""
+
+    keys: PersonKeys
+    gone: Mapping[int, list[bytes]]
+    secret: bytes
+
+    def leaves(self, acts: Iterator[ActText], people: int) -> Iterator[bytes]:
+        """Yield all leaves in their order."""
+        waiting = next(acts, None)
+        for place, key in enumerate(self.keys.each(people + 1)):
+            held = list[bytes]()
+            while waiting is not None and waiting.place == place:
+                held.append(waiting.data)
+                waiting = next(acts, None)
+            yield from self.gone.get(place) or _leaves_of(key, self.secret, held)
+
+
+def _replace_secret(path: Path, data: bytes) -> None:
+    """Put new keys in the place of the old, and write over the old ones."""
+    _wipe_old(path)
+    new, old = _beside(path, "new"), _beside(path, "old")
+    new.unlink(missing_ok=True)
+    _write(new, data)
+    os.link(path, old)
+    new.replace(path)
+    sync_folder(path.parent)
+    _wipe_old(path)
+
+
+def _wipe_old(path: Path) -> None:
+    """Write over keys that were replaced, also where a run was killed before it did."""
+    old = _beside(path, "old")
+    if not old.exists():
+        return
+    if not old.samefile(path):  # else they were not replaced
+        with old.open("r+b") as file:
+            file.write(bytes(old.stat().st_size))
+            file.flush()
+            os.fsync(file.fileno())
+    old.unlink()
+    sync_folder(path.parent)
+
+
+def _beside(path: Path, end: str) -> Path:
+    return path.with_name(f".{path.name}.{end}")

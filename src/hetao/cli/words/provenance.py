@@ -1,0 +1,98 @@
+"""Words: what was committed to, act by act, and who is shown it."""
+
+import argparse
+from pathlib import Path
+
+from hetao.cli.words.parser import Commands, add_json, command, group
+
+MODULE = "hetao.cli.provenance"
+
+
+def add_provenance(commands: Commands) -> None:
+    """Add the words of `hetao provenance …`."""
+    acts = group(
+        commands, "provenance", "show, draw, check and shred single medical acts"
+    )
+    _add_open(acts)
+    verify = command(
+        acts, "verify", f"{MODULE}:verify", "check a file of acts; needs no network"
+    )
+    verify.add_argument("file", type=Path, metavar="FILE")
+    _add_parties(verify)
+    verify.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="CERTIFICATE",
+        help="of the study that ran on them; also holds drawn acts to the draw",
+    )
+    verify.add_argument("--show", action="store_true", help="print the acts themselves")
+    add_json(verify)
+    sample = command(
+        acts,
+        "audit-sample",
+        f"{MODULE}:sample",
+        "draw acts by what the hubs signed after the site had committed",
+    )
+    sample.add_argument("certificate", type=Path, metavar="CERTIFICATE")
+    sample.add_argument("--site", required=True, metavar="NAME")
+    sample.add_argument("--acts", type=int, default=300, metavar="N")
+    sample.add_argument("--trust", type=Path, metavar="PARTIES.toml")
+    sample.add_argument("--out", type=Path, required=True, metavar="SAMPLE")
+    replay = command(
+        acts,
+        "replay",
+        f"{MODULE}:replay",
+        "carry a site's steps out again, and hold each bit to what it released",
+    )
+    replay.add_argument("site", type=Path, metavar="SITE.toml")
+    replay.add_argument("certificate", type=Path, metavar="CERTIFICATE")
+    add_json(replay)
+    shred = command(
+        acts,
+        "shred",
+        f"{MODULE}:shred",
+        "destroy the key of one person's acts in every extract, for good",
+    )
+    shred.add_argument("site", type=Path, metavar="SITE.toml")
+    shred.add_argument("--person", type=int, required=True, metavar="ID")
+
+
+def add_commit(site: Commands) -> None:
+    """Add the words of `hetao site commit`."""
+    commit = command(
+        site,
+        "commit",
+        f"{MODULE}:commit",
+        "commit to every medical act of a snapshot, and log the root",
+    )
+    commit.add_argument("site", type=Path, metavar="SITE.toml")
+    commit.add_argument("--snapshot", metavar="DIGEST", help="the current one if none")
+    add_json(commit)
+
+
+def _add_open(acts: Commands) -> None:
+    opened = command(
+        acts, "open", f"{MODULE}:show", "show acts to somebody whom the site allows"
+    )
+    opened.add_argument("site", type=Path, metavar="SITE.toml")
+    opened.add_argument("--to", required=True, metavar="NAME", help="who is shown them")
+    which = opened.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--act",
+        metavar="PERSON[/VISIT]",
+        help="a visit, or PERSON/2020-02-29 for a day outside of visits",
+    )
+    which.add_argument("--index", type=int, metavar="N", help="where it stands")
+    which.add_argument("--sample", type=Path, metavar="SAMPLE", help="acts drawn")
+    opened.add_argument("--snapshot", metavar="DIGEST", help="the current one if none")
+    opened.add_argument("--out", type=Path, required=True, metavar="FILE")
+
+
+def _add_parties(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--trust",
+        type=Path,
+        required=True,
+        metavar="PARTIES.toml",
+        help="your own list of parties",
+    )

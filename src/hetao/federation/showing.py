@@ -1,0 +1,132 @@
+"""At a site: which acts are shown to whom, and that it is written down.
+
+The site decides: `[provenance] open_to` in `site.toml` names the offices whose people
+may be shown acts, and no one is where it is left out. The site's log says to whom acts
+were shown and how many, never which.
+"""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hetao.canonical import canonical
+from hetao.cdm.committing import Extract
+from hetao.errors import InvalidNetwork, NotApproved, Shredded
+from hetao.federation.binding import LoggedExtract
+from hetao.federation.site import SiteSetup
+from hetao.ledger.commitments import Opened
+from hetao.ledger.log import Log
+from hetao.ledger.proof import Proof
+from hetao.ledger.showing import sign_shown
+from hetao.permit import format_time
+from hetao.records import read_toml
+
+TABLE: Final = "provenance"
+
+
+def offices_shown(path: Path) -> tuple[str, ...]:
+    """Return the offices whose people this site shows acts to.
+
+    Raises:
+        InvalidNetwork: the table holds something else.
+    """
+    table = read_toml(path, InvalidNetwork).get(TABLE, {})
+    offices = table.get("open_to", []) if isinstance(table, dict) else None
+    if (
+        not isinstance(offices, list)
+        or set(table) - {"open_to"}
+        or not all(isinstance(one, str) for one in offices)
+    ):
+        raise InvalidNetwork(f"{path.name} [{TABLE}]: open_to is a list of offices")
+    return tuple(offices)
+
+
+def check_may_see(setup: SiteSetup, offices: Sequence[str], name: str) -> None:
+    """Return quietly if a person of the site's own list may be shown acts.
+
+    Raises:
+        InvalidNetwork: the list has nobody of that name.
+        NotApproved: the site shows acts to none of this person's offices.
+    """
+    person = setup.trusted.person(name)
+    if not set(person.roles) & set(offices):
+        raise NotApproved(
+            f"{setup.identity.name} shows no acts to {name}",
+            fix="name one of their offices in [provenance] open_to, if the site agrees",
+        )
+
+
+def show_acts(
+    setup: SiteSetup,
+    log: Log,
+    logged: LoggedExtract,
+    acts: Sequence[Opened],
+    about: "Showing",
+) -> bytes:
+    """Return the file that shows acts, after the site's log says that they were shown.
+
+    Args:
+        setup: of the site.
+        log: the site's.
+        logged: the extract, as it stands in the log.
+        acts: at least one.
+        about: to whom, when, and in answer to what.
+    """
+    at = format_time(about.now)
+    entry = {
+        "type": "hetao.entry/1",
+        "what": "opened",
+        "at": at,
+        "to": about.to,
+        "extract": logged.digest,
+        "drawn": about.drawn,
+        "rule": f"{len(acts)} acts were shown to {about.to}",
+    }
+    log.append([canonical(entry)])
+    path = tuple(log.inclusion(logged.index, log.size))
+    proof = Proof(logged.index, path, log.checkpoint())
+    body = {
+        "to": about.to,
+        "at": at,
+        "extract": logged.record.as_json(),
+        "log": proof.text,
+        "drawn": about.drawn,
+        "gone": sorted(about.gone),
+    }
+    return sign_shown(setup.identity, body, acts)
+
+
+@dataclass(frozen=True)
+class Showing:
+    """Who is shown acts, when, and in answer to what.
+
+    Attributes:
+        to: a person of the site's list.
+        now: UTC time.
+        drawn: how many draws the acts answer; 0 for none.
+        gone: indices that were drawn and whose person was shredded.
+    """
+
+    to: str
+    now: datetime.datetime
+    drawn: int = 0
+    gone: frozenset[int] = frozenset()
+
+
+def opened_of(extract: Extract, wanted: Sequence[int]) -> tuple[list[Opened], set[int]]:
+    """Return the acts of these indices, each once, and those that are gone for good.
+
+    Raises:
+        Shredded: all of them are gone.
+    """
+    acts, gone = list[Opened](), set[int]()
+    for index in sorted(set(wanted)):
+        try:
+            acts.append(extract.open(index))
+        except Shredded:
+            gone.add(index)
+    if not acts:
+        raise Shredded("of these acts every person was shredded")
+    return acts, gone

@@ -1,0 +1,267 @@
+"""Extract, input, messages, result: each cites the one before, and none is changed."""
+
+import base64
+from dataclasses import replace
+
+import pytest
+
+from hetao.canonical import digest, parse_canonical
+from hetao.cdm.engine_duckdb import connect
+from hetao.errors import Unverified
+from hetao.federation.binding import log_extract
+from hetao.federation.replay import replay
+from hetao.federation.showing import Showing, opened_of, show_acts
+from hetao.ledger.acts import decode_act
+from hetao.ledger.audit import draws, seed_of
+from hetao.ledger.certificate import verify_certificate
+from hetao.ledger.opened import open_certificate
+from hetao.ledger.showing import check_shown
+from hetao.permit import state
+from support_extracts import CANARY, Committed
+
+
+@pytest.fixture(scope="module")
+def federation(tmp_path_factory):
+    """Two sites that committed to their extracts, and one that did not."""
+    with Committed(tmp_path_factory.mktemp("acts"), without=("c",)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def ran(federation):
+    """Return the finished run of a count and a model over them."""
+    return federation.run()
+
+
+def test_a_certificate_says_who_had_committed_before_anything_left(ran):
+    verified = verify_certificate(ran.certificate, ran.cast.directory)
+
+    assert "2 had committed to their extracts" in verified.steps[7]
+    extracts = {entry["name"]: entry["extract"] for entry in ran.body["sites"]}
+    assert extracts["c"] is None
+    for name in ("a", "b"):
+        said = extracts[name]["record"]["body"]
+        assert (said["acts"], said["people"]) == ("200-499", "100-199")
+
+
+def test_no_patients_text_is_in_any_log_or_certificate(federation, ran):
+    logs = [federation.log_entries(site) for site in federation.sites.values()]
+    logs += [federation.log_entries(hub) for hub in federation.hubs.values()]
+    public = [ran.certificate, *(entry for log in logs for entry in log)]
+
+    assert len(public) > 20
+    for data in public:
+        assert CANARY.encode() not in data
+        assert CANARY.encode("unicode_escape") not in data
+        assert b"CANARY" not in data
+
+
+def test_an_opened_act_tells_of_nobody_else(federation):
+    extract = federation.extract("a", federation.tables("a"))
+    opened = extract.open(extract.index_of(7, 7))
+
+    assert decode_act(opened.act).person == 7
+    assert opened.act.decode().count(CANARY) <= 1
+    assert CANARY.encode() not in b"".join(opened.path) + opened.nonce
+
+
+def _signed_again(ran, site, body):
+    return state(ran.cast.identities[site], body).as_json()
+
+
+def _refused(ran, body, step):
+    with pytest.raises(Unverified, match=f"step {step}, "):
+        verify_certificate(ran.resigned(body))
+
+
+def test_an_extract_of_other_tables_is_refused(ran):
+    body = ran.body
+    entry = body["sites"][0]
+    said = entry["extract"]["record"]["body"] | {"snapshot": "sha256:" + "1" * 64}
+    entry["extract"]["record"] = _signed_again(ran, "a", said)
+    _refused(ran, body, 8)
+
+
+@pytest.mark.parametrize("change", ["record", "index", "path", "gone", "more"])
+def test_an_extract_that_is_not_the_logged_one_is_refused(ran, change):
+    body = ran.body
+    extract = body["sites"][0]["extract"]
+    if change == "record":
+        other = extract["record"]["body"] | {"root": "sha256:" + "2" * 64}
+        extract["record"] = _signed_again(ran, "a", other)
+    elif change == "index":
+        extract["index"] += 1
+    elif change == "path":
+        extract["path"] = extract["path"][1:]
+    elif change == "gone":
+        body["sites"][0]["extract"] = None
+    else:
+        extract["acts"] = 361
+    _refused(ran, body, 8)
+
+
+def test_a_site_that_committed_after_its_first_release_is_refused(ran):
+    """Its own notices are signed again as well, so that nothing else is wrong."""
+    body = ran.body
+    entry = body["sites"][0]
+    proof = min(entry["proofs"], key=lambda one: one["index"])
+    extract = entry["extract"]
+    assert extract["index"] < proof["index"]
+    extract["index"] = proof["index"] + 1
+    content = {key: entry[key] for key in ("checkpoint", "proofs", "quality")}
+    content |= {"extract": extract, "site": "a"}
+    said = entry["closing"]["body"] | {"content": digest(content)}
+    entry["closing"] = _signed_again(ran, "a", said)
+    _refused(ran, body, 8)
+
+
+@pytest.mark.parametrize(
+    ("field", "task"), [("cites", "attrition/1/0"), ("cites", "model/1/1")]
+)
+def test_a_release_that_cites_something_else_is_refused(ran, field, task):
+    body = ran.body
+    (round_,) = [one for one in body["rounds"] if one["task"] == task]
+    said = round_["receipts"]["a"]["body"] | {field: "sha256:" + "3" * 64}
+    round_["receipts"]["a"] = _signed_again(ran, "a", said)
+    _refused(ran, body, 8)
+
+
+def test_each_round_cites_the_one_before_and_all_are_of_one_input(ran):
+    body = ran.body
+    receipts = {one["task"]: one["receipts"]["b"] for one in body["rounds"]}
+    ready = body["sites"][1]["ready"]
+
+    assert receipts["attrition/1/0"]["body"]["cites"] == digest(ready)
+    assert receipts["model/1/0"]["body"]["cites"] == digest(ready)
+    for number in range(1, len(receipts) - 1):
+        said = receipts[f"model/1/{number}"]["body"]
+        assert said["cites"] == digest(receipts[f"model/1/{number - 1}"])
+    model = [r["body"] for task, r in receipts.items() if task.startswith("model")]
+    assert len({one["input"] for one in model}) == 1
+    assert len({one["output"] for one in model}) == len(model) > 2
+
+
+# --- replay ---------------------------------------------------------------------------
+def _replayed(federation, ran, name="a"):
+    extract = federation.extract(name, federation.tables(name))
+    certificate = open_certificate(ran.certificate)
+    return replay(federation.setup(name), certificate, extract)
+
+
+def test_a_sites_steps_carried_out_again_give_every_bit(federation, ran):
+    done = _replayed(federation, ran)
+
+    assert list(done.tasks) == [one["task"] for one in ran.body["rounds"]]
+    assert len(done.tasks) > 3
+    assert done.acts == federation.extract("a", federation.tables("a")).commitment.acts
+
+
+def test_a_site_without_a_commitment_is_held_to_its_records_all_the_same(
+    federation, ran
+):
+    done = replay(federation.setup("c"), open_certificate(ran.certificate), None)
+
+    assert (len(done.tasks), done.acts) == (len(ran.body["rounds"]), 0)
+
+
+@pytest.mark.parametrize("field", ["input", "output"])
+def test_a_release_of_something_else_is_found_by_replay(federation, ran, field):
+    body = ran.body
+    said = body["rounds"][1]["receipts"]["a"]["body"]
+    said[field] = "sha256:" + "4" * 64
+    certificate = replace(open_certificate(ran.certificate), body=body)
+    extract = federation.extract("a", federation.tables("a"))
+
+    with pytest.raises(Unverified, match=r"other rows|something else"):
+        replay(federation.setup("a"), certificate, extract)
+
+
+def test_tables_that_changed_after_the_study_are_found_by_replay(federation, ran):
+    """One patient fell ill a day later: no count changes, and a leaf does."""
+    database = federation.databases["b"]
+    before = database.read_bytes()
+    with connect(database) as connection:
+        connection.execute(
+            "UPDATE visit_occurrence SET visit_end_date = '2020-03-02' "
+            "WHERE visit_occurrence_id = 5"
+        )
+    try:
+        with pytest.raises(Unverified, match="no longer what was committed"):
+            _replayed(federation, ran, "b")
+    finally:
+        database.write_bytes(before)
+
+
+# --- drawn acts -----------------------------------------------------------------------
+def test_drawn_acts_are_shown_and_held_to_the_draw(federation, ran):
+    extract = federation.extract("a", federation.tables("a"))
+    certificate = open_certificate(ran.certificate)
+    seed = seed_of(certificate, "a")
+    acts, gone = opened_of(extract, draws(seed, 40, extract.commitment.acts))
+    data = _shown(federation, extract, acts, 40)
+    party = federation.cast.directory
+
+    assert not gone
+    assert check_shown(data, party, certificate).drawn == 40
+    for fewer, number in ((acts[1:], 40), (acts, 41)):
+        data = _shown(federation, extract, fewer, number)
+        with pytest.raises(Unverified, match="other acts are shown than were drawn"):
+            check_shown(data, party, certificate)
+
+
+def _shown(federation, extract, acts, drawn):
+    setup, log = federation.setup("a"), federation.sites["a"]._log
+    store, now = federation.store("a"), federation.clock()
+    logged = log_extract(setup.identity, log, store, extract.commitment, now)
+    return show_acts(setup, log, logged, acts, Showing("may", now, drawn))
+
+
+def test_acts_of_another_site_or_study_are_refused(federation, ran):
+    extract = federation.extract("a", federation.tables("a"))
+    data = _shown(federation, extract, [extract.open(1)], 0)
+    party = federation.cast.directory
+    body = ran.body
+    body["sites"][0]["extract"] = body["sites"][1]["extract"]
+    other = replace(open_certificate(ran.certificate), body=body)
+
+    with pytest.raises(Unverified, match="did not run on this extract"):
+        check_shown(data, party, other)
+    with pytest.raises(Unverified):
+        check_shown(data, party["b"], None)
+
+
+def test_each_hubs_signature_and_each_extract_changes_the_draw(ran):
+    certificate = open_certificate(ran.certificate)
+    seeds = {seed_of(certificate, "a"), seed_of(certificate, "b")}
+    text = certificate.log["proof"].split("\n")
+    lines = [n for n, line in enumerate(text) if line.startswith("\u2014 hub-")]
+    for number in lines:
+        name, where, signed = text[number].rsplit(" ", 2)
+        spoilt = bytearray(base64.b64decode(signed))
+        spoilt[-1] ^= 1
+        other = [*text]
+        other[number] = f"{name} {where} {base64.b64encode(spoilt).decode()}"
+        log = certificate.log | {"proof": "\n".join(other)}
+        seeds.add(seed_of(replace(certificate, log=log), "a"))
+    assert len(seeds) == 2 + len(lines) == 4
+
+    # A line of a key that nobody knows changes nothing, so nobody can steer with it.
+    more = certificate.log["proof"] + text[lines[0]].replace("hub-hk", "x") + "\n"
+    log = certificate.log | {"proof": more}
+    assert seed_of(replace(certificate, log=log), "a") in seeds
+
+
+def test_two_sites_with_the_same_rows_say_unlike_things_of_them(tmp_path):
+    with Committed(tmp_path) as made:
+        roots = set()
+        for name in ("a", "b"):
+            made.databases["b"], made.manifests["b"] = (
+                made.databases["a"],
+                made.manifests["a"],
+            )
+            roots.add(made.extract(name, made.tables(name)).commitment.root)
+    assert len(roots) == 2
+
+
+def test_the_certificate_still_is_one_canonical_text(ran):
+    assert parse_canonical(ran.certificate)["body"]["type"].startswith("hetao.")

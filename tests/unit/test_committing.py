@@ -1,0 +1,189 @@
+"""A site shows one act of its committed extract, and can never show another instead."""
+
+import stat
+from dataclasses import replace
+
+import pytest
+
+from hetao.cdm.committing import (
+    KEYS,
+    Event,
+    Extract,
+    acts_folder,
+    commit_acts,
+    find_commitment,
+)
+from hetao.cdm.engine_duckdb import DuckDBEngine, connect, connect_read_only
+from hetao.cdm.store import Manifest
+from hetao.errors import InvalidData, Shredded, Unverified, Usage
+from hetao.ledger.acts import decode_act
+from support_acts import ANNA, BO, acts_by_hand, write_acts, write_many_acts
+
+MASTER = b"m" * 32
+DIGEST = "sha256:" + "ab" * 32
+MANIFEST = Manifest("s", DIGEST, "omop-5.4", "sha256:d", "", "", "2026-01-01", {}, "")
+
+
+@pytest.fixture
+def extract(tmp_path):
+    """Return a committed extract of two people, nine acts and two events."""
+    write_acts(tmp_path)
+    return _committed(tmp_path, [Event(None, b"made"), Event(BO, b"given")])
+
+
+def _committed(folder, events=()):
+    engine = DuckDBEngine(connect_read_only(folder / "cdm.duckdb"))
+    commitment = commit_acts(engine, folder, MANIFEST, MASTER, events)
+    return Extract(commitment, acts_folder(folder, DIGEST), engine, MASTER)
+
+
+def _published(extract):
+    return bytes.fromhex(extract.commitment.root.removeprefix("sha256:"))
+
+
+def test_every_act_is_shown_and_holds(extract):
+    size = extract.commitment.acts
+    shown = [extract.open(index) for index in range(size)]
+
+    for opened in shown:
+        opened.check(_published(extract))
+    texts = [opened.act for opened in shown]
+    acts = [decode_act(text) for text in texts if text.startswith(b"hetao.act/1")]
+    assert sorted(map(repr, acts)) == sorted(map(repr, acts_by_hand()))
+    assert {b"made", b"given"} < set(texts)
+    assert len({opened.nonce for opened in shown}) == size == 11
+
+
+def test_an_act_is_found_by_visit_or_by_day(extract):
+    for act in acts_by_hand():
+        if act.person is not None:
+            index = extract.index_of(act.person, act.visit, act.day)
+            assert decode_act(extract.open(index).act) == act
+    for asked in ((ANNA, 9, ""), (BO, None, "2020-02-28"), (13, None, "")):
+        with pytest.raises(InvalidData):
+            extract.index_of(*asked)
+    with pytest.raises(Usage):
+        extract.open(11)
+
+
+def test_a_snapshot_is_committed_to_once(extract, tmp_path):
+    again = commit_acts(extract.engine, tmp_path, MANIFEST, MASTER)
+
+    assert again == extract.commitment == find_commitment(tmp_path, DIGEST)
+
+
+def test_another_commitment_to_the_same_tables_has_another_root(extract, tmp_path):
+    write_acts(tmp_path / "again")
+    again = _committed(tmp_path / "again")
+
+    assert again.commitment.root != extract.commitment.root
+    leaves = {opened.nonce for opened in map(extract.open, range(11))}
+    assert not leaves & {opened.nonce for opened in map(again.open, range(9))}
+
+
+def test_nobody_else_reads_what_is_kept(extract):
+    for path in extract.folder.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_cell_that_changed_after_the_commitment_is_found_out(extract, tmp_path):
+    extract.engine.close()
+    with connect(tmp_path / "cdm.duckdb") as connection:
+        connection.execute(
+            "UPDATE measurement SET value_as_number = 8 WHERE measurement_id = 1"
+        )
+    engine = DuckDBEngine(connect_read_only(tmp_path / "cdm.duckdb"))
+
+    with pytest.raises(Unverified, match="no longer what was committed"):
+        replace(extract, engine=engine).open(0)
+
+
+def test_another_master_secret_opens_nothing(extract):
+    with pytest.raises(Unverified):
+        replace(extract, master=b"n" * 32).open(0)
+
+
+def test_a_row_of_a_stranger_is_no_silent_loss(tmp_path):
+    write_acts(tmp_path)
+    with connect(tmp_path / "cdm.duckdb") as connection:
+        connection.execute("DELETE FROM person WHERE person_id = 12")
+
+    with pytest.raises(InvalidData, match="not among the people"):
+        _committed(tmp_path)
+    assert find_commitment(tmp_path, DIGEST) is None
+
+
+def test_a_shredded_person_is_never_shown_and_all_else_stands(extract):
+    before = {n: extract.open(n) for n in range(11)}
+    theirs = {n for n, one in before.items() if _is_of(one, BO)}
+    old = (extract.folder / KEYS).read_bytes()
+    assert extract.shred(BO) == len(theirs) == 5
+
+    for n in range(11):
+        if n in theirs:
+            with pytest.raises(Shredded):
+                extract.open(n)
+        else:
+            assert extract.open(n) == before[n]
+            extract.open(n).check(_published(extract))
+    with pytest.raises(Shredded):
+        extract.shred(BO)
+    assert old not in [p.read_bytes() for p in extract.folder.iterdir()]
+
+
+def _is_of(opened, person):
+    return opened.act == b"given" or (
+        opened.act.startswith(b"hetao.act/1")
+        and decode_act(opened.act).person == person
+    )
+
+
+def test_the_rows_of_a_shredded_person_may_go_as_well(extract, tmp_path):
+    kept = [n for n in range(11) if not _is_of(extract.open(n), ANNA)]
+    extract.shred(ANNA)
+    extract.engine.close()
+    with connect(tmp_path / "cdm.duckdb") as connection:
+        for table in ("person", "visit_occurrence", "measurement"):
+            connection.execute(f"DELETE FROM {table} WHERE person_id = {ANNA}")  # noqa: S608
+    engine = DuckDBEngine(connect_read_only(tmp_path / "cdm.duckdb"))
+
+    for n in kept:
+        replace(extract, engine=engine).open(n).check(_published(extract))
+
+
+def test_a_run_that_was_killed_while_it_shredded_leaves_no_old_keys(extract):
+    path = extract.folder / KEYS
+    aside = path.with_name(f".{path.name}.old")
+    aside.write_bytes(b"keys of before")  # replaced, and not yet written over
+    extract.open(0)
+    assert not aside.exists()
+
+    aside.hardlink_to(path)  # not yet replaced
+    extract.open(0)
+    assert not aside.exists()
+
+
+def test_trees_of_many_tiles_open_anywhere(tmp_path):
+    write_many_acts(tmp_path, people=400, rows=9000)
+    extract = _committed(tmp_path)
+    size = extract.commitment.acts
+    assert size > 1000
+
+    for index in (0, 255, 256, size // 2, size - 1):
+        extract.open(index).check(_published(extract))
+    person = decode_act(extract.open(300).act).person
+    extract.shred(person)
+    for index in (0, 255, 256, 511, 512, size - 1):
+        if decode_act_person(extract, index) != person:
+            extract.open(index).check(_published(extract))
+
+
+def decode_act_person(extract, index):
+    try:
+        return decode_act(extract.open(index).act).person
+    except Shredded:
+        return decode_act_of_the_shredded(extract, index)
+
+
+def decode_act_of_the_shredded(extract, index):
+    return int(extract._starts["person"][extract._place_at(index)])

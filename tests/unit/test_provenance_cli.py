@@ -1,0 +1,112 @@
+"""From a curated site to one act in an auditor's hands, on the command line."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hetao.cli.main import main
+from hetao.ledger.acts import decode_act
+from support_cdm import write_folder
+from support_extracts import people_of, write_network
+
+
+@pytest.fixture(scope="module")
+def curated(tmp_path_factory):
+    """Return a curated site's folder; curating has committed, and logged the root."""
+    path = write_folder(tmp_path_factory.mktemp("curated") / "site", people_of(40))
+    write_network(path)
+    assert main(["site", "curate", str(path)]) == 0
+    return path.parent
+
+
+@pytest.fixture
+def site(curated, tmp_path):
+    """Return the file of a site of this test's own, curated."""
+    return Path(shutil.copytree(curated, tmp_path / "site")) / "site.toml"
+
+
+def _opened(site, *words, to="may"):
+    out = site.parent / "shown.json"
+    code = main(
+        ["provenance", "open", str(site), "--to", to, *words, "--out", str(out)]
+    )
+    return code, out
+
+
+def _checked(site, out, capsys, *words):
+    capsys.readouterr()
+    parties = ["--trust", str(site.parent / "parties.toml")]
+    code = main(["provenance", "verify", str(out), *parties, *words])
+    return code, capsys.readouterr().out
+
+
+def test_curating_commits_and_a_second_time_changes_nothing(site, capsys):
+    capsys.readouterr()
+    assert main(["site", "commit", str(site), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+
+    assert (said["people"], said["logged"]) == (40, 0)
+    assert said["acts"] >= 80
+    assert main(["site", "curate", str(site)]) == 0
+    assert main(["site", "commit", str(site), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == said
+
+
+def test_an_act_is_shown_to_whom_the_site_allows_and_checked_offline(site, capsys):
+    code, out = _opened(site, "--index", "3")
+    assert code == 0
+    code, text = _checked(site, out, capsys, "--json")
+    said = json.loads(text)
+
+    assert (code, said["site"], said["to"]) == (0, "shenzhen", "may")
+    person = decode_act(said["acts"]["3"].encode()).person
+    code, out = _opened(site, "--act", str(person))
+    assert code == 0
+    assert f"person {person}, visit None" in _checked(site, out, capsys, "--show")[1]
+
+
+def test_nobody_else_is_shown_an_act(site, capsys):
+    assert _opened(site, "--index", "3", to="chan")[0] == 3  # of another office
+    assert _opened(site, "--index", "3", to="nobody")[0] == 4
+    assert "shows no acts to chan" in capsys.readouterr().err
+
+
+def test_a_site_that_names_no_office_shows_nothing(site):
+    text = site.read_text("utf-8").replace('open_to = ["auditor"]', "open_to = []")
+    site.write_text(text, "utf-8")
+
+    assert _opened(site, "--index", "3")[0] == 3
+
+
+def test_no_byte_of_a_shown_act_can_be_changed(site, capsys):
+    _, out = _opened(site, "--index", "3")
+    data = out.read_bytes()
+    for place in range(0, len(data), 97):
+        out.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        assert _checked(site, out, capsys)[0] == 6
+
+
+def test_the_log_says_that_acts_were_shown_and_not_which(site, capsys):
+    _, out = _opened(site, "--index", "3")
+    person = decode_act(
+        json.loads(out.read_bytes())["body"]["shown"][0]["act"].encode()
+    )
+    capsys.readouterr()
+    assert main(["site", "releases", str(site), "--json"]) == 0
+    said = capsys.readouterr().out
+
+    assert "1 acts were shown to may" in said
+    assert str(person.person) not in said
+
+
+def test_a_shredded_person_is_shown_no_more(site, capsys):
+    _, out = _opened(site, "--index", "3")
+    before = json.loads(out.read_bytes())["body"]["shown"][0]["act"]
+    person = decode_act(before.encode()).person
+    assert main(["provenance", "shred", str(site), "--person", str(person)]) == 0
+
+    assert _opened(site, "--index", "3")[0] == 3
+    assert _checked(site, out, capsys)[0] == 0  # what was shown before still holds
+    assert main(["provenance", "shred", str(site), "--person", str(person)]) == 4
