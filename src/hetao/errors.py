@@ -145,6 +145,13 @@ class NotCanonical(Invalid):
     remedy = "use whole numbers, finite numbers and plain text"
 
 
+class InvalidContract(Invalid):
+    """A contract says something that cannot be paid, or is not in the book."""
+
+    code = "HT-150"
+    remedy = "correct what is named in the contract file"
+
+
 # --- Refused: a rule says no --------------------------------------------------------
 class Refused(HetaoError):
     """A rule says no."""
@@ -277,6 +284,27 @@ class Mismatched(Refused):
 
     code = "HT-335"
     remedy = "count again: what arrived and what is missing is what was dispatched"
+
+
+class NotAccepted(Refused):
+    """A milestone is not attested by enough people, or there is nothing to pay."""
+
+    code = "HT-340"
+    remedy = "have the attestors of the contract sign over the same evidence"
+
+
+class AlreadySettled(Refused):
+    """A milestone was accepted, ordered or paid before."""
+
+    code = "HT-341"
+    remedy = "none: it is what stops a second payment"
+
+
+class RailForbidden(Refused):
+    """A payment may not go by this rail."""
+
+    code = "HT-342"
+    remedy = "choose another rail; `hetao settle --help` names them"
 
 
 class SmallCohort(Refused):

@@ -1,0 +1,127 @@
+"""`hetao settle …`: from an attested milestone to an order that a bank carries out."""
+
+import argparse
+import csv
+import os
+import sys
+from pathlib import Path
+
+from hetao.canonical import canonical, digest_bytes
+from hetao.cli.main import say
+from hetao.errors import InvalidData, Usage
+from hetao.federation.clock import utc_now
+from hetao.permit import read_identity
+from hetao.settlement import Book, accepted, read_contract
+from hetao.settlement import attest as sign
+from hetao.settlement.book import UNITS, statements_of
+from hetao.settlement.contract import DECIMALS
+from hetao.settlement.pain001 import money
+from hetao.settlement.rails import rail_of
+
+_LARGEST = 512 * 2**20  # bytes of evidence, as of a certificate
+
+
+def attest(chosen: argparse.Namespace) -> int:
+    """Sign that a milestone was reached, as a file of evidence shows."""
+    contract = read_contract(chosen.contract)
+    evidence = digest_bytes(_read(chosen.evidence, _LARGEST))
+    said = sign(
+        contract, read_identity(chosen.key), chosen.milestone, evidence, utc_now()
+    )
+    _write(chosen.out, canonical(said.as_json()))
+    say(f"signed that {chosen.milestone} was reached: {chosen.out}")
+    return 0
+
+
+def accept(chosen: argparse.Namespace) -> int:
+    """Book what an attested milestone earns, and tell the log."""
+    contract = read_contract(chosen.contract)
+    texts = [_read(path, 1 << 20) for path in chosen.statements]
+    found = accepted(contract, chosen.milestone, statements_of(texts))
+    with _book(chosen) as book:
+        book.add_contract(contract)
+        book.accept(contract, found, utc_now())
+    say(f"{chosen.milestone} is accepted, attested by {', '.join(found.by)}")
+    return 0
+
+
+def order(chosen: argparse.Namespace) -> int:
+    """Write the one order to pay a milestone."""
+    contract, rail = read_contract(chosen.contract), rail_of(chosen.rail)
+    rail.check(contract, chosen.milestone)
+    if chosen.out.exists():
+        raise Usage(f"{chosen.out} exists", fix="name a new file")
+    now = utc_now()
+    with _book(chosen) as book:
+        if chosen.again:  # the file was lost; a bank drops the second copy
+            found = book.under_way(contract, chosen.milestone)
+            rail = rail_of(found.rail)
+        else:
+            found = book.instruct(contract, chosen.milestone, rail.name, now)
+        _write(chosen.out, rail.write(contract, [found], now))
+    say(f"order {found.id} is in {chosen.out}; enter the bank's receipt afterwards")
+    return 0
+
+
+def receipt(chosen: argparse.Namespace) -> int:
+    """Book what became of an order."""
+    with _book(chosen) as book:
+        book.receive(chosen.number, chosen.outcome, chosen.reference, utc_now())
+    say(f"order {chosen.number} is {chosen.outcome}")
+    return 0
+
+
+def balance(chosen: argparse.Namespace) -> int:
+    """Print each account's balance; a debit is positive."""
+    with _book(chosen) as book:
+        rows = [
+            (account, unit, _amount(amount, unit))
+            for (account, unit), amount in book.balances().items()
+        ]
+    if chosen.csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(("account", "unit", "balance"))
+        writer.writerows(rows)
+        return 0
+    for account, unit, amount in rows:
+        sys.stdout.write(f"{account:<40} {amount:>18} {unit}\n")
+    return 0
+
+
+def check(chosen: argparse.Namespace) -> int:
+    """Work the book out anew from its steps, and hold it against its log."""
+    with _book(chosen) as book:
+        book.check()
+    sys.stdout.write("the book holds: every account follows, and the log says so\n")
+    return 0
+
+
+def _book(chosen: argparse.Namespace) -> Book:
+    return Book(chosen.book, read_identity(chosen.key))
+
+
+def _amount(amount: int, unit: str) -> str:
+    return str(amount) if unit == UNITS or unit not in DECIMALS else money(amount, unit)
+
+
+def _read(path: Path, largest: int) -> bytes:
+    try:
+        if path.stat().st_size > largest:
+            raise InvalidData(f"{path.name} is larger than such a file can be")
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidData(
+            f"{path} cannot be read: {error.strerror}", fix="check the path"
+        ) from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file that is not there yet, and wait for the disk."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise Usage(f"{path} cannot be written: {error.strerror}") from error
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
