@@ -186,10 +186,10 @@ def _append_until_killed(path, seed, pipe):
                 os.write(pipe, line.encode())
 
     with Log.open(path, ORIGIN, KEY) as log:
+        os.write(pipe, READY)  # before any thread tells of an append
         for number in range(THREADS):
             choose = random.Random(f"{seed}/{number}")  # noqa: S311
             threading.Thread(target=work, args=(log, choose), daemon=True).start()
-        os.write(pipe, READY)
         while True:
             time.sleep(60)
 
