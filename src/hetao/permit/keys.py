@@ -11,6 +11,7 @@ import datetime
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -424,11 +425,16 @@ def verify(party: Party, domain: bytes, data: bytes, signature: bytes) -> None:
 
 
 def _verify_raw(public: str, name: str, data: bytes, signature: bytes) -> None:
-    key = Ed25519PublicKey.from_public_bytes(_raw(public, name))
     try:
-        key.verify(signature, data)
+        _check(_raw(public, name), signature, data)
     except InvalidSignature as error:
         raise BadSignature(f"the signature is not {name}'s") from error
+
+
+@lru_cache(maxsize=256)  # a permit's notices are asked again at each release's time
+def _check(key: bytes, signature: bytes, data: bytes) -> None:
+    """Return if a signature holds; only that is remembered, and never that it fails."""
+    Ed25519PublicKey.from_public_bytes(key).verify(signature, data)
 
 
 def decoded(text: str) -> bytes:
