@@ -309,7 +309,12 @@ class Stage:
 
     def site(self, name: str) -> Site:
         """Return a site on its folder; one dropped before is left as it is."""
-        setup = SiteSetup(
+        site = Site(self.setup(name), now)
+        self.opened.append(site)
+        return site
+
+    def setup(self, name: str) -> SiteSetup:
+        return SiteSetup(
             identity=self.net.cast.identities[name],
             trusted=self.net.cast.directory,
             policy=Policy(),
@@ -319,9 +324,6 @@ class Stage:
                 open_flat, self.people, "site", name, genes=()
             ),
         )
-        site = Site(setup, now)
-        self.opened.append(site)
-        return site
 
     def home(self, name: str) -> str:
         return f"hub-{SIDES[name].lower()}"

@@ -60,6 +60,11 @@ def add_permit(commands: Commands) -> None:
     _add_delegate(verbs, module)
     _add_passkey(verbs)
     _add_uses(verbs)
+    listed = command(
+        verbs, "released", "hetao.cli.released:check", "check what a site says left it"
+    )
+    listed.add_argument("list", type=Path, metavar="LIST")
+    listed.add_argument("--parties", type=Path, required=True, metavar="PARTIES.toml")
 
 
 def _add_recalled(one: argparse.ArgumentParser, *, required: bool) -> None:

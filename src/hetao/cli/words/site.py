@@ -88,6 +88,7 @@ def add_site(commands: Commands) -> None:
     answer.add_argument("request", type=Path, metavar="REQUEST")
     answer.add_argument("--out", type=Path, required=True, metavar="ANSWER")
     _add_releases(site)
+    _add_released(site)
 
 
 def _add_snapshots(site: Commands) -> None:
@@ -140,6 +141,18 @@ def _add_switch(site: Commands) -> None:
     stop.add_argument("--reason", default="", help="for the site's own eyes")
     go = command(site, "go", "hetao.cli.switch:go", "answer again")
     go.add_argument("site", type=Path, metavar="SITE.toml")
+
+
+def _add_released(site: Commands) -> None:
+    released = command(
+        site,
+        "released",
+        "hetao.cli.released:write",
+        "sign what left in one run, also in one that was revoked halfway",
+    )
+    released.add_argument("site", type=Path, metavar="SITE.toml")
+    released.add_argument("--run", dest="run_name", required=True, metavar="RUN")
+    released.add_argument("--out", type=Path, required=True, metavar="FILE")
 
 
 def _add_releases(site: Commands) -> None:

@@ -1,0 +1,66 @@
+"""`hetao site released`, `hetao permit released`: a run's signed list, its check.
+
+For a run that was revoked halfway, and so has no certificate.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Final
+
+from hetao.cli.main import say
+from hetao.errors import InvalidNetwork, Unverified
+from hetao.federation.clock import utc_now
+from hetao.federation.released import Released, check_released, sign_released
+from hetao.federation.site_file import read_site_file
+from hetao.permit import format_time, read_directory
+
+LARGEST: Final = 64 * 2**20  # bytes of a list
+
+
+def write(chosen: argparse.Namespace) -> int:
+    """Write what left this site in one run, signed, with proofs from its log."""
+    setup = read_site_file(chosen.site).setup
+    signed = sign_released(setup, chosen.run_name, format_time(utc_now()))
+    text = json.dumps(signed.as_json(), ensure_ascii=False)
+    chosen.out.write_text(text + "\n", encoding="utf-8")
+    say(f"{len(signed.body['entries'])} messages left in that run")
+    sys.stdout.write(f"{chosen.out}\n")
+    return 0
+
+
+def check(chosen: argparse.Namespace) -> int:
+    """Check such a list with the site's public key alone, and say what it says."""
+    found = check_released(_read(chosen.list), read_directory(chosen.parties))
+    for line in _lines(found):
+        sys.stdout.write(line + "\n")
+    return 0
+
+
+def _lines(found: Released) -> list[str]:
+    closed = "was closed" if found.is_closed else "was never closed"
+    lines = [
+        f"{found.site} says that this left it in run {found.run}, which {closed}",
+        f"permit {found.permit}",
+    ]
+    for one, body in zip(found.entries, found.records, strict=True):
+        part = f" {body['task']}, {body['values']} numbers" if "values" in body else ""
+        lines.append(f"  {body['at']}  entry {one.index}: {body['kind']}{part}")
+    if found.destroyed:
+        lines.append(f"what was kept for it was destroyed at {found.destroyed}")
+    return lines
+
+
+def _read(path: Path) -> object:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise Unverified(f"{path.name} is larger than a list can be")
+        found: object = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InvalidNetwork(
+            f"the list {path} cannot be read: {error.strerror}", fix="check the path"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise Unverified(f"{path.name} is not JSON") from error
+    return found

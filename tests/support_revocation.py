@@ -1,0 +1,137 @@
+"""A permit revoked in mid-study, at one site alone: who hears of it, and when."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from hetao.errors import HetaoError
+from hetao.federation.site import Site, SiteSetup
+from hetao.federation.transport import Transport
+from hetao.permit import Statement, sign_notice
+from support_transport import HUBS, Net, Stage, now, study_of
+
+SITES = "abc"
+POSTS = 8  # of site a, until it is held up: ready, two rounds of shares and receipt
+SUMS = 3  # of each site by then: the counts, and two rounds of the model
+LOOK_SECONDS = 0.01
+
+
+class HeldUp:
+    """A way to the hubs that stands still at one of its posts until it is let go."""
+
+    def __init__(self, inner: Transport, posts: int) -> None:
+        self._inner, self._left = inner, posts
+        self.reached, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def post(self, hub: str, data: bytes) -> None:
+        self._left -= 1
+        if self._left < 0:
+            self.reached.set()
+            await self.goes_on.wait()
+        await self._inner.post(hub, data)
+
+    async def inbox(self, hub, after, run="", wait_seconds=25.0):
+        return await self._inner.inbox(hub, after, run, wait_seconds)
+
+    async def exchange(self, hub: str, after: int, data: bytes) -> bytes:
+        return await self._inner.exchange(hub, after, data)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class Midway(Stage):
+    """A stage on which each site has a folder of notices, empty at first."""
+
+    notices: dict[str, tuple[Statement, ...]]
+    sites: dict[str, Site]
+
+    def setup(self, name: str) -> SiteSetup:
+        return replace(super().setup(name), notices=lambda: self.notices.get(name, ()))
+
+    def site(self, name: str) -> Site:
+        self.sites[name] = super().site(name)
+        return self.sites[name]
+
+
+@dataclass
+class Heard:
+    """What became of a study that was revoked.
+
+    Attributes:
+        seconds: party → from the revocation until it had done all that it does: a site
+            destroyed what it kept, a hub kept the notice, the coordinator ended.
+        sums: site → sums that it had released before, and in the end.
+        error: with which the coordinator ended.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    sums: dict[str, list[int]] = field(default_factory=dict)
+    error: HetaoError | None = None
+
+
+async def revoked_midway(net: Net, teller: str = "c", wait_seconds: float = 0) -> Heard:
+    """Run a study, hold it up, have one site told of a revocation, and look.
+
+    Args:
+        net: started.
+        teller: the site in whose folder the revocation is laid.
+        wait_seconds: between the holding up and the revocation.
+    """
+    stage = Midway(net, study_of(SITES))
+    stage.notices, stage.sites, heard = {}, {}, Heard()
+    async with stage:
+        held = HeldUp(net.transport("a"), POSTS)
+        stage.work("a", held)
+        stage.work_all("bc")
+        running = asyncio.create_task(stage.coordinator().answer())
+        await held.reached.wait()
+        while {sums_in(site) for site in stage.sites.values()} != {SUMS}:
+            await asyncio.sleep(LOOK_SECONDS)  # until the others wait for it too
+        await asyncio.sleep(wait_seconds)
+        before = {name: sums_in(site) for name, site in stage.sites.items()}
+        signer = net.cast.identities["ethics-hk"]
+        said = sign_notice(stage.bundle, signer, "revoke", now()).notices[-1:]
+        start = asyncio.get_running_loop().time()
+        stage.notices[teller] = said
+        await _until_all_heard(stage, running, start, heard)
+        held.goes_on.set()
+        await asyncio.sleep(0.1)  # for what would be sent now
+        heard.sums = {n: [before[n], sums_in(s)] for n, s in stage.sites.items()}
+        try:
+            await running
+        except HetaoError as error:
+            heard.error = error
+    return heard
+
+
+async def _until_all_heard(
+    stage: Midway, running: "asyncio.Task[object]", start: float, heard: Heard
+) -> None:
+    loop = asyncio.get_running_loop()
+    looks = {
+        **{f"site {n}": (lambda s=s: destroyed(s)) for n, s in stage.sites.items()},
+        **{f"hub {n}": (lambda n=n: has_heard(stage.net.hubs[n])) for n in HUBS},
+        "coordinator": running.done,
+    }
+    while set(looks) != set(heard.seconds):
+        for party, look in looks.items():
+            if party not in heard.seconds and look():
+                heard.seconds[party] = loop.time() - start
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def has_heard(party) -> bool:
+    return bool(party._register.after(0).notices)
+
+
+def entries(site: Site) -> Iterable[bytes]:
+    return site._log.entries(0, site._log.size)
+
+
+def destroyed(site: Site) -> bool:
+    return any(b'"what":"destroyed"' in entry for entry in entries(site))
+
+
+def sums_in(site: Site) -> int:
+    return sum(b'"kind":"sum"' in entry for entry in entries(site))
