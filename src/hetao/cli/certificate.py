@@ -58,12 +58,12 @@ def publish(chosen: argparse.Namespace) -> int:
             f"{issuer[0]} issued the certificate, with another key than yours",
             fix="only its issuer can take a certificate back",
         )
-    if not has_log(network.folder, network.identity, network.head):
+    if not has_log(network.folder, network.identity, network.log):
         raise InvalidData(  # a fresh log would be a second history
             "the log that holds the certificate is not there",
             fix="name the network file with which the study was run",
         )
-    with open_log(network.folder, network.identity, network.head) as log:
+    with open_log(network.folder, network.identity, network.log) as log:
         marks = last_marks(log, *issuer)
         if chosen.state:
             marks = mark(marks, index, chosen.state)

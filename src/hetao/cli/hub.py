@@ -28,7 +28,7 @@ async def _serve(file: HubFile) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     heard = functools.partial(read_notices, file.notices)
-    hub = Hub(file.identity, file.trusted, file.folder, utc_now, heard, file.head)
+    hub = Hub(file.identity, file.trusted, file.folder, utc_now, heard, file.log)
     hub.heeding.tell = say
     try:
         runner = await serve_hub(hub, file.host, file.port, file.tls)

@@ -66,7 +66,7 @@ def export(chosen: argparse.Namespace) -> int:
 
 def redact(chosen: argparse.Namespace) -> int:
     """Take one entry's payload out for good."""
-    with read_log(chosen.party) as log:
+    with read_log(chosen.party, asks=True) as log:
         place = log.redact(chosen.index)
     say(f"the payload of entry {chosen.index} is gone; entry {place} says so")
     return 0

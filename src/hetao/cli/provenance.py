@@ -107,7 +107,7 @@ def _extract(
 
 def _log(setup: SiteSetup) -> Log:
     setup.folder.mkdir(parents=True, exist_ok=True)
-    return open_log(setup.folder, setup.identity, setup.head)
+    return open_log(setup.folder, setup.identity, setup.log)
 
 
 # --- showing --------------------------------------------------------------------------

@@ -104,7 +104,7 @@ async def _run(
             utc_now,
             say,
             heard,
-            network.head,
+            network.log,
         )
         coordinator = Coordinator(desk, study, bundle, transport, by_file)
         try:

@@ -150,7 +150,7 @@ class Coordinator:
         desk.folder.mkdir(parents=True, exist_ok=True)
         tables = SCHEMA + SENT + HEARD + COUNTED
         self._store = Store(desk.folder / "coordinator.sqlite", tables)
-        self.log = open_log(desk.folder, desk.identity, desk.head)
+        self.log = open_log(desk.folder, desk.identity, desk.log)
         self.identity, self.trusted = desk.identity, desk.trusted
         self.ballots = Ballots(self._store, self.log, desk.trusted)
         self.run = self._resumed_run()

@@ -23,6 +23,7 @@ from hetao.errors import (
     WrongStudy,
 )
 from hetao.federation.gossip import gossip
+from hetao.federation.logs import NOWHERE, LogTable
 from hetao.federation.register import Register
 from hetao.federation.store import Store
 from hetao.federation.transport import Transport
@@ -59,8 +60,8 @@ Mail = tuple[Envelope, dict[str, Any], dict[str, Any]]
 class Desk:
     """What the coordinator works with: keys, whom it trusts, its folder, a clock.
 
-    `notices` returns what lies in its folder of notices about permits; `head` is where
-    its log keeps what it signed last, beside the log if empty.
+    `notices` returns what lies in its folder of notices about permits; `log` is `[log]`
+    of its file.
     """
 
     identity: Identity
@@ -69,7 +70,7 @@ class Desk:
     clock: Clock
     say: Callable[[str], None]
     notices: Callable[[], Sequence[Statement]] = tuple
-    head: str = ""
+    log: LogTable = NOWHERE
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from hetao.errors import (
     WrongShape,
 )
 from hetao.federation.heeding import Heeding
-from hetao.federation.logs import open_log
+from hetao.federation.logs import NOWHERE, LogTable, open_log
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.register import Register, news_from
 from hetao.federation.shelf import SCHEMA as ENVELOPES
@@ -83,7 +83,7 @@ class Hub:
         folder: Path,
         clock: Clock,
         notices: Callable[[], Sequence[Statement]] = tuple,
-        head: str = "",
+        log: LogTable = NOWHERE,
     ) -> None:
         """Open the hub's store and log in `folder`.
 
@@ -94,14 +94,14 @@ class Hub:
             clock: returns the time in UTC.
             notices: returns what lies in the hub's folder of notices; read anew each
                 time.
-            head: where its log keeps what it signed last; beside the log if empty.
+            log: `[log]` of its file.
         """
         self.identity, self._trusted, self._clock = identity, trusted, clock
         folder.mkdir(parents=True, exist_ok=True)
         self._store = Store(folder / "hub.sqlite", SCHEMA + ENVELOPES + HEARD)
         self._shelf = Shelf(self._store, identity.name)
         self._register = Register(self._store, trusted, notices)
-        self._log = open_log(folder, identity, head)
+        self._log = open_log(folder, identity, log)
         self._witness = Witness.open(
             folder / "witness.sqlite", identity.name, identity.signing_key, self._when
         )

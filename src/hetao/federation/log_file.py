@@ -10,15 +10,19 @@ from hetao.federation.network import (
     CoordinatorTable,
     HubTable,
     Keys,
-    head_of,
+    log_of,
     network_of_site,
 )
 from hetao.ledger.log import Log
 from hetao.records import read_toml, record
 
 
-def read_log(path: Path) -> Log:
+def read_log(path: Path, *, asks: bool = False) -> Log:
     """Return the log of the party whose site.toml, hub.toml or network.toml this is.
+
+    Args:
+        path: of the party's file.
+        asks: whether the witnesses are asked, as before anything that signs.
 
     Raises:
         InvalidNetwork: the file is none of these, or there is no log yet.
@@ -27,13 +31,13 @@ def read_log(path: Path) -> Log:
     tables, where = read_toml(path, InvalidNetwork), path.name
     folder, keys = _folder_and_keys(tables, where)
     state, identity = path.parent / folder, keys.identity(path.parent)
-    head = head_of(tables, path.parent, where)
-    if not state.is_dir() or not has_log(state, identity, head):
+    table = log_of(tables, path.parent, where)
+    if not state.is_dir() or not has_log(state, identity, table):
         raise InvalidNetwork(
             f"{identity.name} has no log yet",
             fix="it is made when the party is first served",
         )
-    return open_log(state, identity, head)
+    return open_log(state, identity, table, asks=asks)
 
 
 def _folder_and_keys(tables: Mapping[str, Any], where: str) -> tuple[str, Keys]:

@@ -6,7 +6,7 @@
     [hubs] NAME = "https://host:port"        [keys], [log] as on the left
     [keys] sign, tls_certificate,
            tls_key, tls_authority
-    [log]  head, which may be left out
+    [log]  head, witnesses, which may be left out
 
 Paths are relative to the file. Keys are pinned in `parties.toml`, which each party
 keeps a copy of its own; nothing is ever fetched from a hub.
@@ -14,13 +14,14 @@ keeps a copy of its own; nothing is ever fetched from a hub.
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from hetao.errors import InvalidNetwork
 from hetao.federation.hub_https import server_tls
+from hetao.federation.logs import NOWHERE, LogTable
 from hetao.federation.transport_https import client_tls
 from hetao.permit import Directory, Identity, read_directory, read_identity
 from hetao.records import read_toml, record
@@ -60,18 +61,6 @@ def _tls(make: Any, base: Path, keys: Keys) -> ssl.SSLContext:
             local=repr(error),
         ) from error
     return context
-
-
-@dataclass(frozen=True)
-class LogTable:
-    """`[log]`: where the party's log keeps what it signed last.
-
-    Attributes:
-        head: a file on another disk, or a `postgresql://` connection; beside the log
-            if empty, where a backup of the folder restores it too.
-    """
-
-    head: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,7 +124,7 @@ class Network:
     tls: ssl.SSLContext
     folder: Path
     notices: Path
-    head: str = ""
+    log: LogTable = NOWHERE
 
 
 @dataclass(frozen=True)
@@ -149,7 +138,7 @@ class HubFile:
     port: int
     folder: Path
     notices: Path
-    head: str = ""
+    log: LogTable = NOWHERE
 
 
 def read_network(path: Path) -> Network:
@@ -174,7 +163,7 @@ def read_network(path: Path) -> Network:
         tls=keys.client(base),
         folder=base / table.folder,
         notices=base / table.notices,
-        head=head_of(tables, base, where),
+        log=log_of(tables, base, where),
     )
 
 
@@ -208,7 +197,7 @@ def read_hub(path: Path) -> HubFile:
         port=table.port,
         folder=base / table.folder,
         notices=base / table.notices,
-        head=head_of(tables, base, path.name),
+        log=log_of(tables, base, path.name),
     )
 
 
@@ -244,16 +233,19 @@ def way_of_site(network: NetworkTable, keys: Keys, path: Path) -> Way:
     return Way(network.home, hubs, keys, path.parent)
 
 
-def head_of(tables: Mapping[str, Any], base: Path, where: str) -> str:
-    """Return `[log] head` of a party's file, a path made absolute; "" for none.
+def log_of(tables: Mapping[str, Any], base: Path, where: str) -> LogTable:
+    """Return `[log]` of a party's file, its paths made absolute.
 
     Raises:
         InvalidNetwork: the table does not hold.
     """
     table = record(LogTable, tables.get("log", {}), f"{where} [log]", InvalidNetwork)
-    if not table.head or "://" in table.head:
-        return table.head
-    return str((base / table.head).absolute())
+    paths = {
+        name: str((base / path).absolute())
+        for name, path in (("head", table.head), ("witnesses", table.witnesses))
+        if path and "://" not in path
+    }
+    return replace(table, **paths)
 
 
 def _tables(path: Path, wanted: set[str]) -> dict[str, Any]:

@@ -144,12 +144,12 @@ def read_releases(setup: SiteSetup, since: str = "") -> Releases:
         Unverified: the log does not hold what was signed, or a record in it is not the
             site's own.
     """
-    if not has_log(setup.folder, setup.identity, setup.head):
+    if not has_log(setup.folder, setup.identity, setup.log):
         raise InvalidData(
             f"{setup.identity.name} has no log yet: it was never served",
             fix="hetao site serve, in the folder that site.toml names",
         )
-    with open_log(setup.folder, setup.identity, setup.head) as log:
+    with open_log(setup.folder, setup.identity, setup.log, asks=False) as log:
         note = log.checkpoint()
         log.fsck()
         size = _signed_size(note, setup)

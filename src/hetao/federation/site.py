@@ -54,7 +54,7 @@ from hetao.federation.course import STATES, Course
 from hetao.federation.guard import LATEST, Guard
 from hetao.federation.heeding import Heeding
 from hetao.federation.joining import check_joins, quality_of_tables, stated
-from hetao.federation.logs import open_log
+from hetao.federation.logs import NOWHERE, LogTable, open_log
 from hetao.federation.memory import Memory, Purpose, Room
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.register import Register
@@ -113,7 +113,7 @@ class SiteSetup:
             coordinator, such as a withdrawal; read anew for every envelope.
         home: the hub that this site dials.
         house: the rulebook with the site's own packs, and what it states of requests.
-        head: where its log keeps what it signed last; beside the log if empty.
+        log: `[log]` of its file.
         tell: takes what only the site's own people may read.
     """
 
@@ -129,7 +129,7 @@ class SiteSetup:
     tell: Callable[[str], None] = lambda _: None
     house: House = field(default_factory=shipped)
     random: Callable[[int], bytes] = os.urandom
-    head: str = ""
+    log: LogTable = NOWHERE
 
 
 @dataclass
@@ -156,7 +156,7 @@ class Site:
         self._store = Store(setup.folder / "site.sqlite", TABLES)
         self._course = Course(self._store, self.name)
         self.memory = Memory(setup.folder)
-        self._log = open_log(setup.folder, setup.identity, setup.head)
+        self._log = open_log(setup.folder, setup.identity, setup.log)
         self.answers = Answers(self._store, self._log)
         self._bindings = Bindings(setup.folder, self._store)
         self.register = Register(self._store, setup.trusted, setup.notices)

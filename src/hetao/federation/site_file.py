@@ -2,7 +2,7 @@
 
     [network] home, folder, parties, notices, hubs = { NAME = "https://host:port" }
     [keys]    sign, tls_certificate, tls_key, tls_authority
-    [log]     head, where its log keeps what it signed last
+    [log]     head, where its log keeps what it signed last, and witnesses
     [policy]  file, or minimum, highest_grade, reason; strict where it is left out
     [rules]   packs, facts: rules of the site's own; none where it is left out
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from hetao.cdm import open_site, read_site
 from hetao.errors import InvalidNetwork
-from hetao.federation.network import Way, head_of, network_of_site, way_of_site
+from hetao.federation.network import Way, log_of, network_of_site, way_of_site
 from hetao.federation.register import read_notices
 from hetao.federation.site import SiteSetup
 from hetao.permit import read_directory
@@ -58,7 +58,7 @@ def read_site_file(path: Path) -> SiteFile:
         open_source=functools.partial(open_site, path),
         notices=functools.partial(read_notices, base / network.notices),
         house=_house(base, tables.get("rules"), where),
-        head=head_of(tables, base, where),
+        log=log_of(tables, base, where),
         open_snapshot=None if config.flat else functools.partial(open_site, path),
     )
     return SiteFile(setup, way)

@@ -17,7 +17,7 @@ Specification: `docs/specs/log.md`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -108,6 +108,10 @@ class Policy:
                 fix="have the witnesses that are missing cosign the log",
             )
         return Seen(checkpoint, seen)
+
+    def is_quorum(self, witnesses: Collection[str]) -> bool:
+        """Return whether these witnesses, by their names here, are the quorum."""
+        return self._is_seen(self.quorum, dict.fromkeys(witnesses, 0))
 
     def _logs_of(self, origin: str) -> list[Verifier]:
         return [log for log in self.logs if log.name == origin]
