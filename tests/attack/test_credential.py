@@ -2,6 +2,7 @@
 
 import base64
 import json
+import warnings
 
 import pytest
 from hypothesis import given
@@ -106,6 +107,25 @@ def test_another_key_is_refused():
         read_credential(TEXT, other.public_key())
     with pytest.raises(Unverified, match="not signed"):
         read_credential(signed(header_of(KEY), key=other), KEY)
+
+
+def test_another_reader_of_jws_reads_what_we_sign():
+    """jwcrypto, with the key as the JWK of RFC 8037, whose name our header holds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from jwcrypto.jwk import JWK
+        from jwcrypto.jws import JWS, InvalidJWSSignature
+
+    raw = b64(KEY.public_bytes_raw())
+    key = JWK(kty="OKP", crv="Ed25519", x=raw)
+    read = JWS()
+    read.allowed_algs = ["EdDSA"]
+    read.deserialize(TEXT, key)
+
+    assert json.loads(read.payload) == CLAIMS
+    assert read.jose_header["typ"] == "vc+jwt"
+    with pytest.raises(InvalidJWSSignature):
+        JWS().deserialize(TEXT[:-8] + "AAAAAAAA", key, alg="EdDSA")
 
 
 # --- of a certificate ----------------------------------------------------------------

@@ -12,10 +12,12 @@ import zipfile
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from hetao.canonical import parse_canonical
 from hetao.cli import main
 from hetao.dossier.crate import make_crate
 from hetao.dossier.disclosure import make_disclosable, present, read_disclosable
 from hetao.dossier.page import render_page
+from hetao.dossier.paper import _data as texts_of
 from hetao.dossier.paper import make_paper
 from hetao.dossier.receipt import encode, make_receipt
 from hetao.errors import Unverified
@@ -295,6 +297,9 @@ def test_no_planted_name_stands_in_anything_that_is_handed_on(planted):
         render_page(planted.certificate).encode(),
         make_disclosable(planted.certificate, boss).encode(),
         make_receipt(planted.certificate, boss),
+        json.dumps(
+            texts_of(parse_canonical(published(planted.certificate)), "en")
+        ).encode(),
         *files,
     ]
 
