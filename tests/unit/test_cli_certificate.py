@@ -1,16 +1,23 @@
 """A certificate is taken back by command, and whoever verifies it is told."""
 
+import asyncio
+import contextlib
 import json
 import ssl
+import threading
 from dataclasses import replace
 
 import pytest
 
 from hetao.cli import main
+from hetao.cli.certificate import place_of
 from hetao.dossier.code import facts_of
 from hetao.federation.network import Network
 from hetao.ledger.note import COSIGNATURE, vkey
+from hetao.ledger.policy import read_policy
+from hetao.ledger.status import check_status
 from hetao.permit import new_identity
+from hetao.transparency.witness import WitnessFolder, serve_witness
 from support_federation import Federation
 
 
@@ -111,6 +118,60 @@ def test_without_the_witnesses_of_a_policy_a_status_says_nothing(
 
     assert main(words) == 6
     assert "quorum" in capsys.readouterr().err
+
+
+@contextlib.contextmanager
+def witness_at(folder):
+    """Give the address of a witness that answers in a thread of its own."""
+    loop, ready, found = asyncio.new_event_loop(), threading.Event(), []
+
+    async def serve():
+        runner = await serve_witness(folder, "127.0.0.1", 0)
+        found.append(runner)
+        ready.set()
+
+    def run():
+        loop.run_until_complete(serve())
+        loop.run_forever()
+        loop.run_until_complete(found[0].cleanup())
+        loop.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    ready.wait()
+    yield "http://{}:{}".format(*found[0].addresses[0][:2])
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+
+
+def test_a_status_is_witnessed_over_http_as_the_log_is(issued, tmp_path, monkeypatch):
+    """The witness sees the lists, and the verdict bears its time and name."""
+    ran, _, certificate = issued
+    boss = ran.cast.directory["coordinator"]
+    log = vkey(boss.name, boss.sign_key)
+    folder = WitnessFolder.create(tmp_path / "w", "witness.example/w1")
+    folder.trust(log)
+    eye, policy = folder.verifiers[0], tmp_path / "policy"
+    monkeypatch.setattr(
+        "hetao.federation.network.read_network", lambda _: network_of(issued)
+    )
+    with witness_at(folder) as url:
+        policy.write_text(f"log {log}\nwitness w1 {eye.vkey} {url}\nquorum w1\n")
+        words = [
+            "--network",
+            "n",
+            "--out",
+            str(tmp_path / "s"),
+            "--policy",
+            str(policy),
+        ]
+        assert main(["certificate", "status", str(certificate), *words]) == 0
+
+    place, issuer = place_of(ran.value)
+    seen = check_status(
+        (tmp_path / "s").read_bytes(), issuer, place, read_policy(policy)
+    )
+    assert seen.witnesses == ("w1",)
 
 
 def test_the_text_of_a_code_is_held_against_the_file(issued, capsys):
