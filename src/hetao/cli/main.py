@@ -22,6 +22,7 @@ from types import FrameType
 
 from hetao import __version__
 from hetao.cli.words import (
+    anchor,
     certificate,
     data,
     log,
@@ -62,6 +63,7 @@ ADDED: tuple[Callable[[Commands], None], ...] = (
     result.add_watch,
     provenance.add_provenance,
     witness.add_witness,
+    anchor.add_anchor,
 )
 Command = Callable[[argparse.Namespace], int]
 # Commands of a site's own people on its own data: their standard error is theirs, into

@@ -1,0 +1,133 @@
+"""What an anchor gives back, as a file, and what every anchor can do."""
+
+import base64
+import datetime
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from hetao.canonical import canonical, parse_canonical
+from hetao.errors import InvalidData, NotCanonical, Unverified
+from hetao.ledger.note import parse_checkpoint, parse_note
+from hetao.records import fields_of, record
+
+TYPE: Final = "hetao.anchor/1"
+LARGEST: Final = 1 << 20  # bytes
+KINDS: Final = ("rfc3161", "evm")
+_ROOT = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """An anchor's word about one root.
+
+    Attributes:
+        kind: "rfc3161" or "evm".
+        root: 64 hex digits; of a checkpoint of a log.
+        where: who keeps it: the authority's address, or `chain:contract`.
+        proof: base64 of the authority's token; of a chain, of the transaction's hash.
+    """
+
+    kind: str
+    root: str
+    where: str
+    proof: str
+
+    @property
+    def data(self) -> bytes:
+        """Return the stamp as the bytes of a file."""
+        return canonical({"type": TYPE, **fields_of(self)})
+
+    @property
+    def raw(self) -> bytes:
+        """Return the proof's bytes.
+
+        Raises:
+            Unverified: they are not base64.
+        """
+        try:
+            return base64.b64decode(self.proof, validate=True)
+        except ValueError as error:
+            raise Unverified("the stamp's proof is not base64") from error
+
+
+@dataclass(frozen=True)
+class Stamped:
+    """What a stamp proves: this root was there at that time, says whom."""
+
+    root: bytes
+    at: datetime.datetime
+    by: str
+
+
+class Anchor(Protocol):
+    """A place that remembers roots. It is told 32 bytes and nothing else."""
+
+    def stamp(self, root: bytes) -> Stamp:
+        """Have a root of 32 bytes remembered.
+
+        Raises:
+            Unreachable: the place does not answer.
+            Unverified: its answer does not verify.
+        """
+
+    def verify(self, stamp: Stamp, root: bytes) -> Stamped:
+        """Return what a stamp proves about a root.
+
+        Raises:
+            Unverified: it proves nothing about this root.
+        """
+
+
+def root_of(path: Path) -> bytes:
+    """Return the root of a checkpoint file, whose signatures the anchor does not need.
+
+    Raises:
+        InvalidData: the file cannot be read.
+        Unverified: it is no checkpoint.
+    """
+    text = _read(path).decode("utf-8", "replace")
+    return parse_checkpoint(parse_note(text)[0]).root
+
+
+def read_stamp(path: Path) -> Stamp:
+    """Return the stamp in a file.
+
+    Raises:
+        InvalidData: the file cannot be read.
+        Unverified: it is no stamp.
+    """
+    try:
+        table = parse_canonical(_read(path))
+    except NotCanonical as error:
+        raise Unverified(f"{path.name} is no stamp") from error
+    if not isinstance(table, dict) or table.pop("type", "") != TYPE:
+        raise Unverified(f"{path.name} is no stamp")
+    stamp = record(Stamp, table, path.name, Unverified)
+    if stamp.kind not in KINDS or not _ROOT.fullmatch(stamp.root):
+        raise Unverified(f"{path.name} is no stamp that this version knows")
+    return stamp
+
+
+def check_root(stamp: Stamp, kind: str, root: bytes) -> None:
+    """Return quietly if a stamp is of this kind and says it is about this root.
+
+    Raises:
+        Unverified: it is not.
+    """
+    if stamp.kind != kind:
+        raise Unverified(f"the stamp is of kind {stamp.kind}, not {kind}")
+    if stamp.root != root.hex():
+        raise Unverified("the stamp is about another root")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise InvalidData(f"{path.name} is larger than such a file can be")
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidData(
+            f"{path} cannot be read: {error.strerror}", fix="check the path"
+        ) from error

@@ -1,0 +1,86 @@
+"""`hetao anchor …`: a checkpoint's root goes out, a stamp comes back."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from hetao.anchor import Stamp, read_stamp, root_of
+from hetao.cli.main import say
+from hetao.errors import InvalidData, Usage
+
+
+def tsa(chosen: argparse.Namespace) -> int:
+    """Have a time-stamping authority sign a checkpoint's root."""
+    from hetao.anchor.rfc3161 import Authority
+
+    authority = Authority(chosen.url, _roots(chosen))
+    root = root_of(chosen.checkpoint)
+    return _keep(chosen.out, lambda: authority.stamp(root))
+
+
+def chain(chosen: argparse.Namespace) -> int:
+    """Have a contract on a chain remember a checkpoint's root."""
+    from hetao.anchor.evm import Chain
+
+    node = Chain(chosen.url, _contract(chosen), _key(chosen.key), chosen.side)
+    root = root_of(chosen.checkpoint)
+    return _keep(chosen.out, lambda: node.stamp(root))
+
+
+def verify(chosen: argparse.Namespace) -> int:
+    """Say when the root of a checkpoint was there, and who says so."""
+    stamp, root = read_stamp(chosen.stamp), root_of(chosen.checkpoint)
+    if stamp.kind == "rfc3161":
+        from hetao.anchor.rfc3161 import Authority
+
+        found = Authority("", _roots(chosen)).verify(stamp, root)
+    else:
+        from hetao.anchor.evm import Chain
+
+        found = Chain(chosen.url, _contract(chosen)).verify(stamp, root)
+    when = found.at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    sys.stdout.write(f"the root was there at {when}, says {found.by}\n")
+    return 0
+
+
+def _keep(path: Path, stamp: Callable[[], Stamp]) -> int:
+    """Have the stamp made, and written to a file that is not there yet."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    except OSError as error:
+        raise Usage(f"{path} cannot be written: {error.strerror}") from error
+    with os.fdopen(handle, "wb") as file:
+        try:
+            file.write(stamp().data)
+        except BaseException:
+            path.unlink()
+            raise
+    say(f"the stamp is in {path}; keep it beside the checkpoint")
+    return 0
+
+
+def _roots(chosen: argparse.Namespace) -> Path:
+    if chosen.roots is None:
+        raise Usage("name the authority's root certificates with --roots")
+    roots: Path = chosen.roots
+    return roots
+
+
+def _contract(chosen: argparse.Namespace) -> str:
+    contract: str = chosen.contract.lower()
+    digits = contract.removeprefix("0x")
+    if len(digits) != 40 or not set(digits) <= set("0123456789abcdef"):
+        raise Usage("name the contract with --contract 0x and 40 hex digits")
+    return "0x" + digits
+
+
+def _key(path: Path) -> bytes:
+    try:
+        key = bytes.fromhex(path.read_text("ascii").strip().removeprefix("0x"))
+    except (OSError, ValueError) as error:
+        raise InvalidData(f"{path} holds no key of a chain") from error
+    if len(key) != 32:
+        raise InvalidData(f"{path} holds no key of a chain", fix="64 hex digits")
+    return key
