@@ -166,7 +166,7 @@ def commit_acts(
         TILES: tiles.as_bytes(),
         KEYS: _keys_text(keys, {}),
         STARTS: starts.tobytes(),
-        EVENTS: canonical([[one.person, one.data.decode()] for one in events]),
+        EVENTS: _events_text(events),
         COMMITMENT: (
             json.dumps({"type": FORM, **asdict(commitment)}, indent=1) + "\n"
         ).encode(),
@@ -279,6 +279,13 @@ def _write(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def _events_text(events: Sequence[Event]) -> bytes:
+    """Return events, and whom they are about as text: 63 bits are no JSON number."""
+    people = ["" if one.person is None else str(one.person) for one in events]
+    texts = [one.data.decode() for one in events]
+    return canonical(list(zip(people, texts, strict=True)))
+
+
 def _keys_text(keys: PersonKeys, gone: Mapping[int, Sequence[bytes]]) -> bytes:
     body = {
         "type": "hetao.acts-keys/1",
@@ -337,7 +344,7 @@ class Extract:
     @cached_property
     def _events(self) -> list[Event]:
         listed = parse_canonical((self.folder / EVENTS).read_bytes())
-        return [Event(person, data.encode()) for person, data in listed]
+        return [Event(int(who) if who else None, data.encode()) for who, data in listed]
 
     def index_of(self, person: int | None, visit: int | None, day: str = "") -> int:
         """Return the index of an act: of a visit, of a day outside, or for good.
@@ -350,6 +357,23 @@ class Extract:
             if (act.visit, act.day) == (visit, day):
                 return int(self._starts["start"][place]) + nth
         raise InvalidData("the extract has no such act", fix="look its visit up")
+
+    def index_of_event(self, data: bytes) -> int:
+        """Return the index of an event, by its bytes; of two alike, the first's.
+
+        Raises:
+            InvalidData: the extract has no such event.
+        """
+        for person in {event.person for event in self._events if event.data == data}:
+            place = NOBODY if person is None else self._place_of(person)
+            for nth, act in enumerate(self._acts(place, place)[place]):
+                if act.data == data:
+                    return int(self._starts["start"][place]) + nth
+        raise InvalidData("the extract has no such event")
+
+    def events(self) -> tuple[bytes, ...]:
+        """Return the bytes of all events that were committed to."""
+        return tuple(event.data for event in self._events)
 
     def _place_of(self, person: int) -> int:
         wanted = order_of(self._secret(ORDER), person)

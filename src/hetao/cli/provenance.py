@@ -19,6 +19,7 @@ from hetao.cdm.committing import (
     commit_acts,
     find_commitment,
 )
+from hetao.cdm.epcis import event_id, read_events
 from hetao.cdm.pseudonym import read_or_make_key
 from hetao.cdm.store import DATABASE, snapshots
 from hetao.cli.main import say
@@ -100,7 +101,10 @@ def _extract(
                 f"{manifest.site} has not committed to this snapshot",
                 fix="hetao site commit, before a study runs on it",
             )
-        done = known or commit_acts(tables.engine, store, manifest, master)
+        done = known
+        if done is None:
+            events = read_events(folder.folder, read_or_make_key(folder.key_path))
+            done = commit_acts(tables.engine, store, manifest, master, events)
         where = acts_folder(store, manifest.snapshot)
         yield Extract(done, where, tables.engine, master)
 
@@ -134,18 +138,21 @@ def show(chosen: argparse.Namespace) -> int:
 
 
 def _wanted(
-    chosen: argparse.Namespace, asked: dict[str, Any], extract: Extract
+    chosen: argparse.Namespace, sample: dict[str, Any], extract: Extract
 ) -> list[int]:
-    if asked:
+    if sample:
         acts = extract.commitment.acts
-        return draws(bytes.fromhex(asked["seed"]), asked["draws"], acts)
+        return draws(bytes.fromhex(sample["seed"]), sample["draws"], acts)
     if chosen.index is not None:
         return [chosen.index]
-    found = ACT.fullmatch(chosen.act)
-    if found is None:
+    if chosen.event:
+        found = [data for data in extract.events() if event_id(data) == chosen.event]
+        return [extract.index_of_event(data) for data in found]
+    asked = ACT.fullmatch(chosen.act)
+    if asked is None:
         raise Usage("an act is PERSON, PERSON/VISIT or PERSON/2020-02-29")
-    visit = int(found[3]) if found[3] else None
-    return [extract.index_of(int(found[1]), visit, found[2] or "")]
+    visit = int(asked[3]) if asked[3] else None
+    return [extract.index_of(int(asked[1]), visit, asked[2] or "")]
 
 
 def verify(chosen: argparse.Namespace) -> int:

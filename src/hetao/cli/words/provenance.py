@@ -83,6 +83,7 @@ def _add_open(acts: Commands) -> None:
         help="a visit, or PERSON/2020-02-29 for a day outside of visits",
     )
     which.add_argument("--index", type=int, metavar="N", help="where it stands")
+    which.add_argument("--event", metavar="ID", help="an EPCIS event, by its eventID")
     which.add_argument("--sample", type=Path, metavar="SAMPLE", help="acts drawn")
     opened.add_argument("--snapshot", metavar="DIGEST", help="the current one if none")
     opened.add_argument("--out", type=Path, required=True, metavar="FILE")
