@@ -69,9 +69,9 @@ def sign_released(setup: SiteSetup, run: str, at: str) -> Statement:
         InvalidData: the site has no log, or nothing of such a run stands in it.
         Unverified: the log does not hold what was signed.
     """
-    if not has_log(setup.folder, setup.identity, setup.head):
+    if not has_log(setup.folder, setup.identity, setup.log):
         raise InvalidData(f"{setup.identity.name} has no log yet: it was never served")
-    with open_log(setup.folder, setup.identity, setup.head) as log:
+    with open_log(setup.folder, setup.identity, setup.log) as log:
         note = log.checkpoint()
         log.fsck()
         size = size_of(note)
