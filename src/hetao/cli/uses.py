@@ -26,6 +26,7 @@ from hetao.permit import (
     read_directory,
     statement_from,
 )
+from hetao.permit.house import house_of
 from hetao.permit.uses import KIND_OF, Amount, Use
 from hetao.records import read_toml
 
@@ -36,14 +37,15 @@ MOST_DAYS: Final = 366
 @contextlib.contextmanager
 def _book(path: Path) -> Iterator[tuple[str, Book]]:
     """Open the book of the site of a `site.toml`, of which only its network is read."""
-    network, keys = network_of_site(read_toml(path, InvalidNetwork), path.name)
-    base = path.parent
+    tables, base = read_toml(path, InvalidNetwork), path.parent
+    network, keys = network_of_site(tables, path.name)
     identity = keys.identity(base)
     book = Book(
         identity,
         read_directory(base / network.parties),
         base / network.folder,
         lambda: read_notices(base / network.notices),
+        house_of(tables, base, path.name),
     )
     with contextlib.closing(book):
         yield identity.name, book

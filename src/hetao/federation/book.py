@@ -27,6 +27,7 @@ from hetao.permit import (
     parse_time,
     statement_from,
 )
+from hetao.permit.house import House, check_house, shipped
 from hetao.permit.uses import (
     Amount,
     Dispatched,
@@ -85,6 +86,7 @@ class Book:
         trusted: Directory,
         folder: Path,
         notices: Callable[[], Sequence[Statement]] = tuple,
+        house: House | None = None,
     ) -> None:
         """Open the book in a site's folder.
 
@@ -93,9 +95,10 @@ class Book:
             trusted: the site's own list.
             folder: of the site; its stop switch is heeded.
             notices: returns what the site has heard about permits from elsewhere.
+            house: the site's own rules; by default the shipped ones.
         """
         self._identity, self._trusted, self._folder = identity, trusted, folder
-        self._notices = notices
+        self._notices, self._house = notices, house or shipped()
         self._store = Store(folder / FILE, TABLES, alone=False)
 
     def close(self) -> None:
@@ -134,6 +137,7 @@ class Book:
             heard = bundle.with_notices(tuple(self._notices()))
             study = bundle.permit.study
             check_standing(heard, study, now, self._trusted, use.payload)
+            check_house(self._house, bundle.permit, now)
             _spend(db, bundle.permit, one)
         return statement
 

@@ -43,6 +43,7 @@ class Asked:
         sites: sides of the study's sites: what each sends is opened on both sides.
         sides: sides that take part.
         highest_grade: highest level of what may leave a site.
+        crossing: what crosses.
         now: UTC time of the draft; until: UTC time at which the permit ends.
     """
 
@@ -51,10 +52,11 @@ class Asked:
     highest_grade: int
     now: datetime.datetime
     until: datetime.datetime
+    crossing: str = "data"
 
 
 def grounds(facts: Facts, book: Rulebook, asked: Asked) -> Grounds:
-    """Return what the rules of today ask of a permit of data.
+    """Return what the rules of today ask of a permit.
 
     Raises:
         InvalidFacts: the facts say something else than the draft would allow.
@@ -105,8 +107,10 @@ def _midnight(day: datetime.date) -> datetime.datetime:
 def _check_facts(facts: Facts, asked: Asked) -> None:
     """The facts must be about what the draft would allow."""
     values = facts.values
-    if values.get("request.crossing", "data") != "data":
-        raise InvalidFacts("the facts are not about a crossing of data")
+    if values.get("request.crossing", "data") != asked.crossing:
+        raise InvalidFacts(f"the facts are not about a crossing of {asked.crossing}")
+    if asked.crossing != "data":
+        return  # the rest is about what sites send
     for side in _in_order(asked.sites):
         if values.get(LEAVES[side]) is False:
             raise InvalidFacts(

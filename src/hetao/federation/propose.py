@@ -70,7 +70,7 @@ def draft_permit(
     used = {
         estimator_for(study, analysis).name for analysis in study.analyses
     }  # also checks that every analysis can be planned
-    sites = tuple(_site(trusted, name) for name in study.sites)
+    sites = tuple(site_of(trusted, name) for name in study.sites)
     hubs = trusted.of_role("hub")
     coordinators = trusted.of_role("coordinator")
     if len(hubs) != 2 or len(coordinators) != 1:
@@ -83,26 +83,13 @@ def draft_permit(
         theirs = tuple(party.side for party in sites)
         asks = Asked(theirs, tuple(sorted(sides)), highest_grade, start, end)
         rests = grounds(request.facts, request.book, asks)
-    required = _both(
+    required = both(
         requirements("data", sides, now.date()), rests.required if rests else ()
     )
-    checks = _both(reviews("data", sides, now.date()), rests.reviews if rests else ())
+    checks = both(reviews("data", sides, now.date()), rests.reviews if rests else ())
     asked = (*required, *checks)
-    for need in asked:
-        if not trusted.holders(need.role, need.side):
-            raise InvalidNetwork(
-                f"nobody holds the office {need.role} on side {need.side}",
-                fix=f"rule {need.rule} asks for it; add them to the list, with a key",
-            )
-    authors = _named(trusted.holders(AUTHOR))
-    operators = _named(trusted.holders(OPERATOR))
-    part = {*authors, *operators}
-    part |= {p.name for n in asked for p in trusted.holders(n.role, n.side)}
-    # All names of each: who is one person must show in the permit by itself.
-    one = trusted.people.one
-    counted = {one(name) for name in part}
-    persons = tuple(p for p in trusted.persons if one(p.name) in counted)
-    kept = {p.name for p in persons}
+    authors, operators, persons = people_of(trusted, asked)
+    kept = {person.name for person in persons}
     permit = Permit(
         number=f"{study.name}-{study.version}-{now:%Y%m%d}",
         crossing="data",
@@ -140,7 +127,37 @@ def _data_use(request: Request | None) -> tuple[str, ...]:
     return tuple(sorted(stated)) if isinstance(stated, tuple) else ()
 
 
-def _both(
+def people_of(
+    trusted: Directory, asked: Iterable[Requirement]
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Person, ...]]:
+    """Return authors, hubs' operators, and everybody with a part, by all their names.
+
+    Args:
+        trusted: the list to choose from.
+        asked: every office that approves or checks.
+
+    Raises:
+        InvalidNetwork: nobody holds such an office.
+    """
+    needs = tuple(asked)
+    for need in needs:
+        if not trusted.holders(need.role, need.side):
+            raise InvalidNetwork(
+                f"nobody holds the office {need.role} on side {need.side}",
+                fix=f"rule {need.rule} asks for it; add them to the list, with a key",
+            )
+    authors = _named(trusted.holders(AUTHOR))
+    operators = _named(trusted.holders(OPERATOR))
+    part = {*authors, *operators}
+    part |= {p.name for n in needs for p in trusted.holders(n.role, n.side)}
+    # All names of each: who is one person must show in the permit by itself.
+    one = trusted.people.one
+    counted = {one(name) for name in part}
+    persons = tuple(p for p in trusted.persons if one(p.name) in counted)
+    return authors, operators, persons
+
+
+def both(
     always: tuple[Requirement, ...], here: tuple[Requirement, ...]
 ) -> tuple[Requirement, ...]:
     """Return each office once, though several rules ask for it."""
@@ -152,7 +169,12 @@ def _named(persons: Iterable[Person]) -> tuple[str, ...]:
     return tuple(person.name for person in persons)
 
 
-def _site(trusted: Directory, name: str) -> Party:
+def site_of(trusted: Directory, name: str) -> Party:
+    """Return the site of that name.
+
+    Raises:
+        InvalidNetwork: it is not in the list, or is no site.
+    """
     party = trusted[name]
     if party.role != "site":
         raise InvalidNetwork(f"{name} is listed, but not as a site")

@@ -20,8 +20,8 @@ from hetao.federation.network import Way, log_of, network_of_site, way_of_site
 from hetao.federation.register import read_notices
 from hetao.federation.site import SiteSetup
 from hetao.permit import read_directory
-from hetao.permit.house import House, read_house, shipped
-from hetao.records import read_toml, record
+from hetao.permit.house import house_of
+from hetao.records import read_toml
 from hetao.release import Policy, policy_from, read_policy
 
 
@@ -57,27 +57,11 @@ def read_site_file(path: Path) -> SiteFile:
         folder=base / network.folder,
         open_source=functools.partial(open_site, path),
         notices=functools.partial(read_notices, base / network.notices),
-        house=_house(base, tables.get("rules"), where),
+        house=house_of(tables, base, where),
         log=log_of(tables, base, where),
         open_snapshot=None if config.flat else functools.partial(open_site, path),
     )
     return SiteFile(setup, way)
-
-
-@dataclass(frozen=True)
-class RulesTable:
-    """`[rules]`: a folder of packs, and what the site states of every request."""
-
-    packs: str
-    facts: str = ""
-
-
-def _house(base: Path, table: object, where: str) -> House:
-    if table is None:
-        return shipped()
-    rules = record(RulesTable, table, f"{where} [rules]", InvalidNetwork)
-    facts = base / rules.facts if rules.facts else None
-    return read_house(base / rules.packs, facts)
 
 
 def _policy(base: Path, table: dict[str, Any], where: str) -> Policy:

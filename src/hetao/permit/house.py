@@ -7,12 +7,18 @@ on which it hangs, the request is refused and the fact is named, never guessed.
 """
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hetao.errors import BasisMissing, FactsMissing, NotApproved, RuleForbids
+from hetao.errors import (
+    BasisMissing,
+    FactsMissing,
+    InvalidNetwork,
+    NotApproved,
+    RuleForbids,
+)
 from hetao.permit.conditions import judge
 from hetao.permit.dates import parse_time
 from hetao.permit.facts import Facts, FactValue, read_facts
@@ -20,6 +26,7 @@ from hetao.permit.law import check_law, day_of_law
 from hetao.permit.permit import Permit
 from hetao.permit.rule import Rule, Rulebook
 from hetao.permit.rulebook import offices_of, rulebook, rulebook_with
+from hetao.records import record
 
 LEAVES: Final = {"SZ": "route.leaves_mainland", "HK": "route.leaves_hong_kong"}
 NOTHING: Final = Facts({}, ())
@@ -59,6 +66,29 @@ def read_house(packs: Path | None, facts: Path | None) -> House:
     if facts is None:
         return House(book)
     return House(book, read_facts(facts, book.facts, set(book.instruments)))
+
+
+@dataclass(frozen=True)
+class RulesTable:
+    """`[rules]` of a site file: a folder of packs, and a file of facts."""
+
+    packs: str
+    facts: str = ""
+
+
+def house_of(tables: Mapping[str, object], base: Path, where: str) -> House:
+    """Return the rules that a site file's tables name, by paths relative to `base`.
+
+    Raises:
+        InvalidNetwork: the table does not hold.
+        InvalidRulebook, InvalidFacts, InvalidData: as `read_house`.
+    """
+    table = tables.get("rules")
+    if table is None:
+        return shipped()
+    rules = record(RulesTable, table, f"{where} [rules]", InvalidNetwork)
+    facts = base / rules.facts if rules.facts else None
+    return read_house(base / rules.packs, facts)
 
 
 def check_house(house: House, permit: Permit, now: datetime.datetime) -> None:

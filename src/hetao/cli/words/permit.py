@@ -170,6 +170,18 @@ def _add_uses(verbs: Commands) -> None:
         added.add_argument("--site", type=Path, required=True, metavar="SITE.toml")
         return added
 
+    draft = command(
+        verbs,
+        "draft",
+        "hetao.cli.crossing:draft",
+        "draft a permit for samples, people, money",
+    )
+    draft.add_argument("crossing", type=Path, metavar="CROSSING.toml")
+    draft.add_argument("--parties", type=Path, required=True, metavar="PARTIES.toml")
+    draft.add_argument("--facts", type=Path, required=True, metavar="FACTS.toml")
+    draft.add_argument("--packs", type=Path, metavar="DIR")
+    draft.add_argument("--days", type=int, default=90, help="how long it is to hold")
+    draft.add_argument("--out", type=Path, required=True, metavar="PERMIT")
     use = add("use", "dispatch a consignment, let a person enter, or pay")
     use.add_argument("--number", required=True, metavar="NUMBER", help="a waybill's")
     use.add_argument("--to", required=True, metavar="SITE")
