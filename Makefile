@@ -12,13 +12,13 @@ export PYTHONDONTWRITEBYTECODE =
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := r-base-core r-recommended r-cran-glmnet r-cran-gnm r-cran-proc r-cran-brglm2 chromium fonts-noto-cjk postgresql openssl openjdk-17-jre-headless
+PACKAGES := golang-go golang-golang-x-mod-dev r-base-core r-recommended r-cran-glmnet r-cran-gnm r-cran-proc r-cran-brglm2 chromium fonts-noto-cjk postgresql openssl openjdk-17-jre-headless
 
 # Tests write into memory where there is room for 6 GB: they commit hundreds of thousands
 # of times, and to wait for a disk each time proves nothing.
 roomy = $(shell df -Pk $(1) 2> /dev/null | awk 'NR == 2 && $$4 > 6000000 { print "$(1)"; found = 1 } END { if (!found) print "/tmp" }')
 
-.PHONY: help demo test check bench bench-ha bench-peers exactness threats operations crash fuzz mutants mutated reveal format lock setup packages clean
+.PHONY: help demo test check bench bench-ha bench-peers exactness threats tampering operations crash fuzz mutants mutated reveal format lock setup packages clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / \t/' | expand -t 12
@@ -54,6 +54,9 @@ exactness: $(VENV)/tested packages ## docs/exactness.md: how far each estimator 
 
 threats: $(VENV)/ready ## docs/security/threats.md: the tests of the twenty-four threats, and what they measure
 	@$(BIN)/python benchmarks/threats.py
+
+tampering: $(VENV)/ready ## 300 times one party rewrites a record: who finds it?
+	@$(BIN)/python benchmarks/bench_tampering.py
 
 operations: $(VENV)/ready ## a million random things done about permits: does anything leave unapproved?
 	@$(BIN)/python benchmarks/operations.py

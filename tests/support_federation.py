@@ -29,10 +29,10 @@ from hetao.federation.transport_inproc import Exchange
 from hetao.ledger.certificate import sign_certificate
 from hetao.ledger.credential import certificate_entry, sign_credential
 from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
-from hetao.ledger.merkle import inclusion_path, leaf_hash, root
-from hetao.ledger.note import Checkpoint, cosign, sign_note
+from hetao.ledger.merkle import EMPTY_ROOT, inclusion_path, leaf_hash, root
+from hetao.ledger.note import Checkpoint, cosign, sign_checkpoint, sign_note
 from hetao.ledger.proof import Proof
-from hetao.permit import Bundle, format_time, state
+from hetao.permit import Bundle, Identity, format_time, state
 from hetao.release import Policy, pack, unpack
 from hetao.study import Analysis, Level, Study, Variable
 
@@ -107,6 +107,12 @@ def write_patients(path: Path, sites: tuple[str, ...] = SITES, n: int = 400) -> 
         ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def head_of(identity: Identity) -> str:
+    """Return the checkpoint of a party's log that holds nothing yet."""
+    empty = Checkpoint(identity.name, 0, EMPTY_ROOT)
+    return sign_checkpoint(empty, identity.signing_key)
 
 
 @dataclass
@@ -226,6 +232,7 @@ class Federation:
             "recipient": "",
             "not_after": format_time(self.clock() + datetime.timedelta(minutes=5)),
             "grade": 2,
+            "head": head_of(self.cast.identities[sender]),
             **fields,
         }
         return seal(

@@ -19,14 +19,19 @@ from hetao.errors import BadEnvelope, HetaoError
 from hetao.federation.certify import recompute
 from hetao.federation.courier import read_letters, write_letters
 from hetao.federation.register import News, news_from
+from hetao.federation.reports import Report, report_from
+from hetao.ledger.account import Account, account_from
 from hetao.ledger.certificate import sign_certificate, verify_certificate
 from hetao.ledger.credential import read_credential, sign_credential
 from hetao.ledger.envelope import parse_envelope
-from hetao.ledger.merkle import inclusion_path, leaf_hash, root
+from hetao.ledger.fraud import fraud_between, parse_fraud
+from hetao.ledger.merkle import consistency_path, inclusion_path, leaf_hash, root
 from hetao.ledger.note import (
     COSIGNATURE,
+    LOG_SIGNATURE,
     SUBTREE,
     Checkpoint,
+    Verifier,
     cosign,
     parse_checkpoint,
     parse_vkey,
@@ -38,6 +43,7 @@ from hetao.ledger.note import (
 from hetao.ledger.policy import parse_policy
 from hetao.ledger.proof import Proof, parse_proof
 from hetao.ledger.redaction import Redaction, parse_redaction, redaction_entry
+from hetao.ledger.submission import Submission, parse_submission
 from hetao.ledger.tiles import pack as pack_entries
 from hetao.ledger.tiles import unpack as unpack_entries
 from hetao.permit import (
@@ -254,6 +260,12 @@ def of_a_log() -> Parsers:
         return parse_proof(text).verify(b"3", believed)
 
     public = key.public_key()
+    log_key = Verifier.of("log.example", public, LOG_SIGNATURE)
+    grown = Submission(3, tuple(consistency_path(3, leaves)), note).text
+    forked = [leaf_hash(b"x"), *leaves[1:]]
+    other = sign_checkpoint(Checkpoint("log.example", 7, root(forked)), key)
+    fraud = fraud_between(note, other)
+    told = Account(note, 5, tuple(leaves[5:]), {5: b"5"})
     struck = redaction_entry(Redaction(3, leaves[3]), "log.example", key)
     return {
         "checkpoint": (
@@ -271,6 +283,13 @@ def of_a_log() -> Parsers:
         "proof of logging": (of_text(proved), proof.encode()),
         "witness policy": (parse_policy, policy),
         "vkey": (of_text(parse_vkey), vkey("log.example", public).encode()),
+        "submission": (of_text(parse_submission), grown.encode()),
+        "fraud proof": (
+            lambda data: parse_fraud(data).verify([log_key]),
+            fraud.text if fraud else b"",
+        ),
+        "account of a log": (of_object(account_from), canonical(told.as_json())),
+        "report of logs": (report_from, Report((told,), {"a": 1}, (note,)).encoded()),
         "bundle of entries": (unpack_entries, pack_entries([b"one", b"two" * 90, b""])),
         "redaction": (
             lambda data: parse_redaction(data, "log.example", public),

@@ -35,6 +35,7 @@ from hetao.ledger.log import Log
 from hetao.permit import Bundle, format_time
 from hetao.release import Policy, add
 from hetao.study import Analysis, Level, Study, Variable
+from support_federation import head_of
 
 HUBS = ("hub-hk", "hub-sz")
 SIDES = {"a": "HK", "b": "SZ", "c": "HK", "d": "SZ"}
@@ -208,6 +209,7 @@ def letter(
         recipient=to,
         not_after=format_time(now() + datetime.timedelta(minutes=minutes)),
         grade=2,
+        head=head_of(cast.identities[sender]),
     )
     return seal(cast.identities[sender], cast.directory[to], header, content)
 
@@ -268,6 +270,9 @@ class Mortal:
 
     async def exchange(self, hub: str, after: int, data: bytes) -> bytes:
         return await self.inner.exchange(hub, after, data)
+
+    async def report(self, hub: str, data: bytes) -> bytes:
+        return await self.inner.report(hub, data)
 
     async def close(self) -> None:
         await self.inner.close()

@@ -463,28 +463,28 @@ class KilledError(BaseException):
 
 
 class DiesBeforeLogging(Answers):
-    def _log_answer(self, key):
+    def _log_answer(self, key, before=()):
         if "task" in key:
             raise KilledError
-        super()._log_answer(key)
+        super()._log_answer(key, before)
 
 
 class DiesAfterLogging(Answers):
-    def _log_answer(self, key):
-        super()._log_answer(key)
+    def _log_answer(self, key, before=()):
+        super()._log_answer(key, before)
         if "task" in key:
             raise KilledError
 
 
 class DiesBetweenLogAndJournal(Answers):
-    def _log_answer(self, key):
+    def _log_answer(self, key, before=()):
         if "task" in key:
             (record,) = self._store.rows(
                 "SELECT record FROM answered WHERE task = ?", (key,)
             )[0]
             self._log.append([bytes(record)])
             raise KilledError
-        super()._log_answer(key)
+        super()._log_answer(key, before)
 
 
 @pytest.mark.parametrize(

@@ -180,8 +180,11 @@ def test_one_file_holds_all_that_is_asked_and_one_all_that_is_answered(filed):
         *("share", "share", "share", "share"),
     ]
     logged = filed.federation.log_entries(filed.federation.sites["c"])
-    records = [json.loads(entry)["body"]["kind"] for entry in logged]
+    entries = [json.loads(entry) for entry in logged]
+    records = [entry["body"]["kind"] for entry in entries if "body" in entry]
     assert records == ["ready", "sum", "sum", "closing"]
+    heard = [entry["kind"] for entry in entries if "body" not in entry]
+    assert heard == ["begin", "task", "task", "finish"]
 
 
 def test_a_site_that_has_only_files_opens_no_connection(filed, monkeypatch):

@@ -344,6 +344,9 @@ class Late:
     async def exchange(self, hub, after, data):
         return await self.inner.exchange(hub, after, data)
 
+    async def report(self, hub, data):
+        return await self.inner.report(hub, data)
+
 
 async def headers_at(net, hub, party):
     way, found, after = net.transport(party), [], 0

@@ -17,7 +17,11 @@ from hetao.errors import (
     Replayed,
     Unreachable,
 )
+from hetao.federation.heartbeat import Heartbeat
+from hetao.federation.replica import SCHEMA, Replica
+from hetao.federation.store import Store
 from hetao.ledger.envelope import LARGEST_ENVELOPE, parse_envelope, seal
+from hetao.ledger.log import Log
 from hetao.permit import new_identity
 from support_transport import HUBS, NOTHING, letter
 
@@ -469,5 +473,35 @@ def test_a_way_that_is_closed_twice_is_closed(on_stage):
 
         await way.close()
         await way.close()
+
+    on_stage(scene)
+
+
+# --- records -------------------------------------------------------------------------
+def test_what_a_log_holds_is_told_to_a_hub_and_the_hubs_own_comes_back(
+    on_stage, tmp_path
+):
+    async def scene(net):
+        await posted(net, letter(net.cast, "a", "coordinator"))
+        identity = net.cast.identities["a"]
+        with Log.open(tmp_path / "log", "a", identity.signing_key) as log:
+            log.append([b"one", b"two"])
+            replica = Replica(Store(None, SCHEMA), net.cast.directory, "a", tmp_path)
+            said = []
+            heart = Heartbeat(log, replica, net.transport("a"), said.append)
+
+            await heart.beat(HUBS)
+
+            assert said == []
+            assert replica.size(HK) == 1
+            assert net.hubs[HK].replica.size("a") == net.hubs[SZ].replica.size("a") == 2
+
+    on_stage(scene)
+
+
+def test_a_report_that_is_none_is_refused(on_stage):
+    async def scene(net):
+        with pytest.raises(Refused):
+            await net.transport("a").report(HK, b"garbage")
 
     on_stage(scene)

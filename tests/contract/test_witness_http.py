@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hetao.cli.main import main
 from hetao.errors import InvalidData, Refused
-from hetao.ledger.fraud import read_fraud
+from hetao.ledger.fraud import read_fraud, write_fraud
 from hetao.ledger.log import Log
 from hetao.ledger.merkle import consistency_path, leaf_hash, root
 from hetao.ledger.note import (
@@ -216,3 +216,15 @@ def test_a_folder_that_is_none_or_taken_is_refused(tmp_path, folder):
         folder.trust(folder.verifiers[0].vkey)
     with pytest.raises(Refused):
         folder.trust(Verifier.of(ORIGIN, OTHER.public_key(), LOG_SIGNATURE).vkey)
+
+
+def test_a_fraud_proof_is_checked_on_the_command_line(tmp_path, capsys):
+    proof = str(write_fraud(tmp_path, note_of(TRUE[:9]), note_of(FALSE[:9])))
+    policy = tmp_path / "policy"
+    policy.write_text(f"log {LOG.vkey}\nquorum none\n")
+    other = Verifier.of(ORIGIN, OTHER.public_key(), LOG_SIGNATURE).vkey
+
+    assert main(["log", "fraud", proof, "--key", LOG.vkey]) == 0
+    assert main(["log", "fraud", proof, "--policy", str(policy)]) == 0
+    assert capsys.readouterr().out.count("two different trees of size 9") == 2
+    assert main(["log", "fraud", proof, "--key", other]) == 6

@@ -177,7 +177,7 @@ def test_a_header_that_leaves_out_a_field_is_refused(name):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"type": "hetao.envelope/2"},
+        {"type": "hetao.envelope/1"},
         {"kind": "gossip"},
         {"suite": "none"},
         {"grade": "2"},

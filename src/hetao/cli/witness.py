@@ -9,6 +9,9 @@ import sys
 
 from hetao.cli.main import say
 from hetao.errors import Unreachable, Usage
+from hetao.ledger.fraud import read_fraud
+from hetao.ledger.note import parse_vkey
+from hetao.ledger.policy import read_policy
 from hetao.transparency.witness import WitnessFolder, serve_witness
 
 
@@ -32,6 +35,17 @@ def serve(chosen: argparse.Namespace) -> int:
     """Serve a witness until it is told to end."""
     os.umask(0o077)
     asyncio.run(_serve(chosen))
+    return 0
+
+
+def fraud(chosen: argparse.Namespace) -> int:
+    """Check a fraud proof against the verifier's own keys; exit code 6 if none."""
+    if chosen.policy:
+        keys = read_policy(chosen.policy).logs
+    else:
+        keys = (parse_vkey(chosen.key),)
+    sentence = read_fraud(chosen.fraud).verify(keys)
+    sys.stdout.write(f"PROVED  {sentence}\n")
     return 0
 
 

@@ -78,7 +78,7 @@ class Answers:
         *,
         refused: bool = False,
         replayed: bool = False,
-        also: Sequence[Write] = (),
+        heard: bytes = b"",
     ) -> list[Post]:
         """Keep an answer, then log it, then return it for sending.
 
@@ -89,7 +89,8 @@ class Answers:
             refused: whether it is a refusal.
             replayed: whether it refuses a place that was taken: the first answer keeps
                 its place.
-            also: what the journal keeps together with the answer, or not at all.
+            heard: the entry that says what was asked, logged just before the answer;
+                b"" for none.
         """
         key = _refused_key(envelope) if refused else _task_key(envelope)
         if replayed:
@@ -110,8 +111,8 @@ class Answers:
             )
             for place, e in enumerate(release.envelopes)
         ]
-        self._store.write([*keep, *also])
-        self._log_answer(key)
+        self._store.write(keep)
+        self._log_answer(key, [heard] if heard else [])
         return self.posts(key)
 
     def posts(self, key: str) -> list[Post]:
@@ -148,7 +149,7 @@ class Answers:
             if (body := json.loads(record)["body"])["kind"] == "sum"
         ]
 
-    def _log_answer(self, key: str) -> None:
+    def _log_answer(self, key: str, before: Sequence[bytes] = ()) -> None:
         (record,) = self._store.rows(
             "SELECT record FROM answered WHERE task = ?", (key,)
         )[0]
@@ -159,7 +160,7 @@ class Answers:
             for i, entry in enumerate(self._log.entries(start, self._log.size))
             if entry == leaf
         ]
-        index = known[0] if known else self._log.append([leaf])
+        index = known[0] if known else self._log.append([*before, leaf]) + len(before)
         self._store.note(  # lost in a power cut, it is found in the log again
             [("UPDATE answered SET logged = ? WHERE task = ?", (index, key))]
         )

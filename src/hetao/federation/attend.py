@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 
 from hetao.errors import Refused
 from hetao.federation.gossip import gossip
+from hetao.federation.heartbeat import Heartbeat
 from hetao.federation.site import Site
 from hetao.federation.transport import Transport
 
@@ -43,14 +44,18 @@ async def attend(
             say(f"{site.name} could not heed what it heard: {fault}")
 
     heed()
-    listening = asyncio.create_task(
-        gossip(site.register, site.hubs, transport, say, heed)
-    )
+    listening = [
+        asyncio.create_task(gossip(site.register, site.hubs, transport, say, heed)),
+        asyncio.create_task(
+            Heartbeat(site.log, site.replica, transport, say).keep(site.hubs)
+        ),
+    ]
     try:
         await _answering(site, home, transport, say, executor)
     finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        for task in listening:
+            task.cancel()
+        await asyncio.gather(*listening, return_exceptions=True)
 
 
 async def _answering(

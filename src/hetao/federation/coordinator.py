@@ -40,6 +40,7 @@ from hetao.federation.correspondence import (
 )
 from hetao.federation.logs import open_log
 from hetao.federation.register import SCHEMA as HEARD
+from hetao.federation.replica import SCHEMA as COPIED
 from hetao.federation.reviewing import COUNTED, Ballots
 from hetao.federation.store import Store
 from hetao.federation.totals import Words, check_tags, check_total, total_of
@@ -148,7 +149,7 @@ class Coordinator:
         self._by_file = frozenset(by_file)
         self._desk, self.study, self.bundle = desk, study, bundle
         desk.folder.mkdir(parents=True, exist_ok=True)
-        tables = SCHEMA + SENT + HEARD + COUNTED
+        tables = SCHEMA + SENT + HEARD + COUNTED + COPIED
         self._store = Store(desk.folder / "coordinator.sqlite", tables)
         self.log = open_log(desk.folder, desk.identity, desk.log)
         self.identity, self.trusted = desk.identity, desk.trusted

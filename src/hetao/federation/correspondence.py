@@ -23,8 +23,10 @@ from hetao.errors import (
     WrongStudy,
 )
 from hetao.federation.gossip import gossip
+from hetao.federation.heartbeat import Heartbeat
 from hetao.federation.logs import NOWHERE, LogTable
 from hetao.federation.register import Register
+from hetao.federation.replica import Replica
 from hetao.federation.store import Store
 from hetao.federation.transport import Transport
 from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
@@ -129,6 +131,10 @@ class Correspondence:
         )
         self._study, self._bundle, self._run = question
         self._register = Register(store, desk.trusted, desk.notices)
+        self.replica = Replica(
+            store, desk.trusted, desk.identity.name, desk.folder, desk.say
+        )
+        self._heart = Heartbeat(log, self.replica, transport, desk.say)
         self.items: dict[Place, Mail] = {}
         self.let_go: dict[str, str] = {}
         self._heard: dict[str, tuple[int, str]] = {}  # hub → place in line, epoch
@@ -142,8 +148,10 @@ class Correspondence:
         listeners = [asyncio.create_task(self._listen(hub)) for hub in hubs]
         talk = gossip(self._register, hubs, self._transport, lambda _: None, self._heed)
         listeners.append(asyncio.create_task(talk))
+        listeners.append(asyncio.create_task(self._heart.keep(hubs)))
         try:
             yield
+            await self._heart.beat(hubs)
         finally:
             for listener in listeners:
                 listener.cancel()
@@ -238,6 +246,7 @@ class Correspondence:
             not_after=format_time(last),
             grade=2,
             previous=previous,
+            head=self._log.checkpoint(),
             **letter.place,
         )
         party = self._bundle.permit.directory[letter.to]
@@ -269,6 +278,7 @@ class Correspondence:
                 "kind": e.header.kind,
                 "from": e.header.sender,
                 "to": e.header.recipient,
+                **({"head": e.header.head} if what == "received" else {}),
             }
             for e in envelopes
         ]
@@ -307,6 +317,7 @@ class Correspondence:
             sender = self._bundle.permit.directory[envelope.header.sender]
             envelope.verify(sender)
             header = envelope.header
+            self.replica.hear_from(header)
             if header.run != self._run or header.study != self._study.digest:
                 raise WrongStudy("an envelope of another run")
             meta, arrays = unpack(envelope.open(self._desk.identity))

@@ -32,6 +32,9 @@ from hetao.federation.heeding import Heeding
 from hetao.federation.logs import NOWHERE, LogTable, open_log
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.register import Register, news_from
+from hetao.federation.replica import SCHEMA as COPIED
+from hetao.federation.replica import Replica
+from hetao.federation.reports import answered
 from hetao.federation.shelf import SCHEMA as ENVELOPES
 from hetao.federation.shelf import Inbox, Shelf, key_of
 from hetao.federation.store import Store
@@ -98,8 +101,9 @@ class Hub:
         """
         self.identity, self._trusted, self._clock = identity, trusted, clock
         folder.mkdir(parents=True, exist_ok=True)
-        self._store = Store(folder / "hub.sqlite", SCHEMA + ENVELOPES + HEARD)
+        self._store = Store(folder / "hub.sqlite", SCHEMA + ENVELOPES + HEARD + COPIED)
         self._shelf = Shelf(self._store, identity.name)
+        self.replica = Replica(self._store, trusted, identity.name, folder)
         self._register = Register(self._store, trusted, notices)
         self._log = open_log(folder, identity, log)
         self._witness = Witness.open(
@@ -181,6 +185,7 @@ class Hub:
         if header.sender != sender:
             raise NotAParty(f"{sender} may not send in the name of another party")
         envelope.verify(self._party(sender))
+        self.replica.hear_from(header)
         self._party(header.recipient)
         if self._clock() >= parse_time(header.not_after):
             raise OutOfTime("the envelope is past its not-after time")
@@ -207,6 +212,27 @@ class Hub:
         self.heeding.heed()
         return self._register.after(after, self.epoch).encoded()
 
+    def report(self, speaker: str, data: bytes) -> bytes:
+        """Take what a party's log holds, and return what all others' hold.
+
+        Args:
+            speaker: the name that the connection itself proved.
+            data: a report, encoded.
+
+        Raises:
+            BadSignature, Unverified, NotAParty: the report is malformed, or not of the
+                speaker's log.
+        """
+        self._party(speaker)
+        studies = self._shelf.studies_of(speaker)
+        return answered(
+            self._log,
+            self.replica,
+            speaker,
+            data,
+            lambda fields: fields.get("study") in studies,
+        )
+
     def _kept(self) -> list[str]:
         """Return the runs of which shares or sums are here."""
         return self._shelf.kept(self._coordinator)
@@ -231,6 +257,7 @@ class Hub:
                 "study": envelope.header.study,
                 "run": envelope.header.run,
                 "task": envelope.header.task,
+                **({"head": envelope.header.head} if what == "carried" else {}),
             }
             for envelope in envelopes
         ]
@@ -470,6 +497,7 @@ class Hub:
             attempt=header.attempt,
             round=header.round,
             previous=self._shelf.last_sent(header.run),
+            head=self._log.checkpoint(),
         )
         if self._shelf.has_place(reply):
             return

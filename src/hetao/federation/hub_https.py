@@ -1,9 +1,10 @@
-"""A hub behind HTTPS with mutual TLS 1.3: three routes, long poll, nobody dialled.
+"""A hub behind HTTPS with mutual TLS 1.3: four routes, long poll, nobody dialled.
 
     POST /v1/envelopes                     201 kept, 4xx refused (JSON: code, rule)
     GET  /v1/envelopes?after=N&run=R&wait=S   200 a batch, 204 nothing came in time,
                                               503 the hub is stopping, ask again
     POST /v1/notices?after=N               200 what the hub heard about permits past N
+    POST /v1/records                       200 what the hub tells of everybody's log
 
 The name in the client's certificate decides who speaks; nothing in a request does.
 """
@@ -20,6 +21,7 @@ from hetao.errors import HetaoError, NotAParty, Replayed
 from hetao.federation.counter import Counter
 from hetao.federation.hub import Hub
 from hetao.federation.register import LARGEST as LARGEST_NEWS
+from hetao.federation.reports import LARGEST as LARGEST_REPORT
 from hetao.federation.shelf import Inbox
 from hetao.federation.transport import POLL_SECONDS
 from hetao.ledger.envelope import LARGEST_ENVELOPE
@@ -66,7 +68,7 @@ def unframe(data: bytes) -> tuple[tuple[int, bytes], ...]:
 
 
 class HubServer:
-    """Three routes to the counter of a `Hub`."""
+    """Four routes to the counter of a `Hub`."""
 
     def __init__(self, hub: Hub) -> None:
         """Serve `hub`."""
@@ -78,6 +80,7 @@ class HubServer:
         app.router.add_post("/v1/envelopes", self._post)
         app.router.add_get("/v1/envelopes", self._get)
         app.router.add_post("/v1/notices", self._notices)
+        app.router.add_post("/v1/records", self._records)
         app.on_shutdown.append(self._release)
         return app
 
@@ -103,6 +106,13 @@ class HubServer:
         return web.Response(
             body=self._counter.hub.exchange(after, await request.read())
         )
+
+    async def _records(self, request: web.Request) -> web.Response:
+        speaker, length = _speaker(request), request.content_length or 0
+        if length > LARGEST_REPORT:
+            raise web.HTTPRequestEntityTooLarge(LARGEST_REPORT, length)
+        data = await request.read()
+        return web.Response(body=self._counter.hub.report(speaker, data))
 
     async def _get(self, request: web.Request) -> web.Response:
         speaker = _speaker(request)

@@ -29,6 +29,7 @@ WITH_NOISE: Final = "hetao.private/"  # an answer to a question of the site's ow
 SUM: Final = "sum"
 PRIVATE: Final = "private"  # counts with noise, within the privacy budget
 REFUSED: Final = "refused"  # what was asked, and this site said no to
+RECEIVED: Final = "received"  # what was asked
 DROPPED: Final = "dropped"  # what could not be proved to come from the coordinator
 
 
@@ -179,6 +180,8 @@ def _departure(
     value = json.loads(data)
     here = Departure(place, "", "", Course(), digest_bytes(data))
     if str(value.get("type", "")).startswith(ENTRY):
+        if value["what"] == RECEIVED:
+            return None  # what left for it is told by itself
         return replace(
             here,
             at=str(value["at"]),

@@ -21,6 +21,11 @@ CREATE TABLE IF NOT EXISTS envelope (
     sender TEXT NOT NULL,
     data BLOB NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS involved (
+    party TEXT NOT NULL,
+    study TEXT NOT NULL,
+    PRIMARY KEY (party, study)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_recipient ON envelope (recipient, seq);
 CREATE INDEX IF NOT EXISTS by_task ON envelope (run, task, kind);
 """
@@ -37,6 +42,7 @@ PUT: Final = (
     "INSERT OR IGNORE INTO envelope (key, digest, recipient, run, task, kind, sender, "
     "data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
+INVOLVE: Final = "INSERT OR IGNORE INTO involved VALUES (?, ?)"
 BATCH: Final = 16  # envelopes handed over in one answer …
 BATCH_BYTES: Final = 16 * 2**20  # … unless they are large; one always is
 
@@ -63,7 +69,20 @@ class Shelf:
     # --- what came ------------------------------------------------------------------
     def put(self, envelopes: Sequence[Envelope]) -> None:
         """Keep envelopes, durably, each in its place; one that is there stays."""
-        self._store.write([(PUT, _row(envelope)) for envelope in envelopes])
+        concerned = {
+            (party, one.header.study)
+            for one in envelopes
+            for party in (one.header.sender, one.header.recipient)
+        }
+        self._store.write(
+            [(INVOLVE, pair) for pair in sorted(concerned)]
+            + [(PUT, _row(envelope)) for envelope in envelopes]
+        )
+
+    def studies_of(self, party: str) -> set[str]:
+        """Return the studies in which something came here from or to a party."""
+        rows = self._store.rows("SELECT study FROM involved WHERE party = ?", (party,))
+        return {str(study) for (study,) in rows}
 
     def is_known(self, envelope: Envelope, new: Mapping[str, Envelope]) -> bool:
         """Say whether an envelope is here, or among those that are about to be.

@@ -58,9 +58,12 @@ from hetao.federation.logs import NOWHERE, LogTable, open_log
 from hetao.federation.memory import Memory, Purpose, Room
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.register import Register
+from hetao.federation.replica import SCHEMA as COPIED
+from hetao.federation.replica import Replica
 from hetao.federation.store import Store
 from hetao.federation.yearly import count_people
 from hetao.ledger.envelope import Envelope, parse_envelope
+from hetao.ledger.log import Log
 from hetao.permit import (
     Bundle,
     Directory,
@@ -95,7 +98,7 @@ CREATE TABLE IF NOT EXISTS begun (
     data BLOB NOT NULL
 ) STRICT;
 """
-TABLES: Final = SCHEMA + ANSWERS + STATES + HEARD + LATEST
+TABLES: Final = SCHEMA + ANSWERS + STATES + HEARD + COPIED + LATEST
 
 Clock = Callable[[], datetime.datetime]
 
@@ -160,6 +163,9 @@ class Site:
         self.answers = Answers(self._store, self._log)
         self._bindings = Bindings(setup.folder, self._store)
         self.register = Register(self._store, setup.trusted, setup.notices)
+        self.replica = Replica(
+            self._store, setup.trusted, self.name, setup.folder, setup.tell
+        )
         self._guard = Guard(setup.folder, self._store, clock)
         self._heeding = Heeding(
             self.register, self._kept, self._given, self._destroy, setup.tell
@@ -171,6 +177,11 @@ class Site:
     def hubs(self) -> tuple[str, ...]:
         """Return the names of both hubs, by the site's own list."""
         return tuple(party.name for party in self._setup.trusted.of_role("hub"))
+
+    @property
+    def log(self) -> Log:
+        """Return the site's own log."""
+        return self._log
 
     def close(self) -> None:
         """Close journal and log."""
@@ -257,6 +268,7 @@ class Site:
         envelope.verify(coordinator)  # 2
         if envelope.header.recipient != self.name:  # 3
             raise BadEnvelope(f"the envelope is not for {self.name}")
+        self.replica.hear_from(envelope.header)
         self._guard.check()
         if self._clock() >= parse_time(envelope.header.not_after):  # 4
             raise OutOfTime("the task is past its not-after time")
@@ -547,6 +559,7 @@ class Site:
             attempt=h.attempt,
             round=h.round,
             previous=self.answers.previous(h.run),
+            head=self._log.checkpoint(),
         )
 
     def _answer(self, envelope: Envelope, outcome: Release | HetaoError) -> list[Post]:
@@ -556,7 +569,12 @@ class Site:
             refused, outcome = True, self._refusal(envelope, outcome)
         route = self._route(outcome)
         return self.answers.keep(
-            envelope, outcome, route, refused=refused, replayed=replayed
+            envelope,
+            outcome,
+            route,
+            refused=refused,
+            replayed=replayed,
+            heard=b"" if refused else self._entry("received", envelope),
         )
 
     def _refusal(self, envelope: Envelope, error: HetaoError) -> Release:
@@ -588,7 +606,8 @@ class Site:
         if envelope is not None:
             h = envelope.header
             entry |= {"envelope": envelope.digest, "study": h.study}
-            entry |= {"task": h.task, "kind": h.kind}
+            entry |= {"task": h.task, "kind": h.kind, "from": h.sender}
+            entry |= {"head": h.head}
         if error is not None:
             entry["rule"] = str(error)
         return canonical(entry)

@@ -38,5 +38,11 @@ class Transport(Protocol):
         What is told and returned is `register.News`, encoded.
         """
 
+    async def report(self, hub: str, data: bytes) -> bytes:
+        """Tell a hub what a log holds; return what the hub tells of all others.
+
+        What is told and returned is `heartbeat.Report`, encoded.
+        """
+
     async def close(self) -> None:
         """Let go of connections."""

@@ -90,6 +90,10 @@ class HttpsTransport:
         query = {"after": str(after)}
         return (await self._ask(hub, "POST", query, data, "notices"))[1]
 
+    async def report(self, hub: str, data: bytes) -> bytes:
+        """Tell a hub what a log holds, and be told."""
+        return (await self._ask(hub, "POST", {}, data, "records"))[1]
+
     async def _ask(
         self,
         hub: str,

@@ -57,6 +57,8 @@ class Header:
         analysis, attempt, round: the place in the study's course.
         payload: digest of the sealed payload.
         previous: digest of the sender's previous envelope in this run; "" for none.
+        head: the checkpoint that the sender's log had signed when it sent this; "" from
+            whoever keeps no log.
         suite: how the payload is sealed.
     """
 
@@ -76,6 +78,7 @@ class Header:
     round: int = 0
     payload: str = ""
     previous: str = ""
+    head: str = ""
     suite: str = SUITE
 
     @property
@@ -91,7 +94,7 @@ class Header:
     @cached_property
     def text(self) -> bytes:
         """Return the bytes that the sender signs, and that travel."""
-        return canonical({"type": "hetao.envelope/1", **self.fields})
+        return canonical({"type": "hetao.envelope/2", **self.fields})
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,7 @@ def _header(text: bytes) -> Header:
         fields: Any = parse_canonical(text)
     except NotCanonical as error:
         raise BadEnvelope("an envelope's header is not canonical") from error
-    if not isinstance(fields, dict) or fields.pop("type", "") != "hetao.envelope/1":
+    if not isinstance(fields, dict) or fields.pop("type", "") != "hetao.envelope/2":
         raise BadEnvelope("an envelope's header is of an unknown type")
     header = record(Header, fields, "envelope header", BadEnvelope)
     if len(fields) != len(header.fields):  # else two texts would be one envelope

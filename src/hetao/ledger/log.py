@@ -336,6 +336,15 @@ class Log:
         current = self.size
         return self._roots(consistency_ranges(old, _within(new, current)), current)
 
+    def root(self, size: int) -> bytes:
+        """Return the root of the first `size` entries.
+
+        Raises:
+            Usage: the log never had this size.
+        """
+        current = self.size
+        return self._roots([(0, _within(size, current))], current)[0]
+
     def compare(self, sightings: Iterable[Sighting]) -> None:
         """Return when this log is what the witnesses have seen, or has grown from it.
 

@@ -139,6 +139,7 @@ class Place:
     attempt: int = 0
     round: int = 0
     previous: str = ""
+    head: str = ""
 
 
 @dataclass(frozen=True)
@@ -417,6 +418,7 @@ def _header(site: str, place: Place, kind: str, grade: int) -> Header:
         attempt=place.attempt,
         round=place.round,
         previous=place.previous,
+        head=place.head,
     )
 
 

@@ -54,6 +54,16 @@ def add_log(commands: Commands) -> None:
     )
     _party(redact)
     redact.add_argument("index", type=int, metavar="INDEX", help="of the entry, from 0")
+    fraud = command(
+        log,
+        "fraud",
+        "hetao.cli.witness:fraud",
+        "check the proof that a log has two histories; exit code 6 if it is none",
+    )
+    fraud.add_argument("fraud", type=Path, metavar="FILE")
+    keys = fraud.add_mutually_exclusive_group(required=True)
+    keys.add_argument("--policy", type=Path, metavar="FILE", help="your own list")
+    keys.add_argument("--key", metavar="VKEY", help="of the log")
 
 
 def _party(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,79 @@
+"""The heartbeat: each party tells the hubs its log, and is told everybody else's.
+
+Once a minute, and when a run begins and ends. No hub is believed: what it tells of a
+log is held against that log's own signature. A record that was told in one beat cannot
+be changed before the next without being found (`hetao.federation.replica`).
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from hetao.errors import HetaoError
+from hetao.federation.replica import Replica
+from hetao.federation.reports import Report, is_of_a_study, report_from
+from hetao.federation.transport import Transport
+from hetao.ledger.account import account_of
+from hetao.ledger.log import Log
+
+HEARTBEAT_SECONDS: Final = 60.0
+
+
+class Heartbeat:
+    """A party's own beat towards the hubs."""
+
+    def __init__(
+        self,
+        log: Log,
+        replica: Replica,
+        transport: Transport,
+        say: Callable[[str], None],
+    ) -> None:
+        """Tell `log`, keep `replica`, over `transport`; `say` takes what goes wrong."""
+        self._log, self._replica, self._transport = log, replica, transport
+        self._say = say
+        self._told: dict[str, int] = {}  # hub → the size up to which it knows our log
+        self._complaints: dict[str, str] = {}
+
+    async def keep(self, hubs: Iterable[str]) -> None:
+        """Beat until cancelled."""
+        names = tuple(hubs)
+        while True:
+            await self.beat(names)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    async def beat(self, hubs: Iterable[str]) -> None:
+        """Tell each hub once, and be told."""
+        await asyncio.gather(*(self._with(hub) for hub in hubs))
+
+    async def _with(self, hub: str) -> None:
+        try:
+            while await self._exchanged(hub):
+                pass
+            self._complaints.pop(hub, None)
+        except HetaoError as error:
+            if self._complaints.get(hub) != str(error):
+                self._complaints[hub] = str(error)
+                self._say(f"no records from {hub}: {error}")
+
+    async def _exchanged(self, hub: str) -> bool:
+        """Tell and be told what one message holds; return whether there is more."""
+        knew = self._told.get(hub, -1)
+        start = self._log.size if knew < 0 else knew  # the hub first says what it has
+        mine = account_of(self._log, start, is_of_a_study)
+        before = self._replica.sizes(hub)
+        asked = Report((mine,), before).encoded()
+        answer = report_from(await self._transport.report(hub, asked))
+        for account in answer.accounts:
+            self._replica.take(account, hub)
+        for note in answer.notes:
+            self._replica.hear(note)
+        self._told[hub] = knows = answer.have.get(self._log.origin, 0)
+        after = self._replica.sizes(hub)
+        if self._replica.doubts(hub):
+            return True
+        return knows not in (knew, mine.checkpoint.size) or any(
+            before[name] < after[name] < one.checkpoint.size
+            for one in answer.accounts
+            if (name := one.checkpoint.origin) in after
+        )

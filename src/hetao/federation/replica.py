@@ -1,0 +1,348 @@
+"""What a party keeps of everybody else's log, so that nobody can rewrite theirs alone.
+
+A party keeps, of each log of its own list, all leaf hashes, the words of the audit
+records that concern it, the last checkpoint that its log signed, and every checkpoint
+that came with a message and is not reached yet. Whatever is told anew must begin with
+what is here. What does not is a finding: it is kept, said, and proved by a file
+wherever two signed checkpoints prove it (`hetao.ledger.fraud`).
+
+Trusted: whoever can write this party's files can make it forget; not the others.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hetao.errors import BadEnvelope, HetaoError, NotAParty, Unverified
+from hetao.federation.store import Store
+from hetao.ledger.account import MOST, Account, Shows, shown
+from hetao.ledger.envelope import Header
+from hetao.ledger.fraud import write_fraud
+from hetao.ledger.merkle import consistency_path
+from hetao.ledger.merkle import root as root_of
+from hetao.ledger.note import Checkpoint, parse_checkpoint, parse_note, verify_note
+from hetao.permit import Directory
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS replica (
+    origin TEXT NOT NULL,
+    i INTEGER NOT NULL,
+    leaf BLOB NOT NULL,
+    entry BLOB,
+    PRIMARY KEY (origin, i)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS told (
+    origin TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    root BLOB NOT NULL,
+    note TEXT NOT NULL,
+    PRIMARY KEY (origin, size, root)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fault (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    origin TEXT NOT NULL,
+    said TEXT NOT NULL UNIQUE
+) STRICT;
+"""
+ROLES: Final = ("site", "hub", "coordinator")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that a party told and that cannot stand beside what was told before.
+
+    Attributes:
+        origin: whose fault it is.
+        said: the sentence, with the name of the fraud proof if there is one.
+    """
+
+    origin: str
+    said: str
+
+
+class Replica:
+    """A party's copy of the other parties' logs."""
+
+    def __init__(
+        self,
+        store: Store,
+        trusted: Directory,
+        me: str,
+        folder: Path,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Keep a replica in a party's journal.
+
+        Args:
+            store: the journal, made with `SCHEMA` among its tables.
+            trusted: the party's own list.
+            me: the party's own name; it keeps no copy of its own log.
+            folder: where fraud proofs are written.
+            say: takes each finding, once.
+        """
+        self._store, self._trusted, self._me = store, trusted, me
+        self._folder, self.say = folder, say
+        self._lock = threading.RLock()
+        self._pending: dict[tuple[str, str], list[tuple[bytes, bytes | None]]] = {}
+        self._short: set[str] = set()
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        """Return whose logs are kept."""
+        known = [p for role in ROLES for p in self._trusted.of_role(role)]
+        return tuple(party.name for party in known if party.name != self._me)
+
+    def sizes(self, by: str) -> dict[str, int]:
+        """Return, of each log, from which size on `by` shall tell."""
+        with self._lock:
+            return {name: self._have(name, by) for name in self.parties}
+
+    def size(self, origin: str) -> int:
+        """Return how many entries of a log are here, verified."""
+        text = "SELECT count(*) FROM replica WHERE origin = ?"
+        return int(self._store.rows(text, (origin,))[0][0])
+
+    def records(self, origin: str) -> list[tuple[int, bytes]]:
+        """Return the audit records of a log whose words are here, by their places."""
+        rows = self._store.rows(
+            "SELECT i, entry FROM replica WHERE origin = ? AND entry IS NOT NULL "
+            "ORDER BY i",
+            (origin,),
+        )
+        return [(int(i), bytes(entry)) for i, entry in rows]
+
+    def faults(self) -> tuple[Fault, ...]:
+        """Return every finding, oldest first."""
+        rows = self._store.rows("SELECT origin, said FROM fault ORDER BY place")
+        return tuple(Fault(str(origin), str(said)) for origin, said in rows)
+
+    # --- telling ----------------------------------------------------------------------
+    def account(self, origin: str, start: int, shows: Shows) -> Account | None:
+        """Return what is known of a log from a size on; None for nothing."""
+        with self._lock:
+            size = self.size(origin)
+            note = self._note_at(origin, size)
+            if not note:
+                return None
+            start = min(start, size)  # a reader with more holds this against it
+            rows = self._store.rows(
+                "SELECT i, leaf, entry FROM replica WHERE origin = ? AND i >= ? "
+                "ORDER BY i LIMIT ?",
+                (origin, start, MOST),
+            )
+            path = self._path(origin, start, size)
+        leaves = tuple(bytes(leaf) for _, leaf, _ in rows)
+        words = {int(i): bytes(entry) for i, _, entry in rows if entry is not None}
+        entries = {i: entry for i, entry in words.items() if shown(entry, shows)}
+        return Account(note, start, leaves, entries, path)
+
+    def notes(self) -> list[str]:
+        """Return the checkpoints that are not reached, or that contradict each other.
+
+        Whoever hears them beside another history of the same log has the proof.
+        """
+        forked = {fault.origin for fault in self.faults()}
+        return [
+            note
+            for name in self.parties
+            for size, _, note in self._told(name)
+            if name in forked or size > self.size(name)
+        ]
+
+    def doubts(self, origin: str) -> bool:
+        """Return whether a log shows less than it told, and is to be asked again."""
+        with self._lock:
+            return origin in self._short and not self._is_forked(origin)
+
+    # --- hearing ----------------------------------------------------------------------
+    def hear(self, note: str, of: str = "") -> None:
+        """Take a checkpoint, such as comes with a message.
+
+        Args:
+            note: the checkpoint.
+            of: whose log it must be of; "" for any.
+
+        Raises:
+            Unverified, NotAParty: it is no checkpoint of a log of the own list.
+        """
+        with self._lock:
+            tree = self._verified(note)
+            if of and tree.origin != of:
+                raise Unverified(f"the checkpoint is not of the log of {of}")
+            if tree.origin != self._me:
+                self._hold(tree, note)
+
+    def hear_from(self, header: Header) -> None:
+        """Take the checkpoint that came with an envelope whose sender was verified.
+
+        Raises:
+            BadEnvelope: it is not one that the sender's log signed.
+        """
+        if not header.head and header.sender not in self.parties:
+            return  # a person, who keeps no log
+        try:
+            self.hear(header.head, header.sender)
+        except HetaoError as error:
+            raise BadEnvelope(
+                f"the envelope from {header.sender} bears no checkpoint of its log"
+            ) from error
+
+    def take(self, account: Account, by: str) -> None:
+        """Take what somebody tells of a log.
+
+        Args:
+            account: what is told.
+            by: who tells it: the log's own party, or a hub.
+
+        Raises:
+            Unverified, NotAParty: its checkpoint is of no log of the own list.
+        """
+        with self._lock:
+            tree = self._verified(account.note)
+            name = tree.origin
+            if name == self._me:
+                return
+            if by == name:
+                self._look_for_loss(tree)
+            self._hold(tree, account.note, account.path)
+            if account.start != self._have(name, by) or self._is_forked(name):
+                self._pending.pop((name, by), None)
+                return
+            if tree.size == self.size(name):
+                return
+            pending = self._pending.setdefault((name, by), [])
+            pending += [
+                (leaf, account.entries.get(account.start + k))
+                for k, leaf in enumerate(account.leaves)
+            ]
+            if self._have(name, by) == tree.size:
+                self._settle(tree, by)
+
+    def _look_for_loss(self, tree: Checkpoint) -> None:
+        """Find a log that twice in a row shows less than it told; once may be late."""
+        name = tree.origin
+        if tree.size >= self.size(name):
+            self._short.discard(name)
+        elif name in self._short:
+            self._find(name, "it shows fewer entries than it told before")
+        else:
+            self._short.add(name)
+
+    def _settle(self, tree: Checkpoint, by: str) -> None:
+        """Keep what was told if the signed root follows from it."""
+        name = tree.origin
+        size, pending = self.size(name), self._pending.pop((name, by))
+        leaves = [*self._leaves(name, size), *(leaf for leaf, _ in pending)]
+        if root_of(leaves) != tree.root:
+            self._find(
+                by, f"it told entries of {name} that its checkpoint does not hold"
+            )
+            return
+        text = "INSERT INTO replica VALUES (?, ?, ?, ?)"
+        self._store.write(
+            [
+                (text, (name, size + k, leaf, entry))
+                for k, (leaf, entry) in enumerate(pending)
+            ]
+        )
+        for at, root, note in self._told(name):
+            if at <= tree.size:
+                self._compare(Checkpoint(name, at, root), note, leaves)
+        if not self._is_forked(name):
+            text = "DELETE FROM told WHERE origin = ? AND size < ?"
+            self._store.write([(text, (name, tree.size))])
+
+    def _hold(self, tree: Checkpoint, note: str, path: Sequence[bytes] = ()) -> None:
+        """Keep a signed checkpoint, and hold it against everything that is here."""
+        name, size = tree.origin, self.size(tree.origin)
+        told = self._told(name)
+        if tree.size == size and (size, tree.root) in {row[:2] for row in told}:
+            return
+        text = "INSERT OR IGNORE INTO told VALUES (?, ?, ?, ?)"
+        if tree.size >= size or self._is_forked(name):
+            self._store.write([(text, (name, tree.size, tree.root, note))])
+        for at, root, other in told:
+            if at == tree.size and root != tree.root:
+                self._prove(name, other, note)
+        if tree.size <= size:
+            self._compare(tree, note, self._leaves(name, size))
+        elif path:
+            self._prove(name, self._note_at(name, size), note, path)
+
+    def _compare(self, tree: Checkpoint, note: str, leaves: Sequence[bytes]) -> None:
+        """Hold a checkpoint against the entries that are here."""
+        known = leaves[: tree.size]
+        if not tree.size or root_of(known) == tree.root:
+            return
+        last = self._note_at(tree.origin, len(leaves))
+        path = _full_path(tree.size, leaves)
+        self._prove(tree.origin, last, note, path)
+
+    # --- finding ----------------------------------------------------------------------
+    def _prove(
+        self, origin: str, one: str, other: str, path: Sequence[bytes] = ()
+    ) -> None:
+        """Find a fork if two checkpoints prove it."""
+        proof = write_fraud(self._folder, one, other, path)
+        if proof is not None:
+            self._find(origin, f"it has two histories, as {proof.name} proves")
+
+    def _find(self, origin: str, what: str) -> None:
+        said = f"{origin} changed its records: {what}"
+        if Fault(origin, said) not in self.faults():
+            text = "INSERT OR IGNORE INTO fault (origin, said) VALUES (?, ?)"
+            self._store.write([(text, (origin, said))])
+            self.say(said)
+
+    def _is_forked(self, origin: str) -> bool:
+        rows = self._store.rows("SELECT 1 FROM fault WHERE origin = ?", (origin,))
+        return bool(rows)
+
+    # --- what is here -----------------------------------------------------------------
+    def _verified(self, note: str) -> Checkpoint:
+        tree = parse_checkpoint(parse_note(note)[0])
+        try:
+            party = self._trusted[tree.origin]
+        except HetaoError as error:
+            raise NotAParty("a checkpoint is of nobody in the own list") from error
+        if party.role not in ROLES:
+            raise Unverified(f"{tree.origin} keeps no log")
+        verify_note(note, tree.origin, party.sign_key)
+        return tree
+
+    def _have(self, origin: str, by: str) -> int:
+        return self.size(origin) + len(self._pending.get((origin, by), ()))
+
+    def _leaves(self, origin: str, size: int) -> list[bytes]:
+        rows = self._store.rows(
+            "SELECT leaf FROM replica WHERE origin = ? AND i < ? ORDER BY i",
+            (origin, size),
+        )
+        return [bytes(leaf) for (leaf,) in rows]
+
+    def _path(self, origin: str, start: int, size: int) -> tuple[bytes, ...]:
+        if not 0 < start < size:
+            return ()
+        return _full_path(start, self._leaves(origin, size))
+
+    def _told(self, origin: str) -> list[tuple[int, bytes, str]]:
+        rows = self._store.rows(
+            "SELECT size, root, note FROM told WHERE origin = ? ORDER BY size",
+            (origin,),
+        )
+        return [(int(size), bytes(root), str(note)) for size, root, note in rows]
+
+    def _note_at(self, origin: str, size: int) -> str:
+        text = "SELECT note FROM told WHERE origin = ? AND size = ?"
+        rows = self._store.rows(text, (origin, size))
+        return str(rows[0][0]) if rows else ""
+
+
+def _full_path(old: int, leaves: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return the consistency path, with the old root where it is left out."""
+    if not 0 < old < len(leaves):
+        return ()
+    first = [] if old & (old - 1) else [root_of(leaves[:old])]
+    return (*first, *consistency_path(old, leaves))

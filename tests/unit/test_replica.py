@@ -1,0 +1,275 @@
+"""Everybody keeps everybody's records, and nobody can rewrite theirs alone."""
+
+import asyncio
+import random
+
+import pytest
+
+from hetao.errors import BadSignature, NotAParty, Unverified
+from hetao.federation.reports import Report, answered, report_from
+from hetao.ledger.account import MOST, account_from, account_of
+from hetao.ledger.fraud import read_fraud
+from support_records import (
+    HUB,
+    ROLES,
+    Records,
+    cast,
+    changed,
+    fill,
+    keys_of_cast,
+    record,
+    tampering,
+)
+
+IDENTITIES, TRUSTED = cast()
+
+
+@pytest.fixture
+def records(tmp_path):
+    made = Records(tmp_path, IDENTITIES, TRUSTED)
+    yield made
+    made.close()
+
+
+def beat(records):
+    asyncio.run(records.beat())
+
+
+def keys_of(name):
+    return keys_of_cast(TRUSTED, name)
+
+
+def words_of(replica, origin):
+    return [entry for _, entry in replica.records(origin)]
+
+
+# --- What is kept -------------------------------------------------------------------
+def test_two_beats_give_every_party_everybody_elses_records(records):
+    fill(records)
+    beat(records)
+    beat(records)
+
+    for name, replica in records.replicas.items():
+        for origin, log in records.logs.items():
+            if origin != name:
+                assert words_of(replica, origin) == log.entries(0, log.size)
+    assert records.said == []
+
+
+def test_a_record_of_another_study_is_told_by_its_hash_alone(records):
+    other = record(1, study="sha256:" + "6" * 64)
+    payload = b'{"body":{"type":"hetao.release/2"}}'
+    nameless = b'{"type":"hetao.entry/1","what":"dropped"}'
+    records.logs["a"].append([record(0), other, payload, nameless, b"", b"\xff"])
+    beat(records)
+    beat(records)
+
+    assert words_of(records.replicas[HUB], "a") == [record(0), other]
+    assert words_of(records.replicas["b"], "a") == [record(0)]
+    assert records.replicas["b"].size("a") == 6
+
+
+def test_a_redacted_record_stays_by_its_hash(records):
+    fill(records)
+    records.logs["a"].redact(2)
+    beat(records)
+    beat(records)
+
+    kept = records.replicas["b"]
+    assert [i for i, _ in kept.records("a")] == [0, 1, 3, 4]
+    assert kept.size("a") == records.logs["a"].size
+    assert records.said == []
+
+
+def test_a_log_larger_than_a_message_is_told_in_several(records, monkeypatch):
+    monkeypatch.setattr("hetao.ledger.account.MOST", 7)
+    monkeypatch.setattr("hetao.federation.replica.MOST", 7)
+    fill(records, 30)
+    beat(records)
+    beat(records)
+
+    for name, replica in records.replicas.items():
+        sizes = {other: 30 for other in ROLES if other != name}
+        assert {other: replica.size(other) for other in sizes} == sizes
+    assert MOST == 65_536
+
+
+def test_growth_while_beating_is_no_finding(records):
+    for count in range(1, 9):
+        fill(records, count)
+        beat(records)
+        for name, log in records.logs.items():
+            for other, replica in records.replicas.items():
+                if other != name:
+                    replica.hear(log.checkpoint(), name)
+    beat(records)
+
+    assert records.said == []
+
+
+def test_a_late_or_repeated_report_is_no_finding(records):
+    fill(records)
+    late = Report((account_of(records.logs["a"], 0, lambda _: True),), {}).encoded()
+    beat(records)
+    fill(records)
+    beat(records)
+
+    hub = records.logs[HUB], records.replicas[HUB]
+    answered(*hub, "a", late, lambda _: True)
+    beat(records)  # the party speaks in between
+    answered(*hub, "a", late, lambda _: True)
+
+    assert records.said == []
+
+
+# --- What is found ------------------------------------------------------------------
+@pytest.mark.parametrize("seed", range(12))
+def test_a_record_that_was_told_cannot_be_rewritten(records, seed):
+    """A slice of the 300 of `benchmarks/bench_tampering.py`."""
+    rng = random.Random(seed)  # noqa: S311
+    fill(records, rng.randint(2, 12))
+    beat(records)
+    beat(records)
+
+    name, how = tampering(records, rng)
+    beat(records)
+
+    accused = records.accused()
+    found = {other for other, whom in accused.items() if name in whom}
+    assert found, how
+    assert all(whom <= {name} for whom in accused.values()), how
+
+
+def test_the_finding_is_proved_to_anybody(records):
+    fill(records)
+    beat(records)
+    beat(records)
+    entries = records.logs["a"].entries(0, 5)
+    records.rewrite("a", [*changed(entries, 1), record("later")])
+    beat(records)
+
+    (proof,) = (records.folder / HUB).glob("fraud-*.json")
+
+    assert "size 5" in read_fraud(proof).verify(keys_of("a"))
+    (said,) = {one for one in records.said if one.startswith("a changed")}
+    assert proof.name in said
+
+
+def test_a_checkpoint_that_came_with_a_message_binds_too(records):
+    """It is held against the entries as soon as they are told."""
+    fill(records)
+    forked = records.open_log("a", "other")
+    forked.append([record("other")] * 3)
+    records.replicas["b"].hear(forked.checkpoint(), "a")
+    forked.close()
+
+    beat(records)
+    beat(records)
+
+    assert records.accused()["b"] == {"a"}
+    assert list((records.folder / "b").glob("fraud-*.json"))
+
+
+def test_a_hub_that_tells_a_changed_record_accuses_itself(records):
+    fill(records)
+    account = account_of(records.logs["a"], 0, lambda _: True)
+    bent = account.as_json()
+    bent["leaves"] = "A" * 4 + bent["leaves"][4:]
+    bent["entries"] = {}
+
+    records.replicas["b"].take(account_from(bent), HUB)
+
+    assert records.accused()["b"] == {HUB}
+
+
+def test_two_views_of_one_log_meet_at_whoever_hears_both(records):
+    """A log shows one history to the hub and another to a site."""
+    fill(records)
+    forked = records.open_log("a", "other")
+    forked.append([record(f"other{i}") for i in range(7)])
+    view = account_of(forked, 0, lambda _: True)
+    forked.close()
+    records.replicas["b"].take(view, "a")
+
+    beat(records)
+
+    assert records.accused()["b"] == {"a"}
+    (proof,) = (records.folder / "b").glob("fraud-*.json")
+    read_fraud(proof).verify(keys_of("a"))
+
+
+# --- What is refused ----------------------------------------------------------------
+def test_nobody_tells_of_a_log_that_is_not_in_the_list(records, tmp_path):
+    strangers, _ = cast()
+    fill(records)
+    other = Records(tmp_path / "other", strangers, TRUSTED)
+    fill(other)
+    account = account_of(other.logs["a"], 0, lambda _: True)
+    other.close()
+
+    with pytest.raises(Unverified):
+        records.replicas["b"].take(account, HUB)
+    with pytest.raises(Unverified):
+        records.replicas["b"].hear(account.note)
+    with pytest.raises(Unverified):
+        records.replicas["b"].hear(records.logs["a"].checkpoint(), "c")
+    nobody = account.note.replace("a\n", "nobody\n", 1)
+    with pytest.raises(NotAParty):
+        records.replicas["b"].hear(nobody)
+    assert records.replicas["b"].size("a") == 0
+
+
+def test_an_account_is_refused_unless_it_is_one(records):
+    fill(records)
+    good = account_of(records.logs["a"], 2, lambda _: True).as_json()
+
+    assert account_from(good).as_json() == good
+    for key, value in (
+        ("type", "other"),
+        ("note", "no note"),
+        ("start", -1),
+        ("start", True),
+        ("start", 3),
+        ("path", ["zz"]),
+        ("leaves", "AA=="),
+        ("leaves", good["leaves"] * 2),
+        ("entries", {"1": "x"}),
+        ("entries", {"2": "x"}),
+        ("entries", {"x": "x"}),
+        ("more", 1),
+    ):
+        with pytest.raises(Unverified):
+            account_from({**good, key: value})
+    for value in (None, [], "x", {}):
+        with pytest.raises(Unverified):
+            account_from(value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"\xff",
+        b'{"accounts":[],"have":[],"notes":[]}',
+        b'{"accounts":{},"have":{},"notes":[]}',
+        b'{"accounts":[{}],"have":{},"notes":[]}',
+        b'{"accounts":[],"have":{"a":-1},"notes":[]}',
+        b'{"accounts":[],"have":{"a":true},"notes":[]}',
+        b'{"accounts":[],"have":{},"notes":[1]}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_report_is_refused_unless_it_is_one(data):
+    with pytest.raises(BadSignature):
+        report_from(data)
+
+
+def test_a_party_reports_of_its_own_log_alone(records):
+    fill(records)
+    account = account_of(records.logs["a"], 0, lambda _: True)
+    data = Report((account,), {}).encoded()
+
+    answered(records.logs[HUB], records.replicas[HUB], "b", data, lambda _: True)
+
+    assert records.replicas[HUB].size("a") == 0
