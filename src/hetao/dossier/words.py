@@ -64,19 +64,19 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "findings "
         "below and accepted them: {names}.",
         "left": "What left each hospital",
-        "nothing": "No row about any patient left any hospital. What left was sums, "
-        "each "
-        "sealed in two halves for two hubs, neither of which can read its half; only "
-        "the total over all hospitals "
-        "together was ever opened.",
+        "nothing": "No row about any patient was released. What was released is "
+        "sums, each sealed in two halves for two hubs, neither of which can read its "
+        "half; only the total over all hospitals together was ever opened.",
         "site": "Hospital",
         "side": "Side",
         "sums": "Sums",
         "numbers": "Numbers in them",
         "class": "Highest class",
         "fewest": "No sum about fewer people than",
-        "classes": "Class 1 is public, class 5 is a patient's own record. Each sum was "
-        "checked at its hospital before it left.",
+        "classes": "Class 1 is public, class 5 is a patient's own record. Class 2 is "
+        "a sealed sum over enough hospitals, class 3 one in which a single "
+        "hospital's part may show. Each sum was checked at its hospital before it "
+        "left.",
         "lost": "{site} did not stay to the end: {why}",
         "found": "What was found",
         "people": "{n} people",
@@ -171,8 +171,7 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "when": "時間（UTC）",
         "reviewed": "結果公開之前，以下人員審閱過本頁所列的結果並同意公開：{names}。",
         "left": "每間醫院放行了甚麼",
-        "nothing": "沒有任何病人的記錄離開任何醫院。離開的只有總和；"
-        "每個總和都拆成兩半，"
+        "nothing": "沒有放行任何病人的記錄。放行的只有總和；每個總和都拆成兩半，"
         "分別密封交予兩個樞紐，兩者都讀不懂手上的一半；"
         "只有全部醫院合計的總數才會被開啟。",
         "site": "醫院",
@@ -181,8 +180,9 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "numbers": "所含數字",
         "class": "最高級別",
         "fewest": "人數少於此數不予放行",
-        "classes": "1 級為公開資料，5 級為病人本身的記錄。每個總和離開之前，"
-        "均經所屬醫院檢查。",
+        "classes": "1 級為公開資料，5 級為病人本身的記錄。2 "
+        "級為足夠多醫院的密封總和，3 級為可能看出單一醫院所佔部分的總和。"
+        "每個總和離開之前，均經所屬醫院檢查。",
         "lost": "{site} 未能完成全程：{why}",
         "found": "研究結果",
         "people": "{n} 人",
@@ -259,8 +259,7 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "when": "时间（UTC）",
         "reviewed": "结果公开之前，以下人员审阅过本页所列的结果并同意公开：{names}。",
         "left": "每家医院放行了什么",
-        "nothing": "没有任何患者的记录离开任何医院。离开的只有总和；"
-        "每个总和都拆成两半，"
+        "nothing": "没有放行任何患者的记录。放行的只有总和；每个总和都拆成两半，"
         "分别密封交给两个枢纽，两者都读不懂手上的一半；"
         "只有全部医院合计的总数才会被打开。",
         "site": "医院",
@@ -269,8 +268,9 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "numbers": "所含数字",
         "class": "最高级别",
         "fewest": "人数少于此数不予放行",
-        "classes": "1 级为公开数据，5 级为患者本人的记录。每个总和离开之前，"
-        "均经所属医院检查。",
+        "classes": "1 级为公开数据，5 级为患者本人的记录。2 "
+        "级为足够多医院的密封总和，3 级为可能看出单一医院所占部分的总和。"
+        "每个总和离开之前，均经所属医院检查。",
         "lost": "{site} 未能完成全程：{why}",
         "found": "研究结果",
         "people": "{n} 人",
