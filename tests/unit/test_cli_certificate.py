@@ -62,11 +62,9 @@ def say(issued, tmp_path, monkeypatch):
 
 def test_a_suspension_ends_and_a_revocation_does_not(issued, say, capsys):
     for command, code, word in (
-        ("status", 0, "valid"),
         ("suspend", 6, "suspended"),
         ("restore", 0, "valid"),
         ("revoke", 6, "revoked"),
-        ("status", 6, "revoked"),
     ):
         assert say(command) == code
         said = capsys.readouterr()
