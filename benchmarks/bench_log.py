@@ -213,8 +213,10 @@ def page(found: list[tuple[str, str, str, str]]) -> str:
         "",
         "Written by `python benchmarks/bench_log.py --page docs/benchmarks/log.md`,"
         f" {when}, on {os.cpu_count()}",
-        f"processors, {platform.system()} {platform.machine()}, other work going on."
-        " `make bench` prints the same.",
+        f"processors, {platform.system()} {platform.machine()}, where"
+        f" {os.getloadavg()[0]:.0f} processes wanted to run.",
+        "`make bench` prints the same. On a machine with other work to do, times are",
+        "waits for it, and only what is said to be by processor time holds.",
         "",
         "The allowed figure is work that no such log can do without, in the same run:",
         "for an entry a SHA-256 of its leaf and of a node, as Python calls it; for a",

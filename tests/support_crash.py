@@ -37,7 +37,8 @@ class Toll:
     """What power cuts did.
 
     Attributes:
-        cuts: how many there were, and how many of them within an append or opening.
+        cuts: how many power cuts, kills or faults there were.
+        hit: those that stopped an append or an opening; kills of who had told of one.
         acknowledged: appends that returned.
         lost: logs that had less than was acknowledged, or did not open for it.
         forked: logs in which an acknowledged checkpoint was no longer true.
@@ -232,8 +233,15 @@ def kill_once(path, seed, seconds, *, when_ready):
     return told
 
 
-def kill(seed, kills, folder: Path):
-    """Return what so many kills did to logs, each killed many times in its life."""
+def kill(seed, kills, folder: Path, *, seconds=0.06):
+    """Return what kills did to logs, each killed many times in its life.
+
+    Args:
+        seed: of the times and of what is appended.
+        kills: how many.
+        folder: for the logs.
+        seconds: the longest that a process lives.
+    """
     choose, toll = random.Random(seed), Toll()  # noqa: S311 - repeatable
     while toll.cuts < kills:
         here = folder / f"killed{toll.cuts}"
@@ -243,7 +251,7 @@ def kill(seed, kills, folder: Path):
             new = kill_once(
                 here / "study.log",
                 toll.cuts,
-                choose.uniform(0, 0.06),
+                choose.uniform(0, seconds),
                 when_ready=choose.random() < 0.8,
             )
             toll.cuts, toll.hit = toll.cuts + 1, toll.hit + bool(new)

@@ -1,7 +1,11 @@
 """`hetao log …`: a party checks its log, proves by it, publishes and redacts."""
 
 import json
+import socket
 import sqlite3
+import subprocess
+import sys
+import urllib.request
 
 import pytest
 
@@ -145,3 +149,31 @@ def test_export_without_entries_writes_hashes_alone(party, folder):
     assert main(words) == 0
 
     assert not (folder / "public/tile/entries").exists()
+
+
+def test_serve_answers_until_it_is_told_to_end(party):
+    words = [sys.executable, "-m", "hetao.cli", "log", "serve", str(party)]
+    with subprocess.Popen(
+        [*words, "--port", "0"], stderr=subprocess.PIPE, text=True
+    ) as served:
+        try:
+            url = served.stderr.readline().split()[-1]
+            asked = f"{url}/checkpoint"
+            with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310
+                note = answer.read().decode()
+        finally:
+            served.terminate()
+            served.communicate(timeout=30)
+
+    with read_log(party) as log:
+        assert note == log.checkpoint()
+    assert served.returncode == 0
+
+
+def test_a_port_that_is_taken_is_said(party, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+
+        assert main(["log", "serve", str(party), "--port", port]) == 5
+
+    assert "choose a free port" in capsys.readouterr().err
