@@ -40,11 +40,12 @@ LONGEST = 180  # seconds of a mutant
 GATE = ("tests/attack/test_gate_rules.py", "tests/attack/test_random_operations.py")
 PERMIT = (
     "tests/unit/test_permit.py",
+    "tests/unit/test_permit_life.py",
+    "tests/attack/test_standing_asked_twice.py",
     "tests/attack/test_permit_forgery.py",
     "tests/attack/test_permit_keys.py",
     "tests/attack/test_random_operations.py",
-    "tests/attack/test_permit_search.py",
-)
+)  # not the exhaustive search, whose every life would be looked through line by line
 MODULES = {
     "release/seal": ("tests/laws/test_seal.py",),
     "release/tag": ("tests/laws/test_tag.py",),

@@ -1,11 +1,12 @@
 """The twenty-four threats: runs each one's tests, writes the table of the page.
 
-    python benchmarks/threats.py [docs/security/threats.md]
+    python benchmarks/threats.py [docs/security/threats.md] [--only T7 …]
 
 What a test measured, it says with `record_property("figure", ...)`. A test that is not
 there, or does not pass, ends the command.
 """
 
+import argparse
 import datetime
 import subprocess
 import sys
@@ -282,22 +283,36 @@ def row(number: int, threat: Threat, passed: dict) -> str:
 
 
 def main() -> None:
-    page = Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE
-    names = sorted({name for t in THREATS for name in t.tests if there(name)})
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("page", type=Path, nargs="?", default=PAGE)
+    parser.add_argument("--only", nargs="*", default=[], help="such as T7 T15")
+    asked = parser.parse_args()
+    chosen = {
+        f"T{number}": threat
+        for number, threat in enumerate(THREATS, 1)
+        if not asked.only or f"T{number}" in asked.only
+    }
+    names = sorted({n for t in chosen.values() for n in t.tests if there(n)})
     passed = ran([place_of(name) for name in names])
-    rows = [row(number, threat, passed) for number, threat in enumerate(THREATS, 1)]
+    text = asked.page.read_text("utf-8")
+    before, rest = text.split(START)
+    table, after = rest.split(END)
+    known = {
+        line.split(" | ")[0].strip("| "): line
+        for line in table.splitlines()
+        if line.startswith("| T")
+    }
+    for key, threat in chosen.items():
+        known[key] = row(int(key[1:]), threat, passed)
     day = datetime.datetime.now(datetime.UTC).date()
+    which = f", of {', '.join(chosen)} alone" if asked.only else ""
     head = (
-        f"\nWritten by `make threats` on {day}.\n\n"
+        f"\nWritten by `make threats`, last on {day}{which}.\n\n"
         "| | who, what | control | tests | measured | what remains |\n"
         "|---|---|---|---|---|---|\n"
     )
-    text = page.read_text("utf-8")
-    before, rest = text.split(START)
-    _, after = rest.split(END)
-    page.write_text(
-        before + START + head + "\n".join(rows) + "\n\n" + END + after, "utf-8"
-    )
+    rows = "\n".join(known[f"T{number}"] for number in range(1, len(THREATS) + 1))
+    asked.page.write_text(before + START + head + rows + "\n\n" + END + after, "utf-8")
 
 
 if __name__ == "__main__":

@@ -516,6 +516,16 @@ def test_the_gate_asks_where_a_sum_tells_sites_apart(federation):
         scene_of(federation, own_parts=True).decide()
 
 
+def test_the_gate_asks_as_soon_as_a_cell_is_more_than_one_person(federation):
+    def few(cell):
+        table = {"minimum": {"sites": 4, "cell": cell}, "reason": "a test"}
+        return scene_of(federation, policy=policy_from(table))
+
+    with pytest.raises(Dominated):
+        few(2).decide()
+    assert few(1).decide().envelopes
+
+
 def test_within_a_sum_over_enough_sites_the_gate_does_not_ask(federation):
     record = scene_of(federation).decide().record.body
 
@@ -807,6 +817,39 @@ def test_a_notice_goes_to_the_coordinator_alone(scene):
 def test_a_notice_that_says_more_than_its_fields_is_refused(scene, notice):
     with pytest.raises(WrongShape):
         notify(scene, notice)
+
+
+def test_who_is_a_party_of_the_permit_and_no_site_sends_no_notice(scene):
+    door = Door(
+        scene.federation.cast.identities["hub-hk"],
+        scene.federation.cast.directory,
+        scene.permitted(),
+        scene.federation.study,
+        scene.policy,
+    )
+
+    with pytest.raises(NotAParty, match="not a site"):
+        notify(scene, Notice("closing", {"quality": QUALITY}), door)
+
+
+def test_a_notice_may_hold_every_field_of_its_kind(scene):
+    whole = {"site": "a", "code": "HT-300", "rule": "no"}
+
+    assert notify(scene, Notice("refusal", whole)).envelopes
+
+
+def test_a_text_of_a_notice_may_be_as_long_as_the_limit(scene):
+    assert notify(scene, Notice("ready", {"snapshot": "x" * 500})).envelopes
+
+
+def test_numbers_a_person_are_counted_of_sums_that_could_be_published_alone(scene):
+    """Those of a sum that is opened over one list of members only tell of nobody."""
+    scene.evidence = changed(people=1000, events=500, non_events=500, parameters=100)
+    assert scene.decide().envelopes
+
+    scene.publishable = True
+    with pytest.raises(TooManyParameters, match="the rounds of a model"):
+        scene.decide()
 
 
 AFIB = {"name": "afib", "digest": "sha256:" + "0" * 64}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hetao.errors import InvalidNetwork, SmallCohort
 from hetao.release import STRICT, Policy, check_people, policy_from, read_policy
+from hetao.release.policy import USUAL_BUDGET
 from hetao.study import Minimum
 
 LOOSER = {
@@ -166,3 +167,48 @@ def test_the_order_of_tightening_does_not_matter(own, asked):
         results.add(policy.minimum)
 
     assert len(results) == 1
+
+
+# --- the edges of what may be chosen --------------------------------------------------
+MAY = (
+    {"budget": 1},
+    {"budget": 0.001},
+    {"dominance": {"first": 0.5, "two": 0.9, "ratio": 0.1}},
+    {"dominance": {"first": 0.01, "two": 0.01, "ratio": 5.0}},
+    {"privacy": {"epsilon": 0}},
+    {"privacy": {"epsilon": 10, "each": 1}},
+)
+MAY_NOT = (
+    {"budget": 0},
+    {"budget": -0.1},
+    {"budget": 1.5},
+    {"dominance": {"first": 0}},
+    {"dominance": {"first": 0.51}},
+    {"dominance": {"two": 0}},
+    {"dominance": {"two": 0.91}},
+    {"dominance": {"ratio": 0.09}},
+    {"dominance": {"ratio": math.inf}},
+    {"privacy": {"epsilon": -0.1}},
+    {"privacy": {"epsilon": 10.5}},
+    {"privacy": {"epsilon": 1, "each": 0}},
+    {"privacy": {"epsilon": 1, "each": 1.5}},
+)
+
+
+@pytest.mark.parametrize("table", MAY, ids=str)
+def test_what_lies_at_the_edge_may_be_chosen(table):
+    policy_from(table)
+
+
+@pytest.mark.parametrize("table", MAY_NOT, ids=str)
+def test_what_lies_beyond_the_edge_may_not(table):
+    with pytest.raises(InvalidNetwork):
+        policy_from(table)
+
+
+def test_what_is_shown_of_each_person_is_the_usual_or_less():
+    usual = max(USUAL_BUDGET, STRICT.share)
+
+    assert Policy().shown_share == usual
+    assert policy_from({"budget": 0.01}).shown_share == 0.01
+    assert policy_from({"budget": 1}).shown_share == usual
