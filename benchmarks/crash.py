@@ -27,15 +27,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--cuts", type=int, default=2000)
-    parser.add_argument("--seconds", type=float, default=0.2, help="to live, at most")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        harm = say(
-            "kill -9",
-            lambda: kill(chosen.seed, chosen.kills, folder, seconds=chosen.seconds),
-        )
+        harm = say("kill -9", lambda: kill(chosen.seed, chosen.kills, folder))
         harm += say("power cut", lambda: cut_power(chosen.seed, chosen.cuts, folder))
         harm += say("disk fails", lambda: fail_everywhere(folder))
         found = say(

@@ -195,14 +195,14 @@ def _append_until_killed(path, seed, pipe):
             time.sleep(60)
 
 
-def kill_once(path, seed, seconds, *, when_ready):
+def kill_once(path, seed, lines, seconds):
     """Return what a process told of its appends before it was killed.
 
     Args:
         path: the log's file.
         seed: of what is appended.
-        seconds: until it is killed, from its start or from when its log was open.
-        when_ready: whether the seconds count from then.
+        lines: how many lines of its telling are waited for: READY, then appends.
+        seconds: and how long after that, so that it is in the midst of something.
     """
     reads, writes = os.pipe()
     child = os.fork()
@@ -214,13 +214,12 @@ def kill_once(path, seed, seconds, *, when_ready):
             sys.stderr.flush()
             os._exit(1)
     os.close(writes)
-    killer = threading.Timer(seconds, os.kill, (child, signal.SIGKILL))
     with open(reads, "rb") as pipe:
-        if when_ready:
-            assert pipe.read(len(READY)) == READY
-        killer.start()
-        data = pipe.read().removeprefix(READY)  # to its end, which is the process's
-    killer.join()
+        data = b"".join(pipe.readline() for _ in range(lines))
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)
+        data += pipe.read()  # to its end, which is the process's
+    data = data.removeprefix(READY)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status), "the process ended by itself"
     told = []
@@ -233,27 +232,16 @@ def kill_once(path, seed, seconds, *, when_ready):
     return told
 
 
-def kill(seed, kills, folder: Path, *, seconds=0.06):
-    """Return what kills did to logs, each killed many times in its life.
-
-    Args:
-        seed: of the times and of what is appended.
-        kills: how many.
-        folder: for the logs.
-        seconds: the longest that a process lives.
-    """
+def kill(seed, kills, folder: Path):
+    """Return what so many kills did to logs, each killed many times in its life."""
     choose, toll = random.Random(seed), Toll()  # noqa: S311 - repeatable
     while toll.cuts < kills:
         here = folder / f"killed{toll.cuts}"
         here.mkdir()
         told = []
         for _ in range(50):
-            new = kill_once(
-                here / "study.log",
-                toll.cuts,
-                choose.uniform(0, seconds),
-                when_ready=choose.random() < 0.8,
-            )
+            lines, seconds = choose.randrange(7), choose.uniform(0, 0.01)
+            new = kill_once(here / "study.log", toll.cuts, lines, seconds)
             toll.cuts, toll.hit = toll.cuts + 1, toll.hit + bool(new)
             toll.acknowledged += len(new)
             told += new
