@@ -98,6 +98,11 @@ def test_the_log_says_that_acts_were_shown_and_not_which(site, capsys):
 
     assert "1 acts were shown to may" in said
     assert str(person.person) not in said
+    for language in ("en", "zh-Hant", "zh-Hans"):
+        words = ["site", "releases", str(site), "--lang", language]
+        assert main([*words, "--html", str(site.parent / "left.html")]) == 0
+        assert main(words) == 0
+        assert "1 acts were shown to may" in capsys.readouterr().out
 
 
 def test_a_shredded_person_is_shown_no_more(site, capsys):

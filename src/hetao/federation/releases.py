@@ -30,6 +30,7 @@ SUM: Final = "sum"
 PRIVATE: Final = "private"  # counts with noise, within the privacy budget
 REFUSED: Final = "refused"  # what was asked, and this site said no to
 RECEIVED: Final = "received"  # what was asked
+OPENED: Final = "opened"  # single medical acts were shown to an auditor
 DROPPED: Final = "dropped"  # what could not be proved to come from the coordinator
 
 
@@ -69,7 +70,7 @@ class Departure:
     Attributes:
         place: in the log, from 0.
         at: UTC time.
-        kind: SUM, the kind of a notice, REFUSED or DROPPED.
+        kind: SUM, the kind of a notice, OPENED, REFUSED or DROPPED.
         course: which run it belongs to.
         analysis, attempt, round: where in it.
         values, bytes, people: of a sum, how many numbers, and sealed bytes, and the

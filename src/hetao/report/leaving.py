@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hetao.federation.releases import (
     DROPPED,
+    OPENED,
     PRIVATE,
     REFUSED,
     SUM,
@@ -50,6 +51,7 @@ WORDS: Final = {
         "refusal": "told the coordinator a refusal: its code and its rule, no count",
         "refused": "refused: {rule}",
         "dropped": "dropped, since it does not come from the coordinator: {rule}",
+        "opened": "single medical acts were shown to an auditor: {rule}",
         "others": "{others} further entries of the log are of other kinds.",
         "picture": "When it left",
         "about": "One line a run. A filled mark is a message that left, darker for a "
@@ -89,6 +91,7 @@ WORDS: Final = {
         "refusal": "把拒絕告知協調方：只有代碼和規則，沒有人數",
         "refused": "已拒絕：{rule}",
         "dropped": "並非來自協調方，不予處理：{rule}",
+        "opened": "已向審計人員出示個別診療事件：{rule}",
         "others": "日誌另有 {others} 條其他種類的記錄。",
         "picture": "何時放行",
         "about": "每行為一次運行。實心標記為放行的訊息，級別越高顏色越深；"
@@ -128,6 +131,7 @@ WORDS: Final = {
         "refusal": "把拒绝告知协调方：只有代码和规则，没有人数",
         "refused": "已拒绝：{rule}",
         "dropped": "并非来自协调方，不予处理：{rule}",
+        "opened": "已向审计人员出示个别诊疗事件：{rule}",
         "others": "日志另有 {others} 条其他种类的记录。",
         "picture": "何时放行",
         "about": "每行为一次运行。实心标记为放行的消息，级别越高颜色越深；"
@@ -225,7 +229,7 @@ def heading(course: Course, language: str) -> list[str]:
 def sentence(one: Departure, language: str) -> str:
     """Return one message that left, or one request that was refused, in words."""
     said = WORDS[language]
-    if one.kind in (REFUSED, DROPPED):
+    if one.kind in (REFUSED, DROPPED, OPENED):
         return said[one.kind].format(rule=one.rule)
     if one.kind == PRIVATE:
         fields = {"values": one.values, "epsilon": one.epsilon}
