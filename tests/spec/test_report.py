@@ -26,6 +26,7 @@ from hetao.report import (
     render_report,
     write_report,
 )
+from hetao.report.headings import SECTIONS
 from hetao.report.page import render_body
 from hetao.study import (
     Analysis,
@@ -516,6 +517,19 @@ def test_a_suppressed_cell_is_shown_as_less_than_k_with_the_reason(parts):
 
     assert "<10*" in text
     assert "fewer than 10 people, or hidden so that no such count" in text
+
+
+def test_every_section_is_named_and_explained_in_three_languages(parts):
+    page = render_body(*parts, Extras())
+    shown = [key for key in SECTIONS if f'<h2 id="{key}">' in page]
+
+    assert {"answer", "models", "curves", "quality", "left", "verify"} <= set(shown)
+    assert page.count("<h2 ") == len(shown)
+    for section in (SECTIONS[key] for key in shown):
+        assert f">{section.title[0]} <span" in page
+        for tag, text in (*section.chinese, *section.leads):
+            assert not text or f'lang="{tag}">{text}<' in page
+    assert '<span class="zh" lang="zh-Hant">無</span>' in page  # no patient's row left
 
 
 def test_a_large_hidden_count_of_attrition_is_not_called_small(parts):

@@ -29,6 +29,7 @@ from hetao.report.custody import (
 )
 from hetao.report.effects import EffectView
 from hetao.report.extras import Extras
+from hetao.report.headings import FEW, NONE, SECTIONS, facts, words_of
 from hetao.report.labels import language_of, term_label
 from hetao.report.models import ModelView
 from hetao.report.numerals import count_text, difference_text, fixed_text, short_text
@@ -119,6 +120,10 @@ def render_body(
             sites=sites_of(body),
             concept_sets=sets_of(study, body),
             concept_note=in_languages(NOTE),
+            sections=SECTIONS,
+            facts=facts(),
+            no_rows=words_of(NONE, 0),
+            few=words_of(FEW, body["smallest_shown"]),
             categories=CATEGORIES,
             minima=tuple(MINIMA.values()),
             approvals=approvals_of(body),
