@@ -27,9 +27,9 @@ penalised model, those that it would have without a penalty; of a network, which
 none, in parts of the largest weight), of a standard error relatively. Rounds count the
 opening. What a site sends a round stands in the last table.
 
-No model takes more than 6 rounds of Newton's method. What takes more fits one thing after
-another: matching and strata of a score come after the score is fitted, a prediction is
-measured after its model, trees and networks grow.
+No model takes more than 6 rounds of Newton's method. What takes more fits one thing
+after another: matching and strata of a score come after the score is fitted, a
+prediction is measured after its model, trees and networks grow.
 
 Oracles are R (`survival`, `MASS`, `splines`, `nlme`, `glmnet`, `gnm`, `pROC` and
 `brglm2`), figures of `lme4` and `metafor`, statsmodels, scikit-learn, and second
