@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hetao.errors import NotAParty, NotApproved, OutOfTime, UngradedRelease
-from hetao.permit import MANDATORY, Basis, Bundle, Payload, check_standing
+from hetao.permit import MANDATORY, Basis, Bundle, Payload, check_standing, strangers_in
 from support_permit import HOUR, NOW, STUDY, Scene, at
 
 SCENE = Scene()
@@ -25,19 +25,22 @@ def without(scene, name):
 def test_a_permit_that_one_list_knows_is_held_against_another_list_too():
     bundle = SCENE.approve_all()
     check_standing(bundle, STUDY, NOW, SCENE.directory)
+    fewer = without(SCENE, "deputy-sz")
 
     for _ in range(2):
         with pytest.raises(NotAParty, match="deputy-sz of the permit"):
-            check_standing(bundle, STUDY, NOW, without(SCENE, "deputy-sz"))
+            check_standing(bundle, STUDY, NOW, fewer)
     check_standing(bundle, STUDY, NOW, SCENE.directory)
 
 
 def test_one_stranger_alone_is_named():
     listed = SCENE.directory
-    fewer = replace(listed, keys=tuple(k for k in listed.keys if k.owner != "operator"))
+    hubs = tuple(one for one in listed.parties if one.name != "hub-sz")
+    fewer, bundle = replace(listed, parties=hubs), SCENE.approve_all()
+    assert strangers_in(bundle, fewer) == ("hub-sz",)
 
-    with pytest.raises(NotAParty, match="operator of the permit"):
-        check_standing(SCENE.approve_all(), STUDY, NOW, fewer)
+    with pytest.raises(NotAParty, match="hub-sz of the permit"):
+        check_standing(bundle, STUDY, NOW, fewer)
 
 
 def test_a_permit_that_asks_too_little_is_refused_however_often_it_is_shown():
