@@ -118,6 +118,27 @@ def test_without_the_witnesses_of_a_policy_a_status_says_nothing(
     assert "quorum" in capsys.readouterr().err
 
 
+def test_a_certificate_counts_by_the_verifiers_own_quorum(issued, tmp_path, capsys):
+    """Both parks' hubs saw its log; a witness whom it did not ask did not."""
+    ran, _, certificate = issued
+    people = ran.cast.directory
+    boss, hubs = people["coordinator"], people.of_role("hub")
+    stranger = new_identity("uni")
+    eyes = {hub.side: vkey(hub.name, hub.sign_key, COSIGNATURE) for hub in hubs}
+    eyes["IND"] = vkey("uni", stranger.signing_key.public_key(), COSIGNATURE)
+    policy = tmp_path / "policy"
+    text = f"log {vkey(boss.name, boss.sign_key)}\n"
+    text += "".join(f"witness {name} {key}\n" for name, key in eyes.items())
+
+    for quorum, code in (("HK SZ", 0), ("HK SZ IND", 6)):
+        policy.write_text(f"{text}group ALL all {quorum}\nquorum ALL\n")
+        words = ["verify", str(certificate), "--policy", str(policy)]
+        assert main(words) == code
+    said = capsys.readouterr()
+    assert "your policy asks for: HK, SZ" in said.out
+    assert "quorum ALL" in said.err
+
+
 @contextlib.contextmanager
 def witness_at(folder):
     """Give the address of a witness that answers in a thread of its own."""

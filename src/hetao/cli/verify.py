@@ -7,6 +7,7 @@ the last loads the estimators.
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +18,8 @@ from hetao.errors import Unverified
 from hetao.federation.certify import recompute
 from hetao.ledger.certificate import Verified, read_certificate, verify_certificate
 from hetao.ledger.concept_sets import AcrossSites
-from hetao.ledger.policy import read_policy
+from hetao.ledger.policy import Policy, read_policy
+from hetao.ledger.proof import parse_proof
 from hetao.ledger.status import Status, check_status
 from hetao.permit import read_bundle, read_directory
 
@@ -30,6 +32,8 @@ def verify(chosen: argparse.Namespace) -> int:
     verified = verify_certificate(data, trusted, later)
     certificate = parse_canonical(data)
     steps = [*verified.steps, recompute(certificate)]
+    if chosen.policy:
+        steps.append(_seen(read_policy(chosen.policy), certificate))
     if chosen.qr:
         from hetao.dossier.code import check_code
 
@@ -86,6 +90,13 @@ def _status(chosen: argparse.Namespace, certificate: dict[str, Any]) -> Status |
     policy = read_policy(chosen.policy) if chosen.policy else None
     place, issuer = place_of(certificate)
     return check_status(read_file(chosen.status), issuer, place, policy)
+
+
+def _seen(policy: Policy, certificate: Mapping[str, Any]) -> str:
+    """Hold the certificate's log to the verifier's own policy, never to its own."""
+    seen = policy.check(parse_proof(certificate["log"]["proof"]).note)
+    who = ", ".join(seen.witnesses) or "none, for none is asked for"
+    return f"seen by the witnesses that your policy asks for: {who}"
 
 
 def _told(one: AcrossSites) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def add_verify(commands: Commands) -> None:
         "--policy",
         type=Path,
         metavar="POLICY",
-        help="your own logs and witnesses, who must have seen the status lists",
+        help="your own logs and witnesses, who must have seen the certificate's log",
     )
     add_json(verify)
 
