@@ -8,6 +8,7 @@ import datetime
 import itertools
 import multiprocessing
 import stat
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ NOW = datetime.datetime(2026, 11, 28, 12, tzinfo=datetime.UTC)
 LATER = "2026-12-31T00:00:00Z"
 N = 1000
 CELL = 10
+MOST_TOLD = 10.0  # numbers of models, for each person
 
 
 class Hospital:
@@ -49,7 +51,14 @@ class Hospital:
             shown = {"ill": sums}
             whole = np.unique(self.places[people])
             asked.append(Asked(f"model {number}", whole, found, shown))
-        room = Room(CELL, self.share, self.everyone, parts_too)
+        told = more.get("told", 0)
+        if told:
+            members, rounds = more.get("members", ""), more.get("rounds", 1)
+            asked = [
+                replace(one, told=((one.people, told),), rounds=rounds, members=members)
+                for one in asked
+            ]
+        room = Room(CELL, self.share, self.everyone, parts_too, MOST_TOLD)
         self.memory.reserve(purpose, asked, room, now)
         for one in asked:
             self.memory.sent(purpose, one.analysis, (f"run|{one.analysis}/1/0", 9), now)
@@ -326,7 +335,11 @@ def test_a_study_that_is_run_again_spends_nothing(hospital):
     budget = hospital.memory.budget(purpose, asked, 0.1)
 
     assert (budget.used, budget.limit, budget.intermediate) == (60, 100, 9)
-    assert budget.as_json() == {"linear_stats": "50-75%", "intermediate_used": 9}
+    assert budget.as_json() == {
+        "linear_stats": "50-75%",
+        "intermediate": "<25%",
+        "intermediate_used": 9,
+    }
 
 
 def test_people_of_whom_nothing_was_shown_have_their_budget_left(hospital):
@@ -388,6 +401,46 @@ def test_of_1_000_spends_of_several_processes_at_once_no_more_than_the_budget_pa
         worker.join()
 
     assert answered == N // 10
+
+
+# --- what the rounds of models tell ---------------------------------------------------
+def test_models_of_many_permits_tell_no_more_numbers_than_ten_a_person(hospital):
+    """What one model may tell, all of them together may: the attacks join them."""
+    for _ in range(4):
+        hospital.ask(first(N), told=500, rounds=5)
+
+    with pytest.raises(TooClose):
+        hospital.ask(first(N), told=1)
+    with pytest.raises(TooClose):
+        hospital.ask(first(20), told=1)  # nor about some of them
+    hospital.ask(first(N))  # what is no model is not meant
+
+
+def test_a_model_that_is_run_again_tells_the_same_numbers(hospital):
+    for _ in range(5):
+        purpose = hospital.ask(first(N), told=1000, rounds=6, permit="p")
+    asked = Asked("model 0", np.sort(hospital.places))
+
+    budget = hospital.memory.budget(purpose, asked, 0.1, MOST_TOLD)
+
+    assert budget.told == pytest.approx(0.6)
+    assert budget.as_json()["intermediate"] == "50-75%"
+
+
+def test_rounds_beyond_those_counted_and_other_members_tell_more(hospital):
+    hospital.ask(first(N), told=1000, rounds=6, permit="p")
+    hospital.ask(first(N), told=1000, rounds=7, permit="p")
+    hospital.ask(first(N), told=1000, rounds=3, permit="p", members="two of three")
+
+    with pytest.raises(TooClose):
+        hospital.ask(first(N), told=1000, rounds=8, permit="p")
+
+
+def test_a_study_that_would_tell_too_much_reserves_nothing(hospital):
+    with pytest.raises(TooClose):
+        hospital.ask(first(N), ~first(20), told=6000)
+
+    hospital.ask(first(N), told=10_000)
 
 
 # --- what pairs do not show, and what the budget does about it ------------------------

@@ -11,6 +11,7 @@ from hetao.analysis import make_rows
 from hetao.cdm import open_flat
 from hetao.cohort import build
 from hetao.federation.propose import draft_permit
+from hetao.federation.usage import usage
 from hetao.ledger.envelope import parse_envelope
 from hetao.release import Policy
 from hetao.study import Analysis, Criterion
@@ -205,7 +206,11 @@ def test_a_release_says_of_the_budget_a_band_and_no_count(federation):
 
     (_, receipt, _) = federation.opened(posts[-1][1])
 
-    assert receipt["body"]["budget"] == {"linear_stats": "<25%", "intermediate_used": 0}
+    assert receipt["body"]["budget"] == {
+        "linear_stats": "<25%",
+        "intermediate": "<25%",
+        "intermediate_used": 0,
+    }
 
 
 def test_a_site_s_own_policy_may_show_less(tmp_path):
@@ -214,6 +219,22 @@ def test_a_site_s_own_policy_may_show_less(tmp_path):
     with Federation(tmp_path, plan) as federation:
         assert kinds(begin(federation, "run-1")) == ["refusal"]
         assert kinds(begin(federation, "run-1", "b")) == ["ready"]
+
+
+def test_what_rounds_tell_adds_up_over_permits_until_a_site_says_no(tmp_path):
+    """Each model tells 2 rounds of 9 numbers about 400 people: 0.045 a person."""
+    plan = Plan(study=toy_study((LINEAR,)), policies={"a": Policy(told=0.1)})
+    with Federation(tmp_path, plan) as federation:
+        assert kinds(begin(federation, "run-1")) == ["ready"]
+        permitted(federation, replace(federation.study, title="Again"))
+        assert kinds(begin(federation, "run-2")) == ["ready"]
+        (told,) = [u for u in usage(federation.setup("a")) if u.budget == "told"]
+        assert (told.used, told.most) == (pytest.approx(0.09), 0.1)
+
+        permitted(federation, replace(federation.study, title="And again"))
+
+        assert kinds(begin(federation, "run-3")) == ["refusal"]
+        assert kinds(begin(federation, "run-3", "b")) == ["ready"]
 
 
 def test_the_site_knows_of_how_many_people_something_was_sent(federation):

@@ -67,6 +67,20 @@ def test_only_what_came_since_a_day_is_told(federation):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_how_much_of_the_budgets_is_used_is_said_to_the_sites_own_people(
+    found, language
+):
+    used = {one.budget: one for one in found.budgets}
+    text = "\n".join(lines_of(found, language))
+
+    # a model of 3 columns, six rounds of 9 numbers, about 400 people, of 10 a person
+    assert used["told"].used == pytest.approx(6 * 9 / 400)
+    assert used["told"].most == 10.0
+    assert f"{6 * 9 / 400 / 10:.0%}" in text
+    assert f"{used['shown'].used / used['shown'].most:.0%}" in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_three_languages_say_the_same_facts(found, language):
     text = "\n".join(lines_of(found, language))
 

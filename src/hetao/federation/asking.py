@@ -2,21 +2,24 @@
 
 import functools
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hetao.analysis import (
     Estimator,
-    Plan,
     Protocol,
     Rows,
     protocols,
     statistics,
     subsets,
 )
+from hetao.canonical import digest
 from hetao.errors import InvalidStudy
 from hetao.permit import Bundle, bundle_from
 from hetao.release import unpack
 from hetao.release.differencing import Asked, Ints
+from hetao.release.minimums import numbers_told, rounds_counted
 from hetao.study import Study, study_from
 
 
@@ -39,14 +42,19 @@ def installed(estimator: Estimator) -> Protocol:
     raise InvalidStudy(f"no protocol {estimator.name!r} is installed")
 
 
-def asked_of(plan: Plan, rows: Rows, places: Ints) -> Asked:
-    """Return of whom an analysis would show statistics.
+def asked_of(
+    estimator: Estimator, rows: Rows, places: Ints, at: int = 0, members: str = ""
+) -> Asked:
+    """Return of whom an analysis would show statistics, and how much its rounds tell.
 
     Args:
-        plan: the public plan.
+        estimator: of the public plan.
         rows: the site's rows.
         places: of the person of each row of the site's columns.
+        at: the round, from 0; those to come are counted from the first.
+        members: of `members_of`.
     """
+    plan = estimator.plan
     own = places[rows.origin] if len(rows.origin) else places
     parts: dict[str, Ints] = {}
     if rows.parts:
@@ -59,4 +67,25 @@ def asked_of(plan: Plan, rows: Rows, places: Ints) -> Asked:
     else:
         for label, chosen in subsets(plan, rows):
             parts[label] = np.unique(own[chosen])
-    return Asked(plan.analysis.name, np.unique(own), parts, statistics(plan))
+    people = np.unique(own)
+    told: list[tuple[Ints, int]] = []
+    if estimator.publishable:
+        whole = [(plan, people)]
+        some = [(one, parts[f"{one.analysis.name}: everybody"]) for one in plan.parts]
+        told = [(who, numbers_told(one.parameters, 1)) for one, who in some or whole]
+    return Asked(
+        plan.analysis.name,
+        people,
+        parts,
+        statistics(plan),
+        [(who, numbers) for who, numbers in told if numbers],
+        rounds_counted(at, estimator.most_rounds),
+        members,
+    )
+
+
+def members_of(members: Sequence[str], sites: Sequence[str]) -> str:
+    """Return "" where all of a permit's sites are summed, else a digest of who is."""
+    if set(members) == set(sites):
+        return ""
+    return digest({"members": sorted(members)})

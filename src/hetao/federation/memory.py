@@ -9,6 +9,7 @@ killed when, no two answers lie closer together than the rules allow.
 import datetime
 import hashlib
 import hmac
+import math
 import os
 import secrets
 import sqlite3
@@ -25,6 +26,7 @@ from hetao.federation.store import Store
 from hetao.permit import format_time
 from hetao.release.differencing import (
     SECRET_BYTES,
+    UNITS,
     Asked,
     Budget,
     Ints,
@@ -36,6 +38,7 @@ from hetao.release.differencing import (
     keyed,
     load_of,
     packed,
+    told_of,
 )
 
 SCHEMA: Final = """
@@ -70,6 +73,15 @@ CREATE TABLE IF NOT EXISTS spent (
     PRIMARY KEY (snapshot, space, study, analysis)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS load (
+    snapshot TEXT NOT NULL, space TEXT NOT NULL, units BLOB NOT NULL,
+    PRIMARY KEY (snapshot, space)
+) STRICT;
+CREATE TABLE IF NOT EXISTS rounds (
+    snapshot TEXT NOT NULL, space TEXT NOT NULL, study TEXT NOT NULL,
+    analysis TEXT NOT NULL, members TEXT NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (snapshot, space, study, analysis, members)
+) STRICT;
+CREATE TABLE IF NOT EXISTS told (
     snapshot TEXT NOT NULL, space TEXT NOT NULL, units BLOB NOT NULL,
     PRIMARY KEY (snapshot, space)
 ) STRICT;
@@ -114,12 +126,15 @@ class Room:
         everyone: people in the snapshot, of whom totals may be published; None where
             the data are an extract.
         parts_too: whether parts of two analyses of one study are held apart as well.
+        told: most numbers that models' rounds tell for each person, over everything
+            from one snapshot.
     """
 
     cell: int
     share: float
     everyone: int | None = None
     parts_too: bool = False
+    told: float = math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,6 +236,8 @@ class Memory:
                     if is_near(apart(one.bits, some), room.cell):
                         raise _refusal(one, "an earlier answer")
             self._spend(db, purpose, asked, (size, room.share))
+            for each in asked:
+                self._tell(db, purpose, each, (size, room.told))
             for one in sets:
                 row = (_kept(db, purpose.space, one), purpose.permit, one.analysis)
                 db.execute(
@@ -258,6 +275,44 @@ class Memory:
         )
         for one in new:
             db.execute("INSERT INTO spent VALUES (?, ?, ?, ?)", (*key, one.analysis))
+
+    def _tell(
+        self,
+        db: sqlite3.Connection,
+        purpose: Purpose,
+        asked: Asked,
+        most: tuple[int, float],
+    ) -> None:
+        """Add what rounds of a model tell of each person, where there is room.
+
+        Rounds that were counted before, of the same study from the same snapshot over
+        the same members, are the same numbers.
+        """
+        size, share = most
+        key = (purpose.snapshot, purpose.space, purpose.study)
+        key += (asked.analysis, asked.members)
+        rows = db.execute(
+            "SELECT count FROM rounds WHERE snapshot = ? AND space = ? AND study = ? "
+            "AND analysis = ? AND members = ?",
+            key,
+        ).fetchall()
+        more = asked.rounds - sum(int(count) for (count,) in rows)
+        if not asked.told or more <= 0:
+            return
+        added = told_of(asked, more, size)
+        load = _load(db, purpose, size, "told") + added
+        if is_over(load[added > 0], share):
+            raise TooClose(
+                WORDS, fix=REMEDY, local="models' rounds have told all that they may"
+            )
+        db.execute(
+            "INSERT OR REPLACE INTO told VALUES (?, ?, ?)",
+            (purpose.snapshot, purpose.space, load.tobytes()),
+        )
+        db.execute(
+            "INSERT OR REPLACE INTO rounds VALUES (?, ?, ?, ?, ?, ?)",
+            (*key, asked.rounds),
+        )
 
     def sent(
         self,
@@ -319,16 +374,21 @@ class Memory:
                 )
 
     # --- what the site may know -------------------------------------------------------
-    def budget(self, purpose: Purpose, asked: Asked, share: float) -> Budget:
+    def budget(
+        self, purpose: Purpose, asked: Asked, share: float, told: float = math.inf
+    ) -> Budget:
         """Return what was shown about the people of an analysis, and the most."""
         with self._store.transaction() as db:
-            load = _load(db, purpose, len(_known(db, purpose.space)))
+            size = len(_known(db, purpose.space))
+            load = _load(db, purpose, size)
+            rounds = _load(db, purpose, size, "told")[asked.people]
             ((numbers,),) = db.execute(
                 "SELECT coalesce(sum(count), 0) FROM numbers WHERE permit = ?",
                 (purpose.permit,),
             ).fetchall()
         used, limit = budget_of(load, asked.people, share)
-        return Budget(used, limit, int(numbers))
+        most = int(rounds.max(initial=0)) / UNITS / told
+        return Budget(used, limit, int(numbers), most)
 
     def distinct_people(self, since: datetime.datetime) -> int:
         """Return of how many people something was sent since then, under any permit.
@@ -452,10 +512,12 @@ def _kept(db: sqlite3.Connection, space: str, one: _Set) -> int:
     return int(found)
 
 
-def _load(db: sqlite3.Connection, purpose: Purpose, size: int) -> NDArray[np.uint64]:
+def _load(
+    db: sqlite3.Connection, purpose: Purpose, size: int, table: str = "load"
+) -> NDArray[np.uint64]:
     """Return what each person of a snapshot carries; nothing for who came later."""
     rows = db.execute(
-        "SELECT units FROM load WHERE snapshot = ? AND space = ?",
+        f"SELECT units FROM {table} WHERE snapshot = ? AND space = ?",  # noqa: S608
         (purpose.snapshot, purpose.space),
     ).fetchall()
     load = np.zeros(size, dtype="<u8")

@@ -17,6 +17,7 @@ from hetao.canonical import digest_bytes
 from hetao.errors import BadEnvelope, BadSignature, InvalidData, Unverified
 from hetao.federation.logs import has_log, open_log
 from hetao.federation.site import SiteSetup
+from hetao.federation.usage import Used, usage
 from hetao.ledger.envelope import parse_envelope
 from hetao.ledger.note import parse_checkpoint, verify_note
 from hetao.ledger.redaction import is_redaction
@@ -124,12 +125,14 @@ class Releases:
         size: entries in the log, all of which were hashed again.
         departures: what was asked for, in the log's order.
         others: entries of other kinds, which are counted and not shown.
+        budgets: how much is used of what may be shown and told; of the site alone.
     """
 
     site: str
     size: int
     departures: tuple[Departure, ...]
     others: int
+    budgets: tuple[Used, ...] = ()
 
 
 def read_releases(setup: SiteSetup, since: str = "") -> Releases:
@@ -164,7 +167,7 @@ def read_releases(setup: SiteSetup, since: str = "") -> Releases:
             others += 1
         elif departure.at >= since:
             found.append(departure)
-    return Releases(setup.identity.name, size, tuple(found), others)
+    return Releases(setup.identity.name, size, tuple(found), others, usage(setup))
 
 
 def _signed_size(note: str, setup: SiteSetup) -> int:

@@ -48,7 +48,7 @@ from hetao.errors import (
     WrongStudy,
 )
 from hetao.federation.answers import ANSWERS, Answers, Post
-from hetao.federation.asking import asked_of, installed, opening
+from hetao.federation.asking import asked_of, installed, members_of, opening
 from hetao.federation.binding import Bindings, LoggedExtract
 from hetao.federation.course import STATES, Course
 from hetao.federation.guard import LATEST, Guard
@@ -88,6 +88,7 @@ from hetao.release import (
 )
 from hetao.release.decide import decide
 from hetao.release.differencing import Asked, Budget, Ints
+from hetao.release.minimums import USUAL_ROUNDS
 from hetao.study import Study
 
 SCHEMA: Final = """
@@ -371,9 +372,9 @@ class Site:
         site = self._setup.trusted[self.name]
         count_people(self.memory, site, law, who, self._clock())
 
-    def _asked(self, run: _Run, name: str) -> Asked:
+    def _asked(self, run: _Run, name: str, at: int = 0, members: str = "") -> Asked:
         estimator, rows, _ = self._prepared(run, name)
-        return asked_of(estimator.plan, rows, run.places)
+        return asked_of(estimator, rows, run.places, at, members)
 
     def _purpose(self, run: _Run) -> Purpose:
         permit, cohort = run.bundle.permit, run.cohort
@@ -386,14 +387,10 @@ class Site:
         )
 
     def _room(self, run: _Run) -> Room:
-        policy = self._setup.policy.tightened(run.study.minimum)
-        few = len(run.bundle.permit.sites) < policy.minimum.sites
-        return Room(
-            policy.minimum.cell,
-            self._setup.policy.shown_share,
-            run.cohort.everyone,
-            parts_too=few,
-        )
+        own, everyone = self._setup.policy, run.cohort.everyone
+        minimum = own.tightened(run.study.minimum).minimum
+        few = len(run.bundle.permit.sites) < minimum.sites
+        return Room(minimum.cell, own.shown_share, everyone, few, own.told_share)
 
     def _enough(self, study: Study) -> Callable[[int], None]:
         """Return what refuses too few people, before any other fact about them."""
@@ -475,12 +472,15 @@ class Site:
             own_parts=estimator.own_parts,
             own_cells=own_cells
             or (not estimator.publishable and estimator.plan.tells_sites),
-            budget=self._reserved(run, header.analysis),
+            budget=self._reserved(run, self._asked(run, header.analysis)),
             binding=self._bindings.of(header, rows),
         )
         if analysis.name != header.analysis:
             raise InvalidStudy("the task names no analysis of the study")
         release = self._decide(summary, run, envelope)
+        among = members_of(summary.members, run.bundle.permit.sites)
+        if among or header.round >= USUAL_ROUNDS:  # the begin reserved no such round
+            self._reserved(run, self._asked(run, header.analysis, header.round, among))
         count = sum(array.size for array in summary.arrays.values())
         self.memory.sent(
             self._purpose(run),
@@ -490,14 +490,14 @@ class Site:
         )
         return release
 
-    def _reserved(self, run: _Run, name: str) -> Budget:
+    def _reserved(self, run: _Run, asked: Asked) -> Budget:
         """Return what was shown about the people of an analysis that has its room.
 
         It was reserved at the begin, unless the analysis could not be prepared then.
         """
-        asked, purpose = self._asked(run, name), self._purpose(run)
-        self.memory.reserve(purpose, [asked], self._room(run), self._clock())
-        return self.memory.budget(purpose, asked, self._setup.policy.shown_share)
+        purpose, room = self._purpose(run), self._room(run)
+        self.memory.reserve(purpose, [asked], room, self._clock())
+        return self.memory.budget(purpose, asked, room.share, room.told)
 
     def _prepared(self, run: _Run, name: str) -> tuple[Estimator, Rows, Evidence]:
         if name not in run.rows:

@@ -45,12 +45,20 @@ class Asked:
             a level, those with the event.
         statistics: variable of the study → names of the sums about it that would be
             shown; the same name about the same people is the same sum.
+        told: of models, (m,) places of people and how many numbers about all of them
+            each round tells.
+        rounds: how many rounds are counted.
+        members: "" where all sites of the permit are summed, else a digest of those
+            that are: over other members the states of a model are others.
     """
 
     analysis: str
     people: Ints
     parts: Mapping[str, Ints] = field(default_factory=dict)
     statistics: Mapping[str, Collection[str]] = field(default_factory=dict)
+    told: Sequence[tuple[Ints, int]] = ()
+    rounds: int = 0
+    members: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,21 +70,31 @@ class Budget:
             among them; about one variable of each study, that of most sums.
         limit: most sums that may be shown about so many people, on one snapshot.
         intermediate: numbers that left under this permit so far, in all rounds.
+        told: share of the numbers that models' rounds may tell of each person, over
+            all permits, that is used about those of whom most was told.
     """
 
     used: int
     limit: int
     intermediate: int
+    told: float = 0.0
 
     @property
     def band(self) -> str:
         """Return the share that is used, as one of four bands: no count follows."""
-        share = self.used / self.limit if self.limit else 1.0
-        return next((text for most, text in BANDS if share < most), "75-100%")
+        return _band(self.used / self.limit if self.limit else 1.0)
 
     def as_json(self) -> dict[str, str | int]:
-        """Return what a release record says: neither count, which are about people."""
-        return {"linear_stats": self.band, "intermediate_used": self.intermediate}
+        """Return what a release record says: no count, which are about people."""
+        return {
+            "linear_stats": self.band,
+            "intermediate": _band(self.told),
+            "intermediate_used": self.intermediate,
+        }
+
+
+def _band(share: float) -> str:
+    return next((text for most, text in BANDS if share < most), "75-100%")
 
 
 def check_room(budget: Budget | None, site: str) -> None:
@@ -161,6 +179,19 @@ def load_of(asked: Sequence[Asked], size: int) -> NDArray[np.uint64]:
             of_one[people] += np.uint64(-(-shown * UNITS // len(people)))
         most = np.maximum(most, of_one)
     return most
+
+
+def told_of(asked: Asked, rounds: int, size: int) -> NDArray[np.uint64]:
+    """Return (size,) by how much rounds of a model add to what was told of each person.
+
+    A round that tells q numbers about n people tells q/n of each, in units of
+    1/`UNITS`, rounded up.
+    """
+    load = np.zeros(size, dtype=np.uint64)
+    for people, numbers in asked.told:
+        if len(people):
+            load[people] += np.uint64(-(-numbers * rounds * UNITS // len(people)))
+    return load
 
 
 def _sums_about(variable: str, asked: Sequence[Asked]) -> Iterator[tuple[Ints, int]]:

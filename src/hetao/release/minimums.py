@@ -10,11 +10,10 @@ from hetao.errors import (
     SmallCohort,
     TooManyParameters,
 )
-from hetao.release.policy import Dominance
+from hetao.release.policy import NUMBERS_FOR_SHARE, Dominance
 from hetao.study import Minimum
 
 USUAL_ROUNDS: Final = 6  # of a model that converges
-NUMBERS_FOR_SHARE: Final = 100.0  # a person, of a model's rounds, for a share of 1
 
 
 def check_folds(evidence: Evidence, minimum: Minimum, site: str) -> None:
@@ -100,6 +99,16 @@ def check_dominance(evidence: Evidence, most: Dominance, site: str) -> None:
                 )
 
 
+def rounds_counted(at: int, most: int) -> int:
+    """Return how many rounds of a model are counted at one of them, from the first.
+
+    Args:
+        at: the round, from 0.
+        most: that may be.
+    """
+    return max(at + 1, min(USUAL_ROUNDS, most))
+
+
 def numbers_told(parameters: int, rounds: int) -> int:
     """Return how many numbers the rounds of a model tell: scores and information."""
     return rounds * (parameters + parameters * (parameters + 1) // 2)
@@ -126,8 +135,7 @@ def check_numbers(
     Source:
         Measured in `docs/explanation/what-sums-reveal.md`.
     """
-    at, most = rounds
-    counted = max(at + 1, min(USUAL_ROUNDS, most))
+    counted = rounds_counted(*rounds)
     for facts in (evidence, *evidence.parts):
         numbers = numbers_told(facts.parameters, counted)
         if numbers > NUMBERS_FOR_SHARE * minimum.share * facts.people:

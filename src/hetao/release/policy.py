@@ -11,6 +11,7 @@ from hetao.study import Minimum
 
 STRICT: Final = Minimum()
 USUAL_BUDGET: Final = 0.1  # statistics shown for each person of a snapshot
+NUMBERS_FOR_SHARE: Final = 100.0  # a person, of models' rounds, for a share of 1
 # Codes of the Data Use Ontology (EBISPOT/DUO, duo.csv of 2022-09), by short name.
 CODES: Final = frozenset(
     (
@@ -67,6 +68,9 @@ class Policy:
         budget: most linear statistics shown for each person, over everything that is
             answered from one snapshot; None is a tenth, or `minimum.share` where one
             model alone may use more.
+        told: most numbers that the rounds of models tell for each person, over
+            everything that is answered from one snapshot; None is 100 times
+            `minimum.share`, as for one model.
         dominance: how much of a sum one person may make up; never looser than usual.
         privacy: what questions of the site's own people may cost; off if left out.
     """
@@ -76,6 +80,7 @@ class Policy:
     reason: str = ""
     limits: dict[str, tuple[str, ...]] = field(default_factory=dict)
     budget: float | None = None
+    told: float | None = None
     dominance: Dominance = USUAL_DOMINANCE
     privacy: Privacy = NO_PRIVACY
 
@@ -84,6 +89,12 @@ class Policy:
         """Return most statistics for each person, as `budget` says."""
         usual = max(USUAL_BUDGET, self.minimum.share)
         return usual if self.budget is None else min(usual, self.budget)
+
+    @property
+    def told_share(self) -> float:
+        """Return most numbers of models' rounds for each person, as `told` says."""
+        usual = NUMBERS_FOR_SHARE * self.minimum.share
+        return usual if self.told is None else min(usual, self.told)
 
     @property
     def lowered(self) -> tuple[str, ...]:
@@ -163,6 +174,8 @@ def policy_from(table: dict[str, Any], where: str = "policy") -> Policy:
         raise InvalidNetwork(f"{where}: shares lie above 0, leverage up to 1")
     if policy.budget is not None and not 0 < policy.budget <= 1:
         raise InvalidNetwork(f"{where}: budget lies above 0, up to 1")
+    if policy.told is not None and not 0 < policy.told < math.inf:
+        raise InvalidNetwork(f"{where}: told lies above 0")
     _check_dominance(policy.dominance, where)
     if not (0 <= policy.privacy.epsilon <= 10 and 0 < policy.privacy.each <= 1):
         raise InvalidNetwork(

@@ -1,7 +1,7 @@
 """What left a site, in plain words of three languages, and as a picture over time."""
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from hetao.federation.releases import (
     Departure,
     Releases,
 )
+from hetao.federation.usage import Used
 from hetao.report.custody import short_digest, time_text
 from hetao.report.drawing import Drawing, Scale, shortened
 
@@ -46,6 +47,12 @@ WORDS: Final = {
         "private": "{values} counts with noise; privacy loss ε = {epsilon:g}, of all "
         "such answers so far {spent:g} of {of:g}",
         "own": "Asked by the site's own people, within its privacy budget: no permit",
+        "shown": "Of the statistics that people may see about any one person, over all "
+        "permits, {share} are used (data {snapshot})",
+        "told": "Of the numbers that models' rounds may tell for each person, over all "
+        "permits, {share} are used (data {snapshot})",
+        "noise": "Of the privacy budget for counts with noise {used:g} of {most:g} are "
+        "used, for good",
         "ready": "said that it is ready: digests of its data, its minimum counts",
         "closing": "closed the run: proofs from its log, data quality in bands",
         "refusal": "told the coordinator a refusal: its code and its rule, no count",
@@ -86,6 +93,11 @@ WORDS: Final = {
         "private": "{values} 個加入雜訊的人數；私隱損失 ε = {epsilon:g}，至今此類回答"
         "合計 {spent:g}，上限 {of:g}",
         "own": "由本院人員提出，在本院的私隱預算之內：無須許可",
+        "shown": "關於任何一人可向人展示的統計數字，按所有許可合計已用 {share}（數據 "
+        "{snapshot}）",
+        "told": "模型各輪按每人可透露的數字，按所有許可合計已用 {share}（數據 "
+        "{snapshot}）",
+        "noise": "加入雜訊的人數所用的私隱預算，已用 {used:g}，上限 {most:g}，不會重置",
         "ready": "表示已就緒：數據的摘要和本院的最低人數",
         "closing": "結束運行：日誌的證明和分檔的數據質量",
         "refusal": "把拒絕告知協調方：只有代碼和規則，沒有人數",
@@ -126,6 +138,11 @@ WORDS: Final = {
         "private": "{values} 个加入噪声的人数；隐私损失 ε = {epsilon:g}，至今此类回答"
         "合计 {spent:g}，上限 {of:g}",
         "own": "由本机构人员提出，在本机构的隐私预算之内：无须许可",
+        "shown": "关于任何一人可向人展示的统计数字，按所有许可合计已用 {share}（数据 "
+        "{snapshot}）",
+        "told": "模型各轮按每人可透露的数字，按所有许可合计已用 {share}（数据 "
+        "{snapshot}）",
+        "noise": "加入噪声的人数所用的隐私预算，已用 {used:g}，上限 {most:g}，不会重置",
         "ready": "表示已就绪：数据的摘要和本机构的最低人数",
         "closing": "结束运行：日志的证明和分档的数据质量",
         "refusal": "把拒绝告知协调方：只有代码和规则，没有人数",
@@ -178,9 +195,18 @@ def summary(found: Releases, language: str) -> list[str]:
             highest=max((one.released for one in left), default=0),
         )
     lines = [text, said["verified"].format(size=found.size)]
+    lines += [_budget(one, said) for one in found.budgets]
     if found.others:
         lines.append(said["others"].format(others=found.others))
     return lines
+
+
+def _budget(one: Used, said: Mapping[str, str]) -> str:
+    """Return how much of a budget is used, for the site's own people."""
+    if not one.snapshot:
+        return said["noise"].format(used=one.used, most=one.most)
+    share = f"{min(1.0, one.used / one.most):.0%}"
+    return said[one.budget].format(share=share, snapshot=short_digest(one.snapshot))
 
 
 def lanes(departures: Iterable[Departure]) -> tuple[Lane, ...]:
