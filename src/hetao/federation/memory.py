@@ -289,8 +289,8 @@ class Memory:
         the same members, are the same numbers.
         """
         size, share = most
-        key = (purpose.snapshot, purpose.space, purpose.study)
-        key += (asked.analysis, asked.members)
+        of_study = (purpose.snapshot, purpose.space, purpose.study)
+        key = (*of_study, asked.analysis, asked.members)
         rows = db.execute(
             "SELECT count FROM rounds WHERE snapshot = ? AND space = ? AND study = ? "
             "AND analysis = ? AND members = ?",

@@ -441,8 +441,7 @@ class Site:
     def _compute(self, envelope: Envelope, run: _Run) -> Release:
         header = envelope.header
         meta, arrays = unpack(envelope.open(self._setup.identity))
-        # The permit may have been withdrawn since `begin`; nothing is computed for a
-        # permit that does not stand now.
+        # The permit may have been withdrawn since `begin`: then nothing is computed.
         check_standing(run.bundle, run.study.digest, self._clock(), self._setup.trusted)
         if header.task != f"{header.analysis}/{header.attempt}/{header.round}":
             raise BadEnvelope("the task's name is not that of its place in the study")
