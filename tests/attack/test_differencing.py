@@ -444,18 +444,47 @@ def test_a_study_that_would_tell_too_much_reserves_nothing(hospital):
 
 
 # --- what pairs do not show, and what the budget does about it ------------------------
-def test_three_sets_of_which_each_two_lie_apart_pass_and_give_one_person_away(hospital):
-    """Held apart two by two, and yet A + B - C is one person: pairs do not show it.
+A, B = first(300), ~first(300) & first(600)
+C = without(first(600), 0)
 
-    The rule about pairs does not see this, and the budget bounds how often, not that.
-    """
-    a, b = first(300), ~first(300) & first(600)
-    c = without(first(600), 0)
 
-    for asked in (a, b, c):
+@pytest.mark.parametrize("order", list(itertools.permutations("ABC")))
+def test_three_cohorts_of_which_each_two_lie_apart_and_that_add_up_are_refused(
+    hospital, order
+):
+    """A + B - C is one person, whichever of the three is asked about last."""
+    sets = {"A": A, "B": B, "C": C}
+    assert np.flatnonzero(A.astype(int) + B - C).tolist() == [0]
+
+    for name in order[:2]:
+        hospital.ask(sets[name])
+    with pytest.raises(TooClose):
+        hospital.ask(sets[order[2]])
+
+
+def test_three_cohorts_of_one_study_that_add_up_to_nearly_the_third_are_refused(
+    hospital,
+):
+    with pytest.raises(TooClose):
+        hospital.ask(A, B, C)
+
+
+def test_cohorts_that_add_up_exactly_or_to_far_from_a_third_are_answered(hospital):
+    """Men, women and everybody tell nothing new; nor does what a cell is left of."""
+    hospital.ask(A)
+    hospital.ask(B)
+    hospital.ask(A | B)
+    hospital.ask(without(A | B, *range(10)))
+    hospital.ask(without(first(300), *range(20, 40)))
+
+
+def test_four_sets_of_which_no_three_add_up_pass_and_give_one_person_away(hospital):
+    """What is left: four sets and more are not compared; the budget bounds how many."""
+    a, b, c = first(200), ~first(200) & first(500), ~first(500) & first(600)
+    for asked in (a, b, c, C):
         hospital.ask(asked)
 
-    left = a.astype(int) + b - c
+    left = a.astype(int) + b + c - C
     assert np.flatnonzero(left).tolist() == [0]
 
 

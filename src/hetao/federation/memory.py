@@ -10,8 +10,6 @@ import datetime
 import hashlib
 import hmac
 import math
-import os
-import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,11 +19,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hetao.errors import InvalidNetwork, TooClose
+from hetao.errors import TooClose
+from hetao.federation.memory_key import lost, read_or_make
 from hetao.federation.store import Store
 from hetao.permit import format_time
 from hetao.release.differencing import (
-    SECRET_BYTES,
     UNITS,
     Asked,
     Budget,
@@ -36,8 +34,10 @@ from hetao.release.differencing import (
     is_near,
     is_over,
     keyed,
+    left_over,
     load_of,
     packed,
+    pairs_near,
     told_of,
 )
 
@@ -165,8 +165,8 @@ class Memory:
         folder.mkdir(parents=True, exist_ok=True)
         path, key = folder / "releases.sqlite", folder / "releases.key"
         if path.exists() and not key.exists():
-            raise _lost(key)
-        self._secret = _read_or_make(key)
+            raise lost(key)
+        self._secret = read_or_make(key)
         self._store = Store(path, SCHEMA, alone=False)
         mark = hmac.new(self._secret, b"hetao-memory-v1", hashlib.sha256).digest()
         with self._store.transaction() as db:
@@ -174,7 +174,7 @@ class Memory:
             ((kept,),) = db.execute("SELECT mark FROM secret").fetchall()
         if bytes(kept) != mark:
             self._store.close()
-            raise _lost(key)
+            raise lost(key)
 
     def close(self) -> None:
         """Close the file."""
@@ -231,6 +231,7 @@ class Memory:
             at = format_time(now)
             new = [one for one in sets if not _is_shown(db, purpose.space, one, at)]
             _check_apart(new, sets, room)
+            _check_triples(db, purpose.space, new, (sets, room.cell, at))
             for one in new:
                 for some in _near(db, purpose.space, (one.size, room.cell), at):
                     if is_near(apart(one.bits, some), room.cell):
@@ -465,6 +466,49 @@ def _check_apart(new: Sequence[_Set], sets: Sequence[_Set], room: Room) -> None:
             raise _refusal(one, "another analysis of the study")
 
 
+def _check_triples(
+    db: sqlite3.Connection,
+    space: str,
+    new: Sequence[_Set],
+    beside: tuple[Sequence[_Set], int, str],
+) -> None:
+    """Hold everybody of an analysis apart from what two other answers add up to."""
+    sets, cell, at = beside
+    whole = [one for one in new if not one.part]
+    if not whole:
+        return
+    rows = db.execute(
+        "SELECT DISTINCT c.id, c.size FROM cohort c JOIN shown s "  # noqa: S608
+        f"ON s.cohort = c.id WHERE c.space = ? AND s.part = '' AND {LIVE}",
+        (space, at),
+    ).fetchall()
+    others = [one for one in sets if not one.part]
+    mine = {id(one): len(rows) + at for at, one in enumerate(others)}
+    sizes = np.array([size for _, size in rows] + [one.size for one in others], int)
+    kept: dict[int, Words] = {}
+
+    def bits(place: int, words: int) -> Words:
+        if place >= len(rows):
+            return others[place - len(rows)].bits
+        if place not in kept:
+            ((found,),) = db.execute(
+                "SELECT bits FROM cohort WHERE id = ?", (rows[place][0],)
+            ).fetchall()
+            earlier = np.frombuffer(found, "<u8")
+            kept[place] = np.pad(earlier, (0, words - len(earlier)))
+        return kept[place]
+
+    for one in whole:
+        words = len(one.bits)
+        for i, j, is_sum in pairs_near(one.size, sizes, cell):
+            if mine[id(one)] in (i, j):
+                continue
+            first, second = bits(i, words), bits(j, words)
+            three = (first, second, one.bits) if is_sum else (one.bits, second, first)
+            if 0 < left_over(*three) < cell:
+                raise _refusal(one, "what two other answers add up to")
+
+
 def _known(db: sqlite3.Connection, space: str) -> Words:
     """Return the hashes of a space's people, in the order of their places."""
     rows = db.execute(
@@ -532,35 +576,3 @@ def _union(one: Words | None, other: Words) -> Words:
         return other
     size = max(len(one), len(other))
     return np.pad(one, (0, size - len(one))) | np.pad(other, (0, size - len(other)))
-
-
-def _read_or_make(key: Path) -> bytes:
-    """Return the site's secret, made at the first time with mode 0600."""
-    if not key.exists():
-        part = key.with_name(f".{key.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(SECRET_BYTES) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(part, key)
-        except FileExistsError:  # another process was first
-            pass
-        finally:
-            part.unlink()
-    try:
-        found = bytes.fromhex(key.read_text("ascii").strip())
-    except (OSError, ValueError):
-        raise _lost(key) from None
-    if len(found) != SECRET_BYTES:
-        raise _lost(key)
-    return found
-
-
-def _lost(key: Path) -> InvalidNetwork:
-    return InvalidNetwork(
-        f"{key.name} is not the key that the site's memory of its releases was made "
-        "with",
-        fix="restore it from its backup; without it nobody knows what was shown",
-    )

@@ -1,0 +1,41 @@
+"""The secret of a site's memory, from which each person's place in it follows."""
+
+import os
+import secrets
+from pathlib import Path
+
+from hetao.errors import InvalidNetwork
+from hetao.release.differencing import SECRET_BYTES
+
+
+def read_or_make(key: Path) -> bytes:
+    """Return the site's secret, made at the first time with mode 0600."""
+    if not key.exists():
+        part = key.with_name(f".{key.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(SECRET_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(part, key)
+        except FileExistsError:  # another process was first
+            pass
+        finally:
+            part.unlink()
+    try:
+        found = bytes.fromhex(key.read_text("ascii").strip())
+    except (OSError, ValueError):
+        raise lost(key) from None
+    if len(found) != SECRET_BYTES:
+        raise lost(key)
+    return found
+
+
+def lost(key: Path) -> InvalidNetwork:
+    """Return what is raised where the secret is not there, or another's."""
+    return InvalidNetwork(
+        f"{key.name} is not the key that the site's memory of its releases was made "
+        "with",
+        fix="restore it from its backup; without it nobody knows what was shown",
+    )
