@@ -1,7 +1,6 @@
 """What is asked: the study of a begin, and of whom an analysis would show how much."""
 
 import functools
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -23,6 +23,7 @@ from hetao import cohort as cohorts
 from hetao.canonical import canonical, digest
 from hetao.errors import InvalidStudy, UngradedRelease
 from hetao.federation.guard import check_switch
+from hetao.federation.logs import has_log, open_log
 from hetao.federation.private_budget import Answer, PrivateBudget
 from hetao.federation.site import SiteSetup
 from hetao.ledger.log import Log
@@ -120,7 +121,7 @@ def ask(setup: SiteSetup, question: Question, now: datetime.datetime) -> Stateme
         return state(setup.identity, body).as_json()
 
     setup.folder.mkdir(parents=True, exist_ok=True)
-    with Log.open(setup.folder / "log.sqlite", name, setup.identity.signing_key) as log:
+    with open_log(setup.folder, setup.identity, setup.log) as log:
         budget = PrivateBudget(setup.folder, lambda: _logged(log))
         try:
             found = budget.answer(key, question.epsilon, setup.policy.privacy, draw)
@@ -135,11 +136,9 @@ def spent_of(setup: SiteSetup) -> float:
 
     It is read from the site's log, where each answer stands before it is handed out.
     """
-    path = setup.folder / "log.sqlite"
-    if not path.is_file():
+    if not has_log(setup.folder, setup.identity, setup.log):
         return 0.0
-    name, key = setup.identity.name, setup.identity.signing_key
-    with Log.open(path, name, key) as log:
+    with open_log(setup.folder, setup.identity, setup.log, asks=False) as log:
         found = {digest(one): float(one["body"]["epsilon"]) for one in _logged(log)}
     return sum(found.values())
 
