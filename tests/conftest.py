@@ -26,12 +26,17 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
 
 
+LONGEST_NAME = 100  # characters; of a case that is named by its text
+
+
 def pytest_make_parametrize_id(val, argname):
     """Name cases alike in every process, which share them out by name.
 
-    Bytes may be of a key that each process draws anew, an object's name is its place.
+    Bytes, and texts longer than a sentence, may be of a key that each process draws
+    anew; an object's name is its place.
     """
-    return argname if isinstance(val, bytes) or type(val) is object else None
+    is_long = isinstance(val, str) and len(val) > LONGEST_NAME
+    return argname if is_long or isinstance(val, bytes) or type(val) is object else None
 
 
 def pytest_sessionfinish(session, exitstatus):
