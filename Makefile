@@ -15,7 +15,8 @@ BIN := $(VENV)/bin
 PACKAGES := golang-go golang-golang-x-mod-dev r-base-core r-recommended r-cran-glmnet r-cran-gnm r-cran-proc r-cran-brglm2 chromium fonts-noto-cjk postgresql openssl openjdk-17-jre-headless
 
 # Tests write into memory where there is room for 6 GB: they commit hundreds of thousands
-# of times, and to wait for a disk each time proves nothing.
+# of times, and to wait for a disk each time proves nothing. PostgreSQL runs as somebody else
+# there, who must be able to pass.
 roomy = $(shell df -Pk $(1) 2> /dev/null | awk 'NR == 2 && $$4 > 6000000 { print "$(1)"; found = 1 } END { if (!found) print "/tmp" }')
 
 .PHONY: help demo test check bench bench-ha bench-peers exactness threats tampering operations crash fuzz mutants mutated reveal format lock setup packages clean
@@ -29,6 +30,7 @@ demo: $(VENV)/ready ## four real hospitals answer one question, in about a minut
 test: setup $(VENV)/tested $(VENV)/node packages check ## check, and every test, with real processes, R and a browser
 	@echo "hetao: every test"
 	@scratch=$$(mktemp -d -p "$(call roomy,/dev/shm)" hetao-tests.XXXXXX); \
+	  chmod 711 "$$scratch"; \
 	  trap 'rm -rf "$$scratch"' EXIT; \
 	  TMPDIR=$$scratch $(BIN)/python -m pytest -n auto --dist loadgroup -q
 

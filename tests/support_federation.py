@@ -22,6 +22,7 @@ from hetao.federation.coordinator import Coordinator, Outcome
 from hetao.federation.correspondence import Desk
 from hetao.federation.embedded import Cast, new_cast
 from hetao.federation.hub import Hub
+from hetao.federation.logs import NOWHERE, LogTable
 from hetao.federation.propose import draft_permit
 from hetao.federation.site import Site, SiteSetup
 from hetao.federation.totals import total_of
@@ -126,6 +127,7 @@ class Plan:
     people: int = 400
     by_file: tuple[str, ...] = ()  # not online: a test carries their letters
     say: Callable[[str], None] = lambda _: None
+    log: LogTable = NOWHERE  # of the coordinator
 
 
 @dataclass(frozen=True)
@@ -386,6 +388,7 @@ class Federation:
             self.folder / "coordinator",
             self.clock,
             self.plan.say,
+            log=self.plan.log,
         )
         way, by_file = exchange.transport("coordinator"), self.plan.by_file
         coordinator = Coordinator(desk, self.study, self.bundle, way, by_file)

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 import ssl
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 
@@ -200,3 +202,26 @@ def test_the_text_of_a_code_is_held_against_the_file(issued, capsys):
     assert main(["verify", str(certificate), "--json", "--qr", code]) == 0
     assert "QR code" in json.loads(capsys.readouterr().out)["steps"][-1]
     assert main(["verify", str(certificate), "--qr", code + "1"]) == 6
+
+
+BARE = """
+import sys
+for name in ("numpy", "scipy", "pandas", "duckdb", "aiohttp", "lxml", "jinja2"):
+    sys.modules[name] = None  # as if it were not installed
+from hetao.cli import main
+sys.exit(main(["verify", sys.argv[1]]))
+"""
+
+
+def test_a_certificate_is_verified_with_cryptography_alone(issued):
+    done = subprocess.run(
+        [sys.executable, "-c", BARE, str(issued[2])],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "VERIFIED" in done.stdout
+    assert "NOT worked out again" in done.stdout
+    assert "numpy is not installed" in done.stderr

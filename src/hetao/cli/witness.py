@@ -1,4 +1,4 @@
-"""`hetao witness init|trust|serve`: an independent pair of eyes on other's logs."""
+"""`hetao witness init|trust|policy|serve`: eyes on others' logs."""
 
 import argparse
 import asyncio
@@ -6,12 +6,14 @@ import os
 import signal
 import ssl
 import sys
+from collections.abc import Sequence
 
 from hetao.cli.main import say
-from hetao.errors import Unreachable, Usage
+from hetao.errors import InvalidNetwork, Unreachable, Usage
 from hetao.ledger.fraud import read_fraud
-from hetao.ledger.note import parse_vkey
-from hetao.ledger.policy import read_policy
+from hetao.ledger.note import COSIGNATURE, parse_vkey, vkey
+from hetao.ledger.policy import parse_policy, read_policy
+from hetao.permit import SIDES, Party, read_directory
 from hetao.transparency.witness import WitnessFolder, serve_witness
 
 
@@ -29,6 +31,51 @@ def trust(chosen: argparse.Namespace) -> int:
     log = WitnessFolder.read(chosen.folder).trust(chosen.vkey)
     say(f"watches {log.name} from now on")
     return 0
+
+
+def policy(chosen: argparse.Namespace) -> int:
+    """Write a policy by which each side and somebody independent must have seen."""
+    text = policy_text(read_directory(chosen.trust).parties, chosen.independent)
+    parse_policy(text.encode())  # refuses an address or a key that cannot be
+    try:
+        with chosen.out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise Usage(f"{chosen.out} cannot be written: {error.strerror}") from error
+    say(f"{chosen.out}: for hetao verify --policy; nobody who is verified writes it")
+    return 0
+
+
+def policy_text(
+    parties: Sequence[Party], independent: Sequence[tuple[str, str]]
+) -> str:
+    """Return the policy: coordinators' logs, hubs by side, and who is independent.
+
+    Raises:
+        InvalidNetwork: the list names no coordinator, or no hub of a side.
+    """
+    logs = [one for one in parties if one.role == "coordinator"]
+    lines = [f"log {vkey(one.name, one.sign_key)}" for one in logs]
+    groups = []
+    for side in SIDES:
+        hubs = [one for one in parties if one.role == "hub" and one.side == side]
+        if not (hubs and logs):
+            raise InvalidNetwork(
+                "the list names no coordinator, or no hub of side " + side
+            )
+        lines += [
+            f"witness {one.name} {vkey(one.name, one.sign_key, COSIGNATURE)}"
+            for one in hubs
+        ]
+        groups.append(f"group {side} any {' '.join(one.name for one in hubs)}")
+    names = [f"independent-{n}" for n, _ in enumerate(independent, 1)]
+    lines += [
+        f"witness {name} {key} {url}"
+        for name, (key, url) in zip(names, independent, strict=True)
+    ]
+    groups.append(f"group independent any {' '.join(names)}")
+    groups.append(f"group everyone all {' '.join(SIDES)} independent")
+    return "\n".join([*lines, *groups, "quorum everyone", ""])
 
 
 def serve(chosen: argparse.Namespace) -> int:

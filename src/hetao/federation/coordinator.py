@@ -38,7 +38,7 @@ from hetao.federation.correspondence import (
     Lost,
     Place,
 )
-from hetao.federation.logs import open_log
+from hetao.federation.logs import open_log, witnessed
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.replica import SCHEMA as COPIED
 from hetao.federation.reviewing import COUNTED, Ballots
@@ -534,15 +534,14 @@ class Coordinator:
         """Append a leaf to the log; return its index, the cosigned note, its path."""
         index = self.log.append([leaf])
         size, note = self.log.size, self.log.checkpoint()
-        hubs = self.bundle.permit.hubs
+        asked = (self._cosignature(hub, size, note) for hub in self.bundle.permit.hubs)
         try:
             async with self._mail.listening():
-                lines = await asyncio.gather(
-                    *(self._cosignature(hub, size, note) for hub in hubs)
-                )
+                lines = await asyncio.gather(*asked)
         except Lost as lost:
             raise lost.first from lost
-        return index, note + "".join(lines), self.log.inclusion(index, size)
+        whole = await witnessed(self.log, note, self._desk.log, lines)
+        return index, whole, self.log.inclusion(index, size)
 
     async def _cosignature(self, hub: str, size: int, note: str) -> str:
         """Return a hub's cosignature, proving growth from what it saw last."""

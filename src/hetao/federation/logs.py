@@ -1,16 +1,18 @@
 """A party's own log: where it lies, what it signed last, and who has seen it."""
 
 import functools
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from hetao.errors import Unreachable
 from hetao.ledger.head import FileHead
 from hetao.ledger.log import Log
+from hetao.ledger.note import open_note
 from hetao.ledger.policy import read_policy
 from hetao.permit import Identity
 from hetao.transparency.heads import head_at
-from hetao.transparency.sightings import sightings
 
 NAME = "log.sqlite"
 
@@ -23,7 +25,8 @@ class LogTable:
         head: a file on another disk, or a `postgresql://` connection; beside the log
             if empty, where a backup of the folder restores it too.
         witnesses: a policy's file; its witnesses are asked what they have seen before
-            the log signs. Nobody is asked if empty.
+            the log signs, and to cosign what the coordinator issues. Nobody is asked if
+            empty.
     """
 
     head: str = ""
@@ -52,8 +55,41 @@ def open_log(
     path, key = folder / NAME, identity.signing_key
     if not asks or not table.witnesses:
         return Log.open(path, identity.name, key, head=place)
+    from hetao.transparency.sightings import sightings  # few ask, and it is dear
+
     seen = functools.partial(sightings, policy=read_policy(Path(table.witnesses)))
     return Log.open(path, identity.name, key, head=place, seen=seen)
+
+
+async def witnessed(log: Log, note: str, table: LogTable, lines: Sequence[str]) -> str:
+    """Return a checkpoint with the lines of whoever cosigned it, the witnesses' too.
+
+    Args:
+        log: whose checkpoint it is.
+        note: its signed checkpoint.
+        table: `[log]`, whose witnesses are asked.
+        lines: cosignatures that are there already.
+
+    Raises:
+        Unreachable: all together they are fewer than the quorum of `[log] witnesses`.
+        InvalidData, Unverified: the policy's file does not hold.
+    """
+    whole = note + "".join(lines)
+    if not table.witnesses:
+        return whole
+    from hetao.transparency.client import cosignatures  # few ask, and it is dear
+
+    policy = read_policy(Path(table.witnesses))
+    more, failed = await cosignatures(log, note, policy)
+    signed = open_note(whole + more, list(policy.witnesses.values()))[1]
+    names = [name for name, key in policy.witnesses.items() if key in signed]
+    if not policy.is_quorum(names):
+        why = "; ".join(f"{name}: {fault}" for name, fault in failed.items())
+        raise Unreachable(
+            f"the witnesses that cosigned are fewer than the quorum ({why or 'none'})",
+            fix="the same command asks them again; nothing is computed anew",
+        )
+    return whole + more
 
 
 def has_log(folder: Path, identity: Identity, table: LogTable = NOWHERE) -> bool:

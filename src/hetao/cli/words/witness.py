@@ -15,6 +15,22 @@ def add_witness(commands: Commands) -> None:
     trust = command(witness, "trust", f"{module}:trust", "watch a log from now on")
     trust.add_argument("folder", type=Path, metavar="DIR")
     trust.add_argument("vkey", metavar="VKEY", help="of the log's Ed25519 key")
+    policy = command(
+        witness,
+        "policy",
+        f"{module}:policy",
+        "write a verifier's policy: Hong Kong, Shenzhen, and one independent",
+    )
+    policy.add_argument("--trust", type=Path, required=True, metavar="PARTIES.toml")
+    policy.add_argument(
+        "--independent",
+        nargs=2,
+        action="append",
+        required=True,
+        metavar=("VKEY", "URL"),
+        help="a witness that is neither side's; again for each",
+    )
+    policy.add_argument("--out", type=Path, required=True, metavar="FILE")
     serve = command(witness, "serve", f"{module}:serve", "cosign until told to end")
     serve.add_argument("folder", type=Path, metavar="DIR")
     serve.add_argument("--host", default="127.0.0.1", metavar="HOST")
