@@ -353,3 +353,9 @@ def test_the_gate_weighs_what_logistic_regression_needs():
 
     assert facts == evidence(alone, make_rows(alone, columns, "aa"))
     assert facts.events > 0
+
+
+@pytest.mark.parametrize("analysis", [BINARY, COUNT], ids=lambda one: one.name)
+def test_the_looks_tell_sites_apart_and_are_graded_so(analysis):
+    """As those of `lmm`: eleven taus shrink each site by its own size and outcomes."""
+    assert estimator_for(STUDY, analysis).own_parts

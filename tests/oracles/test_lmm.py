@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.optimize import brentq
+from scipy.optimize import brentq, least_squares
 
 from hetao.analysis import estimator_for, make_rows, oracle
+from hetao.analysis.lmm import GRID
 from hetao.errors import InvalidStudy, NotEstimable, WrongShape
 from support_analysis import ANALYSES, STUDY, assert_same, people, split
 
@@ -256,3 +257,21 @@ def test_wider_public_bounds_change_no_answer():
     terms = narrow.as_json()["terms"]
     assert_same(answer, [t["estimate"] for t in terms], [t["se"] for t in terms])
     assert answer.as_json()["tau2"] == pytest.approx(narrow.as_json()["tau2"], rel=1e-7)
+
+
+def test_the_opening_tells_sites_apart_and_is_graded_so():
+    """The sum of log(1 + n lambda) at 29 lambdas is solved by the sites' own sizes."""
+    method = estimator_for(STUDY, LMM)
+    parts = split(people(4, 900), (0.15, 0.5))
+    rows = [make_rows(method.plan, part, site) for site, part in parts.items()]
+    total = sum(method.start(one)["logdet"] for one in rows)
+
+    def wrong(logs):
+        return np.log1p(np.exp(logs)[:, None] * np.exp(GRID)).sum(0) - total
+
+    guess = np.log([50.0, 200.0, 800.0])
+    found = least_squares(wrong, guess, xtol=1e-15, ftol=1e-15, gtol=1e-15)
+
+    sizes = sorted(one.n for one in rows)
+    assert np.exp(np.sort(found.x)) == pytest.approx(sizes, rel=1e-3)
+    assert method.own_parts

@@ -72,6 +72,8 @@ class Mixed(Estimator):
 
     Score and information are Fisher's and Louis's, expectations under the posterior of
     the site's intercept. Those of log tau hold no outcome but through that posterior.
+    Each look shrinks a site by its own size and outcomes, so that eleven of them can be
+    solved for each site's part: the sum is graded as a site's own.
     """
 
     relies_on = (
@@ -82,6 +84,7 @@ class Mixed(Estimator):
         "hetao.analysis.logistic",
         "hetao.analysis.poisson",
     )
+    own_parts = True
     alike: ClassVar[type[Logistic] | type[Poisson]]  # the model if all sites are alike
     family: ClassVar[Family]
 
@@ -403,7 +406,7 @@ class LogisticMixed(Mixed):
     What guards it: as of logistic regression, of which it sends what that one does,
     expected over the site's intercept: people, events, sides of columns, parameters and
     leverage at each site and state (rule 8 of the gate). A site's own message would
-    tell how far its intercept lies from the others', so only sums are ever opened.
+    tell how far its intercept lies from the others', and the looks' sums tell it too.
 
     Source:
         Louis (1982), J. R. Stat. Soc. B 44, 226-233; R's `lme4::glmer`. Oracle:

@@ -69,7 +69,9 @@ class LinearMixed(Estimator):
 
     What guards it: as of a linear model, of which it sends what that one does and, once
     more, the site's own sums: people, events, sides of columns, parameters and leverage
-    at each site (rule 8 of the gate).
+    at each site (rule 8 of the gate). Each ratio weighs every site by its own size, so
+    that the opening's sums can be solved for each site's size and columns' sums: it is
+    graded as a site's own, however many sites there are, and dominance is asked.
 
     Source:
         Patterson & Thompson (1971), Biometrika 58, 545-554; R's `lme4::lmer` and
@@ -77,6 +79,7 @@ class LinearMixed(Estimator):
     """
 
     relies_on = ("hetao.analysis.newton", "hetao.analysis.linear")
+    own_parts = True
 
     def __init__(self, plan: Plan) -> None:
         """Fit the estimator to a plan.
