@@ -15,6 +15,14 @@ pytestmark = pytest.mark.xdist_group("system")
 MANY = 80_000  # times the rows of the small extract: enough to be busy for a while
 
 
+@pytest.fixture(autouse=True)
+def hanging_up_is_heard():
+    """Undo a `nohup` before the tests, which the processes would inherit."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """Return a site folder with a snapshot, whose extract has become much larger."""

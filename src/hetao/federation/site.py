@@ -51,6 +51,7 @@ from hetao.federation.answers import ANSWERS, Answers, Post
 from hetao.federation.asking import asked_of, installed, members_of, opening
 from hetao.federation.binding import Bindings, LoggedExtract
 from hetao.federation.course import STATES, Course
+from hetao.federation.entries import entry_of
 from hetao.federation.guard import LATEST, Guard
 from hetao.federation.heeding import Heeding
 from hetao.federation.joining import check_joins, quality_of_tables, stated
@@ -102,6 +103,13 @@ CREATE TABLE IF NOT EXISTS begun (
 TABLES: Final = SCHEMA + ANSWERS + STATES + HEARD + COPIED + LATEST
 
 Clock = Callable[[], datetime.datetime]
+
+
+DESTROY = (  # what a site keeps of a run whose permit is revoked
+    "UPDATE begun SET data = x'' WHERE run = ?",
+    "DELETE FROM state WHERE run = ?",
+    "DELETE FROM outgoing WHERE task IN (SELECT task FROM answered WHERE run = ?)",
+)
 
 
 @dataclass(frozen=True)
@@ -206,8 +214,8 @@ class Site:
             self._heeding.heed()
 
     def _kept(self) -> list[str]:
-        rows = self._store.rows("SELECT run FROM begun WHERE data != x''")
-        return [str(run) for (run,) in rows]
+        found = self._store.rows("SELECT run FROM begun WHERE data != x''")
+        return [str(run) for (run,) in found]
 
     def _given(self, run: str) -> Bundle:
         ((data,),) = self._store.rows("SELECT data FROM begun WHERE run = ?", (run,))
@@ -215,17 +223,7 @@ class Site:
 
     def _destroy(self, run: str, bundle: Bundle) -> None:
         self._runs.pop(run, None)
-        self._store.shred(
-            [
-                ("UPDATE begun SET data = x'' WHERE run = ?", (run,)),
-                ("DELETE FROM state WHERE run = ?", (run,)),
-                (
-                    "DELETE FROM outgoing WHERE task IN "
-                    "(SELECT task FROM answered WHERE run = ?)",
-                    (run,),
-                ),
-            ]
-        )
+        self._store.shred([(statement, (run,)) for statement in DESTROY])
         entry = {"type": "hetao.entry/1", "what": "destroyed", "run": run}
         entry |= {"at": format_time(self._clock()), "permit": bundle.permit.digest}
         self._log.append([canonical(entry)])
@@ -567,13 +565,9 @@ class Site:
         if isinstance(outcome, HetaoError):
             refused, outcome = True, self._refusal(envelope, outcome)
         route = self._route(outcome)
+        heard = b"" if refused else self._entry("received", envelope)
         return self.answers.keep(
-            envelope,
-            outcome,
-            route,
-            refused=refused,
-            replayed=replayed,
-            heard=b"" if refused else self._entry("received", envelope),
+            envelope, outcome, route, refused=refused, replayed=replayed, heard=heard
         )
 
     def _refusal(self, envelope: Envelope, error: HetaoError) -> Release:
@@ -600,13 +594,4 @@ class Site:
         envelope: Envelope | None = None,
         error: HetaoError | None = None,
     ) -> bytes:
-        at = format_time(self._clock())
-        entry: dict[str, Any] = {"type": "hetao.entry/1", "what": what, "at": at}
-        if envelope is not None:
-            h = envelope.header
-            entry |= {"envelope": envelope.digest, "study": h.study}
-            entry |= {"task": h.task, "kind": h.kind, "from": h.sender}
-            entry |= {"head": h.head}
-        if error is not None:
-            entry["rule"] = str(error)
-        return canonical(entry)
+        return entry_of(what, self._clock(), envelope, error)

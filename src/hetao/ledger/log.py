@@ -28,7 +28,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Self
@@ -52,7 +52,8 @@ from hetao.ledger.merkle import (
     inclusion_ranges,
     leaf_hashes_of,
 )
-from hetao.ledger.note import Checkpoint, parse_checkpoint, sign_note, verify_note
+from hetao.ledger.note import Checkpoint, parse_checkpoint, sign_checkpoint, verify_note
+from hetao.ledger.queue import Ticket, group_of
 from hetao.ledger.redaction import Redaction, is_redaction, redaction_entry
 from hetao.ledger.tiles import (
     LOG_SCHEMA,
@@ -71,7 +72,6 @@ from hetao.ledger.tiles import (
     write_tiles,
 )
 
-_LARGEST_GROUP = 65_536  # entries in one commit, but never fewer than one caller's
 _PATIENCE_SECONDS = 0.0002  # while others still come, a commit waits so long for more
 
 
@@ -91,18 +91,6 @@ class Sighting:
 
 
 Seen = Callable[[str], Iterable[Sighting]]
-
-
-@dataclass(eq=False)
-class _Ticket:
-    """One caller's entries on their way into the log."""
-
-    entries: list[bytes]
-    turn: threading.Lock = field(default_factory=threading.Lock)
-    first: int = -1
-    leads: bool = False
-    is_done: bool = False
-    error: BaseException | None = None
 
 
 class Log:
@@ -126,7 +114,7 @@ class Log:
         self._writing, self._reading = threading.RLock(), threading.RLock()
         self._kept = Kept(reader)
         self._known: tuple[str, Checkpoint] | None = None  # a note found to be ours
-        self._queue: list[_Ticket] = []
+        self._queue: list[Ticket] = []
         self._queued = threading.Lock()
         self._is_led, self._last_group = False, 1
 
@@ -169,7 +157,7 @@ class Log:
             # has lost it, and is never one that is still being made.
             if not path.exists():
                 if head.read() is None:
-                    head.swap(None, _sign(empty, key))
+                    head.swap(None, sign_checkpoint(empty, key))
                 _make(path, _verified(head.read(), origin, key), key)
             writer = open_store(path, LOG_SCHEMA, opener)
             stack.callback(writer.close)
@@ -220,7 +208,7 @@ class Log:
             InvalidData: an entry is not bytes, or longer than 65,535.
             Unverified: the file no longer holds what was signed.
         """
-        ticket = _Ticket(list(entries))
+        ticket = Ticket(list(entries))
         if {*map(type, ticket.entries)} - {bytes} or (
             max(map(len, ticket.entries), default=0) > LONGEST_ENTRY
         ):
@@ -415,7 +403,7 @@ class Log:
         self._gather()
         with self._writing:
             with self._queued:
-                group = _group(self._queue)
+                group = group_of(self._queue)
                 del self._queue[: len(group)]
             error: BaseException | None = Unverified(
                 "the append was interrupted, and its entries may still be found later",
@@ -434,7 +422,7 @@ class Log:
                     if not ticket.leads:
                         ticket.turn.release()
 
-    def _leave(self, ticket: _Ticket) -> None:
+    def _leave(self, ticket: Ticket) -> None:
         """Let the next of those who wait lead, when who led is done or interrupted."""
         with self._queued:
             if ticket in self._queue:
@@ -452,7 +440,7 @@ class Log:
             waiting = len(self._queue)
             time.sleep(_PATIENCE_SECONDS)
 
-    def _commit(self, group: list[_Ticket]) -> None:
+    def _commit(self, group: list[Ticket]) -> None:
         batch = list(chain.from_iterable(ticket.entries for ticket in group))
         if not batch:
             first = self._caught_up().size
@@ -553,7 +541,7 @@ class Log:
 
     def _publish(self, old: str, new: Checkpoint) -> None:
         """Sign a checkpoint that is on disk; have the head hold it or a later one."""
-        note = _sign(new, self._key)  # 3
+        note = sign_checkpoint(new, self._key)  # 3
         while not self._head.swap(old, note):  # 4
             old, signed = self._signed()
             self._require_extends(stored(self._writer, self._origin), signed)
@@ -566,17 +554,6 @@ def _within(size: int | None, current: int) -> int:
     if size is not None and not 0 <= size <= current:
         raise Usage("the log was never of this size")
     return current if size is None else size
-
-
-def _group(queue: list[_Ticket]) -> list[_Ticket]:
-    """Return the first of those who wait, as many as go into one commit."""
-    entries, group = 0, list[_Ticket]()
-    for ticket in queue:
-        entries += len(ticket.entries)
-        if group and entries > _LARGEST_GROUP:
-            break
-        group.append(ticket)
-    return group
 
 
 def _require_width(number: int, width: int, size: int) -> None:
@@ -592,11 +569,6 @@ def _make(path: Path, signed: Checkpoint, key: Ed25519PrivateKey) -> None:
         raise Unverified("the log is gone, but its head says it had entries")
     identity = (signed.origin, key.public_key().public_bytes_raw())
     create_store(path, LOG_SCHEMA, "INSERT INTO log VALUES(?, ?)", identity)
-
-
-def _sign(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> str:
-    line = sign_note(checkpoint.text, checkpoint.origin, key)
-    return f"{checkpoint.text}\n{line}"
 
 
 def _verified(note: str | None, origin: str, key: Ed25519PrivateKey) -> Checkpoint:
