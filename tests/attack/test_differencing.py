@@ -55,7 +55,13 @@ class Hospital:
         if told:
             members, rounds = more.get("members", ""), more.get("rounds", 1)
             asked = [
-                replace(one, told=((one.people, told),), rounds=rounds, members=members)
+                replace(
+                    one,
+                    told=((one.people, told),),
+                    rounds=rounds,
+                    members=members,
+                    course=more.get("course", ""),
+                )
                 for one in asked
             ]
         room = Room(CELL, self.share, self.everyone, parts_too, MOST_TOLD)
@@ -425,6 +431,20 @@ def test_a_model_that_is_run_again_tells_the_same_numbers(hospital):
 
     assert budget.told == pytest.approx(0.6)
     assert budget.as_json()["intermediate"] == "50-75%"
+
+
+def test_another_attempt_may_be_asked_at_other_states_and_tells_more(hospital):
+    """Its opening alone, which needs no state, is the same numbers again."""
+    for course in ("run 1, 1", "run 1, 2", "run 1, 2"):
+        hospital.ask(first(N), told=800, rounds=6, permit="p", course=course)
+    asked = Asked("model 0", np.sort(hospital.places))
+    purpose = hospital.ask(first(N), permit="p")
+
+    budget = hospital.memory.budget(purpose, asked, 0.1, MOST_TOLD)
+
+    assert budget.told == pytest.approx(0.48 + 0.4)
+    with pytest.raises(TooClose):
+        hospital.ask(first(N), told=800, rounds=6, permit="p", course="run 2, 1")
 
 
 def test_rounds_beyond_those_counted_and_other_members_tell_more(hospital):

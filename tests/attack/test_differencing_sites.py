@@ -237,6 +237,18 @@ def test_what_rounds_tell_adds_up_over_permits_until_a_site_says_no(tmp_path):
         assert kinds(begin(federation, "run-3", "b")) == ["ready"]
 
 
+def test_another_run_of_a_permit_tells_its_rounds_anew_but_the_opening(tmp_path):
+    """A model tells 2 rounds of 9 numbers about 400 people: 0.045 a person."""
+    plan = Plan(study=toy_study((LINEAR,)), policies={"a": Policy(told=0.1)})
+    with Federation(tmp_path, plan) as federation:
+        for run in ("run-1", "run-2"):
+            assert kinds(begin(federation, run)) == ["ready"]
+
+        (told,) = [u for u in usage(federation.setup("a")) if u.budget == "told"]
+
+        assert told.used == pytest.approx(0.045 + 0.0225)
+
+
 def test_the_site_knows_of_how_many_people_something_was_sent(federation):
     site = federation.sites["a"]
     begin(federation, "run-1")

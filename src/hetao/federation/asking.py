@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,8 +42,21 @@ def installed(estimator: Estimator) -> Protocol:
     raise InvalidStudy(f"no protocol {estimator.name!r} is installed")
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt of a run, and over whom, as `members_of` says."""
+
+    run: str
+    number: int = 1
+    members: str = ""
+
+
 def asked_of(
-    estimator: Estimator, rows: Rows, places: Ints, at: int = 0, members: str = ""
+    estimator: Estimator,
+    rows: Rows,
+    places: Ints,
+    at: int,
+    attempt: Attempt,
 ) -> Asked:
     """Return of whom an analysis would show statistics, and how much its rounds tell.
 
@@ -51,7 +65,7 @@ def asked_of(
         rows: the site's rows.
         places: of the person of each row of the site's columns.
         at: the round, from 0; those to come are counted from the first.
-        members: of `members_of`.
+        attempt: of which run, and over whom.
     """
     plan = estimator.plan
     own = places[rows.origin] if len(rows.origin) else places
@@ -79,7 +93,8 @@ def asked_of(
         statistics(plan),
         [(who, numbers) for who, numbers in told if numbers],
         rounds_counted(at, estimator.most_rounds),
-        members,
+        attempt.members,
+        f"{attempt.run}|{attempt.number}",
     )
 
 

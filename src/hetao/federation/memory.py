@@ -286,18 +286,20 @@ class Memory:
     ) -> None:
         """Add what rounds of a model tell of each person, where there is room.
 
-        Rounds that were counted before, of the same study from the same snapshot over
-        the same members, are the same numbers.
+        The opening needs no state: of the same study from the same snapshot over the
+        same members it is the same numbers. The rounds after it are so in the same
+        attempt of a run of a permit alone: in another one other totals may have been
+        told, and the states follow from those.
         """
         size, share = most
         of_study = (purpose.snapshot, purpose.space, purpose.study)
-        key = (*of_study, asked.analysis, asked.members)
-        rows = db.execute(
-            "SELECT count FROM rounds WHERE snapshot = ? AND space = ? AND study = ? "
-            "AND analysis = ? AND members = ?",
-            key,
-        ).fetchall()
-        more = asked.rounds - sum(int(count) for (count,) in rows)
+        key = (*of_study, asked.analysis)
+        later = (asked.members, purpose.permit, asked.course)
+        ways = (
+            ((*key, asked.members), min(asked.rounds, 1)),
+            ((*key, "|".join(later)), asked.rounds - 1),
+        )
+        more = sum(max(0, count - _counted(db, way)) for way, count in ways)
         if not asked.told or more <= 0:
             return
         added = told_of(asked, more, size)
@@ -310,10 +312,9 @@ class Memory:
             "INSERT OR REPLACE INTO told VALUES (?, ?, ?)",
             (purpose.snapshot, purpose.space, load.tobytes()),
         )
-        db.execute(
-            "INSERT OR REPLACE INTO rounds VALUES (?, ?, ?, ?, ?, ?)",
-            (*key, asked.rounds),
-        )
+        for way, count in ways:
+            row = (*way, max(count, _counted(db, way)))
+            db.execute("INSERT OR REPLACE INTO rounds VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def sent(
         self,
@@ -569,6 +570,15 @@ def _load(
         kept = np.frombuffer(units, dtype="<u8")
         load[: len(kept)] = kept
     return load
+
+
+def _counted(db: sqlite3.Connection, key: tuple[str, ...]) -> int:
+    rows = db.execute(
+        "SELECT count FROM rounds WHERE snapshot = ? AND space = ? AND study = ? "
+        "AND analysis = ? AND members = ?",
+        key,
+    ).fetchall()
+    return sum(int(count) for (count,) in rows)
 
 
 def _union(one: Words | None, other: Words) -> Words:

@@ -48,7 +48,7 @@ from hetao.errors import (
     WrongStudy,
 )
 from hetao.federation.answers import ANSWERS, Answers, Post
-from hetao.federation.asking import asked_of, installed, members_of, opening
+from hetao.federation.asking import Attempt, asked_of, installed, members_of, opening
 from hetao.federation.binding import Bindings, LoggedExtract
 from hetao.federation.course import STATES, Course
 from hetao.federation.entries import entry_of
@@ -289,7 +289,7 @@ class Site:
         run = self._start_run(envelope)
         self._check_earlier_runs(envelope.header.run, run)
         self._count(run)
-        self._reserve(run)
+        self._reserve(run, envelope.header.run)
         permit, snapshot = run.bundle.permit.digest, run.cohort.snapshot
         row = (envelope.header.run, permit, snapshot, envelope.data)
         self._store.write([("INSERT OR REPLACE INTO begun VALUES (?, ?, ?, ?)", row)])
@@ -351,7 +351,7 @@ class Site:
         places = self.memory.places(built.space, built.ids)
         return _Run(study, bundle, built, quality, {}, places, extract)
 
-    def _reserve(self, run: _Run) -> None:
+    def _reserve(self, run: _Run, name: str) -> None:
         """Reserve what all analyses would show, or refuse the study before any of it.
 
         An analysis that this site cannot answer is refused when it is asked for, as it
@@ -360,7 +360,7 @@ class Site:
         asked = []
         for analysis in run.study.analyses:
             try:
-                asked.append(self._asked(run, analysis.name))
+                asked.append(self._asked(run, analysis.name, Attempt(name)))
             except HetaoError:
                 continue
         self.memory.reserve(self._purpose(run), asked, self._room(run), self._clock())
@@ -370,9 +370,9 @@ class Site:
         site = self._setup.trusted[self.name]
         count_people(self.memory, site, law, who, self._clock())
 
-    def _asked(self, run: _Run, name: str, at: int = 0, members: str = "") -> Asked:
+    def _asked(self, run: _Run, name: str, attempt: Attempt, at: int = 0) -> Asked:
         estimator, rows, _ = self._prepared(run, name)
-        return asked_of(estimator, rows, run.places, at, members)
+        return asked_of(estimator, rows, run.places, at, attempt)
 
     def _purpose(self, run: _Run) -> Purpose:
         permit, cohort = run.bundle.permit, run.cohort
@@ -457,6 +457,7 @@ class Site:
                 facts = weighed(facts, estimator.plan, rows, weights)
             facts = replace(facts, bins=estimator.bins(rows, state))
         analysis = run.study.analysis(header.analysis)
+        attempt = Attempt(header.run, header.attempt)
         summary = Summary(
             protocol=installed(estimator),
             publishable=estimator.publishable,
@@ -469,7 +470,7 @@ class Site:
             own_parts=estimator.own_parts,
             own_cells=own_cells
             or (not estimator.publishable and estimator.plan.tells_sites),
-            budget=self._reserved(run, self._asked(run, header.analysis)),
+            budget=self._reserved(run, self._asked(run, header.analysis, attempt)),
             binding=self._bindings.of(header, rows),
         )
         if analysis.name != header.analysis:
@@ -477,7 +478,9 @@ class Site:
         release = self._decide(summary, run, envelope)
         among = members_of(summary.members, run.bundle.permit.sites)
         if among or header.round >= USUAL_ROUNDS:  # the begin reserved no such round
-            self._reserved(run, self._asked(run, header.analysis, header.round, among))
+            attempt = replace(attempt, members=among)
+            asked = self._asked(run, header.analysis, attempt, header.round)
+            self._reserved(run, asked)
         count = sum(array.size for array in summary.arrays.values())
         self.memory.sent(
             self._purpose(run),

@@ -50,6 +50,8 @@ class Asked:
         rounds: how many rounds are counted.
         members: "" where all sites of the permit are summed, else a digest of those
             that are: over other members the states of a model are others.
+        course: the run and the attempt; in another one a model may be asked at other
+            states.
     """
 
     analysis: str
@@ -59,6 +61,7 @@ class Asked:
     told: Sequence[tuple[Ints, int]] = ()
     rounds: int = 0
     members: str = ""
+    course: str = ""
 
 
 @dataclass(frozen=True)
