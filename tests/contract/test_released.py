@@ -90,7 +90,7 @@ def test_a_list_that_the_log_does_not_bear_out_is_refused_though_it_is_signed(
         {"entries": []},
         {"entries": [entries[0], entries[0]]},
         {"entries": entries[::-1]},
-        {"entries": [{**entries[0], "index": 1}]},
+        {"entries": [{**entries[0], "index": entries[0]["index"] + 1}]},
         {"entries": [{**entries[0], "path": []}]},
         {"entries": [{**entries[1], "entry": json.dumps(other)}]},
         {"run": "0" * 32},
