@@ -167,6 +167,21 @@ def test_a_budget_file_that_was_lost_gives_no_budget_back(setup):
         ask(setup, question(by=("ill",), epsilon=0.1), START)
 
 
+def test_an_older_copy_of_the_budget_gives_nothing_back(setup):
+    """What it lacks is put back from the log, where every answer stands."""
+    ask(setup, question(epsilon=0.5), START)
+    older = (setup.folder / FILE).read_bytes()
+    ask(setup, question(by=("sex",), epsilon=0.5), START)
+    for path in setup.folder.glob(FILE + "*"):
+        path.unlink()
+    (setup.folder / FILE).write_bytes(older)
+
+    with pytest.raises(PrivacySpent):
+        ask(setup, question(by=("ill",), epsilon=0.1), START)
+    with pytest.raises(PrivacySpent):
+        ask(setup, question(by=("sex",), epsilon=0.5), START)
+
+
 def spend(folder, number, answers):
     """Ask six questions as one of many processes; say how many were answered."""
     budget = PrivateBudget(folder, tuple)

@@ -37,25 +37,24 @@ class PrivateBudget:
 
         Args:
             folder: of the site.
-            logged: returns the signed answers in the site's log. It is asked where the
-                file knows of none: a file that was lost gives no budget back.
+            logged: returns the signed answers in the site's log. What the file lacks
+                of them is put back each time that it is opened: a file that was lost,
+                or replaced by an older copy, gives no budget back. The question is not
+                in the log, since it holds a digest of the data: asked again, it costs
+                again.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._store = Store(folder / FILE, SCHEMA, alone=False)
-        if not self._store.rows("SELECT 1 FROM private LIMIT 1"):
-            known = [
-                (f"logged {digest(one)}", grains(one["body"]["epsilon"]), one)
-                for one in logged()
-            ]
-            self._store.write(
-                [
-                    (
-                        "INSERT OR IGNORE INTO private VALUES (?, ?, ?, 1)",
-                        (question, cost, json.dumps(answer)),
-                    )
-                    for question, cost, answer in known
-                ]
-            )
+        with self._store.transaction() as db:
+            rows = db.execute("SELECT answer FROM private").fetchall()
+            known = {digest(json.loads(answer)) for (answer,) in rows}
+            for one in logged():
+                name = digest(one)
+                if name not in known:
+                    known.add(name)
+                    cost = grains(one["body"]["epsilon"])
+                    row = f"logged {name}", cost, json.dumps(dict(one))
+                    db.execute("INSERT INTO private VALUES (?, ?, ?, 1)", row)
 
     def close(self) -> None:
         """Close the file."""
