@@ -426,15 +426,20 @@ def verify(party: Party, domain: bytes, data: bytes, signature: bytes) -> None:
 
 def _verify_raw(public: str, name: str, data: bytes, signature: bytes) -> None:
     try:
-        _check(_raw(public, name), signature, data)
+        check = _remembered if len(data) <= _REMEMBERED else _check
+        check(_raw(public, name), signature, data)
     except InvalidSignature as error:
         raise BadSignature(f"the signature is not {name}'s") from error
 
 
-@lru_cache(maxsize=256)  # a permit's notices are asked again at each release's time
 def _check(key: bytes, signature: bytes, data: bytes) -> None:
-    """Return if a signature holds; only that is remembered, and never that it fails."""
     Ed25519PublicKey.from_public_bytes(key).verify(signature, data)
+
+
+# A permit's notices are asked again at each release's time. Only that a signature holds is
+# remembered, never that it fails; and no envelope, whose bytes would be held on to.
+_REMEMBERED: Final = 16_384  # bytes
+_remembered = lru_cache(maxsize=256)(_check)
 
 
 def decoded(text: str) -> bytes:
