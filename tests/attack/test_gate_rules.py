@@ -71,6 +71,7 @@ class Scene:
     protocol: Protocol = PROTOCOL
     publishable: bool = False
     own_parts: bool = False
+    numbers: int | None = None
     declared: dict = field(
         default_factory=lambda: {"x": Sum((2,), 1.0, 0.0), "y": Sum((1,), 2.0)}
     )
@@ -132,6 +133,7 @@ class Scene:
             self.members,
             bytes(16),
             own_parts=self.own_parts,
+            numbers=self.numbers,
             budget=self.budget,
         )
         return decide(summary, door, Place(**place), self.now)
@@ -842,14 +844,29 @@ def test_a_text_of_a_notice_may_be_as_long_as_the_limit(scene):
     assert notify(scene, Notice("ready", {"snapshot": "x" * 500})).envelopes
 
 
-def test_numbers_a_person_are_counted_of_sums_that_could_be_published_alone(scene):
-    """Those of a sum that is opened over one list of members only tell of nobody."""
+@pytest.mark.parametrize("publishable", [True, False])
+def test_numbers_a_person_are_counted_whether_or_not_a_part_could_be_published(
+    scene, publishable
+):
+    """A model is the same model by a spelling whose own part is never shown."""
+    scene.publishable = publishable
     scene.evidence = changed(people=1000, events=500, non_events=500, parameters=100)
-    assert scene.decide().envelopes
-
-    scene.publishable = True
     with pytest.raises(TooManyParameters, match="the rounds of a model"):
         scene.decide()
+
+    scene.numbers = 0  # of what is no model
+    assert scene.decide().envelopes
+
+
+def test_what_is_declared_counts_where_it_is_more_than_the_parameters(scene):
+    scene.evidence = changed(people=1000, events=500, non_events=500, parameters=2)
+    scene.permit = {"protocols": (listed(25),)}
+    for scene.numbers, passes in ((1666, True), (1667, False)):
+        if passes:
+            assert scene.decide().envelopes
+        else:
+            with pytest.raises(TooManyParameters, match="the rounds of a model"):
+                scene.decide()
 
 
 AFIB = {"name": "afib", "digest": "sha256:" + "0" * 64}

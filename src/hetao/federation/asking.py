@@ -19,7 +19,7 @@ from hetao.errors import InvalidStudy
 from hetao.permit import Bundle, bundle_from
 from hetao.release import unpack
 from hetao.release.differencing import Asked, Ints
-from hetao.release.minimums import numbers_told, rounds_counted
+from hetao.release.minimums import numbers_of, numbers_told, rounds_counted
 from hetao.study import Study, study_from
 
 
@@ -81,11 +81,11 @@ def asked_of(
         for label, chosen in subsets(plan, rows):
             parts[label] = np.unique(own[chosen])
     people = np.unique(own)
-    told: list[tuple[Ints, int]] = []
-    if estimator.publishable:
-        whole = [(plan, people)]
-        some = [(one, parts[f"{one.analysis.name}: everybody"]) for one in plan.parts]
-        told = [(who, numbers_told(one.parameters, 1)) for one, who in some or whole]
+    told = [(people, numbers_of(estimator))]
+    if plan.parts:
+        of_parts = [parts[f"{one.analysis.name}: everybody"] for one in plan.parts]
+        each = [numbers_told(one.parameters, 1) for one in plan.parts]
+        told = list(zip(of_parts, each, strict=True))
     return Asked(
         plan.analysis.name,
         people,

@@ -89,7 +89,7 @@ from hetao.release import (
 )
 from hetao.release.decide import decide
 from hetao.release.differencing import Asked, Budget, Ints
-from hetao.release.minimums import USUAL_ROUNDS
+from hetao.release.minimums import USUAL_ROUNDS, numbers_of
 from hetao.study import Study
 
 SCHEMA: Final = """
@@ -468,6 +468,7 @@ class Site:
             key=key_from(meta),
             # Where sites are told apart, each cell of the sum is one site's own.
             own_parts=estimator.own_parts,
+            numbers=None if estimator.plan.parts else numbers_of(estimator),
             own_cells=own_cells
             or (not estimator.publishable and estimator.plan.tells_sites),
             budget=self._reserved(run, self._asked(run, header.analysis, attempt)),
@@ -479,8 +480,7 @@ class Site:
         among = members_of(summary.members, run.bundle.permit.sites)
         if among or header.round >= USUAL_ROUNDS:  # the begin reserved no such round
             attempt = replace(attempt, members=among)
-            asked = self._asked(run, header.analysis, attempt, header.round)
-            self._reserved(run, asked)
+            self._reserved(run, self._asked(run, analysis.name, attempt, header.round))
         count = sum(array.size for array in summary.arrays.values())
         self.memory.sent(
             self._purpose(run),

@@ -157,6 +157,8 @@ class Summary:
         members: the sites of this sum, frozen.
         key: of the tags by which a changed sum is found out.
         own_parts: whether the sum tells each site's part apart.
+        numbers: that a round tells about all its people, of `numbers_of`; None where
+            they follow from the parameters.
         budget: of what the site reserved for it; None where it did not: none leaves.
         binding: to what it was made of and what went before; None binds it to nothing.
     """
@@ -170,6 +172,7 @@ class Summary:
     key: bytes
     own_cells: bool = False
     own_parts: bool = False
+    numbers: int | None = None
     budget: Budget | None = None
     binding: Binding | None = None
 
@@ -339,8 +342,9 @@ def _check_facts(
     if _looks_at_dominance(summary, minimum):
         check_dominance(facts, policy.dominance, name)
     listed = door.bundle.permit.protocol(summary.protocol.name)
-    if listed is not None and summary.publishable:
-        check_numbers(facts, (round_number, listed.most_rounds), minimum, name)
+    if listed is not None and summary.numbers != 0:
+        rounds = (round_number, listed.most_rounds)
+        check_numbers(facts, rounds, minimum, name, summary.numbers)
 
 
 def _looks_at_dominance(summary: Summary, minimum: Minimum) -> bool:

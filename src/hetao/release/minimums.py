@@ -1,8 +1,9 @@
 """Minimum counts: rule 8 of the gate, about the facts behind what asks to leave."""
 
+import math
 from typing import Final
 
-from hetao.analysis import Evidence
+from hetao.analysis import Estimator, Evidence
 from hetao.errors import (
     Dominated,
     HighLeverage,
@@ -14,6 +15,10 @@ from hetao.release.policy import NUMBERS_FOR_SHARE, Dominance
 from hetao.study import Minimum
 
 USUAL_ROUNDS: Final = 6  # of a model that converges
+# An opening's one vector of offsets or exposures, which holds no outcome.
+OF_OPENING: Final = ("shift", "exposed")
+# Neither scores nor information, in up to hundreds of rounds: not counted.
+UNCOUNTED: Final = ("boosted_trees", "neural_network")
 
 
 def check_folds(evidence: Evidence, minimum: Minimum, site: str) -> None:
@@ -114,8 +119,37 @@ def numbers_told(parameters: int, rounds: int) -> int:
     return rounds * (parameters + parameters * (parameters + 1) // 2)
 
 
+def numbers_of(estimator: Estimator) -> int:
+    """Return how many numbers about all its people a round of an estimator tells.
+
+    Of a model whose own message may be published, what it declares to send in its usual
+    rounds, evenly, but single numbers such as n and the likelihood. Of a path with a
+    penalty one fit counts, and of a method whose message may not be published the
+    scores and information of each fit behind it.
+    """
+    plan, name = estimator.plan, estimator.name
+    if name in UNCOUNTED:
+        return 0
+    if not estimator.publishable or plan.analysis.shrinks:
+        fits = max(len(plan.method.fits), 1) * numbers_told(plan.parameters, 1)
+        return fits + (numbers_told(plan.score.parameters, 1) if plan.score else 0)
+    usual = min(USUAL_ROUNDS, estimator.most_rounds)
+    told = 0
+    for number in range(usual):
+        declared = estimator.declare(number).items()
+        sizes = [
+            math.prod(one.shape) for what, one in declared if what not in OF_OPENING
+        ]
+        told += sum(size for size in sizes if size > 1)
+    return -(-told // usual)
+
+
 def check_numbers(
-    evidence: Evidence, rounds: tuple[int, int], minimum: Minimum, site: str
+    evidence: Evidence,
+    rounds: tuple[int, int],
+    minimum: Minimum,
+    site: str,
+    numbers: int | None = None,
 ) -> None:
     """Refuse a model whose rounds would tell too much about each person here.
 
@@ -128,6 +162,7 @@ def check_numbers(
         rounds: of this message, from 0, and the most that are listed.
         minimum: in force.
         site: whose.
+        numbers: of `numbers_of`; None where they follow from the parameters.
 
     Raises:
         TooManyParameters: more than the share allows.
@@ -137,8 +172,10 @@ def check_numbers(
     """
     counted = rounds_counted(*rounds)
     for facts in (evidence, *evidence.parts):
-        numbers = numbers_told(facts.parameters, counted)
-        if numbers > NUMBERS_FOR_SHARE * minimum.share * facts.people:
+        told = numbers_told(facts.parameters, counted)
+        if facts is evidence and numbers is not None:
+            told = numbers * counted
+        if told > NUMBERS_FOR_SHARE * minimum.share * facts.people:
             raise TooManyParameters(
                 f"{site} holds too few people for what the rounds of a "
                 f"model of {facts.parameters} parameters would tell about them",
