@@ -3,8 +3,7 @@
 One file that fetches nothing, in three languages. What is shown is written here; what
 is signed is hashed in the browser from the text that stands on the page, and a permit
 whose text does not have the digest that is signed is not signed at all. Whoever made
-the page could lie in it: the short code, compared with paper or with another screen,
-is what a person can hold against that.
+the page could lie in it, also about the short code, which finds mix-ups and no more.
 """
 
 import base64
