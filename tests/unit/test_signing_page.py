@@ -3,6 +3,7 @@
 import base64
 import http.client
 import re
+import socket
 import threading
 from types import SimpleNamespace
 
@@ -164,6 +165,20 @@ def test_what_is_no_answer_is_refused_and_another_may_come(served, body):
 
     assert (status, said[:6]) == (403, "HT-310")
     assert served.ask("POST", "/answer", "{}", **served.good())[0] == 200
+
+
+def test_nobody_else_may_have_the_port_by_ipv6(served):
+    with socket.socket(socket.AF_INET6) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("::1", served.port))
+
+
+def test_a_port_that_somebody_has_by_ipv6_is_refused():
+    with socket.socket(socket.AF_INET6) as other:
+        other.bind(("::1", 0))
+        with pytest.raises(Usage, match="cannot be opened"):
+            Desk(f"http://localhost:{other.getsockname()[1]}", str, str)
 
 
 @pytest.mark.parametrize("origin", ["https://sign.example.org", "http://example.org"])

@@ -1,7 +1,9 @@
 """A page on this machine, for one person and one answer; nobody else reaches it."""
 
+import errno
 import json
 import secrets
+import socket
 import threading
 import webbrowser
 from collections.abc import Callable
@@ -52,13 +54,23 @@ class Desk(ThreadingHTTPServer):
         self.token = secrets.token_urlsafe(24)
         self.page = page_with(self.token)
         self._lock, self._is_done = threading.Lock(), False
+        self._other: socket.socket | None = None
         try:
             super().__init__(("127.0.0.1", parts.port or 80), _Request)
+            self._other = _held(self.server_address[1])
         except OSError as error:
+            if hasattr(self, "socket"):
+                self.server_close()
             raise Usage(
                 f"{origin} cannot be opened: {error.strerror}",
                 fix="end what uses that port",
             ) from error
+
+    def server_close(self) -> None:
+        """Let the port go."""
+        super().server_close()
+        if self._other is not None:
+            self._other.close()
 
     def wait(self) -> None:
         """Serve until an answer was taken."""
@@ -76,6 +88,24 @@ class Desk(ThreadingHTTPServer):
             said = self.take(given)
             self._is_done = True
             return said
+
+
+def _held(port: int) -> socket.socket | None:
+    """Return the port of IPv6, bound and deaf, where the machine has IPv6.
+
+    A browser may try `::1` first; it finds nobody there, and so nobody else.
+    """
+    found: socket.socket | None = None
+    try:
+        found = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+        found.bind(("::1", port))
+    except OSError as error:
+        if found is not None:
+            found.close()
+        if error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            return None
+        raise
+    return found
 
 
 class _Request(BaseHTTPRequestHandler):
