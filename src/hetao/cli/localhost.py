@@ -1,4 +1,4 @@
-"""A page on this machine, for one person and one answer; nobody else reaches it."""
+"""A page on this machine for one answer; every account of the machine may see it."""
 
 import errno
 import json
