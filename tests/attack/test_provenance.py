@@ -1,13 +1,15 @@
 """Extract, input, messages, result: each cites the one before, and none is changed."""
 
 import base64
+from argparse import Namespace
 from dataclasses import replace
 
 import pytest
 
-from hetao.canonical import digest, parse_canonical
+from hetao.canonical import canonical, digest, parse_canonical
 from hetao.cdm.engine_duckdb import connect
-from hetao.errors import Unverified
+from hetao.cli.provenance import drawn_from
+from hetao.errors import Refused, Unverified, Usage
 from hetao.federation.binding import log_extract
 from hetao.federation.replay import replay
 from hetao.federation.showing import Showing, opened_of, show_acts
@@ -207,6 +209,34 @@ def test_drawn_acts_are_shown_and_held_to_the_draw(federation, ran):
         data = _shown(federation, extract, fewer, number)
         with pytest.raises(Unverified, match="other acts are shown than were drawn"):
             check_shown(data, party, certificate)
+
+
+def test_a_site_shows_no_acts_but_those_that_the_certificate_draws(
+    federation, ran, tmp_path
+):
+    certificate, path = open_certificate(ran.certificate), tmp_path / "certificate"
+    path.write_bytes(ran.certificate)
+    honest = {
+        "type": "hetao.sample/1",
+        "snapshot": "sha256:0",
+        "extract": "sha256:0",
+        "seed": seed_of(certificate, "a").hex(),
+        "draws": 300,
+    }
+
+    def drawn(certificate=path, **changes):
+        sample = tmp_path / "sample"
+        sample.write_bytes(canonical(honest | changes))
+        chosen = Namespace(certificate=certificate, sample=sample)
+        return drawn_from(chosen, federation.setup("a"))
+
+    assert drawn()["draws"] == 300
+    with pytest.raises(Refused, match="do not follow"):
+        drawn(seed="0" * 64)  # sought until it draws a certain act
+    with pytest.raises(Refused, match="shows 3000"):
+        drawn(draws=3001)
+    with pytest.raises(Usage, match="--certificate"):
+        drawn(certificate=None)
 
 
 def _shown(federation, extract, acts, drawn):

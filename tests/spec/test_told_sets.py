@@ -215,7 +215,7 @@ def test_each_case_has_its_own_words(ran, digests, said):
         for one in site["concepts"]:
             one["digest"] = digest
 
-    page = render_body(body, {"note": "", "index": 0}, Extras())
+    page = render_body(body, json.loads(ran.certificate)["log"], Extras())
 
     assert said in page
     assert "different lists" not in page

@@ -108,6 +108,9 @@ def test_an_authority_says_when_a_root_was_there(tsa, token):
 
     age = datetime.datetime.now(datetime.UTC) - stamped.at
     assert stamped.root == ROOT
+    assert stamped.by == "CN=Example authority"
+    elsewhere = replace(token, where="https://other.example/")
+    assert Authority("", root).verify(elsewhere, ROOT).by == stamped.by
     assert abs(age) < datetime.timedelta(minutes=5)
     assert ROOT not in asked[0]  # it is told the root's digest
     assert len(asked[0]) < 100

@@ -124,7 +124,7 @@ def test_too_few_attestors_accept_nothing_however_often_they_sign(contract):
         contract, ATTESTORS[0], "curated", EVIDENCE, NOW + datetime.timedelta(hours=1)
     )
 
-    with pytest.raises(NotAccepted, match="1 of the 2"):
+    with pytest.raises(NotAccepted, match="1 of the 2 organisations"):
         accepted(contract, "curated", [one, one, later])
 
 
@@ -176,6 +176,7 @@ def test_a_word_about_other_terms_accepts_nothing(contract):
         ("amount = 0\nunits = 1", "amount = 0\nunits = 0", "earns nothing"),
         ('bank = "BKCHHKHH"', 'bank = "bank"', "BIC"),
         ("Audit attestor-1", "深圳示例医院", "belongs to a payee"),
+        ("Audit attestor-1", "Ｅxample  Hospital瑪麗", "belongs to a payee"),
         ('name = "stroke-2026"', 'name = "a b"', "plain name"),
         ("units = 3", "units = 3\nbonus = 1", "unknown field"),
     ],
@@ -187,6 +188,21 @@ def test_terms_that_could_pay_wrongly_are_refused(tmp_path, old, new, said):
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
     with pytest.raises(InvalidContract, match=said):
+        read_contract(path)
+
+
+def test_attestors_of_one_organisation_count_once(tmp_path, contract):
+    text = contract_text().replace("Audit attestor-2", "AUDIT  attestor-1")
+    path = tmp_path / "contract.toml"
+    path.write_text(text, encoding="utf-8")
+    related = read_contract(path)
+    both, other = ATTESTORS[:2], ATTESTORS[1:]
+
+    with pytest.raises(NotAccepted, match="1 of the 2 organisations"):
+        agreed(related, "curated", both)
+    assert agreed(related, "curated", other).milestone == "curated"
+    path.write_text(text.replace("Audit attestor-3", "audit attestor-1"))
+    with pytest.raises(InvalidContract, match="organisations"):
         read_contract(path)
 
 
@@ -333,7 +349,7 @@ def test_the_log_tells_of_a_milestone_without_names_or_prices(book, contract):
 
     entries = book.log.entries(0, book.log.size)
 
-    assert len(entries) == 2
+    assert len(entries) == 3
     assert EVIDENCE.encode() in entries[0]
     for secret in (
         "12345605",
@@ -377,6 +393,20 @@ def test_a_book_older_than_its_log_pays_nothing(tmp_path, contract):
     kept = (tmp_path / "settlement.sqlite").read_bytes()
     with Book(tmp_path, KEEPER) as book:
         book.accept(contract, agreed(contract, "curated"), NOW)
+    (tmp_path / "settlement.sqlite-wal").unlink(missing_ok=True)
+    (tmp_path / "settlement.sqlite").write_bytes(kept)
+
+    with pytest.raises(Unverified, match="older copy"):
+        Book(tmp_path, KEEPER)
+
+
+def test_a_book_from_before_an_order_orders_nothing_again(tmp_path, contract):
+    with Book(tmp_path, KEEPER) as book:
+        book.add_contract(contract)
+        book.accept(contract, agreed(contract, "curated"), NOW)
+    kept = (tmp_path / "settlement.sqlite").read_bytes()
+    with Book(tmp_path, KEEPER) as book:
+        book.instruct(contract, "curated", "bank", NOW)
     (tmp_path / "settlement.sqlite-wal").unlink(missing_ok=True)
     (tmp_path / "settlement.sqlite").write_bytes(kept)
 

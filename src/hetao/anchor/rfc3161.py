@@ -8,10 +8,12 @@ import base64
 import datetime
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hetao.anchor.stamp import Stamp, Stamped, check_root
 from hetao.errors import InvalidData, Unreachable, Unverified, Usage
@@ -87,9 +89,22 @@ class Authority:
         except (tsp.VerificationError, ValueError) as error:
             raise Unverified(f"the token does not verify: {error}") from error
         info = answer.tst_info
-        name = info.name
-        return Stamped(
-            root,
-            info.gen_time.astimezone(datetime.UTC),
-            str(name) if name else stamp.where,
-        )
+        who = _authority(answer.signed_data.certificates)
+        return Stamped(root, info.gen_time.astimezone(datetime.UTC), who)
+
+
+def _authority(certificates: Iterable[bytes]) -> str:
+    """Return the subject of the one certificate that may sign times."""
+    found = []
+    for data in certificates:
+        certificate = x509.load_der_x509_certificate(data)
+        try:
+            usage = certificate.extensions.get_extension_for_class(
+                x509.ExtendedKeyUsage
+            )
+        except x509.ExtensionNotFound:
+            continue
+        if ExtendedKeyUsageOID.TIME_STAMPING in usage.value:
+            found.append(certificate.subject.rfc4514_string())
+    # The set is not signed: where somebody added one, nobody is named.
+    return found[0] if len(found) == 1 else "an authority that your roots vouch for"

@@ -23,7 +23,7 @@ from hetao.cdm.epcis import event_id, read_events
 from hetao.cdm.pseudonym import read_or_make_key
 from hetao.cdm.store import DATABASE, snapshots
 from hetao.cli.main import say
-from hetao.errors import InvalidData, NotCanonical, Unverified, Usage
+from hetao.errors import InvalidData, NotCanonical, Refused, Unverified, Usage
 from hetao.federation.binding import log_extract
 from hetao.federation.clock import utc_now
 from hetao.federation.logs import open_log
@@ -44,11 +44,12 @@ from hetao.ledger.log import Log
 from hetao.ledger.opened import Opened as Certificate
 from hetao.ledger.opened import open_certificate
 from hetao.ledger.showing import LARGEST, check_shown
-from hetao.permit import format_time, read_directory
+from hetao.permit import Directory, format_time, read_directory
 from hetao.records import read_toml
 
 SECRET = "master secret of acts"  # noqa: S105  words, no secret
 SAMPLE = "hetao.sample/1"
+MOST_SHOWN = 3_000  # acts of one draw: they find 0.1 % of falsified acts by 95 %
 ACT = re.compile(r"(\d{1,19})(?:/(?:(\d{4}-\d\d-\d\d)|(\d{1,19})))?")
 
 
@@ -120,7 +121,7 @@ def show(chosen: argparse.Namespace) -> int:
     os.umask(0o077)
     setup = read_site_file(chosen.site).setup
     check_may_see(setup, offices_shown(chosen.site), chosen.to)
-    asked = _read_sample(chosen.sample) if chosen.sample else {}
+    asked = drawn_from(chosen, setup) if chosen.sample else {}
     snapshot = asked.get("snapshot", chosen.snapshot)
     with _extract(chosen.site, snapshot) as extract, _log(setup) as log:
         store = extract.folder.parent.parent
@@ -275,7 +276,10 @@ def shred(chosen: argparse.Namespace) -> int:
 
 # --- files ----------------------------------------------------------------------------
 def _verified(path: Path, trust: Path | None) -> Certificate:
-    trusted = read_directory(trust) if trust else None
+    return _verified_by(path, read_directory(trust) if trust else None)
+
+
+def _verified_by(path: Path, trusted: Directory | None) -> Certificate:
     data = read_certificate(path)
     verify_certificate(data, trusted)
     return open_certificate(data, trusted)
@@ -288,6 +292,27 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise Unverified(f"{path} cannot be read", fix="check the path") from error
+
+
+def drawn_from(chosen: argparse.Namespace, setup: SiteSetup) -> dict[str, Any]:
+    """Return a sample that follows from the study's certificate, of a size to be shown.
+
+    Whoever wrote a sample could else have sought a seed that draws whom they look for.
+    """
+    if chosen.certificate is None:
+        raise Usage("name the study's certificate with --certificate")
+    asked = _read_sample(chosen.sample)
+    certificate = _verified_by(chosen.certificate, setup.trusted)
+    if bytes.fromhex(asked["seed"]) != seed_of(certificate, setup.identity.name):
+        raise Refused(
+            "the acts do not follow from the certificate",
+            fix="draw them with hetao provenance audit-sample",
+        )
+    if asked["draws"] > MOST_SHOWN:
+        raise Refused(
+            f"{asked['draws']} acts are asked for; a site shows {MOST_SHOWN} of a draw"
+        )
+    return asked
 
 
 def _read_sample(path: Path) -> dict[str, Any]:

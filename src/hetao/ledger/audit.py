@@ -37,8 +37,12 @@ def seed_of(certificate: Certificate, site: str) -> bytes:
     for hub in sorted(certificate.permit.hubs):
         # Any line of another key could be put there to steer the draw.
         own = key_id(hub, certificate.party(hub, "hub").sign_key, COSIGNATURE)
-        for line in sorted({one.payload for one in lines if one.key_id == own}):
-            seed.update(line)
+        payloads = [one.payload for one in lines if one.key_id == own]
+        if len(payloads) != 1:
+            raise Unverified(
+                f"the certificate bears {len(payloads)} cosignatures of {hub}, not one"
+            )
+        seed.update(payloads[0])
     seed.update(digest(record).encode())
     return seed.digest()
 

@@ -436,8 +436,8 @@ def _check(key: bytes, signature: bytes, data: bytes) -> None:
     Ed25519PublicKey.from_public_bytes(key).verify(signature, data)
 
 
-# A permit's notices are asked again at each release's time. Only that a signature holds is
-# remembered, never that it fails; and no envelope, whose bytes would be held on to.
+# A permit's notices are asked again at each release's time. Only that a signature holds
+# is remembered, never that it fails; and no envelope, whose bytes would be held on to.
 _REMEMBERED: Final = 16_384  # bytes
 _remembered = lru_cache(maxsize=256)(_check)
 

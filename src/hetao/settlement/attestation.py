@@ -9,7 +9,7 @@ from typing import Any, Final
 from hetao.canonical import digest
 from hetao.errors import BadSignature, NotAccepted
 from hetao.permit import Identity, Statement, format_time, parse_time, state
-from hetao.settlement.contract import Contract
+from hetao.settlement.contract import Contract, same
 
 TYPE: Final = "hetao.attestation/1"
 _FIELDS: Final = {"type", "contract", "milestone", "evidence", "by", "at"}
@@ -98,9 +98,10 @@ def accepted(
             "the attestors looked at different evidence",
             fix="let them agree on one certificate or root, and sign again",
         )
-    if len(found) < contract.quorum:
+    houses = {same(known[name].organisation) for name in found}
+    if len(houses) < contract.quorum:
         raise NotAccepted(
-            f"{len(found)} of the {contract.quorum} attestors needed have signed"
+            f"{len(houses)} of the {contract.quorum} organisations needed have signed"
         )
     names = tuple(sorted(found))
     return Acceptance(

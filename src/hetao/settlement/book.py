@@ -210,6 +210,9 @@ class Book:
                     (f"under way:{rail}", contract.currency): -milestone.amount,
                 },
             )
+            said = self._hidden("ordered", f"{number} {attempt}")
+            self._say({"type": "hetao.ordered/1", "order": said})
+        self._tell()  # before anybody has the order in hand: an older book is found out
         return found
 
     def under_way(self, contract: Contract, name: str) -> Instruction:
@@ -261,15 +264,9 @@ class Book:
                     (other, order.contract.currency): -milestone.amount,
                 },
             )
-            if outcome == PAID:
-                said = canonical([number, reference])
-                self._say(
-                    {
-                        "type": "hetao.settled/1",
-                        "instruction": number,
-                        "receipt": self._hidden("receipt", said.decode()),
-                    }
-                )
+            said = canonical([number, attempt, outcome, reference]).decode()
+            leaf = {"type": "hetao.receipt/1", "receipt": self._hidden("receipt", said)}
+            self._say(leaf | ({"paid": number} if outcome == PAID else {}))
         self._tell()
 
     # --- looks ---------------------------------------------------------------------

@@ -5,6 +5,7 @@ a secret: prices are low-entropy, so that a bare digest would give them away.
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -113,9 +114,15 @@ class Contract:
                 f"a quorum of {self.quorum} out of {len(self.attestors)} attestors",
                 fix="two at least must agree, and no more than there are",
             )
-        owners = {account.owner.casefold() for account in self.payees}
+        owners = {same(account.owner) for account in self.payees}
+        houses = {same(one.organisation) for one in self.attestors}
+        if len(houses) < self.quorum:
+            raise InvalidContract(
+                f"the attestors are of {len(houses)} organisations",
+                fix="as many organisations as the quorum must be able to agree",
+            )
         for attestor in self.attestors:
-            if attestor.organisation.casefold() in owners:
+            if same(attestor.organisation) in owners:
                 raise InvalidContract(
                     f"{attestor.name} belongs to a payee",
                     fix="nobody attests what their own organisation is paid for",
@@ -166,6 +173,11 @@ def contract_from(table: object, where: str) -> Contract:
         InvalidContract: a field is unknown, missing or cannot be meant.
     """
     return record(Contract, table, where, InvalidContract)
+
+
+def same(name: str) -> str:
+    """Return what two ways of writing one organisation's name have in common."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _check_names(contract: Contract) -> None:

@@ -85,6 +85,12 @@ def _add_open(acts: Commands) -> None:
     which.add_argument("--index", type=int, metavar="N", help="where it stands")
     which.add_argument("--event", metavar="ID", help="an EPCIS event, by its eventID")
     which.add_argument("--sample", type=Path, metavar="SAMPLE", help="acts drawn")
+    opened.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="FILE",
+        help="of the study, from which the acts must follow that were drawn",
+    )
     opened.add_argument("--snapshot", metavar="DIGEST", help="the current one if none")
     opened.add_argument("--out", type=Path, required=True, metavar="FILE")
 
