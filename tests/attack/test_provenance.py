@@ -279,6 +279,10 @@ def test_each_hubs_signature_and_each_extract_changes_the_draw(ran):
     more = certificate.log["proof"] + text[lines[0]].replace("hub-hk", "x") + "\n"
     log = certificate.log | {"proof": more}
     assert seed_of(replace(certificate, log=log), "a") in seeds
+    # And of one hub's several lines nobody may choose.
+    log = certificate.log | {"proof": certificate.log["proof"] + text[lines[0]] + "\n"}
+    with pytest.raises(Unverified, match="not one"):
+        seed_of(replace(certificate, log=log), "a")
 
 
 def test_two_sites_with_the_same_rows_say_unlike_things_of_them(tmp_path):

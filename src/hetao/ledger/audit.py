@@ -37,7 +37,9 @@ def seed_of(certificate: Certificate, site: str) -> bytes:
     for hub in sorted(certificate.permit.hubs):
         # Any line of another key could be put there to steer the draw.
         own = key_id(hub, certificate.party(hub, "hub").sign_key, COSIGNATURE)
-        payloads = [one.payload for one in lines if one.key_id == own]
+        payloads = [
+            one.payload for one in lines if (one.name, one.key_id) == (hub, own)
+        ]
         if len(payloads) != 1:
             raise Unverified(
                 f"the certificate bears {len(payloads)} cosignatures of {hub}, not one"
