@@ -31,7 +31,7 @@ FILE = Path(verify_hetao.__file__)
 def test_a_certificate_verifies_with_and_without_its_integers(small_run, model_run):
     for run in (small_run, model_run):
         for data in (run.certificate, published(run.certificate)):
-            assert len(verify(data)) == 6
+            assert len(verify(data)) == 7
 
 
 def test_it_runs_alone_in_a_python_without_any_library(small_run, tmp_path):
@@ -131,6 +131,70 @@ def test_a_lying_issuer_is_refused_by_both(model_run):
         with pytest.raises(Refused, match="cosign"):
             verify(model_run.resigned(model_run.body, without=hub))
     assert verify(model_run.resigned(model_run.body))
+
+
+def nothing_said(body):
+    body["rounds"], body["sites"] = [], []
+
+
+def no_finding(body):
+    body["findings"] = []
+
+
+def one_too_few(body):
+    body["findings"].pop()
+
+
+def a_round_left_out(body):
+    body["rounds"].pop()
+
+
+def every_site_lost(body):
+    body["lost"] = {entry["name"]: "silent" for entry in body["sites"]}
+    body["sites"] = []
+
+
+def a_member_more(body):
+    body["findings"][0]["members"] = [*body["findings"][0]["members"], "z"]
+
+
+ALONE = [nothing_said, no_finding, one_too_few, a_round_left_out, every_site_lost]
+ALONE += [a_member_more]
+
+
+@pytest.mark.parametrize("spoil", ALONE, ids=lambda f: f.__name__)
+def test_a_coordinator_alone_certifies_no_finding(model_run, spoil):
+    """Lists that it leaves empty or cuts short leave nothing unsaid."""
+    body = model_run.body
+    spoil(body)
+    data = model_run.resigned(body)
+
+    with pytest.raises(Unverified):
+        verify_certificate(data)
+    with pytest.raises(Refused):
+        verify(data)
+
+
+def test_a_record_of_another_kind_or_analysis_is_no_release(model_run):
+    for change in ({"kind": "ready"}, {"type": "x"}, {"analysis": "x"}, {"round": 9}):
+        body = model_run.body
+        receipts = body["rounds"][0]["receipts"]
+        receipts["a"] = restated(model_run, receipts["a"], "a", **change)
+        with pytest.raises(Refused, match="belongs elsewhere"):
+            verify(model_run.resigned(body))
+
+
+def test_the_keys_that_nobody_vouched_for_are_always_named(small_run, tmp_path, capsys):
+    path = tmp_path / "certificate.json"
+    path.write_bytes(small_run.certificate)
+    hub = small_run.cast.directory["hub-hk"]
+
+    assert verify_hetao.main([str(path), "--key", f"{hub.name}={hub.fingerprint}"]) == 0
+
+    said = capsys.readouterr().out
+    for name, party in verify_hetao.Certificate(small_run.certificate).parties.items():
+        line = f"  {small_run.cast.directory[name].fingerprint}  {party['name']}\n"
+        assert (line in said) is (name != hub.name)
 
 
 def test_the_readers_own_keys_and_policy_are_asked(small_run):

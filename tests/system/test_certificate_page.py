@@ -15,6 +15,7 @@ from hetao.dossier.code import check_code, facts_of
 from hetao.dossier.words import LANGUAGES, WORDS
 from hetao.errors import Unverified
 from hetao.ledger.certificate import published
+from support_federation import restated
 
 FLAGS = (
     "--headless",
@@ -122,6 +123,38 @@ def test_the_script_refuses_changed_bytes_and_needs_no_ed25519_of_the_browser(pa
     path.write_text(open_page.replace("</body>", more), encoding="utf-8")
 
     assert 'data-more="0 accepted, own false"' in browse(path)
+
+
+EMPTIED = """
+<script>(async () => {
+  const said = [];
+  for (const packed of LIES) {
+    const data = Uint8Array.from(atob(packed), c => c.charCodeAt(0));
+    try { await hetaoVerify(data); said.push("accepted"); } catch { said.push("no"); }
+  }
+  document.body.dataset.more = said.join(" ");
+})()</script></body>
+"""
+
+
+def test_the_script_refuses_what_a_coordinator_wrote_alone(page, model_run):
+    """Signed and logged anew: no round and no site, a round less, nobody's log."""
+    true, empty, shorter, lost, other = (model_run.body for _ in range(5))
+    empty["rounds"], empty["sites"] = [], []
+    shorter["rounds"].pop()
+    lost["lost"] = {entry["name"]: "silent" for entry in lost["sites"]}
+    lost["sites"] = []
+    receipts = other["rounds"][0]["receipts"]
+    receipts["a"] = restated(model_run, receipts["a"], "a", kind="ready")
+    made = [true, empty, shorter, lost, other]
+    lies = [published(model_run.resigned(body)) for body in made]
+    packed = str([base64.b64encode(data).decode() for data in lies])
+    text = re.sub("<meta http-equiv[^>]*>", "", page.read_text("utf-8"))
+    path = page.with_name("alone.html")
+    more = EMPTIED.replace("LIES", packed)
+    path.write_text(text.replace("</body>", more), encoding="utf-8")
+
+    assert 'data-more="accepted no no no no"' in browse(path)
 
 
 def test_the_only_script_and_style_that_may_run_are_the_pages_own(page):

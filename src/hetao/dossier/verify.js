@@ -180,6 +180,25 @@ function didKey(key) {
   for (; n; n /= 58n) digits = alphabet[Number(n % 58n)] + digits;
   return "did:key:z" + digits;
 }
+/* Each analysis of the study has a finding, over one unbroken course of its rounds. */
+function courses(body) {
+  const asked = body.study.analyses.map(a => a.name), logged = new Set(body.sites.map(s => s.name));
+  need(asked.length && canonical(asked) === canonical(body.findings.map(f => f.analysis)), "the findings are not those of the study");
+  const once = (all, words) => need(new Set(all).size === all.length, words);
+  once(body.rounds.map(one => one.task), "a round stands twice");
+  once(body.rounds.map(one => canonical([one.analysis, one.attempt, one.round])), "a round stands twice");
+  for (const one of body.rounds) {
+    need(asked.includes(one.analysis), "a round is of no analysis of the study");
+    for (const site of one.members) need(logged.has(site) || Object.hasOwn(body.lost, site), `a release of ${site} has no place in a log`);
+  }
+  for (const { analysis, members, rounds } of body.findings) {
+    const own = body.rounds.filter(one => one.analysis === analysis), last = Math.max(...own.map(one => one.attempt));
+    const course = own.filter(one => one.attempt === last);
+    need(own.length && course.length === rounds && course.every((one, i) => one.round === i), `${analysis} lacks a round`);
+    need(course.every(one => canonical(one.members) === canonical(members)), `${analysis} counts other members than its rounds`);
+    need(members.every(site => logged.has(site) && !Object.hasOwn(body.lost, site)), `${analysis} counts a site that has no log here`);
+  }
+}
 async function verify(data) {
   let value;
   try { value = JSON.parse(text8.decode(data)); } catch { throw new Refused("it is not JSON"); }
@@ -206,30 +225,38 @@ async function verify(data) {
     [body.study, permit, body.findings, body.checks].map(digest));
   need(permit.study === study, "the permit is for another study");
 
+  const run = body.run, RELEASE = "hetao.release/2";
+  const fits = (said, place) => Object.keys(place).every(k => said[k] === place[k]);
+  courses(body);
+
   /* All at once; what fails after the first failure is heard by nobody. */
   const begun = promise => { promise.catch(() => {}); return promise; };
   const issued = begun(says(boss, { body: { body: name, log, type: "hetao.signed-certificate/1" }, signature }));
   const rounds = body.rounds.map(one => begun((async () => {
     need(Object.keys(one.receipts).sort().join() === [...one.members].sort().join(), `${one.task} lacks a release`);
     need(Object.keys(one.totals).sort().join() === [...hubs].sort().join(), `${one.task} lacks a sum`);
-    const place = { run: body.run, task: one.task, study, permit: permitDigest };
-    const fits = said => Object.keys(place).every(k => said[k] === place[k]);
+    need(one.members.length, `${one.task} has no member`);
+    const place = { run, task: one.task, study, permit: permitDigest, analysis: one.analysis, attempt: one.attempt, round: one.round };
     const said = await Promise.all(Object.entries(one.receipts).map(async ([site, r]) => {
       const b = await says(site, r);
-      need(b.site === site && fits(b), `a release of ${site} belongs elsewhere`);
+      need(parties[site].role === "site", `${site} is not a site`);
+      need(fits(b, { ...place, type: RELEASE, kind: "sum", site }) && canonical(b.members) === canonical(one.members), `a release of ${site} belongs elsewhere`);
       return [site, b];
     }));
     await Promise.all(hubs.map(async hub => {
       const total = await says(hub, one.totals[hub]);
       const shares = Object.fromEntries(said.map(([site, b]) => [site, b.shares[hub]]));
-      need(fits(total) && total.hub === hub && canonical(total.shares) === canonical(shares), `${hub} summed something else in ${one.task}`);
+      need(fits(total, { ...place, type: "hetao.total/1", hub }) && canonical(total.shares) === canonical(shares), `${hub} summed something else in ${one.task}`);
     }));
     return said.length;
   })()));
   const sites = body.sites.map(entry => begun((async () => {
     const note = readNote(entry.checkpoint);
     need(note.origin === entry.name && await signedNote(note, entry.name, 1, key(entry.name)) === 0, `the checkpoint of ${entry.name} is not its own`);
-    await Promise.all([says(entry.name, entry.ready), says(entry.name, entry.closing)]);
+    await Promise.all(["ready", "closing"].map(async kind => {
+      const b = await says(entry.name, entry[kind]);
+      need(fits(b, { run, study, permit: permitDigest, type: RELEASE, kind, site: entry.name }), `the ${kind} of ${entry.name} belongs elsewhere`);
+    }));
     const proofs = Object.fromEntries(entry.proofs.map(p => [p.task, p]));
     await Promise.all(body.rounds.map(async one => {
       const receipt = one.receipts[entry.name], proof = proofs[one.task];

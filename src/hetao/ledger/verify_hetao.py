@@ -27,14 +27,18 @@ BODY = {
     *("type", "software", "issued", "study", "permit", "run", "sites", "lost"),
     *("rounds", "findings", "smallest_shown", "rounded_to", "checks", "review"),
 }
+RELEASE, TOTAL = "hetao.release/2", "hetao.total/1"
 LATEST = 3600  # seconds between a certificate's date and its cosignatures
 LARGEST = 512 * 2**20
+ODD = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, OverflowError)
 DOMAIN = b"hetao-statement-v1\n"
 NOT_CHECKED = (
     "that the approvals in the permit hold: whether they are enough, by whom, and when",
     "that the output checkers' votes hold, and are those that the permit asks",
-    "that each release was of a class and passed the checks that the permit asks",
-    "that the findings follow from the integers, or are what the study asks",
+    "that each release was of a class, a code and checks that the permit allows",
+    "that the integers are as many as the hubs say, with a part of each member",
+    "that snapshot, policy, concepts and quality of a site are as it said",
+    "that the findings follow from the integers",
     "whether the certificate was revoked since (ask its issuer for status.json)",
     "`hetao verify` checks these. No program checks that the hospitals' records are "
     "true",
@@ -49,6 +53,11 @@ def need(holds: bool, words: str) -> None:
     """Return quietly if something holds."""
     if not holds:
         raise Refused(words)
+
+
+def placed(said: dict[str, Any], place: dict[str, Any], what: str) -> None:
+    """Return quietly if a record is of this place."""
+    need(all(said[k] == v for k, v in place.items()), f"{what} belongs elsewhere")
 
 
 # --- canonical JSON, RFC 8785 ---------------------------------------------------------
@@ -335,8 +344,7 @@ class Certificate:
 
     def fingerprints(self) -> dict[str, str]:
         """Return sixteen hex digits of each party's key."""
-        named = {name: self.key(name) for name in self.parties}
-        return {n: hashlib.sha256(k).hexdigest()[:16] for n, k in named.items()}
+        return {n: hashlib.sha256(self.key(n)).hexdigest()[:16] for n in self.parties}
 
     def says(self, name: str, statement: dict[str, Any]) -> dict[str, Any]:
         """Return what a party signed."""
@@ -379,15 +387,12 @@ class Certificate:
             seen = note.signed(hub, 4, self.key(hub))
             near = seen is not None and abs(seen - issued) <= LATEST
             need(near, f"{hub} did not cosign the log when it was issued")
-        return (
-            f"entry {index} of the issuer's log, cosigned by {' and '.join(self.hubs)}"
-        )
+        hubs = " and ".join(self.hubs)
+        return f"entry {index} of the issuer's log, cosigned by {hubs}"
 
     def _claims(self, key: bytes, index: int) -> dict[str, Any]:
-        terms = [
-            *["body", "checks", "findings", "permit", "sites", "software", "study"]
-        ]
-        terms = ["HetaoCertificate", *terms]
+        terms = ["HetaoCertificate", "body", "checks", "findings", "permit", "sites"]
+        terms += ["software", "study"]
         issuer, body, name = _did(key), self.body, digest(self.body)
         context = {term: f"urn:hetao:terms#{term}" for term in terms}
         short = issuer.rpartition(":")[2]
@@ -418,27 +423,55 @@ class Certificate:
             "validFrom": body["issued"],
         }
 
+    def place(self) -> dict[str, Any]:
+        """Return what each signed record of this run must name."""
+        permit = {"study": self.permit["study"], "permit": digest(self.permit)}
+        return {**permit, "run": self.body["run"]}
+
+    def courses(self) -> str:
+        """Check that each analysis of the study has a finding over its own rounds."""
+        asked = [one["name"] for one in self.body["study"]["analyses"]]
+        found = [one["analysis"] for one in self.body["findings"]]
+        need(bool(asked) and asked == found, "the findings are not those of the study")
+        extra = {one["analysis"] for one in self.body["rounds"]} - set(asked)
+        need(not extra, "a round is of no analysis of the study")
+        logged = {one["name"] for one in self.body["sites"]} - set(self.body["lost"])
+        for finding in self.body["findings"]:
+            name, members = finding["analysis"], finding["members"]
+            own = [one for one in self.body["rounds"] if one["analysis"] == name]
+            need(bool(own), f"{name} has no round")
+            last = max(one["attempt"] for one in own)
+            course = [one for one in own if one["attempt"] == last]
+            told = [(number, members) for number in range(finding["rounds"])]
+            whole = [(one["round"], one["members"]) for one in course] == told
+            need(whole, f"{name} lacks a round, or one is of other members")
+            need(set(members) <= logged, f"{name} counts a site that has no log here")
+        return f"{len(found)} findings, each over the rounds of its own analysis"
+
     def releases(self) -> str:
         """Check each site's releases and each hub's sums, and that they fit."""
-        count = 0
+        seen: set[Any] = set()
         for one in self.body["rounds"]:
             task, members = one["task"], one["members"]
+            at = (one["analysis"], one["attempt"], one["round"])
+            need(seen.isdisjoint((task, at)), f"{task} stands twice")
+            seen |= {task, at}
+            need(bool(members), f"{task} has no member")
             need(sorted(one["receipts"]) == sorted(members), f"{task} lacks a release")
             need(sorted(one["totals"]) == sorted(self.hubs), f"{task} lacks a sum")
             said = {s: self.says(s, r) for s, r in one["receipts"].items()}
-            place = {"run": self.body["run"], "task": task}
-            place |= {"study": self.permit["study"], "permit": digest(self.permit)}
+            place = {**self.place(), "task": task, "analysis": one["analysis"]}
+            place |= {"attempt": one["attempt"], "round": one["round"]}
+            sum_of = {**place, "type": RELEASE, "kind": "sum", "members": members}
             for site, body in said.items():
-                need(body["site"] == site, f"a release in {task} is of another site")
-                fits = all(body[field] == value for field, value in place.items())
-                need(fits, f"a release of {site} in {task} belongs elsewhere")
-                count += 1
+                need(self.parties[site]["role"] == "site", f"{site} is not a site")
+                placed(body, {**sum_of, "site": site}, f"a release in {task}")
             for hub in self.hubs:
                 total = self.says(hub, one["totals"][hub])
                 shares = {site: body["shares"][hub] for site, body in said.items()}
-                fits = all(total[field] == value for field, value in place.items())
-                need(fits and total["hub"] == hub, f"a sum in {task} belongs elsewhere")
+                placed(total, {**place, "type": TOTAL, "hub": hub}, f"a sum in {task}")
                 need(total["shares"] == shares, f"{task} sums other shares")
+        count = sum(len(one["receipts"]) for one in self.body["rounds"])
         return f"{count} releases, each signed by its site; sums of exactly these"
 
     def integers(self) -> str:
@@ -454,12 +487,10 @@ class Certificate:
                 shown["tag"] = bytes.fromhex(part["tag"])
                 for field, raw in shown.items():
                     named = "sha256:" + hashlib.sha256(raw).hexdigest()
-                    need(
-                        total[field] == named, f"{hub} signed another {field} in {task}"
-                    )
-        return (
-            f"the integers of {len(self.sums)} sums of {len(rounds)} are those signed"
-        )
+                    fault = f"{hub} signed another {field} in {task}"
+                    need(total[field] == named, fault)
+        shown_of = f"{len(self.sums)} of {len(rounds)}"
+        return f"the integers of {shown_of} sums are those signed"
 
     def sites(self) -> str:
         """Check that every release stands in the log of its site."""
@@ -471,8 +502,9 @@ class Certificate:
             site, note = entry["name"], Note(entry["checkpoint"])
             good = note.signed(site, 1, self.key(site)) == 0 and note.origin == site
             need(good, f"the checkpoint of {site} is not its own")
-            self.says(site, entry["ready"])
-            self.says(site, entry["closing"])
+            for kind in ("ready", "closing"):
+                place = {**self.place(), "type": RELEASE, "site": site, "kind": kind}
+                placed(self.says(site, entry[kind]), place, f"the {kind} of {site}")
             for proof in entry["proofs"]:
                 receipt = receipts.pop((site, proof["task"]), None)
                 if receipt is None:  # of an attempt that was given up
@@ -483,9 +515,8 @@ class Certificate:
                 need(reached == note.root, f"a release does not stand in {site}'s log")
         left = {site for site, _ in receipts} - set(self.body["lost"])
         need(not left, f"a release of {', '.join(sorted(left))} has no place in a log")
-        return (
-            f"every release stands in the log of its site ({len(self.body['sites'])})"
-        )
+        count = len(self.body["sites"])
+        return f"every release stands in the log of its site ({count})"
 
 
 def _header(key: bytes) -> dict[str, str]:
@@ -528,12 +559,10 @@ def verify(
             need(prints.get(name) == told, f"the key of {name} is another one")
         said = [f"the text is canonical, {len(data)} bytes"]
         said += [found.issuer(), found.releases(), found.integers(), found.sites()]
-        said.append(found.logged())
+        said += [found.courses(), found.logged()]
         if policy:
             said.append(check_policy(policy, read_proof(found.log["proof"])[2]))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise Refused("it is malformed") from error
-    except (RecursionError, OverflowError) as error:
+    except ODD as error:
         raise Refused("it is malformed") from error
     return said
 
@@ -560,10 +589,11 @@ def main(words: list[str] | None = None) -> int:
         return 2
     for number, step in enumerate(steps, 1):
         out(f"{number:>3}  {step}\n")
-    if not keys:
-        out("     the keys come from the file itself; compare with the parties:\n")
-        for name, fingerprint in found.fingerprints().items():
-            out(f"       {fingerprint}  {name}\n")
+    told = {n: f for n, f in found.fingerprints().items() if n not in keys}
+    if told:
+        out("     these keys come from the file itself; compare with the parties:\n")
+    for name, fingerprint in told.items():
+        out(f"       {fingerprint}  {name}\n")
     out("     not checked here:\n")
     for line in NOT_CHECKED:
         out(f"       - {line}\n")
