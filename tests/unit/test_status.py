@@ -17,6 +17,7 @@ from hetao.ledger.status import (
     check_status,
     decode_bits,
     encode_bits,
+    is_marked,
     last_marks,
     list_claims,
     mark,
@@ -162,7 +163,10 @@ def test_bytes_of_a_snapshot_count_wherever_they_are(log):
 # --- bits ---------------------------------------------------------------------------
 @pytest.mark.parametrize("marked", [(), (0,), (7, 8), (FEWEST - 1,), (FEWEST, 5)])
 def test_bits_come_back(marked):
-    assert decode_bits(encode_bits(frozenset(marked))) == set(marked)
+    bits = decode_bits(encode_bits(frozenset(marked)))
+
+    assert {i for i in range(8 * len(bits)) if is_marked(bits, i)} == set(marked)
+    assert not is_marked(bits, 8 * len(bits))
 
 
 def test_the_first_bit_stands_at_the_left_as_the_standard_says():
@@ -176,7 +180,28 @@ def test_the_list_of_the_standards_own_example_is_read():
     """W3C Bitstring Status List v1.0, example 4: 16 KiB without a mark."""
     text = "uH4sIAAAAAAAAA-3BMQEAAADCoPVPbQwfoAAAAAAAAAAAAAAAAAAAAIC3AYbSVKsAQAAA"
 
-    assert decode_bits(text) == set()
+    assert decode_bits(text) == bytes(FEWEST // 8)
+
+
+def test_the_largest_list_takes_its_bits_and_no_more():
+    """A set of its places would take gigabytes."""
+    full = gzip.compress(b"\xff" * 2**24)
+    text = "u" + base64.urlsafe_b64encode(full).decode().rstrip("=")
+
+    assert decode_bits(text) == b"\xff" * 2**24
+
+
+def test_an_issuers_list_marks_only_what_its_log_holds(log):
+    append_lists(
+        log,
+        "boss",
+        KEY,
+        {"revocation": frozenset({9999}), "suspension": frozenset()},
+        START,
+    )
+
+    with pytest.raises(Unverified, match="more than the log holds"):
+        last_marks(log, *ISSUER)
 
 
 @pytest.mark.parametrize(

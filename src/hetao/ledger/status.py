@@ -94,8 +94,8 @@ def encode_bits(marked: frozenset[int]) -> str:
     return "u" + packed.rstrip(b"=").decode("ascii")
 
 
-def decode_bits(text: str) -> frozenset[int]:
-    """Return the places that are marked in a list.
+def decode_bits(text: str) -> bytes:
+    """Return a list's bits, the first at the left; see `is_marked`.
 
     Raises:
         Unverified: it is no list, is shorter than the standard allows, or unpacks to
@@ -111,13 +111,13 @@ def decode_bits(text: str) -> frozenset[int]:
         raise Unverified("a status list cannot be unpacked") from error
     if not opener.eof or opener.unused_data or 8 * len(bits) < FEWEST:
         raise Unverified("a status list is cut short, too long or too short")
-    return frozenset(
-        8 * place + bit
-        for place, byte in enumerate(bits)
-        if byte
-        for bit in range(8)
-        if byte & (0x80 >> bit)
-    )
+    return bits
+
+
+def is_marked(bits: bytes, index: int) -> bool:
+    """Return whether a place is marked; what lies beyond the list is not."""
+    byte = bits[index >> 3 : (index >> 3) + 1]
+    return bool(byte) and bool(byte[0] & 0x80 >> (index & 7))
 
 
 def list_claims(
@@ -142,8 +142,8 @@ def list_claims(
 
 def read_list(
     text: str, name: str, key: Ed25519PublicKey, purpose: str
-) -> tuple[frozenset[int], str]:
-    """Return the places that an issuer's list marks, and the time that it names.
+) -> tuple[bytes, str]:
+    """Return the bits of an issuer's list, and the time that it names.
 
     Raises:
         Unverified: it is no list of this issuer and purpose.
@@ -152,7 +152,7 @@ def read_list(
     try:
         packed = claims["credentialSubject"]["encodedList"]
         when = str(claims["validFrom"])
-        marked = decode_bits(packed)
+        bits = decode_bits(packed)
         bare = {**claims["credentialSubject"], "encodedList": ""}
         expected = list_claims(issuer_of(name, key), purpose, frozenset(), when)
         expected["credentialSubject"]["encodedList"] = ""
@@ -161,13 +161,17 @@ def read_list(
         raise Unverified("a status list is malformed") from error
     if {**claims, "credentialSubject": bare} != expected:
         raise Unverified(f"the log's entry is no list of {purpose} by {name}")
-    return marked, when
+    return bits, when
 
 
 # --- the issuer's side --------------------------------------------------------------
 def last_marks(log: Log, name: str, key: Ed25519PublicKey) -> Marks:
-    """Return what the last lists in the issuer's own log mark; nothing before any."""
-    head, found = header_prefix(key).encode("ascii"), dict[str, frozenset[int]]()
+    """Return what the last lists in the issuer's own log mark; nothing before any.
+
+    Raises:
+        Unverified: a list marks what the log does not hold.
+    """
+    head, found = header_prefix(key).encode("ascii"), dict[str, bytes]()
     stop = log.size
     while stop and len(found) < len(PURPOSES):
         start = max(0, stop - _CHUNK)
@@ -180,7 +184,14 @@ def last_marks(log: Log, name: str, key: Ed25519PublicKey) -> Marks:
                     except Unverified:  # a certificate, or the other purpose's list
                         continue
         stop = start
-    return {purpose: found.get(purpose, frozenset()) for purpose in PURPOSES}
+    return {one: _places(found.get(one, b""), log.size) for one in PURPOSES}
+
+
+def _places(bits: bytes, size: int) -> frozenset[int]:
+    """Return the places that are marked, all of them below the log's size."""
+    if any(bits[-(-size // 8) :]):
+        raise Unverified("a status list marks more than the log holds")
+    return frozenset(i for i in range(size) if is_marked(bits, i))
 
 
 def mark(marks: Marks, index: int, state: str) -> Marks:
@@ -267,7 +278,7 @@ def check_status(
     """
     name, key = issuer
     own = Policy(logs=(Verifier.of(name, key, LOG_SIGNATURE),))
-    marks, notes, times = dict[str, frozenset[int]](), set[str](), set[str]()
+    marks, notes, times = dict[str, bytes](), set[str](), set[str]()
     for place, (purpose, part) in enumerate(_lists(data).items()):
         proof = parse_proof(part["proof"])
         if proof.extra is not None:
@@ -289,10 +300,10 @@ def check_status(
     return Status(_state(marks, index), when, tuple(seen))
 
 
-def _state(marks: Marks, index: int) -> str:
-    if index in marks[REVOCATION]:
+def _state(marks: Mapping[str, bytes], index: int) -> str:
+    if is_marked(marks[REVOCATION], index):
         return "revoked"
-    return "suspended" if index in marks[SUSPENSION] else "valid"
+    return "suspended" if is_marked(marks[SUSPENSION], index) else "valid"
 
 
 def _lists(data: bytes) -> dict[str, dict[str, str]]:
