@@ -1,6 +1,7 @@
 """Everybody keeps everybody's records, and nobody can rewrite theirs alone."""
 
 import asyncio
+import dataclasses
 import random
 
 import pytest
@@ -67,6 +68,21 @@ def test_a_record_of_another_study_is_told_by_its_hash_alone(records):
     assert words_of(records.replicas[HUB], "a") == [record(0), other]
     assert words_of(records.replicas["b"], "a") == [record(0)]
     assert records.replicas["b"].size("a") == 6
+
+
+def test_an_entry_too_deep_to_read_stops_no_later_report(records):
+    deep = b'{"a":' + b"[" * 8_000 + b"]" * 8_000 + b"}"
+    log = records.logs["a"]
+    log.append([deep, record(0)])
+    told = account_of(log, 0, lambda _: True)
+    with_deep = dataclasses.replace(told, entries={0: deep, 1: record(0)})
+    records.replicas[HUB].take(with_deep, "a")
+    beat(records)
+    beat(records)
+
+    assert records.replicas[HUB].records("a") == [(1, record(0))]
+    assert records.replicas["b"].size("a") == 2
+    assert records.said == []
 
 
 def test_a_redacted_record_stays_by_its_hash(records):

@@ -17,7 +17,7 @@ from typing import Final
 
 from hetao.errors import BadEnvelope, HetaoError, NotAParty, Unverified
 from hetao.federation.store import Store
-from hetao.ledger.account import MOST, Account, Shows, shown
+from hetao.ledger.account import MOST, Account, Shows, fields_of, shown
 from hetao.ledger.envelope import Header
 from hetao.ledger.fraud import write_fraud
 from hetao.ledger.merkle import consistency_path
@@ -214,7 +214,7 @@ class Replica:
                 return
             pending = self._pending.setdefault((name, by), [])
             pending += [
-                (leaf, account.entries.get(account.start + k))
+                (leaf, _audit_record(account.entries.get(account.start + k)))
                 for k, leaf in enumerate(account.leaves)
             ]
             if self._have(name, by) == tree.size:
@@ -346,3 +346,8 @@ def _full_path(old: int, leaves: Sequence[bytes]) -> tuple[bytes, ...]:
         return ()
     first = [] if old & (old - 1) else [root_of(leaves[:old])]
     return (*first, *consistency_path(old, leaves))
+
+
+def _audit_record(entry: bytes | None) -> bytes | None:
+    """Return an entry's words if an audit record's: no others are kept or told on."""
+    return entry if entry is not None and fields_of(entry) is not None else None

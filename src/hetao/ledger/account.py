@@ -168,7 +168,7 @@ def fields_of(entry: bytes) -> Mapping[str, Any] | None:
         return None
     try:
         value = json.loads(entry)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict) or value.get("type") != ENTRY_TYPE:
         return None
