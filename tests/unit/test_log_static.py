@@ -154,6 +154,37 @@ def test_a_redacted_payload_leaves_the_folder_too(log, tmp_path):
     assert files(folder)["tile/0/000"][:32] == leaf_hash(b"secret")
 
 
+def test_a_redacted_payload_leaves_a_folder_that_now_gets_hashes_alone(log, tmp_path):
+    folder = tmp_path / "public"
+    log.append([b"secret", *numbered(1, 256), b"secret"])
+    export(log, folder)
+    log.redact(0)
+    log.redact(256)
+
+    export(log, folder, with_entries=False)
+
+    assert not any(b"secret" in data for data in files(folder).values())
+
+
+def test_drafts_of_a_killed_export_are_removed(log, tmp_path):
+    folder = tmp_path / "public"
+    log.append([b"secret", *numbered(1, 10)])
+    export(log, folder)
+    whole = files(folder)
+    for path in whole:
+        draft = folder / f"{path}.0badcafe.new"
+        draft.write_bytes(b"secret")
+    own = folder / "tile.new"
+    own.write_bytes(b"somebody's own")
+    log.redact(0)
+
+    export(log, folder)
+
+    found = files(folder)
+    assert {*found} == {*whole, "tile/entries/000.p/11", "tile/0/000.p/11", "tile.new"}
+    assert not any(b"secret" in data for data in found.values())
+
+
 def test_the_folder_of_another_log_or_a_larger_one_is_not_written(log, tmp_path):
     folder = tmp_path / "public"
     log.append(numbered(0, 3))

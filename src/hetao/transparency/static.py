@@ -94,7 +94,8 @@ def places(size: int, *, with_entries: bool = True) -> Iterator[Place]:
 def export(log: Log, folder: Path, *, with_entries: bool = True) -> int:
     """Bring a folder of static files up to the log; return how many were written.
 
-    Files that stand are left, but for bundles with a redacted entry. The checkpoint
+    Files that stand are left, but for bundles with a redacted entry, also those of an
+    earlier export with entries, and drafts of one that was cut short. The checkpoint
     comes last, so that whoever reads meanwhile finds all that it covers.
 
     Args:
@@ -107,6 +108,7 @@ def export(log: Log, folder: Path, *, with_entries: bool = True) -> int:
     """
     note, size = log.checkpoint(), log.size
     _check_folder(log, folder, size)
+    _remove_drafts(folder)
     written = 0
     for place in places(size, with_entries=with_entries):
         path = folder / place.path
@@ -115,8 +117,7 @@ def export(log: Log, folder: Path, *, with_entries: bool = True) -> int:
             written += 1
         if place.width == TILE_WIDTH:
             _remove_parts(folder, place)
-    if with_entries:
-        written += _rewrite_redacted(log, folder)
+    written += _rewrite_redacted(log, folder)
     if not (folder / CHECKPOINT).is_file() or _read(folder) != note:
         _write(folder / CHECKPOINT, note.encode())
         written += 1
@@ -149,6 +150,12 @@ def _rewrite_redacted(log: Log, folder: Path) -> int:
                 _write(path, now)
                 written += 1
     return written
+
+
+def _remove_drafts(folder: Path) -> None:
+    """Remove what a killed export left; it may hold what was redacted since."""
+    for path in (*folder.glob(f"{CHECKPOINT}.*.new"), *folder.glob("tile/**/*.new")):
+        path.unlink()
 
 
 def _remove_parts(folder: Path, place: Place) -> None:
