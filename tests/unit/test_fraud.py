@@ -14,7 +14,13 @@ from hetao.ledger.fraud import (
     write_fraud,
 )
 from hetao.ledger.merkle import consistency_path, leaf_hash, root
-from hetao.ledger.note import LOG_SIGNATURE, Checkpoint, Verifier, sign_checkpoint
+from hetao.ledger.note import (
+    LOG_SIGNATURE,
+    Checkpoint,
+    Verifier,
+    sign_checkpoint,
+    sign_note,
+)
 
 ORIGIN = "log.example.org/study"
 KEY = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
@@ -88,6 +94,23 @@ def test_a_proof_is_written_once_and_reads_back(tmp_path):
     assert write_fraud(tmp_path, note_of(TRUE[:7]), note_of(TRUE[:7])) is None
     with pytest.raises(InvalidData):
         read_fraud(tmp_path / "none")
+
+
+def test_strangers_lines_and_other_paths_make_no_more_files(tmp_path):
+    """Whoever can reach a witness can send the same note with any lines after it."""
+    one, other = note_of(TRUE[:7]), note_of(FALSE[:15])
+    path = full_path(7, FALSE[:15])
+    for number in range(1, 9):
+        stranger = Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)
+        text = other.partition("\n\n")[0] + "\n"
+        junk = sign_note(text, "a.stranger", stranger)
+        own = sign_note(text, ORIGIN, stranger)  # in the log's name, by another key
+        for line in ("", junk, own, junk * number):
+            write_fraud(tmp_path, one, other + line, path)
+
+    (only,) = tmp_path.iterdir()
+    assert "stranger" not in only.read_text("utf-8")
+    assert "size 7" in read_fraud(only).verify([KNOWN])
 
 
 def test_every_byte_of_a_fraud_proof_counts():

@@ -132,14 +132,26 @@ def write_fraud(
 ) -> Path | None:
     """Write the proof that two notes contradict each other; return where.
 
-    None if nothing shows it. The file is named by its own digest, so that the same
-    proof is written once.
+    None if nothing shows it. Of a note's lines those in the log's own name are kept.
+    The file is named by the digest of the two checkpoints, so that two of them make
+    one file, whatever lines strangers add and whatever path they send.
+
+    Args:
+        folder: where it goes.
+        one: a note, whose signature by its log was verified.
+        other: another one, likewise.
+        path: as of `fraud_between`.
     """
-    found = fraud_between(one, other, path) if one and other else None
+    if not one or not other:
+        return None
+    found = fraud_between(_own_lines(one), _own_lines(other), path)
     if found is None:
         return None
-    name = digest_bytes(found.text).removeprefix("sha256:")[:16]
+    told = "".join(sorted(parse_note(note)[0] for note in found.notes))
+    name = digest_bytes(told.encode()).removeprefix("sha256:")[:16]
     target = folder / f"fraud-{name}.json"
+    if target.exists():
+        return target
     draft = folder / f"{target.name}.{secrets.token_hex(4)}.new"
     with draft.open("xb") as file:
         file.write(found.text)
@@ -147,6 +159,14 @@ def write_fraud(
         os.fsync(file.fileno())
     draft.replace(target)
     return target
+
+
+def _own_lines(note: str) -> str:
+    """Return a note without the lines of others than its log."""
+    text, _, tail = note.rpartition("\n\n")
+    own = f"\u2014 {_checkpoint(note).origin} "
+    lines = [one for one in tail.splitlines(keepends=True) if one.startswith(own)]
+    return f"{text}\n\n{''.join(lines)}" if lines else note
 
 
 def _checkpoint(note: str) -> Checkpoint:
