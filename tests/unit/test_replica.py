@@ -2,11 +2,13 @@
 
 import asyncio
 import dataclasses
+import json
 import random
 
 import pytest
 
 from hetao.errors import BadSignature, NotAParty, Unverified
+from hetao.federation.heartbeat import MOST_EXCHANGES
 from hetao.federation.reports import Report, answered, report_from
 from hetao.ledger.account import MOST, account_from, account_of
 from hetao.ledger.fraud import read_fraud
@@ -14,6 +16,7 @@ from support_records import (
     HUB,
     ROLES,
     Records,
+    Way,
     cast,
     changed,
     fill,
@@ -108,6 +111,85 @@ def test_a_log_larger_than_a_message_is_told_in_several(records, monkeypatch):
         sizes = {other: 30 for other in ROLES if other != name}
         assert {other: replica.size(other) for other in sizes} == sizes
     assert MOST == 65_536
+
+
+def _lies_about_our_log(records, lies):
+    """Let the hub answer that it has so much of a's log, each time anew."""
+    way = records.beats["a"]._transport
+    asked = []
+
+    async def report(hub, data):
+        asked.append(hub)
+        await asyncio.sleep(0)
+        told = json.loads(await Way.report(way, hub, data))
+        told["have"]["a"] = lies(len(asked))
+        return json.dumps(told).encode()
+
+    way.report = report
+    return asked
+
+
+def test_a_hub_that_takes_back_what_it_has_holds_no_beat_up(records):
+    fill(records, 3)
+    asked = _lies_about_our_log(records, lambda count: count % 2)
+
+    asyncio.run(asyncio.wait_for(records.beats["a"].beat([HUB]), 20))
+
+    assert len(asked) <= 3
+
+
+def test_a_hub_that_always_has_a_little_more_gets_so_many_exchanges(records):
+    fill(records, 3)
+    asked = _lies_about_our_log(records, lambda count: 10 * count)
+
+    asyncio.run(asyncio.wait_for(records.beats["a"].beat([HUB]), 20))
+
+    assert len(asked) == MOST_EXCHANGES
+
+
+def test_a_hub_that_never_answers_keeps_no_other_from_its_beats(records, monkeypatch):
+    monkeypatch.setattr("hetao.federation.heartbeat.HEARTBEAT_SECONDS", 0.0)
+    way, asked = records.beats["a"]._transport, []
+    done = asyncio.Event()
+
+    async def report(hub, data):
+        asked.append(hub)
+        if hub == "silent":
+            await asyncio.Event().wait()
+        if len(asked) > 20:
+            done.set()
+        return await Way.report(way, HUB, data)
+
+    way.report = report
+
+    async def kept():
+        task = asyncio.create_task(records.beats["a"].keep(["silent", HUB]))
+        await asyncio.wait_for(done.wait(), 20)
+        task.cancel()
+
+    asyncio.run(kept())
+    assert asked.count("silent") == 1
+
+
+def test_a_log_that_claims_more_than_it_tells_fills_nobodys_memory(
+    records, monkeypatch
+):
+    monkeypatch.setattr("hetao.federation.replica.MOST_AHEAD", 20)
+    monkeypatch.setattr("hetao.federation.replica.MOST_PENDING", 600)
+    fill(records, 20)
+    told = account_of(records.logs[HUB], 0, lambda _: True)
+    kept = records.replicas["a"]
+
+    for count, many in ((2, 2), (18, 0)):  # words of over 600 bytes in eighteen
+        words = {i: told.entries[i] for i in range(count)}
+        part = dataclasses.replace(told, leaves=told.leaves[:count], entries=words)
+        kept.take(part, HUB)
+        assert kept.sizes(HUB)[HUB] == many
+        kept._pending.clear()
+    records.logs[HUB].append([record("more")])
+    kept.take(account_of(records.logs[HUB], 0, lambda _: True), HUB)
+    assert kept.sizes(HUB)[HUB] == 0
+    assert kept.faults() == ()
 
 
 def test_growth_while_beating_is_no_finding(records):

@@ -17,6 +17,7 @@ from hetao.ledger.account import account_of
 from hetao.ledger.log import Log
 
 HEARTBEAT_SECONDS: Final = 60.0
+MOST_EXCHANGES: Final = 16  # with one hub in one beat; the rest waits for the next
 
 
 class Heartbeat:
@@ -36,10 +37,12 @@ class Heartbeat:
         self._complaints: dict[str, str] = {}
 
     async def keep(self, hubs: Iterable[str]) -> None:
-        """Beat until cancelled."""
-        names = tuple(hubs)
+        """Beat until cancelled; no hub waits for another."""
+        await asyncio.gather(*(self._keep_with(hub) for hub in hubs))
+
+    async def _keep_with(self, hub: str) -> None:
         while True:
-            await self.beat(names)
+            await self._with(hub)
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def beat(self, hubs: Iterable[str]) -> None:
@@ -48,8 +51,9 @@ class Heartbeat:
 
     async def _with(self, hub: str) -> None:
         try:
-            while await self._exchanged(hub):
-                pass
+            for _ in range(MOST_EXCHANGES):
+                if not await self._exchanged(hub):
+                    break
             self._complaints.pop(hub, None)
         except HetaoError as error:
             if self._complaints.get(hub) != str(error):
@@ -72,7 +76,7 @@ class Heartbeat:
         after = self._replica.sizes(hub)
         if self._replica.doubts(hub):
             return True
-        return knows not in (knew, mine.checkpoint.size) or any(
+        return knew < knows != mine.checkpoint.size or any(
             before[name] < after[name] < one.checkpoint.size
             for one in answer.accounts
             if (name := one.checkpoint.origin) in after

@@ -47,6 +47,8 @@ CREATE TABLE IF NOT EXISTS fault (
 ) STRICT;
 """
 ROLES: Final = ("site", "hub", "coordinator")
+MOST_AHEAD: Final = 2**20  # entries that a checkpoint may be ahead and be followed …
+MOST_PENDING: Final = 2**28  # … and bytes told before they are held against it
 
 
 @dataclass(frozen=True)
@@ -212,6 +214,9 @@ class Replica:
                 return
             if tree.size == self.size(name):
                 return
+            if tree.size - self.size(name) > MOST_AHEAD:
+                self._pending.pop((name, by), None)
+                return
             pending = self._pending.setdefault((name, by), [])
             pending += [
                 (leaf, _audit_record(account.entries.get(account.start + k)))
@@ -219,6 +224,10 @@ class Replica:
             ]
             if self._have(name, by) == tree.size:
                 self._settle(tree, by)
+            elif sum(len(leaf) + len(text or b"") for leaf, text in pending) > (
+                MOST_PENDING
+            ):
+                del self._pending[name, by]
 
     def _look_for_loss(self, tree: Checkpoint) -> None:
         """Find a log that twice in a row shows less than it told; once may be late."""
