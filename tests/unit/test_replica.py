@@ -192,6 +192,24 @@ def test_a_log_that_claims_more_than_it_tells_fills_nobodys_memory(
     assert kept.faults() == ()
 
 
+def test_nobody_else_is_blamed_for_a_log_with_two_histories(records):
+    log, hub = records.logs["a"], records.replicas[HUB]
+    log.append([record(i) for i in range(3)])
+    hub.take(account_of(log, 0, lambda _: True), "a")
+    first = log.root(3)
+    for count in range(99):
+        records.rewrite("a", [record(0), record(1), record(100 + count)])
+        if records.logs["a"].root(3) < first:
+            break  # stands before the one whose entries the hub has
+    hub.hear(records.logs["a"].checkpoint(), "a")
+
+    for _ in range(2):
+        asyncio.run(records.beats["b"].beat([HUB]))
+
+    assert {fault.origin for fault in records.replicas["b"].faults()} == {"a"}
+    assert {fault.origin for fault in hub.faults()} == {"a"}
+
+
 def test_growth_while_beating_is_no_finding(records):
     for count in range(1, 9):
         fill(records, count)

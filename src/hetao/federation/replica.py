@@ -122,8 +122,14 @@ class Replica:
 
     # --- telling ----------------------------------------------------------------------
     def account(self, origin: str, start: int, shows: Shows) -> Account | None:
-        """Return what is known of a log from a size on; None for nothing."""
+        """Return what is known of a log from a size on; None for nothing.
+
+        Of a log with a finding, `notes` are told alone: its entries need not fit what
+        a reader has, who would hold it against the teller.
+        """
         with self._lock:
+            if self._is_forked(origin):
+                return None
             size = self.size(origin)
             note = self._note_at(origin, size)
             if not note:
@@ -344,9 +350,11 @@ class Replica:
         return [(int(size), bytes(root), str(note)) for size, root, note in rows]
 
     def _note_at(self, origin: str, size: int) -> str:
-        text = "SELECT note FROM told WHERE origin = ? AND size = ?"
-        rows = self._store.rows(text, (origin, size))
-        return str(rows[0][0]) if rows else ""
+        """Return the checkpoint of a size; of several, that of the entries here."""
+        notes = {root: note for at, root, note in self._told(origin) if at == size}
+        if len(notes) < 2:
+            return next(iter(notes.values()), "")
+        return notes.get(root_of(self._leaves(origin, size)), "")
 
 
 def _full_path(old: int, leaves: Sequence[bytes]) -> tuple[bytes, ...]:
