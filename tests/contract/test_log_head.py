@@ -148,7 +148,7 @@ def test_when_log_and_head_are_both_restored_a_witness_tells(tmp_path):
     Log.open(folder / "study.log", ORIGIN, KEY).close()  # nobody was asked: it passes
     for witness in (Sighting("w", seen.size), Sighting("w", seen.size, seen.root)):
         with pytest.raises(Unverified, match="w has seen more"):
-            Log.open(folder / "study.log", ORIGIN, KEY, seen=lambda _, w=witness: [w])
+            Log.open(folder / "study.log", ORIGIN, KEY, seen=lambda *_, w=witness: [w])
 
 
 def test_a_witness_that_saw_another_tree_tells(tmp_path):
@@ -165,10 +165,13 @@ def test_a_witness_that_saw_another_tree_tells(tmp_path):
 
     with pytest.raises(Unverified, match="w1 has seen another tree"):
         Log.open(
-            tmp_path / "study.log", ORIGIN, KEY, seen=lambda note: seen(note, bytes(32))
+            tmp_path / "study.log",
+            ORIGIN,
+            KEY,
+            seen=lambda note, _: seen(note, bytes(32)),
         )
     with Log.open(
-        tmp_path / "study.log", ORIGIN, KEY, seen=lambda note: seen(note, of_two)
+        tmp_path / "study.log", ORIGIN, KEY, seen=lambda note, _: seen(note, of_two)
     ) as log:
         assert said == [log.checkpoint()] * 2
 

@@ -2,17 +2,20 @@
 
 import asyncio
 import contextlib
+import http.server
 import shutil
 import threading
+import time
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hetao.errors import Unreachable, Unverified
+from hetao.errors import InvalidData, Unreachable, Unverified
 from hetao.federation.logs import LogTable, open_log
-from hetao.ledger.log import Sighting
-from hetao.ledger.note import LOG_SIGNATURE, Verifier
+from hetao.ledger.log import Log, Sighting
+from hetao.ledger.note import COSIGNATURE, LOG_SIGNATURE, Verifier, cosign
 from hetao.ledger.policy import parse_policy
+from hetao.ledger.submission import parse_submission
 from hetao.permit import Identity
 from hetao.transparency.client import cosignatures
 from hetao.transparency.sightings import sightings
@@ -88,8 +91,9 @@ def test_a_restored_backup_of_log_and_head_is_refused(tmp_path, policy):
         open_log(state, IDENTITY, table)
     with open_log(state, IDENTITY, table, asks=False) as log:
         assert log.size == 1  # to be read, it opens
-        assert sightings(log.checkpoint(), read) == [Sighting("up", 2)]
-    assert [one.size for one in sightings(note, read)] == [2]
+        seen = sightings(log.checkpoint(), log.consistency, read)
+        assert seen == [Sighting("up", 2)]
+        assert [one.size for one in sightings(note, log.consistency, read)] == [2]
 
 
 def test_a_fork_of_the_same_size_is_refused(tmp_path, policy):
@@ -118,3 +122,92 @@ def test_below_the_quorum_nothing_is_signed(tmp_path, policy):
 
     with pytest.raises(Unreachable, match="quorum"):
         open_log(tmp_path / "state", IDENTITY, table)
+
+
+def test_a_witness_that_saw_less_is_shown_the_way(tmp_path, policy):
+    (tmp_path / "policy").write_text(policy + "quorum up\n")
+    table = LogTable(witnesses=str(tmp_path / "policy"))
+    (tmp_path / "state").mkdir()
+    for entry in (b"first", b"second", b"third"):  # nobody cosigns in between
+        with open_log(tmp_path / "state", IDENTITY, table) as log:
+            log.append([entry])
+
+    open_log(tmp_path / "state", IDENTITY, table).close()
+
+
+STRANGER = Ed25519PrivateKey.from_private_bytes(b"\7" * 32)
+
+
+@contextlib.contextmanager
+def answering(make):
+    """Serve what `make` returns of a submission, status and text; give its address."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            status, said = make(parse_submission(text).note)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(said.encode())))
+            self.end_headers()
+            self.wfile.write(said.encode())
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def late(note):
+    return cosign(note, "w", EYE, int(time.time()) - 3600)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda note: (200, ""),
+        lambda note: (200, "OK"),
+        lambda note: (200, cosign(note, "w", STRANGER, int(time.time()))),
+        lambda note: (200, late(note)),
+        lambda note: (409, "1"),
+        lambda note: (409, "0"),
+    ],
+    ids=["empty", "words", "stranger", "late", "less", "nothing"],
+)
+def test_whoever_cannot_cosign_now_is_not_of_the_quorum(tmp_path, make):
+    with Log.open(tmp_path / "log", ORIGIN, KEY) as log, answering(make) as url:
+        log.append([b"first", b"second"])
+        with pytest.raises(Unreachable):
+            sightings(log.checkpoint(), log.consistency, only(url))
+
+
+def test_who_cosigns_now_is_of_the_quorum(tmp_path):
+    def make(note):
+        return 200, cosign(note, "w", EYE, int(time.time()))
+
+    with Log.open(tmp_path / "log", ORIGIN, KEY) as log, answering(make) as url:
+        log.append([b"first", b"second"])
+        seen = sightings(log.checkpoint(), log.consistency, only(url))
+        assert seen == [Sighting("up", 2, log.root(2))]
+
+
+@pytest.mark.parametrize("url", ["http://witness.example", "http://192.0.2.1:80"])
+def test_nobody_elsewhere_is_asked_without_tls(tmp_path, url):
+    refused = pytest.raises(InvalidData, match="https")
+    with Log.open(tmp_path / "log", ORIGIN, KEY) as log, refused:
+        sightings(log.checkpoint(), log.consistency, only(url))
+
+
+EYE = Ed25519PrivateKey.from_private_bytes(b"\5" * 32)
+
+
+def only(url):
+    log = Verifier.of(ORIGIN, KEY.public_key(), LOG_SIGNATURE).vkey
+    eye = Verifier.of("w", EYE.public_key(), COSIGNATURE).vkey
+    return parse_policy(f"log {log}\nwitness up {eye} {url}\nquorum up\n".encode())

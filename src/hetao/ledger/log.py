@@ -90,7 +90,8 @@ class Sighting:
     root: bytes | None = None
 
 
-Seen = Callable[[str], Iterable[Sighting]]
+Consistency = Callable[[int, int], list[bytes]]
+Seen = Callable[[str, Consistency], Iterable[Sighting]]
 
 
 class Log:
@@ -126,7 +127,7 @@ class Log:
         key: Ed25519PrivateKey,
         *,
         head: Head | None = None,
-        seen: Seen = lambda _: (),
+        seen: Seen = lambda *_: (),
         opener: Connect = connect,
     ) -> Self:
         """Return the log in this file, made anew (mode 0600) where there is none.
@@ -139,7 +140,7 @@ class Log:
             key: what signs the checkpoints.
             head: where it keeps what it signed last, closed with the log; the file
                 `<path>.head` if left out, which a backup of the folder restores too.
-            seen: asks witnesses what they cosigned last; given the checkpoint.
+            seen: asks witnesses what they cosigned last, of note and `consistency`.
             opener: connects to the log's file, and to `<path>.head`.
 
         Raises:
@@ -165,7 +166,7 @@ class Log:
             stack.callback(reader.close)
             log = cls(writer, reader, head, origin, key)
             log._check()
-            log.compare(seen(log.checkpoint()))
+            log.compare(seen(log.checkpoint(), log.consistency))
             stack.pop_all()
         return log
 
