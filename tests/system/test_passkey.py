@@ -1,7 +1,9 @@
 """A person registers a passkey in a real browser, and signs with it what they read."""
 
+import contextlib
 import datetime
 import json
+import random
 import socket
 import threading
 import time
@@ -39,9 +41,16 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def origin():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://localhost:{probe.getsockname()[1]:05}"
+    """Give a page's address, at a port that no outgoing connection is ever given.
+
+    Who asks again and again whether somebody listens at a port from which the machine
+    itself may be asking is sooner or later connected to itself, and holds the port.
+    """
+    for port in random.sample(range(20_000, 32_000), 100):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return f"http://localhost:{port}"
+    raise AssertionError("no port is free")
 
 
 class Waiting:
