@@ -14,8 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import vyper
-from vyper.compiler import compile_code
 
 from hetao.anchor import read_stamp, root_of
 from hetao.anchor.evm import Chain, shipped
@@ -192,13 +190,14 @@ def chain(node):
 
 
 def test_the_shipped_bytecode_is_what_the_compiler_makes_of_the_source():
-    folder = Path(sys.modules["hetao.anchor"].__file__).parent / "contracts"
-    made = compile_code(
-        (folder / "stamp.vy").read_text(),
-        output_formats=["bytecode", "bytecode_runtime"],
-    )
+    source = Path(sys.modules["hetao.anchor"].__file__).parent / "contracts/stamp.vy"
+    # In a process of its own: the compiler lifts Python's limit of recursion.
+    words = [sys.executable, "-m", "vyper.cli.vyper_compile", "-f", "combined_json"]
+    done = subprocess.run([*words, str(source)], check=True, capture_output=True)
+    said = json.loads(done.stdout)
+    (made,) = (one for name, one in said.items() if name != "version")
 
-    assert shipped()["compiler"] == f"vyper {vyper.__version__.partition('+')[0]}"
+    assert shipped()["compiler"] == f"vyper {said['version'].partition('+')[0]}"
     assert made["bytecode"] == "0x" + shipped()["bytecode"]
     assert made["bytecode_runtime"] == "0x" + shipped()["runtime"]
 

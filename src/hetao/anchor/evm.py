@@ -8,6 +8,7 @@ information service a filing. Contract: `contracts/stamp.vy`.
 import base64
 import datetime
 import json
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -115,12 +116,17 @@ class Chain:
         return receipt
 
     def _signed(self, to: str, data: bytes, gas: int) -> tuple[str, str]:
+        limit = sys.getrecursionlimit()
         try:
             from eth_account import Account
         except ImportError as missing:
             raise Usage(
                 "a chain needs eth-account", fix="pip install 'hetao[evm]'"
             ) from missing
+        finally:
+            # One of its libraries lifts the limit so far that a stranger's deeply
+            # nested file would then end the process.
+            sys.setrecursionlimit(limit)
         account = Account.from_key(self._key)
         price = int(self._ask("eth_gasPrice"), 16)
         transaction: dict[str, Any] = {
