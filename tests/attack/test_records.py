@@ -7,6 +7,7 @@ import pytest
 from hetao.canonical import parse_canonical
 from hetao.errors import BadSignature, NotAParty
 from hetao.federation.heartbeat import Heartbeat
+from hetao.federation.reports import Report, report_from
 from hetao.federation.transport_inproc import Exchange
 from hetao.ledger.envelope import parse_envelope
 from hetao.ledger.note import parse_checkpoint, parse_note
@@ -109,3 +110,19 @@ def test_a_stranger_is_told_nothing(federation):
         hub.report("stranger", b'{"accounts":[],"have":{},"notes":[]}')
     with pytest.raises(BadSignature):
         hub.report("a", b"garbage")
+
+
+def test_naming_a_study_gives_nobody_its_records(federation):
+    """What a party names makes it none of a study's; the coordinator's begin does."""
+    hub, other = federation.hubs["hub-hk"], "sha256:" + "7" * 64
+    empty = Report((), {}).encoded()
+
+    own = federation.envelope("share", "hub-hk", sender="a", study=other)
+    hub.accept("a", own.data)
+    told = report_from(hub.report("a", empty)).accounts
+
+    assert told[0].checkpoint.origin == "hub-hk"
+    assert told[0].leaves
+    assert not any(account.entries for account in told)
+    hub.accept("coordinator", federation.begin("hub-hk").data)
+    assert report_from(hub.report("a", empty)).accounts[0].entries

@@ -239,7 +239,7 @@ class Hub:
 
     # --- keeping --------------------------------------------------------------------
     def _insert(self, *envelopes: Envelope) -> None:
-        self._shelf.put(envelopes)
+        self._shelf.put(envelopes, self._coordinator)
         for recipient in {envelope.header.recipient for envelope in envelopes}:
             self.on_letter(recipient)
 
@@ -278,7 +278,8 @@ class Hub:
             if header.kind != "share" and header.sender != self._coordinator:
                 raise NotAParty(f"{header.sender} may not ask for a {header.kind!r}")
             if header.kind == "begin":
-                self._begin(header.run)
+                study, bundle = self._begin(header.run)
+                self._shelf.involve(bundle.permit.sites, study)
             elif header.kind in ("task", "share"):
                 self._open_if_complete(header.run, header.task)
             elif header.kind == "finish":

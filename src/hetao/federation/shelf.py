@@ -1,7 +1,7 @@
 """Envelopes that a hub holds: each in a place of its own, in the order they came."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -67,20 +67,31 @@ class Shelf:
         self._store, self._name = store, name
 
     # --- what came ------------------------------------------------------------------
-    def put(self, envelopes: Sequence[Envelope]) -> None:
-        """Keep envelopes, durably, each in its place; one that is there stays."""
+    def put(self, envelopes: Sequence[Envelope], convener: str) -> None:
+        """Keep envelopes, durably, each in its place; one that is there stays.
+
+        Args:
+            envelopes: what came, or what the hub itself sends.
+            convener: whose envelopes alone make a party one of a study's; else
+                anybody could, by naming a study, be told its records.
+        """
         concerned = {
             (party, one.header.study)
             for one in envelopes
-            for party in (one.header.sender, one.header.recipient)
+            if one.header.sender == convener
+            for party in (convener, one.header.recipient)
         }
         self._store.write(
             [(INVOLVE, pair) for pair in sorted(concerned)]
             + [(PUT, _row(envelope)) for envelope in envelopes]
         )
 
+    def involve(self, parties: Iterable[str], study: str) -> None:
+        """Note the parties of a study whose permit was verified."""
+        self._store.write([(INVOLVE, (party, study)) for party in sorted(parties)])
+
     def studies_of(self, party: str) -> set[str]:
-        """Return the studies in which something came here from or to a party."""
+        """Return the studies whose permit names a party, or whose letters it got."""
         rows = self._store.rows("SELECT study FROM involved WHERE party = ?", (party,))
         return {str(study) for (study,) in rows}
 
