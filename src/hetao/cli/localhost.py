@@ -1,5 +1,6 @@
 """A page on this machine for one answer; every account of the machine may see it."""
 
+import contextlib
 import errno
 import json
 import secrets
@@ -8,7 +9,7 @@ import threading
 import webbrowser
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from hetao.errors import BadSignature, HetaoError, Usage
@@ -53,7 +54,8 @@ class Desk(ThreadingHTTPServer):
         self.origin, self.take = origin, take
         self.token = secrets.token_urlsafe(24)
         self.page = page_with(self.token)
-        self._lock, self._is_done = threading.Lock(), False
+        self._lock, self._is_done = threading.RLock(), False
+        self._open: set[socket.socket] = set()
         self._other: socket.socket | None = None
         try:
             super().__init__(("127.0.0.1", parts.port or 80), _Request)
@@ -67,10 +69,30 @@ class Desk(ThreadingHTTPServer):
             ) from error
 
     def server_close(self) -> None:
-        """Let the port go."""
+        """Let the port go, and whoever is connected and has asked nothing yet.
+
+        A browser connects ahead of need. Such a connection would show this page, with
+        a word that nobody takes any more, when the next command's page is meant.
+        """
         super().server_close()
+        with self._lock:
+            for connection in self._open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
         if self._other is not None:
             self._other.close()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in a thread of its own, and know of it."""
+        with self._lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a connection that was answered."""
+        with self._lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
 
     def wait(self) -> None:
         """Serve until an answer was taken."""
