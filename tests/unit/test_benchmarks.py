@@ -1,0 +1,32 @@
+"""What benchmarks take from Hetao is there: they are no part of a run of tests."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def taken(path):
+    """Return what a script takes from Hetao: pairs of a module and a name in it."""
+    return [
+        (node.module, alias.name)
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hetao")
+        for alias in node.names
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(p for p in BENCHMARKS.rglob("*.py") if taken(p)),
+    ids=lambda path: path.relative_to(BENCHMARKS).as_posix(),
+)
+def test_what_a_benchmark_takes_is_there(path):
+    for module, name in taken(path):
+        home = importlib.import_module(module)
+
+        if not hasattr(home, name):
+            importlib.import_module(f"{module}.{name}")
