@@ -56,12 +56,12 @@ def largest_difference(result, oracle):
     return float(away)
 
 
-def in_process(model, formula, frame, split_by, folder, /, **options):
+def in_process(model, formula, frame, split_by, folder, /, *, strata=(), **options):
     """Return a fit's finding, its terms, and its sites, without the whole protocol."""
     path = folder / "rows.csv"
     frame.to_csv(path, index=False)
     parts = split_parts(path, split_by)
-    study = draft_study(model, formula, parts, options=options).study
+    study = draft_study(model, formula, parts, strata, options).study
     columns = {}
     for part in parts:
         mine = frame[frame[split_by].astype(str) == part.split_value]

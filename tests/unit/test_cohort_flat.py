@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from hetao.cdm import open_flat, open_site
+from hetao.cdm import FlatFile, open_flat, open_site
 from hetao.cohort import build
 from hetao.errors import InvalidData, InvalidMapping, InvalidStudy
 from hetao.study import Analysis, Level, Study, Variable
@@ -203,3 +203,30 @@ def test_a_person_that_is_no_column_is_refused(long_table):
 
     with pytest.raises(InvalidMapping, match="person names no column"):
         open_site(long_table)
+
+
+def test_a_file_that_is_read_once_opens_as_one_read_each_time(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("site,age\na,1\nb,2\na,3\n,4\n", "utf-8")
+    file = FlatFile(path)
+
+    for split in (("site", "a"), ("site", "b"), ("", "")):
+        with open_flat(path, *split, person="age", genes=()) as alone:
+            for _ in range(2):  # the second time, rows that are there already
+                with file.open(*split, "age", ()) as shared:
+                    assert replace(shared, connection=alone.connection) == alone
+                    rows = [
+                        one.connection.execute(
+                            "SELECT rowid, * FROM flat ORDER BY rowid"
+                        ).fetchall()
+                        for one in (alone, shared)
+                    ]
+                    assert rows[0] == rows[1]
+    with pytest.raises(InvalidData, match="holds no row of this site"):
+        file.open("site", "c")
+    with pytest.raises(InvalidData, match="has no column 'zone'"):
+        file.open("zone", "a")
+    with file.open("site", "a") as still:
+        path.unlink()
+        assert still.connection.execute("SELECT count(*) FROM flat").fetchone() == (2,)
+    file.close()

@@ -4,17 +4,9 @@ from hetao.cdm.changes import Changes, compare, previous_folder
 from hetao.cdm.curation import Curation, curate
 from hetao.cdm.engine import Column, Columns, Engine, Row, literal
 from hetao.cdm.engine_duckdb import Connection, DuckDBEngine
+from hetao.cdm.flat import FLAT, FlatFile, FlatTable, flat_number, open_flat
 from hetao.cdm.mapping import SiteConfig, SiteFolder, read_folder, read_site
-from hetao.cdm.opening import (
-    DICTIONARY,
-    FLAT,
-    CuratedTables,
-    FlatTable,
-    flat_number,
-    open_flat,
-    open_site,
-    open_tables,
-)
+from hetao.cdm.opening import DICTIONARY, CuratedTables, open_site, open_tables
 from hetao.cdm.store import Manifest, read_manifest, snapshot_folder, snapshots
 
 __all__ = [
@@ -28,6 +20,7 @@ __all__ = [
     "Curation",
     "DuckDBEngine",
     "Engine",
+    "FlatFile",
     "FlatTable",
     "Manifest",
     "Row",

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from hetao import cohort as cohorts
 from hetao.analysis import Estimator, Rows, estimator_for, evidence, make_rows
 from hetao.analysis.estimator import State
+from hetao.cdm import CuratedTables, FlatTable
 from hetao.cdm.committing import Extract
-from hetao.cdm.opening import CuratedTables, FlatTable
 from hetao.errors import InvalidData, Unverified
 from hetao.federation.asking import installed
 from hetao.federation.binding import Bindings

@@ -103,7 +103,7 @@ class Replica:
 
     def size(self, origin: str) -> int:
         """Return how many entries of a log are here, verified."""
-        text = "SELECT count(*) FROM replica WHERE origin = ?"
+        text = "SELECT coalesce(max(i) + 1, 0) FROM replica WHERE origin = ?"
         return int(self._store.rows(text, (origin,))[0][0])
 
     def records(self, origin: str) -> list[tuple[int, bytes]]:

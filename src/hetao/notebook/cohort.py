@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from hetao.cdm import open_flat, open_site
+from hetao.cdm import FlatFile, open_site
 from hetao.errors import Usage
 from hetao.federation.certify import results_of
 from hetao.federation.embedded import Answered, OpenSource, run_embedded
@@ -130,22 +130,14 @@ class Cohort:
             return draft, {n: partial(open_site, path) for n, path in files.items()}
         parts = self._parts(folder)
         draft = draft_study(model, formula, parts, strata, options, self.criteria)
-        return draft, {
-            part.site: partial(
-                open_flat,
-                part.path,
-                part.split_column,
-                part.split_value,
-                person=draft.person,
-                genes=(),  # nothing leaves this computer
-            )
-            for part in parts
+        return draft, {  # nothing leaves this computer, genes or not
+            part.site: partial(part.open, draft.person, ()) for part in parts
         }
 
     def _parts(self, folder: Path) -> tuple[Part, ...]:
         if self.sites is not None:
             files = {n: _file(d, folder, n) for n, d in self.sites.items()}
-            return tuple(Part(name, path) for name, path in files.items())
+            return tuple(Part(n, p, file=FlatFile(p)) for n, p in files.items())
         return split_parts(_file(self.data, folder, "data"), self.split_by)
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from hetao.cdm import FlatTable, open_flat
+from hetao.cdm import FlatTable
 from hetao.errors import BadFormula, InvalidData, Usage
 from hetao.notebook.aliases import aliases_of, original, with_aliases
 from hetao.notebook.asking import (
@@ -104,7 +104,7 @@ def draft_study(
     """
     if not parts:
         raise Usage("there is no site", fix="name at least one")
-    tables = [open_flat(p.path, p.split_column, p.split_value) for p in parts]
+    tables = [part.open() for part in parts]
     try:
         drafter = _Drafter(model, (formula, options), parts, tables)
         return drafter.draft(tuple(strata), criteria)

@@ -2,22 +2,37 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from hetao.cdm import open_flat
+from hetao.cdm import FlatFile, FlatTable, open_flat
 from hetao.errors import InvalidData
 from hetao.notebook.columns import place_of
 
 
 @dataclass(frozen=True)
 class Part:
-    """One site's rows: a file, or those rows of it that bear the site's value."""
+    """One site's rows: a file, or those rows of it that bear the site's value.
+
+    `file` is the file already read, where it is; parts of one file share it.
+    """
 
     site: str
     path: Path
     split_column: str = ""
     split_value: str = ""
+    file: FlatFile | None = field(default=None, compare=False, repr=False)
+
+    def open(self, person: str = "", genes: tuple[str, ...] | None = None) -> FlatTable:
+        """Return the site's rows, opened for reading; arguments as of `open_flat`.
+
+        Raises:
+            InvalidData: the file cannot be read, or holds no row of this site.
+        """
+        split = self.split_column, self.split_value
+        if self.file is not None:
+            return self.file.open(*split, person, genes)
+        return open_flat(self.path, *split, person=person, genes=genes)
 
 
 def split_parts(path: Path, column: str) -> tuple[Part, ...]:
@@ -29,7 +44,8 @@ def split_parts(path: Path, column: str) -> tuple[Part, ...]:
     Raises:
         InvalidData: the file cannot be read or has no such column.
     """
-    with open_flat(path) as table:
+    file = FlatFile(path)
+    with file.open() as table:
         place = place_of(table, column)
         rows = table.connection.execute(
             f"SELECT trim({place}::VARCHAR), min(rowid) FROM flat "  # noqa: S608
@@ -41,7 +57,8 @@ def split_parts(path: Path, column: str) -> tuple[Part, ...]:
     if not values:
         raise InvalidData(f"column {column!r} of {path.name} holds no value")
     names = _site_names(values)
-    return tuple(Part(n, path, column, v) for n, v in zip(names, values, strict=True))
+    found = zip(names, values, strict=True)
+    return tuple(Part(name, path, column, value, file) for name, value in found)
 
 
 def _site_names(values: Sequence[str]) -> list[str]:
