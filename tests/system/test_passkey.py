@@ -2,12 +2,15 @@
 
 import contextlib
 import datetime
+import http.client
 import json
+import queue
 import random
 import socket
 import threading
-import time
 from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,16 +20,22 @@ from hetao.federation.reviewing import gather_votes, lay_package, read_package
 from hetao.permit import (
     Bundle,
     Key,
+    Person,
+    Words,
     add_notice,
+    code,
     read_bundle,
     sign_notice,
+    signed_bytes,
+    standing,
+    statement_from,
     tally,
     write_bundle,
 )
 from hetao.permit.signing_words import LANGUAGES, WORDS
 from hetao.records import read_toml
 from support_chromium import LIMIT_SECONDS, Browser
-from support_permit import Scene
+from support_permit import PEOPLE, Scene
 
 HOLDERS = ("ethics-hk", "checker-hk")  # whose keys are passkeys here
 PURPOSE = "To see </script><b>whether</b> 河套 & all that"
@@ -53,6 +62,15 @@ def origin():
     raise AssertionError("no port is free")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def shown():
+    """Give what commands have a browser open, one after another."""
+    asked = queue.Queue()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hetao.cli.localhost.webbrowser.open", asked.put)
+        yield asked
+
+
 class Waiting:
     """A command that waits for a person, beside the test."""
 
@@ -62,43 +80,39 @@ class Waiting:
         self._thread.start()
 
     def _run(self):
-        self.status = main([*self._words, "--no-browser"])
+        self.status = main(self._words)
 
     def ended(self):
         self._thread.join(LIMIT_SECONDS)
         return self.status
 
 
-def show(browser, origin):
-    """Show the page of a command as soon as it is there."""
-    for _ in range(1000):
-        try:
-            socket.create_connection(("127.0.0.1", int(origin[-5:])), 5).close()
-            break
-        except ConnectionRefusedError:
-            time.sleep(0.02)
-    browser.open(origin + "/")
+def show(browser, shown):
+    """Show the page of a command as it has a browser open it, and return that way."""
+    way = shown.get(timeout=LIMIT_SECONDS)
+    browser.open(way)
+    return way
 
 
-def register(browser, origin, owner, out):
+def register(browser, shown, origin, owner, out):
     browser.held_by(owner)
     words = ("--name", f"{owner}-passkey", "--owner", owner, "--origin", origin)
     waiting = Waiting("permit", "passkey", "new", *words, "--out", out)
-    show(browser, origin)
+    show(browser, shown)
     said, text = browser.sign()
     assert (said, waiting.ended()) == ("done", 0), text
     return Key(**read_toml(out, BadSignature)["keys"][0])
 
 
 @pytest.fixture(scope="module")
-def scene(browser, origin, tmp_path_factory):
+def scene(browser, shown, origin, tmp_path_factory):
     """A permit in which an ethics office and an output checker hold passkeys."""
     folder = tmp_path_factory.mktemp("keys")
     made = {
-        owner: register(browser, origin, owner, folder / f"{owner}.toml")
+        owner: register(browser, shown, origin, owner, folder / f"{owner}.toml")
         for owner in HOLDERS
     }
-    plain = Scene()
+    plain = Scene((*PEOPLE, Person("deputy-hk", "HK", "REC", ("staff",))))
     begin = datetime.datetime.fromisoformat(made["ethics-hk"].valid_from)
     return plain.varied(
         keys=tuple(made.get(key.owner, key) for key in plain.keys),
@@ -128,12 +142,10 @@ def told(permit, capsys):
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
-def test_a_passkey_approves_what_its_holder_read(
-    scene, permit, browser, origin, capsys
-):
+def test_a_passkey_approves_what_its_holder_read(scene, permit, browser, shown, capsys):
     browser.held_by("ethics-hk")
     waiting = ask_to_approve(permit)
-    show(browser, origin)
+    show(browser, shown)
 
     read = {
         lang: browser.run(
@@ -145,10 +157,13 @@ def test_a_passkey_approves_what_its_holder_read(
     said, text = browser.sign()
 
     assert (said, waiting.ended()) == ("done", 0), text
-    code = told(permit, capsys)["code"]
+    own = code(signed_bytes(read_bundle(permit).notices[-1].body))
+    assert f"code {own}" in capsys.readouterr().err
+    everybodys = told(permit, capsys)["code"]
     for lang, words in read.items():
-        for part in (PURPOSE, code, scene.permit.digest, scene.permit.not_after):
+        for part in (PURPOSE, own, everybodys, scene.permit.not_after):
             assert part in words
+        assert scene.permit.digest in words
         assert WORDS[lang]["approve"] in words
         assert "hospital-sz (An owner, SZ)" in words
     found = told(permit, capsys)
@@ -158,11 +173,11 @@ def test_a_passkey_approves_what_its_holder_read(
 
 
 def test_what_a_passkey_signed_approves_no_changed_permit(
-    scene, permit, browser, origin
+    scene, permit, browser, shown
 ):
     browser.held_by("ethics-hk")
     waiting = ask_to_approve(permit)
-    show(browser, origin)
+    show(browser, shown)
     assert browser.sign()[0] == "done"
     assert waiting.ended() == 0
     signed = read_bundle(permit).notices[-1]
@@ -175,26 +190,24 @@ def test_what_a_passkey_signed_approves_no_changed_permit(
         add_notice(Bundle(changed), replace(signed, body=body))
 
 
-def test_a_page_that_shows_another_permit_signs_nothing(
-    permit, browser, origin, tmp_path
-):
+def test_a_page_that_shows_another_permit_signs_nothing(permit, browser, shown):
     browser.held_by("ethics-hk")
     waiting = ask_to_approve(permit)
-    show(browser, origin)
+    way = show(browser, shown)
     browser.run("ask.shown = ask.shown.replace('To see', 'To sea'), true")
 
     said, _ = browser.sign()
 
     assert said == "changed"
-    browser.open(origin + "/")  # as it was, it signs
+    browser.open(way)  # as it was, it signs
     assert browser.sign()[0] == "done"
     assert waiting.ended() == 0
 
 
-def test_another_persons_passkey_does_not_approve(permit, browser, origin, capsys):
+def test_another_persons_passkey_does_not_approve(permit, browser, shown, capsys):
     browser.held_by("checker-hk")
     waiting = ask_to_approve(permit)
-    show(browser, origin)
+    show(browser, shown)
 
     said, text = browser.sign()
 
@@ -222,13 +235,103 @@ def test_a_written_page_saves_its_answer_for_another_machine(
 
     assert said == "offered", text
     assert WORDS["zh-Hant"]["offered"] in text
-    assert main(["permit", "passkey", "take", str(answer), str(permit)]) == 0
+    asked = ("--asked", str(place) + ".asked")
+    assert main(["permit", "passkey", "take", str(answer), str(permit), *asked]) == 0
     capsys.readouterr()
     assert told(permit, capsys)["state"] == "active"
 
 
+def test_another_word_of_the_same_person_is_no_answer(
+    permit, browser, origin, tmp_path, capsys
+):
+    """Somebody puts a page of their own before the one that was asked."""
+    browser.held_by("ethics-hk")
+    asked, put = tmp_path / "asked.html", tmp_path / "put.html"
+    assert ask_to_approve(permit, "--page", asked).ended() == 0
+    words = ("permit", "passkey", "sign", permit, "refuse")
+    key = ("--key-name", "ethics-hk-passkey")
+    assert Waiting(*words, *key, "--page", put).ended() == 0
+    browser.show_as(origin + "/page.html", put.read_bytes())
+    saved = browser.saved(tmp_path)
+    assert browser.sign()[0] == "offered"
+    answer = saved("answer.json")
+
+    def taken(question):
+        words = (answer, permit, "--asked", f"{question}.asked")
+        return main(["permit", "passkey", "take", *map(str, words)])
+
+    assert taken(asked) == 3
+    assert "HT-310: the answer is to another question" in capsys.readouterr().err
+    assert told(permit, capsys)["state"] == "draft"
+    assert taken(put) == 0  # which it is the answer to, once
+    assert taken(put) == 4
+
+
+def test_a_passkey_lends_an_office_and_its_deputy_speaks(
+    scene, permit, browser, shown, tmp_path, capsys
+):
+    browser.held_by("ethics-hk")
+    words = ("permit", "passkey", "delegate", permit, "--key-name", "ethics-hk-passkey")
+    waiting = Waiting(*words, "--to", "deputy-hk", "--out", tmp_path / "lent.json")
+    show(browser, shown)
+    read = browser.run("document.querySelector('article:not([hidden])').innerText")
+    said, text = browser.sign()
+
+    assert (said, waiting.ended()) == ("done", 0), text
+    assert f"{WORDS['en']['lends']} deputy-hk" in read
+    lent = statement_from(json.loads((tmp_path / "lent.json").read_text("utf-8")))
+    assert code(signed_bytes(lent.body)) in read
+    now = datetime.datetime.now(datetime.UTC)
+    deputy, bundle = scene.identities["deputy-hk"], read_bundle(permit)
+    signed = sign_notice(bundle, deputy, "approve", now, Words(delegation=lent))
+    assert standing(signed, now).state == "active"
+
+
+def test_a_passkey_amends_a_permit_in_favour_of_what_its_holder_read(
+    scene, permit, browser, shown, tmp_path, capsys
+):
+    browser.held_by("ethics-hk")
+    key, out = ("--key-name", "ethics-hk-passkey"), tmp_path / "new.json"
+    words = ("permit", "passkey", "amend", permit, *key, "--set", "lease_hours=12")
+    waiting = Waiting(*words, "--out", out)
+    way = show(browser, shown)
+    browser.run("ask.replacing = ask.replacing.replace('hospital', 'hostel'), true")
+    assert browser.sign()[0] == "changed"
+    browser.open(way)
+    read = browser.run("document.querySelector('article:not([hidden])').innerText")
+    said, text = browser.sign()
+
+    assert (said, waiting.ended()) == ("done", 0), text
+    new = read_bundle(out)
+    assert (new.permit.version, new.permit.lease_hours, new.notices) == (2, 12, ())
+    assert new.permit.amends == scene.permit.digest
+    assert "lease_hours: 24 → 12" in read
+    assert code(new.permit.canonical) in read
+    found = told(permit, capsys)
+    assert (found["state"], found["replaced_by"]) == ("closed", new.permit.digest)
+
+
+def test_who_does_not_know_a_pages_address_is_shown_nothing(
+    permit, browser, shown, origin
+):
+    browser.held_by("ethics-hk")
+    waiting = ask_to_approve(permit)
+    way = show(browser, shown)
+    for path in ("/", "/answer", "/sign.html"):
+        other = http.client.HTTPConnection("127.0.0.1", int(origin[-5:]), timeout=10)
+        other.request("GET", path, headers={"Host": origin.removeprefix("http://")})
+        answer = other.getresponse()
+        assert (answer.status, answer.read()) == (404, b"")
+        other.close()
+
+    assert browser.sign()[0] == "done"
+    assert waiting.ended() == 0
+    assert way.startswith("file:")  # the words of a browser's start tell no address
+    assert not Path(urlsplit(way).path).exists()
+
+
 def test_an_output_checker_votes_with_a_passkey(
-    scene, permit, browser, origin, tmp_path
+    scene, permit, browser, shown, tmp_path
 ):
     review = tmp_path / "review"
     nothing = {key: [] for key in ("lost", "findings", "checks", "sites")}
@@ -239,7 +342,7 @@ def test_an_output_checker_votes_with_a_passkey(
     words = ("--key-name", "checker-hk-passkey", "--comment", "well done")
 
     waiting = Waiting("permit", "passkey", "vote", review, "accept", *words)
-    show(browser, origin)
+    show(browser, shown)
     said, text = browser.sign()
 
     assert (said, waiting.ended()) == ("done", 0), text

@@ -2,20 +2,41 @@
 
 import base64
 import http.client
+import json
 import re
 import socket
 import threading
+from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote, urlsplit
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from hetao.cli.localhost import LARGEST, Desk
-from hetao.errors import BadSignature, NotApproved, Usage
+from hetao.cli.localhost import LARGEST, Desk, ask_here
+from hetao.errors import BadSignature, InvalidNetwork, NotApproved, Usage
 from hetao.federation.reviewing import Vote, gather_votes, lay_package, lay_vote
-from hetao.permit import Bundle, Key, draft_notice, new_identity, sign_vote, state
-from hetao.permit.signing_page import answer_from, ask_key, ask_notice, page
+from hetao.permit import (
+    Basis,
+    Bundle,
+    Key,
+    Limit,
+    Statement,
+    draft_notice,
+    new_identity,
+    sign_vote,
+    state,
+)
+from hetao.permit.signing_ask import (
+    ASKED,
+    Answer,
+    answer_from,
+    ask_key,
+    ask_notice,
+    asked_from,
+)
+from hetao.permit.signing_page import page
 from hetao.permit.signing_words import LANGUAGES, WORDS
 from support_permit import NOW, VALID, Scene
 
@@ -59,6 +80,18 @@ def test_a_character_that_turns_text_round_is_written_out():
     assert "\\u202e" in page(asked(persons=persons))
 
 
+def test_the_page_says_what_grounds_demand_and_whose_each_limit_is():
+    ground = Basis("hgr", "2026-1", "sha256:" + "0" * 64, *VALID, ("no <export>",))
+    fields = {"bases": (ground,), "data_use": ("GRU",)}
+    made = page(asked(**fields, limits=(Limit("tubes", 7, "hospital-hk"),)))
+
+    for lang in LANGUAGES:
+        for word in ("conditions", "uses", "limits"):
+            assert f"<dt>{WORDS[lang][word]}</dt>" in made
+    assert made.count("<dd>hgr: no &lt;export&gt;</dd>") == len(LANGUAGES)
+    assert made.count("<dd>7 tubes (hospital-hk)</dd>") == len(LANGUAGES)
+
+
 def test_the_page_opens_in_the_language_that_is_asked():
     made = page(asked(), "zh-Hant")
 
@@ -86,13 +119,61 @@ def test_an_answer_of_another_shape_is_refused(table):
         answer_from(table)
 
 
+# --- what was asked ------------------------------------------------------------------
+def test_the_code_of_a_page_covers_the_word_and_not_the_permit_alone():
+    permit = SCENE.permit
+    asks = [
+        ask_notice(permit, draft_notice(Bundle(permit), SCENE.keys[0], verb, NOW))
+        for verb in ("approve", "refuse")
+    ]
+
+    assert asks[0].code != asks[1].code
+    assert asks[0].about == asks[1].about  # which two signers compare
+    for ask in asks:
+        made = page(ask)
+        assert ask.code in made
+        assert ask.about in made
+        assert re.fullmatch(r"[2-9A-HJ-NP-Z]{4}(-[2-9A-HJ-NP-Z]{4}){3}", ask.code)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"do": "vote"},
+        {"comment": "more"},
+        {"statement": Statement({}, "")},
+        {"statement": Statement({**asked().body, "verb": "refuse"}, "")},
+        {"statement": Statement({**asked().body, "at": "2026-11-22T00:00:01Z"}, "")},
+        {"statement": Statement({**asked().body, "sequence": True}, "")},
+    ],
+)
+def test_an_answer_is_held_against_what_was_asked(change):
+    kept = asked_from(json.loads(json.dumps(asked().as_json())))
+    answer = {"do": "sign", "statement": Statement(kept.body, ""), "comment": ""}
+
+    kept.check(Answer(**answer))
+    with pytest.raises(BadSignature, match="another question"):
+        kept.check(Answer(**{**answer, **change}))
+
+
+@pytest.mark.parametrize(
+    "change", [{"type": "hetao.asked/2"}, {"do": "dance"}, {"body": []}, {"more": ""}]
+)
+def test_what_was_not_asked_is_not_taken_for_it(change):
+    kept = asked().as_json()
+
+    assert kept["type"] == ASKED
+    with pytest.raises(InvalidNetwork, match="not what a page was asked"):
+        asked_from({**kept, **change})
+
+
 # --- on this machine -----------------------------------------------------------------
 class Served:
     """A desk that takes any answer, and what it took."""
 
     def __init__(self):
         self.taken = []
-        probe = Desk("http://localhost:0", lambda token: "<p>page", self.take)
+        probe = Desk("http://localhost:0", "<p>page", self.take)
         self.port = probe.server_address[1]
         probe.origin = f"http://localhost:{self.port}"
         self.desk = probe
@@ -114,8 +195,9 @@ class Served:
         way.close()
         return found
 
-    def good(self):
-        return {"Origin": self.desk.origin, "X_Hetao_Token": self.desk.token}
+    def hand_in(self, body="{}", path=None, **headers):
+        own = {"Origin": self.desk.origin, **headers}
+        return self.ask("POST", path or self.desk.path, body, **own)
 
 
 @pytest.fixture
@@ -128,9 +210,9 @@ def served():
 
 
 def test_the_page_itself_hands_its_answer_in(served):
-    assert served.ask("GET", "/") == (200, "<p>page")
+    assert served.ask("GET", served.desk.path) == (200, "<p>page")
 
-    assert served.ask("POST", "/answer", "{}", **served.good()) == (200, "taken")
+    assert served.hand_in() == (200, "taken")
 
     served.thread.join(10)
     assert not served.thread.is_alive()
@@ -144,27 +226,70 @@ def test_the_page_itself_hands_its_answer_in(served):
         {"Host": "127.0.0.1"},
         {"Origin": "https://evil.example.org"},
         {"Origin": "null"},
-        {"X_Hetao_Token": ""},
-        {"X_Hetao_Token": "x" * 32},
+        {"path": "/"},
+        {"path": "/answer"},
+        {"path": "/" + "x" * 32},
     ],
 )
 def test_another_page_hands_nothing_in(served, change):
-    status, _ = served.ask("POST", "/answer", "{}", **{**served.good(), **change})
-
-    assert status == 403
+    assert served.hand_in(**change) == (403, "")
     assert served.taken == []
 
 
+@pytest.mark.parametrize("path", ["/", "/answer", "/index.html", "//", "/é"])
+def test_nobody_is_shown_the_page_who_does_not_know_its_path(served, path):
+    assert served.ask("GET", quote(path)) == (404, "")
+
+
+def test_every_page_has_a_path_of_its_own(served):
+    with Desk("http://localhost:0", "", str) as other:
+        assert other.path != served.desk.path
+        assert min(len(other.path), len(served.desk.path)) > 30
+
+
 def test_a_page_under_another_name_is_shown_nothing(served):
-    assert served.ask("GET", "/", Host="evil.example.org") == (404, "")
+    assert served.ask("GET", served.desk.path, Host="evil.example.org") == (404, "")
 
 
 @pytest.mark.parametrize("body", [b"\xff", b"[" * 20_000, b"x" * (LARGEST + 1)])
 def test_what_is_no_answer_is_refused_and_another_may_come(served, body):
-    status, said = served.ask("POST", "/answer", body, **served.good())
+    status, said = served.hand_in(body)
 
     assert (status, said[:6]) == (403, "HT-310")
-    assert served.ask("POST", "/answer", "{}", **served.good())[0] == 200
+    assert served.hand_in()[0] == 200
+
+
+def test_an_ended_page_leaves_no_connection_open():
+    """A browser connects ahead of need, and asks later: of a page that has ended."""
+    served = Served()
+    with socket.create_connection(("127.0.0.1", served.port), 10) as ahead:
+        ahead.settimeout(10)
+        assert served.hand_in() == (200, "taken")
+        served.thread.join(10)
+        served.desk.server_close()
+
+        assert ahead.recv(1) == b""
+
+
+def test_a_browser_is_started_with_a_file_that_other_accounts_cannot_read(monkeypatch):
+    opened = []
+
+    def look(way):
+        path = Path(urlsplit(way).path)
+        opened.append((way, path.read_text("utf-8"), path.parent.stat().st_mode))
+        raise KeyboardInterrupt  # the person goes away
+
+    told = []
+    monkeypatch.setattr("hetao.cli.localhost.webbrowser.open", look)
+    with pytest.raises(KeyboardInterrupt):
+        ask_here("http://localhost:0", "<p>page", str, told.append)
+
+    ((way, text, mode),) = opened
+    address = re.search(r"http://localhost:0/[\w-]+", told[0])[0]
+    assert address.rpartition("/")[2] not in way
+    assert f"url={address}" in text
+    assert mode & 0o777 == 0o700
+    assert not Path(urlsplit(way).path).exists()
 
 
 def test_nobody_else_may_have_the_port_by_ipv6(served):
@@ -174,17 +299,26 @@ def test_nobody_else_may_have_the_port_by_ipv6(served):
             other.bind(("::1", served.port))
 
 
+@pytest.mark.parametrize("where", ["127.0.0.1", "", "::1", "::"])
+def test_another_account_gets_the_port_by_no_address(served, where):
+    family = socket.AF_INET6 if ":" in where else socket.AF_INET
+    with socket.socket(family) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="in use"):
+            other.bind((where, served.port))
+
+
 def test_a_port_that_somebody_has_by_ipv6_is_refused():
     with socket.socket(socket.AF_INET6) as other:
         other.bind(("::1", 0))
         with pytest.raises(Usage, match="cannot be opened"):
-            Desk(f"http://localhost:{other.getsockname()[1]}", str, str)
+            Desk(f"http://localhost:{other.getsockname()[1]}", "", str)
 
 
 @pytest.mark.parametrize("origin", ["https://sign.example.org", "http://example.org"])
 def test_a_page_elsewhere_is_not_shown_here(origin):
     with pytest.raises(Usage, match="not a page of this machine"):
-        Desk(origin, str, str)
+        Desk(origin, "", str)
 
 
 # --- votes that no key file signed ----------------------------------------------------

@@ -1,14 +1,21 @@
-"""A page on this machine for one answer; every account of the machine may see it."""
+"""A page on this machine for one answer, under an address that is drawn at random.
+
+Every account of a machine can ask its ports. So the page lies at no path that another
+account could know, which is also all that says that an answer comes from the page.
+"""
 
 import contextlib
 import errno
+import html
 import json
 import secrets
 import socket
+import tempfile
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -28,17 +35,12 @@ class Desk(ThreadingHTTPServer):
 
     daemon_threads = True  # a browser keeps a connection open that it does not use
 
-    def __init__(
-        self,
-        origin: str,
-        page_with: Callable[[str], str],
-        take: Callable[[object], str],
-    ) -> None:
+    def __init__(self, origin: str, page: str, take: Callable[[object], str]) -> None:
         """Listen on this machine only.
 
         Args:
             origin: `http://localhost:PORT`.
-            page_with: makes the page with the word that its answer must bear.
+            page: what is shown, and hands its answer in where it came from.
             take: takes an answer and returns what to say; refuses by raising.
 
         Raises:
@@ -51,14 +53,14 @@ class Desk(ThreadingHTTPServer):
                 fix="write the page with --page, put it there, and hand in the answer "
                 "with `hetao permit passkey take`",
             )
-        self.origin, self.take = origin, take
-        self.token = secrets.token_urlsafe(24)
-        self.page = page_with(self.token)
+        self.origin, self.page, self.take = origin, page, take
+        self.path = "/" + secrets.token_urlsafe(24)
         self._lock, self._is_done = threading.RLock(), False
         self._open: set[socket.socket] = set()
         self._other: socket.socket | None = None
         try:
-            super().__init__(("127.0.0.1", parts.port or 80), _Request)
+            port = 80 if parts.port is None else parts.port
+            super().__init__(("127.0.0.1", port), _Request)
             self._other = _held(self.server_address[1])
         except OSError as error:
             if hasattr(self, "socket"):
@@ -93,6 +95,11 @@ class Desk(ThreadingHTTPServer):
         with self._lock:
             self._open.discard(request)
         super().shutdown_request(request)
+
+    @property
+    def address(self) -> str:
+        """Return where the page is, which only the person who asked is told."""
+        return self.origin + self.path
 
     def wait(self) -> None:
         """Serve until an answer was taken."""
@@ -135,17 +142,14 @@ class _Request(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
-        """Show the page."""
-        if not self._is_ours() or self.path != "/":
+        """Show the page to whoever knows its address, and nothing to anybody else."""
+        if not self._is_ours():
             return self._say(404, "", "text/plain")
         return self._say(200, self.server.page, "text/html")
 
     def do_POST(self) -> None:
-        """Take an answer from the page itself; another page cannot read its word."""
-        token = self.headers.get("X-Hetao-Token", "")
-        own = self.headers.get("Origin") == self.server.origin
-        known = secrets.compare_digest(token.encode(), self.server.token.encode())
-        if not self._is_ours() or self.path != "/answer" or not (own and known):
+        """Take an answer from the page itself; another page does not know its path."""
+        if not self._is_ours() or self.headers.get("Origin") != self.server.origin:
             return self._say(403, "", "text/plain")
         try:
             said = self.server.answer(self._body())
@@ -155,9 +159,10 @@ class _Request(BaseHTTPRequestHandler):
         return self.server.shutdown()  # which is served by another thread
 
     def _is_ours(self) -> bool:
-        """Return whether the name by which we were asked is that of this machine."""
+        """Return whether we were asked by this machine's name, at the page's path."""
         host = self.headers.get("Host", "")
-        return f"http://{host}" == self.server.origin
+        known = secrets.compare_digest(self.path.encode(), self.server.path.encode())
+        return known and f"http://{host}" == self.server.origin
 
     def _body(self) -> object:
         length = self.headers.get("Content-Length", "")
@@ -184,7 +189,7 @@ class _Request(BaseHTTPRequestHandler):
 
 def ask_here(
     origin: str,
-    page_with: Callable[[str], str],
+    page: str,
     take: Callable[[object], str],
     tell: Callable[[str], None],
     *,
@@ -195,8 +200,26 @@ def ask_here(
     Raises:
         Usage: the origin is not this machine, or its port is in use.
     """
-    with Desk(origin, page_with, take) as desk:
-        tell(f"open {origin}/ in a browser of this machine")
+    with Desk(origin, page, take) as desk, _way_to(desk.address) as way:
+        tell(f"open {desk.address} in a browser of this machine, and no other address")
         if opens:
-            webbrowser.open(origin + "/")
+            webbrowser.open(way)
         desk.wait()
+
+
+@contextlib.contextmanager
+def _way_to(address: str) -> Iterator[str]:
+    """Give the address of a file, for this account alone, that leads to an address.
+
+    The words with which a browser is started are shown to every account of a machine.
+    """
+    to = html.escape(address)
+    with tempfile.TemporaryDirectory(prefix="hetao-") as folder:  # mode 0700
+        path = Path(folder) / "sign.html"
+        path.write_text(
+            '<!doctype html><meta charset="utf-8"><meta name="referrer" '
+            f'content="no-referrer"><meta http-equiv="refresh" content="0; url={to}">'
+            f'<a href="{to}">{to}</a>\n',
+            encoding="utf-8",
+        )
+        yield path.as_uri()

@@ -2,7 +2,8 @@
 
 The page is shown on this machine where the passkey belongs to `http://localhost:PORT`;
 else it is written as a file for the page's own server, and its answer comes back as a
-file. Either way what was signed is checked here, from the permit's own list of keys.
+file, which is held against what was asked. Either way what was signed is checked here,
+from the permit's own list of keys.
 """
 
 import argparse
@@ -10,13 +11,20 @@ import datetime
 import json
 import secrets
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from hetao.cli.localhost import ask_here
 from hetao.cli.main import say
-from hetao.cli.permit import read_delegation, read_pairs, read_recalled
+from hetao.cli.permit import (
+    amended,
+    check_new,
+    draft_lending,
+    lent_by,
+    read_pairs,
+    read_recalled,
+    write_delegation,
+)
 from hetao.errors import BadSignature, InvalidNetwork, Usage
 from hetao.federation.clock import utc_now
 from hetao.federation.reviewing import (
@@ -29,6 +37,7 @@ from hetao.permit import (
     Key,
     Words,
     add_notice,
+    bundle_from,
     draft_notice,
     format_time,
     read_bundle,
@@ -36,38 +45,36 @@ from hetao.permit import (
 )
 from hetao.permit.directory import key_text
 from hetao.permit.lifecycle import check_complete
-from hetao.permit.signing_page import (
+from hetao.permit.signing_ask import (
     Answer,
     Ask,
+    Asked,
     answer_from,
+    ask_delegation,
     ask_key,
     ask_notice,
     ask_vote,
+    asked_from,
     key_from,
-    page,
 )
+from hetao.permit.signing_page import page
 
 MOST_DAYS: Final = 366 * 5
 LARGEST: Final = 2**20  # bytes of an answer's file
-Take = Callable[[Answer], str]
+LARGEST_ASKED: Final = 2**23  # of what was asked, which may hold a permit
+Paths = tuple[Path, Path | None]  # what an answer goes into, and a new file beside it
 
 
 def register(chosen: argparse.Namespace) -> int:
     """Make a passkey and write its entry for everybody's `parties.toml`."""
     if not 1 <= chosen.days <= MOST_DAYS:
         raise Usage(f"a key holds for 1 to {MOST_DAYS} days")
-    _check_new(chosen.out)
+    check_new(chosen.out)
     now = utc_now()
     valid = format_time(now), format_time(now + datetime.timedelta(days=chosen.days))
     number = secrets.token_hex(16)
     ask = ask_key(chosen.name, chosen.owner, chosen.origin, valid, number)
-
-    def take(answer: Answer) -> str:
-        if answer.statement.body != ask.body:
-            raise BadSignature("the answer is to another question")
-        return _keep_key(answer, chosen.out)
-
-    return _put(chosen, chosen.origin, ask, take)
+    return _put(chosen, chosen.origin, ask, (chosen.out, None))
 
 
 def sign(chosen: argparse.Namespace) -> int:
@@ -78,18 +85,36 @@ def sign(chosen: argparse.Namespace) -> int:
         reason=chosen.reason,
         until=chosen.until,
         change=read_pairs(chosen.set),
-        delegation=read_delegation(chosen.delegation),
+        delegation=lent_by(chosen.delegation),
         recalls=read_recalled(chosen.of),
     )
     body = draft_notice(bundle, key, chosen.verb, utc_now(), words)
-    ask = ask_notice(bundle.permit, body)
+    return _put(
+        chosen, key.origin, ask_notice(bundle.permit, body), (chosen.permit, None)
+    )
 
-    def take(answer: Answer) -> str:
-        if answer.statement.body != body:
-            raise BadSignature("the answer is to another question")
-        return _keep_notice(answer, chosen.permit)
 
-    return _put(chosen, key.origin, ask, take)
+def amend(chosen: argparse.Namespace) -> int:
+    """End a permit in favour of a new version, signed with a passkey."""
+    bundle = read_bundle(chosen.permit)
+    check_new(chosen.out)
+    key = _passkey(bundle.permit.keys, chosen.key_name)
+    new = amended(bundle.permit, read_pairs(chosen.set))
+    words = Words(
+        chosen.reason, replaced_by=new.digest, delegation=lent_by(chosen.delegation)
+    )
+    body = draft_notice(bundle, key, "amend", utc_now(), words)
+    ask = ask_notice(bundle.permit, body, new)
+    return _put(chosen, key.origin, ask, (chosen.permit, chosen.out))
+
+
+def delegate(chosen: argparse.Namespace) -> int:
+    """Let somebody act in the office of a passkey's owner, for a time."""
+    permit = read_bundle(chosen.permit).permit
+    check_new(chosen.out)
+    key = _passkey(permit.keys, chosen.key_name)
+    ask = ask_delegation(permit, draft_lending(permit, key, chosen))
+    return _put(chosen, key.origin, ask, (chosen.permit, chosen.out))
 
 
 def vote(chosen: argparse.Namespace) -> int:
@@ -104,23 +129,34 @@ def vote(chosen: argparse.Namespace) -> int:
         "run": str(package.body["run"]),
     }
     ask = ask_vote(body, package.code, about, chosen.comment)
-
-    def take(answer: Answer) -> str:
-        if answer.statement.body != body:
-            raise BadSignature("the answer is to another question")
-        return _keep_vote(answer, chosen.folder)
-
-    return _put(chosen, key.origin, ask, take)
+    return _put(chosen, key.origin, ask, (chosen.folder, None))
 
 
 def take(chosen: argparse.Namespace) -> int:
-    """Take in the file that a page saved."""
-    answer = answer_from(_read(chosen.answer))
-    keep = {"register": _keep_key, "sign": _keep_notice, "vote": _keep_vote}
-    if answer.do == "register":
-        _check_new(chosen.into)
-    say(keep[answer.do](answer, chosen.into))
+    """Take in the file that a page saved, once, if it answers what was asked."""
+    asked = asked_from(_read(chosen.asked, LARGEST_ASKED))
+    answer = answer_from(_read(chosen.answer, LARGEST))
+    asked.check(answer)
+    if asked.do == "register":
+        check_new(chosen.into)
+    if asked.do == "delegate" or asked.replacing:
+        check_new(_new(chosen.out))
+    say(_keep(asked, answer, (chosen.into, chosen.out)))
+    chosen.asked.unlink()
     return 0
+
+
+# --- what becomes of an answer ----------------------------------------------------
+def _keep(asked: Asked, answer: Answer, paths: Paths) -> str:
+    """Keep what was signed, once it is checked, and return what to say of it."""
+    into, out = paths
+    if asked.do == "register":
+        return _keep_key(answer, into)
+    if asked.do == "vote":
+        return str(lay_vote(into, Vote(answer.statement, answer.comment)))
+    if asked.do == "delegate":
+        return write_delegation(read_bundle(into).permit, answer.statement, _new(out))
+    return _keep_notice(asked, answer, paths)
 
 
 def _keep_key(answer: Answer, path: Path) -> str:
@@ -129,43 +165,57 @@ def _keep_key(answer: Answer, path: Path) -> str:
     return f"{key.name}, fingerprint {key.fingerprint}"
 
 
-def _keep_notice(answer: Answer, path: Path) -> str:
-    if answer.do != "sign":
-        raise BadSignature("the answer says nothing about a permit")
-    bundle = add_notice(read_bundle(path), answer.statement)  # as it is by now
+def _keep_notice(asked: Asked, answer: Answer, paths: Paths) -> str:
+    into, out = paths
+    bundle = add_notice(read_bundle(into), answer.statement)  # as it is by now
     check_complete(bundle)
-    write_bundle(path, bundle)
     body = answer.statement.body
+    if asked.replacing:
+        new = bundle_from({"permit": json.loads(asked.replacing), "notices": []})
+        if new.permit.digest != body.get("replaced_by"):
+            raise BadSignature("what was signed names another new version")
+        write_bundle(_new(out), new)
+    write_bundle(into, bundle)
     return f"{body['by']} ({body['role']}, {body['side']}) said {body['verb']!r}"
 
 
-def _keep_vote(answer: Answer, folder: Path) -> str:
-    if answer.do != "vote":
-        raise BadSignature("the answer is no vote")
-    return str(lay_vote(folder, Vote(answer.statement, answer.comment)))
+def _new(out: Path | None) -> Path:
+    if out is None:
+        raise Usage("this makes a new file: name it with --out")
+    return out
 
 
-def _put(chosen: argparse.Namespace, origin: str, ask: Ask, take: Take) -> int:
+def _put(chosen: argparse.Namespace, origin: str, ask: Ask, paths: Paths) -> int:
     """Ask on this machine, or write the page for another."""
     if chosen.page is not None:
-        _check_new(chosen.page)
-        chosen.page.write_text(page(ask, chosen.lang), encoding="utf-8")
-        say(f"code {ask.code}: tell it to whoever signs, by another way")
-        say(f"put it where {origin} serves it; what it saves goes to `passkey take`")
-        sys.stdout.write(f"{chosen.page}\n")
-        return 0
+        return _write(chosen, origin, ask)
     say(f"code {ask.code}: the page must show the same")
     said: list[str] = []
 
     def taken(table: object) -> str:
-        said.append(take(answer_from(table)))
+        answer = answer_from(table)
+        ask.check(answer)
+        said.append(_keep(ask, answer, paths))
         return said[-1]
 
-    def page_with(token: str) -> str:
-        return page(ask, chosen.lang, token)
-
-    ask_here(origin, page_with, taken, say, opens=not chosen.no_browser)
+    shown = page(ask, chosen.lang, is_served=True)
+    ask_here(origin, shown, taken, say, opens=not chosen.no_browser)
     sys.stdout.write(said[-1] + "\n")
+    return 0
+
+
+def _write(chosen: argparse.Namespace, origin: str, ask: Ask) -> int:
+    """Write a page, and beside it what was asked, which stays here."""
+    asked = chosen.page.with_name(chosen.page.name + ".asked")
+    for path in (chosen.page, asked):
+        check_new(path)
+    text = json.dumps(ask.as_json(), ensure_ascii=False, indent=1)
+    asked.write_text(text + "\n", encoding="utf-8")
+    chosen.page.write_text(page(ask, chosen.lang), encoding="utf-8")
+    say(f"code {ask.code}: tell it to whoever signs, by another way")
+    say(f"put the page where {origin} serves it, and keep {asked} here")
+    say(f"what the page saves: `passkey take … --asked {asked}`")
+    sys.stdout.write(f"{chosen.page}\n")
     return 0
 
 
@@ -185,14 +235,9 @@ def _passkey(keys: tuple[Key, ...], name: str) -> Key:
     )
 
 
-def _check_new(path: Path) -> None:
-    if path.exists():
-        raise InvalidNetwork(f"{path} is already there", fix="name another file")
-
-
-def _read(path: Path) -> object:
+def _read(path: Path, largest: int) -> object:
     try:
-        if path.stat().st_size > LARGEST:
+        if path.stat().st_size > largest:
             raise BadSignature(f"{path.name} is larger than an answer can be")
         found: object = json.loads(path.read_bytes())
     except OSError as error:

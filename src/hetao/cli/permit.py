@@ -16,20 +16,23 @@ from hetao.federation.clock import utc_now
 from hetao.federation.renewing import Renewal, keep
 from hetao.permit import (
     Bundle,
+    Key,
     Permit,
     Standing,
     Statement,
     Words,
     check_form,
     code,
+    draft_delegation,
     format_time,
     key_of,
     office_of,
     read_bundle,
+    read_delegation,
     read_identity,
-    sign_delegation,
     sign_notice,
     standing,
+    state,
     statement_from,
     write_bundle,
 )
@@ -88,7 +91,7 @@ def sign(chosen: argparse.Namespace) -> int:
         reason=chosen.reason,
         until=getattr(chosen, "until", ""),
         change=read_pairs(getattr(chosen, "set", [])),
-        delegation=read_delegation(chosen.delegation),
+        delegation=lent_by(chosen.delegation),
         recalls=read_recalled(getattr(chosen, "of", [])),
     )
     signer = read_identity(chosen.key)
@@ -122,7 +125,7 @@ def read_pairs(texts: list[str], form: str = "FIELD=VALUE") -> dict[str, str]:
     return found
 
 
-def read_delegation(path: Path | None) -> Statement | None:
+def lent_by(path: Path | None) -> Statement | None:
     """Return the delegation of a file; none for no file.
 
     Raises:
@@ -144,22 +147,19 @@ def read_recalled(paths: list[Path]) -> tuple[str, ...]:
     Raises:
         InvalidNetwork: a file holds none.
     """
-    found = (read_delegation(path) for path in paths)
+    found = (lent_by(path) for path in paths)
     return tuple(digest(one.body) for one in found if one is not None)
 
 
 def amend(chosen: argparse.Namespace) -> int:
     """End a permit in favour of a new version, which nobody has approved yet."""
     bundle = read_bundle(chosen.permit)
-    if chosen.out.exists():
-        raise InvalidNetwork(
-            f"{chosen.out} is already there", fix="name another file with --out"
-        )
-    new = _amended(bundle.permit, read_pairs(chosen.set))
+    check_new(chosen.out)
+    new = amended(bundle.permit, read_pairs(chosen.set))
     words = Words(
         chosen.reason,
         replaced_by=new.digest,
-        delegation=read_delegation(chosen.delegation),
+        delegation=lent_by(chosen.delegation),
     )
     signed = sign_notice(bundle, read_identity(chosen.key), "amend", utc_now(), words)
     write_bundle(chosen.out, Bundle(new))
@@ -170,7 +170,25 @@ def amend(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _amended(permit: Permit, change: dict[str, str]) -> Permit:
+def check_new(path: Path) -> None:
+    """Return quietly if a file can be written anew.
+
+    Raises:
+        InvalidNetwork: it is already there.
+    """
+    if path.exists():
+        raise InvalidNetwork(
+            f"{path} is already there", fix="name another file with --out"
+        )
+
+
+def amended(permit: Permit, change: dict[str, str]) -> Permit:
+    """Return the next version of a permit, with fields changed as words say.
+
+    Raises:
+        Usage: a field is not one that is changed so, or its value is no number.
+        InvalidNetwork: the new version is not well formed.
+    """
     values: dict[str, Any] = {}
     for name, text in change.items():
         if name in TEXTS:
@@ -189,7 +207,7 @@ def _amended(permit: Permit, change: dict[str, str]) -> Permit:
 
 def renew(chosen: argparse.Namespace) -> int:
     """Say that a permit still holds; with --keep, by itself until it has ended."""
-    words = Words(chosen.reason, delegation=read_delegation(chosen.delegation))
+    words = Words(chosen.reason, delegation=lent_by(chosen.delegation))
     signers = [read_identity(path) for path in chosen.key]
     renewal = Renewal(chosen.permit, signers, chosen.into, words)
     if chosen.keep or chosen.every:
@@ -204,18 +222,38 @@ def renew(chosen: argparse.Namespace) -> int:
 
 def delegate(chosen: argparse.Namespace) -> int:
     """Let somebody act in the office of the key's owner, for a time."""
+    permit, signer = read_bundle(chosen.permit).permit, read_identity(chosen.key)
+    body = draft_lending(permit, key_of(permit, signer), chosen)
+    say(write_delegation(permit, state(signer, body), chosen.out))
+    return 0
+
+
+def draft_lending(
+    permit: Permit, key: Key, chosen: argparse.Namespace
+) -> dict[str, Any]:
+    """Return the delegation that a command's words ask the owner of a key to sign.
+
+    Raises:
+        Usage: it would hold for too short or too long.
+        NotAParty: the owner holds no office of the permit.
+    """
     if not 1 <= chosen.days <= MOST_DAYS:
         raise Usage(f"a delegation holds for 1 to {MOST_DAYS} days")
-    permit, signer = read_bundle(chosen.permit).permit, read_identity(chosen.key)
-    key = key_of(permit, signer)
     now = utc_now()
-    valid = (
-        format_time(now),
-        format_time(now + datetime.timedelta(days=chosen.days)),
-    )
+    end = now + datetime.timedelta(days=chosen.days)
     office = office_of(permit, key.owner, "approve")
-    statement = sign_delegation(signer, key, chosen.to, office, valid)
+    return draft_delegation(
+        key, chosen.to, office, (format_time(now), format_time(end))
+    )
+
+
+def write_delegation(permit: Permit, statement: Statement, path: Path) -> str:
+    """Write a delegation that holds, and return what it says.
+
+    Raises:
+        NotApproved: it does not hold under this permit.
+    """
+    lent = read_delegation(permit, statement)
     text = json.dumps(statement.as_json(), ensure_ascii=False, indent=1)
-    chosen.out.write_text(text + "\n", encoding="utf-8")
-    say(f"{key.owner} lends {office[1]} on side {office[0]} to {chosen.to}")
-    return 0
+    path.write_text(text + "\n", encoding="utf-8")
+    return f"{lent.by} lends {lent.role} on side {lent.side} to {lent.to}"

@@ -6,6 +6,7 @@ from hetao.permit.bundle import (
     Words,
     add_notice,
     bundle_from,
+    draft_delegation,
     draft_notice,
     key_of,
     read_bundle,
@@ -56,6 +57,7 @@ from hetao.permit.notices import (
     Heard,
     Notice,
     office_of,
+    read_delegation,
     read_notice,
 )
 from hetao.permit.passkey import code
@@ -127,6 +129,7 @@ __all__ = [
     "conflicts",
     "decide",
     "directory_from",
+    "draft_delegation",
     "draft_notice",
     "facts_from",
     "format_time",
@@ -137,6 +140,7 @@ __all__ = [
     "package_digest",
     "parse_time",
     "read_bundle",
+    "read_delegation",
     "read_directory",
     "read_facts",
     "read_identity",

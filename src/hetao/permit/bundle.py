@@ -320,19 +320,20 @@ def add_notice(bundle: Bundle, statement: Statement) -> Bundle:
     return made
 
 
-def sign_delegation(
-    signer: Signer, key: Key, to: str, office: tuple[str, str], valid: tuple[str, str]
-) -> Statement:
-    """Return a delegation, signed now for as long as `valid` says.
+def draft_delegation(
+    key: Key, to: str, office: tuple[str, str], valid: tuple[str, str]
+) -> dict[str, Any]:
+    """Return the body of a delegation that the owner of `key` is about to sign.
+
+    It is good for every permit that asks the office.
 
     Args:
-        signer: who gives it.
-        key: the key that it signs with.
+        key: the key that it is signed with.
         to: who may act.
         office: (side, role).
         valid: from when until when, UTC; it is dated by its first moment.
     """
-    body = {
+    return {
         "type": DELEGATION,
         "by": key.owner,
         "key": key.name,
@@ -343,7 +344,13 @@ def sign_delegation(
         "not_after": valid[1],
         "at": valid[0],
     }
-    return state(signer, body)
+
+
+def sign_delegation(
+    signer: Signer, key: Key, to: str, office: tuple[str, str], valid: tuple[str, str]
+) -> Statement:
+    """Return a delegation, signed; see `draft_delegation`."""
+    return state(signer, draft_delegation(key, to, office, valid))
 
 
 def signed_bytes(body: Mapping[str, Any]) -> bytes:

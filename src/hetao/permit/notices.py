@@ -18,7 +18,7 @@ from hetao.errors import BadSignature, InvalidNetwork, NotAParty, NotApproved
 from hetao.permit.dates import parse_time
 from hetao.permit.keys import Key, Statement, statement_from
 from hetao.permit.permit import Permit
-from hetao.permit.persons import AUTHOR
+from hetao.permit.persons import AUTHOR, Person
 from hetao.records import record
 
 TYPE: Final = "hetao.notice/2"
@@ -266,12 +266,14 @@ def tightened(permit: Permit, change: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _delegated(permit: Permit, notice: Notice, given: object) -> tuple[Delegation, str]:
-    """Return the delegation that a notice was signed under, and its digest."""
-    try:
-        statement = statement_from(given)
-    except BadSignature as error:
-        raise NotApproved(f"a delegation is forged: {error.what}") from error
+def read_delegation(permit: Permit, statement: Statement) -> Delegation:
+    """Return a delegation whose signature, office and form hold under this permit.
+
+    Whether it was in force when it was used is not looked at.
+
+    Raises:
+        NotApproved: it does not hold.
+    """
     body = dict(statement.body)
     if body.pop("type", None) != DELEGATION:
         raise NotApproved("a delegation is of an unknown kind")
@@ -281,8 +283,35 @@ def _delegated(permit: Permit, notice: Notice, given: object) -> tuple[Delegatio
     )
     if key.scope != "any":
         raise NotApproved(f"the key {found.key} can only renew")
+    if found.permit not in ("", permit.digest):
+        raise NotApproved("a delegation is for another permit")
+    giver, taker = _person(permit, found.by), _person(permit, found.to)
+    if taker.side != found.side:
+        raise NotApproved("an office is delegated to somebody of its own side")
+    holds = giver.side == found.side and found.role in giver.roles
+    if not holds or (found.side, found.role) not in permit.offices:
+        raise NotApproved(f"{found.by} lends an office that is not theirs")
+    if not _time(found.not_before) < _time(found.not_after):
+        raise NotApproved("a delegation is never in force")
+    return found
+
+
+def _person(permit: Permit, name: str) -> Person:
+    try:
+        return permit.directory.person(name)
+    except InvalidNetwork as error:
+        raise NotApproved(f"{name[:60]} has no part in the permit") from error
+
+
+def _delegated(permit: Permit, notice: Notice, given: object) -> tuple[Delegation, str]:
+    """Return the delegation that a notice was signed under, and its digest."""
+    try:
+        statement = statement_from(given)
+    except BadSignature as error:
+        raise NotApproved(f"a delegation is forged: {error.what}") from error
+    found = read_delegation(permit, statement)
     try:  # whoever stole a key dates a delegation as they like: the notice's time rules
-        key.check_unrevoked(notice.at)
+        permit.directory.key(found.key).check_unrevoked(notice.at)
     except BadSignature as error:
         raise NotApproved(f"a delegation is void: {error.what}") from error
     begin, end, when = map(_time, (found.not_before, found.not_after, notice.at))
@@ -290,10 +319,6 @@ def _delegated(permit: Permit, notice: Notice, given: object) -> tuple[Delegatio
         raise NotApproved("a delegation was not in force at that time")
     if found.to != notice.by or (found.side, found.role) != (notice.side, notice.role):
         raise NotApproved("a delegation is for somebody else, or another office")
-    if found.permit not in ("", permit.digest):
-        raise NotApproved("a delegation is for another permit")
-    if permit.directory.person(found.to).side != found.side:
-        raise NotApproved("an office is delegated to somebody of its own side")
     return found, digest(statement.body)
 
 

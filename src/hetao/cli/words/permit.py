@@ -105,6 +105,10 @@ def _add_delegate(verbs: Commands, module: str) -> None:
     )
     lend.add_argument("permit", type=Path, metavar="PERMIT")
     lend.add_argument("--key", type=Path, required=True, metavar="KEY")
+    _add_lending(lend)
+
+
+def _add_lending(lend: argparse.ArgumentParser) -> None:
     lend.add_argument("--to", required=True, metavar="NAME")
     lend.add_argument("--days", type=int, default=30)
     lend.add_argument("--out", type=Path, required=True, metavar="FILE")
@@ -151,6 +155,19 @@ def _add_passkey(verbs: Commands) -> None:
     sign.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     sign.add_argument("--delegation", type=Path, metavar="FILE")
     _add_recalled(sign, required=False)
+    new_version = add("amend", "amend", SAYING["amend"])
+    new_version.add_argument("permit", type=Path, metavar="PERMIT")
+    new_version.add_argument("--key-name", required=True, metavar="KEY")
+    new_version.add_argument("--reason", default="", help="for those who read it")
+    new_version.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE"
+    )
+    new_version.add_argument("--delegation", type=Path, metavar="FILE")
+    new_version.add_argument("--out", type=Path, required=True, metavar="PERMIT")
+    lend = add("delegate", "delegate", "let somebody act in one's office")
+    lend.add_argument("permit", type=Path, metavar="PERMIT")
+    lend.add_argument("--key-name", required=True, metavar="KEY")
+    _add_lending(lend)
     cast = add("vote", "vote", "vote on findings, as an output checker")
     cast.add_argument("folder", type=Path, metavar="FOLDER")
     cast.add_argument("vote", choices=("accept", "change", "reject"))
@@ -159,6 +176,16 @@ def _add_passkey(verbs: Commands) -> None:
     back = command(keys, "take", f"{module}:take", "take in what a page saved")
     back.add_argument("answer", type=Path, metavar="ANSWER")
     back.add_argument("into", type=Path, metavar="PERMIT|FOLDER|FILE")
+    back.add_argument(
+        "--asked",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="what was asked, as --page wrote it beside the page; goes when answered",
+    )
+    back.add_argument(
+        "--out", type=Path, metavar="FILE", help="of an amendment or a delegation"
+    )
 
 
 def _add_uses(verbs: Commands) -> None:

@@ -55,7 +55,9 @@ function register(challenge, user) {
 async function answered() {
   const body = ask.text.slice(ask.domain.length);
   const answer = { do: ask.do, body: JSON.parse(body), comment: ask.comment };
-  if (ask.shown && answer.body.permit !== `sha256:${hex(await sha256(ask.shown))}`) return null;
+  const holds = async (text, digest) => !text || digest === `sha256:${hex(await sha256(text))}`;
+  if (!await holds(ask.shown, answer.body.permit)) return null;
+  if (!await holds(ask.replacing, answer.body.replaced_by)) return null;
   let made = null;
   if (ask.do === "register") {
     made = await register(await sha256(ask.text), await sha256(ask.key));
@@ -74,9 +76,9 @@ function offer(answer) {
 }
 
 async function send(answer) {
-  const sent = await fetch("answer", {
+  const sent = await fetch(location.pathname, {
     method: "POST",
-    headers: { "Content-Type": "application/json", "X-Hetao-Token": ask.token },
+    headers: { "Content-Type": "application/json" },
     body: JSON.stringify(answer),
   });
   say(sent.ok ? "done" : "refused", await sent.text());
@@ -89,7 +91,7 @@ async function sign() {
   try {
     const answer = await answered();
     if (answer === null) return say("changed");
-    if (ask.token) await send(answer);
+    if (ask.served) await send(answer);
     else offer(answer);
     done = document.body.dataset.said !== "refused";
   } catch (fault) {
