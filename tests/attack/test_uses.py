@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import random
+import sqlite3
 from dataclasses import replace
 
 import pytest
@@ -20,11 +21,18 @@ from hetao.errors import (
     UngradedRelease,
 )
 from hetao.federation import guard
-from hetao.federation.book import Arrival
+from hetao.federation.book import Arrival, Book
 from hetao.permit import Statement, sign_notice, state
 from hetao.permit.permit import Limit
-from hetao.permit.uses import Amount, account, read_use, sign_use
-from support_permit import HOUR, NOW
+from hetao.permit.uses import (
+    Amount,
+    account,
+    read_use,
+    receipt_for,
+    sign_receipt,
+    sign_use,
+)
+from support_permit import HOUR, NOW, at
 from support_uses import (
     HK,
     SHOWN,
@@ -34,6 +42,7 @@ from support_uses import (
     approved,
     book_of,
     scene_of,
+    trusted_of,
 )
 
 CROSSINGS = tuple(UNITS)
@@ -45,6 +54,11 @@ ALL = Arrival()
 
 def hour(number):
     return NOW + number * HOUR
+
+
+def labels(count, first=1):
+    """Return so many labels, none of which looks like another."""
+    return tuple(f"T{number}" for number in range(first, first + count))
 
 
 class Sides:
@@ -110,8 +124,8 @@ def test_what_is_dispatched_here_is_received_there_and_reconciled(crossing, tmp_
 
 
 def test_what_is_missing_is_said_and_is_not_free_again(sides):
-    use = sides.dispatch(count=30, items=("T1", "T2"))
-    arrival = Arrival((Amount("tubes", 2),), "broken", ("T2",))
+    use = sides.dispatch(count=30, items=labels(30))
+    arrival = Arrival((Amount("tubes", 2),), "broken", ("T1", "T2"))
     sides.take(sides.receive(use, arrival))
 
     line = sides.lines()[HK]
@@ -125,6 +139,23 @@ def test_a_receipt_that_does_not_come_is_seen(sides):
 
     assert sides.lines(hours=70)[HK].overdue == 0
     assert sides.lines(hours=74)[HK].overdue == 30
+
+
+@pytest.mark.parametrize(("hours", "late"), [(73, 0), (73.01, 30)])
+def test_a_receipt_after_it_was_due_is_marked_late(sides, hours, late):
+    use = sides.dispatch(count=30)
+    sides.books[SZ].expect(sides.bundle, use, hour(2))
+    arrival = Arrival((Amount("tubes", 2),), "broken")
+    sides.take(sides.receive(use, arrival, hours=hours))
+
+    for site in (HK, SZ):
+        line = sides.lines(site, hours=100)[HK]
+        assert (line.overdue, line.received, line.missing, line.late) == (
+            0,
+            28,
+            2,
+            late,
+        )
 
 
 # --- more than was granted ----------------------------------------------------------
@@ -211,16 +242,108 @@ def test_one_number_is_dispatched_once(sides, change):
 
 
 def test_one_item_crosses_once(sides):
-    sides.dispatch("W-1", items=("T1",))
+    sides.dispatch("W-1", 1, items=("T1",))
 
-    with pytest.raises(Replayed, match="item has crossed"):
-        sides.dispatch("W-2", items=("T2", "T1"))
+    with pytest.raises(Replayed, match="has crossed under this permit"):
+        sides.dispatch("W-2", 2, items=("T2", "T1"))
 
-    assert sides.lines()[HK].left == 90
+    assert sides.lines()[HK].left == 99
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("T1", "t1"),
+        ("T1", "T 1"),
+        ("T1", "TI"),
+        ("T1", "Tl"),
+        ("T0", "TO"),
+        ("血清 1", "血清1"),
+    ],
+)
+def test_a_label_that_looks_like_another_is_the_same_item(sides, first, second):
+    permit, keys = SCENE.permit, SCENE.machines[HK]
+    sides.dispatch("W-1", 1, items=(first,))
+
+    with pytest.raises(Replayed, match="looks like it"):
+        sides.dispatch("W-2", 1, items=(second,))
+    with pytest.raises(NotApproved, match="looks like another"):
+        sides.dispatch("W-2", 2, items=(first, second))
+    both = [
+        sign_use(permit, keys, a_use(SCENE, number, 1, items=(label,)))
+        for number, label in (("W-1", first), ("W-2", second))
+    ]
+    with pytest.raises(Replayed, match="looks like it"):
+        account(permit, both, [], NOW)
+
+
+def test_a_label_of_an_older_book_is_known_as_it_is_written(sides, tmp_path):
+    sides.dispatch("W-1", 1, items=("T1",))
+    with sqlite3.connect(tmp_path / HK / "uses.sqlite") as book:
+        book.execute("UPDATE item SET label = 'T1'")
+    book.close()
+
+    with pytest.raises(Replayed):
+        sides.dispatch("W-2", 1, items=("T1",))
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "\u0422\u0031",  # a Cyrillic letter
+        "\uff34\uff11",  # full-width
+        "T  1",
+        " T1",
+        "T1 ",
+        "T\u00a01",  # a space that does not break
+        "T\u200b1",  # a space of no width
+        "T\t1",
+        "T\u20101",  # a hyphen of its own
+        "\u30071",  # a zero of Han texts, which is no ideograph
+        "\u2f00",  # a radical that looks like one
+        "",
+        "T" * 201,
+    ],
+)
+def test_a_label_has_one_form_and_no_letter_that_looks_like_another(sides, label):
+    for change in ({"items": (label,)}, {"number": label}):
+        with pytest.raises(NotApproved, match=r"looks like another|its one form"):
+            sides.dispatch(**{"number": "W-1", "count": 1, **change})
+
+    assert sides.lines()[HK].left == 100
+
+
+@pytest.mark.parametrize("count", [1, 49, 51])
+def test_as_many_pieces_are_labelled_as_a_unit_has(sides, count):
+    with pytest.raises(NotApproved, match="another number of items"):
+        sides.dispatch(count=count, items=labels(50))
+
+    assert sides.lines()[HK].left == 100
+    sides.dispatch(count=50, items=labels(50))
+
+
+def test_labels_are_of_one_of_several_units(tmp_path):
+    limits = tuple(Limit(unit, 100, HK) for unit in ("boxes", "tubes"))
+    scene = scene_of("materials", limits=limits)
+    amounts = (Amount("boxes", 2), Amount("tubes", 48))
+    use = replace(a_use(scene), amounts=amounts, items=("B1", "B2"))
+    one = read_use(scene.permit, sign_use(scene.permit, scene.machines[HK], use))
+
+    def signed(lost, items):
+        arrival = receipt_for(one, lost, ("lost", items), hour(5))
+        return sign_receipt(scene.permit, scene.machines[SZ], one, arrival)
+
+    signed((Amount("tubes", 3),), ())  # of a box that arrived
+    signed((Amount("boxes", 1), Amount("tubes", 24)), ("B2",))
+    with pytest.raises(Mismatched, match="another number of items"):
+        signed((Amount("boxes", 1),), ())
+    with pytest.raises(Mismatched, match="another number of items"):
+        signed((Amount("tubes", 1),), ("B1",))
 
 
 def test_a_sender_whose_book_was_lost_is_found_out_by_the_receiver(sides, tmp_path):
-    sides.receive(sides.dispatch("W-1", 60, items=("T1",)))
+    sides.receive(sides.dispatch("W-1", 1, items=("T1",)))
+    sides.receive(sides.dispatch("W-0", 59))
     sides.books[HK].close()
     for path in (tmp_path / HK).glob("uses.sqlite*"):
         path.unlink()
@@ -262,6 +385,12 @@ def test_nothing_is_received_that_was_not_dispatched(sides):
         {"missing": [{"unit": "tubes", "count": 1}], "reason": "lost"},
         {"reason": "no reason"},
         {"items": ["T9"], "reason": "lost"},
+        {
+            "amounts": [{"unit": "tubes", "count": 9}],
+            "missing": [{"unit": "tubes", "count": 1}],
+            "items": ["T1"],
+            "reason": "lost",
+        },
     ],
 )
 def test_a_receipt_of_other_amounts_is_refused(sides, change):
@@ -297,7 +426,7 @@ def test_only_whom_it_was_sent_to_signs_for_it(sides):
 
 
 def test_every_changed_byte_of_a_record_is_refused(sides):
-    use = sides.dispatch(items=("T1",))
+    use = sides.dispatch(count=1, items=("T1",))
     receipt = sides.receive(use)
     draw = random.Random(5)  # noqa: S311 - no secret
     for statement, read in ((use, sides.receive), (receipt, sides.take)):
@@ -420,6 +549,57 @@ def test_the_stop_switch_stops_dispatch_and_receipt(sides, tmp_path):
         sides.receive(use)
 
 
+# --- dated back ----------------------------------------------------------------------
+def dated_back(hours=1.0):
+    """A sender's own signature over a time that its book would not have taken."""
+    use = a_use(SCENE, hours=hours, due=at(hours + 400))
+    return sign_use(SCENE.permit, SCENE.machines[HK], use)
+
+
+def test_a_use_that_is_dated_back_past_what_is_allowed_is_refused(sides):
+    """Its permit was revoked at hour 2; it is said to have left an hour before."""
+    sides.heard = said("revoke", 2).notices[-1:]
+
+    with pytest.raises(OutOfTime, match="more than 72 hours before"):
+        sides.receive(dated_back(), hours=73.1)
+    with pytest.raises(OutOfTime, match="more than 72 hours before"):
+        sides.books[SZ].expect(sides.bundle, dated_back(), hour(73.1))
+
+    assert sides.lines(SZ)[HK].left == 100
+    sides.receive(dated_back(), hours=72.9)
+
+
+def test_what_was_noted_in_time_arrives_however_late(sides):
+    use = sides.dispatch(hours=1)
+
+    assert sides.books[SZ].expect(sides.bundle, use, hour(2)).use.number == "W-1"
+    sides.books[SZ].expect(sides.bundle, use, hour(90))  # again, which changes nothing
+    line = sides.lines(SZ, hours=90)[HK]
+    sides.take(sides.receive(use, hours=500))
+
+    assert (line.left, line.under_way) == (90, 10)
+    assert sides.lines(SZ, hours=501)[HK].received == 10
+
+
+def test_what_was_noted_is_not_sent_again_with_another_date(sides):
+    sides.books[SZ].expect(sides.bundle, dated_back(1), hour(2))
+
+    for again in (0.5, 1.5):
+        with pytest.raises(Replayed, match="at another time"):
+            sides.receive(dated_back(again), hours=3)
+
+
+def test_a_site_says_itself_how_far_back_a_use_may_be_dated(sides, tmp_path):
+    sides.books[SZ].close()
+    sides.books[SZ] = Book(
+        SCENE.machines[SZ], trusted_of(SCENE), tmp_path / SZ, allowed=2 * HOUR
+    )
+
+    with pytest.raises(OutOfTime, match="more than 2 hours before"):
+        sides.receive(dated_back(1), hours=3.1)
+    sides.receive(dated_back(1), hours=2.9)
+
+
 @pytest.mark.parametrize("hours", [-1, 3])
 def test_a_use_is_dated_when_it_is_dispatched(sides, hours):
     use = a_use(SCENE, hours=1)
@@ -456,16 +636,16 @@ def test_of_600_random_acts_no_book_ever_says_more_than_was_granted(tmp_path):
         site, other = draw.sample((HK, SZ), 2)
         if kind == "dispatch":
             number = f"{site}-{draw.randrange(40)}"
-            label = f"T{draw.randrange(60)}"
             count = draw.randrange(-1, 12)
-            uses.append(
-                sides.dispatch(number, count, site=site, to=other, items=(label,))
-            )
+            drawn = labels(draw.choice([count, count, 1]), draw.randrange(400))
+            uses.append(sides.dispatch(number, count, site=site, to=other, items=drawn))
         elif kind == "receive" and uses:
             lost = draw.randrange(-1, 4)
             missing = (Amount("tubes", lost),) if lost else ()
-            arrival = Arrival(missing, "lost" if lost else "")
-            receipts.append(sides.receive(draw.choice(uses), arrival, site=site))
+            use = draw.choice(uses)
+            gone = tuple(use.body["items"][: max(0, lost)])
+            arrival = Arrival(missing, "lost" if lost else "", gone)
+            receipts.append(sides.receive(use, arrival, site=site))
         elif kind == "take" and receipts:
             sides.take(draw.choice(receipts), site)
         else:

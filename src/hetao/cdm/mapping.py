@@ -29,7 +29,16 @@ from hetao.records import read_toml, record
 from hetao.study.reading import SITE_NAME
 
 # What other packages read.
-ELSEWHERE = ("network", "keys", "log", "policy", "provenance", "rules", "trust")
+ELSEWHERE = (
+    "crossings",
+    "network",
+    "keys",
+    "log",
+    "policy",
+    "provenance",
+    "rules",
+    "trust",
+)
 FORMATS = ("csv", "html", "excel", "ndjson", "parquet", "postgres")
 ENGINES = ("duckdb", "postgres", "spark")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")

@@ -1,12 +1,12 @@
-"""`hetao permit use`, `receive`, `reconcile`, `balance`: what crosses besides data."""
+"""`hetao permit use`, `expect`, `receive`, `reconcile`, `balance`: besides data."""
 
 import argparse
 import contextlib
 import datetime
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -27,11 +27,20 @@ from hetao.permit import (
     statement_from,
 )
 from hetao.permit.house import house_of
-from hetao.permit.uses import KIND_OF, Amount, Use
-from hetao.records import read_toml
+from hetao.permit.labels import plain
+from hetao.permit.uses import (
+    KIND_OF,
+    Amount,
+    Dispatched,
+    Use,
+    read_receipt,
+    read_use,
+)
+from hetao.records import read_toml, record
 
 LARGEST: Final = 4 * 2**20  # bytes of a record
 MOST_DAYS: Final = 366
+MOST_HOURS: Final = 744  # of a use that is dated back: the longest lease
 
 
 @contextlib.contextmanager
@@ -46,9 +55,35 @@ def _book(path: Path) -> Iterator[tuple[str, Book]]:
         base / network.folder,
         lambda: read_notices(base / network.notices),
         house_of(tables, base, path.name),
+        _allowed(tables, path.name),
     )
     with contextlib.closing(book):
         yield identity.name, book
+
+
+@dataclass(frozen=True)
+class CrossingsTable:
+    """`[crossings]` of a site file.
+
+    Attributes:
+        late_hours: how far back another site's use may be dated when it is first heard
+            of, 1 to 744.
+    """
+
+    late_hours: int = 72
+
+
+def _allowed(tables: Mapping[str, object], where: str) -> datetime.timedelta:
+    """Return how far back a use may be dated, by a site file's tables.
+
+    Raises:
+        InvalidNetwork: the table does not hold.
+    """
+    place = f"{where} [crossings]"
+    table = record(CrossingsTable, tables.get("crossings", {}), place, InvalidNetwork)
+    if not 1 <= table.late_hours <= MOST_HOURS:
+        raise InvalidNetwork(f"{place}: late_hours is 1 to {MOST_HOURS}")
+    return datetime.timedelta(hours=table.late_hours)
 
 
 def use(chosen: argparse.Namespace) -> int:
@@ -59,7 +94,7 @@ def use(chosen: argparse.Namespace) -> int:
     with _book(chosen.site) as (name, book):
         asked = Use(
             permit=bundle.permit.digest,
-            number=chosen.number,
+            number=plain(chosen.number),
             kind=KIND_OF.get(bundle.permit.crossing, bundle.permit.crossing),
             site=name,
             to=chosen.to,
@@ -68,7 +103,7 @@ def use(chosen: argparse.Namespace) -> int:
             checks=_shown(chosen.check),
             at=format_time(now),
             due=format_time(now + datetime.timedelta(days=chosen.days)),
-            items=tuple(chosen.item),
+            items=tuple(plain(label) for label in chosen.item),
         )
         signed = book.dispatch(bundle, asked, utc_now)
     _write(chosen.out, signed)
@@ -77,14 +112,25 @@ def use(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def expect(chosen: argparse.Namespace) -> int:
+    """Note what another site dispatched, while it is on its way."""
+    bundle, statement = read_bundle(chosen.permit), _read(chosen.use)
+    with _book(chosen.site) as (_, book):
+        one = book.expect(bundle, statement, utc_now())
+    say(f"{one.use.number}: on its way from {one.use.site}; due by {one.use.due}")
+    return 0
+
+
 def receive(chosen: argparse.Namespace) -> int:
     """Take in what another site dispatched, and sign for exactly that."""
     bundle, statement = read_bundle(chosen.permit), _read(chosen.use)
-    arrival = Arrival(_amounts(chosen.missing), chosen.reason, tuple(chosen.item))
+    missing = tuple(plain(label) for label in chosen.item)
+    arrival = Arrival(_amounts(chosen.missing), chosen.reason, missing)
     with _book(chosen.site) as (_, book):
         signed = book.receive(bundle, statement, arrival, utc_now())
     _write(chosen.out, signed)
-    say(f"{statement.body.get('number')}: received; send the receipt to its sender")
+    late = _late(bundle.permit, read_use(bundle.permit, statement), signed)
+    say(f"{statement.body['number']}: received{late}; send the receipt to its sender")
     sys.stdout.write(f"{chosen.out}\n")
     return 0
 
@@ -94,9 +140,16 @@ def reconcile(chosen: argparse.Namespace) -> int:
     bundle = read_bundle(chosen.permit)
     with _book(chosen.site) as (_, book):
         for path in chosen.receipts:
-            found = book.take(bundle, _read(path))
-            say(f"{found.use.number}: received by {found.use.to}")
+            receipt = _read(path)
+            found = book.take(bundle, receipt)
+            late = _late(bundle.permit, found, receipt)
+            say(f"{found.use.number}: received by {found.use.to}{late}")
     return 0
+
+
+def _late(permit: Permit, one: Dispatched, signed: Statement) -> str:
+    is_late = one.is_late(read_receipt(permit, one, signed))
+    return f", late: it was due by {one.use.due}" if is_late else ""
 
 
 def balance(chosen: argparse.Namespace) -> int:
@@ -119,7 +172,7 @@ def balance(chosen: argparse.Namespace) -> int:
         sys.stdout.write(
             f"{line.site}, {line.unit}: {line.left} of {line.most} left, "
             f"{line.under_way} under way ({line.overdue} overdue), "
-            f"{line.received} received, {line.missing} missing\n"
+            f"{line.received} received, {line.missing} missing, {line.late} late\n"
         )
     return 0
 

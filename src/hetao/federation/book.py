@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, Final
 
-from hetao.canonical import canonical
+from hetao.canonical import canonical, digest
 from hetao.errors import NotAParty, NotApproved, OutOfTime, Replayed
 from hetao.federation.guard import check_switch
 from hetao.federation.store import Store
@@ -28,6 +28,7 @@ from hetao.permit import (
     statement_from,
 )
 from hetao.permit.house import House, check_house, shipped
+from hetao.permit.labels import look
 from hetao.permit.uses import (
     Amount,
     Dispatched,
@@ -65,6 +66,7 @@ CREATE TABLE IF NOT EXISTS received (
     used TEXT NOT NULL PRIMARY KEY, data BLOB NOT NULL
 ) STRICT;
 """
+ALLOWED: Final = datetime.timedelta(hours=72)  # between a use and its first hearing
 ONE_USE: Final = "fix the number: a use that was dispatched stays as it is"
 
 
@@ -87,6 +89,7 @@ class Book:
         folder: Path,
         notices: Callable[[], Sequence[Statement]] = tuple,
         house: House | None = None,
+        allowed: datetime.timedelta = ALLOWED,
     ) -> None:
         """Open the book in a site's folder.
 
@@ -96,7 +99,10 @@ class Book:
             folder: of the site; its stop switch is heeded.
             notices: returns what the site has heard about permits from elsewhere.
             house: the site's own rules; by default the shipped ones.
+            allowed: how far back another site's use may be dated when it is first
+                heard of.
         """
+        self._allowed = allowed
         self._identity, self._trusted, self._folder = identity, trusted, folder
         self._notices, self._house = notices, house or shipped()
         self._store = Store(folder / FILE, TABLES, alone=False)
@@ -148,7 +154,7 @@ class Book:
         arrival: Arrival,
         now: datetime.datetime,
     ) -> Statement:
-        """Take in a use of another site's, and return the receipt, signed.
+        """Take in a use of another site's that arrived, and return the receipt, signed.
 
         Args:
             bundle: of the permit.
@@ -158,25 +164,75 @@ class Book:
 
         Raises:
             NotApproved: the use is forged, or the permit did not let it leave then.
+            OutOfTime: it is first heard of, and dated too far back.
             NotAParty: it was sent to somebody else.
             Replayed: it was received before, and something else was said of it; or
                 its sender has used its number or an item of it twice.
             LimitReached: its sender has sent more than the permit grants it.
         """
+        one = self._sent_here(bundle, statement, now)
+        why = arrival.reason, arrival.items
+        receipt = receipt_for(one, arrival.missing, why, now)
+        signed = sign_receipt(bundle.permit, self._identity, one, receipt)
+        with self._store.transaction() as db:
+            self._note(db, bundle.permit, one, now)
+            return _received(db, one, signed)
+
+    def expect(
+        self, bundle: Bundle, statement: Statement, now: datetime.datetime
+    ) -> Dispatched:
+        """Note a use of another site's that is on its way, and return it.
+
+        What was noted may arrive, and be signed for, however much later.
+
+        Args:
+            bundle: of the permit.
+            statement: the use, as the sender signed it.
+            now: UTC time.
+
+        Raises:
+            NotApproved, OutOfTime, NotAParty, Replayed, LimitReached: as `receive`.
+        """
+        one = self._sent_here(bundle, statement, now)
+        with self._store.transaction() as db:
+            self._note(db, bundle.permit, one, now)
+        return one
+
+    def _sent_here(
+        self, bundle: Bundle, statement: Statement, now: datetime.datetime
+    ) -> Dispatched:
+        """Return a use that was sent to this site, and was allowed then."""
         check_switch(self._folder)
-        permit, one = bundle.permit, read_use(bundle.permit, statement)
+        one = read_use(bundle.permit, statement)
         if one.use.to != self._identity.name:
             raise NotAParty(f"the use is not sent to {self._identity.name}")
         if parse_time(one.use.at) > now + SKEW:
             raise NotApproved("the use is dated in the future")
         self._check_then(bundle, one)
-        why = arrival.reason, arrival.items
-        receipt = receipt_for(one, arrival.missing, why, now)
-        signed = sign_receipt(permit, self._identity, one, receipt)
-        with self._store.transaction() as db:
-            if _numbered(db, one) is None:
-                _spend(db, permit, one)
-            return _received(db, one, signed)
+        return one
+
+    def _note(
+        self, db: Connection, permit: Permit, one: Dispatched, now: datetime.datetime
+    ) -> None:
+        """Spend what a use spends, once, by this site's own clock at its first hearing.
+
+        The time in a use is its sender's word: dated back far enough, a use would fall
+        before any revocation.
+        """
+        earlier = _numbered(db, one)
+        if earlier is None:
+            if parse_time(one.use.at) < now - self._allowed:
+                raise OutOfTime(
+                    f"{one.use.number} is dated more than {_hours(self._allowed)} "
+                    f"hours before {self._identity.name} heard of it",
+                    fix="note a use with `hetao permit expect` when it is dispatched; "
+                    "late_hours under [crossings] of the site file says how late",
+                )
+            _spend(db, permit, one)
+        elif digest(earlier.body) != one.digest:
+            raise Replayed(
+                f"{one.use.number} was dispatched before, at another time", fix=ONE_USE
+            )
 
     def _check_then(self, bundle: Bundle, one: Dispatched) -> None:
         """Refuse a use that the permit did not allow at the time of its dispatch."""
@@ -224,6 +280,10 @@ class Book:
         return account(permit, *self.records(permit), now)
 
 
+def _hours(time: datetime.timedelta) -> int:
+    return round(time.total_seconds() / 3600)
+
+
 def _statements(rows: Sequence[tuple[Any, ...]]) -> list[Statement]:
     return [statement_from(json.loads(data)) for (data,) in rows]
 
@@ -256,11 +316,14 @@ def _spend(db: Connection, permit: Permit, one: Dispatched) -> None:
     ).fetchall()
     check_limits(permit, use.site, use.amounts, dict(rows))
     for label in use.items:
-        row = (use.permit, label)
-        if db.execute(
-            "SELECT 1 FROM item WHERE permit = ? AND label = ?", row
+        row = (use.permit, look(label))
+        if db.execute(  # also as it is written, as older books have it
+            "SELECT 1 FROM item WHERE permit = ? AND label IN (?, ?)", (*row, label)
         ).fetchone():
-            raise Replayed("an item has crossed under this permit already")
+            raise Replayed(
+                "an item, or one that looks like it, has crossed under this permit "
+                "already"
+            )
         db.execute("INSERT INTO item VALUES (?, ?, ?)", (*row, one.digest))
     for amount in use.amounts:
         db.execute(

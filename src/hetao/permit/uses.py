@@ -25,6 +25,7 @@ from hetao.errors import (
 from hetao.permit.dates import SKEW, format_time, parse_time
 from hetao.permit.decision import Payload
 from hetao.permit.keys import Identity, Statement, state
+from hetao.permit.labels import check_label, look
 from hetao.permit.permit import Permit
 from hetao.records import record
 
@@ -32,7 +33,6 @@ USE: Final = "hetao.use/1"
 RECEIPT: Final = "hetao.receipt/1"
 KIND_OF: Final = {"materials": "consignment", "people": "entry", "capital": "payment"}
 DIGEST: Final = re.compile("sha256:[0-9a-f]{64}")
-LONGEST: Final = 200  # characters of a number, an item or a unit
 MOST_ITEMS: Final = 10_000
 
 
@@ -57,7 +57,8 @@ class Use:
         grade: class, 1 to 5.
         amounts: what it spends, each unit once, sorted.
         checks: name of each check that it passed → digest of what shows it.
-        items: labels of single pieces, such as barcodes; none crosses twice.
+        items: labels of single pieces, such as barcodes, none or one for each piece of
+            one of the units; none crosses twice, nor what looks like it.
         at: UTC time of signing; due: by when a receipt is expected.
     """
 
@@ -114,6 +115,10 @@ class Dispatched:
     def digest(self) -> str:
         """Return the digest that a receipt names."""
         return digest(self.statement.body)
+
+    def is_late(self, receipt: Receipt) -> bool:
+        """Return whether a receipt was signed after it was due."""
+        return _time(receipt.at) > _time(self.use.due)
 
 
 # --- saying it ------------------------------------------------------------------------
@@ -224,19 +229,31 @@ def _verify(permit: Permit, statement: Statement, site: str, what: str) -> None:
 
 
 def _check_use(permit: Permit, use: Use) -> None:
-    texts = (use.number, *use.items)
-    if not all(0 < len(text) <= LONGEST and text.isprintable() for text in texts):
-        raise NotApproved("a use has a number, and its items have labels")
-    if len(set(use.items)) != len(use.items) or len(use.items) > MOST_ITEMS:
-        raise NotApproved("an item stands twice in a use, or it has too many")
+    check_label(use.number, "the number of a use")
+    if len(use.items) > MOST_ITEMS:
+        raise NotApproved("a use has too many items", fix="send it in several")
+    for item in use.items:
+        check_label(item, "the label of an item")
+    if len({look(item) for item in use.items}) != len(use.items):
+        raise NotApproved("an item stands twice in a use, or looks like another")
     _check_amounts(use.amounts, "a use")
     if not use.amounts:
         raise NotApproved("a use says how much crosses")
+    if use.items and not _labelled(use):
+        raise NotApproved(
+            "a use has another number of items than of any unit",
+            fix="label every piece of one unit, or none",
+        )
     if not all(DIGEST.fullmatch(shown) for shown in use.checks.values()):
         raise NotApproved("a check of a use names what shows it by its digest")
     if not _time(use.at) < _time(use.due):
         raise NotApproved("a receipt of a use is due after it was dispatched")
     check_limits(permit, use.site, use.amounts, {})
+
+
+def _labelled(use: Use) -> set[str]:
+    """Return the units of which every piece may bear one of the labels."""
+    return {one.unit for one in use.amounts if one.count == len(use.items)}
 
 
 def _check_amounts(amounts: tuple[Amount, ...], what: str) -> None:
@@ -272,9 +289,23 @@ def read_receipt(permit: Permit, one: Dispatched, statement: Statement) -> Recei
         raise Mismatched("what arrived and what is missing are not what was dispatched")
     if bool(found.missing or found.items) != bool(found.reason):
         raise Mismatched("a receipt says why anything is missing, and only then")
-    if not set(found.items) <= set(one.use.items):
-        raise Mismatched("a receipt misses an item that was not dispatched")
+    _check_missing(one.use, found)
     return found
+
+
+def _check_missing(use: Use, receipt: Receipt) -> None:
+    """Hold the labels of what is missing against how much of it is."""
+    if len(set(receipt.items)) != len(receipt.items):
+        raise Mismatched("a receipt misses an item twice")
+    if not set(receipt.items) <= set(use.items):
+        raise Mismatched("a receipt misses an item that was not dispatched")
+    lost = {amount.unit: amount.count for amount in receipt.missing}
+    counts = {lost.get(unit, 0) for unit in _labelled(use)} if use.items else {0}
+    if len(receipt.items) not in counts:
+        raise Mismatched(
+            "a receipt names another number of items than are missing",
+            fix="name each piece that is missing by its label",
+        )
 
 
 def _time(text: str) -> datetime.datetime:
@@ -327,7 +358,8 @@ class Line:
     """What became of one unit that one site may use.
 
     `most` = `left` + `under_way` + `received` + `missing`; `overdue` of what is under
-    way has no receipt though one is due.
+    way has no receipt though one is due; `late` of what was received or is missing was
+    signed for after it was due.
     """
 
     site: str
@@ -338,6 +370,7 @@ class Line:
     overdue: int
     received: int
     missing: int
+    late: int = 0
 
     @property
     def is_settled(self) -> bool:
@@ -351,6 +384,7 @@ class _Sum:
     overdue: int = 0
     received: int = 0
     missing: int = 0
+    late: int = 0
     spent: int = field(default=0)
 
 
@@ -369,7 +403,8 @@ def account(
     """
     found = [read_use(permit, statement) for statement in uses]
     _check_once([(one.use.site, one.use.number) for one in found], "a number of a use")
-    _check_once([item for one in found for item in one.use.items], "an item")
+    looks = [look(item) for one in found for item in one.use.items]
+    _check_once(looks, "an item, or what looks like it,")
     known = {one.digest: one for one in found}
     answered: dict[str, Receipt] = {}
     for statement in receipts:
@@ -398,6 +433,7 @@ def account(
                     total.overdue,
                     total.received,
                     total.missing,
+                    total.late,
                 )
             )
     return tuple(lines)
@@ -421,6 +457,8 @@ def _add(
         if receipt is None:
             total.under_way += amount.count
             total.overdue += amount.count if _time(use.due) <= now else 0
+        elif one.is_late(receipt):
+            total.late += amount.count
     if receipt is not None:
         for amount in receipt.amounts:
             sums[use.site, amount.unit].received += amount.count

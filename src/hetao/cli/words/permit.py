@@ -230,6 +230,8 @@ def _add_uses(verbs: Commands) -> None:
         "--days", type=int, default=7, help="within which a receipt is due (7)"
     )
     use.add_argument("--out", type=Path, required=True, metavar="FILE")
+    expect = add("expect", "note what another site dispatched, while it is on its way")
+    expect.add_argument("use", type=Path, metavar="USE")
     receive = add("receive", "sign for what another site dispatched")
     receive.add_argument("use", type=Path, metavar="USE")
     receive.add_argument("--missing", action="append", default=[], metavar="UNIT=COUNT")
