@@ -38,6 +38,12 @@ class HetaoError(Exception):
         """Return code, sentence and remedy; nothing about any patient."""
         return f"{self.code}: {self.what} ({self.fix})"
 
+    @property
+    def general(self) -> str:
+        """Return what every error of this code says, and nothing of this one."""
+        meaning = (type(self).__doc__ or "").partition("\n")[0].rstrip(".")
+        return f"{self.code}: {meaning} ({self.remedy})"
+
 
 class Usage(HetaoError):
     """The command or call does not say what to do."""

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from hetao import errors
+from hetao.canonical import digest_bytes
 from hetao.errors import HetaoError
+from hetao.federation.entries import SENTENCE
+from hetao.federation.reports import is_of_a_study
+from hetao.ledger.account import account_of
 from hetao.ledger.envelope import parse_envelope
 from support_federation import COUNTS, LOGISTIC, Federation, Plan, toy_study
 
@@ -133,6 +137,15 @@ def rules_sent(federation):
             yield meta["rule"]
 
 
+def logged(federation, **fields):
+    """Yield the sites' own entries with such fields."""
+    for site in federation.sites.values():
+        for data in federation.log_entries(site):
+            entry = json.loads(data)
+            if fields.items() <= entry.items():
+                yield entry, data
+
+
 def test_what_a_site_logs_of_a_refusal_is_what_it_sent(tmp_path):
     plan = Plan(toy_study(), people=43)
     with Federation(tmp_path / "f", plan) as federation:
@@ -140,11 +153,46 @@ def test_what_a_site_logs_of_a_refusal_is_what_it_sent(tmp_path):
             federation.run()
 
         sent = set(rules_sent(federation))
-        logged = {
-            entry["rule"]
-            for site in federation.sites.values()
-            for data in federation.log_entries(site)
-            if (entry := json.loads(data)).get("what") == "refused"
-        }
+        own = [entry for entry, _ in logged(federation, type=SENTENCE)]
         assert sent
-        assert sent <= logged
+        assert sent <= {entry["rule"] for entry in own}
+        refused = [digest_bytes(d) for _, d in logged(federation, what="refused")]
+        assert sorted(entry["of"] for entry in own) == sorted(refused)
+        assert len({entry["salt"] for entry in own}) == len(own)
+
+
+def test_the_other_parties_are_told_the_code_of_a_refusal_and_not_its_sentence(
+    tmp_path,
+):
+    """A level that the study does not name: its variable is for the coordinator."""
+    plan = Plan(toy_study((COUNTS, LOGISTIC), deadline_seconds=5))
+    with Federation(tmp_path / "f", plan) as federation:
+        with federation.patients.open("a", encoding="utf-8") as file:
+            file.write(BAD_ROWS["an unknown level"] + "\n")
+        with pytest.raises(HetaoError):
+            federation.run()
+
+        sentences = [entry["rule"] for entry, _ in logged(federation, type=SENTENCE)]
+        told = [
+            json.loads(words)
+            for site in federation.sites.values()
+            for words in account_of(site.log, 0, is_of_a_study).entries.values()
+        ]
+        refused = [entry for entry in told if entry["what"] == "refused"]
+        assert any("sex" in sentence for sentence in sentences)
+        assert refused
+        for entry in told:
+            assert not any(text in str(entry) for text in (*sentences, "sex"))
+        (kind,) = {entry["code"] for entry in refused}
+        (of_code,) = [one for one in FAMILY if one.code == kind]
+        assert {entry["rule"] for entry in refused} == {of_code("").general}
+
+
+@pytest.mark.parametrize("kind", FAMILY, ids=lambda kind: kind.__name__)
+def test_what_every_error_of_a_code_says_tells_nothing_of_one(kind):
+    error = kind("Wong", fix="Tai", local="Sin")
+
+    assert error.general == kind("other").general
+    assert error.general.startswith(f"{kind.code}: ")
+    assert error.general.endswith(f" ({kind.remedy})")
+    assert not re.search("Wong|Tai|Sin", error.general)

@@ -7,7 +7,7 @@ it. Nothing here opens the site's data.
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from hetao.canonical import digest_bytes
 from hetao.errors import BadEnvelope, BadSignature, InvalidData, Unverified
+from hetao.federation.entries import SENTENCE
 from hetao.federation.logs import has_log, open_log
 from hetao.federation.site import SiteSetup
 from hetao.federation.usage import Used, usage
@@ -159,14 +160,15 @@ def read_releases(setup: SiteSetup, since: str = "") -> Releases:
         log.fsck()
         size = _signed_size(note, setup)
         entries = log.entries(0, size)
-    courses = _courses(setup)
+    courses, sentences = _courses(setup), _sentences(entries)
     found, others = [], 0
     for place, data in enumerate(entries):
         departure = _departure(place, data, setup, courses)
         if departure is None:
             others += 1
         elif departure.at >= since:
-            found.append(departure)
+            rule = sentences.get(departure.record, departure.rule)
+            found.append(replace(departure, rule=rule))
     return Releases(setup.identity.name, size, tuple(found), others, usage(setup))
 
 
@@ -176,6 +178,15 @@ def _signed_size(note: str, setup: SiteSetup) -> int:
 
 
 # --- entries --------------------------------------------------------------------------
+def _sentences(entries: Iterable[bytes]) -> dict[str, str]:
+    """Return digest of a refusal's entry → its sentence, which stays at the site."""
+    start = b'{"of":'  # canonical, so its fields stand in this order
+    found = (json.loads(data) for data in entries if data.startswith(start))
+    return {
+        str(one["of"]): str(one["rule"]) for one in found if one.get("type") == SENTENCE
+    }
+
+
 def _departure(
     place: int, data: bytes, setup: SiteSetup, courses: Mapping[str, Course]
 ) -> Departure | None:

@@ -51,7 +51,7 @@ from hetao.federation.answers import ANSWERS, Answers, Post
 from hetao.federation.asking import Attempt, asked_of, installed, members_of, opening
 from hetao.federation.binding import Bindings, LoggedExtract
 from hetao.federation.course import STATES, Course
-from hetao.federation.entries import entry_of
+from hetao.federation.entries import entry_of, refusal_entries
 from hetao.federation.guard import LATEST, Guard
 from hetao.federation.heeding import Heeding
 from hetao.federation.joining import check_joins, quality_of_tables, stated
@@ -238,7 +238,8 @@ class Site:
         try:
             envelope = self._verified(data)  # 1-4
         except (BadEnvelope, BadSignature, NotAParty) as error:
-            self._log.append([self._entry("dropped", error=error)])
+            entry = entry_of("dropped", self._clock()) | {"rule": str(error)}
+            self._log.append([canonical(entry)])  # names no study: told to nobody
             return []
         except HetaoError as error:
             return self._answer(parse_envelope(data), error)
@@ -568,16 +569,17 @@ class Site:
         if isinstance(outcome, HetaoError):
             refused, outcome = True, self._refusal(envelope, outcome)
         route = self._route(outcome)
-        heard = b"" if refused else self._entry("received", envelope)
+        now = self._clock()
+        heard = b"" if refused else canonical(entry_of("received", now, envelope))
         return self.answers.keep(
             envelope, outcome, route, refused=refused, replayed=replayed, heard=heard
         )
 
     def _refusal(self, envelope: Envelope, error: HetaoError) -> Release:
-        self._log.append([self._entry("refused", envelope, error)])
-        if error.local:
-            self._setup.tell(f"for this site only: {error.local}")
         setup = self._setup
+        self._log.append(refusal_entries(self._clock(), error, envelope, setup.random))
+        if error.local:
+            setup.tell(f"for this site only: {error.local}")
         door = ClosedDoor(setup.identity, setup.trusted, setup.house.book.digest)
         # A refusal must reach the coordinator even for a task that has expired.
         later = self._clock() + datetime.timedelta(hours=1)
@@ -590,11 +592,3 @@ class Site:
         hubs = {party.name for party in self._setup.trusted.of_role("hub")}
         names = {e.header.recipient for e in release.envelopes}
         return {name: name if name in hubs else self._setup.home for name in names}
-
-    def _entry(
-        self,
-        what: str,
-        envelope: Envelope | None = None,
-        error: HetaoError | None = None,
-    ) -> bytes:
-        return entry_of(what, self._clock(), envelope, error)
