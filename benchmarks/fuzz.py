@@ -16,7 +16,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from hetao.errors import HetaoError
@@ -113,8 +113,16 @@ def _value(draw: random.Random, depth: int) -> object:
     return {draw.choice(names): item for item in some}
 
 
-def fuzzed(parsers: Parsers, inputs: int, seed: int) -> dict[str, tuple[int, int]]:
+def fuzzed(
+    parsers: Parsers, inputs: int, seed: int, only: Collection[str] = ()
+) -> dict[str, tuple[int, int]]:
     """Return parser → (read, refused); raise at the first crash or hang.
+
+    Args:
+        parsers: whose true inputs are bent; each gets those of the others too.
+        inputs: of each parser.
+        seed: of what is drawn.
+        only: the parsers to try; all of them where none is named.
 
     Raises:
         AssertionError: a parser crashed or hung; the input is named in hex.
@@ -122,6 +130,8 @@ def fuzzed(parsers: Parsers, inputs: int, seed: int) -> dict[str, tuple[int, int
     draw, found = random.Random(seed), {}
     trues = [true for _, true in parsers.values()]
     for name, (parse, true) in parsers.items():
+        if only and name not in only:
+            continue
         parse(true)  # the true one is read
         read = 0
         for _ in range(inputs):
@@ -151,14 +161,22 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=[], help="parsers' names")
     asked = parser.parse_args()
-    for name, pair in parsers().items():
-        if not asked.only or name in asked.only:
-            start = time.process_time()
-            counts = fuzzed({name: pair}, asked.inputs, asked.seed)
-            seconds = time.process_time() - start
-            read, refused = counts[name]
-            print(f"{name}: {read} read, {refused} refused, 0 crashes, {seconds:.0f} s")
-            sys.stdout.flush()
+    every, crashed = parsers(), 0
+    for name in asked.only or every:
+        start = time.process_time()
+        try:
+            counts = fuzzed(every, asked.inputs, asked.seed, [name])
+        except AssertionError as error:
+            print(f"{name}: {error}", flush=True)
+            crashed += 1
+            continue
+        seconds = time.process_time() - start
+        read, refused = counts[name]
+        print(
+            f"{name}: {read} read, {refused} refused, 0 crashes, {seconds:.0f} s",
+            flush=True,
+        )
+    raise SystemExit(min(crashed, 1))
 
 
 if __name__ == "__main__":

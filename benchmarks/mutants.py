@@ -1,14 +1,17 @@
 """Small faults put into the gate, the permit and the sealed sum: do tests find them?
 
     python benchmarks/mutants.py [--only release/tag …] [--sample 60] [--seed 1]
+                                 [--tests tests/unit/test_x.py …]
 
 Each mutant is one change of one function: a comparison turned, `and` for `or`, a number
-one off, a sum for a difference, a `raise` left out, a `not` dropped. The module's tests
-are collected once and run once, to see which lines each of them comes by. A mutant is
-then a fork of that process, in which the function's code is exchanged; the tests that
-come by its line run there, the quick ones first, until one fails. Three minutes kill it
-as well. A line that no test comes by is a survivor without a run. What stands outside
-of functions, such as a default, is not tried, and counted.
+one off, a sum for a difference, a `raise` left out, a `not` dropped. The tests of a
+suite are collected once and run once, to see which lines of its modules each of them
+comes by. A mutant is then a fork of that process, in which the function's code is
+exchanged; the tests that come by its line run there, the quick ones first, until one
+fails, or until `--most` seconds of processor time have gone by in vain. A test that
+takes far longer than it did kills the mutant as well. A line that no test comes by is a
+survivor without a run. What stands outside of functions, such as a default, is not
+tried, and counted.
 
 A sample is drawn evenly over the functions. What survives is printed with its line; of
 each `docs/security/mutants.md` says that it is the same program, or what kills it.
@@ -23,6 +26,7 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,29 +40,59 @@ from _pytest.runner import runtestprotocol
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "hetao"
 CACHED = type(functools.cache(len))
-LONGEST = 180  # seconds of a mutant
-GATE = ("tests/attack/test_gate_rules.py", "tests/attack/test_random_operations.py")
-PERMIT = (
-    "tests/unit/test_permit.py",
-    "tests/unit/test_permit_life.py",
-    "tests/attack/test_standing_asked_twice.py",
-    "tests/attack/test_permit_forgery.py",
-    "tests/attack/test_permit_keys.py",
-    "tests/attack/test_random_operations.py",
-)  # not the exhaustive search, whose every life would be looked through line by line
-MODULES = {
-    "release/seal": ("tests/laws/test_seal.py",),
-    "release/tag": ("tests/laws/test_tag.py",),
-    "release/message": ("tests/laws/test_message.py",),
-    "release/policy": ("tests/unit/test_policy.py", *GATE),
-    "release/decide": GATE,
-    "permit/permit": PERMIT,
-    "permit/lifecycle": PERMIT,
-    "permit/decision": PERMIT,
-    "permit/notices": PERMIT,
-    "permit/duties": PERMIT,
-    "permit/bundle": PERMIT,
-}
+HANGS = (5, 20)  # a test hangs after so many seconds, and times what it took, and
+WAITS = 900  # seconds by the clock of a mutant that waits for something
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Modules, and the tests that are to find what is wrong in them."""
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+SUITES = (
+    Suite(
+        ("release/seal", "release/tag", "release/message"),
+        ("laws/test_seal", "laws/test_tag", "laws/test_message"),
+    ),
+    Suite(
+        ("release/policy", "release/decide", "release/differencing", "release/finals",
+         "release/grading", "release/limits", "release/minimums", "release/private",
+         "release/quality", "release/record", "release/binding", "release/concepts",
+         "release/__init__"),
+        ("unit/test_policy", "unit/test_numbers_told", "unit/test_quality_remembered",
+         "unit/test_vocabulary_concepts", "laws/test_grades", "attack/test_gate_rules",
+         "attack/test_random_operations", "attack/test_differencing",
+         "attack/test_dominance", "attack/test_private_counts",
+         "attack/test_release_record", "attack/test_output_checks",
+         "attack/test_quality_release", "attack/test_quality_joins",
+         "attack/test_small_steps", "attack/test_saturating_states",
+         "attack/test_what_follows", "attack/test_provenance", "attack/test_state"),
+    ),
+    Suite(
+        ("permit/permit", "permit/lifecycle", "permit/decision", "permit/notices",
+         "permit/duties", "permit/bundle", "permit/keys", "permit/directory",
+         "permit/persons", "permit/dates", "permit/uses", "permit/votes",
+         "permit/passkey", "permit/services", "permit/signing_page"),
+        ("unit/test_permit", "unit/test_permit_life", "unit/test_signers",
+         "unit/test_signing_page", "unit/test_lifecycle",
+         "attack/test_standing_asked_twice", "attack/test_permit_forgery",
+         "attack/test_permit_keys", "attack/test_notices", "attack/test_uses",
+         "attack/test_output_checks", "attack/test_random_operations"),
+    ),  # not the exhaustive search, whose every life would be looked through
+    Suite(
+        ("permit/answering", "permit/conditions", "permit/explanation", "permit/facts",
+         "permit/grades", "permit/house", "permit/law", "permit/packs", "permit/rule",
+         "permit/rulebook"),
+        ("unit/test_law", "unit/test_cli_rules", "unit/test_rule_edges",
+         "unit/test_permit", "laws/test_grades",
+         "spec/test_rulebook", "spec/test_rulebook_laws", "spec/test_rulebook_packs",
+         "attack/test_permit_law", "attack/test_rule_packs",
+         "attack/test_house_rules", "attack/test_yearly_count"),
+    ),
+)  # fmt: skip
 TURNED = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In,
@@ -72,8 +106,9 @@ SWAPPED = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """One changed function: its name within the module, the line, what was changed."""
+    """One changed function: file, name within it, the line, what was changed."""
 
+    path: str
     function: str
     line: int
     what: str
@@ -84,18 +119,20 @@ class Mutant:
 def mutants(path: Path) -> tuple[list[Mutant], int]:
     """Return every mutant of a file's functions, and how many there are outside."""
     text, found, outside = path.read_text("utf-8"), [], 0
-    owners = _owners(ast.parse(text))
-    for place in range(len(owners)):
+    whole = ast.parse(text)
+    owners, nodes = _owners(whole), list(ast.walk(whole))
+    for place, owner in enumerate(owners):
+        if not next(_changed(nodes[place], whole), ""):
+            continue  # most nodes; what was changed in `whole` is not used
+        if owner is None:
+            outside += 1
+            continue
         tree = ast.parse(text)
         node = list(ast.walk(tree))[place]
-        for what in _changed(node, tree):
-            if owners[place] is None:
-                outside += 1
-                continue
-            code = compile(ast.fix_missing_locations(tree), str(path), "exec")
-            function = owners[place]
-            made = {one.co_qualname: one for one in _functions(code)}[function]
-            found.append(Mutant(function, getattr(node, "lineno", 0), what, made))
+        what = next(_changed(node, tree))
+        code = compile(ast.fix_missing_locations(tree), str(path), "exec")
+        made = {one.co_qualname: one for one in _functions(code)}[owner]
+        found.append(Mutant(str(path), owner, getattr(node, "lineno", 0), what, made))
     return found, outside
 
 
@@ -183,100 +220,160 @@ def sampled(every: list[Mutant], size: int, seed: int) -> list[Mutant]:
 class Trial:
     """In place of pytest's own loop: tries each mutant on the tests that come by it."""
 
-    def __init__(self, path: Path, tried: Sequence[Mutant]) -> None:
-        self.path, self.tried = str(path), tried
-        self.by_line: dict[int, list[int]] = collections.defaultdict(list)
+    def __init__(self, modules: Sequence[str], asked: argparse.Namespace) -> None:
+        self.modules, self.asked = modules, asked
+        self.by_line: dict[tuple[str, int], list[int]] = collections.defaultdict(list)
         self.seconds: list[float] = []
-        self.killed = 0
+        self.caches: list[Any] = []
+        self.living: dict[tuple[str, str], list[FunctionType]] = {}
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = session.items
+        paths = {str(SOURCE / f"{module}.py") for module in self.modules}
+        before = None
         for number, item in enumerate(items):
             follower = items[number + 1] if number + 1 < len(items) else None
-            self._look(number, item, follower)
+            if item.path != before:  # what is remembered is come by once in each file
+                self._find_living(paths)
+                self._forget()
+            before = item.path
+            self._look(number, item, follower, paths)
+        print(f"{len(items)} tests, {sum(self.seconds):.0f} s", flush=True)
+        self._find_living(paths)
+        gc.collect()
+        gc.freeze()
         self._check_fork(items)
-        for mutant in self.tried:
-            self.killed += self._is_killed(mutant, items)
+        for module in self.modules:
+            self._try(module, items)
         return True
 
     def _look(
-        self, number: int, item: pytest.Item, follower: pytest.Item | None
+        self,
+        number: int,
+        item: pytest.Item,
+        follower: pytest.Item | None,
+        paths: set[str],
     ) -> None:
         """Run a test as it is, and note the lines that it comes by."""
-        lines: set[int] = set()
+        lines: set[tuple[str, int]] = set()
 
         def inside(frame: FrameType, event: str, _: object) -> Any:
-            lines.add(frame.f_lineno)
+            lines.add((frame.f_code.co_filename, frame.f_lineno))
             return inside
 
         def trace(frame: FrameType, event: str, _: object) -> Any:
-            return inside if frame.f_code.co_filename == self.path else None
+            return inside if frame.f_code.co_filename in paths else None
 
         start = time.process_time()
+        threading.settrace(trace)
         sys.settrace(trace)
         try:
             reports = runtestprotocol(item, nextitem=follower, log=False)
         finally:
             sys.settrace(None)
+            threading.settrace(None)  # type: ignore[arg-type]
         self.seconds.append(time.process_time() - start)
         if any(report.failed for report in reports):
             raise SystemExit(f"{item.nodeid} fails without any mutant")
         for line in lines:
             self.by_line[line].append(number)
 
+    def _find_living(self, paths: set[str]) -> None:
+        """Note every function of these files that lives, and everything remembered."""
+        self.living, self.caches = {}, []
+        for one in gc.get_objects():
+            if isinstance(one, CACHED):
+                self.caches.append(one)
+            elif isinstance(one, FunctionType) and one.__code__.co_filename in paths:
+                place = one.__code__.co_filename, one.__code__.co_qualname
+                self.living.setdefault(place, []).append(one)
+
+    def _forget(self) -> None:
+        for one in self.caches:
+            one.cache_clear()
+
     def _check_fork(self, items: Sequence[pytest.Item]) -> None:
         """Refuse to go on where a fork fails by itself, without any mutant."""
+        quick = sorted(range(len(items)), key=self.seconds.__getitem__)
         if os.fork() == 0:
-            none = Mutant("", 0, "", Trial.__init__.__code__)
-            os._exit(self._tried(none, items))
-        if os.wait()[1]:
+            os._exit(self._tried(None, items, quick))
+        status = os.wait()[1]
+        if not os.WIFEXITED(status) or os.WEXITSTATUS(status) == 1:
             raise SystemExit("the tests fail in a fork without any mutant")
 
-    def _is_killed(self, mutant: Mutant, items: Sequence[pytest.Item]) -> bool:
-        chosen = sorted(self.by_line[mutant.line], key=self.seconds.__getitem__)
+    def _try(self, module: str, items: Sequence[pytest.Item]) -> None:
+        """Try a module's mutants, and print what became of them."""
+        start = time.process_time() + _of_children()
+        every, outside = mutants(SOURCE / f"{module}.py")
+        tried = sampled(every, self.asked.sample, self.asked.seed)
+        found = collections.Counter(self._fate(mutant, items) for mutant in tried)
+        seconds = time.process_time() + _of_children() - start
+        print(
+            f"{module}: {found['killed'] + found['hung']} of {len(tried)} killed, "
+            f"{found['hung']} of them since a test hung; {len(every)} in all, "
+            f"{outside} outside of functions not tried; {seconds:.0f} s",
+            flush=True,
+        )
+
+    def _fate(self, mutant: Mutant, items: Sequence[pytest.Item]) -> str:
+        found = self.by_line[mutant.path, mutant.line]
+        chosen = sorted(found, key=self.seconds.__getitem__)
+        what = f"{Path(mutant.path).stem}:{mutant.line}: {mutant.what}"
         if not chosen:
-            print(f"  survived: {mutant.line}: {mutant.what}: no test", flush=True)
-            return False
+            print(f"  survived: {what} ({mutant.function}): no test", flush=True)
+            return "survived"
         child = os.fork()
         if child == 0:
-            signal.alarm(LONGEST)
-            os._exit(self._tried(mutant, [items[number] for number in chosen]))
+            signal.alarm(WAITS)
+            os._exit(self._tried(mutant, items, chosen))
         _, status = os.waitpid(child, 0)
-        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
-            print(
-                f"  survived: {mutant.line}: {mutant.what} ({mutant.function})",
-                flush=True,
-            )
-            return False
-        return True
+        if os.WIFSIGNALED(status):
+            return "hung"
+        if os.WEXITSTATUS(status) == 1:
+            return "killed"
+        part = ", time was out" if os.WEXITSTATUS(status) else ""
+        print(
+            f"  survived: {what} ({mutant.function}): {len(chosen)} tests{part}",
+            flush=True,
+        )
+        return "survived"
 
-    def _tried(self, mutant: Mutant, items: Sequence[pytest.Item]) -> int:
-        """Return 1 once a test fails with the mutant, 0 if none does."""
+    def _tried(
+        self, mutant: Mutant | None, items: Sequence[pytest.Item], chosen: Sequence[int]
+    ) -> int:
+        """Return 1 once a test fails with the mutant, 0 if none does, 2 out of time."""
         silent = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silent, 1)
         os.dup2(silent, 2)
+        start = time.process_time()
         try:
-            self._exchange(mutant)
-            for number, item in enumerate(items):
-                follower = items[number + 1] if number + 1 < len(items) else None
-                reports = runtestprotocol(item, nextitem=follower, log=False)
+            if mutant is not None:
+                self._exchange(mutant)
+            for at, number in enumerate(chosen):
+                follower = items[chosen[at + 1]] if at + 1 < len(chosen) else None
+                least, times = HANGS
+                signal.setitimer(
+                    signal.ITIMER_PROF, least + times * self.seconds[number]
+                )
+                reports = runtestprotocol(items[number], nextitem=follower, log=False)
                 if any(report.failed for report in reports):
                     return 1
+                if time.process_time() - start > self.asked.most:
+                    return 2
         except BaseException:  # noqa: BLE001 - whatever ends it has found it
             return 1
         return 0
 
     def _exchange(self, mutant: Mutant) -> None:
         """Put the mutant's code into the living function, and forget what it said."""
-        for one in gc.get_objects():
-            if isinstance(one, CACHED):
-                one.cache_clear()
-            elif isinstance(one, FunctionType):
-                code = one.__code__
-                if code.co_filename == self.path and code.co_qualname == (
-                    mutant.function
-                ):
-                    one.__code__ = mutant.code
+        self._forget()
+        for one in self.living.get((mutant.path, mutant.function), ()):
+            one.__code__ = mutant.code
+
+
+def _of_children() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def main() -> None:
@@ -286,40 +383,28 @@ def main() -> None:
         "--sample", type=int, default=0, help="of each module; 0 is all"
     )
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--most", type=float, default=60, help="seconds of a mutant")
+    parser.add_argument("--tests", nargs="*", default=[], help="in place of a suite's")
     asked = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT / "src"))
-    for module, tests in MODULES.items():
-        if asked.only and module not in asked.only:
+    for suite in SUITES:
+        modules = [m for m in suite.modules if not asked.only or m in asked.only]
+        if not modules:
             continue
-        child = os.fork()  # each module's tests in a process without another's
+        child = os.fork()  # each suite's tests in a process without another's
         if child == 0:
             status = 1
             try:
-                tried(module, tests, asked)
-                status = 0
+                tests = asked.tests or [f"tests/{name}.py" for name in suite.tests]
+                words = ["-q", "-n", "0", "-p", "no:cacheprovider", "-s", *tests]
+                status = int(pytest.main(words, plugins=[Trial(modules, asked)]))
             finally:
                 sys.stdout.flush()
                 os._exit(status)
         _, status = os.waitpid(child, 0)
         if status:
-            raise SystemExit(f"{module} could not be tried")
-
-
-def tried(module: str, tests: Sequence[str], asked: argparse.Namespace) -> None:
-    path = SOURCE / f"{module}.py"
-    every, outside = mutants(path)
-    trial = Trial(path, sampled(every, asked.sample, asked.seed))
-    print(f"{module}:", flush=True)
-    start = time.monotonic()
-    words = ["-q", "-n", "0", "-p", "no:cacheprovider", "-s", *tests]
-    if pytest.main(words, plugins=[trial]) != 0:
-        raise SystemExit(f"{module}: the tests did not run")
-    print(
-        f"{module}: {trial.killed} of {len(trial.tried)} killed; {len(every)} in all, "
-        f"{outside} outside of functions not tried; {time.monotonic() - start:.0f} s",
-        flush=True,
-    )
+            raise SystemExit(f"{', '.join(modules)} could not be tried")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
 """Every parser of what comes from outside, each with a true input to bend."""
 
-import atexit
 import base64
 import functools
-import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +13,15 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from hetao.canonical import canonical, parse_canonical
 from hetao.cdm import read_site
+from hetao.dossier.disclosure import make_disclosable, read_disclosable
 from hetao.errors import BadEnvelope, HetaoError
 from hetao.federation.certify import recompute
 from hetao.federation.courier import read_letters, write_letters
 from hetao.federation.register import News, news_from
+from hetao.federation.released import check_released, sign_released
 from hetao.federation.reports import Report, report_from
+from hetao.federation.reviewing import read_package
+from hetao.ledger import verify_hetao
 from hetao.ledger.account import Account, account_from
 from hetao.ledger.certificate import sign_certificate, verify_certificate
 from hetao.ledger.credential import read_credential, sign_credential
@@ -51,6 +53,7 @@ from hetao.permit import (
     Directory,
     Words,
     check_votes,
+    format_time,
     parse_time,
     read_bundle,
     read_directory,
@@ -66,6 +69,9 @@ from hetao.permit.passkey import Assertion, assertion_from
 from hetao.release import key_from, read_policy, tag_from, unpack
 from hetao.study import read_study, study_from
 from support_federation import COUNTS, LOGISTIC, Cast, Federation, Plan, toy_study
+from support_fuzz_signed import of_acts, of_passkeys, of_status, of_uses
+from support_fuzz_written import of_plans, of_settlement, of_studies
+from support_parsers import Parsers, of_file, of_object, of_text, signed_by
 from support_permit import NOW, Scene
 
 SOURCE = Path(__file__).parents[1] / "src" / "hetao"
@@ -94,40 +100,6 @@ codes = ["GRU"]
 "ethics-waiver" = { reference = "1", valid_until = 2027-01-01 }
 """
 
-Parsers = Mapping[str, tuple[Callable[[bytes], object], bytes]]
-MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-
-
-def of_file(read: Callable[[Path], object], name: str) -> Callable[[bytes], object]:
-    """Return a parser of bytes from one of a file; in memory where there is such."""
-    where = MEMORY if os.access(MEMORY, os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=where))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-
-    def parse(data: bytes) -> object:
-        path = folder / name
-        path.write_bytes(data)
-        return read(path)
-
-    return parse
-
-
-def of_text(read: Callable[[str], object]) -> Callable[[bytes], object]:
-    """Return a parser of bytes from one of text, which others decode for it."""
-    return lambda data: read(data.decode("utf-8", "surrogateescape"))
-
-
-def of_object(read: Callable[[Any], object]) -> Callable[[bytes], object]:
-    """Return a parser of bytes from one of a JSON object, as a message bears it."""
-
-    def parse(data: bytes) -> object:
-        value = parse_canonical(data)
-        if not isinstance(value, dict):
-            raise BadEnvelope("not an object")
-        return read(value)
-
-    return parse
-
 
 def record_of(value: dict[str, Any]) -> object:
     statement = statement_from(value)
@@ -151,9 +123,29 @@ def signed_anew(cast: Cast, value: dict[str, Any]) -> object:
     return certificate_of(cast.directory, sign_certificate(identity, body, log, sums))
 
 
+def of_one_file(data: bytes) -> object:
+    """Return what the verifier of one file says; it has its own word for a refusal."""
+    try:
+        return verify_hetao.verify(data)
+    except verify_hetao.Refused as error:
+        raise BadEnvelope(str(error)) from error
+
+
 def parsers() -> Parsers:
     """Return name → (parser, a true input)."""
-    return {**of_a_run(), **of_words(), **of_a_log(), **of_own_files()}
+    return {
+        **of_a_run(),
+        **of_words(),
+        **of_a_log(),
+        **of_own_files(),
+        **of_uses(),
+        **of_passkeys(),
+        **of_status(),
+        **of_acts(),
+        **of_settlement(),
+        **of_studies(),
+        **of_plans(),
+    }
 
 
 @functools.cache
@@ -165,9 +157,11 @@ def of_a_run() -> Parsers:
             ran = made.run()
             bundle, study, cast = made.bundle, made.study, made.cast
             begin = made.begin("a")
+            left = sign_released(made.setup("a"), ran.body["run"], format_time(NOW))
     body = ran.body
     receipt = next(iter(body["rounds"][0]["receipts"].values()))
     text = study.canonical
+    boss = cast.identities["coordinator"]
     package, votes = body["review"]["package"], body["review"]["votes"]
     letters = Path(tempfile.mkdtemp(prefix="fuzz-")) / "letters"
     write_letters(letters, [begin.data, begin.data])
@@ -204,6 +198,22 @@ def of_a_run() -> Parsers:
         ),
         "news": (news_from, news),
         "letters": (of_file(read_letters, "letters"), carried),
+        "list of what left": (
+            signed_by(
+                cast.identities["a"],
+                lambda one: check_released(one.as_json(), cast.directory),
+            ),
+            canonical(left.body),
+        ),
+        "findings to be checked": (
+            of_file(lambda path: read_package(path.parent), "package.json"),
+            canonical(body),
+        ),
+        "certificate as SD-JWT": (
+            of_text(lambda text: read_disclosable(text, boss.signing_key.public_key())),
+            make_disclosable(ran.certificate, boss).encode(),
+        ),
+        "certificate in one file": (of_one_file, ran.certificate),
     }
 
 
@@ -231,6 +241,13 @@ def of_words() -> Parsers:
         "delegated notice": (
             of_object(notice),
             canonical(bundle.notices[0].as_json()),
+        ),
+        "notice signed anew": (
+            signed_by(
+                scene.identities["deputy-sz"],
+                lambda one: read_notice(scene.permit, one),
+            ),
+            canonical(bundle.notices[0].body),
         ),
         "passkey's assertion": (assertion_from, base64.b64decode(assertion)),
         "time": (of_text(parse_time), b"2026-11-22T08:00:00Z"),

@@ -77,6 +77,7 @@ BAD = [
     (("facts",), [{"name": "own.x", "kind": "choice", "ask": TEXT}]),
     (("instruments", 0, "id"), "cn-standard-contract"),
     (("terms",), {"here": {"term": "here"}}),
+    (RULE, 7),
     ((*RULE, "id"), "cn-no-ground"),
     ((*RULE, "id"), None),
     ((*RULE, "title"), {**TEXT, "fr": "a"}),
@@ -131,6 +132,44 @@ def test_a_condition_nested_without_end_is_refused():
 
     with pytest.raises(InvalidRulebook, match="nested too deeply"):
         load(changed(*RULE, "applies_when", to=form))
+
+
+def test_lists_nested_without_end_are_refused():
+    form: Any = []
+    for _ in range(500):
+        form = [form]
+
+    with pytest.raises(InvalidRulebook, match="nested too deeply"):
+        load(changed(*RULE, "applies_when", to=form))
+
+
+@pytest.mark.parametrize("says", ["forbids", "notes"])
+@pytest.mark.parametrize("asks", ["bases", "offices"])
+def test_only_what_requires_asks_for_somebody_or_something(says, asks):
+    pack = changed(*RULE, "requires", to=None)
+    rule = pack["rules"][0]
+    rule[says] = TEXT
+    rule.pop({"bases": "offices", "offices": "bases"}[asks])
+
+    with pytest.raises(InvalidRulebook, match="only what requires"):
+        load(pack)
+
+
+def test_a_rule_may_be_in_force_for_one_day():
+    day = PACK["rules"][0]["effective"]
+    book = load(changed(*RULE, "expires", to=day))
+
+    rule = next(one for one in book.rules if one.id == "own-rule")
+    days = [day + datetime.timedelta(days=n) for n in (-1, 0, 1)]
+    assert [rule.is_in_force(one) for one in days] == [False, True, False]
+
+
+def test_an_instrument_that_is_there_is_not_named_anew():
+    pack = changed("instruments", 0, "id", to="cn-standard-contract")
+    pack["rules"][0]["bases"] = [["cn-standard-contract"]]
+
+    with pytest.raises(InvalidRulebook, match="is there already"):
+        load(pack)
 
 
 junk = st.recursive(
