@@ -455,12 +455,15 @@ class Ran:
         """Return a fresh copy of the whole certificate."""
         return parse_canonical(self.certificate)
 
-    def resigned(self, body: dict[str, Any], without: str = "") -> bytes:
+    def resigned(
+        self, body: dict[str, Any], without: str = "", after: int = 0
+    ) -> bytes:
         """Return what a lying coordinator and its hubs, but one, would sign.
 
         Args:
             body: with other integers as `sums`, if they are spoilt too.
             without: the hub that does not cosign.
+            after: how many seconds later the hubs cosign.
         """
         body = dict(body)
         there = (
@@ -479,7 +482,7 @@ class Ran:
         leaves = [leaf_hash(b"before"), leaf_hash(entry.encode("ascii"))]
         text = Checkpoint("coordinator", 2, root(leaves)).text
         note = text + "\n" + sign_note(text, "coordinator", boss.signing_key)
-        when = int(START.timestamp())
+        when = int(START.timestamp()) + after
         for hub in ("hub-hk", "hub-sz"):
             if hub != without:
                 note += cosign(note, hub, keys[hub].signing_key, when)

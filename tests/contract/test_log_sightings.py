@@ -4,14 +4,17 @@ import asyncio
 import contextlib
 import http.server
 import shutil
+import ssl
+import stat
 import threading
 import time
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from hetao.cli.main import main
 from hetao.errors import InvalidData, Unreachable, Unverified
-from hetao.federation.logs import LogTable, open_log
+from hetao.federation.logs import LogTable, open_log, witnessed
 from hetao.ledger.log import Log, Sighting
 from hetao.ledger.note import COSIGNATURE, LOG_SIGNATURE, Verifier, cosign
 from hetao.ledger.policy import parse_policy
@@ -27,7 +30,7 @@ IDENTITY = Identity(ORIGIN, KEY, None)
 
 
 @contextlib.contextmanager
-def serving(folder):
+def serving(folder, tls=None):
     """Serve a witness from a thread; give its address."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -36,9 +39,10 @@ def serving(folder):
     def do(work):
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 
-    runner = do(serve_witness(folder, "127.0.0.1", 0))
+    runner = do(serve_witness(folder, "127.0.0.1", 0, tls))
+    scheme = "https" if tls else "http"
     try:
-        yield "http://{}:{}".format(*runner.addresses[0][:2])
+        yield scheme + "://{}:{}".format(*runner.addresses[0][:2])
     finally:
         do(runner.cleanup())
         loop.call_soon_threadsafe(loop.stop)
@@ -211,3 +215,43 @@ def only(url):
     log = Verifier.of(ORIGIN, KEY.public_key(), LOG_SIGNATURE).vkey
     eye = Verifier.of("w", EYE.public_key(), COSIGNATURE).vkey
     return parse_policy(f"log {log}\nwitness up {eye} {url}\nquorum up\n".encode())
+
+
+def test_a_witness_has_an_authority_of_its_own_and_who_names_it_trusts_it(tmp_path):
+    """It is no party of a study, and no authority of one vouches for it."""
+    eye = WitnessFolder.create(tmp_path / "eye", "w")
+    eye.trust(Verifier.of(ORIGIN, KEY.public_key(), LOG_SIGNATURE).vkey)
+    for name in ("eye", "stranger"):
+        if name == "stranger":
+            WitnessFolder.create(tmp_path / name, "stranger")
+        words = ["witness", "tls", str(tmp_path / name), "--host", "127.0.0.1"]
+        assert main(words) == 0
+    pem = (tmp_path / "eye/authority.pem").read_bytes()
+    assert main(["witness", "tls", str(tmp_path / "eye"), "--host", "127.0.0.1"]) == 0
+    assert (tmp_path / "eye/authority.pem").read_bytes() == pem  # others named it
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    files = [tmp_path / f"eye/witness.tls.{end}" for end in ("pem", "key")]
+    tls.load_cert_chain(*files)
+    assert stat.S_IMODE(files[1].stat().st_mode) == 0o600
+    (tmp_path / "state").mkdir()
+    with serving(eye, tls) as url:
+        key = eye.verifiers[0].vkey
+        (tmp_path / "policy").write_text(f"witness w {key} {url}\nquorum w\n")
+
+        def opened(authority):
+            table = LogTable(
+                witnesses=str(tmp_path / "policy"),
+                authority=str(tmp_path / authority) if authority else "",
+            )
+            with open_log(tmp_path / "state", IDENTITY, table) as log:
+                log.append([b"entry"])
+                whole = asyncio.run(witnessed(log, log.checkpoint(), table, ()))
+            return len(whole.splitlines()) - len(log_lines)
+
+        log_lines = [ORIGIN, "size", "root", "", "its own line"]
+        assert opened("eye/authority.pem") == 1
+        for other in ("", "stranger/authority.pem"):
+            with pytest.raises(Unreachable, match="quorum"):
+                opened(other)
+        with pytest.raises(InvalidData, match="authority"):
+            opened("policy")

@@ -13,7 +13,6 @@ from hetao.cli.main import main
 from hetao.errors import InvalidNetwork
 from hetao.federation.log_file import read_log
 from hetao.federation.logs import open_log
-from hetao.ledger.note import vkey
 from hetao.ledger.policy import parse_policy
 from hetao.ledger.proof import parse_proof
 from hetao.permit.keys import new_identity, read_identity, write_identity
@@ -119,7 +118,7 @@ def test_prove_prints_a_proof_that_a_policy_accepts(party, capsys):
     assert main(["log", "prove", str(party), "7"]) == 0
 
     with read_log(party) as log:
-        key = vkey(NAME, log._key.public_key())
+        key = log.verifiers[0].vkey
     policy = parse_policy(f"log {key}\nquorum none\n".encode())
     seen = parse_proof(capsys.readouterr().out).verify(b"entry 7", policy)
     assert seen.checkpoint.size == 300

@@ -372,7 +372,7 @@ def test_an_append_that_fails_after_the_disk_is_signed_later(path, monkeypatch, 
         raise RuntimeError
 
     with monkeypatch.context() as patch:
-        patch.setattr("hetao.ledger.log.sign_checkpoint", fail)
+        patch.setattr("hetao.ledger.log_signer.sign_checkpoint", fail)
         with pytest.raises(RuntimeError):
             log.append(numbered(300, 600))
     assert log.size == 300  # what nobody signed, nobody sees

@@ -1,12 +1,15 @@
 """A policy says whose word counts, and nothing that is checked can say it instead."""
 
 import itertools
+import json
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from hetao.errors import InvalidData, Unverified
+from hetao.ledger import verify_hetao
 from hetao.ledger.note import (
     COSIGNATURE,
     LOG_SIGNATURE,
@@ -243,3 +246,31 @@ def test_a_policy_that_is_not_there_is_refused(tmp_path):
 
 def test_key_kinds_are_those_of_the_format():
     assert (LOG_SIGNATURE, COSIGNATURE, SUBTREE) == (1, 4, 6)
+
+
+# --- Vectors, for other programs as well ---------------------------------------------
+VECTORS = json.loads(
+    (Path(__file__).parents[1] / "vectors" / "ledger" / "policy.json").read_text(
+        "utf-8"
+    )
+)
+
+
+@pytest.mark.parametrize("case", VECTORS["cases"], ids=lambda case: case["name"])
+def test_a_policy_of_the_vectors_accepts_what_they_say(case):
+    rule = policy(case["policy"])
+
+    if case["witnesses"] is None:
+        with pytest.raises(Unverified):
+            rule.check(case["note"])
+        with pytest.raises(verify_hetao.Refused):
+            verify_hetao.check_policy(case["policy"], verify_hetao.Note(case["note"]))
+        return
+    assert [*rule.check(case["note"]).witnesses] == case["witnesses"]
+    verify_hetao.check_policy(case["policy"], verify_hetao.Note(case["note"]))
+
+
+@pytest.mark.parametrize("case", VECTORS["malformed"], ids=lambda case: case["name"])
+def test_what_the_vectors_call_malformed_is_no_policy(case):
+    with pytest.raises(InvalidData):
+        policy(case["policy"])

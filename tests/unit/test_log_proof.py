@@ -1,11 +1,15 @@
 """A proof is one text, and every byte of it counts."""
 
+import json
+from pathlib import Path
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetao.errors import InvalidData, Unverified
+from hetao.ledger import verify_hetao
 from hetao.ledger.merkle import inclusion_path, leaf_hash, root
 from hetao.ledger.note import COSIGNATURE, Checkpoint, cosign, sign_checkpoint, vkey
 from hetao.ledger.policy import parse_policy
@@ -139,3 +143,27 @@ def test_a_proof_has_one_spelling(text):
 def test_no_proof_is_made_that_could_not_be_read(index, path):
     with pytest.raises(InvalidData):
         Proof(index, path, PROOF.note)
+
+
+# --- Vectors, for other programs as well ---------------------------------------------
+VECTORS = json.loads(
+    (Path(__file__).parents[1] / "vectors" / "ledger" / "proof.json").read_text("utf-8")
+)
+THEIRS = parse_policy(VECTORS["policy"].encode())
+
+
+@pytest.mark.parametrize("case", VECTORS["holds"], ids=lambda case: case["name"])
+def test_a_proof_of_the_vectors_holds_and_has_one_text(case):
+    proof, entry = parse_proof(case["proof"]), bytes.fromhex(case["entry"])
+
+    assert proof.text == case["proof"]
+    assert proof.verify(entry, THEIRS).checkpoint.size > proof.index
+    if proof.extra is None:  # which the verifier of one file takes from nobody
+        index, path, note = verify_hetao.read_proof(case["proof"])
+        assert verify_hetao.root_of(index, note.size, entry, path) == note.root
+
+
+@pytest.mark.parametrize("case", VECTORS["refused"], ids=lambda case: case["name"])
+def test_what_the_vectors_refuse_is_no_proof(case):
+    with pytest.raises(Unverified):
+        parse_proof(case["proof"]).verify(bytes.fromhex(case["entry"]), THEIRS)

@@ -280,7 +280,7 @@ def test_keys_are_read_as_they_were_written_and_by_their_owner_only(tmp_path):
 
     back = read_identity(path)
     assert back.party("HK", "site", "o") == identity.party("HK", "site", "o")
-    assert [p.stat().st_mode & 0o777 for p in sorted(tmp_path.iterdir())] == [0o600] * 2
+    assert [p.stat().st_mode & 0o777 for p in sorted(tmp_path.iterdir())] == [0o600] * 3
 
 
 def test_keys_are_never_written_over(tmp_path):

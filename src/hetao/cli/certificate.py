@@ -69,7 +69,9 @@ def publish(chosen: argparse.Namespace) -> int:
             marks = mark(marks, index, chosen.state)
         note = append_lists(log, issuer[0], key, marks, utc_now())
         if policy:
-            lines, failed = asyncio.run(cosignatures(log, note, policy))
+            lines, failed = asyncio.run(
+                cosignatures(log, note, policy, network.log.tls)
+            )
             note += lines
             for name, why in failed.items():
                 say(f"note: {name} did not cosign: {why}")

@@ -1,17 +1,21 @@
-"""`hetao log fsck`, `prove`, `export`, `serve` and `redact`."""
+"""`hetao log fsck`, `prove`, `keys`, `export`, `serve` and `redact`."""
 
 import argparse
 import asyncio
+import functools
 import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 from aiohttp import web
 
 from hetao.cli.main import say
 from hetao.errors import Unreachable, Unverified
-from hetao.federation.log_file import read_log
+from hetao.federation.log_file import read_log, read_log_keys, read_log_table
+from hetao.federation.logs import LogTable, witnessed
+from hetao.ledger.log import Log
 from hetao.ledger.proof import Proof
 from hetao.transparency.serve import Source, application, from_folder, from_log
 from hetao.transparency.static import export as export_log
@@ -54,14 +58,33 @@ def prove(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def keys(chosen: argparse.Namespace) -> int:
+    """Print the vkeys of the log, and make its second key if that is asked."""
+    found = read_log_keys(chosen.party, adds=chosen.add_second)
+    sys.stdout.writelines(f"{verifier.vkey}\n" for verifier in found)
+    if len(found) == 1:
+        say("the log has no second key (ML-DSA-44); --add-second makes one")
+    return 0
+
+
 def export(chosen: argparse.Namespace) -> int:
     """Bring a folder of static files up to the log."""
     with read_log(chosen.party) as log:
+        cosigned: Callable[[str], str] = str
+        if chosen.witnessed:
+            cosigned = functools.partial(_witnessed, log, read_log_table(chosen.party))
         written = export_log(
-            log, chosen.folder, with_entries=not chosen.without_entries
+            log,
+            chosen.folder,
+            with_entries=not chosen.without_entries,
+            cosigned=cosigned,
         )
         say(f"{chosen.folder}: {log.size} entries of {log.origin}, {written} files new")
     return 0
+
+
+def _witnessed(log: Log, table: LogTable, note: str) -> str:
+    return asyncio.run(witnessed(log, note, table, ()))
 
 
 def redact(chosen: argparse.Namespace) -> int:

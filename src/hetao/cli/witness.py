@@ -1,20 +1,38 @@
-"""`hetao witness init|trust|policy|serve`: eyes on others' logs."""
+"""`hetao witness init|trust|tls|policy|serve`: eyes on others' logs."""
 
 import argparse
 import asyncio
+import datetime
 import os
 import signal
 import ssl
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from hetao.cli.main import say
-from hetao.errors import InvalidNetwork, Unreachable, Usage
+from hetao.errors import InvalidData, InvalidNetwork, Unreachable, Usage
+from hetao.federation.clock import utc_now
+from hetao.federation.pki import Authority, new_authority, write_certificate
 from hetao.ledger.fraud import read_fraud
-from hetao.ledger.note import COSIGNATURE, parse_vkey, vkey
+from hetao.ledger.note import COSIGNATURE, SUBTREE, parse_vkey, vkey
 from hetao.ledger.policy import parse_policy, read_policy
 from hetao.permit import SIDES, Party, read_directory
 from hetao.transparency.witness import WitnessFolder, serve_witness
+
+SERVER_DAYS: Final = 730
+AUTHORITY_DAYS: Final = 3650
+_SERVER, _AUTHORITY, _AUTHORITY_KEY = "witness", "authority.pem", "authority.key"
 
 
 def init(chosen: argparse.Namespace) -> int:
@@ -33,9 +51,39 @@ def trust(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def tls(chosen: argparse.Namespace) -> int:
+    """Make a certificate for the witness's server, by an authority of its own."""
+    folder, now = WitnessFolder.read(chosen.folder).path, utc_now()
+    authority = _authority(folder, now)
+    for end in ("pem", "key"):
+        (folder / f"{_SERVER}.tls.{end}").unlink(missing_ok=True)
+    write_certificate(folder, authority, _SERVER, chosen.host, now, SERVER_DAYS)
+    say(f"{folder / _AUTHORITY}: give it to the logs that ask, for [log] authority")
+    return 0
+
+
+def _authority(folder: Path, now: datetime.datetime) -> Authority:
+    """Return the witness's authority, made where there is none: others pinned it."""
+    path, secret = folder / _AUTHORITY, folder / _AUTHORITY_KEY
+    if path.exists():
+        key = load_pem_private_key(secret.read_bytes(), None)
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        if not isinstance(key, EllipticCurvePrivateKey):
+            raise InvalidData(f"{secret} holds another key than an authority's")
+        return Authority(certificate, key)
+    made = new_authority("Hetao witness authority", now, AUTHORITY_DAYS)
+    pem = made.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    handle = os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(pem)
+    path.write_bytes(made.pem)
+    return made
+
+
 def policy(chosen: argparse.Namespace) -> int:
     """Write a policy by which each side and somebody independent must have seen."""
-    text = policy_text(read_directory(chosen.trust).parties, chosen.independent)
+    parties = read_directory(chosen.trust).parties
+    text = policy_text(parties, chosen.independent, chosen.log)
     parse_policy(text.encode())  # refuses an address or a key that cannot be
     try:
         with chosen.out.open("x", encoding="utf-8") as file:
@@ -47,15 +95,23 @@ def policy(chosen: argparse.Namespace) -> int:
 
 
 def policy_text(
-    parties: Sequence[Party], independent: Sequence[tuple[str, str]]
+    parties: Sequence[Party],
+    independent: Sequence[tuple[str, str]],
+    second: Sequence[str] = (),
 ) -> str:
     """Return the policy: coordinators' logs, hubs by side, and who is independent.
+
+    Args:
+        parties: the verifier's own list.
+        independent: vkey and address of each witness of neither side.
+        second: vkeys of parties' ML-DSA-44 keys, of their logs.
 
     Raises:
         InvalidNetwork: the list names no coordinator, or no hub of a side.
     """
     logs = [one for one in parties if one.role == "coordinator"]
     lines = [f"log {vkey(one.name, one.sign_key)}" for one in logs]
+    lines += [f"log {_second(text, parties)}" for text in second]
     groups = []
     for side in SIDES:
         hubs = [one for one in parties if one.role == "hub" and one.side == side]
@@ -76,6 +132,16 @@ def policy_text(
     groups.append(f"group independent any {' '.join(names)}")
     groups.append(f"group everyone all {' '.join(SIDES)} independent")
     return "\n".join([*lines, *groups, "quorum everyone", ""])
+
+
+def _second(text: str, parties: Sequence[Party]) -> str:
+    found = parse_vkey(text)
+    if found.kind != SUBTREE or found.name not in {one.name for one in parties}:
+        raise InvalidData(
+            "--log takes the ML-DSA-44 vkey of a party that your list names",
+            fix="hetao log keys PARTY.toml prints it, the second line",
+        )
+    return found.vkey
 
 
 def serve(chosen: argparse.Namespace) -> int:
@@ -104,10 +170,12 @@ async def _serve(chosen: argparse.Namespace) -> None:
     folder, tls = WitnessFolder.read(chosen.folder), None
     if bool(chosen.certificate) != bool(chosen.key):
         raise Usage("--certificate and --key go together")
-    if chosen.certificate:
+    files = chosen.certificate, chosen.key
+    own = tuple(folder.path / f"{_SERVER}.tls.{end}" for end in ("pem", "key"))
+    if chosen.certificate or own[0].exists():
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.minimum_version = ssl.TLSVersion.TLSv1_3
-        tls.load_cert_chain(chosen.certificate, chosen.key)
+        tls.load_cert_chain(*(files if chosen.certificate else own))
     try:
         runner = await serve_witness(folder, chosen.host, chosen.port, tls)
     except OSError as error:

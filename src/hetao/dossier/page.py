@@ -134,6 +134,8 @@ def told_of(value: Mapping[str, Any]) -> dict[str, Any]:
                 releases=releases,
                 index=facts.index,
                 size=facts.size,
+                logs=len(body["sites"]),
+                bound=sum(one["extract"] is not None for one in body["sites"]),
             )
             for one in WORDS[language]["proofs"]
         ]

@@ -74,7 +74,8 @@ function canonical(value) {
   if (Array.isArray(value)) return "[" + value.map(canonical).join(",") + "]";
   return "{" + Object.keys(value).sort().map(k => JSON.stringify(k) + ":" + canonical(value[k])).join(",") + "}";
 }
-const digest = async value => "sha256:" + hex(await sha256(utf8.encode(canonical(value))));
+const digestOf = async data => "sha256:" + hex(await sha256(data));
+const digest = value => digestOf(utf8.encode(canonical(value)));
 
 /* --- Ed25519: the browser's own; else RFC 8032 in whole numbers -------------------- */
 const mod = a => ((a % P) + P) % P;
@@ -226,6 +227,7 @@ async function verify(data) {
   need(permit.study === study, "the permit is for another study");
 
   const run = body.run, RELEASE = "hetao.release/2";
+  const ACTS = "acts,at,dictionary,mapping,people,root,site,snapshot,type,vocabulary";
   const fits = (said, place) => Object.keys(place).every(k => said[k] === place[k]);
   courses(body);
 
@@ -253,18 +255,43 @@ async function verify(data) {
   const sites = body.sites.map(entry => begun((async () => {
     const note = readNote(entry.checkpoint);
     need(note.origin === entry.name && await signedNote(note, entry.name, 1, key(entry.name)) === 0, `the checkpoint of ${entry.name} is not its own`);
-    await Promise.all(["ready", "closing"].map(async kind => {
-      const b = await says(entry.name, entry[kind]);
-      need(fits(b, { run, study, permit: permitDigest, type: RELEASE, kind, site: entry.name }), `the ${kind} of ${entry.name} belongs elsewhere`);
+    const { snapshot, policy, concepts, quality, checkpoint, proofs, extract, ready } = entry;
+    const extractDigest = extract === null ? null : await digest(extract.record);
+    const first = { site: entry.name, snapshot, policy, dictionary: body.study.dictionary };
+    const last = { site: entry.name, checkpoint, proofs, quality };
+    if (concepts.length) first.concepts = concepts;
+    if (extract !== null) { first.extract = extractDigest; last.extract = extract; }
+    await Promise.all([["ready", first], ["closing", last]].map(async ([kind, told]) => {
+      const b = await says(entry.name, entry[kind]), place = { run, study, permit: permitDigest, type: RELEASE, kind, site: entry.name };
+      need(fits(b, { ...place, content: await digest(told) }), `the ${kind} of ${entry.name} belongs elsewhere`);
     }));
-    const proofs = Object.fromEntries(entry.proofs.map(p => [p.task, p]));
+    const stands = async (data, { index, path }, what) =>
+      need(same(await rootOf(index, note.size, data, path.map(unhex)), note.root), `${what} does not stand in the log of ${entry.name}`);
+    if (extract !== null) {
+      const b = await says(entry.name, extract.record);
+      need(Object.keys(extract).sort().join() === "index,path,record", `the extract of ${entry.name} is malformed`);
+      need(Object.keys(b).sort().join() === ACTS, `the extract of ${entry.name} says other fields`);
+      need(fits(b, { type: "hetao.extract/1", site: entry.name, snapshot }), `the extract of ${entry.name} belongs elsewhere`);
+      await stands(utf8.encode(canonical(extract.record)), extract, "the extract");
+      need(proofs.every(p => extract.index < p.index), `${entry.name} committed to its extract after a release`);
+    }
+    /* Each release cites the one before, and stands in the log; all of one analysis are of one input. */
+    const places = new Map(proofs.map(p => [p.task, p])), own = new Map(), inputs = new Map();
+    for (const one of body.rounds) if (one.receipts[entry.name]) own.set(one.task, utf8.encode(canonical(one.receipts[entry.name])));
     await Promise.all(body.rounds.map(async one => {
-      const receipt = one.receipts[entry.name], proof = proofs[one.task];
+      const receipt = one.receipts[entry.name];
       if (!receipt) return;
-      need(proof, `a release of ${entry.name} has no place in its log`);
-      const reached = await rootOf(proof.index, note.size, utf8.encode(canonical(receipt)), proof.path.map(unhex));
-      need(same(reached, note.root), `a release does not stand in the log of ${entry.name}`);
+      need(places.has(one.task), `a release of ${entry.name} has no place in its log`);
+      await stands(own.get(one.task), places.get(one.task), "a release");
+      const parts = one.task.split("/"), number = Number(parts.pop()), b = receipt.body;
+      const before = number ? own.get(`${parts.join("/")}/${number - 1}`) : utf8.encode(canonical(ready));
+      need(before && b.cites === await digestOf(before), `${entry.name} does not cite what went before ${one.task}`);
+      const name = parts.slice(0, -1).join("/");
+      if (!inputs.has(name)) inputs.set(name, b.input);
+      need(inputs.get(name) === b.input, `${entry.name} took other rows in ${one.task} than before`);
+      need(canonical(b.policy) === canonical(policy) && b.snapshot === snapshot, `${entry.name} released by another policy or snapshot`);
     }));
+    return extract !== null;
   })()));
   const inLog = (async () => {
     const [head, noteText] = [log.proof.slice(0, log.proof.indexOf("\n\n")), log.proof.slice(log.proof.indexOf("\n\n") + 2)];
@@ -301,8 +328,8 @@ async function verify(data) {
     }
     return [index, note.size];
   })();
-  const [, counts, , [index, size]] = await Promise.all([issued, Promise.all(rounds), Promise.all(sites), inLog]);
-  return { releases: counts.reduce((a, b) => a + b, 0), sites: sites.length, index, size, hubs, boss, own };
+  const [, counts, bound, [index, size]] = await Promise.all([issued, Promise.all(rounds), Promise.all(sites), inLog]);
+  return { releases: counts.reduce((a, b) => a + b, 0), sites: sites.length, bound: bound.filter(Boolean).length, index, size, hubs, boss, own };
 }
 
 /* --- the page ------------------------------------------------------------------------ */

@@ -111,6 +111,9 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "hospital's own log, which cannot be changed afterwards unseen.",
             "The sums that were opened are of exactly these releases: both hubs, "
             "{hubs}, signed them.",
+            "Each release cites what its hospital sent before it, and is of the same "
+            "data. Of {logs} hospitals {bound} had committed to their records before "
+            "the study began; of the others nothing shows which records were used.",
             "The certificate is entry {index} of the coordinator's public log of "
             "{size} "
             "entries; both hubs signed that they saw it.",
@@ -210,6 +213,9 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "全部 {releases} 次放行均由所屬醫院簽署，並記入該醫院自己的日誌；"
             "事後改動必被察覺。",
             "開啟的總和恰好由這些放行相加而成：兩個樞紐 {hubs} 均已簽署。",
+            "每次放行均引用該醫院先前所發，並始終出自同一批數據。{logs} 間醫院中，"
+            "{bound} 間在研究開始前已對其記錄作出承諾；"
+            "其餘醫院用了哪些記錄，無從證明。",
             "證書是統籌方公開日誌（共 {size} 條）的第 {index} 條；兩個樞紐均簽署見證。",
             "許可正是為這項研究而發。",
         ),
@@ -298,6 +304,9 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "全部 {releases} 次放行均由所属医院签署，并记入该医院自己的日志；"
             "事后改动必被察觉。",
             "打开的总和恰好由这些放行相加而成：两个枢纽 {hubs} 均已签署。",
+            "每次放行均引用该医院先前所发，并始终出自同一批数据。{logs} 家医院中，"
+            "{bound} 家在研究开始前已对其记录作出承诺；"
+            "其余医院用了哪些记录，无从证明。",
             "证书是统筹方公开日志（共 {size} 条）的第 {index} 条；两个枢纽均签署见证。",
             "许可正是为这项研究而发。",
         ),

@@ -246,7 +246,7 @@ class Correspondence:
             not_after=format_time(last),
             grade=2,
             previous=previous,
-            head=self._log.checkpoint(),
+            head=self._log.short_checkpoint(),
             **letter.place,
         )
         party = self._bundle.permit.directory[letter.to]

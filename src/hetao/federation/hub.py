@@ -498,7 +498,7 @@ class Hub:
             attempt=header.attempt,
             round=header.round,
             previous=self._shelf.last_sent(header.run),
-            head=self._log.checkpoint(),
+            head=self._log.short_checkpoint(),
         )
         if self._shelf.has_place(reply):
             return

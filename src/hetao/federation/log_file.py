@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hetao.errors import InvalidNetwork
-from hetao.federation.logs import has_log, open_log
+from hetao.federation.logs import LogTable, has_log, open_log
 from hetao.federation.network import (
     CoordinatorTable,
     HubTable,
@@ -14,6 +14,9 @@ from hetao.federation.network import (
     network_of_site,
 )
 from hetao.ledger.log import Log
+from hetao.ledger.log_signer import signer_of
+from hetao.ledger.note import Verifier
+from hetao.permit import add_log_key, read_identity
 from hetao.records import read_toml, record
 
 
@@ -38,6 +41,37 @@ def read_log(path: Path, *, asks: bool = False) -> Log:
             fix="it is made when the party is first served",
         )
     return open_log(state, identity, table, asks=asks)
+
+
+def read_log_table(path: Path) -> LogTable:
+    """Return `[log]` of a party's file.
+
+    Raises:
+        InvalidNetwork: it names no witnesses, or does not hold.
+    """
+    table = log_of(read_toml(path, InvalidNetwork), path.parent, path.name)
+    if not table.witnesses:
+        raise InvalidNetwork(
+            f"{path.name} names no witnesses", fix='add [log] witnesses = "FILE"'
+        )
+    return table
+
+
+def read_log_keys(path: Path, *, adds: bool = False) -> tuple[Verifier, ...]:
+    """Return what others are given to verify a party's log, which need not exist yet.
+
+    Args:
+        path: of the party's file.
+        adds: whether the second key, ML-DSA-44, is made, beside the first.
+
+    Raises:
+        InvalidNetwork: the file is no party's, a key cannot be read, or the second was
+            to be made and is there.
+    """
+    _, keys = _folder_and_keys(read_toml(path, InvalidNetwork), path.name)
+    where = path.parent / keys.sign
+    identity = add_log_key(where) if adds else read_identity(where)
+    return signer_of(identity.name, identity.log_keys).verifiers
 
 
 def _folder_and_keys(tables: Mapping[str, Any], where: str) -> tuple[str, Keys]:

@@ -1,6 +1,7 @@
 """A party's own log: where it lies, what it signed last, and who has seen it."""
 
 import functools
+import ssl
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,10 +28,24 @@ class LogTable:
         witnesses: a policy's file; its witnesses are asked what they have seen before
             the log signs, and to cosign what the coordinator issues. Nobody is asked if
             empty.
+        authority: a file of those who vouch for the witnesses' servers, PEM, trusted
+            beside the system's; the system's alone if empty.
     """
 
     head: str = ""
     witnesses: str = ""
+    authority: str = ""
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        """Return how the witnesses' servers are trusted.
+
+        Raises:
+            InvalidData: the file holds no authority.
+        """
+        from hetao.transparency.client import witness_tls  # few ask, and it is dear
+
+        return witness_tls(Path(self.authority) if self.authority else None)
 
 
 NOWHERE = LogTable()
@@ -52,13 +67,14 @@ def open_log(
             `read_policy` and `sightings`.
     """
     place = head_at(table.head, folder, identity.name)
-    path, key = folder / NAME, identity.signing_key
+    path, keys = folder / NAME, identity.log_keys
     if not asks or not table.witnesses:
-        return Log.open(path, identity.name, key, head=place)
+        return Log.open(path, identity.name, keys, head=place)
     from hetao.transparency.sightings import sightings  # few ask, and it is dear
 
-    seen = functools.partial(sightings, policy=read_policy(Path(table.witnesses)))
-    return Log.open(path, identity.name, key, head=place, seen=seen)
+    policy = read_policy(Path(table.witnesses))
+    seen = functools.partial(sightings, policy=policy, tls=table.tls)
+    return Log.open(path, identity.name, keys, head=place, seen=seen)
 
 
 async def witnessed(log: Log, note: str, table: LogTable, lines: Sequence[str]) -> str:
@@ -80,7 +96,7 @@ async def witnessed(log: Log, note: str, table: LogTable, lines: Sequence[str]) 
     from hetao.transparency.client import cosignatures  # few ask, and it is dear
 
     policy = read_policy(Path(table.witnesses))
-    more, failed = await cosignatures(log, note, policy)
+    more, failed = await cosignatures(log, note, policy, table.tls)
     signed = open_note(whole + more, list(policy.witnesses.values()))[1]
     names = [name for name, key in policy.witnesses.items() if key in signed]
     if not policy.is_quorum(names):

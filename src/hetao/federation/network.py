@@ -6,7 +6,7 @@
     [hubs] NAME = "https://host:port"        [keys], [log] as on the left
     [keys] sign, tls_certificate,
            tls_key, tls_authority
-    [log]  head, witnesses, which may be left out
+    [log]  head, witnesses, authority, which may be left out
 
 Paths are relative to the file. Keys are pinned in `parties.toml`, which each party
 keeps a copy of its own; nothing is ever fetched from a hub.
@@ -14,7 +14,7 @@ keeps a copy of its own; nothing is ever fetched from a hub.
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -242,7 +242,7 @@ def log_of(tables: Mapping[str, Any], base: Path, where: str) -> LogTable:
     table = record(LogTable, tables.get("log", {}), f"{where} [log]", InvalidNetwork)
     paths = {
         name: str((base / path).absolute())
-        for name, path in (("head", table.head), ("witnesses", table.witnesses))
+        for name, path in asdict(table).items()
         if path and "://" not in path
     }
     return replace(table, **paths)

@@ -520,7 +520,7 @@ class Site:
         """Prove that every release of the run stands in this site's log."""
         policy = self._setup.policy.tightened(run.study.minimum)
         body = {
-            "checkpoint": self._log.checkpoint(),
+            "checkpoint": self._log.short_checkpoint(),
             "proofs": self.answers.proofs(envelope.header.run),
             "quality": stated(run.quality, policy.minimum.cell),
         }
@@ -560,7 +560,7 @@ class Site:
             attempt=h.attempt,
             round=h.round,
             previous=self.answers.previous(h.run),
-            head=self._log.checkpoint(),
+            head=self._log.short_checkpoint(),
         )
 
     def _answer(self, envelope: Envelope, outcome: Release | HetaoError) -> list[Post]:

@@ -2,7 +2,7 @@
 
     [network] home, folder, parties, notices, hubs = { NAME = "https://host:port" }
     [keys]    sign, tls_certificate, tls_key, tls_authority
-    [log]     head, where its log keeps what it signed last, and witnesses
+    [log]     head, where its log keeps what it signed last, witnesses, authority
     [policy]  file, or minimum, highest_grade, reason; strict where it is left out
     [rules]   packs, facts: rules of the site's own; none where it is left out
 

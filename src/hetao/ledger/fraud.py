@@ -21,6 +21,7 @@ from hetao.ledger.merkle import HASH_BYTES, roots_over
 from hetao.ledger.note import (
     Checkpoint,
     Verifier,
+    checkpoint_of,
     open_note,
     parse_checkpoint,
     parse_note,
@@ -82,8 +83,8 @@ def fraud_between(one: str, other: str, path: Sequence[bytes] = ()) -> Fraud | N
         path: the consistency path that came with it, with or without the old root
             before it.
     """
-    notes = sorted((one, other), key=lambda note: _checkpoint(note).size)
-    old, new = map(_checkpoint, notes)
+    notes = sorted((one, other), key=lambda note: checkpoint_of(note).size)
+    old, new = map(checkpoint_of, notes)
     hashes = () if old.size == new.size else tuple(path)
     try:
         _check(old, new, hashes)
@@ -164,13 +165,9 @@ def write_fraud(
 def _own_lines(note: str) -> str:
     """Return a note without the lines of others than its log."""
     text, _, tail = note.rpartition("\n\n")
-    own = f"\u2014 {_checkpoint(note).origin} "
+    own = f"\u2014 {checkpoint_of(note).origin} "
     lines = [one for one in tail.splitlines(keepends=True) if one.startswith(own)]
     return f"{text}\n\n{''.join(lines)}" if lines else note
-
-
-def _checkpoint(note: str) -> Checkpoint:
-    return parse_checkpoint(parse_note(note)[0])
 
 
 def _check(old: Checkpoint, new: Checkpoint, path: Sequence[bytes]) -> None:

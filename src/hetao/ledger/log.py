@@ -33,8 +33,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Self
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from hetao.errors import HetaoError, InvalidData, Unverified, Usage
 from hetao.ledger.durable import (
     Connect,
@@ -46,13 +44,14 @@ from hetao.ledger.durable import (
 )
 from hetao.ledger.fsck import faults
 from hetao.ledger.head import FileHead, Head
+from hetao.ledger.log_signer import LogKeys, LogSigner, signer_of
 from hetao.ledger.merkle import (
     EMPTY_ROOT,
     consistency_ranges,
     inclusion_ranges,
     leaf_hashes_of,
 )
-from hetao.ledger.note import Checkpoint, parse_checkpoint, sign_checkpoint, verify_note
+from hetao.ledger.note import Checkpoint, Verifier, first_line_of
 from hetao.ledger.queue import Ticket, group_of
 from hetao.ledger.redaction import Redaction, is_redaction, redaction_entry
 from hetao.ledger.tiles import (
@@ -106,12 +105,11 @@ class Log:
         writer: Database,
         reader: Database,
         head: Head,
-        origin: str,
-        key: Ed25519PrivateKey,
+        signer: LogSigner,
     ) -> None:
         """Take over what was opened; use `Log.open`."""
         self._writer, self._reader, self._head = writer, reader, head
-        self._origin, self._key = origin, key
+        self._signer, self._origin = signer, signer.origin
         self._writing, self._reading = threading.RLock(), threading.RLock()
         self._kept = Kept(reader)
         self._known: tuple[str, Checkpoint] | None = None  # a note found to be ours
@@ -124,7 +122,7 @@ class Log:
         cls,
         path: Path,
         origin: str,
-        key: Ed25519PrivateKey,
+        key: LogKeys,
         *,
         head: Head | None = None,
         seen: Seen = lambda *_: (),
@@ -137,7 +135,7 @@ class Log:
         Args:
             path: the log's file, in a folder that exists.
             origin: the log's name, in every checkpoint and signature line.
-            key: what signs the checkpoints.
+            key: what signs the checkpoints; a pair where a second key signs beside it.
             head: where it keeps what it signed last, closed with the log; the file
                 `<path>.head` if left out, which a backup of the folder restores too.
             seen: asks witnesses what they cosigned last, of note and `consistency`.
@@ -150,7 +148,10 @@ class Log:
                 was changed, lost its head, or was signed by another key; or it is
                 older than what a witness has seen.
         """
-        empty = Checkpoint(origin, 0, EMPTY_ROOT)
+        empty, signer = (
+            Checkpoint(origin, 0, EMPTY_ROOT),
+            signer_of(origin, key),
+        )
         head = head or FileHead(path.with_name(path.name + ".head"), opener)
         with contextlib.ExitStack() as stack:
             stack.callback(head.close)
@@ -158,13 +159,13 @@ class Log:
             # has lost it, and is never one that is still being made.
             if not path.exists():
                 if head.read() is None:
-                    head.swap(None, sign_checkpoint(empty, key))
-                _make(path, _verified(head.read(), origin, key), key)
+                    head.swap(None, signer.sign(empty))
+                _make(path, signer.verified(head.read()), signer)
             writer = open_store(path, LOG_SCHEMA, opener)
             stack.callback(writer.close)
             reader = open_store(path, LOG_SCHEMA, opener)
             stack.callback(reader.close)
-            log = cls(writer, reader, head, origin, key)
+            log = cls(writer, reader, head, signer)
             log._check()
             log.compare(seen(log.checkpoint(), log.consistency))
             stack.pop_all()
@@ -195,9 +196,18 @@ class Log:
         """How many entries the last signed checkpoint covers."""
         return self._signed()[1].size
 
+    @property
+    def verifiers(self) -> tuple[Verifier, ...]:
+        """What others are given to verify the log: Ed25519, and ML-DSA-44 if it has."""
+        return self._signer.verifiers
+
     def checkpoint(self) -> str:
         """Return the last signed checkpoint, a note; it covers all `size` entries."""
         return self._signed()[0]
+
+    def short_checkpoint(self) -> str:
+        """Return it under the first key's line alone, as it stands in messages."""
+        return first_line_of(self.checkpoint())
 
     def append(self, entries: Sequence[bytes]) -> int:
         """Add entries, all or none, and return the index of the first.
@@ -374,7 +384,7 @@ class Log:
             signed = self._signed()[1]
             self._reader.execute("BEGIN")
             try:
-                yield from faults(self._reader, signed, self._key.public_key())
+                yield from faults(self._reader, signed, self._signer.key.public_key())
             finally:
                 self._reader.execute("ROLLBACK")
 
@@ -383,7 +393,7 @@ class Log:
         """Return the head's note, found to be this log's, and its checkpoint."""
         note, known = self._head.read(), self._known
         if known is None or known[0] != note:
-            self._known = known = note or "", _verified(note, self._origin, self._key)
+            self._known = known = note or "", self._signer.verified(note)
         return known
 
     def _roots(self, ranges: list[tuple[int, int]], size: int) -> list[bytes]:
@@ -394,7 +404,7 @@ class Log:
     # --- Writing ----------------------------------------------------------------------
     def _check(self) -> None:
         identity = self._writer.execute("SELECT origin, public_key FROM log").fetchall()
-        if identity != [(self._origin, self._key.public_key().public_bytes_raw())]:
+        if identity != [(self._origin, self._signer.verifiers[0].public)]:
             raise InvalidData("the file is the log of another origin or another key")
         with self._writing:
             self._caught_up()
@@ -468,7 +478,7 @@ class Log:
             offset = len(pack(before))
             gone = Redaction(i, Tiles(self._writer).leaf(i))
             new = self._write(
-                found.size, [redaction_entry(gone, self._origin, self._key)]
+                found.size, [redaction_entry(gone, self._origin, self._signer.key)]
             )
             self._writer.execute(
                 "INSERT INTO redaction VALUES(?, ?, ?, ?, ?)",
@@ -542,7 +552,7 @@ class Log:
 
     def _publish(self, old: str, new: Checkpoint) -> None:
         """Sign a checkpoint that is on disk; have the head hold it or a later one."""
-        note = sign_checkpoint(new, self._key)  # 3
+        note = self._signer.sign(new)  # 3
         while not self._head.swap(old, note):  # 4
             old, signed = self._signed()
             self._require_extends(stored(self._writer, self._origin), signed)
@@ -563,23 +573,10 @@ def _require_width(number: int, width: int, size: int) -> None:
         raise Usage("the log has no such tile or bundle of this width")
 
 
-def _make(path: Path, signed: Checkpoint, key: Ed25519PrivateKey) -> None:
+def _make(path: Path, signed: Checkpoint, signer: LogSigner) -> None:
     if signed.size:
         if path.exists():  # another process was quicker, and has used it already
             return
         raise Unverified("the log is gone, but its head says it had entries")
-    identity = (signed.origin, key.public_key().public_bytes_raw())
+    identity = (signed.origin, signer.verifiers[0].public)
     create_store(path, LOG_SCHEMA, "INSERT INTO log VALUES(?, ?)", identity)
-
-
-def _verified(note: str | None, origin: str, key: Ed25519PrivateKey) -> Checkpoint:
-    """Return the checkpoint of the head's note, found to be this log's."""
-    if note is None:
-        raise Unverified(
-            "the log has lost what remembers what it signed last",
-            fix="bring back the head that belongs to it",
-        )
-    checkpoint = parse_checkpoint(verify_note(note, origin, key.public_key()))
-    if checkpoint.origin != origin:
-        raise Unverified("the head's checkpoint is of another log")
-    return checkpoint

@@ -38,6 +38,7 @@ _LONGEST_NOTE = 1_000_000  # characters, as Go's note package
 _MOST_SIGNATURES = 100
 _LONGEST_NAME = 255  # bytes of a name in what ML-DSA-44 signs
 _DECIMAL = re.compile("0|[1-9][0-9]{0,18}")
+_CONTROL = re.compile("[\x00-\x09\x0b-\x1f]")
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,16 @@ def size_of(note: str) -> int:
     Raises:
         Unverified: the note is not a checkpoint.
     """
-    return parse_checkpoint(parse_note(note)[0]).size
+    return checkpoint_of(note).size
+
+
+def checkpoint_of(note: str) -> Checkpoint:
+    """Return the checkpoint of a note; no signature is looked at.
+
+    Raises:
+        Unverified: the note is not a checkpoint.
+    """
+    return parse_checkpoint(parse_note(note)[0])
 
 
 def key_id(name: str, public_key: PublicKey, kind: int = LOG_SIGNATURE) -> bytes:
@@ -251,6 +261,17 @@ def sign_checkpoint(
     text, origin = checkpoint.text, checkpoint.origin
     note = text + "\n" + sign_note(text, origin, key)
     return note if beside is None else note + cosign(note, origin, beside, 0)
+
+
+def first_line_of(note: str) -> str:
+    """Return a note under its first signature line alone.
+
+    Raises:
+        Unverified: the note is malformed.
+    """
+    parse_note(note)
+    text, blank, tail = note.rpartition("\n\n")
+    return text + blank + tail.partition("\n")[0] + "\n"
 
 
 def open_note(
@@ -423,7 +444,7 @@ def from_base64(text: str) -> bytes:
 
 
 def _is_note_text(text: object) -> bool:
-    if not isinstance(text, str) or any(c < " " and c != "\n" for c in text):
+    if not isinstance(text, str) or _CONTROL.search(text):
         return False
     try:
         text.encode()

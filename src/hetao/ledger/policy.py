@@ -109,6 +109,17 @@ class Policy:
             )
         return Seen(checkpoint, seen)
 
+    def second_line(self, note: str) -> bool | None:
+        """Return whether the log's ML-DSA-44 key signed a note; None if none is listed.
+
+        Raises:
+            Unverified: the note is malformed, or a line of such a key does not hold.
+        """
+        text, signed = open_note(note, self.logs)
+        origin = parse_checkpoint(text).origin
+        second = [one for one in self._logs_of(origin) if one.kind == SUBTREE]
+        return any(one in signed for one in second) if second else None
+
     def is_quorum(self, witnesses: Collection[str]) -> bool:
         """Return whether these witnesses, by their names here, are the quorum."""
         return self._is_seen(self.quorum, dict.fromkeys(witnesses, 0))

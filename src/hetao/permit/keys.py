@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import (
     X25519PrivateKey,
     X25519PublicKey,
@@ -97,6 +98,7 @@ class Identity:
     name: str
     _sign: Ed25519PrivateKey
     _seal: X25519PrivateKey | None = None
+    _log: MLDSA44PrivateKey | None = None
 
     def __repr__(self) -> str:
         """Return the name only."""
@@ -104,8 +106,20 @@ class Identity:
 
     @property
     def signing_key(self) -> Ed25519PrivateKey:
-        """Return the key for the party's own log."""
+        """Return the key that signs what the party says."""
         return self._sign
+
+    @property
+    def log_keys(
+        self,
+    ) -> Ed25519PrivateKey | tuple[Ed25519PrivateKey, MLDSA44PrivateKey]:
+        """Return what signs the party's own log: one key, or the second one as well."""
+        return self._sign if self._log is None else (self._sign, self._log)
+
+    @property
+    def second_log_key(self) -> MLDSA44PrivateKey | None:
+        """Return what signs the party's own log beside it; None for none."""
+        return self._log
 
     @property
     def has_sealing_key(self) -> bool:
@@ -306,7 +320,8 @@ class ServiceSigner:
 def new_identity(name: str, *, sealing: bool = True) -> Identity:
     """Return an identity with fresh keys from the operating system's randomness."""
     seal = X25519PrivateKey.generate() if sealing else None
-    return Identity(name, Ed25519PrivateKey.generate(), seal)
+    log = MLDSA44PrivateKey.generate() if sealing else None  # machines keep logs
+    return Identity(name, Ed25519PrivateKey.generate(), seal, log)
 
 
 def write_identity(folder: Path, identity: Identity) -> Path:
@@ -316,10 +331,28 @@ def write_identity(folder: Path, identity: Identity) -> Path:
     _write_secret(path, identity.signing_key)
     if identity.has_sealing_key:
         _write_secret(folder / f"{identity.name}.seal.pem", identity.sealing_key)
+    if identity.second_log_key is not None:
+        _write_secret(folder / f"{identity.name}.log.pem", identity.second_log_key)
     return path
 
 
-def _write_secret(path: Path, key: Ed25519PrivateKey | X25519PrivateKey) -> None:
+def add_log_key(path: Path) -> Identity:
+    """Make the second key of a party's log beside its signing key; return the party.
+
+    Raises:
+        InvalidNetwork: it has one, or there is no signing key.
+    """
+    identity = read_identity(path)
+    if identity.second_log_key is not None:
+        raise InvalidNetwork(f"the log of {identity.name} has a second key already")
+    target = path.with_name(f"{identity.name}.log.pem")
+    _write_secret(target, MLDSA44PrivateKey.generate())
+    return read_identity(path)
+
+
+def _write_secret(
+    path: Path, key: Ed25519PrivateKey | X25519PrivateKey | MLDSA44PrivateKey
+) -> None:
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
@@ -327,7 +360,9 @@ def _write_secret(path: Path, key: Ed25519PrivateKey | X25519PrivateKey) -> None
 
 
 def read_identity(path: Path) -> Identity:
-    """Return the identity of `NAME.sign.pem` and, if it is there, `NAME.seal.pem`.
+    """Return the identity of `NAME.sign.pem`, and of those of its other keys there are.
+
+    Beside it stand `NAME.seal.pem`, and `NAME.log.pem`, the second key of its log.
 
     Raises:
         InvalidNetwork: the file is missing or holds no Ed25519 key.
@@ -340,7 +375,11 @@ def read_identity(path: Path) -> Identity:
     seal = _read_key(seal_path) if seal_path.exists() else None
     if seal is not None and not isinstance(seal, X25519PrivateKey):
         raise InvalidNetwork(f"{seal_path.name} holds no X25519 sealing key")
-    return Identity(name, sign, seal)
+    log_path = path.with_name(f"{name}.log.pem")
+    log = _read_key(log_path) if log_path.exists() else None
+    if log is not None and not isinstance(log, MLDSA44PrivateKey):
+        raise InvalidNetwork(f"{log_path.name} holds no ML-DSA-44 key")
+    return Identity(name, sign, seal, log)
 
 
 def _read_key(path: Path) -> object:

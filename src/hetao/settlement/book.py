@@ -99,9 +99,7 @@ class Book:
             self._store.close()
             raise InvalidContract("the book was opened with another key")
         self._secret: bytes = secret
-        self.log = Log.open(
-            folder / LOG, f"{keeper.name}/settlement", keeper.signing_key
-        )
+        self.log = Log.open(folder / LOG, f"{keeper.name}/settlement", keeper.log_keys)
         self._tell()
 
     def __enter__(self) -> Self:

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final, Protocol
 
 import aiohttp
@@ -15,6 +16,32 @@ from hetao.ledger.submission import Submission
 PATIENCE_SECONDS: Final = 20.0  # for one answer
 LARGEST_ANSWER: Final = 2**16  # bytes; two lines take 4,000
 TRIES: Final = 3  # the first finds out what the witness saw last
+
+
+def witness_tls(authority: Path | None) -> ssl.SSLContext | None:
+    """Return how the servers of witnesses and logs are trusted; None for as usual.
+
+    A witness that is no party of a study has an authority of its own, which is trusted
+    for this alone. What a witness says counts by its signature, whoever carried it.
+
+    Args:
+        authority: certificates of authorities, PEM, trusted beside the system's.
+
+    Raises:
+        InvalidData: the file holds none.
+    """
+    if authority is None:
+        return None
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try:
+        context.load_verify_locations(cafile=authority)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidData(
+            f"{authority} holds no certificate of an authority",
+            fix="name the authority.pem that hetao witness tls wrote",
+        ) from error
+    return context
 
 
 class Grown(Protocol):

@@ -13,7 +13,7 @@ Source: C2SP tlog-tiles (commit in `docs/specs/log.md`).
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -91,7 +91,13 @@ def places(size: int, *, with_entries: bool = True) -> Iterator[Place]:
             yield Place(level, whole, rest)
 
 
-def export(log: Log, folder: Path, *, with_entries: bool = True) -> int:
+def export(
+    log: Log,
+    folder: Path,
+    *,
+    with_entries: bool = True,
+    cosigned: Callable[[str], str] = str,
+) -> int:
     """Bring a folder of static files up to the log; return how many were written.
 
     Files that stand are left, but for bundles with a redacted entry, also those of an
@@ -102,6 +108,7 @@ def export(log: Log, folder: Path, *, with_entries: bool = True) -> int:
         log: what is published.
         folder: made where it is missing.
         with_entries: whether the entries go too, or their hashes alone.
+        cosigned: returns the checkpoint with the lines of those who saw it.
 
     Raises:
         Usage: the folder is of another log, or of a larger size.
@@ -118,8 +125,9 @@ def export(log: Log, folder: Path, *, with_entries: bool = True) -> int:
         if place.width == TILE_WIDTH:
             _remove_parts(folder, place)
     written += _rewrite_redacted(log, folder)
-    if not (folder / CHECKPOINT).is_file() or _read(folder) != note:
-        _write(folder / CHECKPOINT, note.encode())
+    whole, there = cosigned(note), (folder / CHECKPOINT).is_file()
+    if not there or not _read(folder).startswith(whole):
+        _write(folder / CHECKPOINT, whole.encode())
         written += 1
     return written
 

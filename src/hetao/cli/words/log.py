@@ -25,6 +25,18 @@ def add_log(commands: Commands) -> None:
     )
     _party(prove)
     prove.add_argument("index", type=int, metavar="INDEX", help="of the entry, from 0")
+    vkeys = command(
+        log,
+        "keys",
+        "hetao.cli.log:keys",
+        "print the vkeys of the log, by which others verify it: Ed25519, ML-DSA-44",
+    )
+    _party(vkeys)
+    vkeys.add_argument(
+        "--add-second",
+        action="store_true",
+        help="make the ML-DSA-44 key of a log that has none, beside its first key",
+    )
     export = command(
         log,
         "export",
@@ -34,6 +46,11 @@ def add_log(commands: Commands) -> None:
     _party(export)
     export.add_argument("folder", type=Path, metavar="DIR")
     _hashes(export)
+    export.add_argument(
+        "--witnessed",
+        action="store_true",
+        help="have the witnesses of [log] cosign the checkpoint that is written",
+    )
     serve = command(
         log,
         "serve",
@@ -64,6 +81,51 @@ def add_log(commands: Commands) -> None:
     keys = fraud.add_mutually_exclusive_group(required=True)
     keys.add_argument("--policy", type=Path, metavar="FILE", help="your own list")
     keys.add_argument("--key", metavar="VKEY", help="of the log")
+
+    _readers(log)
+
+
+def _readers(log: Commands) -> None:
+    follow = command(
+        log,
+        "follow",
+        "hetao.cli.follow:follow",
+        "accept what a log shows now, if your policy's quorum saw it and it only grew",
+    )
+    follow.add_argument(
+        "place", metavar="URL|DIR", help="where its static files are, https or a folder"
+    )
+    follow.add_argument("folder", type=Path, metavar="SEEN", help="what you were shown")
+    follow.add_argument("--policy", type=Path, required=True, metavar="FILE")
+    _authority(follow)
+    compare = command(
+        log,
+        "compare",
+        "hetao.cli.follow:compared",
+        "compare what readers were shown of a log; of two histories a proof is written",
+    )
+    compare.add_argument(
+        "views", type=Path, nargs="+", metavar="SEEN", help="of follow, or a checkpoint"
+    )
+    compare.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="for the proof"
+    )
+    compare.add_argument(
+        "--tiles", metavar="URL|DIR", help="who showed the largest of them"
+    )
+    keys = compare.add_mutually_exclusive_group(required=True)
+    keys.add_argument("--policy", type=Path, metavar="FILE", help="your own list")
+    keys.add_argument("--key", metavar="VKEY", help="of the log")
+    _authority(compare)
+
+
+def _authority(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--authority",
+        type=Path,
+        metavar="PEM",
+        help="who vouches for the server, beside the system's authorities",
+    )
 
 
 def _party(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,20 @@ def add_witness(commands: Commands) -> None:
     trust = command(witness, "trust", f"{module}:trust", "watch a log from now on")
     trust.add_argument("folder", type=Path, metavar="DIR")
     trust.add_argument("vkey", metavar="VKEY", help="of the log's Ed25519 key")
+    tls = command(
+        witness,
+        "tls",
+        f"{module}:tls",
+        "make or renew the server's certificate, by an authority of the witness's own",
+    )
+    tls.add_argument("folder", type=Path, metavar="DIR")
+    tls.add_argument(
+        "--host",
+        action="append",
+        required=True,
+        metavar="HOST",
+        help="a name or address at which it is served; again for each",
+    )
     policy = command(
         witness,
         "policy",
@@ -29,6 +43,13 @@ def add_witness(commands: Commands) -> None:
         required=True,
         metavar=("VKEY", "URL"),
         help="a witness that is neither side's; again for each",
+    )
+    policy.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        metavar="VKEY",
+        help="the ML-DSA-44 key of a party's log, from hetao log keys; again for each",
     )
     policy.add_argument("--out", type=Path, required=True, metavar="FILE")
     serve = command(witness, "serve", f"{module}:serve", "cosign until told to end")

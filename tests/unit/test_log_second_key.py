@@ -1,0 +1,202 @@
+"""A log with two keys signs with both, and a verifier sees where the second lacks."""
+
+import stat
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+
+from hetao.cli.main import main
+from hetao.errors import InvalidData, InvalidNetwork, Unverified
+from hetao.ledger.log import Log
+from hetao.ledger.log_signer import signer_of
+from hetao.ledger.note import (
+    LOG_SIGNATURE,
+    SUBTREE,
+    Checkpoint,
+    cosign,
+    open_note,
+    parse_note,
+    vkey,
+)
+from hetao.ledger.policy import parse_policy
+from hetao.permit import new_identity, write_directory, write_identity
+from hetao.permit.keys import read_identity
+
+ORIGIN = "log.example.org/study"
+KEY = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
+SECOND = MLDSA44PrivateKey.from_seed_bytes(b"\1" * 32)
+OTHER = MLDSA44PrivateKey.from_seed_bytes(b"\2" * 32)
+BOTH = signer_of(ORIGIN, (KEY, SECOND)).verifiers
+
+
+def kinds(note):
+    """Return the kinds of key that signed a note, each line verified."""
+    signed = open_note(note, BOTH)[1]
+    assert len(signed) == len(parse_note(note)[1])
+    return {one.kind for one in signed}
+
+
+def test_each_checkpoint_bears_a_line_of_each_key(tmp_path):
+    with Log.open(tmp_path / "log", ORIGIN, (KEY, SECOND)) as log:
+        assert log.verifiers == BOTH
+        for count in range(3):
+            assert kinds(log.checkpoint()) == {LOG_SIGNATURE, SUBTREE}
+            assert log.append([b"entry"]) == count
+        assert kinds(log.short_checkpoint()) == {LOG_SIGNATURE}
+        log.redact(1)
+        assert kinds(log.checkpoint()) == {LOG_SIGNATURE, SUBTREE}
+        assert list(log.faults()) == []
+
+
+def test_an_old_log_takes_a_second_key_and_can_lose_it(tmp_path):
+    path, seen = tmp_path / "log", []
+    for keys in (KEY, (KEY, SECOND), KEY):
+        with Log.open(path, ORIGIN, keys) as log:
+            log.append([b"entry"])
+            seen.append(kinds(log.checkpoint()))
+
+    assert seen == [{LOG_SIGNATURE}, {LOG_SIGNATURE, SUBTREE}, {LOG_SIGNATURE}]
+
+
+def test_a_wrong_second_line_of_its_own_key_is_no_head(tmp_path):
+    signer = signer_of(ORIGIN, (KEY, SECOND))
+    tree, other = (Checkpoint(ORIGIN, 8, bytes([n]) * 32) for n in (1, 2))
+    first = signer_of(ORIGIN, KEY).sign(tree)
+    wrong = cosign(signer.sign(other), ORIGIN, SECOND, 0)
+
+    assert signer.verified(first) == tree  # none at all is told by a policy
+    with pytest.raises(Unverified):
+        signer.verified(first + wrong)
+    with pytest.raises(Unverified):
+        signer.verified(None)
+
+
+def test_a_policy_tells_whether_the_second_key_signed():
+    tree = Checkpoint(ORIGIN, 8, bytes(32))
+    both, one = (signer_of(ORIGIN, keys).sign(tree) for keys in ((KEY, SECOND), KEY))
+    other = signer_of(ORIGIN, KEY).sign(Checkpoint(ORIGIN, 9, bytes(32)))
+    first = f"log {BOTH[0].vkey}\n"
+    knows = parse_policy(f"{first}log {BOTH[1].vkey}\nquorum none\n".encode())
+    not_knows = parse_policy(f"{first}quorum none\n".encode())
+
+    assert [knows.second_line(note) for note in (both, one)] == [True, False]
+    assert [not_knows.second_line(note) for note in (both, one)] == [None, None]
+    with pytest.raises(Unverified):
+        knows.second_line(one + cosign(other, ORIGIN, SECOND, 0))
+
+
+# --- Commands -----------------------------------------------------------------------
+PARTY = """[hub]
+name = "hub-hk"
+port = 1
+folder = "state"
+[keys]
+sign = "keys/hub-hk.sign.pem"
+tls_certificate = "keys/t"
+tls_key = "keys/t"
+tls_authority = "keys/t"
+"""
+
+
+@pytest.fixture
+def party(tmp_path):
+    write_identity(tmp_path / "keys", new_identity("hub-hk"))
+    (tmp_path / "hub.toml").write_text(PARTY)
+    return tmp_path / "hub.toml"
+
+
+def test_machines_get_a_second_key_and_people_none(tmp_path):
+    write_identity(tmp_path, new_identity("hub-hk"))
+    write_identity(tmp_path, new_identity("auditor", sealing=False))
+
+    files = {path.name for path in tmp_path.iterdir()}
+    assert {name for name in files if name.endswith(".log.pem")} == {"hub-hk.log.pem"}
+    mode = (tmp_path / "hub-hk.log.pem").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600
+    assert read_identity(tmp_path / "auditor.sign.pem").second_log_key is None
+
+
+def test_a_log_tells_its_vkeys_and_an_old_one_gets_its_second(party, capsys):
+    assert main(["log", "keys", str(party)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert main(["log", "keys", str(party), "--add-second"]) == 4
+    (party.parent / "keys/hub-hk.log.pem").unlink()
+
+    capsys.readouterr()
+    assert main(["log", "keys", str(party)]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [first]
+    assert "no second key" in said.err
+    assert main(["log", "keys", str(party), "--add-second"]) == 0
+    again = capsys.readouterr().out.splitlines()
+    assert again[0] == first
+    assert again[1] != second
+
+
+def test_a_key_of_another_kind_in_its_place_is_refused(party):
+    sign = party.parent / "keys/hub-hk.sign.pem"
+    (party.parent / "keys/hub-hk.log.pem").write_bytes(sign.read_bytes())
+
+    with pytest.raises(InvalidNetwork, match="ML-DSA-44"):
+        read_identity(sign)
+
+
+# --- The verifier -------------------------------------------------------------------
+def policy_of(ran, tmp_path, seconds):
+    """Return a policy, by the command, that lists these second keys."""
+    write_directory(tmp_path / "parties.toml", ran.cast.directory)
+    eye = vkey("w.example", Ed25519PrivateKey.generate().public_key(), 4)
+    words = ["--trust", str(tmp_path / "parties.toml"), "--out", str(tmp_path / "p")]
+    for name, key in seconds.items():
+        words += ["--log", vkey(name, key.public_key(), SUBTREE)]
+    assert main(["witness", "policy", *words, "--independent", eye, "https://w"]) == 0
+    text = (tmp_path / "p").read_text()
+    (tmp_path / "p").write_text(text.replace("all HK SZ independent", "all HK SZ"))
+    return tmp_path / "p"
+
+
+def verified(capsys, data, policy, tmp_path):
+    (tmp_path / "c.json").write_bytes(data)
+    capsys.readouterr()
+    code = main(["verify", str(tmp_path / "c.json"), "--policy", str(policy)])
+    return code, capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("listed", "resigned", "words"),
+    [
+        ("coordinator", False, "the issuer's log: holds"),
+        ("coordinator", True, "the issuer's log: MISSING"),
+        ("hub-hk", False, "the issuer's log: not looked at"),
+    ],
+)
+def test_verify_says_whether_the_second_key_signed(
+    small_run, tmp_path, capsys, listed, resigned, words
+):
+    """What a lying coordinator signed anew has no second line here."""
+    key = small_run.cast.identities[listed].second_log_key
+    policy = policy_of(small_run, tmp_path, {listed: key})
+    data = small_run.certificate
+    if resigned:
+        data = small_run.resigned(small_run.body)
+
+    code, said = verified(capsys, data, policy, tmp_path)
+
+    assert code == 0
+    assert words in said.out
+    assert ("is missing" in said.err) is resigned
+
+
+def test_a_sites_closing_bears_the_first_line_alone(small_run):
+    """A notice holds no text so long that more could stand in it."""
+    for entry in small_run.body["sites"]:
+        assert len(parse_note(entry["checkpoint"])[1]) == 1
+
+
+def test_a_policy_takes_second_keys_of_its_own_parties_alone(small_run, tmp_path):
+    write_directory(tmp_path / "parties.toml", small_run.cast.directory)
+    words = ["witness", "policy", "--trust", str(tmp_path / "parties.toml")]
+    words += ["--independent", BOTH[0].vkey, "https://w", "--out", str(tmp_path / "p")]
+    for wrong in (BOTH[1].vkey, vkey("coordinator", KEY.public_key())):
+        assert main([*words, "--log", wrong]) == InvalidData.exit_code
