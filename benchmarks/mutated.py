@@ -1,8 +1,7 @@
 """Every byte of a certificate, changed: does a verifier take it for the one issued?
 
-Two verifiers: `verify_hetao.py` and, with --node, the page's script in node. What they
-accept is counted, and ends with exit code 1. The library's own verifier is given every
-byte by `tests/attack/test_certificate.py`.
+Three verifiers: the library's own, `verify_hetao.py` and, with --node, the page's
+script in node. What they accept is counted, and ends with exit code 1.
 """
 
 import argparse

