@@ -72,7 +72,7 @@ def run(folder, chosen):
         f"committing to {chosen.rows} rows",
         lambda: commit_acts(engine, folder, MANIFEST, master),
     )
-    rows = act_rows_plan(commitment.used, own=True)
+    rows = act_rows_plan(commitment.used, "TRUE", own=True)
     ((length,),), text = timed(
         "floor: DuckDB writes the same texts",
         lambda: engine.connection.execute(

@@ -1,10 +1,12 @@
 """A root binds acts and hides them; keys are destroyed one by one."""
 
 import hashlib
+import hmac
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +17,8 @@ from hetao.ledger.commitments import (
     PersonKeys,
     Tiles,
     act_leaf,
+    act_leaves,
+    keyed,
     nonces,
     order_of,
     secret_for,
@@ -33,7 +37,7 @@ def _leaves(size):
 )
 def test_the_kept_part_gives_the_roots_and_paths_of_the_whole_tree(size):
     leaves = _leaves(size)
-    tiles = Tiles.from_leaves(iter(leaves))
+    tiles = Tiles.from_leaves(b"".join(leaves))
 
     assert tiles.root == merkle.root(leaves)
     for index in {0, size // 3, size // 2, size - 1, size - 1 - (size - 1) % 256}:
@@ -43,14 +47,14 @@ def test_the_kept_part_gives_the_roots_and_paths_of_the_whole_tree(size):
 
 
 def test_the_kept_part_is_an_eighth_of_a_byte_an_act():
-    tiles = Tiles.from_leaves(iter(_leaves(70_000)))
+    tiles = Tiles.from_leaves(b"".join(_leaves(70_000)))
 
     assert len(tiles.as_bytes()) / 70_000 < 0.13
     assert Tiles.from_bytes(tiles.as_bytes(), 70_000).root == tiles.root
 
 
 def test_a_kept_part_that_was_changed_is_found_out():
-    data = Tiles.from_leaves(iter(_leaves(70_000))).as_bytes()
+    data = Tiles.from_leaves(b"".join(_leaves(70_000))).as_bytes()
 
     with pytest.raises(Unverified):
         Tiles.from_bytes(data[:-1] + b"\0", 70_000)
@@ -60,7 +64,7 @@ def test_a_kept_part_that_was_changed_is_found_out():
 
 def test_leaves_of_other_tables_give_no_path():
     leaves = _leaves(300)
-    tiles = Tiles.from_leaves(iter(leaves))
+    tiles = Tiles.from_leaves(b"".join(leaves))
 
     with pytest.raises(Unverified, match="no longer what was committed"):
         tiles.path(0, [bytes(32), *leaves[1:256]])
@@ -77,7 +81,7 @@ def test_a_destroyed_key_is_gone_and_all_others_stand(people, gone):
     for place in sorted(gone):
         keys = keys.without(place)
 
-    after = list(keys.each(people))
+    after = keys.each(people)
     assert after == [None if n in gone else key for n, key in enumerate(before)]
     assert after == [keys.of(place) for place in range(people)]
     assert len(set(before)) == people
@@ -98,13 +102,21 @@ def test_a_key_is_destroyed_once():
         keys.without(3)
 
 
-def test_nonces_are_a_stream_of_aes_256_in_counter_mode():
+def test_nonces_are_a_stream_of_aes_256_in_counter_mode_from_two():
     key = bytes.fromhex(
         "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
     )
+    stream = Cipher(algorithms.AES(key), modes.CTR((2).to_bytes(16, "big"))).encryptor()
+
+    assert nonces(key, 200) == stream.update(bytes(32 * 200))
     assert nonces(key, 2)[:32] == nonces(key, 1)
     assert len({nonces(key, 64)[n : n + 32] for n in range(0, 2048, 32)}) == 64
-    assert nonces(bytes(32), 1)[:16].hex() == "dc95c078a2408989ad48a21492842087"
+
+
+def test_a_secret_keyed_once_is_hmac_of_the_standard_library():
+    for length, said in ((0, b""), (32, b"x"), (64, b"y" * 200)):
+        secret = bytes(range(length))
+        assert keyed(secret)(said) == hmac.digest(secret, said, "sha256")
 
 
 def test_each_extract_and_purpose_has_a_secret_of_its_own():
@@ -119,8 +131,8 @@ def test_each_extract_and_purpose_has_a_secret_of_its_own():
 
 def test_neighbours_in_the_order_reveal_nothing():
     people = range(1000)
-    first = sorted(people, key=lambda p: order_of(b"1" * 32, p))
-    second = sorted(people, key=lambda p: order_of(b"2" * 32, p))
+    first = sorted(people, key=lambda p: order_of(keyed(b"1" * 32), p))
+    second = sorted(people, key=lambda p: order_of(keyed(b"2" * 32), p))
 
     near = {frozenset(pair) for pair in pairwise(first)}
     also = {frozenset(pair) for pair in pairwise(second)}
@@ -130,9 +142,10 @@ def test_neighbours_in_the_order_reveal_nothing():
 
 def test_equal_acts_have_unlike_leaves():
     stream = nonces(SEED, 3)
-    leaves = {act_leaf(stream[n : n + 32], b"same") for n in (0, 32, 64)}
+    leaves = [act_leaf(stream[n : n + 32], b"same") for n in (0, 32, 64)]
 
-    assert len(leaves) == 3
+    assert len(set(leaves)) == 3
+    assert act_leaves(stream, [b"same"] * 3) == leaves
     assert (
         act_leaf(bytes(32), b"x") == hashlib.sha256(b"\0" + bytes(32) + b"x").digest()
     )
@@ -140,7 +153,7 @@ def test_equal_acts_have_unlike_leaves():
 
 def _opened():
     leaves = [act_leaf(bytes(32), str(n).encode()) for n in range(300)]
-    tiles = Tiles.from_leaves(iter(leaves))
+    tiles = Tiles.from_leaves(b"".join(leaves))
     path = tuple(tiles.path(7, leaves[:256]))
     return Opened(b"7", bytes(32), 7, 300, path, tiles.root)
 

@@ -8,45 +8,50 @@ the contract of the engines holds both to each other. What the bytes are says
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from hetao.cdm.engine import Column as Array
-from hetao.cdm.engine import Columns, Engine
-from hetao.cdm.engine_duckdb import DuckDBEngine, failures
+from hetao.cdm.engine import Engine
+from hetao.cdm.engine_duckdb import DuckDBEngine
 from hetao.dictionary import Table, dictionary
 from hetao.errors import InvalidData
 from hetao.ledger.acts import FORM, PERSON, QUOTED, VISIT, cells_of, mask_of
 
 Used = Mapping[str, Sequence[str]]  # table → the columns of it that hold anything
 
-GROUP: Final = ("place", "act")  # rows that share both are one act's
 # The number of an act within a person's: a visit's id, which is never negative, or a
 # day, counted from 1970, so far below that visits come last.
 FIRST_DAY: Final = -(2**40)
 FOR_GOOD: Final = 2 * FIRST_DAY
-NOBODY: Final = 0  # the place of what belongs to no person
-CHUNK_VECTORS: Final = 64  # of 2,048 rows each, that are in memory at once
-PLACES: Final = "act_places"  # person → place in the order of the leaves
+_FRONT: Final = FORM.encode()
+# Rows that are in memory at once, more or less: DuckDB hands on 131,072 in one piece.
+CHUNK_ROWS: Final = 100_000
 
 
-class ActText(NamedTuple):
-    """One act as a database gives it.
+class Acts(NamedTuple):
+    """The acts of one person, or of nobody, as a database gives them, in order.
 
     Attributes:
-        place: of its person in the order of the leaves; 0 for what belongs to nobody.
-        visit: None where there is none.
-        day: ISO; "" where there is none.
-        rows: how many rows it has.
-        data: its canonical bytes.
+        person: None for what belongs to nobody.
+        numbers: of each act within the person's, rising: see `act_number`.
+        data: canonical bytes of each.
+        rows: how many rows they have together.
     """
 
-    place: int
-    visit: int | None
-    day: str
+    person: int | None
+    numbers: list[int]
+    data: list[bytes]
     rows: int
-    data: bytes
+
+
+def act_number(visit: int | None, day: str = "") -> int:
+    """Return the number of an act: of a visit, of a day outside, or for good."""
+    if visit is not None:
+        return visit
+    return FIRST_DAY + int(np.datetime64(day, "D").astype(int)) if day else FOR_GOOD
 
 
 def act_tables() -> dict[str, Table]:
@@ -74,40 +79,37 @@ def used_columns(engine: Engine) -> dict[str, tuple[str, ...]]:
     return used
 
 
-def act_rows_plan(
-    used: Used, *, of: str = "", nobody: bool = True, own: bool = False
-) -> str:
-    """Return the plan of all rows of acts, in no order.
+def act_rows_plan(used: Used, whose: str | None, *, own: bool = False) -> str:
+    """Return the plan of rows of acts, in no order; "" where there can be none.
 
-    Its columns: `person` (NULL for what belongs to nobody), `act` (its number within
-    what the person has), `part` and `id` (the order within an act; of what belongs to
+    Its columns: `person` (of what belongs to nobody, 0), `act` (its number within what
+    the person has), `part` and `id` (the order within an act; of what belongs to
     nobody, the act itself) and `cells`, a row's text.
 
     Args:
         used: table → the columns that hold anything.
-        of: SQL of a list of people, to take only their rows; "" for everybody.
-        nobody: take the rows that belong to nobody as well.
+        whose: SQL of a condition on `person_id`; None for what belongs to nobody.
         own: in DuckDB's own functions, which are no plan.
     """
     parts = [
-        _table_plan(table, used[name], number, of, own=own)
+        _table_plan(table, used[name], number, whose, own=own)
         for number, (name, table) in enumerate(act_tables().items(), 1)
-        if name in used and (nobody or PERSON in table.columns)
+        if name in used and (PERSON in table.columns) == (whose is not None)
     ]
     return " UNION ALL ".join(parts)
 
 
 def _table_plan(
-    table: Table, used: Sequence[str], number: int, of: str, *, own: bool
+    table: Table, used: Sequence[str], number: int, whose: str | None, *, own: bool
 ) -> str:
-    has_person, key = PERSON in table.columns, table.key[0]
-    person = PERSON if has_person else "CAST(NULL AS BIGINT)"
+    person = "CAST(0 AS BIGINT)" if whose is None else PERSON
     cells = _own_cells(table, used) if own else _cells(table, used)
-    where = f" WHERE {PERSON} IN ({of})" if of and has_person else ""
-    # S608: every name is the dictionary's; `of` is whole numbers.
+    where = f" WHERE {whose}" if whose else ""
+    # S608: every name is the dictionary's; `whose` compares with whole numbers.
     return (
         f"SELECT {person} AS person, {_act_number(table, number)} AS act, "  # noqa: S608
-        f"{number} AS part, {key} AS id, {cells} AS cells FROM {table.name}{where}"
+        f"CAST({number} AS BIGINT) AS part, {table.key[0]} AS id, {cells} AS cells "
+        f"FROM {table.name}{where}"
     )
 
 
@@ -159,118 +161,173 @@ def _own_cells(table: Table, used: Sequence[str]) -> str:
 
 
 def read_acts(
-    engine: Engine,
-    used: Used,
-    people: Sequence[int],
-    *,
-    partly: bool = False,
-    nobody: bool = True,
-) -> Iterator[ActText]:
-    """Yield every act: of nobody first, then of people in the order given.
+    engine: Engine, used: Used, people: Sequence[int], *, nobody: bool = True
+) -> Iterator[Acts]:
+    """Yield the acts of these people alone, and of nobody: see `read_all_acts`."""
+    if nobody:
+        yield from _read(engine, used, None)
+    if people:
+        ids = ", ".join(map(str, people))
+        yield from _read(engine, used, f"{PERSON} IN ({ids})")
+
+
+def read_all_acts(
+    engine: Engine, used: Used, people: Sequence[int], rows: int
+) -> Iterator[Acts]:
+    """Yield every act: of nobody first, then of people by pseudonym, some at a time.
 
     Within a person's, those outside of visits come first, by day, then visits by id.
 
     Args:
-        engine: of the tables; the temporary table `act_places` is made on it.
+        engine: of the tables.
         used: table → the columns that hold anything.
-        people: everybody in the tables, in the order of the leaves.
-        partly: take the rows of these people alone.
-        nobody: take what belongs to nobody as well.
+        people: everybody in the tables.
+        rows: how many rows the tables have, more or less.
 
     Raises:
-        InvalidData: the tables do not bear it, or a row is of somebody not listed.
+        InvalidData: the tables do not bear it.
     """
-    places = np.arange(1, len(people) + 1, dtype=np.int64)
-    ids = np.asarray(people, dtype=np.int64)
-    of = ", ".join(map(str, people)) or "NULL" if partly else ""
-    own = isinstance(engine, DuckDBEngine)
-    rows = act_rows_plan(used, of=of, nobody=nobody, own=own)
-    if not rows:
+    yield from _read(engine, used, None)
+    ids, chunks = sorted(people), -(-rows // CHUNK_ROWS)
+    cuts = {ids[n * len(ids) // chunks] for n in range(1, chunks) if ids}
+    # Whoever is not among the people is in a range as well, and is found out there.
+    for low, high in pairwise([None, *sorted(cuts), None]):
+        over = f"{PERSON} >= {low}" if low is not None else "TRUE"
+        below = f"{PERSON} < {high}" if high is not None else "TRUE"
+        yield from _read(engine, used, f"{over} AND {below}")
+
+
+def _read(engine: Engine, used: Used, whose: str | None) -> Iterator[Acts]:
+    plan = act_rows_plan(used, whose, own=isinstance(engine, DuckDBEngine))
+    if plan:
+        rows = _fetched(engine, plan)
+        yield from _nobodys(rows) if whose is None else _peoples(rows)
+
+
+class _Rows(NamedTuple):
+    """Rows: whole numbers of each, and the texts of all behind each other."""
+
+    person: Array
+    act: Array
+    part: Array
+    id: Array
+    edges: Array  # where each text begins, and the end of the last
+    text: bytes | memoryview
+
+    def runs(self) -> tuple[Array, Array]:
+        """Return first rows, and last, of runs that make up all acts in order.
+
+        Tables are stored by person more or less, so that most rows follow each other.
+        """
+        same = self.person[1:] == self.person[:-1]
+        same &= self.act[1:] == self.act[:-1]
+        same &= self.part[1:] == self.part[:-1]
+        same &= self.id[1:] > self.id[:-1]
+        edges = np.flatnonzero(~same)
+        first = np.concatenate([[0], edges + 1])
+        last = np.concatenate([edges, [len(self.id) - 1]])
+        order = self._order(first)
+        if self._cross(first[order], last[order]):
+            first = last = np.arange(len(self.id))
+            order = self._order(first)
+        return first[order], last[order]
+
+    def _order(self, rows: Array) -> Array:
+        keys = [k[rows] for k in (self.person, self.act, self.part, self.id)]
+        rises = np.ones(len(rows) - 1, dtype=bool)
+        for key in reversed(keys):  # the first one counts most
+            rises = (key[1:] > key[:-1]) | ((key[1:] == key[:-1]) & rises)
+        return np.arange(len(rows)) if rises.all() else np.lexsort(keys[::-1])
+
+    def _cross(self, first: Array, last: Array) -> bool:
+        """Return whether a run ends behind where the next one of its kind begins."""
+        ends, begins = last[:-1], first[1:]
+        cross = self.id[ends] > self.id[begins]
+        for key in (self.person, self.act, self.part):
+            cross &= key[ends] == key[begins]
+        return bool(cross.any())
+
+
+def _fetched(engine: Engine, plan: str) -> _Rows:
+    if isinstance(engine, DuckDBEngine):
+        found, text = engine.fetch_packed(plan, "cells")
+    else:
+        found = engine.fetch(plan)
+        if any(map(np.ma.is_masked, found.values())):
+            raise InvalidData("a row of the tables lacks its key, or whose it is")
+        texts = [cells.encode() for cells in found["cells"]]
+        text = b"".join(texts)
+        found["cells"] = np.cumsum([0, *map(len, texts)])
+    person, act, part, key = (found[name] for name in ("person", "act", "part", "id"))
+    return _Rows(person, act, part, key, found["cells"], text)
+
+
+def _nobodys(rows: _Rows) -> Iterator[Acts]:
+    """Yield what belongs to nobody: each row is an act."""
+    order = np.lexsort((rows.id, rows.part))
+    if len(order):
+        starts, stops = rows.edges[order].tolist(), rows.edges[order + 1].tolist()
+        front = _FRONT + b"[null,null,null]"
+        cells = [rows.text[a:b] for a, b in zip(starts, stops, strict=True)]
+        data = [b"".join((front, one)) for one in cells]
+        yield Acts(None, rows.part[order].tolist(), data, len(data))
+
+
+def _peoples(rows: _Rows) -> Iterator[Acts]:
+    if not len(rows.id):
         return
-    engine.load(PLACES, {"person_id": ids, "place": places})
-    try:
-        for block in _whole_acts(_blocks(engine, _ordered(rows))):
-            yield from _texts(block, people)
-    finally:
-        engine.drop(PLACES)
+    first, last = rows.runs()
+    person, act = rows.person[first], rows.act[first]
+    other = _changes(person)
+    acts = np.flatnonzero(other | _changes(act))
+    owners = np.flatnonzero(other[acts])
+    counts = np.add.reduceat(last - first + 1, acts[owners]).tolist()
+    numbers = act[acts].tolist()
+    data = _joined(rows, first, last, acts)
+    people = person[acts[owners]].tolist()
+    limits = [*owners.tolist(), len(numbers)]
+    for who, count, low, high in zip(people, counts, limits, limits[1:], strict=False):
+        yield Acts(who, numbers[low:high], data[low:high], count)
 
 
-def _ordered(rows: str) -> str:
-    return (
-        "SELECT CASE WHEN r.person IS NULL THEN 0 ELSE p.place END AS place, "  # noqa: S608
-        f"r.act, r.cells FROM ({rows}) r "
-        f"LEFT JOIN {PLACES} p ON p.person_id = r.person "
-        "ORDER BY place, r.act, r.part, r.id"
-    )
+def _joined(rows: _Rows, first: Array, last: Array, acts: Array) -> list[bytes]:
+    """Return the bytes of each act, the first run of which is given in `acts`."""
+    people, numbers = rows.person[first[acts]], rows.act[first[acts]]
+    fronts = [
+        b"%b[%d,%b]" % (_FRONT, person, _back(number))
+        for person, number in zip(people.tolist(), numbers.tolist(), strict=True)
+    ]
+    ends = np.append(acts[1:], len(first))
+    starts, stops = rows.edges[first], rows.edges[last + 1]
+    text, begin, end = rows.text, starts[acts].tolist(), stops[acts].tolist()
+    data = [
+        b"".join((front, text[a:b]))
+        for front, a, b in zip(fronts, begin, end, strict=True)
+    ]
+    starts, stops = starts.tolist(), stops.tolist()
+    several = np.flatnonzero(ends - acts > 1)  # whose rows stand in several places
+    for n, a, b in zip(
+        several.tolist(), acts[several].tolist(), ends[several].tolist(), strict=True
+    ):
+        more = zip(starts[a + 1 : b], stops[a + 1 : b], strict=True)
+        data[n] = b"".join((data[n], *[text[begin:end] for begin, end in more]))
+    return data
 
 
-def _blocks(engine: Engine, query: str) -> Iterator[Columns]:
-    """Yield ordered rows, some at a time where the engine can."""
-    if not isinstance(engine, DuckDBEngine):
-        yield engine.fetch(query)
-        return
-    with failures():
-        answer = engine.connection.execute(query)
-        while len(block := answer.fetch_df_chunk(CHUNK_VECTORS)):
-            yield {str(name): block[name].to_numpy() for name in block}
+def _changes(values: Array) -> Array:
+    """Return where a value differs from the one before; the first one does."""
+    return np.concatenate([[True], values[1:] != values[:-1]])
 
 
-def _whole_acts(blocks: Iterator[Columns]) -> Iterator[Columns]:
-    """Yield the same rows in blocks of which each ends with the end of an act."""
-    left: Columns = {}
-    for block in blocks:
-        if _has_gaps(block["place"]):
-            raise InvalidData(
-                "a row belongs to somebody who is not among the people",
-                fix="curate the site's data again",
-            )
-        rows = block
-        if left:
-            rows = {n: np.concatenate([left[n], part]) for n, part in block.items()}
-        cut = int(max(_edges(rows), default=0))
-        left = {name: values[cut:] for name, values in rows.items()}
-        if cut:
-            yield {name: values[:cut] for name, values in rows.items()}
-    if left:
-        yield left
-
-
-def _has_gaps(places: Array) -> bool:
-    """Return whether a place is missing: NULL is a mask here, NaN there."""
-    if places.dtype.kind == "f":
-        return bool(np.isnan(places).any())
-    return bool(np.ma.getmaskarray(places).any())
-
-
-def _edges(rows: Columns) -> Array:
-    """Return where another act begins, but for the first."""
-    length = len(rows["place"])
-    differs = np.zeros(max(length - 1, 0), dtype=bool)
-    for name in GROUP:
-        differs |= rows[name][1:] != rows[name][:-1]
-    differs |= rows["place"][1:] == NOBODY
-    return np.flatnonzero(differs) + 1
-
-
-def _texts(rows: Columns, people: Sequence[int]) -> Iterator[ActText]:
-    edges = [0, *_edges(rows).tolist(), len(rows["place"])]
-    places, acts = (rows[name][edges[:-1]].tolist() for name in GROUP)
-    cells = rows["cells"].tolist()
-    for place, act, start, stop in zip(places, acts, edges, edges[1:], strict=False):
-        visit, day, back = None, "", "null,null"
-        if place == NOBODY:
-            front: int | str = "null"
-        else:
-            front = people[place - 1]
-            if act >= 0:
-                visit, back = act, f"{act},null"
-            elif act != FOR_GOOD:
-                day = _iso(act - FIRST_DAY)
-                back = f'null,"{day}"'
-        data = f"{FORM}[{front},{back}]{''.join(cells[start:stop])}".encode()
-        yield ActText(place, visit, day, stop - start, data)
+def _back(number: int) -> bytes:
+    """Return visit and day of an act of this number, as its bytes have them."""
+    if number >= 0:
+        return b"%d,null" % number
+    if number == FOR_GOOD:
+        return b"null,null"
+    return b'null,"%b"' % _iso(number - FIRST_DAY)
 
 
 @functools.lru_cache(maxsize=2**16)
-def _iso(day: int) -> str:
-    return str(np.datetime64(day, "D"))
+def _iso(day: int) -> bytes:
+    return str(np.datetime64(day, "D")).encode()

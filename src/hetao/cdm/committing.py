@@ -15,7 +15,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,14 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from hetao.canonical import canonical, parse_canonical
-from hetao.cdm.acts import NOBODY, ActText, Used, read_acts, used_columns
+from hetao.cdm.acts import (
+    Acts,
+    Used,
+    act_number,
+    read_acts,
+    read_all_acts,
+    used_columns,
+)
 from hetao.cdm.engine import Column as Array
 from hetao.cdm.engine import Engine
 from hetao.cdm.store import Manifest, folder_of, settle, sync_folder
@@ -34,13 +41,14 @@ from hetao.ledger.commitments import (
     NONCE,
     ORDER,
     TILE,
+    Keyed,
     Opened,
     PersonKeys,
     Tiles,
-    act_leaf,
+    act_leaves,
+    keyed,
     nonces,
     order_of,
-    person_key,
     secret_for,
     sized_root,
 )
@@ -50,8 +58,8 @@ from hetao.records import record
 ACTS: Final = "acts"
 COMMITMENT, TILES, KEYS, STARTS = "commitment.json", "tiles", "keys.json", "order"
 EVENTS: Final = "events.json"
-EVENT: Final = "event"  # stands where an act has its day
-FORM: Final = "hetao.commitment/1"
+NOBODY: Final = 0  # the place of what belongs to no person
+FORM: Final = "hetao.commitment/2"
 STEP: Final = np.dtype([("person", ">i8"), ("start", ">u8")])
 
 
@@ -108,7 +116,10 @@ def find_commitment(store: Path, snapshot: str) -> Commitment | None:
     except (OSError, ValueError):
         body = None
     if not isinstance(body, dict) or body.pop("type", "") != FORM:
-        raise InvalidData(f"{path.name} of snapshot {path.parent.name} is damaged")
+        raise InvalidData(
+            f"{path.name} of snapshot {path.parent.name} is damaged, or of an earlier "
+            "version of Hetao"
+        )
     found = record(Commitment, body, path.name, InvalidData)
     if found.snapshot != snapshot:
         raise InvalidData(f"{path.name} is of another snapshot")
@@ -138,15 +149,20 @@ def commit_acts(
     if known is not None:
         return known
     extract, seed = secrets.token_bytes(16), secrets.token_bytes(KEY_BYTES)
-    people = _in_order(engine, secret_for(master, ORDER, extract))
+    people = _in_order(engine, keyed(secret_for(master, ORDER, extract)))
     used = used_columns(engine)
+    rows = _rows_in(engine, used)
+    if not {event.person for event in events} - {None} <= set(people):
+        raise InvalidData(
+            "an event names somebody who is not among the people",
+            fix="curate the people whom events are about as well",
+        )
+    acts = _with_events(read_all_acts(engine, used, people, rows), events)
     keys = PersonKeys.sown(seed, len(people) + 1)
-    built = _Built(len(people) + 1)
-    acts = _with_events(read_acts(engine, used, people), people, events)
-    wrap = secret_for(master, NONCE, extract)
-    tiles = Tiles.from_leaves(built.leaves(acts, keys.each(len(people) + 1), wrap))
-    if built.rows != _rows_in(engine, used):
+    sealed = _Sealed(people, keys, keyed(secret_for(master, NONCE, extract)))
+    if sealed.take(acts) != rows:
         raise InvalidData("rows of the tables are in no act", fix="curate them again")
+    tiles = Tiles.from_leaves(sealed.leaves())
     commitment = Commitment(
         extract=extract.hex(),
         snapshot=manifest.snapshot,
@@ -161,7 +177,7 @@ def commit_acts(
     )
     starts = np.zeros(len(people) + 1, dtype=STEP)
     starts["person"][1:] = people
-    starts["start"][1:] = np.cumsum(built.counts)[:-1]
+    starts["start"][1:] = np.cumsum(sealed.counts())[:-1]
     files = {
         TILES: tiles.as_bytes(),
         KEYS: _keys_text(keys, {}),
@@ -175,7 +191,7 @@ def commit_acts(
     return commitment
 
 
-def _in_order(engine: Engine, secret: bytes) -> list[int]:
+def _in_order(engine: Engine, secret: Keyed) -> list[int]:
     ids = engine.fetch("SELECT person_id FROM person")["person_id"].tolist()
     return sorted(ids, key=lambda person: order_of(secret, person))
 
@@ -185,73 +201,64 @@ def _rows_in(engine: Engine, used: Used) -> int:
     return sum(int(n) for one in counts for (n,) in engine.rows(f"SELECT {one} AS n"))
 
 
-class _Built:
-    """What is counted while acts become leaves."""
+class _Sealed:
+    """Acts as leaves: they come by person, and stand in the order of places."""
 
-    def __init__(self, places: int) -> None:
-        self.counts = np.zeros(places, dtype=np.int64)
-        self.rows = 0
+    def __init__(self, people: Sequence[int], keys: PersonKeys, secret: Keyed) -> None:
+        self._keys, self._secret = keys.each(len(people) + 1), secret
+        everybody = enumerate((None, *people))
+        self._places = {person: place for place, person in everybody}
+        self._of = [b""] * len(self._keys)  # each place's leaves, behind each other
 
-    def leaves(
-        self, acts: Iterator[ActText], keys: Iterator[bytes | None], secret: bytes
-    ) -> Iterator[bytes]:
-        """Yield the leaves of all acts, a person's at once."""
-        place, held = 0, list[bytes]()
-        for act in acts:
-            if act.place != place:
-                yield from self._sealed(place, held, keys, secret)
-                place, held = act.place, []
-            held.append(act.data)
-            self.rows += act.rows
-        yield from self._sealed(place, held, keys, secret)
+    def take(self, acts: Iterable[Acts]) -> int:
+        """Make leaves of all these acts; return how many rows they were.
 
-    def _sealed(
-        self, place: int, held: list[bytes], keys: Iterator[bytes | None], secret: bytes
-    ) -> Iterator[bytes]:
-        self.counts[place] = len(held)
-        yield from _leaves_of(next(keys), secret, held)
+        Raises:
+            InvalidData: an act is of somebody who is not among the people.
+        """
+        rows = 0
+        for one in acts:
+            place = self._places.get(one.person)
+            if place is None:
+                raise InvalidData(
+                    "a row belongs to somebody who is not among the people",
+                    fix="curate the site's data again",
+                )
+            leaves = _leaves_of(self._keys[place], self._secret, one.data)
+            self._of[place] = b"".join(leaves)
+            rows += one.rows
+        return rows
+
+    def put(self, place: int, leaves: Sequence[bytes]) -> None:
+        """Take leaves that were kept, since nobody can make them any more."""
+        self._of[place] = b"".join(leaves)
+
+    def counts(self) -> list[int]:
+        """Return how many leaves each place has."""
+        return [len(leaves) // HASH_BYTES for leaves in self._of]
+
+    def leaves(self) -> bytes:
+        """Return all leaves in their order, behind each other."""
+        return b"".join(self._of)
 
 
-def _leaves_of(key: bytes | None, secret: bytes, acts: Sequence[bytes]) -> list[bytes]:
-    """Return the leaves of one person's acts."""
+def _leaves_of(key: bytes | None, secret: Keyed, acts: Sequence[bytes]) -> list[bytes]:
+    """Return the leaves of one person's acts; none where the key is destroyed."""
     if key is None or not acts:
         return []
-    stream = nonces(person_key(secret, key), len(acts))
-    return [
-        act_leaf(stream[n * HASH_BYTES : (n + 1) * HASH_BYTES], act)
-        for n, act in enumerate(acts)
-    ]
+    return act_leaves(nonces(secret(key), len(acts)), acts)
 
 
-def _with_events(
-    acts: Iterator[ActText], people: Sequence[int], events: Sequence[Event]
-) -> Iterator[ActText]:
-    """Yield acts and events, a person's events behind their acts."""
-    if not events:
-        yield from acts
-        return
-    known = {person: place for place, person in enumerate(people, 1)}
-    waiting: dict[int, list[bytes]] = {}
+def _with_events(acts: Iterable[Acts], events: Sequence[Event]) -> Iterator[Acts]:
+    """Yield acts, and behind those of a person the events that are about them."""
+    waiting: dict[int | None, list[bytes]] = {}
     for event in events:
-        if event.person is not None and event.person not in known:
-            raise InvalidData(
-                "an event names somebody who is not among the people",
-                fix="curate the people whom events are about as well",
-            )
-        place = NOBODY if event.person is None else known[event.person]
-        waiting.setdefault(place, []).append(event.data)
-    at = NOBODY
-    for act in acts:
-        if act.place != at:
-            yield from _events_at(at, waiting)
-            at = act.place
-        yield act
-    yield from _events_at(at, waiting)
-
-
-def _events_at(place: int, waiting: dict[int, list[bytes]]) -> Iterator[ActText]:
-    for data in waiting.pop(place, ()):
-        yield ActText(place, None, EVENT, 0, data)
+        waiting.setdefault(event.person, []).append(event.data)
+    for one in acts:
+        one.data.extend(waiting.pop(one.person, ()))
+        yield one
+    for person, data in waiting.items():
+        yield Acts(person, [], data, 0)
 
 
 # --- files ----------------------------------------------------------------------------
@@ -346,17 +353,20 @@ class Extract:
         listed = parse_canonical((self.folder / EVENTS).read_bytes())
         return [Event(int(who) if who else None, data.encode()) for who, data in listed]
 
-    def index_of(self, person: int | None, visit: int | None, day: str = "") -> int:
+    def index_of(self, person: int, visit: int | None, day: str = "") -> int:
         """Return the index of an act: of a visit, of a day outside, or for good.
 
         Raises:
             InvalidData: the extract has no such act.
         """
-        place = NOBODY if person is None else self._place_of(person)
-        for nth, act in enumerate(self._acts(place, place)[place]):
-            if (act.visit, act.day) == (visit, day):
-                return int(self._starts["start"][place]) + nth
-        raise InvalidData("the extract has no such act", fix="look its visit up")
+        place = self._place_of(person)
+        numbers, number = (
+            self._acts(place, place)[place].numbers,
+            act_number(visit, day),
+        )
+        if number not in numbers:
+            raise InvalidData("the extract has no such act", fix="look its visit up")
+        return int(self._starts["start"][place]) + numbers.index(number)
 
     def index_of_event(self, data: bytes) -> int:
         """Return the index of an event, by its bytes; of two alike, the first's.
@@ -366,9 +376,8 @@ class Extract:
         """
         for person in {event.person for event in self._events if event.data == data}:
             place = NOBODY if person is None else self._place_of(person)
-            for nth, act in enumerate(self._acts(place, place)[place]):
-                if act.data == data:
-                    return int(self._starts["start"][place]) + nth
+            theirs = self._acts(place, place)[place].data
+            return int(self._starts["start"][place]) + theirs.index(data)
         raise InvalidData("the extract has no such event")
 
     def events(self) -> tuple[bytes, ...]:
@@ -376,12 +385,13 @@ class Extract:
         return tuple(event.data for event in self._events)
 
     def _place_of(self, person: int) -> int:
-        wanted = order_of(self._secret(ORDER), person)
+        secret = self._secret(ORDER)
+        wanted = order_of(secret, person)
         people = self._starts["person"]
         low, high = 1, len(people)
         while low < high:
             middle = (low + high) // 2
-            if order_of(self._secret(ORDER), int(people[middle])) < wanted:
+            if order_of(secret, int(people[middle])) < wanted:
                 low = middle + 1
             else:
                 high = middle
@@ -397,8 +407,9 @@ class Extract:
             return False
         return _read_keys(self.folder / KEYS)[0].of(place) is not None
 
-    def _secret(self, purpose: bytes) -> bytes:
-        return secret_for(self.master, purpose, bytes.fromhex(self.commitment.extract))
+    def _secret(self, purpose: bytes) -> Keyed:
+        extract = bytes.fromhex(self.commitment.extract)
+        return keyed(secret_for(self.master, purpose, extract))
 
     def open(self, index: int) -> Opened:
         """Return one act with its proof.
@@ -424,14 +435,13 @@ class Extract:
         wrap = self._secret(NONCE)
         leaves = list[bytes]()
         for at in range(first, last + 1):
-            data = [act.data for act in acts[at]]
-            leaves += gone.get(at) or _leaves_of(keys.of(at), wrap, data)
+            leaves += gone.get(at) or _leaves_of(keys.of(at), wrap, acts[at].data)
         begin = start - int(self._starts["start"][first])
         path = self._tiles.path(index, leaves[begin : begin + stop - start])
         nth = index - int(self._starts["start"][place])
-        stream = nonces(person_key(wrap, key), nth + 1)
+        stream = nonces(wrap(key), nth + 1)
         tree = bytes.fromhex(self.commitment.tree)
-        act = acts[place][nth].data
+        act = acts[place].data[nth]
         size = self.commitment.acts
         return Opened(act, stream[-HASH_BYTES:], index, size, tuple(path), tree)
 
@@ -441,17 +451,18 @@ class Extract:
 
     def _acts(
         self, first: int, last: int, without: frozenset[int] = frozenset()
-    ) -> dict[int, list[ActText]]:
-        """Return the acts of these places, each in order."""
+    ) -> dict[int, Acts]:
+        """Return the acts and events of these places."""
         wanted = [n for n in range(max(first, 1), last + 1) if n not in without]
-        people = [int(self._starts["person"][n]) for n in wanted]
+        place_of = {int(self._starts["person"][n]): n for n in wanted}
         used = {name: tuple(names) for name, names in self.commitment.used.items()}
-        found: dict[int, list[ActText]] = {n: [] for n in range(first, last + 1)}
-        acts = read_acts(self.engine, used, people, partly=True, nobody=first == NOBODY)
-        chosen = {None, *people} if first == NOBODY else set(people)
+        nobody = first == NOBODY
+        acts = read_acts(self.engine, used, list(place_of), nobody=nobody)
+        chosen = {None, *place_of} if nobody else set(place_of)
         events = [event for event in self._events if event.person in chosen]
-        for act in _with_events(acts, people, events):
-            found[wanted[act.place - 1] if act.place else NOBODY].append(act)
+        found = {n: Acts(None, [], [], 0) for n in range(first, last + 1)}
+        for one in _with_events(acts, events):
+            found[NOBODY if one.person is None else place_of[one.person]] = one
         return found
 
     def check_whole(self) -> None:
@@ -463,11 +474,12 @@ class Extract:
         keys, gone = _read_keys(self.folder / KEYS)
         people = self._starts["person"][1:].tolist()
         used = {name: tuple(names) for name, names in self.commitment.used.items()}
-        acts = read_acts(self.engine, used, people)
-        leaves = _Again(keys, gone, self._secret(NONCE)).leaves(
-            _with_events(acts, people, self._events), len(people)
-        )
-        tiles = Tiles.from_leaves(leaves)
+        acts = read_all_acts(self.engine, used, people, _rows_in(self.engine, used))
+        sealed = _Sealed(people, keys, self._secret(NONCE))
+        sealed.take(_with_events(acts, self._events))
+        for place, leaves in gone.items():
+            sealed.put(place, leaves)
+        tiles = Tiles.from_leaves(sealed.leaves())
         if (tiles.size, tiles.root.hex()) != (
             self.commitment.acts,
             self.commitment.tree,
@@ -496,29 +508,10 @@ class Extract:
         if key is None:
             raise Shredded("this person's key was destroyed before")
         self.open(int(self._starts["start"][place]))  # the tables are what they were
-        data = [act.data for act in self._acts(place, place)[place]]
+        data = self._acts(place, place)[place].data
         gone[place] = _leaves_of(key, self._secret(NONCE), data)
         _replace_secret(path, _keys_text(keys.without(place), gone))
         return len(data)
-
-
-@dataclass(frozen=True)
-class _Again:
-    """The leaves of an extract made once more; of the shredded, those that are kept."""
-
-    keys: PersonKeys
-    gone: Mapping[int, list[bytes]]
-    secret: bytes
-
-    def leaves(self, acts: Iterator[ActText], people: int) -> Iterator[bytes]:
-        """Yield all leaves in their order."""
-        waiting = next(acts, None)
-        for place, key in enumerate(self.keys.each(people + 1)):
-            held = list[bytes]()
-            while waiting is not None and waiting.place == place:
-                held.append(waiting.data)
-                waiting = next(acts, None)
-            yield from self.gone.get(place) or _leaves_of(key, self.secret, held)
 
 
 def _replace_secret(path: Path, data: bytes) -> None:

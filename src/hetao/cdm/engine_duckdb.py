@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import duckdb
 import numpy as np
@@ -26,6 +26,7 @@ def connect(path: Path | None = None) -> Connection:
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "preserve_insertion_order": True,
+        "arrow_large_buffer_size": True,  # texts of more than 2 GiB together
     }
     return duckdb.connect(str(path) if path else ":memory:", config=settings)
 
@@ -109,6 +110,19 @@ TYPES = {
 }
 
 
+class Packed(NamedTuple):
+    """Columns of whole numbers, and texts in UTF-8, behind each other.
+
+    Attributes:
+        columns: name → int64 array; of the texts, where each begins, and where the
+            last one ends, so one more than there are rows.
+        text: all texts.
+    """
+
+    columns: Columns
+    text: bytes | memoryview
+
+
 class DuckDBEngine(ClosesItself):
     """The embedded engine over an open connection, which it closes with itself."""
 
@@ -178,6 +192,41 @@ class DuckDBEngine(ClosesItself):
             for key, kind in forms.items()
         }
 
+    def fetch_packed(self, query: str, text: str) -> Packed:
+        """Return a query's columns, none of which has a NULL, without text objects.
+
+        Args:
+            query: SQL of the embedded engine: columns of BIGINT, and one of text.
+            text: the name of the latter.
+
+        Raises:
+            InvalidData: the tables do not bear it, or a cell is NULL.
+        """
+        from nanoarrow import c_array_stream  # 12 ms that few commands need
+
+        with failures():
+            relation = self.connection.sql(query)
+            names = relation.columns
+            parts: dict[str, list[Column]] = {name: [] for name in names}
+            texts, size = list[memoryview](), 0
+            try:
+                for batch in c_array_stream(relation):
+                    for name, cells in zip(names, batch.children, strict=True):
+                        if cells.null_count:
+                            raise duckdb.InvalidInputException("a cell is NULL")
+                        buffers = cells.view()
+                        numbers = np.asarray(buffers.buffer(1))
+                        if name == text:  # where each begins, and the last one ends
+                            texts.append(memoryview(buffers.buffer(2)))
+                            numbers = numbers[:-1] + size
+                            size += len(texts[-1])
+                        parts[name].append(numbers)
+            except RuntimeError as error:  # the stream's own kind of failure
+                raise duckdb.Error(str(error)) from None
+        columns = {name: _behind(parts[name]) for name in names}
+        columns[text] = np.append(columns[text], size)
+        return Packed(columns, texts[0] if len(texts) == 1 else b"".join(texts))
+
     def rows(self, sql: str) -> list[Row]:
         """Return a plan's few rows as Python values."""
         with failures():
@@ -234,6 +283,13 @@ def result_forms(description: Sequence[Sequence[Any]]) -> dict[str, str]:
                 fix=f"cast it to one of {', '.join(FORMS).upper()}",
             )
     return dict(zip(names, types, strict=True))
+
+
+def _behind(parts: Sequence[Column]) -> Column:
+    """Return whole numbers behind each other; those of one batch are not copied."""
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate([np.empty(0, dtype=np.int64), *parts])
 
 
 def _told_apart(names: Sequence[str]) -> Sequence[str]:
