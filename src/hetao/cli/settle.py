@@ -16,7 +16,7 @@ from hetao.settlement import attest as sign
 from hetao.settlement.book import UNITS, statements_of
 from hetao.settlement.contract import DECIMALS
 from hetao.settlement.pain001 import money
-from hetao.settlement.rails import rail_of
+from hetao.settlement.rails import RAILS, rail_of
 
 _LARGEST = 512 * 2**20  # bytes of evidence, as of a certificate
 
@@ -24,11 +24,11 @@ _LARGEST = 512 * 2**20  # bytes of evidence, as of a certificate
 def attest(chosen: argparse.Namespace) -> int:
     """Sign that a milestone was reached, as a file of evidence shows."""
     contract = read_contract(chosen.contract)
-    evidence = digest_bytes(_read(chosen.evidence, _LARGEST))
+    evidence = digest_bytes(read_small(chosen.evidence, _LARGEST))
     said = sign(
         contract, read_identity(chosen.key), chosen.milestone, evidence, utc_now()
     )
-    _write(chosen.out, canonical(said.as_json()))
+    write_new(chosen.out, canonical(said.as_json()))
     say(f"signed that {chosen.milestone} was reached: {chosen.out}")
     return 0
 
@@ -36,7 +36,7 @@ def attest(chosen: argparse.Namespace) -> int:
 def accept(chosen: argparse.Namespace) -> int:
     """Book what an attested milestone earns, and tell the log."""
     contract = read_contract(chosen.contract)
-    texts = [_read(path, 1 << 20) for path in chosen.statements]
+    texts = [read_small(path) for path in chosen.statements]
     found = accepted(contract, chosen.milestone, statements_of(texts))
     with _book(chosen) as book:
         book.add_contract(contract)
@@ -57,15 +57,24 @@ def order(chosen: argparse.Namespace) -> int:
             found = book.under_way(contract, chosen.milestone)
             rail = rail_of(found.rail)
         else:
-            found = book.instruct(contract, chosen.milestone, rail.name, now)
-        _write(chosen.out, rail.write(contract, [found], now))
-    say(f"order {found.id} is in {chosen.out}; enter the bank's receipt afterwards")
+            if rail.holds:  # before anybody attested
+                book.add_contract(contract)
+            found = book.instruct(
+                contract, chosen.milestone, rail.name, now, ahead=rail.holds
+            )
+        write_new(chosen.out, rail.write(contract, [found], now))
+    say(f"order {found.id} is in {chosen.out}; enter its receipt afterwards")
     return 0
 
 
 def receipt(chosen: argparse.Namespace) -> int:
     """Book what became of an order."""
     with _book(chosen) as book:
+        if RAILS[book.order(chosen.number).rail].holds:
+            raise Usage(
+                "what became of an order by escrow is for the chain to say",
+                fix="hetao settle escrow receipt",
+            )
         book.receive(chosen.number, chosen.outcome, chosen.reference, utc_now())
     say(f"order {chosen.number} is {chosen.outcome}")
     return 0
@@ -104,7 +113,12 @@ def _amount(amount: int, unit: str) -> str:
     return str(amount) if unit == UNITS or unit not in DECIMALS else money(amount, unit)
 
 
-def _read(path: Path, largest: int) -> bytes:
+def read_small(path: Path, largest: int = 1 << 20) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        InvalidData: it cannot be read, or is larger than such a file can be.
+    """
     try:
         if path.stat().st_size > largest:
             raise InvalidData(f"{path.name} is larger than such a file can be")
@@ -115,8 +129,12 @@ def _read(path: Path, largest: int) -> bytes:
         ) from error
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Write a file that is not there yet, and wait for the disk."""
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that is not there yet, and wait for the disk.
+
+    Raises:
+        Usage: it is there, or cannot be written.
+    """
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:

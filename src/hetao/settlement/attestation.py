@@ -9,7 +9,7 @@ from typing import Any, Final
 from hetao.canonical import digest
 from hetao.errors import BadSignature, NotAccepted
 from hetao.permit import Identity, Statement, format_time, parse_time, state
-from hetao.settlement.contract import Contract, same
+from hetao.settlement.contract import Attestor, Contract, same
 
 TYPE: Final = "hetao.attestation/1"
 _FIELDS: Final = {"type", "contract", "milestone", "evidence", "by", "at"}
@@ -84,14 +84,7 @@ def accepted(
     known = {one.name: one for one in contract.attestors}
     found: dict[str, Statement] = {}
     for statement in statements:
-        body = _body(statement)
-        attestor = known.get(str(body["by"]))
-        if attestor is None:
-            raise NotAccepted("a statement is by nobody whom the contract names")
-        statement.verify(attestor.party)
-        if (body["contract"], body["milestone"]) != (contract.digest, milestone):
-            raise NotAccepted(f"{attestor.name} attested another milestone or contract")
-        found.setdefault(attestor.name, statement)
+        found.setdefault(attestor_of(contract, milestone, statement).name, statement)
     evidence = {str(one.body["evidence"]) for one in found.values()}
     if len(evidence) > 1:
         raise NotAccepted(
@@ -107,6 +100,24 @@ def accepted(
     return Acceptance(
         milestone, evidence.pop(), names, tuple(found[name] for name in names)
     )
+
+
+def attestor_of(contract: Contract, milestone: str, statement: Statement) -> Attestor:
+    """Return who signed that this milestone was reached.
+
+    Raises:
+        NotAccepted: it is about something else, or by somebody else.
+        BadSignature: it is not signed by whom it names.
+    """
+    body = _body(statement)
+    known = {one.name: one for one in contract.attestors}
+    attestor = known.get(str(body["by"]))
+    if attestor is None:
+        raise NotAccepted("a statement is by nobody whom the contract names")
+    statement.verify(attestor.party)
+    if (body["contract"], body["milestone"]) != (contract.digest, milestone):
+        raise NotAccepted(f"{attestor.name} attested another milestone or contract")
+    return attestor
 
 
 def _body(statement: Statement) -> dict[str, Any]:

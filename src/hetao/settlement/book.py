@@ -176,9 +176,21 @@ class Book:
         self._tell()
 
     def instruct(
-        self, contract: Contract, name: str, rail: str, now: datetime.datetime
+        self,
+        contract: Contract,
+        name: str,
+        rail: str,
+        now: datetime.datetime,
+        ahead: bool = False,
     ) -> Instruction:
         """Return the one order to pay a milestone, booked as under way.
+
+        Args:
+            contract: of the book.
+            name: the milestone's.
+            rail: the name of the rail.
+            now: UTC time.
+            ahead: before the milestone is accepted: the rail pays nobody until then.
 
         Raises:
             NotAccepted: the milestone was not accepted, or earns no money.
@@ -187,7 +199,9 @@ class Book:
         milestone, payee = contract.milestone(name), contract.milestone(name).payee
         number = self._number(contract, name)
         with writing(self._store):
-            if not milestone.amount or not self._accepted(contract.digest, name):
+            known = self._contracts().get(contract.name) == contract.digest
+            stands = known if ahead else bool(self._accepted(contract.digest, name))
+            if not milestone.amount or not stands:
                 raise NotAccepted(f"{name} was not accepted, or earns no money")
             attempt = self._attempts(number) + 1
             if attempt > 1 and self._outcome(number, attempt - 1) != REJECTED:
@@ -225,6 +239,17 @@ class Book:
             raise NotAccepted(f"no order to pay {name} is under way")
         return self._order(number, attempt)
 
+    def order(self, number: str) -> Instruction:
+        """Return the last order that had this number.
+
+        Raises:
+            NotAccepted: none had.
+        """
+        attempt = self._attempts(number)
+        if not attempt:
+            raise NotAccepted("no order has this number")
+        return self._order(number, attempt)
+
     def receive(
         self, number: str, outcome: str, reference: str, now: datetime.datetime
     ) -> None:
@@ -246,6 +271,12 @@ class Book:
                 raise AlreadySettled("the receipt of this order was entered before")
             order = self._order(number, attempt)
             milestone = order.contract.milestone(order.milestone)
+            terms = order.contract.digest
+            if outcome == PAID and not self._accepted(terms, milestone.name):
+                raise NotAccepted(
+                    f"{milestone.name} was not accepted",
+                    fix="enter the attestations first: `hetao settle accept`",
+                )
             self._store.execute(
                 "INSERT INTO receipt VALUES(?, ?, ?, ?, ?)",
                 (number, attempt, outcome, reference, format_time(now)),

@@ -15,14 +15,19 @@ from typing import Final
 
 from hetao.canonical import LARGEST_INTEGER, canonical, digest_bytes
 from hetao.errors import InvalidContract
-from hetao.permit import SIDES, Party
+from hetao.permit import SIDES, Party, parse_time
 from hetao.records import fields_of, read_toml, record
 
 DECIMALS: Final = {"HKD": 2, "CNY": 2, "USD": 2, "EUR": 2, "GBP": 2, "JPY": 0}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _BIC = re.compile(r"[A-Z]{6}[A-Z0-9]{2}([A-Z0-9]{3})?")
 _NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{0,33}")
+_ADDRESS = re.compile("0x[0-9a-fA-F]{40}")
 _LEAST_ATTESTORS = 2
+_MOST_DECIMALS = 18
+
+
+_OF_ESCROW = ("escrow", "side", "address")
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Account:
         number: IBAN or the bank's own number; of an e-CNY wallet, its number.
         bank: BIC of the bank; "" for a wallet.
         kind: "bank" or "ecny".
+        address: on the chain of the contract's escrow; "" where there is none.
     """
 
     name: str
@@ -44,15 +50,23 @@ class Account:
     number: str
     bank: str = ""
     kind: str = "bank"
+    address: str = ""
 
 
 @dataclass(frozen=True)
 class Attestor:
-    """Who may say that a milestone was reached: a name and an Ed25519 key."""
+    """Who may say that a milestone was reached: a name and an Ed25519 key.
+
+    Attributes:
+        side: "HK" of whoever signs for an escrow as well; "" where that is nobody's.
+        address: what such a one signs with on the escrow's chain.
+    """
 
     name: str
     organisation: str
     sign: str
+    side: str = ""
+    address: str = ""
 
     @property
     def party(self) -> Party:
@@ -80,6 +94,25 @@ class Milestone:
 
 
 @dataclass(frozen=True)
+class Escrow:
+    """A stablecoin in which milestones may be paid, held by a contract on a chain.
+
+    Attributes:
+        chain: the chain's number (EIP-155).
+        token: the stablecoin's address.
+        decimals: of the stablecoin: 6 where a million of its units are one dollar.
+        payer: the payer's address.
+        until: UTC time from which what was not released is given back.
+    """
+
+    chain: int
+    token: str
+    decimals: int
+    payer: str
+    until: str
+
+
+@dataclass(frozen=True)
 class Contract:
     """The terms, as `contract.toml` says them.
 
@@ -88,6 +121,7 @@ class Contract:
         study: digest of the study, `sha256:…`.
         currency: ISO 4217.
         quorum: how many attestors must agree.
+        escrow: None where nothing is paid on a chain.
     """
 
     name: str
@@ -98,6 +132,7 @@ class Contract:
     payees: tuple[Account, ...]
     attestors: tuple[Attestor, ...]
     milestones: tuple[Milestone, ...]
+    escrow: Escrow | None = None
 
     def __post_init__(self) -> None:
         """Refuse terms that could pay wrongly."""
@@ -130,11 +165,19 @@ class Contract:
             _ = attestor.party.sign_key  # refuses what is no key
         for milestone in self.milestones:
             _check_milestone(milestone, {account.name for account in self.payees})
+        _check_addresses(self)
 
     @cached_property
     def canonical(self) -> bytes:
         """Return the canonical bytes (RFC 8785)."""
-        return canonical({"type": "hetao.contract/1", **fields_of(self)})
+        table = fields_of(self)
+        for part in (table, table["payer"], *table["payees"], *table["attestors"]):
+            for (
+                name
+            ) in _OF_ESCROW:  # without one a contract has the bytes it always had
+                if not part.get(name, True):
+                    del part[name]
+        return canonical({"type": "hetao.contract/1", **table})
 
     @cached_property
     def digest(self) -> str:
@@ -222,3 +265,40 @@ def _check_milestone(milestone: Milestone, payees: set[str]) -> None:
             raise InvalidContract(f"{where}: {what} is not a number that can be meant")
     if not milestone.amount + milestone.units:
         raise InvalidContract(f"{where} earns nothing")
+
+
+def _check_addresses(contract: Contract) -> None:
+    signers = [one for one in contract.attestors if one.address or one.side]
+    parties: list[Account | Attestor] = [contract.payer, *contract.payees, *signers]
+    for one in parties:
+        if one.address and not _ADDRESS.fullmatch(one.address):
+            raise InvalidContract(f"{one.name}: an address is 0x and 40 hex digits")
+    for signer in signers:
+        if (signer.side, bool(signer.address)) != ("HK", True):
+            raise InvalidContract(
+                f"{signer.name}: a signer for an escrow has an address and the side HK"
+            )
+    paid = [one.address for one in contract.payees if one.address]
+    own = [one.address for one in signers]
+    if contract.escrow is None:
+        if paid or own or contract.payer.address:
+            raise InvalidContract("addresses without an escrow mean nothing")
+        return
+    own += [contract.escrow.payer, contract.escrow.token]
+    lower = [one.lower() for one in own]
+    if len(set(lower)) < len(lower) or set(lower) & {one.lower() for one in paid}:
+        raise InvalidContract("one address stands for two parties of the escrow")
+    _check_escrow(contract.escrow, DECIMALS[contract.currency])
+
+
+def _check_escrow(escrow: Escrow, decimals: int) -> None:
+    for address in (escrow.payer, escrow.token):
+        if not _ADDRESS.fullmatch(address):
+            raise InvalidContract("escrow: an address is 0x and 40 hex digits")
+    if escrow.chain < 1:
+        raise InvalidContract("escrow: the chain is its number (EIP-155)")
+    if not decimals <= escrow.decimals <= _MOST_DECIMALS:
+        raise InvalidContract(
+            f"escrow: the stablecoin has {decimals} to {_MOST_DECIMALS} decimals"
+        )
+    parse_time(escrow.until)
