@@ -15,11 +15,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hetao.canonical import parse_canonical
 from hetao.cli import main
 from hetao.dossier.crate import make_crate
-from hetao.dossier.disclosure import make_disclosable, present, read_disclosable
+from hetao.dossier.disclosure import make_disclosable
 from hetao.dossier.page import render_page
 from hetao.dossier.paper import _data as texts_of
 from hetao.dossier.paper import make_paper
 from hetao.dossier.receipt import encode, make_receipt
+from hetao.dossier.sd_jwt import present
+from hetao.dossier.sd_jwt import read as read_disclosable
 from hetao.errors import Unverified
 from hetao.ledger.certificate import published
 from hetao.permit import new_identity, write_identity

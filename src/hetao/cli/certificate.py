@@ -2,10 +2,11 @@
 
 import argparse
 import asyncio
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -14,10 +15,14 @@ from hetao.cli.main import say
 from hetao.errors import InvalidData, Unverified, Usage
 from hetao.ledger import verify_hetao
 from hetao.ledger.certificate import read_certificate, verify_certificate
+from hetao.ledger.log import Log
 from hetao.ledger.policy import read_policy
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.status import append_lists, check_status, last_marks, mark, snapshot
 from hetao.permit import bundle_from, read_identity
+
+if TYPE_CHECKING:
+    from hetao.federation.network import Network
 
 LARGEST = 2**20  # bytes of a small file
 
@@ -42,28 +47,32 @@ def place_of(certificate: dict[str, Any]) -> tuple[int, tuple[str, Ed25519Public
 
 def publish(chosen: argparse.Namespace) -> int:
     """Log how a certificate stands from now on, and write the snapshot that says so."""
-    from hetao.federation.clock import utc_now
-    from hetao.federation.logs import has_log, open_log
-    from hetao.federation.network import read_network
-    from hetao.transparency.client import cosignatures
-
     data = read_certificate(chosen.certificate)
     verify_certificate(data)
     index, issuer = place_of(parse_canonical(data))
-    network = read_network(chosen.network)
+    return publish_state(chosen, index, issuer)
+
+
+def publish_state(
+    chosen: argparse.Namespace, index: int, issuer: tuple[str, Ed25519PublicKey]
+) -> int:
+    """Log how an entry of the issuer's log stands, and write the snapshot of all.
+
+    Args:
+        chosen: `network`, `policy`, `state` and `out`.
+        index: of the certificate, or the licence, in the issuer's log.
+        issuer: name and key.
+
+    Raises:
+        Unverified: somebody else issued it.
+        InvalidData: the log is not there.
+    """
+    from hetao.federation.clock import utc_now
+    from hetao.transparency.client import cosignatures
+
     policy = read_policy(chosen.policy) if chosen.policy else None
-    key = network.identity.signing_key
-    if (network.identity.name, key.public_key()) != issuer:
-        raise Unverified(
-            f"{issuer[0]} issued the certificate, with another key than yours",
-            fix="only its issuer can take a certificate back",
-        )
-    if not has_log(network.folder, network.identity, network.log):
-        raise InvalidData(  # a fresh log would be a second history
-            "the log that holds the certificate is not there",
-            fix="name the network file with which the study was run",
-        )
-    with open_log(network.folder, network.identity, network.log) as log:
+    with issuers_log(chosen.network, issuer) as (log, network):
+        key = network.identity.signing_key
         marks = last_marks(log, *issuer)
         if chosen.state:
             marks = mark(marks, index, chosen.state)
@@ -77,9 +86,38 @@ def publish(chosen: argparse.Namespace) -> int:
                 say(f"note: {name} did not cosign: {why}")
         written = snapshot(log, note)
     status = check_status(written, issuer, index, policy)
-    _replace(chosen.out, written)
+    replace_file(chosen.out, written)
     say(f"{status.state} as of {status.as_of}; {chosen.out} says so to others")
     return 0
+
+
+@contextlib.contextmanager
+def issuers_log(
+    path: Path, issuer: tuple[str, Ed25519PublicKey]
+) -> Iterator[tuple[Log, "Network"]]:
+    """Open the log of a certificate's issuer, who must be whose network file it is.
+
+    Raises:
+        Unverified: somebody else issued it.
+        InvalidData: the log is not there.
+    """
+    from hetao.federation.logs import has_log, open_log
+    from hetao.federation.network import read_network
+
+    network = read_network(path)
+    key = network.identity.signing_key
+    if (network.identity.name, key.public_key()) != issuer:
+        raise Unverified(
+            f"{issuer[0]} issued the certificate, with another key than yours",
+            fix="only its issuer can take it back, or license its findings",
+        )
+    if not has_log(network.folder, network.identity, network.log):
+        raise InvalidData(  # a fresh log would be a second history
+            "the log that holds the certificate is not there",
+            fix="name the network file with which the study was run",
+        )
+    with open_log(network.folder, network.identity, network.log) as log:
+        yield log, network
 
 
 def export(chosen: argparse.Namespace) -> int:
@@ -87,7 +125,7 @@ def export(chosen: argparse.Namespace) -> int:
     from hetao.dossier import crate, disclosure, page, paper, receipt
 
     if chosen.verifier:
-        _replace(chosen.verifier, Path(verify_hetao.__file__).read_bytes())
+        replace_file(chosen.verifier, Path(verify_hetao.__file__).read_bytes())
     data = read_certificate(chosen.certificate)
     signed = chosen.sd_jwt or chosen.scitt
     if signed and not chosen.key:
@@ -110,12 +148,13 @@ def export(chosen: argparse.Namespace) -> int:
         raise Usage("nothing to export", fix="name a file, such as --html FILE")
     for path, make in made.items():
         if path:
-            _replace(path, make())
+            replace_file(path, make())
             say(f"{path} is written")
     return 0
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file whole, in the place of one that may be there."""
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(data)
     os.replace(temporary, path)

@@ -1,5 +1,6 @@
 """Words: what becomes of a certificate."""
 
+import argparse
 from pathlib import Path
 
 from hetao.cli.words.parser import Commands, command, group
@@ -26,18 +27,8 @@ def add_certificate(commands: Commands) -> None:
     module = "hetao.cli.certificate"
     for name, (state, text) in STATES.items():
         one = command(certificate, name, f"{module}:publish", text)
-        one.set_defaults(state=state)
         one.add_argument("certificate", type=Path, metavar="CERTIFICATE")
-        one.add_argument("--network", type=Path, required=True, metavar="NETWORK.toml")
-        one.add_argument(
-            "--policy",
-            type=Path,
-            metavar="POLICY",
-            help="witnesses, with their addresses, that are to see it",
-        )
-        one.add_argument(
-            "--out", type=Path, default=Path("status.json"), metavar="FILE"
-        )
+        add_state(one, state)
     export = command(
         certificate,
         "export",
@@ -57,3 +48,16 @@ def add_certificate(commands: Commands) -> None:
     export.add_argument(
         "--language", choices=languages, default="en", help="of the PDF"
     )
+
+
+def add_state(parser: argparse.ArgumentParser, state: str) -> None:
+    """Let a command log that something stands in this state from now on."""
+    parser.set_defaults(state=state)
+    parser.add_argument("--network", type=Path, required=True, metavar="NETWORK.toml")
+    parser.add_argument(
+        "--policy",
+        type=Path,
+        metavar="POLICY",
+        help="witnesses, with their addresses, that are to see it",
+    )
+    parser.add_argument("--out", type=Path, default=Path("status.json"), metavar="FILE")

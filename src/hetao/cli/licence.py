@@ -1,0 +1,104 @@
+"""`hetao licence …`: who may use a finding for what until when, and how to show it."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from hetao.canonical import canonical, parse_canonical
+from hetao.cli.anchor import read_address, read_chain_key
+from hetao.cli.certificate import (
+    issuers_log,
+    place_of,
+    publish_state,
+    read_file,
+    replace_file,
+)
+from hetao.cli.main import say
+from hetao.dossier import erc3643, licence, sd_jwt
+from hetao.errors import InvalidData, Usage
+from hetao.federation.clock import utc_now
+from hetao.ledger.certificate import read_certificate, verify_certificate
+from hetao.ledger.policy import read_policy
+from hetao.permit import read_identity
+
+Issuer = tuple[str, Ed25519PublicKey]
+
+
+def issue(chosen: argparse.Namespace) -> int:
+    """Log a licence for findings of a certificate, and write it."""
+    data, issuer = _certificate(chosen.certificate)
+    grant = licence.read_grant(chosen.terms)
+    with issuers_log(chosen.network, issuer) as (log, network):
+        text = licence.issue(data, grant, network.identity, log, utc_now())
+    replace_file(chosen.out, text.encode("ascii"))
+    say(f"{chosen.out} is the licence, for {grant.licensee} to keep")
+    return 0
+
+
+def present(chosen: argparse.Namespace) -> int:
+    """Write a licence with only what a reader is to see."""
+    shown = {*chosen.show}
+    text = sd_jwt.present(_text(chosen.licence), lambda one: one in shown)
+    if chosen.key:
+        if not (chosen.audience and chosen.nonce):
+            raise Usage("sign for somebody: name --audience and --nonce")
+        key = read_identity(chosen.key).signing_key
+        text = sd_jwt.bind(text, key, chosen.audience, chosen.nonce, utc_now())
+    replace_file(chosen.out, text.encode("ascii"))
+    say(
+        f"{chosen.out} shows {', '.join(sorted(shown)) or 'nothing that can be hidden'}"
+    )
+    return 0
+
+
+def check(chosen: argparse.Namespace) -> int:
+    """Check a licence as it was presented, and say what it shows."""
+    data, _ = _certificate(chosen.certificate)
+    policy = read_policy(chosen.policy) if chosen.policy else None
+    asked = (chosen.audience, chosen.nonce) if chosen.nonce else None
+    found = licence.check(
+        _text(chosen.licence),
+        parse_canonical(data),
+        read_file(chosen.status),
+        utc_now(),
+        policy,
+        asked,
+    )
+    for name, value in vars(found).items():
+        said = ", ".join(value) if isinstance(value, tuple) else value
+        sys.stdout.write(f"{name:<12} {said}\n")
+    return 0 if found.state == "valid" else 6
+
+
+def publish(chosen: argparse.Namespace) -> int:
+    """Log how a licence stands from now on, and write the snapshot that says so."""
+    _, issuer = _certificate(chosen.certificate)
+    index = licence.place_in_log(_text(chosen.licence), issuer[1])
+    return publish_state(chosen, index, issuer)
+
+
+def claim(chosen: argparse.Namespace) -> int:
+    """Write the signed claim that a tokenisation platform may take; none needs it."""
+    data, _ = _certificate(chosen.certificate)
+    place = erc3643.Place(
+        chosen.chain, read_address(chosen.identity), read_address(chosen.issuer)
+    )
+    made = erc3643.make_claim(data, place, read_chain_key(chosen.key), chosen.side)
+    replace_file(chosen.out, canonical(made))
+    say(f"{chosen.out} is written; nothing was put on a chain")
+    return 0
+
+
+def _certificate(path: Path) -> tuple[bytes, Issuer]:
+    data = read_certificate(path)
+    verify_certificate(data)
+    return data, place_of(parse_canonical(data))[1]
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_file(path).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidData(f"{path.name} is no licence") from error
