@@ -50,10 +50,12 @@ def _life_sql(world: World, site: SyntheticSite, people: range) -> str:
     steps = [
         ("born", _born_sql(world, site, people)),
         ("entered", f"SELECT *, {_entry(world)} AS enters FROM born"),
-        ("onsets", f"SELECT *, {_onsets(world, base + others)} FROM entered"),
-        ("old", f"SELECT *, {_old_age(world)} AS old_age FROM onsets"),
+        ("drawn", f"SELECT *, {_shares(world, base + others)} FROM entered"),
+        ("onsets", f"SELECT *, {_onsets(world, base + others)} FROM drawn"),
+        ("old", f"SELECT * EXCLUDE (share), {_old_age(world)} AS old_age FROM onsets"),
         ("starts", f"SELECT *, {_starts(world)} FROM old"),
-        ("chosen", f"SELECT *, {_arms(world, site)} FROM starts"),
+        ("measured", f"SELECT *, {_measured(world)} FROM starts"),
+        ("chosen", f"SELECT *, {_arms(world, site)} FROM measured"),
         ("known", _outcomes_sql(world, site)),
         ("ends", f"SELECT *, {_deaths(world)} FROM known"),
     ]
@@ -104,12 +106,20 @@ def _entry(world: World) -> str:
     return f"greatest({_day(world.first)} + {late}, born)"
 
 
+def _shares(world: World, names: list[str]) -> str:
+    """Return where each disease's draw lies below its height, each worked out once."""
+    shares = ", ".join(
+        f"{name} := {draw('u', 'onset', name)} "
+        f"/ least({_plateau(world.diseases[name])}, 0.95)"
+        for name in names
+    )
+    return f"struct_pack({shares}) AS share"
+
+
 def _onsets(world: World, names: list[str]) -> str:
     columns = []
     for name in names:
-        course = world.diseases[name]
-        height = f"least({_plateau(course)}, 0.95)"
-        share = f"({draw('u', 'onset', name)} / {height})"
+        course, share = world.diseases[name], f"share.{name}"
         age = f"{course.middle} + {course.spread} * ln({share} / (1 - {share}))"
         sex = _sex(name)
         allowed = f"{share} < 0.9999 AND {share} > 0" + (f" AND {sex}" if sex else "")
@@ -173,6 +183,20 @@ def _starts(world: World) -> str:
     )
 
 
+def _measured(world: World) -> str:
+    """Return what each comparison's formulas ask for, each variable worked out once."""
+    columns = []
+    for number, comparison in enumerate(world.comparisons):
+        asked = [*comparison.choice]
+        asked += [name for outcome in comparison.outcomes for name in outcome.hazard]
+        packed = ", ".join(
+            f"{name} := {_variable(world, name, number)}"
+            for name in dict.fromkeys(asked)
+        )
+        columns.append(f"struct_pack({packed or 'none := 0'}) AS measured_{number}")
+    return ", ".join(columns)
+
+
 def _variable(world: World, name: str, number: int) -> str:
     """Return a variable of a formula as it is recorded on the index day."""
     if name == "age":
@@ -187,10 +211,9 @@ def _variable(world: World, name: str, number: int) -> str:
     return f"(({recorded} - {centre!r}) / {scale!r})"
 
 
-def _linear(world: World, parts: Mapping[str, float], number: int) -> str:
+def _linear(parts: Mapping[str, float], number: int) -> str:
     return "".join(
-        f" + {slope!r} * {_variable(world, name, number)}"
-        for name, slope in parts.items()
+        f" + {slope!r} * measured_{number}.{name}" for name, slope in parts.items()
     )
 
 
@@ -199,7 +222,7 @@ def _arms(world: World, site: SyntheticSite) -> str:
     for number, comparison in enumerate(world.comparisons):
         odds = (
             f"{comparison.prefers + site.preference!r}"
-            f"{_linear(world, comparison.choice, number)}"
+            f"{_linear(comparison.choice, number)}"
         )
         columns.append(
             f"CASE WHEN start_{number} IS NOT NULL THEN "
@@ -214,19 +237,21 @@ def _outcomes_sql(world: World, site: SyntheticSite) -> str:
     columns = [
         f"CASE WHEN start_{number} IS NOT NULL "
         f"AND NOT coalesce({outcome.disease} < start_{number}, FALSE) "
-        f"THEN {_first_day(world, site, number, outcome)} ELSE {outcome.disease} "
+        f"THEN {_first_day(site, number, outcome)} ELSE {outcome.disease} "
         f"END AS {outcome.disease}"
         for number, comparison in enumerate(world.comparisons)
         for outcome in comparison.outcomes
     ]
-    return f"SELECT * REPLACE ({', '.join(columns)}) FROM chosen"
+    done = ", ".join(f"measured_{number}" for number in range(len(world.comparisons)))
+    left_out = f"EXCLUDE ({done})" if done else ""
+    return f"SELECT * {left_out} REPLACE ({', '.join(columns)}) FROM chosen"
 
 
-def _first_day(world: World, site: SyntheticSite, number: int, outcome: Outcome) -> str:
+def _first_day(site: SyntheticSite, number: int, outcome: Outcome) -> str:
     hazard = (
         f"{outcome.per_1000_years / 1000!r} * exp({site.risk!r} "
         f"+ {outcome.log_hazard_ratio!r} * exposed_{number}::INTEGER"
-        f"{_linear(world, outcome.hazard, number)})"
+        f"{_linear(outcome.hazard, number)})"
     )
     waited = draw("waiting", "outcome", outcome.disease)
     years = f"pow({waited} / ({hazard}), {1 / outcome.shape!r})"
