@@ -4,14 +4,13 @@
                                  [--tests tests/unit/test_x.py …]
 
 Each mutant is one change of one function: a comparison turned, `and` for `or`, a number
-one off, a sum for a difference, a `raise` left out, a `not` dropped. The tests of a
-suite are collected once and run once, to see which lines of its modules each of them
-comes by. A mutant is then a fork of that process, in which the function's code is
-exchanged; the tests that come by its line run there, the quick ones first, until one
-fails, or until `--most` seconds of processor time have gone by in vain. A test that
-takes far longer than it did kills the mutant as well. A line that no test comes by is a
-survivor without a run. What stands outside of functions, such as a default, is not
-tried, and counted.
+one off, a sum for a difference, a `raise` left out, a `not` dropped. The module's
+tests are collected once and run once, to see which lines each of them comes by. A
+mutant is then a fork of that process, in which the function's code is exchanged; the
+tests that come by its line run there, the quick ones first, until one fails, or until
+`--most` seconds of processor time have gone by in vain. A test that takes far longer
+than it did kills the mutant as well. A line that no test comes by is a survivor without
+a run. What stands outside of functions, such as a default, is not tried, and counted.
 
 A sample is drawn evenly over the functions. What survives is printed with its line; of
 each `docs/security/mutants.md` says that it is the same program, or what kills it.
@@ -44,55 +43,68 @@ HANGS = (5, 20)  # a test hangs after so many seconds, and times what it took, a
 WAITS = 900  # seconds by the clock of a mutant that waits for something
 
 
-@dataclass(frozen=True)
-class Suite:
-    """Modules, and the tests that are to find what is wrong in them."""
-
-    modules: tuple[str, ...]
-    tests: tuple[str, ...]
-
-
-SUITES = (
-    Suite(
-        ("release/seal", "release/tag", "release/message"),
-        ("laws/test_seal", "laws/test_tag", "laws/test_message"),
+MODULES = {
+    "release/seal": ("laws/test_seal",),
+    "release/tag": ("laws/test_tag",),
+    "release/message": ("laws/test_message",),
+    "release/policy": ("unit/test_policy", "attack/test_gate_rules"),
+    "release/decide": ("attack/test_gate_rules", "attack/test_random_operations"),
+    "release/differencing": ("unit/test_gate_edges", "attack/test_differencing"),
+    "release/finals": ("unit/test_gate_edges", "attack/test_output_checks"),
+    "release/grading": ("laws/test_grades", "attack/test_release_record"),
+    "release/limits": ("unit/test_gate_edges", "attack/test_release_record"),
+    "release/minimums": (
+        "unit/test_gate_edges", "unit/test_numbers_told", "attack/test_dominance",
+        "attack/test_gate_rules",
     ),
-    Suite(
-        ("release/policy", "release/decide", "release/differencing", "release/finals",
-         "release/grading", "release/limits", "release/minimums", "release/private",
-         "release/quality", "release/record", "release/binding", "release/concepts",
-         "release/__init__"),
-        ("unit/test_policy", "unit/test_numbers_told", "unit/test_quality_remembered",
-         "unit/test_vocabulary_concepts", "laws/test_grades", "attack/test_gate_rules",
-         "attack/test_random_operations", "attack/test_differencing",
-         "attack/test_dominance", "attack/test_private_counts",
-         "attack/test_release_record", "attack/test_output_checks",
-         "attack/test_quality_release", "attack/test_quality_joins",
-         "attack/test_small_steps", "attack/test_saturating_states",
-         "attack/test_what_follows", "attack/test_provenance", "attack/test_state"),
+    "release/private": ("unit/test_gate_edges", "attack/test_private_counts"),
+    "release/quality": (
+        "unit/test_quality_remembered", "attack/test_quality_release",
     ),
-    Suite(
-        ("permit/permit", "permit/lifecycle", "permit/decision", "permit/notices",
-         "permit/duties", "permit/bundle", "permit/keys", "permit/directory",
-         "permit/persons", "permit/dates", "permit/uses", "permit/votes",
-         "permit/passkey", "permit/services", "permit/signing_page"),
-        ("unit/test_permit", "unit/test_permit_life", "unit/test_signers",
-         "unit/test_signing_page", "unit/test_lifecycle",
-         "attack/test_standing_asked_twice", "attack/test_permit_forgery",
-         "attack/test_permit_keys", "attack/test_notices", "attack/test_uses",
-         "attack/test_output_checks", "attack/test_random_operations"),
-    ),  # not the exhaustive search, whose every life would be looked through
-    Suite(
-        ("permit/answering", "permit/conditions", "permit/explanation", "permit/facts",
-         "permit/grades", "permit/house", "permit/law", "permit/packs", "permit/rule",
-         "permit/rulebook"),
-        ("unit/test_law", "unit/test_cli_rules", "unit/test_rule_edges",
-         "unit/test_permit", "laws/test_grades",
-         "spec/test_rulebook", "spec/test_rulebook_laws", "spec/test_rulebook_packs",
-         "attack/test_permit_law", "attack/test_rule_packs",
-         "attack/test_house_rules", "attack/test_yearly_count"),
+    "release/record": ("attack/test_release_record",),
+    "release/binding": ("attack/test_provenance",),
+    "release/concepts": ("unit/test_vocabulary_concepts",),
+    "permit/permit": ("unit/test_permit_form", "unit/test_permit",
+                      "attack/test_output_checks"),
+    "permit/lifecycle": ("unit/test_permit_life", "unit/test_lifecycle",
+                         "attack/test_random_operations"),
+    "permit/decision": ("attack/test_standing_asked_twice",
+                        "attack/test_random_operations"),
+    "permit/notices": (
+        "unit/test_permit_life", "unit/test_lifecycle", "attack/test_permit_keys",
+        "attack/test_standing_asked_twice", "attack/test_notices",
     ),
-)  # fmt: skip
+    "permit/duties": ("attack/test_permit_keys", "attack/test_standing_asked_twice"),
+    "permit/bundle": (
+        "unit/test_permit", "unit/test_permit_life", "unit/test_lifecycle",
+        "attack/test_permit_keys", "attack/test_notices",
+    ),
+    "permit/keys": ("unit/test_key_edges", "unit/test_signers", "unit/test_permit",
+                    "attack/test_permit_keys"),
+    "permit/directory": ("unit/test_permit_form", "unit/test_permit",
+                         "attack/test_permit_keys"),
+    "permit/persons": ("unit/test_permit_form", "attack/test_permit_keys"),
+    "permit/dates": ("unit/test_permit_form", "unit/test_permit"),
+    "permit/uses": ("attack/test_uses",),
+    "permit/votes": ("attack/test_output_checks",),
+    "permit/passkey": ("unit/test_key_edges", "unit/test_signers"),
+    "permit/services": ("unit/test_key_edges", "unit/test_signers"),
+    "permit/signing_page": ("unit/test_signing_page",),
+    "permit/answering": ("unit/test_rule_edges", "spec/test_rulebook",
+                         "spec/test_rulebook_packs"),
+    "permit/conditions": ("unit/test_rule_edges", "spec/test_rulebook",
+                          "attack/test_rule_packs"),
+    "permit/explanation": ("unit/test_rule_edges", "unit/test_cli_rules"),
+    "permit/facts": ("unit/test_rule_edges", "spec/test_rulebook",
+                     "attack/test_rule_packs"),
+    "permit/grades": ("unit/test_rule_edges", "laws/test_grades"),
+    "permit/house": ("attack/test_house_rules",),
+    "permit/law": ("unit/test_law", "attack/test_permit_law"),
+    "permit/packs": ("attack/test_rule_packs", "spec/test_rulebook"),
+    "permit/rule": ("unit/test_rule_edges", "spec/test_rulebook"),
+    "permit/rulebook": ("spec/test_rulebook", "unit/test_permit"),
+}  # fmt: skip
+# Not the exhaustive search of permits' lives, each of which would be looked through.
 TURNED = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In,
@@ -106,9 +118,8 @@ SWAPPED = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """One changed function: file, name within it, the line, what was changed."""
+    """One changed function: its name within the module, the line, what was changed."""
 
-    path: str
     function: str
     line: int
     what: str
@@ -132,7 +143,7 @@ def mutants(path: Path) -> tuple[list[Mutant], int]:
         what = next(_changed(node, tree))
         code = compile(ast.fix_missing_locations(tree), str(path), "exec")
         made = {one.co_qualname: one for one in _functions(code)}[owner]
-        found.append(Mutant(str(path), owner, getattr(node, "lineno", 0), what, made))
+        found.append(Mutant(owner, getattr(node, "lineno", 0), what, made))
     return found, outside
 
 
@@ -220,49 +231,44 @@ def sampled(every: list[Mutant], size: int, seed: int) -> list[Mutant]:
 class Trial:
     """In place of pytest's own loop: tries each mutant on the tests that come by it."""
 
-    def __init__(self, modules: Sequence[str], asked: argparse.Namespace) -> None:
-        self.modules, self.asked = modules, asked
-        self.by_line: dict[tuple[str, int], list[int]] = collections.defaultdict(list)
+    def __init__(self, module: str, asked: argparse.Namespace) -> None:
+        self.module, self.asked = module, asked
+        self.path = str(SOURCE / f"{module}.py")
+        self.by_line: dict[int, list[int]] = collections.defaultdict(list)
         self.seconds: list[float] = []
         self.caches: list[Any] = []
-        self.living: dict[tuple[str, str], list[FunctionType]] = {}
+        self.living: dict[str, list[FunctionType]] = {}
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = session.items
-        paths = {str(SOURCE / f"{module}.py") for module in self.modules}
         before = None
         for number, item in enumerate(items):
             follower = items[number + 1] if number + 1 < len(items) else None
             if item.path != before:  # what is remembered is come by once in each file
-                self._find_living(paths)
+                self._find_living()
                 self._forget()
             before = item.path
-            self._look(number, item, follower, paths)
+            self._look(number, item, follower)
         print(f"{len(items)} tests, {sum(self.seconds):.0f} s", flush=True)
-        self._find_living(paths)
+        self._find_living()
         gc.collect()
         gc.freeze()
         self._check_fork(items)
-        for module in self.modules:
-            self._try(module, items)
+        self._try(items)
         return True
 
     def _look(
-        self,
-        number: int,
-        item: pytest.Item,
-        follower: pytest.Item | None,
-        paths: set[str],
+        self, number: int, item: pytest.Item, follower: pytest.Item | None
     ) -> None:
         """Run a test as it is, and note the lines that it comes by."""
-        lines: set[tuple[str, int]] = set()
+        lines: set[int] = set()
 
         def inside(frame: FrameType, event: str, _: object) -> Any:
-            lines.add((frame.f_code.co_filename, frame.f_lineno))
+            lines.add(frame.f_lineno)
             return inside
 
         def trace(frame: FrameType, event: str, _: object) -> Any:
-            return inside if frame.f_code.co_filename in paths else None
+            return inside if frame.f_code.co_filename == self.path else None
 
         start = time.process_time()
         threading.settrace(trace)
@@ -278,15 +284,16 @@ class Trial:
         for line in lines:
             self.by_line[line].append(number)
 
-    def _find_living(self, paths: set[str]) -> None:
-        """Note every function of these files that lives, and everything remembered."""
+    def _find_living(self) -> None:
+        """Note every function of the module that lives, and everything remembered."""
         self.living, self.caches = {}, []
         for one in gc.get_objects():
             if isinstance(one, CACHED):
                 self.caches.append(one)
-            elif isinstance(one, FunctionType) and one.__code__.co_filename in paths:
-                place = one.__code__.co_filename, one.__code__.co_qualname
-                self.living.setdefault(place, []).append(one)
+            elif isinstance(one, FunctionType):
+                code = one.__code__
+                if code.co_filename == self.path:
+                    self.living.setdefault(code.co_qualname, []).append(one)
 
     def _forget(self) -> None:
         for one in self.caches:
@@ -301,24 +308,24 @@ class Trial:
         if not os.WIFEXITED(status) or os.WEXITSTATUS(status) == 1:
             raise SystemExit("the tests fail in a fork without any mutant")
 
-    def _try(self, module: str, items: Sequence[pytest.Item]) -> None:
-        """Try a module's mutants, and print what became of them."""
+    def _try(self, items: Sequence[pytest.Item]) -> None:
+        """Try the module's mutants, and print what became of them."""
         start = time.process_time() + _of_children()
-        every, outside = mutants(SOURCE / f"{module}.py")
+        every, outside = mutants(Path(self.path))
         tried = sampled(every, self.asked.sample, self.asked.seed)
         found = collections.Counter(self._fate(mutant, items) for mutant in tried)
         seconds = time.process_time() + _of_children() - start
         print(
-            f"{module}: {found['killed'] + found['hung']} of {len(tried)} killed, "
+            f"{self.module}: {found['killed'] + found['hung']} of {len(tried)} killed, "
             f"{found['hung']} of them since a test hung; {len(every)} in all, "
             f"{outside} outside of functions not tried; {seconds:.0f} s",
             flush=True,
         )
 
     def _fate(self, mutant: Mutant, items: Sequence[pytest.Item]) -> str:
-        found = self.by_line[mutant.path, mutant.line]
+        found = self.by_line[mutant.line]
         chosen = sorted(found, key=self.seconds.__getitem__)
-        what = f"{Path(mutant.path).stem}:{mutant.line}: {mutant.what}"
+        what = f"{self.module}:{mutant.line}: {mutant.what}"
         if not chosen:
             print(f"  survived: {what} ({mutant.function}): no test", flush=True)
             return "survived"
@@ -367,7 +374,7 @@ class Trial:
     def _exchange(self, mutant: Mutant) -> None:
         """Put the mutant's code into the living function, and forget what it said."""
         self._forget()
-        for one in self.living.get((mutant.path, mutant.function), ()):
+        for one in self.living.get(mutant.function, ()):
             one.__code__ = mutant.code
 
 
@@ -384,27 +391,26 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--most", type=float, default=60, help="seconds of a mutant")
-    parser.add_argument("--tests", nargs="*", default=[], help="in place of a suite's")
+    parser.add_argument("--tests", nargs="*", default=[], help="in place of its own")
     asked = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT / "src"))
-    for suite in SUITES:
-        modules = [m for m in suite.modules if not asked.only or m in asked.only]
-        if not modules:
+    for module, usual in MODULES.items():
+        if asked.only and module not in asked.only:
             continue
-        child = os.fork()  # each suite's tests in a process without another's
+        child = os.fork()  # each module's tests in a process without another's
         if child == 0:
             status = 1
             try:
-                tests = asked.tests or [f"tests/{name}.py" for name in suite.tests]
+                tests = asked.tests or [f"tests/{name}.py" for name in usual]
                 words = ["-q", "-n", "0", "-p", "no:cacheprovider", "-s", *tests]
-                status = int(pytest.main(words, plugins=[Trial(modules, asked)]))
+                status = int(pytest.main(words, plugins=[Trial(module, asked)]))
             finally:
                 sys.stdout.flush()
                 os._exit(status)
         _, status = os.waitpid(child, 0)
         if status:
-            raise SystemExit(f"{', '.join(modules)} could not be tried")
+            raise SystemExit(f"{module} could not be tried")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,147 @@
+"""A permit, and a list of parties, at the edges of what their form allows."""
+
+from dataclasses import replace
+
+import pytest
+
+from hetao.errors import InvalidNetwork
+from hetao.permit import Basis, Directory, Limit, Person
+from hetao.permit.directory import directory_from
+from hetao.permit.permit import LONGEST_LEASE, LONGEST_REPORT, check_form
+from support_permit import Scene, at
+
+SCENE = Scene()
+LISTED = SCENE.directory
+SECOND = 1 / 3600
+HK = "hospital-hk"
+BEFORE = "sha256:" + "0" * 64
+
+
+def basis(first, last):
+    return {"bases": (Basis("waiver", "W-1", "", at(first), at(last)),)}
+
+
+WITHIN = [
+    {"highest_grade": 1},
+    {"highest_grade": 5},
+    {"most_attempts": 1},
+    {"most_runs": 1},
+    {"report_days": 1},
+    {"report_days": LONGEST_REPORT},
+    {"lease_hours": 1},
+    {"lease_hours": LONGEST_LEASE},
+    {"not_after": at(SECOND)},
+    {"version": 2, "amends": BEFORE},
+    {"limits": (Limit("tubes", 1),)},
+    {"limits": (Limit("tubes", 1, HK),)},
+    basis(0, SECOND),
+]
+BEYOND = [
+    ({"highest_grade": 0}, "highest_grade"),
+    ({"highest_grade": 6}, "highest_grade"),
+    ({"most_attempts": 0}, "most_attempts"),
+    ({"most_runs": 0}, "most_runs"),
+    ({"report_days": 0}, "report_days"),
+    ({"report_days": LONGEST_REPORT + 1}, "report_days"),
+    ({"lease_hours": 0}, "lease_hours"),
+    ({"lease_hours": LONGEST_LEASE + 1}, "lease_hours"),
+    ({"not_after": at(0)}, "not_before"),
+    ({"version": 1, "amends": BEFORE}, "amends nothing"),
+    ({"version": 2}, "the one before"),
+    ({"version": 0, "amends": BEFORE}, "the one before"),
+    ({"limits": (Limit("tubes", 0),)}, "from 1"),
+    ({"limits": (Limit("", 1),)}, "has a unit"),
+    ({"limits": (Limit("tubes", 1, "hub-hk"),)}, "site of the permit"),
+    ({"limits": (Limit("tubes", 1),) * 2}, "limits stands twice"),
+    ({"sites": (HK, HK)}, "sites stands twice"),
+    ({"authors": ("nobody",)}, "nobody"),
+    ({"operators": ("nobody",)}, "nobody"),
+    ({"number": "P\n1"}, "unprintable"),
+    ({"purpose": "To\x00see"}, "unprintable"),
+    ({"crossing": "samples"}, "crossing is one of"),
+    (basis(0, 0), "never valid"),
+]
+
+
+@pytest.mark.parametrize("fields", WITHIN, ids=str)
+def test_a_permit_at_the_edge_is_taken(fields):
+    check_form(SCENE.varied(**fields).permit, "here")
+
+
+@pytest.mark.parametrize(("fields", "words"), BEYOND, ids=str)
+def test_a_permit_beyond_the_edge_is_refused(fields, words):
+    with pytest.raises(InvalidNetwork, match=words):
+        check_form(SCENE.varied(**fields).permit, "here")
+
+
+# --- lists ----------------------------------------------------------------------------
+def person(**fields):
+    return (replace(LISTED.persons[0], **fields), *LISTED.persons[1:])
+
+
+def without(name):
+    return tuple(one for one in LISTED.persons if one.name != name)
+
+
+def party(**fields):
+    return (replace(LISTED.parties[0], **fields), *LISTED.parties[1:])
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"persons": person(name="")}, "a name, a side and a role"),
+        ({"persons": person(side="GZ")}, "a name, a side and a role"),
+        ({"persons": person(roles=())}, "a name, a side and a role"),
+        ({"persons": person(name=HK)}, "name stands twice"),
+        ({"persons": without("deputy-sz")}, "belongs to nobody listed"),
+        ({"parties": party(side="GZ")}, "side is one of"),
+        ({"parties": party(role="ethics")}, "role one of"),
+        ({"keys": LISTED.keys[:1] * 2}, "a key's name stands twice"),
+    ],
+)
+def test_a_list_in_which_something_is_amiss_is_refused(fields, words):
+    with pytest.raises(InvalidNetwork, match=words):
+        replace(LISTED, **fields)
+
+
+@pytest.mark.parametrize("find", ["__getitem__", "person", "key"])
+def test_a_name_that_is_not_listed_is_named_by_sixty_letters(find):
+    with pytest.raises(InvalidNetwork) as caught:
+        getattr(LISTED, find)("x" * 99)
+
+    assert f"'{'x' * 60}'" in str(caught.value)
+
+
+def test_whoever_holds_an_office_is_found_on_one_side_or_on_both():
+    names = {s: [p.name for p in LISTED.holders("ethics", s)] for s in ("", "HK", "SZ")}
+
+    assert names["HK"] == ["ethics-hk", "author-b", "operator"]
+    assert names["SZ"] == ["ethics-sz", "checker-sz"]
+    assert sorted(names[""]) == sorted(names["HK"] + names["SZ"])
+
+
+def test_an_entry_is_listed_as_it_is_and_no_other():
+    key, who, machine = LISTED.keys[0], LISTED.persons[0], LISTED.parties[0]
+    strangers = (
+        Person("new", "HK", "REC", ("ethics",)),
+        replace(who, organisation="x"),
+        replace(machine, organisation="x"),
+        replace(key, name="new"),
+        replace(key, valid_until=at(9)),
+    )
+
+    assert all(one in LISTED for one in (key, who, machine))
+    assert replace(key, revoked_at=at(1)) in LISTED
+    assert not any(one in LISTED for one in strangers)
+    assert key not in Directory(LISTED.parties)
+
+
+def test_an_entry_that_does_not_hold_is_named_by_its_place():
+    table = {"parties": [vars(one) for one in LISTED.parties]}
+    table["parties"][1] = {**table["parties"][1], "side": 7}
+
+    with pytest.raises(InvalidNetwork, match=r"here \[\[parties\]\] 2: side"):
+        directory_from(table, "here")
+    with pytest.raises(InvalidNetwork, match="and no other table"):
+        directory_from({**table, "parties": table["parties"][:1], "more": 1}, "here")
