@@ -16,10 +16,12 @@ from hetao.ledger.envelope import parse_envelope
 from hetao.release import Policy
 from hetao.study import Analysis, Criterion
 from support_federation import (
+    COUNTS,
     LOGISTIC,
     SITES,
     Federation,
     Plan,
+    category,
     column,
     toy_study,
 )
@@ -297,3 +299,101 @@ def test_a_study_cannot_choose_by_which_column_a_site_knows_people(federation):
     assert kinds(begin(federation, "run-2")) == ["ready"]
     permitted(federation, with_criterion(plain, without_youngest(federation)))
     assert kinds(begin(federation, "run-3")) == ["refusal"]
+
+
+# --- steps of the attrition -----------------------------------------------------------
+OLD = Criterion("From 65 on", "age >= 65")
+MEN = Criterion("Men", "sex == 'm'")
+
+
+@pytest.fixture
+def counted(tmp_path):
+    study = toy_study((COUNTS,), criteria=(OLD,))
+    with Federation(tmp_path, Plan(study=study)) as made:
+        assert kinds(begin(made, "run-1")) == ["ready"]
+        yield made
+
+
+def asked(federation, *criteria, analyses=(COUNTS,), run="run-2"):
+    study = replace(federation.study, criteria=criteria, analyses=analyses)
+    permitted(federation, study)
+    return kinds(begin(federation, run))
+
+
+def but_the_youngest(federation):
+    first, second = youngest(federation)
+    return Criterion("But the youngest", f"age >= {(first + second) / 2!r}")
+
+
+def test_a_step_that_is_not_the_last_and_differs_by_one_from_an_earlier_one_is_refused(
+    counted,
+):
+    """Everybody, and those from 65 on; then everybody but one, and those from 65 on."""
+    assert asked(counted, but_the_youngest(counted), OLD) == ["refusal"]
+
+
+def test_a_model_of_all_but_one_of_those_whom_a_step_left_is_refused(counted):
+    all_but_one = but_the_youngest(counted)
+    assert asked(counted, all_but_one, analyses=(LINEAR,)) == ["refusal"]
+
+
+def test_a_step_that_leaves_all_but_one_of_the_people_of_a_model_is_refused(tmp_path):
+    study = toy_study((LINEAR,))
+    with Federation(tmp_path, Plan(study=study)) as federation:
+        assert kinds(begin(federation, "run-1")) == ["ready"]
+
+        assert asked(federation, but_the_youngest(federation), OLD) == ["refusal"]
+
+
+@pytest.mark.parametrize("criteria", [(OLD,), (OLD, MEN), (MEN, OLD), (MEN,)])
+def test_steps_that_leave_the_same_people_or_far_fewer_are_answered(counted, criteria):
+    assert asked(counted, *criteria) == ["ready"]
+
+
+def test_a_study_that_shows_no_steps_is_not_asked_about_them(counted):
+    """Who are over 65 but for one is no set that a model shows, nor that it left."""
+    both = (but_the_youngest(counted), OLD)
+    assert asked(counted, *both, analyses=(LINEAR,)) == ["ready"]
+
+
+# --- parts within parts ---------------------------------------------------------------
+TABLE = Analysis("table", "table1", variables=("ill",), by="sex")
+KEPT = Criterion("Asked", "asked == 'yes'")
+
+
+def left_out(federation, women_ill, women_well, men_ill):
+    """Write a column of who is asked: all but so many of each kind at each site."""
+    header, *lines = federation.patients.read_text().splitlines()
+    left = {}
+    out = [f"{header},asked"]
+    for line in lines:
+        site, _, sex, ill = line.split(",")
+        wanted = {"f,yes": women_ill, "f,no": women_well, "m,yes": men_ill}
+        seen = left.get((site, sex, ill), 0)
+        left[site, sex, ill] = seen + 1
+        is_asked = seen >= wanted.get(f"{sex},{ill}", 0)
+        out.append(f"{line},{'yes' if is_asked else 'no'}")
+    federation.patients.write_text("\n".join(out) + "\n")
+
+
+@pytest.fixture
+def tabled(tmp_path):
+    study = toy_study((TABLE,))
+    study = replace(study, variables=(*study.variables, category("asked", "no", "yes")))
+    with Federation(tmp_path, Plan(study=study)) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("women_ill", "answer"), [(0, "ready"), (1, "refusal"), (9, "refusal")]
+)
+def test_tables_of_people_far_apart_whose_cell_differs_by_few_are_refused(
+    tabled, women_ill, answer
+):
+    """All differ by 24 or more, so do women, men, the ill and the well."""
+    left_out(tabled, women_ill, 12, 12)
+    assert kinds(begin(tabled, "run-1")) == ["ready"]
+
+    permitted(tabled, replace(tabled.study, criteria=(KEPT,)))
+
+    assert kinds(begin(tabled, "run-2")) == [answer]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from hetao.cdm import CuratedTables
 from hetao.cohort import build
 from hetao.errors import InvalidStudy
 from hetao.study import (
+    Analysis,
     Arm,
     Criterion,
     Event,
@@ -270,7 +272,7 @@ def studies(draw):
         "omop-5.4",
         ("a",),
         tuple(made),
-        (),
+        (Analysis("steps", "counts"), Analysis("m", "linear")),
         criteria=tuple(replace(c, label=f"c{n}") for n, c in enumerate(found)),
         population=population,
         follow_up=follow_up,
@@ -320,6 +322,9 @@ def test_a_cohort_is_what_the_study_says_whatever_the_order_of_rows(
     event(f"people: {min(cohort.people, 3)}")
     assert [people for _, people in cohort.attrition] == counts
     assert [label for label, _ in cohort.attrition] == list(study.steps)
+    labels, ids, reached = cohort.flow
+    assert labels == study.steps
+    assert [len(np.unique(ids[reached >= n])) for n in range(len(counts))] == counts
     assert list(cohort.columns) == [v.name for v in study.variables]
     for name, expected in columns.items():
         assert is_same(cohort.columns[name], expected), name

@@ -19,8 +19,9 @@ def subsets(plan: Plan, rows: Rows) -> Iterator[tuple[str, Chosen]]:
     """Yield (label, (n,) whose rows) of each part whose sums follow from the findings.
 
     Those are the arms or groups, the strata, the levels that are described, those with
-    the event, and the rarer side of a design column of two values. Parts crossed with
-    each other, and the bins of a grid of times, are not among them.
+    the event, and the rarer side of a design column of two values; and crossed with
+    each other those that a finding counts. The bins of a grid of times are not among
+    them, nor columns of a design crossed with each other or with the event.
     """
     for index, group in enumerate(plan.groups):
         yield f"group {group}", rows.group == index
@@ -40,6 +41,48 @@ def subsets(plan: Plan, rows: Rows) -> Iterator[tuple[str, Chosen]]:
     yield from _sides(plan, rows.X)
     if plan.score is not None:
         yield from _sides(plan.score, rows.Z)
+    yield from _crossed(plan, rows)
+
+
+def _crossed(plan: Plan, rows: Rows) -> Iterator[tuple[str, Chosen]]:
+    """Yield the parts within groups and strata that a finding counts.
+
+    A table counts each level of each group, and who is known there; curves, tests,
+    rates, indicators and effects the events of each group or arm; rates the people and
+    events of a group in each stratum, and risk sets the events of each stratum.
+    """
+    cells = list(_cells(plan, rows))
+    if plan.method.has_rates and len(plan.strata) > 1 < len(plan.groups):
+        yield from cells
+    inner = [("with the event", of > 0) for of in (_events(plan, rows),) if len(of)]
+    for name, values in rows.values.items():
+        variable = plan.variable(name)
+        known = values >= 0 if variable.kind == "category" else ~np.isnan(values)
+        inner.append((f"{name} known", known))
+        levels = enumerate(variable.levels)
+        inner += [(f"{name}={one.name}", values == at) for at, one in levels]
+    for cell, here in cells:
+        yield from ((f"{cell}, {label}", here & part) for label, part in inner)
+
+
+def _cells(plan: Plan, rows: Rows) -> Iterator[tuple[str, Chosen]]:
+    """Yield the people of each group, of each stratum, or of both where both count."""
+    groups = plan.groups if len(plan.groups) > 1 else ("",)
+    strata = plan.strata if len(plan.strata) > 1 else ("",)
+    for group, of_group in enumerate(groups):
+        for stratum, of_stratum in enumerate(strata):
+            here = np.ones(rows.n, dtype=bool)
+            here &= rows.group == group if of_group else here
+            here &= rows.stratum == stratum if of_stratum else here
+            if of_group or of_stratum:
+                yield " ".join(filter(None, (of_group, of_stratum))), here
+
+
+def _events(plan: Plan, rows: Rows) -> Floats:
+    """Return (n,) who had the event, where an analysis counts any; else nobody."""
+    if len(rows.event):
+        return rows.event
+    return rows.y if plan.is_binary or plan.method.has_rates else rows.y[:0]
 
 
 def _sides(plan: Plan, design: Floats) -> Iterator[tuple[str, Chosen]]:

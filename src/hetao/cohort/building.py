@@ -10,12 +10,14 @@ from hetao.cdm.vocabulary.telling import ToldSet, told_sets
 from hetao.cohort import flat_duckdb
 from hetao.cohort.curated import has_rows_of_one, persons_of_rows, read_columns
 from hetao.cohort.matching import match
+from hetao.cohort.people import steps_of_people
 from hetao.cohort.wanted import Wanted
 from hetao.errors import InvalidData, InvalidStudy
 from hetao.study import Study, Variable
 from hetao.study.terms import Comparison, parse_criterion
 
 NUMBER = "number"
+Flow = tuple[tuple[str, ...], np.ndarray, np.ndarray]
 HOSPITAL = 10_000  # people, from which on a snapshot is no extract for a study
 
 
@@ -44,6 +46,9 @@ class Cohort:
             of an extract, of which nobody publishes totals.
         without_genes: those columns of a flat table, as `flat.<header>`, of which the
             site says that they tell of no genes.
+        flow: of a study that shows how many each step of the attrition leaves: the
+            labels of the steps, ids of everybody with an index day, some of them
+            several times, and for each the last step that they are left after, from 0.
     """
 
     people: int
@@ -57,6 +62,7 @@ class Cohort:
     space: str = ""
     everyone: int | None = None
     without_genes: tuple[str, ...] = ()
+    flow: Flow | None = None
 
 
 def build(
@@ -105,6 +111,7 @@ def build(
         try:
             columns, counts = read_columns(study, wanted, faults)
             ids = persons_of_rows(study, wanted)
+            early = steps_of_people(wanted, study.population)
             ((size,),) = source.engine.rows("SELECT count(*) AS n FROM person")
         finally:
             wanted.forget()
@@ -121,12 +128,15 @@ def build(
         fields = tuple(sorted({f"flat.{v.column}" for v in study.variables}))
         resolved, told, in_snapshot = "", (), None
         space, ids = flat_duckdb.identities(source)
+        early = ids[:0], np.zeros(0, dtype=np.int64)
         without_genes = tuple(f"flat.{name}" for name in source.without_genes)
     attrition = list(zip(study.steps, counts, strict=False))
-    kept = _apply_rules(study, columns, attrition, persons)
+    reached = np.full(len(ids), len(counts) - 1, dtype=np.int64)
+    kept = _apply_rules(study, columns, attrition, (persons, reached))
     if study.matching is not None:
         kept = match(study, columns, kept)
         attrition.append((study.steps[-1], _people(kept, persons)))
+        reached += kept
     final = {name: values[kept] for name, values in columns.items()}
     people = _people(kept, persons)
     enough(_people_behind(study, counts, people))
@@ -146,7 +156,21 @@ def build(
         space=space,
         everyone=in_snapshot,
         without_genes=without_genes,
+        flow=_flow(study, attrition, early, (ids, reached)),
     )
+
+
+def _flow(
+    study: Study,
+    attrition: list[tuple[str, int]],
+    early: tuple[np.ndarray, np.ndarray],
+    rows: tuple[np.ndarray, np.ndarray],
+) -> Flow | None:
+    """Return who is left after which step, if any analysis of the study shows it."""
+    if all(analysis.method != "counts" for analysis in study.analyses):
+        return None
+    ids, reached = (np.concatenate(both) for both in zip(early, rows, strict=True))
+    return tuple(label for label, _ in attrition), ids, reached
 
 
 def _check_vocabulary(study: Study, source: CuratedTables) -> None:
@@ -190,9 +214,18 @@ def _apply_rules(
     study: Study,
     columns: Mapping[str, np.ndarray],
     attrition: list[tuple[str, int]],
-    persons: np.ndarray | None,
+    of_rows: tuple[np.ndarray | None, np.ndarray],
 ) -> np.ndarray:
-    """Return who meets every rule about variables; each adds a line of attrition."""
+    """Return who meets every rule about variables; each adds a line of attrition.
+
+    Args:
+        study: what is asked.
+        columns: one array a variable.
+        attrition: so far.
+        of_rows: whose rows they are, and the last step that each is left after, which
+            goes on here.
+    """
+    persons, reached = of_rows
     kept = np.ones(len(columns[study.variables[0].name]), dtype=bool)
     for criterion in study.criteria:
         if not criterion.rule:
@@ -201,6 +234,7 @@ def _apply_rules(
             variable = study.variable(comparison.variable)
             kept &= _meets(comparison, variable, columns[variable.name])
         attrition.append((criterion.label, _people(kept, persons)))
+        reached += kept
     return kept
 
 

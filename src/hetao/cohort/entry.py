@@ -51,6 +51,11 @@ def make_candidates(wanted: Wanted, population: Population) -> int:
     return len(conditions)
 
 
+def decided_early(population: Population) -> int:
+    """Return how many steps of the attrition `make_candidates` decides."""
+    return len(_conditions(population))
+
+
 def _eligible_plan(steps: int) -> str:
     """Return SQL for the candidates of whom only the first eligible one is left."""
     is_eligible = f"CASE WHEN reached = {steps} THEN 1 ELSE 0 END"

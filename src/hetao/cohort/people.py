@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 
-from hetao.cohort.entry import CANDIDATE, make_candidates, reached
+import numpy as np
+import numpy.typing as npt
+
+from hetao.cohort.entry import CANDIDATE, decided_early, make_candidates, reached
 from hetao.cohort.facts import Facts
 from hetao.cohort.follow_up import Ends, at_risk, ends_of, outcome_columns
 from hetao.cohort.wanted import Wanted
-from hetao.study import Study
+from hetao.study import Population, Study
 
+Ints = npt.NDArray[np.int64]
 DECIDED, PEOPLE = "hetao_decided", "hetao_people"
 
 
@@ -113,12 +117,32 @@ def _people_plan(study: Study, steps: int) -> str:
     )
 
 
+def steps_of_people(wanted: Wanted, population: Population) -> tuple[Ints, Ints]:
+    """Return every person with an index day, and how many steps about events they met.
+
+    Args:
+        wanted: after `make_people`.
+        population: of the same study.
+    """
+    source = _candidates(decided_early(population))
+    found = wanted.engine.fetch(
+        f"SELECT person_id, max(reached) AS reached FROM ({source}) b "  # noqa: S608
+        "GROUP BY person_id"
+    )
+    return found["person_id"].astype(np.int64), found["reached"].astype(np.int64)
+
+
+def _candidates(decided: int) -> str:
+    """Return SQL for every candidate of every person, and the steps that they met."""
+    early = f"SELECT person_id, reached FROM {CANDIDATE} WHERE reached < {decided}"  # noqa: S608
+    return f"{early} UNION ALL SELECT person_id, reached FROM {DECIDED}"  # noqa: S608
+
+
 def _attrition(
     study: Study, wanted: Wanted, decided: int, steps: int
 ) -> tuple[int, ...]:
     """Return the people left after each step: whose best candidate goes so far."""
-    early = f"SELECT person_id, reached FROM {CANDIDATE} WHERE reached < {decided}"  # noqa: S608
-    source = f"{early} UNION ALL SELECT person_id, reached FROM {DECIDED}"  # noqa: S608
+    source = _candidates(decided)
     if study.population.occurrence != "first":
         source = (
             f"SELECT person_id, max(reached) AS reached FROM ({source}) b "  # noqa: S608

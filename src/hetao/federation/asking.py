@@ -1,10 +1,11 @@
 """What is asked: the study of a begin, and of whom an analysis would show how much."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hetao.analysis import (
     Estimator,
@@ -16,11 +17,14 @@ from hetao.analysis import (
 )
 from hetao.canonical import digest
 from hetao.errors import InvalidStudy
+from hetao.federation.memory import Memory
 from hetao.permit import Bundle, bundle_from
 from hetao.release import unpack
 from hetao.release.differencing import Asked, Ints
 from hetao.release.minimums import numbers_of, numbers_told, rounds_counted
 from hetao.study import Study, study_from
+
+Ids = NDArray[np.generic]
 
 
 @functools.lru_cache(maxsize=4)
@@ -51,10 +55,47 @@ class Attempt:
     members: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Of a run's people, the places in the site's memory.
+
+    Attributes:
+        rows: (n,) of the person of each row of the cohort.
+        steps: label → places of those who are left after each step of the attrition
+            but the last; empty where no analysis shows them.
+    """
+
+    rows: Ints
+    steps: Mapping[str, Ints]
+
+
+def places_of(
+    memory: Memory, space: str, ids: Ids, flow: tuple[Sequence[str], Ids, Ints] | None
+) -> Places:
+    """Return the places of a cohort's people; who is new to the memory is added.
+
+    Args:
+        memory: of the site.
+        space: of the cohort.
+        ids: of the cohort.
+        flow: of the cohort.
+    """
+    rows = memory.places(space, ids)
+    if flow is None:
+        return Places(rows, {})
+    labels, everybody, reached = flow
+    places = memory.places(space, everybody)
+    left = {
+        label: np.unique(places[reached >= step]) for step, label in enumerate(labels)
+    }
+    left.popitem()  # the last step leaves the cohort
+    return Places(rows, left)
+
+
 def asked_of(
     estimator: Estimator,
     rows: Rows,
-    places: Ints,
+    places: Places,
     at: int,
     attempt: Attempt,
 ) -> Asked:
@@ -63,17 +104,19 @@ def asked_of(
     Args:
         estimator: of the public plan.
         rows: the site's rows.
-        places: of the person of each row of the site's columns.
+        places: of the run's people.
         at: the round, from 0; those to come are counted from the first.
         attempt: of which run, and over whom.
     """
     plan = estimator.plan
-    own = places[rows.origin] if len(rows.origin) else places
+    own = places.rows[rows.origin] if len(rows.origin) else places.rows
     parts: dict[str, Ints] = {}
+    if plan.analysis.method == "counts":
+        parts |= {f"left after {label}": who for label, who in places.steps.items()}
     if rows.parts:
         for part_plan, part in zip(plan.parts, rows.parts, strict=True):
             name = part_plan.analysis.name
-            mine = places[part.origin]
+            mine = places.rows[part.origin]
             parts[f"{name}: everybody"] = np.unique(mine)
             for label, chosen in subsets(part_plan, part):
                 parts[f"{name}: {label}"] = np.unique(mine[chosen])

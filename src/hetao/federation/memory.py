@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import math
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetao.errors import TooClose
+from hetao.federation.closeness import (
+    REMEDY,
+    WORDS,
+    Earlier,
+    Room,
+    check_closeness,
+    sets_of,
+)
 from hetao.federation.memory_key import lost, read_or_make
 from hetao.federation.store import Store
 from hetao.permit import format_time
@@ -29,17 +37,16 @@ from hetao.release.differencing import (
     Budget,
     Ints,
     Words,
-    apart,
     budget_of,
-    is_near,
     is_over,
     keyed,
-    left_over,
     load_of,
     packed,
-    pairs_near,
     told_of,
 )
+from hetao.release.marks import weights_of
+
+__all__ = ["REMEDY", "WORDS", "Memory", "Purpose", "Room"]
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS secret (
@@ -58,6 +65,9 @@ CREATE TABLE IF NOT EXISTS cohort (
     UNIQUE (space, digest)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS cohort_size ON cohort (space, size);
+CREATE TABLE IF NOT EXISTS mark (
+    cohort INTEGER NOT NULL PRIMARY KEY REFERENCES cohort, numbers BLOB NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS shown (
     cohort INTEGER NOT NULL REFERENCES cohort,
     permit TEXT NOT NULL,
@@ -94,8 +104,6 @@ CREATE TABLE IF NOT EXISTS numbers (
     PRIMARY KEY (permit, task)
 ) STRICT;
 """
-AT_ONCE: Final = 100  # earlier sets that are looked at together
-LIVE: Final = "(s.sent IS NOT NULL OR s.until > ?)"
 
 
 @dataclass(frozen=True)
@@ -116,40 +124,6 @@ class Purpose:
     until: str
 
 
-@dataclass(frozen=True)
-class Room:
-    """How close two answers may come, and how much may be shown.
-
-    Attributes:
-        cell: fewest people by which two sets may differ.
-        share: most sums shown for each person, over everything from one snapshot.
-        everyone: people in the snapshot, of whom totals may be published; None where
-            the data are an extract.
-        parts_too: whether parts of two analyses of one study are held apart as well.
-        told: most numbers that models' rounds tell for each person, over everything
-            from one snapshot.
-    """
-
-    cell: int
-    share: float
-    everyone: int | None = None
-    parts_too: bool = False
-    told: float = math.inf
-
-
-@dataclass(frozen=True, eq=False)
-class _Set:
-    analysis: str
-    part: str  # "" for everybody of the analysis
-    bits: Words
-    size: int
-
-    @property
-    def digest(self) -> bytes:
-        """Return a hash of who they are; empty places at the end add nothing."""
-        return hashlib.sha256(self.bits.tobytes().rstrip(b"\0")).digest()
-
-
 class Memory:
     """A site's memory of its releases. Sets of patients: never leaves the site."""
 
@@ -167,6 +141,7 @@ class Memory:
         if path.exists() and not key.exists():
             raise lost(key)
         self._secret = read_or_make(key)
+        self._weights = weights_of(self._secret, 0)
         self._store = Store(path, SCHEMA, alone=False)
         mark = hmac.new(self._secret, b"hetao-memory-v1", hashlib.sha256).digest()
         with self._store.transaction() as db:
@@ -227,24 +202,25 @@ class Memory:
         with self._store.transaction() as db:
             _check_one_space(db, purpose)
             size = len(_known(db, purpose.space))
-            sets = list(_sets(asked, size, room.cell))
-            at = format_time(now)
-            new = [one for one in sets if not _is_shown(db, purpose.space, one, at)]
-            _check_apart(new, sets, room)
-            _check_triples(db, purpose.space, new, (sets, room.cell, at))
-            for one in new:
-                for some in _near(db, purpose.space, (one.size, room.cell), at):
-                    if is_near(apart(one.bits, some), room.cell):
-                        raise _refusal(one, "an earlier answer")
+            weights = self._weights_of(size)
+            sets = sets_of(asked, weights, size, room.cell)
+            earlier = Earlier(db, purpose.space, format_time(now), weights)
+            check_closeness(sets, earlier, room)
             self._spend(db, purpose, asked, (size, room.share))
             for each in asked:
                 self._tell(db, purpose, each, (size, room.told))
             for one in sets:
-                row = (_kept(db, purpose.space, one), purpose.permit, one.analysis)
+                row = (earlier.kept(one), purpose.permit, one.analysis)
                 db.execute(
                     "INSERT OR IGNORE INTO shown VALUES (?, ?, ?, ?, ?, NULL)",
                     (*row, one.part, purpose.until),
                 )
+
+    def _weights_of(self, size: int) -> Ints:
+        """Return the numbers of so many places, made once."""
+        if len(self._weights) < size:
+            self._weights = weights_of(self._secret, size)
+        return self._weights
 
     def _spend(
         self,
@@ -413,18 +389,6 @@ class Memory:
         return sum(int(np.bitwise_count(words).sum()) for words in found.values())
 
 
-WORDS: Final = "this study comes too close to what the site has answered"
-REMEDY: Final = (
-    "let all analyses be over the same people, with a criterion that their variables "
-    "are known; or ask for a new permit when the data were curated again"
-)
-
-
-def _refusal(one: _Set, other: str) -> TooClose:
-    what = f"{one.part or 'the people'} of {one.analysis}"
-    return TooClose(WORDS, fix=REMEDY, local=f"{what} differ by few from {other}")
-
-
 def _check_one_space(db: sqlite3.Connection, purpose: Purpose) -> None:
     """Refuse to know the people of one snapshot by two kinds of identifiers.
 
@@ -439,77 +403,6 @@ def _check_one_space(db: sqlite3.Connection, purpose: Purpose) -> None:
         raise TooClose(WORDS, fix=REMEDY, local=local)
 
 
-def _sets(asked: Sequence[Asked], size: int, cell: int) -> Iterator[_Set]:
-    """Return the sets that are held apart: everybody, and each part that is a cell."""
-    for one in asked:
-        yield _Set(one.analysis, "", packed(one.people, size), len(one.people))
-        for label, places in one.parts.items():
-            if len(places) >= cell:
-                bits = packed(places, size)
-                yield _Set(one.analysis, label, bits, len(places))
-
-
-def _check_apart(new: Sequence[_Set], sets: Sequence[_Set], room: Room) -> None:
-    """Hold a study's own analyses apart, and everybody of each from the whole site."""
-    for one in new:
-        if not one.part and room.everyone is not None:
-            rest = np.array([room.everyone - one.size])
-            if is_near(rest, room.cell):
-                raise _refusal(one, "all people of the site")
-        others = [
-            other.bits.tobytes()
-            for other in sets
-            if other.analysis != one.analysis
-            and abs(other.size - one.size) < room.cell
-            and (room.parts_too or not (one.part or other.part))
-        ]
-        if is_near(apart(one.bits, others), room.cell):
-            raise _refusal(one, "another analysis of the study")
-
-
-def _check_triples(
-    db: sqlite3.Connection,
-    space: str,
-    new: Sequence[_Set],
-    beside: tuple[Sequence[_Set], int, str],
-) -> None:
-    """Hold everybody of an analysis apart from what two other answers add up to."""
-    sets, cell, at = beside
-    whole = [one for one in new if not one.part]
-    if not whole:
-        return
-    rows = db.execute(
-        "SELECT DISTINCT c.id, c.size FROM cohort c JOIN shown s "  # noqa: S608
-        f"ON s.cohort = c.id WHERE c.space = ? AND s.part = '' AND {LIVE}",
-        (space, at),
-    ).fetchall()
-    others = [one for one in sets if not one.part]
-    mine = {id(one): len(rows) + at for at, one in enumerate(others)}
-    sizes = np.array([size for _, size in rows] + [one.size for one in others], int)
-    kept: dict[int, Words] = {}
-
-    def bits(place: int, words: int) -> Words:
-        if place >= len(rows):
-            return others[place - len(rows)].bits
-        if place not in kept:
-            ((found,),) = db.execute(
-                "SELECT bits FROM cohort WHERE id = ?", (rows[place][0],)
-            ).fetchall()
-            earlier = np.frombuffer(found, "<u8")
-            kept[place] = np.pad(earlier, (0, words - len(earlier)))
-        return kept[place]
-
-    for one in whole:
-        words = len(one.bits)
-        for i, j, is_sum in pairs_near(one.size, sizes, cell):
-            if mine[id(one)] in (i, j):
-                continue
-            first, second = bits(i, words), bits(j, words)
-            three = (first, second, one.bits) if is_sum else (one.bits, second, first)
-            if 0 < left_over(*three) < cell:
-                raise _refusal(one, "what two other answers add up to")
-
-
 def _known(db: sqlite3.Connection, space: str) -> Words:
     """Return the hashes of a space's people, in the order of their places."""
     rows = db.execute(
@@ -517,44 +410,6 @@ def _known(db: sqlite3.Connection, space: str) -> Words:
     ).fetchall()
     keys = [np.frombuffer(one, dtype="<u8") for (one,) in rows]
     return np.concatenate([np.zeros(0, dtype="<u8"), *keys])
-
-
-def _is_shown(db: sqlite3.Connection, space: str, one: _Set, at: str) -> bool:
-    """Return whether this very set of people is reserved or was shown already."""
-    rows = db.execute(
-        "SELECT 1 FROM cohort c JOIN shown s ON s.cohort = c.id "  # noqa: S608
-        f"WHERE c.space = ? AND c.digest = ? AND {LIVE} LIMIT 1",
-        (space, one.digest, at),
-    ).fetchall()
-    return bool(rows)
-
-
-def _near(
-    db: sqlite3.Connection, space: str, wanted: tuple[int, int], at: str
-) -> Iterator[list[bytes]]:
-    """Yield, some at a time, the sets whose sizes alone do not hold them apart."""
-    size, cell = wanted
-    cursor = db.execute(
-        "SELECT c.bits FROM cohort c WHERE c.space = ? "  # noqa: S608
-        "AND c.size BETWEEN ? AND ? AND EXISTS "
-        f"(SELECT 1 FROM shown s WHERE s.cohort = c.id AND {LIVE})",
-        (space, size - cell + 1, size + cell - 1, at),
-    )
-    while rows := cursor.fetchmany(AT_ONCE):
-        yield [bits for (bits,) in rows]
-
-
-def _kept(db: sqlite3.Connection, space: str, one: _Set) -> int:
-    """Return the row of a set, made if need be."""
-    row = (space, one.size, one.digest, one.bits.tobytes())
-    db.execute(
-        "INSERT OR IGNORE INTO cohort (space, size, digest, bits) VALUES (?, ?, ?, ?)",
-        row,
-    )
-    ((found,),) = db.execute(
-        "SELECT id FROM cohort WHERE space = ? AND digest = ?", (space, one.digest)
-    ).fetchall()
-    return int(found)
 
 
 def _load(

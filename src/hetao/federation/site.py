@@ -47,8 +47,8 @@ from hetao.errors import (
     UnlistedProtocol,
     WrongStudy,
 )
+from hetao.federation import asking
 from hetao.federation.answers import ANSWERS, Answers, Post
-from hetao.federation.asking import Attempt, asked_of, installed, members_of, opening
 from hetao.federation.binding import Bindings, LoggedExtract
 from hetao.federation.course import STATES, Course
 from hetao.federation.entries import entry_of, refusal_entries
@@ -88,7 +88,7 @@ from hetao.release import (
     unpack,
 )
 from hetao.release.decide import decide
-from hetao.release.differencing import Asked, Budget, Ints
+from hetao.release.differencing import Asked, Budget
 from hetao.release.minimums import USUAL_ROUNDS, numbers_of
 from hetao.study import Study
 
@@ -153,7 +153,7 @@ class _Run:
     cohort: cohorts.Cohort
     quality: Quality | None
     rows: dict[str, tuple[Estimator, Rows, Evidence]]
-    places: Ints  # of the person of each row of the cohort
+    places: asking.Places
     extract: LoggedExtract | None
 
 
@@ -219,7 +219,7 @@ class Site:
 
     def _given(self, run: str) -> Bundle:
         ((data,),) = self._store.rows("SELECT data FROM begun WHERE run = ?", (run,))
-        return opening(parse_envelope(bytes(data)).open(self._setup.identity))[1]
+        return asking.opening(parse_envelope(bytes(data)).open(self._setup.identity))[1]
 
     def _destroy(self, run: str, bundle: Bundle) -> None:
         self._runs.pop(run, None)
@@ -329,7 +329,7 @@ class Site:
 
     def _start_run(self, envelope: Envelope) -> _Run:
         """Verify permit and study before any row is read; then build the cohort."""
-        study, given = opening(envelope.open(self._setup.identity))
+        study, given = asking.opening(envelope.open(self._setup.identity))
         bundle = self.register.heard_of(given)
         check_standing(bundle, study.digest, self._clock(), self._setup.trusted)
         if (envelope.header.study, envelope.header.permit) != (
@@ -349,7 +349,7 @@ class Site:
             extract = self._bindings.extract(table, who, self._log, now)
         finally:
             table.close()
-        places = self.memory.places(built.space, built.ids)
+        places = asking.places_of(self.memory, built.space, built.ids, built.flow)
         return _Run(study, bundle, built, quality, {}, places, extract)
 
     def _reserve(self, run: _Run, name: str) -> None:
@@ -361,19 +361,19 @@ class Site:
         asked = []
         for analysis in run.study.analyses:
             try:
-                asked.append(self._asked(run, analysis.name, Attempt(name)))
+                asked.append(self._asked(run, analysis.name, asking.Attempt(name)))
             except HetaoError:
                 continue
         self.memory.reserve(self._purpose(run), asked, self._room(run), self._clock())
 
     def _count(self, run: _Run) -> None:
-        who, law = (run.cohort.space, run.places), run.bundle.permit.law
+        who, law = (run.cohort.space, run.places.rows), run.bundle.permit.law
         site = self._setup.trusted[self.name]
         count_people(self.memory, site, law, who, self._clock())
 
-    def _asked(self, run: _Run, name: str, attempt: Attempt, at: int = 0) -> Asked:
+    def _asked(self, run: _Run, name: str, of: asking.Attempt, at: int = 0) -> Asked:
         estimator, rows, _ = self._prepared(run, name)
-        return asked_of(estimator, rows, run.places, at, attempt)
+        return asking.asked_of(estimator, rows, run.places, at, of)
 
     def _purpose(self, run: _Run) -> Purpose:
         permit, cohort = run.bundle.permit, run.cohort
@@ -458,9 +458,9 @@ class Site:
                 facts = weighed(facts, estimator.plan, rows, weights)
             facts = replace(facts, bins=estimator.bins(rows, state))
         analysis = run.study.analysis(header.analysis)
-        attempt = Attempt(header.run, header.attempt)
+        attempt = asking.Attempt(header.run, header.attempt)
         summary = Summary(
-            protocol=installed(estimator),
+            protocol=asking.installed(estimator),
             publishable=estimator.publishable,
             declared=estimator.declare(header.round),
             arrays={name: np.asarray(a, np.float64) for name, a in message.items()},
@@ -478,7 +478,7 @@ class Site:
         if analysis.name != header.analysis:
             raise InvalidStudy("the task names no analysis of the study")
         release = self._decide(summary, run, envelope)
-        among = members_of(summary.members, run.bundle.permit.sites)
+        among = asking.members_of(summary.members, run.bundle.permit.sites)
         if among or header.round >= USUAL_ROUNDS:  # the begin reserved no such round
             attempt = replace(attempt, members=among)
             self._reserved(run, self._asked(run, analysis.name, attempt, header.round))

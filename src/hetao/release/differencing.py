@@ -167,37 +167,21 @@ def is_near(differences: Ints, cell: int) -> bool:
     return bool(((differences > 0) & (differences < cell)).any())
 
 
-def pairs_near(size: int, sizes: Ints, cell: int) -> Iterator[tuple[int, int, bool]]:
-    """Yield the pairs of earlier sets that may add up to a new one, or with it.
-
-    Of a + b - c, who counts other than 0 is at least half of what the sizes leave.
-
-    Args:
-        size: of the new set.
-        sizes: (m,) of earlier ones.
-        cell: fewest people by which answers may differ.
-
-    Yields:
-        (i, j, is_sum): the new one may be i + j; or i may be the new one + j.
-    """
-    reach = 2 * (cell - 1)
-    order = np.argsort(sizes, kind="stable")
-    ordered = sizes[order]
-    for is_sum, wanted in ((True, size - sizes), (False, size + sizes)):
-        low = np.searchsorted(ordered, wanted - reach, side="left")
-        high = np.searchsorted(ordered, wanted + reach, side="right")
-        for j in np.flatnonzero(high > low):
-            for place in range(low[j], high[j]):
-                i = int(order[place])
-                if i != j and (i < j or not is_sum):
-                    yield i, int(j), is_sum
+def left_over(one_side: Sequence[Words], other: Sequence[Words]) -> int:
+    """Return of how many people the sums of up to three sets and of others differ."""
+    low, high = _added(one_side)
+    others_low, others_high = _added(other)
+    differ = (low ^ others_low) | (high ^ others_high)
+    return int(np.bitwise_count(differ).sum())
 
 
-def left_over(first: Words, second: Words, whole: Words) -> int:
-    """Return of how many people first + second - whole is not 0."""
-    both, either = first & second, first | second
-    odd = (either & ~both & ~whole) | both | (whole & ~either)
-    return int(np.bitwise_count(odd).sum())
+def _added(sets: Sequence[Words]) -> tuple[Words, Words]:
+    """Return the two bits of how many of up to three sets each person is in."""
+    low, high = np.zeros_like(sets[0]), np.zeros_like(sets[0])
+    for one in sets:
+        high |= low & one
+        low ^= one
+    return low, high
 
 
 def load_of(asked: Sequence[Asked], size: int) -> NDArray[np.uint64]:

@@ -1,0 +1,135 @@
+"""Marks of sets: no sets that add up but for few people are ever left out."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from hetao.release.differencing import left_over, packed
+from hetao.release.marks import (
+    GROUPS,
+    MASK,
+    marks_of,
+    near_by_marks,
+    places_in,
+    sums_near,
+    weights_of,
+)
+
+N, CELL = 700, 10
+SECRET = bytes(range(32))
+WEIGHTS = weights_of(SECRET, N)
+
+
+def marks(mask):
+    return marks_of(np.flatnonzero(mask), WEIGHTS)
+
+
+def swapped(draw, mask, few):
+    """Return a set of which so many people are others, in or out."""
+    found = mask.copy()
+    found[draw.choice(N, few, replace=False)] ^= True
+    return found
+
+
+def some_sets(seed):
+    """Return sets of which some differ by few, some add up, or nearly do."""
+    draw = np.random.default_rng(seed)
+    part = draw.integers(0, 4, N)
+    base = [draw.random(N) < share for share in (0.05, 0.3, 0.5)]
+    base += [part == 0, part == 1, part == 2, part < 2, part < 3, part > 0]
+    moved = [swapped(draw, one, few) for one in base[3:] for few in (1, 9)]
+    return base + moved
+
+
+def around(sets, at):
+    """Yield (with, against) of all twos and threes that may add up with a set."""
+    others = [one for one in range(len(sets)) if one != at]
+    for a, b in itertools.permutations(others, 2):
+        yield (a,), (b,)
+        if a < b:
+            yield (), (a, b)
+    for a, b, c in itertools.permutations(others, 3):
+        if b < c:
+            yield (a,), (b, c)
+            yield (b, c), (a,)
+        if a < b < c:
+            yield (), (a, b, c)
+
+
+def counted(sets, at, sides):
+    """Return how many people the two sides leave over."""
+    plus, minus = sides
+    total = sets[at].astype(int)
+    total = total + sum(sets[one].astype(int) for one in plus)
+    return int(np.count_nonzero(total - sum(sets[one].astype(int) for one in minus)))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_sets_that_add_up_but_for_few_are_found_and_hardly_any_other(seed):
+    sets = some_sets(seed)
+    at = (15, 17)[seed]  # two quarters, or three, of whom one is another
+    others = [one for one in range(len(sets)) if one != at]
+    expected = {
+        sides for sides in around(sets, at) if 0 < counted(sets, at, sides) < CELL
+    }
+
+    found = sums_near(marks(sets[at]), np.array([marks(sets[i]) for i in others]), CELL)
+
+    named = {
+        tuple(tuple(sorted(others[i] for i in side)) for side in sides)
+        for sides in found
+    }
+    assert expected <= named
+    assert len(expected) > 5
+    assert len(named) < 5 * len(expected)
+
+
+@pytest.mark.parametrize("few", [1, 5, CELL - 1])
+def test_sets_that_differ_by_few_are_always_near(few):
+    draw = np.random.default_rng(few)
+    sets = [draw.random(N) < 0.4 for _ in range(40)]
+    mine = np.array([marks(one) for one in sets])
+
+    for at, one in enumerate(sets):
+        other = swapped(draw, one, few)
+        assert at in near_by_marks(marks(other), mine, CELL)
+
+
+def test_sets_that_differ_by_many_are_told_apart_and_so_is_the_same_set():
+    draw = np.random.default_rng(5)
+    sets = np.array([marks(draw.permutation(N) < N // 2) for _ in range(200)])
+
+    assert not any(len(near_by_marks(one, sets, CELL)) for one in sets)
+
+
+def test_cells_of_more_people_than_there_are_groups_are_held_apart_as_well():
+    draw = np.random.default_rng(6)
+    one, cell = draw.random(N) < 0.5, GROUPS + 20
+    others = [draw.random(N) < 0.3, draw.random(N) < 0.5]
+    third = swapped(draw, one & others[0], cell - 1) ^ (one & ~others[0])
+    halves = [one & others[0], one & ~others[0]]
+    of_halves = np.array([marks(half) for half in halves])
+
+    assert len(near_by_marks(marks(third), marks(one)[None], cell))
+    assert ((), (0, 1)) in sums_near(marks(third), of_halves, cell)
+
+
+def test_marks_are_linear_and_follow_from_the_site_s_secret():
+    draw = np.random.default_rng(2)
+    one, other = draw.random(N) < 0.3, draw.random(N) < 0.6
+    together = marks(one & other) + marks(one | other)
+
+    assert ((marks(one) + marks(other) - together) & MASK == 0).all()
+    assert len(marks(one)) == GROUPS
+    assert not np.isin(weights_of(bytes(32), N), WEIGHTS).any()
+    assert (places_in(packed(np.flatnonzero(one), N)) == np.flatnonzero(one)).all()
+
+
+def test_who_is_left_over_of_up_to_three_sets_on_a_side_is_counted():
+    draw = np.random.default_rng(3)
+    sets = [draw.random(N) < 0.5 for _ in range(4)]
+    bits = [packed(np.flatnonzero(one), N) for one in sets]
+    for sides in ((1,), (2, 3)), ((), (1, 2, 3)), ((1, 2), (3,)), ((), (1,)):
+        plus, minus = ([bits[one] for one in side] for side in sides)
+        assert left_over([bits[0], *plus], minus) == counted(sets, 0, sides)
