@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from hetao.canonical import canonical, parse_canonical
 from hetao.cdm import read_site
-from hetao.dossier.disclosure import make_disclosable, read_disclosable
+from hetao.dossier import sd_jwt
+from hetao.dossier.disclosure import make_disclosable
 from hetao.errors import BadEnvelope, HetaoError
 from hetao.federation.certify import recompute
 from hetao.federation.courier import read_letters, write_letters
@@ -210,7 +211,7 @@ def of_a_run() -> Parsers:
             canonical(body),
         ),
         "certificate as SD-JWT": (
-            of_text(lambda text: read_disclosable(text, boss.signing_key.public_key())),
+            of_text(lambda text: sd_jwt.read(text, boss.signing_key.public_key())),
             make_disclosable(ran.certificate, boss).encode(),
         ),
         "certificate in one file": (of_one_file, ran.certificate),

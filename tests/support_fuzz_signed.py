@@ -17,7 +17,7 @@ from hetao.ledger.status import TYPE, check_status, list_claims, read_list
 from hetao.permit import format_time, new_identity, services, state
 from hetao.permit.keys import DOMAIN
 from hetao.permit.passkey import challenge
-from hetao.permit.signing_page import answer_from, ask_key, key_from
+from hetao.permit.signing_ask import answer_from, ask_key, key_from
 from hetao.permit.uses import (
     Amount,
     read_receipt,
