@@ -40,7 +40,9 @@ def of_uses() -> Parsers:
     """Return the parsers of a use and of its receipt, each signed as it stands."""
     scene = scene_of("materials")
     permit = scene.permit
-    use = sign_use(permit, scene.machines[HK], a_use(scene, items=("T-1", "T-2")))
+    use = sign_use(
+        permit, scene.machines[HK], a_use(scene, count=2, items=("T-1", "T-2"))
+    )
     sent = read_use(permit, use)
     lost = [Amount("tubes", 1)]
     made = receipt_for(sent, lost, ("broken", ("T-2",)), NOW + 9 * HOUR)

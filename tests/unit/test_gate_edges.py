@@ -32,7 +32,6 @@ from hetao.release.differencing import (
     left_over,
     load_of,
     packed,
-    pairs_near,
     told_of,
 )
 from hetao.release.finals import CLASS_SHARE, FEWEST_DF, final_checks
@@ -213,33 +212,17 @@ def test_sets_are_near_that_differ_by_some_but_fewer_than_a_cell():
     assert [is_near(places(n), 10) for n in (0, 1, 9, 10)] == [False, True, True, False]
 
 
-def test_two_earlier_sets_are_looked_at_if_and_only_if_their_sizes_may_add_up():
-    sizes, cell, size = places(100, 50, 30, 69, 131, 2), 3, 100
-    reach = 2 * (cell - 1)
-    numbers = range(len(sizes))
+@pytest.mark.parametrize("ways", [(1, 1), (2, 1), (2, 2), (3, 1), (3, 3)])
+def test_what_is_left_of_sums_of_up_to_three_sets_is_counted_by_person(ways):
+    rows = list(itertools.product((0, 1), repeat=sum(ways)))
+    sets = [
+        bits(*(n for n, row in enumerate(rows) if row[k])) for k in range(sum(ways))
+    ]
+    first = ways[0]
 
-    found = set(pairs_near(size, sizes, cell))
+    found = left_over(sets[:first], sets[first:])
 
-    sums = {
-        (i, j, True)
-        for i, j in itertools.combinations(numbers, 2)
-        if abs(sizes[i] + sizes[j] - size) <= reach
-    }
-    others = {
-        (i, j, False)
-        for i, j in itertools.permutations(numbers, 2)
-        if abs(size + sizes[j] - sizes[i]) <= reach
-    }
-    assert found == sums | others
-    assert sums
-    assert others
-
-
-def test_what_is_left_of_two_sets_and_a_third_is_counted_by_person():
-    rows = list(itertools.product((0, 1), repeat=3))
-    sets = [bits(*(n for n, row in enumerate(rows) if row[k])) for k in range(3)]
-
-    assert left_over(*sets) == sum(a + b - c != 0 for a, b, c in rows)
+    assert found == sum(sum(row[:first]) != sum(row[first:]) for row in rows)
 
 
 def test_places_follow_from_secret_space_and_identifier_and_from_both_halves():
