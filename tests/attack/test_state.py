@@ -15,6 +15,7 @@ from hetao.analysis import weighed
 from hetao.canonical import digest_bytes
 from hetao.errors import HighLeverage, InvalidNetwork
 from hetao.federation.register import read_notices
+from hetao.federation.site import Site
 from hetao.ledger.envelope import parse_envelope
 from hetao.permit import sign_notice, state, write_bundle
 from hetao.release import STRICT, pack
@@ -411,6 +412,88 @@ def test_a_replay_does_not_displace_a_good_answer(fitted):
         assert "another content" in rule(fitted, posts)
     assert site.handle(task.data) == first
     assert fitted.open_site("a").handle(task.data) == first
+
+
+# --- a journal from a backup --------------------------------------------------------
+class Backup:
+    """A site's journal as it is now, put back later, or as if there had been none."""
+
+    def __init__(self, federation, *, is_kept=True):
+        self.federation = federation
+        self.path = federation.setup("a").folder / "site.sqlite"
+        self.kept = []
+        if is_kept:
+            federation.sites["a"].close()
+            files = self.path.parent.glob("site.sqlite*")
+            self.kept = [(path, path.read_bytes()) for path in files]
+            federation.sites["a"] = federation.open_site("a")
+
+    def restored(self):
+        """Return the site as it opens on the older journal, and what it tells."""
+        self.federation.sites["a"].close()
+        for path in self.path.parent.glob("site.sqlite*"):
+            path.unlink()
+        for path, data in self.kept:
+            path.write_bytes(data)
+        told = []
+        setup = replace(self.federation.setup("a"), tell=told.append)
+        site = self.federation.sites["a"] = Site(setup, self.federation.clock)
+        self.federation._stack.callback(site.close)
+        return site, told
+
+
+@pytest.mark.parametrize("is_kept", [True, False], ids=["older", "none"])
+def test_a_restored_journal_answers_nothing_in_a_place_that_is_taken(fitted, is_kept):
+    backup = Backup(fitted, is_kept=is_kept)
+    sums = fitted.play()
+    site = fitted.sites["a"]
+    task = fitted.task("a", sums=sums, round=1)
+    assert kinds(site.handle(task.data)) == ANSWER
+    bent = replace(sums, state={"beta": sums.state["beta"] + 1})
+    refused = fitted.task("a", sums=bent, round=2)
+    assert kinds(site.handle(refused.data)) == ["refusal"]
+
+    site, told = backup.restored()
+
+    assert told == ["the journal was older than the log by 4 answers"]
+    for asked_again in (fitted.begin("a"), fitted.task("a"), task, refused):
+        again = site.handle(asked_again.data)
+        assert "another content" in rule(fitted, again)
+    _, told = Backup(fitted).restored()
+    assert told == []  # once
+
+
+def test_a_restored_journal_has_not_forgotten_how_many_runs_there_were(fitted):
+    most, backup = fitted.bundle.permit.most_runs, Backup(fitted)
+    for run in range(most):
+        fitted.sites["a"].handle(fitted.begin("a", run=f"run-{run}").data)
+
+    site, _ = backup.restored()
+
+    posts = site.handle(fitted.begin("a", run="more").data)
+    assert "runs are used up" in rule(fitted, posts)
+
+
+def test_a_restored_journal_has_not_forgotten_from_which_data_it_answered(fitted):
+    backup = Backup(fitted)
+    fitted.play()
+    with fitted.patients.open("a", encoding="utf-8") as file:
+        file.write("a,40,f,no\n")
+
+    site, _ = backup.restored()
+
+    posts = site.handle(fitted.begin("a", run="other").data)
+    assert "from other data" in rule(fitted, posts)
+
+
+def test_a_restored_journal_does_not_set_the_clock_back(fitted):
+    backup = Backup(fitted)
+    fitted.play()
+    site, _ = backup.restored()
+
+    fitted.clock.now -= datetime.timedelta(hours=1)
+
+    assert "clock was set back" in rule(fitted, site.handle(fitted.task("a").data))
 
 
 # --- permits and notices ------------------------------------------------------------

@@ -59,6 +59,7 @@ from hetao.federation.logs import NOWHERE, LogTable, open_log
 from hetao.federation.memory import Memory, Purpose, Room
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.register import Register
+from hetao.federation.reminding import remind
 from hetao.federation.replica import SCHEMA as COPIED
 from hetao.federation.replica import Replica
 from hetao.federation.store import Store
@@ -170,6 +171,9 @@ class Site:
         self.memory = Memory(setup.folder)
         self._log = open_log(setup.folder, setup.identity, setup.log)
         self.answers = Answers(self._store, self._log)
+        forgotten = remind(self._store, self._log)
+        if forgotten:
+            setup.tell(f"the journal was older than the log by {forgotten} answers")
         self._bindings = Bindings(setup.folder, self._store)
         self.register = Register(self._store, setup.trusted, setup.notices)
         self.replica = Replica(
@@ -321,7 +325,8 @@ class Site:
             raise UnlistedProtocol(
                 "the permit's runs are used up", fix="ask for a new permit"
             )
-        if any(snapshot != run.cohort.snapshot for _, snapshot in rows):
+        mine = run.cohort.snapshot
+        if any(snapshot not in ("", mine) for _, snapshot in rows):
             raise Replayed(
                 f"{self.name} has answered under this permit from other data",
                 fix="ask for a new permit after the data were curated again",
@@ -402,7 +407,8 @@ class Site:
         A study goes on with its snapshot when the data were curated again meanwhile.
         """
         rows = self._store.rows(
-            "SELECT snapshot FROM begun WHERE permit = ? LIMIT 1", (permit,)
+            "SELECT snapshot FROM begun WHERE permit = ? AND snapshot != '' LIMIT 1",
+            (permit,),
         )
         if not rows or self._setup.open_snapshot is None:
             return self._setup.open_source()
