@@ -311,6 +311,43 @@ def test_a_passkey_amends_a_permit_in_favour_of_what_its_holder_read(
     assert (found["state"], found["replaced_by"]) == ("closed", new.permit.digest)
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("delegate", "--to", "deputy-hk"), "deputy-hk"),
+        (("amend", "--set", "lease_hours=12"), "lease_hours: 24 → 12"),
+    ],
+    ids=["delegate", "amend"],
+)
+def test_the_answer_of_a_written_page_makes_its_file_once(
+    permit, browser, origin, tmp_path, words, says
+):
+    browser.held_by("ethics-hk")
+    (act, *more), key = words, ("--key-name", "ethics-hk-passkey")
+    place, out = tmp_path / "page.html", tmp_path / "new.json"
+    head = ("permit", "passkey", act, permit, *key, *more, "--out", out)
+    assert Waiting(*head, "--page", place).ended() == 0
+    browser.show_as(origin + "/page.html", place.read_bytes())
+    saved = browser.saved(tmp_path)
+    said, text = browser.sign()
+    assert said == "offered", text
+    assert says in text
+    taken = ("permit", "passkey", "take", saved("answer.json"), permit)
+    asked = ("--asked", tmp_path / "page.html.asked")
+
+    assert not out.exists()
+    assert main([str(word) for word in (*taken, *asked)]) == 2  # names no new file
+    assert main([str(word) for word in (*taken, *asked, "--out", out)]) == 0
+    before = out.read_bytes()
+    assert main([str(word) for word in (*taken, *asked, "--out", out)]) == 4
+    assert out.read_bytes() == before
+    if act == "amend":
+        assert (
+            read_bundle(permit).notices[-1].body["replaced_by"]
+            == read_bundle(out).permit.digest
+        )
+
+
 def test_who_does_not_know_a_pages_address_is_shown_nothing(
     permit, browser, shown, origin
 ):
