@@ -9,7 +9,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from hetao.errors import BadSignature, InvalidNetwork
-from hetao.permit import code, new_identity, read_identity, write_identity
+from hetao.permit import (
+    ServiceSigner,
+    code,
+    new_identity,
+    read_identity,
+    services,
+    state,
+    statement_from,
+    write_identity,
+)
+from hetao.permit.keys import decoded, verify
 from hetao.permit.passkey import LARGEST, assertion_from, challenge
 from support_permit import NOW, Scene, at
 from support_signers import DAY, Authenticator, Example
@@ -156,3 +166,109 @@ def test_a_certificate_holds_from_its_first_second_to_before_its_last():
     for when in (NOW - second, NOW + DAY):
         with pytest.raises(BadSignature, match="not valid at that time"):
             service.key().verify(DATA, signature, when)
+
+
+def test_a_services_signature_and_authority_have_one_form_and_a_size():
+    service = Example()
+    given = service.sign_hash(challenge(DATA))
+    raw = base64.b64decode(given.as_signature())
+    key = service.key()
+
+    assert services.hash_signature_from(raw) == given
+    large = replace(given, signature=b"\0" * services.LARGEST)
+    with pytest.raises(BadSignature, match="too large"):
+        services.hash_signature_from(base64.b64decode(large.as_signature()))
+    with pytest.raises(BadSignature, match="one form"):
+        services.hash_signature_from(raw.replace(b",", b", "))
+    if key.public.endswith("="):
+        with pytest.raises(InvalidNetwork, match="one base64 form"):
+            replace(key, public=other_form(key.public)).check_form()
+
+
+def test_a_service_signs_for_the_certificate_of_its_holder_alone():
+    service = Example()
+    signer, key = ServiceSigner("ethics-hk", service), service.key()
+
+    assert signer.holds(key)
+    assert not signer.holds(replace(key, name="other"))
+    assert not signer.holds(replace(KEY, name="ethics-hk"))
+
+
+# --- statements -----------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "table",
+    [
+        None,
+        [],
+        {},
+        {"body": {}},
+        {"body": [], "signature": ""},
+        {"body": {}, "signature": 1},
+        {"body": {}, "signature": "", "more": 1},
+    ],
+    ids=str,
+)
+def test_what_is_no_statement_is_refused(table):
+    with pytest.raises(BadSignature, match="malformed"):
+        statement_from(table)
+
+
+def test_a_signature_has_one_form_and_sixty_four_bytes():
+    said = state(SCENE.identities["ethics-hk"], {"type": "x"})
+    said.verify_key(KEY, at(0))
+
+    raw = decoded(said.signature)
+    for text, words in (
+        ("not base64!", "base64"),
+        (other_form(said.signature), "base64"),
+        (base64.b64encode(raw[:-1]).decode(), "signature"),
+        (base64.b64encode(raw[:-1] + bytes([raw[-1] ^ 1])).decode(), "signature"),
+    ):
+        with pytest.raises(BadSignature, match=words):
+            replace(said, signature=text).verify_key(KEY, at(0))
+
+
+def test_an_identity_signs_a_domain_and_what_follows_it():
+    identity = new_identity("a")
+    party = identity.party("HK", "site", "o")
+    signature = identity.sign(b"one\n", b"data")
+
+    verify(party, b"one\n", b"data", signature)
+    for domain, data in ((b"two\n", b"data"), (b"one\n", b"date"), (b"", b"data")):
+        with pytest.raises(BadSignature):
+            verify(party, domain, data, signature)
+
+
+@pytest.mark.parametrize("public", ["?", "AAAA", ""])
+def test_a_public_key_is_thirty_two_bytes_in_base64(public):
+    party = replace(new_identity("a").party("HK", "site", "o"), sign=public)
+
+    with pytest.raises(InvalidNetwork, match="a: a public key is not"):
+        _ = party.sign_key
+
+
+@pytest.mark.parametrize("name", ["origin", "subject"])
+def test_a_key_in_a_file_has_no_page_and_no_subject(name):
+    with pytest.raises(InvalidNetwork, match="only a passkey has an origin"):
+        replace(KEY, **{name: "https://x.example"}).check_form()
+
+
+def test_secret_keys_are_their_owners_alone_and_read_as_what_they_are(tmp_path):
+    path = write_identity(tmp_path, new_identity("a"))
+
+    modes = {one.stat().st_mode & 0o777 for one in tmp_path.iterdir()}
+    assert modes == {0o600}
+    for name, text, words in (
+        ("a.seal.pem", None, "no Ed25519 signing key"),
+        ("none.sign.pem", None, "cannot be read"),
+        ("odd.sign.pem", b"odd", "no unencrypted PEM key"),
+    ):
+        if text:
+            (tmp_path / name).write_bytes(text)
+        with pytest.raises(InvalidNetwork, match=words):
+            read_identity(path.with_name(name))
+
+
+def test_a_passkeys_page_has_an_address():
+    with pytest.raises(InvalidNetwork, match="origin is no address"):
+        replace(Authenticator(SECRET).key(), origin="https://[").check_form()
