@@ -1,5 +1,7 @@
 """What several folders of tests share."""
 
+import gc
+
 import pytest
 from hypothesis import settings
 
@@ -24,6 +26,11 @@ def pytest_collection_modifyitems(items):
             for mark in item.iter_markers(gap):
                 reason = f"{gap}: {mark.kwargs['reason']}"
                 item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
+
+
+def pytest_collection_finish():
+    """Leave the thousands of tests out of what the collector looks at each time."""
+    gc.freeze()
 
 
 LONGEST_NAME = 100  # characters; of a case that is named by its text
