@@ -33,6 +33,10 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def pytest_unconfigure():
+    gc.unfreeze()  # or libraries that count their objects at the end find some
+
+
 LONGEST_NAME = 100  # characters; of a case that is named by its text
 
 
