@@ -145,7 +145,7 @@ def test_equal_acts_have_unlike_leaves():
     leaves = [act_leaf(stream[n : n + 32], b"same") for n in (0, 32, 64)]
 
     assert len(set(leaves)) == 3
-    assert act_leaves(stream, [b"same"] * 3) == leaves
+    assert act_leaves(stream, [b"sa"] * 3, [memoryview(b"me")] * 3) == leaves
     assert (
         act_leaf(bytes(32), b"x") == hashlib.sha256(b"\0" + bytes(32) + b"x").digest()
     )

@@ -37,14 +37,21 @@ class Acts(NamedTuple):
     Attributes:
         person: None for what belongs to nobody.
         numbers: of each act within the person's, rising: see `act_number`.
-        data: canonical bytes of each.
+        fronts, cells: canonical bytes of each, in two pieces that are one only where
+            somebody wants them whole.
         rows: how many rows they have together.
     """
 
     person: int | None
     numbers: list[int]
-    data: list[bytes]
+    fronts: list[bytes]
+    cells: list[bytes | memoryview]
     rows: int
+
+    @property
+    def data(self) -> list[bytes]:
+        """Return the canonical bytes of each act."""
+        return [b"".join(both) for both in zip(self.fronts, self.cells, strict=True)]
 
 
 def act_number(visit: int | None, day: str = "") -> int:
@@ -84,7 +91,7 @@ def act_rows_plan(used: Used, whose: str | None, *, own: bool = False) -> str:
 
     Its columns: `person` (of what belongs to nobody, 0), `act` (its number within what
     the person has), `part` and `id` (the order within an act; of what belongs to
-    nobody, the act itself) and `cells`, a row's text.
+    nobody, the act itself) and `cells`, a row's text without its table's name.
 
     Args:
         used: table → the columns that hold anything.
@@ -141,10 +148,9 @@ def _cells(table: Table, used: Sequence[str]) -> str:
         for name in plain
     ]
     cells += [f"coalesce(CAST(length({name}) AS VARCHAR), 'null')" for name in texts]
-    front = f"'{table.name}/{mask_of(table, used)}['"
     words = [f"coalesce({name}, '')" for name in texts]
     inside = " || ',' || ".join(cells)
-    return " || ".join([front, *([inside] if cells else []), "']'", *words])
+    return " || ".join(["'['", *([inside] if cells else []), "']'", *words])
 
 
 def _own_cells(table: Table, used: Sequence[str]) -> str:
@@ -155,8 +161,7 @@ def _own_cells(table: Table, used: Sequence[str]) -> str:
         for name in plain
     ]
     cells += [f"length({name})" for name in texts]
-    front = f"'{table.name}/{mask_of(table, used)}'"
-    parts = [front, f"json_array({', '.join(cells)})", *texts]
+    parts = [f"json_array({', '.join(cells)})", *texts]
     return f"concat({', '.join(parts)})"
 
 
@@ -168,7 +173,9 @@ def read_acts(
         yield from _read(engine, used, None)
     if people:
         ids = ", ".join(map(str, people))
-        yield from _read(engine, used, f"{PERSON} IN ({ids})")
+        # DuckDB compares a row with each of a list; of a table it makes a hash table.
+        few = f"SELECT unnest([{ids}])" if isinstance(engine, DuckDBEngine) else ids
+        yield from _read(engine, used, f"{PERSON} IN ({few})")
 
 
 def read_all_acts(
@@ -200,8 +207,17 @@ def read_all_acts(
 def _read(engine: Engine, used: Used, whose: str | None) -> Iterator[Acts]:
     plan = act_rows_plan(used, whose, own=isinstance(engine, DuckDBEngine))
     if plan:
-        rows = _fetched(engine, plan)
-        yield from _nobodys(rows) if whose is None else _peoples(rows)
+        rows, names = _fetched(engine, plan), _names(used)
+        yield from _nobodys(rows, names) if whose is None else _peoples(rows, names)
+
+
+def _names(used: Used) -> dict[int, bytes]:
+    """Return by its number what stands before the rows of a table in an act."""
+    return {
+        number: f"{name}/{mask_of(table, used[name])}".encode()
+        for number, (name, table) in enumerate(act_tables().items(), 1)
+        if name in used
+    }
 
 
 class _Rows(NamedTuple):
@@ -262,56 +278,58 @@ def _fetched(engine: Engine, plan: str) -> _Rows:
     return _Rows(person, act, part, key, found["cells"], text)
 
 
-def _nobodys(rows: _Rows) -> Iterator[Acts]:
+def _nobodys(rows: _Rows, names: Mapping[int, bytes]) -> Iterator[Acts]:
     """Yield what belongs to nobody: each row is an act."""
     order = np.lexsort((rows.id, rows.part))
     if len(order):
+        parts, text = rows.part[order].tolist(), rows.text
         starts, stops = rows.edges[order].tolist(), rows.edges[order + 1].tolist()
-        front = _FRONT + b"[null,null,null]"
-        cells = [rows.text[a:b] for a, b in zip(starts, stops, strict=True)]
-        data = [b"".join((front, one)) for one in cells]
-        yield Acts(None, rows.part[order].tolist(), data, len(data))
+        cells = [text[a:b] for a, b in zip(starts, stops, strict=True)]
+        fronts = [b"%b[null,null,null]%b" % (_FRONT, names[part]) for part in parts]
+        yield Acts(None, parts, fronts, cells, len(parts))
 
 
-def _peoples(rows: _Rows) -> Iterator[Acts]:
+def _peoples(rows: _Rows, names: Mapping[int, bytes]) -> Iterator[Acts]:
     if not len(rows.id):
         return
     first, last = rows.runs()
-    person, act = rows.person[first], rows.act[first]
-    other = _changes(person)
-    acts = np.flatnonzero(other | _changes(act))
+    other = _changes(rows.person[first])
+    acts = np.flatnonzero(other | _changes(rows.act[first]))  # where each one begins
     owners = np.flatnonzero(other[acts])
     counts = np.add.reduceat(last - first + 1, acts[owners]).tolist()
-    numbers = act[acts].tolist()
-    data = _joined(rows, first, last, acts)
-    people = person[acts[owners]].tolist()
-    limits = [*owners.tolist(), len(numbers)]
-    for who, count, low, high in zip(people, counts, limits, limits[1:], strict=False):
-        yield Acts(who, numbers[low:high], data[low:high], count)
-
-
-def _joined(rows: _Rows, first: Array, last: Array, acts: Array) -> list[bytes]:
-    """Return the bytes of each act, the first run of which is given in `acts`."""
-    people, numbers = rows.person[first[acts]], rows.act[first[acts]]
+    people, numbers = rows.person[first[acts]].tolist(), rows.act[first[acts]].tolist()
+    parts = rows.part[first[acts]].tolist()
     fronts = [
-        b"%b[%d,%b]" % (_FRONT, person, _back(number))
-        for person, number in zip(people.tolist(), numbers.tolist(), strict=True)
+        b"%b[%d,%b]%b" % (_FRONT, person, _back(number), names[part])
+        for person, number, part in zip(people, numbers, parts, strict=True)
     ]
+    cells = _cells_of(rows, names, (first, last), acts)
+    limits = [*owners.tolist(), len(numbers)]
+    for low, high, count in zip(limits, limits[1:], counts, strict=False):
+        of = slice(low, high)
+        yield Acts(people[low], numbers[of], fronts[of], cells[of], count)
+
+
+def _cells_of(
+    rows: _Rows, names: Mapping[int, bytes], runs: tuple[Array, Array], acts: Array
+) -> list[bytes | memoryview]:
+    """Return the rows of each act, less the name of its first table."""
+    first, last = runs
+    text, parts = rows.text, rows.part[first].tolist()
+    starts, stops = rows.edges[first].tolist(), rows.edges[last + 1].tolist()
     ends = np.append(acts[1:], len(first))
-    starts, stops = rows.edges[first], rows.edges[last + 1]
-    text, begin, end = rows.text, starts[acts].tolist(), stops[acts].tolist()
-    data = [
-        b"".join((front, text[a:b]))
-        for front, a, b in zip(fronts, begin, end, strict=True)
-    ]
-    starts, stops = starts.tolist(), stops.tolist()
+    cells = [text[starts[n] : stops[n]] for n in acts.tolist()]
     several = np.flatnonzero(ends - acts > 1)  # whose rows stand in several places
-    for n, a, b in zip(
+    for n, begin, end in zip(
         several.tolist(), acts[several].tolist(), ends[several].tolist(), strict=True
     ):
-        more = zip(starts[a + 1 : b], stops[a + 1 : b], strict=True)
-        data[n] = b"".join((data[n], *[text[begin:end] for begin, end in more]))
-    return data
+        pieces = [cells[n]]
+        for run in range(begin + 1, end):
+            if parts[run] != parts[run - 1]:
+                pieces.append(names[parts[run]])
+            pieces.append(text[starts[run] : stops[run]])
+        cells[n] = b"".join(pieces)
+    return cells
 
 
 def _changes(values: Array) -> Array:

@@ -224,7 +224,7 @@ class _Sealed:
                     "a row belongs to somebody who is not among the people",
                     fix="curate the site's data again",
                 )
-            leaves = _leaves_of(self._keys[place], self._secret, one.data)
+            leaves = _leaves_of(self._keys[place], self._secret, one)
             self._of[place] = b"".join(leaves)
             rows += one.rows
         return rows
@@ -242,11 +242,12 @@ class _Sealed:
         return b"".join(self._of)
 
 
-def _leaves_of(key: bytes | None, secret: Keyed, acts: Sequence[bytes]) -> list[bytes]:
+def _leaves_of(key: bytes | None, secret: Keyed, acts: Acts) -> list[bytes]:
     """Return the leaves of one person's acts; none where the key is destroyed."""
-    if key is None or not acts:
+    if key is None or not acts.fronts:
         return []
-    return act_leaves(nonces(secret(key), len(acts)), acts)
+    stream = nonces(secret(key), len(acts.fronts))
+    return act_leaves(stream, acts.fronts, acts.cells)
 
 
 def _with_events(acts: Iterable[Acts], events: Sequence[Event]) -> Iterator[Acts]:
@@ -255,10 +256,12 @@ def _with_events(acts: Iterable[Acts], events: Sequence[Event]) -> Iterator[Acts
     for event in events:
         waiting.setdefault(event.person, []).append(event.data)
     for one in acts:
-        one.data.extend(waiting.pop(one.person, ()))
+        more = waiting.pop(one.person, [])
+        one.fronts.extend(more)
+        one.cells.extend([b""] * len(more))
         yield one
     for person, data in waiting.items():
-        yield Acts(person, [], data, 0)
+        yield Acts(person, [], data, [b""] * len(data), 0)
 
 
 # --- files ----------------------------------------------------------------------------
@@ -435,7 +438,7 @@ class Extract:
         wrap = self._secret(NONCE)
         leaves = list[bytes]()
         for at in range(first, last + 1):
-            leaves += gone.get(at) or _leaves_of(keys.of(at), wrap, acts[at].data)
+            leaves += gone.get(at) or _leaves_of(keys.of(at), wrap, acts[at])
         begin = start - int(self._starts["start"][first])
         path = self._tiles.path(index, leaves[begin : begin + stop - start])
         nth = index - int(self._starts["start"][place])
@@ -460,7 +463,7 @@ class Extract:
         acts = read_acts(self.engine, used, list(place_of), nobody=nobody)
         chosen = {None, *place_of} if nobody else set(place_of)
         events = [event for event in self._events if event.person in chosen]
-        found = {n: Acts(None, [], [], 0) for n in range(first, last + 1)}
+        found = {n: Acts(None, [], [], [], 0) for n in range(first, last + 1)}
         for one in _with_events(acts, events):
             found[NOBODY if one.person is None else place_of[one.person]] = one
         return found
@@ -508,10 +511,10 @@ class Extract:
         if key is None:
             raise Shredded("this person's key was destroyed before")
         self.open(int(self._starts["start"][place]))  # the tables are what they were
-        data = self._acts(place, place)[place].data
-        gone[place] = _leaves_of(key, self._secret(NONCE), data)
+        acts = self._acts(place, place)[place]
+        gone[place] = _leaves_of(key, self._secret(NONCE), acts)
         _replace_secret(path, _keys_text(keys.without(place), gone))
-        return len(data)
+        return len(gone[place])
 
 
 def _replace_secret(path: Path, data: bytes) -> None:

@@ -4,9 +4,10 @@ An act is a visit with all its rows, or what one person has on one day outside o
 visit, or what says something of a person for good. What belongs to no person, such as a
 ward, is an act by itself. Its bytes are UTF-8 text:
 
-    hetao.act/1[<person>,<visit>,<day>]<row><row>…
+    hetao.act/1[<person>,<visit>,<day>]<rows><rows>…
 
-    row  := <table> "/" <columns in hex> "[" <cell> "," … "]" <text> <text> …
+    rows := <table> "/" <columns in hex> <row> <row> …
+    row  := "[" <cell> "," … "]" <text> <text> …
     cell := null | a whole number | "a date, time or decimal as fixed text" |
             the length of a text in Unicode code points
 
@@ -36,7 +37,8 @@ PERSON, VISIT, TEXT = "person_id", "visit_occurrence_id", "text"
 QUOTED: Final = ("date", "timestamp", "decimal")
 LARGEST: Final = 64 * 2**20  # bytes of one act
 _HEAD: Final = re.compile(r"hetao\.act/1\[([^\[\]]*)\]")
-_ROW: Final = re.compile(r"([a-z_]+)/(0|[1-9a-f][0-9a-f]*)\[([^\[\]]*)\]")
+_TABLE: Final = re.compile(r"([a-z_]+)/(0|[1-9a-f][0-9a-f]*)(?=\[)")
+_ROW: Final = re.compile(r"\[([^\[\]]*)\]")
 _FORMS: Final = {
     "date": re.compile(r"\d{4}-\d\d-\d\d"),
     "timestamp": re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{0,5}[1-9])?"),
@@ -103,14 +105,17 @@ def encode_act(act: Act, used: Mapping[str, Sequence[str]]) -> bytes:
     tables = dictionary().tables
     day = f'"{act.day}"' if act.day else "null"
     head = f"{FORM}[{_whole(act.person)},{_whole(act.visit)},{day}]"
-    parts = [head]
+    parts, at = [head], ""
     for row in act.rows:
         table, columns = tables[row.table], used[row.table]
         plain, texts = cells_of(table, columns)
         words = [row.values[name] for name in texts]
         cells = [_cell(table.fields[name].type, row.values[name]) for name in plain]
         cells += ["null" if word is None else str(len(str(word))) for word in words]
-        parts.append(f"{row.table}/{mask_of(table, columns)}[{','.join(cells)}]")
+        if row.table != at:
+            parts.append(f"{row.table}/{mask_of(table, columns)}")
+        at = row.table
+        parts.append(f"[{','.join(cells)}]")
         parts += [str(word) for word in words if word is not None]
     return "".join(parts).encode()
 
@@ -170,19 +175,19 @@ def _front(inside: str) -> tuple[int | None, int | None, str]:
 def _rows(
     text: str, at: int, known: Dictionary
 ) -> Iterator[tuple[ActRow, tuple[str, ...]]]:
+    table: Table | None = None
+    columns: tuple[str, ...] = ()
     while at < len(text):
+        if begins := _TABLE.match(text, at):
+            table = known.tables.get(begins[1])
+            at, columns = begins.end(), _columns(table, int(begins[2], 16))
         found = _ROW.match(text, at)
-        if found is None or found[1] not in known.tables:
+        if found is None or table is None:
             raise Unverified("a row of an act is malformed, or of an unknown table")
-        table = known.tables[found[1]]
-        names, bits = told_columns(table), int(found[2], 16)
-        if bits >> len(names):
-            raise Unverified("a row of an act states columns that its table lacks")
-        columns = tuple(name for i, name in enumerate(names) if bits >> i & 1)
         plain, texts = cells_of(table, columns)
         types = [table.fields[name].type for name in plain]
         kinds = [kind if kind in QUOTED else None for kind in types]
-        cells = _cells(found[3], (*kinds, *(None for _ in texts)))
+        cells = _cells(found[1], (*kinds, *(None for _ in texts)))
         values: dict[str, int | str | None] = dict(zip(plain, cells, strict=False))
         at = found.end()
         for name, length in zip(texts, cells[len(plain) :], strict=True):
@@ -193,6 +198,13 @@ def _rows(
                 values[name] = text[at : at + length]
                 at += length
         yield ActRow(table.name, {n: values[n] for n in columns}), columns
+
+
+def _columns(table: Table | None, bits: int) -> tuple[str, ...]:
+    names = told_columns(table) if table else ()
+    if table and bits >> len(names):
+        raise Unverified("a row of an act states columns that its table lacks")
+    return tuple(name for i, name in enumerate(names) if bits >> i & 1)
 
 
 def _cells(inside: str, kinds: Sequence[str | None]) -> list[int | str | None]:

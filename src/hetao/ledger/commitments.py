@@ -235,14 +235,24 @@ def act_leaf(nonce: bytes, act: bytes) -> bytes:
     return hashlib.sha256(b"\x00" + nonce + act).digest()
 
 
-def act_leaves(stream: bytes, acts: Sequence[bytes]) -> list[bytes]:
-    """Return the leaf hashes of acts, given their nonces behind each other."""
-    sha256, at = hashlib.sha256, range(0, len(stream), HASH_BYTES)
+def act_leaves(
+    stream: bytes, fronts: Sequence[bytes], rests: Sequence[bytes | memoryview]
+) -> list[bytes]:
+    """Return the leaf hashes of acts, of which each comes in two pieces.
+
+    Args:
+        stream: their nonces behind each other.
+        fronts: how each act begins.
+        rests: how it goes on; it is hashed where it stands.
+    """
+    sha256, leaves = hashlib.sha256, list[bytes]()
     # Written out: a call for each would take as long as half of the hashing.
-    return [
-        sha256(b"\x00" + stream[n : n + HASH_BYTES] + act).digest()
-        for n, act in zip(at, acts, strict=True)
-    ]
+    for at, (front, rest) in enumerate(zip(fronts, rests, strict=True)):
+        begin = HASH_BYTES * at
+        leaf = sha256(b"\x00" + stream[begin : begin + HASH_BYTES] + front)
+        leaf.update(rest)
+        leaves.append(leaf.digest())
+    return leaves
 
 
 @dataclass(frozen=True)
