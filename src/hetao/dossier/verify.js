@@ -34,13 +34,13 @@ function same(a, b) {
 }
 const sha = async (name, data) => new Uint8Array(await subtle.digest(name, data));
 /* Nodes of a tree are hashed here, for each way to the browser's own takes longer. */
-const ROUNDS = new Uint32Array(64), FIRST = new Uint32Array(8), W = new Uint32Array(64);
+const ROUNDS = new Int32Array(64), FIRST = new Int32Array(8), W = new Int32Array(64);
 for (let n = 0, p = 2; n < 64; p++) {
   let d = 2;
   while (d * d <= p && p % d) d++;
   if (d * d <= p) continue;
-  if (n < 8) FIRST[n] = Math.sqrt(p) % 1 * 2 ** 32;
-  ROUNDS[n++] = Math.cbrt(p) % 1 * 2 ** 32;
+  if (n < 8) FIRST[n] = Math.sqrt(p) % 1 * 2 ** 32 | 0;
+  ROUNDS[n++] = Math.cbrt(p) % 1 * 2 ** 32 | 0;
 }
 const turn = (x, n) => x >>> n | x << 32 - n;
 function hashed(data) {
@@ -52,28 +52,33 @@ function hashed(data) {
     for (let i = 0; i < 16; i++) W[i] = view.getUint32(at + 4 * i);
     for (let i = 16; i < 64; i++) {
       const a = W[i - 15], b = W[i - 2];
-      W[i] = W[i - 16] + (turn(a, 7) ^ turn(a, 18) ^ a >>> 3) + W[i - 7] + (turn(b, 17) ^ turn(b, 19) ^ b >>> 10);
+      W[i] = W[i - 16] + (turn(a, 7) ^ turn(a, 18) ^ a >>> 3) + W[i - 7] + (turn(b, 17) ^ turn(b, 19) ^ b >>> 10) | 0;
     }
-    let [a, b, c, d, e, f, g, h] = H;
+    let a = H[0], b = H[1], c = H[2], d = H[3], e = H[4], f = H[5], g = H[6], h = H[7];
     for (let i = 0; i < 64; i++) {
       const one = h + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + (e & f ^ ~e & g) + ROUNDS[i] + W[i] | 0;
       const two = (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + (a & b ^ a & c ^ b & c) | 0;
-      [h, g, f, e, d, c, b, a] = [g, f, e, d + one | 0, c, b, a, one + two | 0];
+      h = g; g = f; f = e; e = d + one | 0; d = c; c = b; b = a; a = one + two | 0;
     }
-    [a, b, c, d, e, f, g, h].forEach((x, i) => { H[i] += x; });
+    H[0] += a; H[1] += b; H[2] += c; H[3] += d; H[4] += e; H[5] += f; H[6] += g; H[7] += h;
   }
   const made = new DataView(new ArrayBuffer(32));
-  H.forEach((x, i) => made.setUint32(4 * i, x));
+  for (let i = 0; i < 8; i++) made.setUint32(4 * i, H[i]);
   return new Uint8Array(made.buffer);
 }
 const sha256 = async data => data.length < 4096 ? hashed(data) : sha("SHA-256", data);
 
 /* --- canonical JSON, RFC 8785 --------------------------------------------------- */
+/* Texts of statements, which are written again where they are signed and logged; what was read never changes. */
+const written = new WeakMap();
 function canonical(value) {
   if (value === null || typeof value !== "object") return JSON.stringify(value);
+  const text = written.get(value);
+  if (text !== undefined) return text;
   if (Array.isArray(value)) return "[" + value.map(canonical).join(",") + "]";
   return "{" + Object.keys(value).sort().map(k => JSON.stringify(k) + ":" + canonical(value[k])).join(",") + "}";
 }
+function keep(value) { written.set(value, canonical(value)); }
 const digestOf = async data => "sha256:" + hex(await sha256(data));
 const digest = value => digestOf(utf8.encode(canonical(value)));
 
@@ -204,7 +209,13 @@ async function verify(data) {
   let value;
   try { value = JSON.parse(text8.decode(data)); } catch { throw new Refused("it is not JSON"); }
   need(Object.keys(value).sort().join() === "body,log,signature,sums", "not a certificate");
-  const { body, log, signature, sums } = value, permit = body.permit.permit, bodyText = canonical(body);
+  const { body, log, signature, sums } = value, permit = body.permit.permit;
+  for (const statement of body.rounds.flatMap(one => [...Object.values(one.receipts), ...Object.values(one.totals)])) {
+    keep(statement.body);
+    keep(statement);
+  }
+  [permit, body.study, body.findings, body.checks, log].forEach(keep);
+  const bodyText = canonical(body);
   const whole = `{"body":${bodyText},"log":${canonical(log)},"signature":${canonical(signature)},"sums":${canonical(sums)}}`;
   need(same(utf8.encode(whole), data), "the text is not in canonical form");
   need(body.type === "hetao.certificate/3", "not a certificate of a known type");
