@@ -5,7 +5,6 @@ there (Document 42 of 6 February 2026), and a blockchain information service a f
 Asking is open to everybody.
 """
 
-import importlib
 import json
 import sys
 import time
@@ -29,12 +28,20 @@ def evm_library(name: str) -> types.ModuleType:
         Usage: the extra is not installed.
     """
     limit = sys.getrecursionlimit()
-    try:
-        return importlib.import_module(name)
+    found: types.ModuleType
+    try:  # each by its own name: no name that is read chooses what is loaded
+        if name == "eth_abi":
+            import eth_abi as found
+        elif name == "eth_utils":
+            import eth_utils as found
+        else:
+            import eth_account as found
     except ImportError as missing:
         raise Usage(
             f"a chain needs {name}", fix="pip install 'hetao[evm]'"
         ) from missing
+    else:
+        return found
     finally:
         # One of its libraries lifts the limit so far that a stranger's deeply nested
         # file would then end the process.
