@@ -1,6 +1,7 @@
 """A small federation in one process, whose parties a test can swap for liars."""
 
 import asyncio
+import atexit
 import contextlib
 import datetime
 import functools
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from hetao.analysis import Estimator, estimator_for
 from hetao.canonical import parse_canonical
-from hetao.cdm import open_flat
+from hetao.cdm import FlatFile, FlatTable
 from hetao.errors import HetaoError
 from hetao.federation.attend import attend
 from hetao.federation.certify import certify, package_of
@@ -151,6 +152,18 @@ class Sums:
         return pack(meta, arrays)
 
 
+_FILES: dict[bytes, FlatFile] = {}
+atexit.register(_FILES.clear)  # before the database goes
+
+
+def open_once(path: Path, column: str, value: str) -> FlatTable:
+    """Return what `open_flat` does, of a file that many tests write alike."""
+    data = path.read_bytes()
+    if data not in _FILES:
+        _FILES[data] = FlatFile(path)
+    return _FILES[data].open(column, value, genes=())
+
+
 class Federation:
     """Every party with its folder, and the keys to speak in anybody's name."""
 
@@ -203,9 +216,7 @@ class Federation:
             policy=self.plan.policies.get(name, Policy()),
             home=self.home(name),
             folder=self.folder / f"site-{name}",
-            open_source=functools.partial(
-                open_flat, self.patients, "hospital", name, genes=()
-            ),
+            open_source=functools.partial(open_once, self.patients, "hospital", name),
             notices=lambda: tuple(self.notices),
         )
 

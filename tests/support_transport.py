@@ -17,7 +17,6 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from hetao.cdm import open_flat
 from hetao.federation.attend import attend
 from hetao.federation.coordinator import Coordinator, Outcome
 from hetao.federation.correspondence import Desk
@@ -35,7 +34,7 @@ from hetao.ledger.log import Log
 from hetao.permit import Bundle, format_time
 from hetao.release import Policy, add
 from hetao.study import Analysis, Level, Study, Variable
-from support_federation import head_of
+from support_federation import head_of, open_once
 
 HUBS = ("hub-hk", "hub-sz")
 SIDES = {"a": "HK", "b": "SZ", "c": "HK", "d": "SZ"}
@@ -325,9 +324,7 @@ class Stage:
             policy=Policy(),
             home=self.home(name),
             folder=self.folder / f"site-{name}",
-            open_source=functools.partial(
-                open_flat, self.people, "site", name, genes=()
-            ),
+            open_source=functools.partial(open_once, self.people, "site", name),
         )
 
     def home(self, name: str) -> str:

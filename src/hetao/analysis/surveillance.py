@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 MOST_EXPECTED: Final = 1000.0
 MOST_EVENTS: Final = 10_000
 HIGHEST: Final = 60.0  # log-likelihood ratio of a critical value
+LEAST, NEAR = 1e-9, 1e-12
 STATES: Final = 800  # of a CUSUM's chain
 
 
@@ -99,7 +100,9 @@ def poisson_critical(
         raise Usage("alpha lies below 0.5, and a signal needs 1 to 100 events")
     if looks is None:
         return _solved(
-            lambda value: _every_event(value, most_expected, least_events), alpha
+            lambda value: _every_event(value, most_expected, least_events),
+            alpha,
+            in_steps=False,
         )
     at = tuple(map(float, looks))
     steps = np.diff([0.0, *at])
@@ -252,20 +255,31 @@ def cusum_run_length(
 
 
 # --- exact chances --------------------------------------------------------------------
-def _solved(chance_of: Callable[[float], float], alpha: float) -> float:
-    """Return the least critical value whose chance of a signal is at most alpha."""
-    low, high = 1e-9, 1.0
+def _solved(
+    chance_of: Callable[[float], float], alpha: float, *, in_steps: bool = True
+) -> float:
+    """Return the least critical value whose chance of a signal is at most alpha.
+
+    A chance that does not fall in steps is followed down its slope, in a fifth of the
+    time that halving takes.
+    """
+    low, high = LEAST, 1.0
     while chance_of(high) > alpha:
         low, high = high, high * 2
         if high > HIGHEST:
             raise Usage("no critical value keeps so small an alpha")
+    if not in_steps and chance_of(low) > alpha:
+        from scipy.optimize import brentq  # dear to load
+
+        root = brentq(lambda value: chance_of(value) - alpha, low, high, xtol=1e-13)
+        return float(root) + NEAR
     for _ in range(60):
         middle = (low + high) / 2
         if chance_of(middle) > alpha:
             low = middle
         else:
             high = middle
-        if high - low < 1e-12:
+        if high - low < NEAR:
             break
     return high
 
