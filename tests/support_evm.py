@@ -37,14 +37,14 @@ class Done:
 
 
 @cache
-def compiled(path: Path) -> dict[str, object]:
-    """Return what the compiler makes of a source."""
+def compiled(*paths: Path) -> dict[str, dict[str, str]]:
+    """Return what the compiler makes of each source, by the file's name."""
     # In a process of its own: the compiler lifts Python's limit of recursion.
     words = [sys.executable, "-m", "vyper.cli.vyper_compile", "-f", "combined_json"]
-    done = subprocess.run([*words, str(path)], check=True, capture_output=True)
+    done = subprocess.run([*words, *paths], check=True, capture_output=True)
     said = json.loads(done.stdout)
-    (made,) = (one for name, one in said.items() if name != "version")
-    return {**made, "version": said["version"]}
+    version = said.pop("version").partition("+")[0]
+    return {Path(n).name: {**made, "version": version} for n, made in said.items()}
 
 
 def call(function: str, *values: object) -> bytes:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from eth_abi import encode
 from eth_utils import to_checksum_address
 
 from hetao.anchor.node import Node
@@ -24,8 +23,8 @@ from hetao.permit import new_identity, write_identity
 from hetao.settlement import Book, accepted, attest, escrow, read_contract
 from hetao.settlement.contract import contract_from
 from hetao.settlement.rails import RAILS
-from support_escrow import CHAIN, TOKEN
-from support_evm import ADDRESSES, KEYS, anvil, compiled
+from support_escrow import CHAIN, token_code
+from support_evm import ADDRESSES, KEYS, anvil
 
 pytestmark = pytest.mark.xdist_group("escrow")
 PAYER, STRANGER, PAYEE = 0, 1, 2
@@ -116,9 +115,8 @@ def node():
 @pytest.fixture
 def world(node, tmp_path, monkeypatch):
     """A folder with the contract, the keys, and a token of which the payer has some."""
-    made = bytes.fromhex(compiled(TOKEN)["bytecode"][2:])
-    arguments = encode(["address", "uint256"], [ADDRESSES[PAYER], 10**12])
-    token = node.send(PAYER, "", made + arguments).address
+    monkeypatch.setattr("hetao.anchor.node.WAIT", 0.01)
+    token = node.send(PAYER, "", token_code(10**12)).address
     until = datetime.datetime.fromtimestamp(node.now + 5_000, datetime.UTC)
     text = contract_text(token, until.strftime("%Y-%m-%dT%H:%M:%SZ"))
     (tmp_path / "contract.toml").write_text(text, encoding="utf-8")

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hetao.canonical import canonical
+from hetao.cdm.cbv import DISPOSITIONS, PARTIES, STEPS, TRANSACTIONS
 from hetao.cdm.committing import Event
 from hetao.errors import InvalidData, NotCanonical
 
@@ -32,9 +33,15 @@ LARGEST: Final = 64 * 2**20  # bytes of one document
 PERSON: Final = "hetao:person"
 ACTIONS: Final = ("ADD", "OBSERVE", "DELETE")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
-_OFFSET = re.compile(r"[+-](0\d|1[0-4]):[0-5]\d")
-_URI = re.compile(r"(urn:[a-z0-9][a-z0-9-]{0,31}:|https?://|ni:///)[!-~]{1,2000}")
-_WORD = re.compile(r"[a-z][a-z_]{0,63}")
+_OFFSET = re.compile(r"[+-]((0\d|1[0-3]):[0-5]\d|14:00)")
+_SIGN = r"([\w.~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})"
+_URI = re.compile(
+    rf"(urn:[a-z0-9][a-z0-9-]{{0,31}}:|https?://|ni:///){_SIGN}{{1,2000}}"
+    rf"(#{_SIGN}{{0,2000}})?",
+    re.ASCII,
+)
+# In JSON the standard's own words stand bare, never as addresses.
+_NOT_OWN = re.compile(r"urn:epcglobal:cbv|https?://ns\.gs1\.org/cbv/")
 Check = Callable[[Any], bool]
 
 
@@ -42,9 +49,19 @@ def _is_uri(value: Any) -> bool:
     return isinstance(value, str) and bool(_URI.fullmatch(value))
 
 
-def _is_word(value: Any) -> bool:
-    """Return whether this is a word of the CBV, or a URI of somebody's own."""
-    return isinstance(value, str) and bool(_WORD.fullmatch(value) or _is_uri(value))
+def _is_uris(value: Any) -> bool:
+    """Return whether these are URIs, each once."""
+    return _list_of(_is_uri)(value) and len(set(value)) == len(value)
+
+
+def _word_of(words: frozenset[str]) -> Check:
+    """Return what asks for one of these words, or for a URI of somebody's own."""
+
+    def check(value: Any) -> bool:
+        own = _is_uri(value) and not _NOT_OWN.match(value)
+        return isinstance(value, str) and (value in words or own)
+
+    return check
 
 
 def _is_time(value: Any) -> bool:
@@ -77,14 +94,16 @@ def _is_quantity(value: Any) -> bool:
     )
 
 
-def _is_typed(key: str) -> Check:
+def _is_typed(key: str, words: frozenset[str], default: str = "") -> Check:
+    is_type = _word_of(words)
+
     def check(value: Any) -> bool:
         return (
             isinstance(value, Mapping)
             and key in value
             and set(value) <= {"type", key}
             and _is_uri(value[key])
-            and _is_word(value.get("type", "po"))
+            and is_type(value.get("type", default))
         )
 
     return check
@@ -105,18 +124,20 @@ COMMON: Final[dict[str, Check]] = {
     "recordTime": _is_time,
     "eventTimeZoneOffset": _is_offset,
     "action": _is_action,
-    "bizStep": _is_word,
-    "disposition": _is_word,
+    "bizStep": _word_of(STEPS),
+    "disposition": _word_of(DISPOSITIONS),
     "readPoint": _is_place,
     "bizLocation": _is_place,
-    "bizTransactionList": _list_of(_is_typed("bizTransaction")),
-    "sourceList": _list_of(_is_typed("source")),
-    "destinationList": _list_of(_is_typed("destination")),
+    "bizTransactionList": _list_of(
+        _is_typed("bizTransaction", TRANSACTIONS, "po")  # the type may be left out
+    ),
+    "sourceList": _list_of(_is_typed("source", PARTIES)),
+    "destinationList": _list_of(_is_typed("destination", PARTIES)),
 }
 KINDS: Final[dict[str, dict[str, Check]]] = {
     "ObjectEvent": {
         **COMMON,
-        "epcList": _list_of(_is_uri),
+        "epcList": _is_uris,
         "quantityList": _list_of(_is_quantity),
     },
     "AggregationEvent": {

@@ -1,0 +1,34 @@
+"""Words of GS1's Core Business Vocabulary that an EPCIS event may use, by field.
+
+Source: CBV 2.0, sections 7.1 to 7.5; the bare words of EPCIS 2.0 in JSON. Test:
+`tests/contract/test_epcis_standard.py`, against GS1's JSON Schema.
+"""
+
+from typing import Final
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+STEPS: Final = _words(
+    """accepting arriving assembling collecting commissioning consigning
+    creating_class_instance cycle_counting decommissioning departing destroying
+    disassembling dispensing encoding entering_exiting holding inspecting installing
+    killing loading other packing picking receiving removing repackaging repairing
+    replacing reserving retail_selling sampling sensor_reporting shipping
+    staging_outbound stock_taking stocking storing transporting unloading unpacking
+    void_shipping"""
+)
+DISPOSITIONS: Final = _words(
+    """active available completeness_inferred completeness_verified conformant
+    container_closed container_open damaged destroyed dispensed disposed encoded expired
+    in_progress in_transit inactive mismatch_class mismatch_instance mismatch_quantity
+    needs_replacement no_pedigree_match non_conformant non_sellable_other
+    partially_dispensed recalled reserved retail_sold returned sellable_accessible
+    sellable_not_accessible stolen unavailable unknown"""
+)
+TRANSACTIONS: Final = _words(
+    "bol cert desadv inv pedigree po poc prodorder recadv rma testprd testres upevt"
+)
+PARTIES: Final = _words("location owning_party possessing_party")
