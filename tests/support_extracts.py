@@ -11,6 +11,7 @@ from hetao.cdm.engine_duckdb import DuckDBEngine, connect, connect_read_only, in
 from hetao.cdm.store import Manifest, folder_of, write_manifest
 from hetao.dictionary import ddl, dictionary
 from hetao.permit import (
+    Bundle,
     Directory,
     Person,
     new_identity,
@@ -104,8 +105,11 @@ def _rows(name):
 class Committed(Federation):
     """Sites with curated tables; all but `without` have committed to them."""
 
-    def __init__(self, folder, without=()):
+    def __init__(self, folder, without=(), committed=""):
         super().__init__(folder, Plan(STUDY))
+        if committed:  # what the permit demands of each extract
+            draft = Bundle(replace(self.bundle.permit, committed=committed))
+            self.bundle = self.cast.approved(draft, self.clock())
         self.databases, self.manifests = {}, {}
         for name in STUDY.sites:
             store = self.store(name)

@@ -313,6 +313,13 @@ class RailForbidden(Refused):
     remedy = "choose another rail; `hetao settle --help` names them"
 
 
+class NotCommitted(Refused):
+    """The permit demands a committed extract, seen by witnesses, and there is none."""
+
+    code = "HT-344"
+    remedy = "hetao site commit; and have the permit's witnesses watch the site's log"
+
+
 class AnchorForbidden(Refused):
     """A root may not be anchored there by this side."""
 

@@ -205,6 +205,7 @@ def changed(permit):
         "most_runs": 99,
         "bases": (Basis("a", "1", "", "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"),),
         "data_use": ("GRU",),
+        "committed": "quorum none\n",
         "law": Law("2026-11-22", "", "none", "", "", "", ()),
     }
 

@@ -1,18 +1,14 @@
 """Extract, input, messages, result: each cites the one before, and none is changed."""
 
 import base64
-import json
-import subprocess
 from argparse import Namespace
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from hetao.canonical import canonical, digest, parse_canonical
 from hetao.cdm.engine_duckdb import connect
 from hetao.cli.provenance import drawn_from
-from hetao.dossier import page
 from hetao.errors import Refused, Unverified, Usage
 from hetao.federation.binding import log_extract
 from hetao.federation.replay import replay
@@ -20,11 +16,12 @@ from hetao.federation.showing import Showing, opened_of, show_acts
 from hetao.ledger import verify_hetao
 from hetao.ledger.acts import decode_act
 from hetao.ledger.audit import draws, seed_of
-from hetao.ledger.certificate import published, verify_certificate
+from hetao.ledger.certificate import verify_certificate
 from hetao.ledger.opened import open_certificate
 from hetao.ledger.showing import check_shown
 from hetao.permit import state
 from support_extracts import CANARY, Committed
+from support_witness import by_script
 
 
 @pytest.fixture(scope="module")
@@ -183,42 +180,13 @@ def test_the_pages_script_refuses_them_too(ran, tmp_path):
     for name, spoil in SPOILT.items():
         made[name] = ran.body
         spoil(ran, made[name])
-    given = {
-        name: base64.b64encode(published(ran.resigned(body))).decode()
-        for name, body in made.items()
-    }
-    (tmp_path / "given.json").write_text(json.dumps(given))
-    (tmp_path / "run.js").write_text(IN_NODE)
-    script = Path(page.__file__).with_name("verify.js")
+    given = {name: ran.resigned(body) for name, body in made.items()}
 
-    said = subprocess.run(
-        ["node", tmp_path / "run.js", script, tmp_path / "given.json"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    accepted = by_script(given, tmp_path)
 
-    accepted = json.loads(said.stdout)
     assert list(accepted) == ["nothing"]
     assert accepted["nothing"]["bound"] == 2
     assert "2 had committed" in verify_hetao.verify(ran.certificate)[4]
-
-
-IN_NODE = """
-const { webcrypto } = require("crypto"); globalThis.crypto ??= webcrypto;
-const fs = require("fs");
-const [script, given] = process.argv.slice(2).map(f => fs.readFileSync(f, "utf8"));
-(0, eval)(script.replace("begin();\\n})();", "})();"));
-(async () => {
-  const said = {};
-  for (const [name, packed] of Object.entries(JSON.parse(given))) {
-    const data = new Uint8Array(Buffer.from(packed, "base64"));
-    try { said[name] = await hetaoVerify(data); }
-    catch (error) { if (!error.message) throw error; }
-  }
-  console.log(JSON.stringify(said));
-})();
-"""
 
 
 def test_each_round_cites_the_one_before_and_all_are_of_one_input(ran):

@@ -1,9 +1,5 @@
 """A study's certificate counts when somebody independent has seen the log as well."""
 
-import asyncio
-import contextlib
-import threading
-
 import pytest
 
 from hetao.cli import main
@@ -11,28 +7,9 @@ from hetao.errors import Unreachable
 from hetao.federation.logs import LogTable
 from hetao.ledger.note import vkey
 from hetao.permit import write_directory
-from hetao.transparency.witness import WitnessFolder, serve_witness
+from hetao.transparency.witness import WitnessFolder
 from support_federation import Federation, Plan
-
-
-@contextlib.contextmanager
-def serving(folder):
-    """Serve a witness from a thread of its own; give its address."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-
-    def told(work):
-        return asyncio.run_coroutine_threadsafe(work, loop).result(30)
-
-    runner = told(serve_witness(folder, "127.0.0.1", 0))
-    try:
-        yield "http://{}:{}".format(*runner.addresses[0][:2])
-    finally:
-        told(runner.cleanup())
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+from support_witness import serving
 
 
 def test_the_default_policy_asks_for_each_side_and_somebody_independent(

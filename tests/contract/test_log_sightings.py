@@ -22,32 +22,12 @@ from hetao.ledger.submission import parse_submission
 from hetao.permit import Identity
 from hetao.transparency.client import cosignatures
 from hetao.transparency.sightings import sightings
-from hetao.transparency.witness import WitnessFolder, serve_witness
+from hetao.transparency.witness import WitnessFolder
+from support_witness import serving
 
 ORIGIN = "site-a"
 KEY = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
 IDENTITY = Identity(ORIGIN, KEY, None)
-
-
-@contextlib.contextmanager
-def serving(folder, tls=None):
-    """Serve a witness from a thread; give its address."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-
-    def do(work):
-        return asyncio.run_coroutine_threadsafe(work, loop).result()
-
-    runner = do(serve_witness(folder, "127.0.0.1", 0, tls))
-    scheme = "https" if tls else "http"
-    try:
-        yield scheme + "://{}:{}".format(*runner.addresses[0][:2])
-    finally:
-        do(runner.cleanup())
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 @pytest.fixture

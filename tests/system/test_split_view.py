@@ -121,7 +121,7 @@ def test_two_readers_never_accept_two_histories(tmp_path, capsys):
         assert "quorum" in said["b"].err
         seen = [tmp_path / "seen-a", tmp_path / "seen-b"]
         told = ("--tiles", f"{url}/b", "--authority", web, "--key", vkey)
-        compared = hetao("log", "compare", *seen, *told, "--out", tmp_path)
+        compared = called(capsys, "log", "compare", *seen, *told, "--out", tmp_path)
         assert compared.code == 6
         assert "two histories" in compared.err
     # All servers are gone: the proof alone convinces a third.

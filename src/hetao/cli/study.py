@@ -10,10 +10,11 @@ from pathlib import Path
 from hetao.analysis import estimator_for
 from hetao.cli.main import say
 from hetao.dictionary import dictionary
-from hetao.errors import InvalidNetwork, Usage
+from hetao.errors import InvalidData, InvalidNetwork, Usage
 from hetao.federation.clock import utc_now
 from hetao.federation.network import read_parties
 from hetao.federation.propose import Request, draft_permit
+from hetao.ledger.extracts import policy_of
 from hetao.permit import (
     Bundle,
     Permit,
@@ -99,11 +100,29 @@ def propose(chosen: argparse.Namespace) -> int:
 
 
 def _as_chosen(permit: Permit, chosen: argparse.Namespace) -> Bundle:
-    """Return a draft with the authors and the lease that were chosen."""
+    """Return a draft with the authors, the lease and the demand that were chosen."""
     authors = tuple(chosen.author) or permit.authors
-    made = replace(permit, authors=authors, lease_hours=chosen.lease_hours)
+    made = replace(
+        permit,
+        authors=authors,
+        lease_hours=chosen.lease_hours,
+        committed=_committed(permit, chosen.committed),
+    )
     check_form(made, "the draft")
     return Bundle(made)
+
+
+def _committed(permit: Permit, path: Path | None) -> str:
+    """Return the witnesses that a file names, if every site could be held to them."""
+    if path is None:
+        return ""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidData(f"{path} cannot be read", fix="check the path") from error
+    for site in permit.sites:
+        policy_of(text, permit.directory[site])
+    return text
 
 
 def _request(chosen: argparse.Namespace) -> Request | None:

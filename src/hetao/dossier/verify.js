@@ -267,7 +267,9 @@ async function verify(data) {
     const note = readNote(entry.checkpoint);
     need(note.origin === entry.name && await signedNote(note, entry.name, 1, key(entry.name)) === 0, `the checkpoint of ${entry.name} is not its own`);
     const { snapshot, policy, concepts, quality, checkpoint, proofs, extract, ready } = entry;
-    const extractDigest = extract === null ? null : await digest(extract.record);
+    const { committed } = permit;
+    need(extract !== null || !committed, `${entry.name} had not committed`);
+    const extractDigest = extract === null ? null : await digest(committed ? { record: extract.record, seen: extract.seen } : extract.record);
     const first = { site: entry.name, snapshot, policy, dictionary: body.study.dictionary };
     const last = { site: entry.name, checkpoint, proofs, quality };
     if (concepts.length) first.concepts = concepts;
@@ -280,7 +282,8 @@ async function verify(data) {
       need(same(await rootOf(index, note.size, data, path.map(unhex)), note.root), `${what} does not stand in the log of ${entry.name}`);
     if (extract !== null) {
       const b = await says(entry.name, extract.record);
-      need(Object.keys(extract).sort().join() === "index,path,record", `the extract of ${entry.name} is malformed`);
+      const fields = committed ? "growth,index,path,record,seen,then" : "index,path,record";
+      need(Object.keys(extract).sort().join() === fields, `the extract of ${entry.name} is malformed`);
       need(Object.keys(b).sort().join() === ACTS, `the extract of ${entry.name} says other fields`);
       need(fits(b, { type: "hetao.extract/1", site: entry.name, snapshot }), `the extract of ${entry.name} belongs elsewhere`);
       await stands(utf8.encode(canonical(extract.record)), extract, "the extract");

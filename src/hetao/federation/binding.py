@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from hetao.analysis import Rows
-from hetao.canonical import canonical, digest, digest_bytes
+from hetao.canonical import canonical, digest_bytes
 from hetao.cdm import CuratedTables, FlatTable
 from hetao.cdm.committing import Commitment, acts_folder
 from hetao.cdm.pseudonym import read_or_make_key
@@ -24,7 +24,9 @@ from hetao.cdm.store import read_manifest, write_whole
 from hetao.errors import InvalidData
 from hetao.federation.store import Store
 from hetao.ledger.envelope import Header
+from hetao.ledger.extracts import cited
 from hetao.ledger.log import Log
+from hetao.ledger.note import checkpoint_of
 from hetao.permit import Identity, Statement, format_time, state, statement_from
 from hetao.release import Binding, commit, nonce_for
 from hetao.release.record import band
@@ -41,20 +43,29 @@ class LoggedExtract:
     Attributes:
         record: what the site signed; bands and a root, nothing else about patients.
         index: where in the site's log.
+        seen: the lines of the log's checkpoint that the permit's witnesses cosigned
+            before the study ran; none where it demands none.
     """
 
     record: Statement
     index: int
+    seen: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
         """Return the digest that later records cite."""
-        return digest(self.record.as_json())
+        return cited(self.record.as_json(), self.seen)
 
     def proof(self, log: Log) -> dict[str, Any]:
         """Return what a certificate holds of it, proved against the checkpoint."""
         path = [node.hex() for node in log.inclusion(self.index, log.size)]
-        return {"record": self.record.as_json(), "index": self.index, "path": path}
+        body = {"record": self.record.as_json(), "index": self.index, "path": path}
+        if not self.seen:
+            return body
+        size = checkpoint_of("\n".join(self.seen)).size
+        then = [node.hex() for node in log.inclusion(self.index, size)]
+        growth = [node.hex() for node in log.consistency(size)]
+        return {**body, "seen": [*self.seen], "then": then, "growth": growth}
 
 
 def log_extract(

@@ -51,6 +51,7 @@ from hetao.federation import asking
 from hetao.federation.answers import ANSWERS, Answers, Post
 from hetao.federation.binding import Bindings, LoggedExtract
 from hetao.federation.course import STATES, Course
+from hetao.federation.demanded import as_demanded
 from hetao.federation.entries import entry_of, refusal_entries
 from hetao.federation.guard import LATEST, Guard
 from hetao.federation.heeding import Heeding
@@ -337,10 +338,8 @@ class Site:
         study, given = asking.opening(envelope.open(self._setup.identity))
         bundle = self.register.heard_of(given)
         check_standing(bundle, study.digest, self._clock(), self._setup.trusted)
-        if (envelope.header.study, envelope.header.permit) != (
-            study.digest,
-            bundle.permit.digest,
-        ):
+        named = (envelope.header.study, envelope.header.permit)
+        if named != (study.digest, bundle.permit.digest):
             raise WrongStudy("the envelope and its content name different studies")
         if self.name not in bundle.permit.sites:
             raise NotAParty(f"{self.name} is not a site of this permit")
@@ -352,6 +351,7 @@ class Site:
             built = cohorts.build(study, table, self._enough(study))
             who, now = self._setup.identity, self._clock()
             extract = self._bindings.extract(table, who, self._log, now)
+            extract = as_demanded(bundle.permit, extract, self._log, self._setup)
         finally:
             table.close()
         places = asking.places_of(self.memory, built.space, built.ids, built.flow)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from hetao.canonical import canonical, digest
 from hetao.errors import Unverified
 from hetao.ledger.classes import check_class
-from hetao.ledger.extracts import check_citations, check_extract
+from hetao.ledger.extracts import check_citations, check_extract, cited
 from hetao.ledger.merkle import leaf_hash, verify_inclusion
 from hetao.ledger.note import parse_checkpoint, verify_note
 from hetao.ledger.opened import Opened, match
@@ -30,9 +30,12 @@ def check_site_logs(certificate: Opened) -> str:  # 8
     for entry in certificate.body["sites"]:
         _site_log(certificate, entry, tasks.get(entry["name"], {}))
     bound = sum(entry["extract"] is not None for entry in certificate.body["sites"])
+    more = ", each seen by the permit's witnesses before" * bool(
+        certificate.permit.committed
+    )
     return (
         f"every release stands in the log of its site ({len(proved)} logs), and cites "
-        f"what went before; {bound} had committed to their extracts"
+        f"what went before; {bound} had committed to their extracts{more}"
     )
 
 
@@ -106,7 +109,8 @@ def _ready(certificate: Opened, entry: Mapping[str, Any]) -> None:
     if told:
         content["concepts"] = told
     if entry["extract"] is not None:
-        content["extract"] = digest(entry["extract"]["record"])
+        extract = entry["extract"]
+        content["extract"] = cited(extract["record"], extract.get("seen", ()))
     _notice(certificate, entry, "ready", content)
 
 

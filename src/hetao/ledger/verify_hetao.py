@@ -38,7 +38,7 @@ NOT_CHECKED = (
     "that each release was of a class, a code and checks that the permit allows",
     "that the integers are as many as the hubs say, with a part of each member",
     "that a site's numbers were lowered or rounded no more than is said",
-    "second signatures (ML-DSA-44) under the logs",
+    "second signatures (ML-DSA-44) under logs; that a permit's witnesses saw extracts",
     "that the findings follow from the integers",
     "whether the certificate was revoked since (ask its issuer for status.json)",
     "`hetao verify` checks these. No program checks that hospitals' records are true",
@@ -317,7 +317,7 @@ class Certificate:
         self.hubs = [p["name"] for p in self.parties.values() if p["role"] == "hub"]
         bosses = [p for p in self.parties.values() if p["role"] == "coordinator"]
         need(len(bosses) == 1 and len(self.hubs) == 2, "not one coordinator, two hubs")
-        self.boss = bosses[0]
+        self.boss, self.demands = bosses[0], bool(self.permit.get("committed"))
 
     def key(self, name: str) -> bytes:
         """Return a party's key, as the permit names it."""
@@ -484,24 +484,24 @@ class Certificate:
             self._chain(entry, own)
         left = {site for site, _ in receipts} - set(self.body["lost"])
         need(not left, f"a release of {', '.join(sorted(left))} has no place in a log")
-        logs = (
-            f"every release stands in its site's log ({len(self.body['sites'])} logs)"
-        )
-        return f"{logs} and cites the one before; {bound} had committed to extracts"
+        logs = f"in the log of its site ({len(self.body['sites'])} logs)"
+        return f"every release {logs}, citing the one before; {bound} had committed"
 
     def _extract(self, entry: dict[str, Any], note: Note, places: list[int]) -> bool:
         """Check that a site's extract was in its log before any release."""
         site, extract = entry["name"], entry["extract"]
+        fields = "index path record" + " seen then growth" * self.demands
         if extract is None:
+            need(not self.demands, f"{site} had not committed to its extract")
             return False
-        need(set(extract) == {"record", "index", "path"}, "an extract is malformed")
+        need(set(extract) == set(fields.split()), f"the extract of {site} is malformed")
         said = self.says(site, extract["record"])
         need(set(said) == set(ACTS.split()), f"the extract of {site} says other fields")
         place = {"type": EXTRACT, "site": site, "snapshot": entry["snapshot"]}
         placed(said, place, f"the extract of {site}")
         stands(extract["record"], extract, note, f"the extract of {site}")
-        first = all(extract["index"] < one for one in places)
-        need(first, f"{site} committed to its extract after a release")
+        early = all(extract["index"] < one for one in places)
+        need(early, f"{site} committed to its extract after a release")
         return True
 
     def _chain(self, entry: dict[str, Any], own: dict[str, Any]) -> None:
@@ -513,8 +513,9 @@ class Certificate:
         if entry["concepts"]:
             first["concepts"] = entry["concepts"]
         if entry["extract"] is not None:
-            first["extract"] = digest(entry["extract"]["record"])
-            last["extract"] = entry["extract"]
+            last["extract"] = bound = entry["extract"]
+            cited = {"record": bound["record"], "seen": bound.get("seen")}
+            first["extract"] = digest(cited if self.demands else bound["record"])
         for kind, more in (("ready", first), ("closing", last)):
             content = {"site": site, **more, **{k: entry[k] for k in told[kind]}}
             place = {**self.place(), "type": RELEASE, "site": site, "kind": kind}

@@ -26,9 +26,7 @@ from hetao.permit.notices import (
     read_notice,
     tightened,
 )
-from hetao.permit.permit import TYPE as PERMIT
 from hetao.permit.permit import Permit, permit_from
-from hetao.records import fields_of
 
 LARGEST_PERMIT: Final = 4 * 2**20  # bytes
 ONCE: Final = ("approve", "refuse", "withdraw", "revoke", "close", "amend")
@@ -133,7 +131,7 @@ class Bundle:
     def as_json(self) -> dict[str, Any]:
         """Return the form of a permit file."""
         return {
-            "permit": {"type": PERMIT, **fields_of(self.permit)},
+            "permit": self.permit.as_json(),
             "notices": [notice.as_json() for notice in self.notices],
         }
 

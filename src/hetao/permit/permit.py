@@ -24,6 +24,7 @@ from hetao.records import fields_of, record
 
 TYPE: Final = "hetao.permit/2"
 LONGEST_LEASE: Final = 24 * 31  # hours
+LONGEST_COMMITTED: Final = 16_384  # characters
 LONGEST_REPORT: Final = 3660  # days, ten years
 
 
@@ -117,6 +118,9 @@ class Permit:
         version: 1, and one more for each amendment.
         amends: digest of the permit that this one replaces; "" for a first version.
         data_use: codes of the Data Use Ontology by which the use was judged.
+        committed: who must have seen the log of each site, with its extract in it,
+            before the study runs on that; a C2SP tlog-policy without logs, of Ed25519
+            witnesses, or `quorum none` where the log is enough. "" demands nothing.
     """
 
     number: str
@@ -146,11 +150,19 @@ class Permit:
     version: int = 1
     amends: str = ""
     data_use: tuple[str, ...] = ()
+    committed: str = ""
 
     @cached_property
     def canonical(self) -> bytes:
         """Return the bytes that approvers sign the digest of."""
-        return canonical({"type": TYPE, **fields_of(self)})
+        return canonical(self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the form in a file, without `committed` where it demands nothing."""
+        form = {"type": TYPE, **fields_of(self)}
+        if not self.committed:
+            del form["committed"]
+        return form
 
     @cached_property
     def digest(self) -> str:
@@ -222,6 +234,8 @@ def permit_from(table: Mapping[str, Any], where: str) -> Permit:
         )
     plain = {key: value for key, value in table.items() if key != "type"}
     permit = record(Permit, plain, where, InvalidNetwork)
+    if plain.get("committed") == "":  # else one permit had two texts
+        raise InvalidNetwork(f"{where}: committed is left out where it demands nothing")
     check_form(permit, where)
     return permit
 
@@ -237,6 +251,10 @@ def check_form(permit: Permit, where: str) -> None:
     """
     if not permit.number.isprintable() or not permit.purpose.isprintable():
         raise InvalidNetwork(f"{where}: number or purpose holds unprintable characters")
+    if len(permit.committed) > LONGEST_COMMITTED or (
+        permit.committed and permit.crossing != "data"
+    ):
+        raise InvalidNetwork(f"{where}: committed is of data, and up to 16,384 long")
     if permit.crossing not in CROSSINGS:
         raise InvalidNetwork(f"{where}: crossing is one of {', '.join(CROSSINGS)}")
     table = fields_of(permit)

@@ -330,6 +330,7 @@ def permit_rows(permit: Permit, words: Mapping[str, str]) -> Told:
             ),
         ),
         (words["uses"], words["comma"].join(permit.data_use)),
+        (words["committed"], " / ".join(permit.committed.splitlines())),
         (words["law"], ", ".join(permit.law.rules) if permit.law else words["none"]),
     ]
     return [(name, value) for name, value in rows if value]

@@ -48,6 +48,13 @@ def add_study(commands: Commands) -> None:
         default=24,
         help="within how many hours every side renews the permit (24)",
     )
+    propose.add_argument(
+        "--committed",
+        type=Path,
+        metavar="POLICY",
+        help="each site must have committed to its extract, and these witnesses must "
+        "have seen it, before anything runs; a tlog-policy without log lines",
+    )
     add_json(propose)
 
 
