@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from hetao.cdm.acts import act_rows_plan, read_all_acts, used_columns
+from hetao.cdm.acts import (
+    CHUNK_ROWS,
+    act_rows_plan,
+    read_acts,
+    read_all_acts,
+    used_columns,
+)
 from hetao.ledger.acts import decode_act, encode_act
 from support_acts import PEOPLE, USED, acts_by_hand, write_acts
 from support_engines import ENGINES, serve
@@ -30,11 +36,13 @@ def holding(request, extract, started):
 
 
 def test_every_engine_makes_the_golden_bytes(holding):
-    used = used_columns(holding)
-    found = {one.person: one.data for one in read_all_acts(holding, used, PEOPLE, 30)}
-    made = [data.decode() for who in (None, *PEOPLE) for data in found[who]]
+    used, many = used_columns(holding), 3 * CHUNK_ROWS  # so that people come in ranges
+    found = {one.person: one for one in read_all_acts(holding, used, PEOPLE, many)}
+    made = [data.decode() for who in (None, *PEOPLE) for data in found[who].data]
+    (alone,) = read_acts(holding, used, [PEOPLE[0]], nobody=False)
 
     assert made == json.loads(GOLDEN.read_text("utf-8"))["acts"]
+    assert alone.data == found[PEOPLE[0]].data
 
 
 def test_the_quick_text_of_the_embedded_engine_is_the_portable_one(extract):
