@@ -144,7 +144,9 @@ def hetao(capsys, world):
 BOOK = ("--book", ".", "--key", "sponsor.sign.pem")
 
 
-def chained(hetao, node, name, *words, code=0):
+def chained(hetao, node, name, *words, code=0, side="HK"):
+    if name not in ("status", "receipt"):
+        words = (*words, "--side", side)
     return hetao("settle", "escrow", name, *words, "--url", node.node.url, code=code)
 
 
@@ -410,10 +412,36 @@ def test_an_order_ahead_is_paid_only_after_it_was_accepted(tmp_path, contract):
         book.check()
 
 
-def test_a_mainland_party_sends_nothing(world):
+def test_a_mainland_party_sends_signs_and_writes_nothing(hetao, world):
+    (order,) = ordered(hetao, FIRST)
+    at = put(hetao, world, [order])
+    attested(hetao, FIRST)
+    before = world.block()["number"]
+
+    for name, words in (
+        ("deploy", (order, "--out", "tx")),
+        ("fund", (order, *at, "--key", "key-1")),
+        ("sign", ("contract.toml", FIRST, order, "--attestation", f"said-{FIRST}-1",
+                  "--key", "key-4", *at, "--out", "tx")),
+        ("refund", (order, *at, "--out", "tx")),
+    ):  # fmt: skip
+        err = chained(hetao, world, name, *words, code=3, side="SZ")
+        assert "Hong Kong side alone" in err
     for side in ("SZ", ""):
         with pytest.raises(AnchorForbidden):
             Node(world.node.url, KEYS[0], side).send(ADDRESSES[1], b"", 30_000)
+    assert not Path("tx").exists()
+    assert world.block()["number"] == before
+
+
+def test_a_file_that_is_no_order_or_word_is_refused(tmp_path):
+    path = tmp_path / "x"
+    for data in (b"", b"{}", b"[]", b'{"type":"hetao.escrow/1"}', b"\xff" * 9,
+                 b'{"type":"hetao.escrow-word/1"}', b"[" * 9_000):  # fmt: skip
+        path.write_bytes(data)
+        for read in (lambda: escrow.read_terms([path]), lambda: escrow.read_word(path)):
+            with pytest.raises(InvalidContract):
+                read()
 
 
 def test_a_node_of_another_chain_or_a_lying_contract_is_refused(hetao, world):

@@ -10,7 +10,7 @@ from hetao.canonical import canonical, parse_canonical
 from hetao.cli.anchor import read_address, read_chain_key
 from hetao.cli.main import say
 from hetao.cli.settle import read_small, write_new
-from hetao.errors import NotAccepted, Unverified
+from hetao.errors import NotAccepted, RailForbidden, Unverified
 from hetao.federation.clock import utc_now
 from hetao.permit import read_identity, statement_from
 from hetao.settlement import Book, escrow, read_contract
@@ -45,6 +45,7 @@ def fund(chosen: argparse.Namespace) -> int:
 
 def sign(chosen: argparse.Namespace) -> int:
     """Sign for the chain that an order is to be paid, after attesting its milestone."""
+    _check_side(chosen.side)
     contract = read_contract(chosen.contract)
     said = statement_from(parse_canonical(read_small(chosen.attestation)))
     attestor = attestor_of(contract, chosen.milestone, said)
@@ -116,16 +117,23 @@ def _opened(chosen: argparse.Namespace) -> tuple[Terms, Node, str]:
     return terms, node, address
 
 
+def _check_side(side: str) -> None:
+    """Refuse the Mainland side: such a service is unlawful there (Document 42)."""
+    if side != "HK":
+        raise RailForbidden("an escrow is for parties of the Hong Kong side alone")
+
+
 def _send(
     chosen: argparse.Namespace, terms: Terms, to: str, data: bytes
 ) -> dict[str, Any]:
     """Send a call, or write it to a file for a wallet; the receipt if it was sent."""
+    _check_side(chosen.side)
     if chosen.out:
         table = {"chainId": terms.chain, "data": "0x" + data.hex(), "value": 0}
         write_new(chosen.out, canonical(table | ({"to": to} if to else {})))
         say(f"let a wallet of a Hong Kong party send {chosen.out}")
         return {}
-    node = Node(chosen.url, read_chain_key(chosen.key), "HK")
+    node = Node(chosen.url, read_chain_key(chosen.key), chosen.side)
     if node.chain != terms.chain:
         raise Unverified(f"the node is not of the chain {terms.chain}")
     receipt = node.send(to, data, GAS)

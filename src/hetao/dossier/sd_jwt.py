@@ -159,6 +159,8 @@ def unbind(
     Raises:
         Unverified: the holder did not, or for another reader, nonce, time or choice.
     """
+    if not text.isascii():
+        raise Unverified("a presentation is ASCII")
     bare, _, token = text.rpartition("~")
     claims = _verified(token, {"alg": "EdDSA", "typ": BINDING}, key)
     issued = claims.get("iat")

@@ -217,7 +217,9 @@ def _table(path: Path, kind: str) -> dict[str, Any]:
 def _terms_from(table: dict[str, Any], where: str) -> Terms:
     found = record(Terms, table, where, InvalidContract)
     for one in found.orders:
-        if not _HEX32.fullmatch(one.id) or not re.fullmatch("[1-9][0-9]*", one.amount):
+        if not _HEX32.fullmatch(one.id) or not re.fullmatch(
+            "[1-9][0-9]{0,38}", one.amount
+        ):
             raise InvalidContract(f"{where}: an order has no number or no amount")
         if int(one.amount) >= 1 << 128:
             raise InvalidContract(f"{where}: an amount is beyond what can be meant")
@@ -452,6 +454,8 @@ def settled(node: Node, found: Terms, escrow: str, order: Order) -> tuple[bool, 
     """
     check_escrow(node, found, escrow)
     block = node.ask("eth_getBlockByNumber", FINAL, False)
+    if not isinstance(block, dict):
+        raise Unverified("the chain's node knows no final block")
     number, now = str(block["number"]), int(block["timestamp"], 16)
     there = node.ask("eth_getCode", escrow, number) != "0x"  # in that block already
     state = state_of(node, escrow, order, number) if there else "new"
@@ -459,8 +463,10 @@ def settled(node: Node, found: Terms, escrow: str, order: Order) -> tuple[bool, 
         topics = [shipped()["events"]["Released(bytes32)"], order.id]
         asked = {"address": escrow, "fromBlock": "earliest", "toBlock": number,
                  "topics": topics}  # fmt: skip
-        (line,) = node.ask("eth_getLogs", asked)
-        return True, str(line["transactionHash"])[2:]
+        lines = node.ask("eth_getLogs", asked)
+        if len(lines) != 1:
+            raise Unverified("the chain's node does not have the payment's line")
+        return True, str(lines[0]["transactionHash"])[2:]
     # Past that second nothing can be put into it or paid from it any more, whatever
     # call is still on its way: both ask for the time.
     if state == "held" or now < found.seconds:

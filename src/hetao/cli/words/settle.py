@@ -79,6 +79,8 @@ def _add_escrow(settle: Commands) -> None:
     sign.add_argument("--out", type=Path, required=True, metavar="WORD.json")
     receipt.add_argument("--book", type=Path, required=True, metavar="DIR")
     receipt.add_argument("--key", type=Path, required=True, metavar="NAME.sign.pem")
+    for one in (deploy, fund, sign, release, refund):
+        one.add_argument("--side", required=True, choices=("HK", "SZ"), help="yours")
     for one in (deploy, fund, release, refund):
         by = one.add_mutually_exclusive_group(required=True)
         by.add_argument("--key", type=Path, metavar="FILE", help="of a chain; sends it")
