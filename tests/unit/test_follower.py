@@ -142,6 +142,27 @@ def test_hashes_that_lead_elsewhere_prove_nothing_and_are_refused(reader):
     assert list(reader.folder.glob("fraud-*")) == []
 
 
+def test_what_a_log_signed_is_kept_though_it_shows_no_hashes_of_it(reader):
+    """Else a log would show one reader a fork, and leave no trace of it."""
+    reader.follow(showing(tree(7)))
+    fork = showing(tree(20, changed=3))
+    for name in [name for name in fork.files if name.startswith("tile/")]:
+        del fork.files[name]
+
+    with pytest.raises(Unreachable):
+        reader.follow(fork)
+
+    (kept,) = reader.folder.glob("shown-*")
+    assert kept.read_text("utf-8") == note_of(tree(20, changed=3))
+    with pytest.raises(Unverified, match="two histories"):
+        compare(
+            [kept.read_text("utf-8"), note_of(tree(20))],
+            [LOG],
+            reader.folder,
+            showing(tree(20)),
+        )
+
+
 def test_a_short_tile_that_became_whole_meanwhile_is_read_there(reader):
     reader.follow(showing(tree(7)))
     grown = showing(tree(20))

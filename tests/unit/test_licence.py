@@ -19,6 +19,7 @@ from hetao.errors import InvalidData, Unverified
 from hetao.federation.clock import utc_now
 from hetao.federation.network import Network
 from hetao.ledger.log import Log
+from hetao.ledger.proof import parse_proof
 from hetao.ledger.status import REVOCATION, append_lists, last_marks, mark, snapshot
 from hetao.permit import new_identity, write_identity
 from support_federation import Federation
@@ -39,9 +40,15 @@ def boss(ran):
 
 
 @pytest.fixture
-def log(tmp_path, boss):
+def place(ran):
+    """Return the certificate's place in its issuer's log."""
+    return parse_proof(ran.value["log"]["proof"]).index
+
+
+@pytest.fixture
+def log(tmp_path, boss, place):
     with Log.open(tmp_path / "log", "coordinator", boss.signing_key) as opened:
-        opened.append([b"what stood there before"])
+        opened.append([b"what stood there before"] * (place + 1))
         yield opened
 
 
@@ -95,6 +102,7 @@ def test_a_reader_sees_what_the_holder_shows_and_how_the_licence_stands(
     assert (whole.state, whole.hides) == ("valid", 0)
     assert (part.licensee, part.conditions, part.hides) == ("", "", 2)
     assert part.ends == grant.ends
+    assert part.presented_by == "its holder"
 
 
 def test_what_is_hidden_is_gone_from_what_is_presented(text, grant):
@@ -132,15 +140,20 @@ def test_other_libraries_read_and_verify_the_same(text, boss, grant):
             assert said["sd_hash"] == base64.urlsafe_b64encode(hashed).decode()[:-1]
 
 
-def test_a_revoked_licence_is_known_as_such(ran, boss, log, text):
-    place = licence.place_in_log(text, boss.signing_key.public_key())
-    assert place == 1
+@pytest.mark.parametrize("which", ["licence", "certificate"])
+def test_a_licence_that_is_revoked_or_whose_certificate_is_is_known_as_such(
+    ran, boss, log, text, place, which
+):
+    key = boss.signing_key.public_key()
+    own = licence.place_in_log(text, key)
+    assert own == place + 1
+    gone = {"licence": own, "certificate": place}[which]
     before = lists_of(log, boss)
-    after = lists_of(log, boss, place)
+    after = lists_of(log, boss, gone)
 
     assert check(shown(text), ran, before).state == "valid"
     assert check(shown(text), ran, after).state == "revoked"
-    assert last_marks(log, boss.name, boss.signing_key.public_key())[REVOCATION] == {1}
+    assert last_marks(log, boss.name, key)[REVOCATION] == {gone}
 
 
 def test_a_licence_is_of_its_time_its_certificate_and_its_holder(ran, boss, log, text):
@@ -175,8 +188,11 @@ def test_a_licence_without_a_key_is_for_whoever_has_it(ran, boss, log, grant):
     found = check(free, ran, lists_of(log, boss), asked=None)
 
     assert found.licensee == grant.licensee
+    assert found.presented_by == "whoever has it"
     with pytest.raises(Unverified, match="names no key"):
         check(shown(free), ran, lists_of(log, boss))
+    with pytest.raises(Unverified, match="names no holder"):
+        check(free, ran, lists_of(log, boss), asked=READER)
 
 
 def test_each_byte_of_a_licence_that_is_changed_is_refused(ran, boss, log, text):
@@ -187,8 +203,10 @@ def test_each_byte_of_a_licence_that_is_changed_is_refused(ran, boss, log, text)
             check(presented[:place] + bent + presented[place + 1 :], ran, status)
 
 
-def test_the_log_tells_nothing_of_a_licence_but_that_there_is_one(log, text, grant):
-    (leaf,) = log.entries(1, 2)
+def test_the_log_tells_nothing_of_a_licence_but_that_there_is_one(
+    log, text, grant, place
+):
+    (leaf,) = log.entries(place + 1, place + 2)
 
     assert set(parse_canonical(leaf)) == {"licence", "type"}
     assert grant.licensee.encode() not in leaf
@@ -213,7 +231,7 @@ def test_a_grant_that_binds_nobody_is_refused(grant, change):
 
 
 def test_nobody_licenses_anothers_findings_or_one_that_is_not_there(
-    ran, log, grant, boss
+    ran, log, grant, boss, place
 ):
     stranger = new_identity("coordinator")
     with pytest.raises(Unverified, match="another key"):
@@ -221,7 +239,7 @@ def test_nobody_licenses_anothers_findings_or_one_that_is_not_there(
     other = replace(grant, findings=("nothing",))
     with pytest.raises(InvalidData, match="no finding"):
         licence.issue(ran.certificate, other, boss, log, NOW)
-    assert log.size == 1
+    assert log.size == place + 1
 
 
 def test_a_licence_is_issued_presented_checked_and_revoked_by_commands(

@@ -1,6 +1,7 @@
 """`hetao licence …`: who may use a finding for what until when, and how to show it."""
 
 import argparse
+import datetime
 import sys
 from pathlib import Path
 
@@ -17,11 +18,11 @@ from hetao.cli.certificate import (
 )
 from hetao.cli.main import say
 from hetao.dossier import erc3643, licence, sd_jwt
-from hetao.errors import InvalidData, Usage
+from hetao.errors import InvalidData, Unverified, Usage
 from hetao.federation.clock import utc_now
 from hetao.ledger.certificate import read_certificate, verify_certificate
 from hetao.ledger.policy import read_policy
-from hetao.permit import read_identity
+from hetao.permit import parse_time, read_identity
 
 Issuer = tuple[str, Ed25519PublicKey]
 
@@ -40,7 +41,9 @@ def issue(chosen: argparse.Namespace) -> int:
 def present(chosen: argparse.Namespace) -> int:
     """Write a licence with only what a reader is to see."""
     shown = {*chosen.show}
-    text = sd_jwt.present(_text(chosen.licence), lambda one: one in shown)
+    text = sd_jwt.present(
+        _text(chosen.licence), lambda one: isinstance(one, str) and one in shown
+    )
     if chosen.key:
         if not (chosen.audience and chosen.nonce):
             raise Usage("sign for somebody: name --audience and --nonce")
@@ -69,6 +72,13 @@ def check(chosen: argparse.Namespace) -> int:
     for name, value in vars(found).items():
         said = ", ".join(value) if isinstance(value, tuple) else value
         sys.stdout.write(f"{name:<12} {said}\n")
+    age = utc_now() - parse_time(found.as_of)
+    if age > datetime.timedelta(days=chosen.newest):
+        raise Unverified(
+            f"the snapshot is {age.days} days old: it does not say how the licence "
+            "stands now",
+            fix="ask the issuer for a newer one, or take an older one by --newest DAYS",
+        )
     return 0 if found.state == "valid" else 6
 
 

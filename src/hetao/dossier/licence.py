@@ -27,6 +27,7 @@ from hetao.ledger.certificate import verify_certificate
 from hetao.ledger.credential import did_key
 from hetao.ledger.log import Log
 from hetao.ledger.policy import Policy
+from hetao.ledger.proof import parse_proof
 from hetao.ledger.status import check_status
 from hetao.permit import Identity, bundle_from, format_time, parse_time
 from hetao.permit.facts import shipped_facts
@@ -35,6 +36,7 @@ from hetao.records import read_toml, record
 KIND: Final = "urn:hetao:licence"
 LEAF: Final = "hetao.licence/1"
 HIDDEN: Final = ("conditions", "licensee")
+WORSE: Final = ("valid", "suspended", "revoked")
 _TRIES: Final = 3
 
 
@@ -93,6 +95,7 @@ class Licence:
         state: "valid", "suspended" or "revoked", by the status lists.
         as_of: UTC time of those lists.
         hides: how many parts are not shown.
+        presented_by: "its holder", who signed for this reader, or "whoever has it".
     """
 
     certificate: str
@@ -106,6 +109,7 @@ class Licence:
     state: str
     as_of: str
     hides: int
+    presented_by: str
 
 
 def read_grant(path: Path) -> Grant:
@@ -198,6 +202,8 @@ def check(
 ) -> Licence:
     """Return what a licence shows, everything checked.
 
+    It stands no better than its certificate: of a revoked one it is revoked too.
+
     Args:
         text: as presented.
         certificate: the one whose findings it is for, verified before.
@@ -208,7 +214,8 @@ def check(
 
     Raises:
         Unverified: the issuer did not sign it, it is of another certificate, not of
-            now, or not presented by whom it names; or the snapshot does not verify.
+            now, not presented by whom it names, or names nobody where a nonce was
+            given; or the snapshot does not verify.
     """
     boss = bundle_from(certificate["body"]["permit"]).permit.coordinator
     bare = text[: text.rindex("~") + 1] if "~" in text else text
@@ -221,8 +228,13 @@ def check(
             "the licence is not of now: it is for "
             f"{_time(claims['nbf'])} to {_time(claims['exp'])}"
         )
-    place = claims["status"]["hetao"]["entry"]
-    found = check_status(status, (boss.name, boss.sign_key), place, policy)
+    place = claims["status"]["hetao"]
+    if (place["log"], claims["iss"]) != (boss.name, did_key(boss.sign_key)):
+        raise Unverified("the licence names another issuer than the certificate's")
+    own = parse_proof(certificate["log"]["proof"]).index
+    issued = boss.name, boss.sign_key
+    found = check_status(status, issued, place["entry"], policy)
+    of_all = found.state, check_status(status, issued, own, policy).state
     return Licence(
         certificate=claims["certificate"],
         licensee=claims.get("licensee", ""),
@@ -232,9 +244,10 @@ def check(
         starts=_time(claims["nbf"]),
         ends=_time(claims["exp"]),
         conditions=claims.get("conditions", ""),
-        state=found.state,
+        state=max(of_all, key=WORSE.index),
         as_of=found.as_of,
         hides=sd_jwt.hidden_in(bare),
+        presented_by="its holder" if "cnf" in claims else "whoever has it",
     )
 
 
@@ -256,6 +269,7 @@ def _claims(text: str, key: Ed25519PublicKey) -> dict[str, Any]:
             "certificate": str(),
             "exp": int(),
             "findings": list(),
+            "iss": str(),
             "nbf": int(),
             "places": list(),
             "purposes": list(),
@@ -276,6 +290,11 @@ def _check_presenter(
     if "cnf" not in claims:
         if not text.endswith("~"):
             raise Unverified("the licence names no key, and somebody signed for it")
+        if asked is not None:
+            raise Unverified(
+                "the licence names no holder, so nobody can sign for a reader",
+                fix="check it without --nonce, as one that whoever has it may use",
+            )
         return
     if asked is None:
         raise Unverified(

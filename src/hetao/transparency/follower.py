@@ -8,9 +8,9 @@ a proof for anybody (`hetao.ledger.fraud`).
 Trusted: whoever can write the folder can make its reader forget what it was shown.
 """
 
+import http.client
 import os
 import ssl
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ def reader_of(place: str, tls: ssl.SSLContext | None = None) -> Reads:
         try:
             with opener.open(target, timeout=PATIENCE_SECONDS) as reply:
                 data: bytes = reply.read(LARGEST + 1)
-        except (urllib.error.URLError, OSError, ValueError) as error:
+        except (http.client.HTTPException, OSError, ValueError) as error:
             raise Unreachable(
                 f"the log does not give its {name}", local=repr(error)
             ) from error
@@ -153,14 +153,16 @@ class Reader:
             Unverified: it does not hold under the policy, is smaller than what was
                 accepted, or does not grow from it; what the log signed is kept for
                 others to compare, and a proof of two histories is written.
-            Unreachable: the log does not answer.
+            Unreachable: the log does not answer, or not with what leads to what it
+                signed, which is kept too.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         note = _text(read(CHECKPOINT))
         try:
             new = self.policy.check(note).checkpoint
             self._held(new, note, read)
-        except Unverified:
+        except (Unverified, Unreachable):
+            # Also what the log does not show the hashes of: that may be a fork.
             if _is_signed(note, self.policy.logs):
                 self._keep(note)
             raise

@@ -13,6 +13,9 @@ STATES = {
 }
 
 
+NEWEST_DAYS = 7  # a licence that was revoked is known as such within that time
+
+
 def add_licence(commands: Commands) -> None:
     """Add the words of `hetao licence …`."""
     licence = group(
@@ -39,6 +42,10 @@ def add_licence(commands: Commands) -> None:
     present.add_argument("--key", type=Path, metavar="NAME.sign.pem", help="holder's")
     check.add_argument("--status", type=Path, required=True, metavar="STATUS.json")
     check.add_argument("--policy", type=Path, metavar="POLICY")
+    check.add_argument(
+        "--newest", type=int, default=NEWEST_DAYS, metavar="DAYS",
+        help="how old the status snapshot may be (7)",
+    )  # fmt: skip
     claim = add("erc3643", "write a signed claim for a tokenisation platform", "claim")
     claim.add_argument("--side", required=True, choices=("HK", "SZ"))
     claim.add_argument("--chain", type=int, required=True, metavar="NUMBER")
