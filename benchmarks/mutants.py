@@ -1,7 +1,7 @@
 """Small faults put into the gate, the permit and the sealed sum: do tests find them?
 
     python benchmarks/mutants.py [--only release/tag …] [--sample 60] [--seed 1]
-                                 [--tests tests/unit/test_x.py …]
+                                 [--tests tests/unit/test_x.py …] [--lines 12 …]
 
 Each mutant is one change of one function: a comparison turned, `and` for `or`, a number
 one off, a sum for a difference, a `raise` left out, a `not` dropped. The module's
@@ -312,7 +312,9 @@ class Trial:
         """Try the module's mutants, and print what became of them."""
         start = time.process_time() + _of_children()
         every, outside = mutants(Path(self.path))
-        tried = sampled(every, self.asked.sample, self.asked.seed)
+        lines = self.asked.lines
+        chosen = [one for one in every if not lines or one.line in lines]
+        tried = sampled(chosen, self.asked.sample, self.asked.seed)
         found = collections.Counter(self._fate(mutant, items) for mutant in tried)
         seconds = time.process_time() + _of_children() - start
         print(
@@ -391,6 +393,7 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--most", type=float, default=60, help="seconds of a mutant")
+    parser.add_argument("--lines", type=int, nargs="*", default=[], help="these alone")
     parser.add_argument("--tests", nargs="*", default=[], help="in place of its own")
     asked = parser.parse_args()
     os.chdir(ROOT)

@@ -347,10 +347,16 @@ CROSSED = Analysis("c", "linear", outcome="age", terms=("1", "arm:old", "arm"))
 NUMERIC = Analysis("n", "logistic", outcome="old", terms=("1", "age"))
 
 
+COMPARED = {"residual-df": 10, "saturation": 1, "class-disclosure": 0.9}
+
+
 def outcomes(analysis, shown, changed=(False, 10, 1)):
     study = study_of((ARM, OLD, AGE), analysis)
     found = final_checks(study, analysis.name, shown, changed)
     assert {one["analysis"] for one in found} == {analysis.name}
+    _, smallest, base = changed
+    compared = {**COMPARED, "small-counts": smallest, "rounding": base}
+    assert {one["id"]: one["parameter"] for one in found}.items() <= compared.items()
     return {one["id"]: one["outcome"] for one in found}
 
 
@@ -454,3 +460,18 @@ def test_what_is_made_of_genes_leaves_no_mainland_site_without_a_permit(
             check_own_limits(party, [], flags, {})
     else:
         check_own_limits(party, [], flags, {})
+
+
+def test_a_class_is_named_by_its_level_or_its_label_and_briefly():
+    labelled = {**a_row(95, "age"), "level": "", "label": "over 90"}
+    many = [{**a_row(95), "level": f"{n:03}"} for n in range(99)]
+
+    def says(rows):
+        shown = {"model": "table1", "rows": rows}
+        found = final_checks(
+            study_of((ARM, OLD, AGE), TABLE), "t", shown, (False, 1, 1)
+        )
+        return next(one["says"] for one in found if one["id"] == "class-disclosure")
+
+    assert says([a_row(95), labelled]) == "age over 90, sex f"
+    assert len(says(many)) == 500

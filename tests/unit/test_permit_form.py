@@ -1,12 +1,19 @@
 """A permit, and a list of parties, at the edges of what their form allows."""
 
+import tomllib
 from dataclasses import replace
 
 import pytest
 
 from hetao.errors import InvalidNetwork
 from hetao.permit import Basis, Directory, Limit, Person
-from hetao.permit.directory import directory_from
+from hetao.permit.directory import (
+    directory_from,
+    key_text,
+    read_directory,
+    write_directory,
+)
+from hetao.permit.duties import conflicts
 from hetao.permit.permit import LONGEST_LEASE, LONGEST_REPORT, check_form
 from support_permit import Scene, at
 
@@ -145,3 +152,44 @@ def test_an_entry_that_does_not_hold_is_named_by_its_place():
         directory_from(table, "here")
     with pytest.raises(InvalidNetwork, match="and no other table"):
         directory_from({**table, "parties": table["parties"][:1], "more": 1}, "here")
+
+
+def test_a_list_is_read_as_it_was_written_and_what_is_empty_is_left_out(tmp_path):
+    path = tmp_path / "parties.toml"
+    some = replace(LISTED, persons=person(same_as=("ethics-sz",)))
+
+    write_directory(path, some)
+
+    assert read_directory(path) == some
+    assert path.read_text("utf-8").count("same_as") == 2  # the twin's, and this one
+    assert tomllib.loads(key_text(LISTED.keys[0]))["keys"] == [vars(LISTED.keys[0])]
+
+
+@pytest.mark.parametrize("rows", [1, {"name": "x"}, "x"], ids=str)
+def test_entries_that_are_no_list_are_refused(rows):
+    table = {"parties": [vars(one) for one in LISTED.parties], "persons": rows}
+
+    with pytest.raises(InvalidNetwork, match=r"each entry under \[\[persons\]\]"):
+        directory_from(table, "here")
+
+
+def test_whoever_is_said_to_be_somebody_else_is_one_of_the_list():
+    with pytest.raises(InvalidNetwork, match=f"same_as names '{'x' * 60}', who is"):
+        replace(LISTED, persons=person(same_as=("x" * 99,)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"operators": ("author",)}, "author is an author and a hub's operator"),
+        ({"authors": ("checker-hk",)}, "checker-hk is an author and an output checker"),
+        (
+            {"operators": ("checker-hk",)},
+            "checker-hk is a hub's operator and an output checker",
+        ),
+    ],
+    ids=str,
+)
+def test_nobody_holds_two_of_the_duties_of_a_permit(fields, words):
+    assert words in conflicts(SCENE.varied(**fields).permit, ())
+    assert conflicts(SCENE.permit, ()) == ()
