@@ -296,3 +296,14 @@ def test_a_source_may_be_read_so_many_days_ago_and_is_due_the_day_after():
 
     assert book.due(TODAY, 365) == ()
     assert book.due(TODAY + DAY, 365) == (rule,)
+
+
+def test_a_list_of_choices_holds_any_of_them_each_once():
+    fact = FACTS["use.codes"]
+    every = list(fact.choices)
+
+    assert checked_value(fact, every[::-1], "here") == tuple(sorted(every))
+    assert checked_value(fact, [], "here") == ()
+    for wrong in ([*every, every[0]], ["no such code"], every[0]):
+        with pytest.raises(InvalidFacts, match="a list, without repeats"):
+            checked_value(fact, wrong, "here")

@@ -23,6 +23,7 @@ from hetao.permit import (
     Key,
     Limit,
     Statement,
+    Words,
     draft_notice,
     new_identity,
     sign_vote,
@@ -368,3 +369,21 @@ def test_a_registration_is_bound_to_its_page():
     ask = ask_key("k", "chan", "http://localhost:8790", VALID, "1")
 
     assert ask.code != ask_key("k", "chan", "http://localhost:8790", VALID, "2").code
+
+
+def test_a_page_says_what_is_done_and_a_new_passkeys_page_what_it_registers():
+    words = Words(reason="one\ntwo\u202e")
+    body = draft_notice(Bundle(SCENE.permit), SCENE.keys[0], "warn", NOW, words)
+    says = page(ask_notice(SCENE.permit, body))
+    registers = page(ask_key("k", "ethics-hk", "https://a.example", VALID, "1"))
+
+    for lang in LANGUAGES:
+        mine = WORDS[lang]
+        signs, takes = f">{mine['button']}</button>", f">{mine['registers']}</button>"
+        assert signs in says
+        assert takes not in says
+        assert takes in registers
+        assert signs not in registers
+    assert says.count('class="deed"') == len(LANGUAGES)
+    assert 'class="deed"' not in registers
+    assert says.count(": one\ntwo\\u202e</p>") == len(LANGUAGES)
