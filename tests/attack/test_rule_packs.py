@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hetao.errors import HetaoError, InvalidRulebook
 from hetao.permit import answer
+from hetao.permit.conditions import DEEPEST
 from hetao.permit.facts import Facts, shipped_facts
 from hetao.permit.packs import rulebook_from
 from support_rules import BOOK, HONG_KONG, SHENZHEN, TODAY
@@ -132,6 +133,16 @@ def test_a_condition_nested_without_end_is_refused():
 
     with pytest.raises(InvalidRulebook, match="nested too deeply"):
         load(changed(*RULE, "applies_when", to=form))
+
+
+def test_a_condition_as_deep_as_may_be_is_taken():
+    form: Any = ["hk.ha", "is", True]
+    for _ in range(DEEPEST):
+        form = {"any": [form]}
+
+    load(changed(*RULE, "applies_when", to=form))
+    with pytest.raises(InvalidRulebook, match="nested too deeply"):
+        load(changed(*RULE, "applies_when", to={"any": [form]}))
 
 
 def test_lists_nested_without_end_are_refused():
