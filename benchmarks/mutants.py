@@ -253,6 +253,8 @@ class Trial:
         self._find_living()
         gc.collect()
         gc.freeze()
+        if not self.living:
+            raise SystemExit(f"no function of {self.module} is alive")
         self._check_fork(items)
         self._try(items)
         return True
@@ -287,6 +289,7 @@ class Trial:
     def _find_living(self) -> None:
         """Note every function of the module that lives, and everything remembered."""
         self.living, self.caches = {}, []
+        gc.unfreeze()  # what is frozen is in no list
         for one in gc.get_objects():
             if isinstance(one, CACHED):
                 self.caches.append(one)

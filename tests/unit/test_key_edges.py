@@ -277,6 +277,7 @@ def test_a_passkeys_page_has_an_address():
 
 def test_a_log_has_a_second_key_once_and_of_its_own_kind(tmp_path):
     path = write_identity(tmp_path, new_identity("a"))
+    (tmp_path / "a.log.pem").unlink(missing_ok=True)
     bare = read_identity(path)
 
     made = add_log_key(path)
