@@ -182,7 +182,8 @@ def test_a_lattice_finds_fifty_people_in_six_numbers_known_exactly():
 # --- combinations of yes/no columns ---------------------------------------------------
 @pytest.mark.not_yet(
     reason="two rounds of a model of yes/no columns tell how many people have each "
-    "combination, ones and twos among them, to whoever reads the sums over sites"
+    "combination, ones and twos among them, to the coordinator and the sites of a sum "
+    "over enough sites; who else may not, tests/attack/test_combinations.py claims"
 )
 def test_small_combinations_cannot_be_read_off_the_rounds():
     read, guess = cells.small_cells_read(0, 3000, 5, 25)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hetao.analysis.combinations import Combinations, combinations
 from hetao.analysis.expressions import Floats
 from hetao.analysis.intervals import entry_bins
 from hetao.analysis.magnitudes import Magnitude, magnitudes
@@ -43,6 +44,8 @@ class Evidence:
         bins: label → people, of counts at a state that no term crosses with the site:
             small ones may leave within a sum over enough sites, never by themselves.
         magnitudes: number → how much of its sums is one person's, or two people's.
+        combinations: how few people share a combination of the design's columns that
+            its sums count; None without a design.
         parts: facts of each part of the people whose sums can be told apart, such as
             the folds of cross-validation, and of each pair of a screen that the round
             tells something of; each must pass as if it were a site.
@@ -57,6 +60,7 @@ class Evidence:
     cells: dict[str, int] = field(default_factory=dict)
     bins: dict[str, int] = field(default_factory=dict)
     magnitudes: dict[str, Magnitude] = field(default_factory=dict)
+    combinations: Combinations | None = None
     parts: "tuple[Evidence, ...]" = ()
 
 
@@ -89,6 +93,7 @@ def evidence(plan: Plan, rows: Rows, alike: Evidence | None = None) -> Evidence:
         max_leverage=_most_leverage(plan, rows, rows.weight),
         cells=_cells(plan, rows),
         magnitudes=magnitudes(plan, rows),
+        combinations=combinations(plan, rows),
         parts=tuple(evidence(plan, _of_fold(rows, fold)) for fold in folds),
     )
 

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetao.analysis import Finding, estimator_for, protocols
+from hetao.analysis.estimator import Message, State
+from hetao.analysis.telling import tells_of_few
 from hetao.canonical import parse_canonical
 from hetao.errors import HetaoError, Unverified
-from hetao.federation.coordinator import Coordinator, Outcome, RoundRecord
+from hetao.federation.coordinator import Answer, Coordinator, Outcome, RoundRecord
 from hetao.federation.totals import check_tags, total_of
 from hetao.ledger.certificate import sign_certificate, verify_certificate
 from hetao.ledger.credential import certificate_entry
@@ -45,16 +47,40 @@ def findings_of(outcome: Outcome) -> list[dict[str, Any]]:
     found = []
     for answer in outcome.answers:
         shown, withheld = answer.finding.shown(smallest, base)
+        payload = shown.as_json()
+        if not withheld and _tells_of_few(outcome, answer, smallest):
+            payload, withheld = {**payload, "combinations": None}, True
         found.append(
             {
                 "analysis": answer.finding.analysis,
                 "members": list(answer.members),
                 "rounds": answer.rounds,
                 "withheld": withheld,
-                "finding": shown.as_json(),
+                "finding": payload,
             }
         )
     return found
+
+
+def _tells_of_few(outcome: Outcome, answer: Answer, smallest: int) -> bool:
+    """Return whether the sums behind a finding tell of few, though it shows none."""
+    name = answer.finding.analysis
+    estimator = estimator_for(outcome.study, outcome.study.analysis(name))
+    if len(estimator.plan.columns) < 2 or not estimator.publishable:
+        return False
+    rounds = [r for r in outcome.rounds if r.analysis == name]
+    last = max(r.attempt for r in rounds)
+    state: State | None = None
+    course = list[tuple[State | None, Message]]()
+    for r in (r for r in rounds if r.attempt == last):
+        words = list(r.words.values())
+        total = total_of(words, estimator.declare(r.round), r.task)
+        course.append((state, total))
+        result = estimator.step(total, state, r.round)
+        if isinstance(result, Finding):
+            break
+        state = result
+    return tells_of_few(estimator, course, smallest)
 
 
 def results_of(outcome: Outcome) -> dict[str, Any]:

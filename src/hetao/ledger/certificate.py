@@ -383,9 +383,10 @@ def _hides(payload: Mapping[str, Any]) -> bool:
     no_bins = payload.get("bins", 0) is None
     strata = [one["n"] for one in payload.get("strata", ())]
     no_sites = payload.get("sites", 0) is None  # of a meta-analysis, by site
+    no_sums = payload.get("combinations", 0) is None  # the sums alone tell of few
     curves = "baseline" in payload  # whose steps may have been joined
     counts = (payload["n"], *arms, *bins, *strata)
-    return None in counts or no_events or no_bins or no_sites or curves
+    return None in counts or no_events or no_bins or no_sites or no_sums or curves
 
 
 # Each says what it found in a sentence. Of the first, `open_certificate` is the step.

@@ -59,6 +59,7 @@ from hetao.release.grading import Field, grade, lineage, with_read
 from hetao.release.limits import check_limits, flags_of
 from hetao.release.message import pack
 from hetao.release.minimums import (
+    check_combinations,
     check_counts,
     check_dominance,
     check_folds,
@@ -342,9 +343,12 @@ def _check_facts(
     if _looks_at_dominance(summary, minimum):
         check_dominance(facts, policy.dominance, name)
     listed = door.bundle.permit.protocol(summary.protocol.name)
-    if listed is not None and summary.numbers != 0:
-        rounds = (round_number, listed.most_rounds)
-        check_numbers(facts, rounds, minimum, name, summary.numbers)
+    if listed is None or summary.numbers == 0:
+        return
+    rounds = (round_number, listed.most_rounds)
+    if minimum.cell > 1 and _tells_apart(summary, minimum):
+        check_combinations(facts, rounds, minimum, name)
+    check_numbers(facts, rounds, minimum, name, summary.numbers)
 
 
 def _looks_at_dominance(summary: Summary, minimum: Minimum) -> bool:
@@ -353,8 +357,13 @@ def _looks_at_dominance(summary: Summary, minimum: Minimum) -> bool:
     That is where few sites are summed, or the sum tells them apart. A minimum cell of
     one asks for nothing.
     """
-    few = len(summary.members) < minimum.sites
-    return minimum.cell > 1 and (few or summary.own_parts or summary.own_cells)
+    apart = _tells_apart(summary, minimum) or summary.own_cells
+    return minimum.cell > 1 and apart
+
+
+def _tells_apart(summary: Summary, minimum: Minimum) -> bool:
+    """Return whether a sum is over few sites, or may show one site's own part."""
+    return len(summary.members) < minimum.sites or summary.own_parts
 
 
 @dataclass(frozen=True)

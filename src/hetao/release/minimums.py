@@ -104,6 +104,38 @@ def check_dominance(evidence: Evidence, most: Dominance, site: str) -> None:
                 )
 
 
+def check_combinations(
+    evidence: Evidence, rounds: tuple[int, int], minimum: Minimum, site: str
+) -> None:
+    """Refuse a design of which few people share a combination that its sums count.
+
+    Args:
+        evidence: of the model.
+        rounds: of this message, from 0, and the most that are listed.
+        minimum: in force.
+        site: whose.
+
+    Raises:
+        SmallCell: two columns of two values have a cell of few people; or all columns
+            together have, and there are no more combinations than numbers told.
+    """
+    for facts in (evidence, *evidence.parts):
+        found = facts.combinations
+        if found is None:
+            continue
+        told = numbers_told(facts.parameters, rounds_counted(*rounds))
+        counted = [found.pair] + ([found.whole] if found.possible <= told else [])
+        if any(is_small(count, minimum.cell) for count in counted if count is not None):
+            raise SmallCell(
+                f"{site} holds fewer than {minimum.cell} people in a combination of "
+                "values of the model's columns, whose sums could be told apart from "
+                "those of other sites",
+                fix="merge levels, leave a term out, put a number such as age in as "
+                "it is, or take more sites in",
+                local=f"{found}",
+            )
+
+
 def rounds_counted(at: int, most: int) -> int:
     """Return how many rounds of a model are counted at one of them, from the first.
 
