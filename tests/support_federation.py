@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetao.analysis import Estimator, estimator_for
-from hetao.canonical import parse_canonical
+from hetao.canonical import digest, parse_canonical
 from hetao.cdm import FlatFile, FlatTable
 from hetao.errors import HetaoError
 from hetao.federation.attend import attend
@@ -32,7 +32,13 @@ from hetao.ledger.certificate import sign_certificate
 from hetao.ledger.credential import certificate_entry, sign_credential
 from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
 from hetao.ledger.merkle import EMPTY_ROOT, inclusion_path, leaf_hash, root
-from hetao.ledger.note import Checkpoint, cosign, sign_checkpoint, sign_note
+from hetao.ledger.note import (
+    Checkpoint,
+    cosign,
+    parse_note,
+    sign_checkpoint,
+    sign_note,
+)
 from hetao.ledger.proof import Proof
 from hetao.permit import Bundle, Identity, format_time, state
 from hetao.release import Policy, pack, unpack
@@ -505,3 +511,31 @@ class Ran:
 def restated(ran: Ran, statement: dict[str, Any], by: str, **changes: Any) -> dict:
     """Return a statement with other fields, signed anew by `by`."""
     return state(ran.cast.identities[by], {**statement["body"], **changes}).as_json()
+
+
+def with_a_release_left_out(ran: Ran, attempt: int) -> bytes:
+    """Return a certificate whose first site logged a release that it does not show."""
+    body = ran.body
+    (entry, *_), finding = body["sites"], body["findings"][0]["analysis"]
+    entry["proofs"].append({**entry["proofs"][-1], "task": f"{finding}/{attempt}/0"})
+    return _closed_anew(ran, body)
+
+
+def with_a_longer_checkpoint(ran: Ran) -> bytes:
+    """Return a certificate whose first site signed more than a checkpoint's lines."""
+    body = ran.body
+    entry = body["sites"][0]
+    text = parse_note(entry["checkpoint"])[0] + "\nmore\n"
+    key = ran.cast.identities[entry["name"]].signing_key
+    entry["checkpoint"] = f"{text}\n{sign_note(text, entry['name'], key)}"
+    return _closed_anew(ran, body)
+
+
+def _closed_anew(ran: Ran, body: dict[str, Any]) -> bytes:
+    """Let the first site sign its entry, and the issuer the whole."""
+    entry = body["sites"][0]
+    told = ("checkpoint", "proofs", "quality", "extract")
+    content = {key: entry[key] for key in told if entry[key] is not None}
+    said = digest({**content, "site": entry["name"]})
+    entry["closing"] = restated(ran, entry["closing"], entry["name"], content=said)
+    return ran.resigned(body)

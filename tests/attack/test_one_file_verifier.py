@@ -22,7 +22,11 @@ from hetao.ledger import verify_hetao
 from hetao.ledger.certificate import published, verify_certificate
 from hetao.ledger.note import COSIGNATURE, vkey
 from hetao.ledger.verify_hetao import Refused, holds, root_of, verify
-from support_federation import restated
+from support_federation import (
+    restated,
+    with_a_longer_checkpoint,
+    with_a_release_left_out,
+)
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "ledger"
 FILE = Path(verify_hetao.__file__)
@@ -173,6 +177,26 @@ def test_a_coordinator_alone_certifies_no_finding(model_run, spoil):
         verify_certificate(data)
     with pytest.raises(Refused):
         verify(data)
+
+
+def test_a_later_attempt_that_a_site_logged_may_not_be_left_out(model_run):
+    """Of two attempts an issuer would otherwise certify the one that it likes."""
+    earlier, later = (with_a_release_left_out(model_run, n) for n in (0, 2))
+
+    assert verify(earlier)
+    with pytest.raises(Unverified, match="left out"):
+        verify_certificate(later)
+    with pytest.raises(Refused, match="left out"):
+        verify(later)
+
+
+def test_a_checkpoint_of_more_lines_is_refused(model_run):
+    longer = with_a_longer_checkpoint(model_run)
+
+    with pytest.raises(Unverified):
+        verify_certificate(longer)
+    with pytest.raises(Refused):
+        verify(longer)
 
 
 def test_a_record_of_another_kind_or_analysis_is_no_release(model_run):

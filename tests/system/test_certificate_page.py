@@ -15,7 +15,11 @@ from hetao.dossier.code import check_code, facts_of
 from hetao.dossier.words import LANGUAGES, WORDS
 from hetao.errors import Unverified
 from hetao.ledger.certificate import published
-from support_federation import restated
+from support_federation import (
+    restated,
+    with_a_longer_checkpoint,
+    with_a_release_left_out,
+)
 
 FLAGS = (
     "--headless",
@@ -148,13 +152,16 @@ def test_the_script_refuses_what_a_coordinator_wrote_alone(page, model_run):
     receipts["a"] = restated(model_run, receipts["a"], "a", kind="ready")
     made = [true, empty, shorter, lost, other]
     lies = [published(model_run.resigned(body)) for body in made]
+    # A site's release of an attempt before, which was given up, and of one after.
+    lies += [published(with_a_release_left_out(model_run, n)) for n in (0, 2)]
+    lies.append(published(with_a_longer_checkpoint(model_run)))
     packed = str([base64.b64encode(data).decode() for data in lies])
     text = re.sub("<meta http-equiv[^>]*>", "", page.read_text("utf-8"))
     path = page.with_name("alone.html")
     more = EMPTIED.replace("LIES", packed)
     path.write_text(text.replace("</body>", more), encoding="utf-8")
 
-    assert 'data-more="accepted no no no no"' in browse(path)
+    assert 'data-more="accepted no no no no accepted no no"' in browse(path)
 
 
 def test_the_only_script_and_style_that_may_run_are_the_pages_own(page):

@@ -154,8 +154,8 @@ function readNote(note) {
   need(cut >= 0, "a note is malformed");
   const text = note.slice(0, cut + 1), lines = note.slice(cut + 2).split("\n");
   need(lines.pop() === "" && lines.length, "a note is malformed");
-  const [origin, size, root, end] = text.split("\n");
-  need(end === "" && /^(0|[1-9][0-9]{0,14})$/.test(size), "a checkpoint is malformed");
+  const [origin, size, root, end, more] = text.split("\n");
+  need(end === "" && more === undefined && /^(0|[1-9][0-9]{0,14})$/.test(size), "a checkpoint is malformed");
   const signed = lines.map(line => {
     const [dash, name, packed, more] = line.split(" ");
     need(dash === "\u2014" && packed !== undefined && more === undefined, "a signature line is malformed");
@@ -292,6 +292,11 @@ async function verify(data) {
     /* Each release cites the one before, and stands in the log; all of one analysis are of one input. */
     const places = new Map(proofs.map(p => [p.task, p])), own = new Map(), inputs = new Map();
     for (const one of body.rounds) if (one.receipts[entry.name]) own.set(one.task, utf8.encode(canonical(one.receipts[entry.name])));
+    /* What is not among the rounds is of an attempt that was given up for a later one. */
+    for (const task of places.keys()) if (!own.has(task)) {
+      const parts = task.split("/"), attempt = Number(parts.at(-2)), name = parts.slice(0, -2).join("/");
+      need(body.rounds.some(one => one.analysis === name && one.attempt > attempt), `a release of ${entry.name} is left out`);
+    }
     await Promise.all(body.rounds.map(async one => {
       const receipt = one.receipts[entry.name];
       if (!receipt) return;
