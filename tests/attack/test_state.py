@@ -4,8 +4,10 @@ A site takes the coordinator's step itself, from the sums that both hubs signed;
 state made up to single one person out would turn the next sum into that person's row.
 """
 
+import contextlib
 import datetime
 import json
+import sqlite3
 from dataclasses import replace
 
 import numpy as np
@@ -428,6 +430,21 @@ class Backup:
             self.kept = [(path, path.read_bytes()) for path in files]
             federation.sites["a"] = federation.open_site("a")
 
+    def forget_logging(self):
+        """Make the copy one of the moment after an answer was logged, before a note."""
+        self.federation.sites["a"].close()
+        ((path, _),) = self.kept = [one for one in self.kept if one[0] == self.path]
+        copy = path.with_name("copy.sqlite")
+        copy.write_bytes(self.kept[0][1])
+        with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as journal:
+            journal.execute("PRAGMA journal_mode=DELETE")
+            journal.execute(
+                "UPDATE answered SET logged = NULL "
+                "WHERE logged = (SELECT MAX(logged) FROM answered)"
+            )
+        self.kept = [(path, copy.read_bytes())]
+        copy.unlink()
+
     def restored(self):
         """Return the site as it opens on the older journal, and what it tells."""
         self.federation.sites["a"].close()
@@ -461,6 +478,58 @@ def test_a_restored_journal_answers_nothing_in_a_place_that_is_taken(fitted, is_
         assert "another content" in rule(fitted, again)
     _, told = Backup(fitted).restored()
     assert told == []  # once
+
+
+def test_a_restored_journal_that_a_kill_left_unlogged_has_forgotten_nothing(fitted):
+    """Its last answer stands in the log, but was copied before the journal knew."""
+    site = fitted.sites["a"]
+    begin = fitted.begin("a").data
+    begun = site.handle(begin)
+    backup = Backup(fitted)
+    sums, site = fitted.play(), fitted.sites["a"]
+    task = fitted.task("a", sums=sums, round=1)
+    assert kinds(site.handle(task.data)) == ANSWER
+    for run in ("more", "most"):  # so that the old answer is far from the log's end
+        site.handle(fitted.begin("a", run=run).data)
+    size = site.log.size
+    backup.forget_logging()
+
+    site, told = backup.restored()
+
+    assert told == ["the journal was older than the log by 5 answers"]
+    assert site.log.size == size
+    assert site.handle(begin) == begun
+    for asked_again in (fitted.task("a"), task):
+        again = site.handle(asked_again.data)
+        assert "another content" in rule(fitted, again)
+
+
+def test_what_a_kill_left_unlogged_is_found_wherever_it_stands(fitted):
+    fitted.play()
+    site = fitted.sites["a"]
+    proofs = site.answers.proofs(RUN)
+    backup = Backup(fitted)
+    fitted.sites["a"].log.append([b"{}" for _ in range(9)])
+    size = fitted.sites["a"].log.size
+    backup.forget_logging()
+
+    site, told = backup.restored()
+
+    assert (told, site.log.size) == ([], size)
+    assert [one["index"] for one in site.answers.proofs(RUN)] == [
+        one["index"] for one in proofs
+    ]
+
+
+def test_a_refusal_that_a_later_one_replaced_is_not_forgotten_work(fitted):
+    """A task past its time is refused anew each time it is delivered."""
+    late = fitted.task("a", not_after="2026-01-01T00:00:00Z")
+    for _ in range(2):
+        rule(fitted, fitted.sites["a"].handle(late.data))
+
+    _, told = Backup(fitted).restored()
+
+    assert told == []
 
 
 def test_a_restored_journal_has_not_forgotten_how_many_runs_there_were(fitted):

@@ -44,7 +44,12 @@ class Answers:
     """A site's answers in its journal, and their entries in its log."""
 
     def __init__(self, store: Store, log: Log) -> None:
-        """Finish logging what was kept, but not yet logged, before a kill."""
+        """Finish logging what was kept, but not yet logged, before a kill.
+
+        Args:
+            store: the journal, which `remind` has told what stands in the log already.
+            log: the site's own.
+        """
         self._store, self._log = store, log
         rows = store.rows("SELECT task FROM answered WHERE logged IS NULL")
         for (task,) in rows:
@@ -153,15 +158,8 @@ class Answers:
         (record,) = self._store.rows(
             "SELECT record FROM answered WHERE task = ?", (key,)
         )[0]
-        leaf = bytes(record)
-        start = max(0, self._log.size - 8)
-        known = [
-            start + i
-            for i, entry in enumerate(self._log.entries(start, self._log.size))
-            if entry == leaf
-        ]
-        index = known[0] if known else self._log.append([*before, leaf]) + len(before)
-        self._store.note(  # lost in a power cut, it is found in the log again
+        index = self._log.append([*before, bytes(record)]) + len(before)
+        self._store.note(  # lost in a power cut, it is found in the log again: `remind`
             [("UPDATE answered SET logged = ? WHERE task = ?", (index, key))]
         )
 

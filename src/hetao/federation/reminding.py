@@ -2,16 +2,16 @@
 
 Every answer stands in the site's log before it is sent. So a journal that is older than
 the log has forgotten answers, and would give others in their places. When a site opens,
-the records behind the last one that the journal knows are taken into it: their places
-are taken, their runs count, their permits keep their snapshot, and the clock is not set
-back. What was sent cannot be sent again, for its bytes are gone.
+and before it logs anything, every record that the journal does not know is taken into
+it: their places are taken, their runs count, their permits keep their snapshot, and the
+clock is not set back. What was sent cannot be sent again, for its bytes are gone.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from hetao.canonical import canonical
+from hetao.federation.answers import Write
 from hetao.federation.store import Store
 from hetao.ledger.log import Log
 from hetao.ledger.redaction import is_redaction
@@ -23,50 +23,65 @@ ASKED_BY: Final[Mapping[str, tuple[str, ...]]] = {  # kind of an answer → of w
     "closing": ("finish",),
     "refusal": ("begin|refused", "task|refused", "finish|refused"),
 }
+AT_ONCE: Final = 4096  # entries that are read in one go
+PLACE: Final = (  # whose content has no digest, so that nothing fits it
+    "INSERT OR IGNORE INTO answered (task, digest, run, logged, record) "
+    "VALUES (?, '', ?, ?, ?)"
+)
 
 
 def remind(store: Store, log: Log) -> int:
     """Take into a site's journal what its log alone knows; return how many answers.
 
+    Every record of the log is looked at, wherever it stands. One that the journal kept
+    and does not know to be logged is told where it is, so that it is not logged again.
+
     Args:
         store: the journal, with the tables of a site.
         log: the site's own, verified when it was opened.
     """
-    ((last,),) = store.rows("SELECT MAX(logged) FROM answered")
-    start = 0 if last is None else int(last) + 1
-    found = list(_records(log, start))
-    if not found:
-        return 0
-    known = {bytes(data) for (data,) in store.rows("SELECT record FROM answered")}
-    lost = [(at, data, body) for at, data, body in found if data not in known]
-    store.write([one for at, data, body in lost for one in _told(at, data, body)])
-    return len(lost)
-
-
-def _records(log: Log, start: int) -> Iterator[tuple[int, bytes, Mapping[str, Any]]]:
-    if start >= log.size:
-        return
-    for index, data in enumerate(log.entries(start, log.size), start):
-        if not data or is_redaction(data):
+    rows = store.rows("SELECT logged FROM answered WHERE logged IS NOT NULL")
+    known = {int(at) for (at,) in rows}
+    rows = store.rows("SELECT task, record FROM answered WHERE logged IS NULL")
+    unlogged = {bytes(data): str(task) for task, data in rows}
+    taken = {str(task) for (task,) in store.rows("SELECT task FROM answered")}
+    told: list[Write] = []
+    lost = 0
+    for at, data, body in _records(log, known):
+        task = unlogged.pop(data, None)
+        if task is not None:
+            told.append(("UPDATE answered SET logged = ? WHERE task = ?", (at, task)))
             continue
-        value = json.loads(data)
-        body = value.get("body")
-        if isinstance(body, dict) and str(body.get("type", "")).startswith(RECORD):
-            yield index, canonical(value), body
+        asked_by = ASKED_BY.get(str(body["kind"]), ())
+        places = [f"{body['run']}|{body['task']}|{by}" for by in asked_by]
+        lost += taken.isdisjoint(places)  # else a later refusal has its row
+        taken.update(places)
+        told += [(PLACE, (one, str(body["run"]), at, data)) for one in places]
+        told += _told(body)
+    if told:
+        store.write(told)
+    return lost
 
 
-def _told(
-    index: int, data: bytes, body: Mapping[str, Any]
-) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Yield what writes one answer into the journal; no content has its digest."""
-    run, permit = str(body["run"]), str(body["permit"])
-    for asked in ASKED_BY.get(str(body["kind"]), ()):
-        yield (
-            "INSERT OR IGNORE INTO answered (task, digest, run, logged, record) "
-            "VALUES (?, '', ?, ?, ?)",
-            (f"{run}|{body['task']}|{asked}", run, index, data),
-        )
+def _records(
+    log: Log, known: Collection[int]
+) -> Iterator[tuple[int, bytes, Mapping[str, Any]]]:
+    """Yield (index, entry, body) of every record in the log but those."""
+    size = log.size
+    for start in range(0, size, AT_ONCE):
+        stop = min(size, start + AT_ONCE)
+        for index, data in enumerate(log.entries(start, stop), start):
+            if index in known or RECORD.encode() not in data or is_redaction(data):
+                continue
+            body = json.loads(data).get("body")
+            if isinstance(body, dict) and str(body.get("type", "")).startswith(RECORD):
+                yield index, data, body
+
+
+def _told(body: Mapping[str, Any]) -> Iterator[Write]:
+    """Yield what writes of an answer, besides its place, into the journal."""
     if body["kind"] != "refusal":
+        run, permit = str(body["run"]), str(body["permit"])
         snapshot = str(body.get("snapshot", ""))
         yield (
             "INSERT INTO begun VALUES (?, ?, ?, x'') ON CONFLICT (run) DO UPDATE "

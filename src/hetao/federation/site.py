@@ -171,10 +171,10 @@ class Site:
         self._course = Course(self._store, self.name)
         self.memory = Memory(setup.folder)
         self._log = open_log(setup.folder, setup.identity, setup.log)
-        self.answers = Answers(self._store, self._log)
-        forgotten = remind(self._store, self._log)
+        forgotten = remind(self._store, self._log)  # before anything is logged
         if forgotten:
             setup.tell(f"the journal was older than the log by {forgotten} answers")
+        self.answers = Answers(self._store, self._log)
         self._bindings = Bindings(setup.folder, self._store)
         self.register = Register(self._store, setup.trusted, setup.notices)
         self.replica = Replica(
