@@ -56,6 +56,22 @@ def test_every_error_has_a_code_of_its_own_and_its_familys_exit_code():
             assert kind.exit_code == parent.exit_code
 
 
+def test_a_file_without_its_header_line_tells_nobody_its_first_row(tmp_path):
+    """Its column names are then the cells of a patient."""
+    with Federation(tmp_path, Plan(toy_study((COUNTS,)))) as federation:
+        _, *rows = federation.patients.read_text(encoding="utf-8").splitlines()
+        row = "Wong Tai Sin,A123456(7),f,yes"
+        federation.patients.write_text("\n".join([row, *rows]), encoding="utf-8")
+
+        said = federation.refusals(
+            federation.sites["a"].handle(federation.begin("a").data)
+        )
+
+    assert len(said) == 1
+    assert "has no column 'hospital'" in said[0]
+    assert not [cell for cell in row.split(",")[:2] if cell in said[0]]
+
+
 def test_every_deliberate_error_stands_in_one_module():
     source = Path(errors.__file__).parent
     names = {kind.__name__ for kind in FAMILY}

@@ -215,7 +215,9 @@ def _flat(
         if split[0] not in extract.columns:
             raise InvalidData(
                 f"{path.name} has no column {split[0]!r}",
-                fix="it has: " + ", ".join(extract.columns)[:400],
+                fix="compare split_column with the file's header line",
+                # which, where it is missing, is a patient's row
+                local="it has: " + ", ".join(extract.columns)[:400],
             )
         place = extract.columns.index(split[0])
         where = f" WHERE trim(c{place}::VARCHAR) = trim({text(split[1])})"
