@@ -124,7 +124,9 @@ def expect(chosen: argparse.Namespace) -> int:
 def receive(chosen: argparse.Namespace) -> int:
     """Take in what another site dispatched, and sign for exactly that."""
     bundle, statement = read_bundle(chosen.permit), _read(chosen.use)
-    missing = tuple(plain(label) for label in chosen.item)
+    sent = statement.body.get("items")  # as they are written, if older than the form
+    kept = sent if isinstance(sent, list) else []
+    missing = tuple(one if one in kept else plain(one) for one in chosen.item)
     arrival = Arrival(_amounts(chosen.missing), chosen.reason, missing)
     with _book(chosen.site) as (_, book):
         signed = book.receive(bundle, statement, arrival, utc_now())

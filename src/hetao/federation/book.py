@@ -33,9 +33,12 @@ from hetao.permit.uses import (
     Amount,
     Dispatched,
     Line,
+    Receipt,
     Use,
     account,
+    check_labels,
     check_limits,
+    check_named,
     read_receipt,
     read_use,
     receipt_for,
@@ -58,9 +61,9 @@ CREATE TABLE IF NOT EXISTS spent (
     count INTEGER NOT NULL,
     PRIMARY KEY (permit, site, unit)
 ) STRICT;
-CREATE TABLE IF NOT EXISTS item (
-    permit TEXT NOT NULL, label TEXT NOT NULL, used TEXT NOT NULL,
-    PRIMARY KEY (permit, label)
+CREATE TABLE IF NOT EXISTS piece (
+    permit TEXT NOT NULL, site TEXT NOT NULL, look TEXT NOT NULL, used TEXT NOT NULL,
+    PRIMARY KEY (permit, site, look)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS received (
     used TEXT NOT NULL PRIMARY KEY, data BLOB NOT NULL
@@ -106,6 +109,8 @@ class Book:
         self._identity, self._trusted, self._folder = identity, trusted, folder
         self._notices, self._house = notices, house or shipped()
         self._store = Store(folder / FILE, TABLES, alone=False)
+        with self._store.transaction() as db:
+            _take_over(db)
 
     def close(self) -> None:
         """Close the file."""
@@ -176,7 +181,7 @@ class Book:
         signed = sign_receipt(bundle.permit, self._identity, one, receipt)
         with self._store.transaction() as db:
             self._note(db, bundle.permit, one, now)
-            return _received(db, one, signed)
+            return _received(db, one, signed, receipt)
 
     def expect(
         self, bundle: Bundle, statement: Statement, now: datetime.datetime
@@ -258,8 +263,8 @@ class Book:
             if row is None:
                 raise NotApproved(f"{self._identity.name} dispatched no such use")
             one = read_use(bundle.permit, statement_from(json.loads(row[0])))
-            read_receipt(bundle.permit, one, statement)
-            _received(db, one, statement)
+            receipt = read_receipt(bundle.permit, one, statement)
+            _received(db, one, statement, receipt)
         return one
 
     def records(self, permit: Permit) -> tuple[list[Statement], list[Statement]]:
@@ -277,7 +282,7 @@ class Book:
 
     def balance(self, permit: Permit, now: datetime.datetime) -> tuple[Line, ...]:
         """Return what became of the limits, every record here verified anew."""
-        return account(permit, *self.records(permit), now)
+        return account(permit, *self.records(permit), now, is_one_book=True)
 
 
 def _hours(time: datetime.timedelta) -> int:
@@ -308,23 +313,39 @@ def _numbered(db: Connection, one: Dispatched) -> Statement | None:
     return earlier
 
 
+def _take_over(db: Connection) -> None:
+    """Hold the labels of a book from before by their looks, and by who sent them."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'item'").fetchone():
+        return
+    rows = db.execute(
+        "SELECT item.permit, site, label, digest FROM item JOIN used ON used = digest"
+    ).fetchall()
+    db.executemany(
+        "INSERT OR IGNORE INTO piece VALUES (?, ?, ?, ?)",
+        [(permit, site, look(label), used) for permit, site, label, used in rows],
+    )
+    db.execute("DROP TABLE item")
+
+
 def _spend(db: Connection, permit: Permit, one: Dispatched) -> None:
+    """Spend what a use spends that was not heard of before, by the rules of today."""
     use = one.use
+    check_labels(use)
     rows = db.execute(
         "SELECT unit, count FROM spent WHERE permit = ? AND site = ?",
         (use.permit, use.site),
     ).fetchall()
     check_limits(permit, use.site, use.amounts, dict(rows))
     for label in use.items:
-        row = (use.permit, look(label))
-        if db.execute(  # also as it is written, as older books have it
-            "SELECT 1 FROM item WHERE permit = ? AND label IN (?, ?)", (*row, label)
+        row = use.permit, use.site, look(label)
+        if db.execute(
+            "SELECT 1 FROM piece WHERE permit = ? AND site = ? AND look = ?", row
         ).fetchone():
             raise Replayed(
                 "an item, or one that looks like it, has crossed under this permit "
                 "already"
             )
-        db.execute("INSERT INTO item VALUES (?, ?, ?)", (*row, one.digest))
+        db.execute("INSERT INTO piece VALUES (?, ?, ?, ?)", (*row, one.digest))
     for amount in use.amounts:
         db.execute(
             "INSERT INTO spent VALUES (?, ?, ?, ?)"
@@ -337,16 +358,20 @@ def _spend(db: Connection, permit: Permit, one: Dispatched) -> None:
     )
 
 
-def _received(db: Connection, one: Dispatched, signed: Statement) -> Statement:
+def _received(
+    db: Connection, one: Dispatched, signed: Statement, receipt: Receipt
+) -> Statement:
     """Keep a receipt once, and return the one that counts.
 
     Raises:
+        Mismatched: it does not name what is missing.
         Replayed: another one is here.
     """
     row = db.execute(
         "SELECT data FROM received WHERE used = ?", (one.digest,)
     ).fetchone()
     if row is None:
+        check_named(one.use, receipt)
         db.execute("INSERT INTO received VALUES (?, ?)", (one.digest, _data(signed)))
         return signed
     earlier = statement_from(json.loads(row[0]))

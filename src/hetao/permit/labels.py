@@ -13,8 +13,9 @@ from hetao.errors import NotApproved
 
 LONGEST: Final = 200  # characters of a number or a label
 SPACES: Final = re.compile(r"\s+")
-ALIKE: Final = str.maketrans({"o": "0", "i": "1", "l": "1", "|": "1"})
+ALIKE: Final = str.maketrans({"o": "0", "i": "1", "l": "1", "|": "1", "\u3007": "0"})
 HAN: Final = "CJK UNIFIED IDEOGRAPH"
+ZERO: Final = "\u3007"  # the Han zero, which is no ideograph
 
 
 def plain(text: str) -> str:
@@ -47,13 +48,13 @@ def check_label(text: str, what: str) -> None:
 def _is_plain(letter: str) -> bool:
     if letter.isascii():
         return letter.isprintable()
-    return unicodedata.name(letter, "").startswith(HAN)
+    return letter == ZERO or unicodedata.name(letter, "").startswith(HAN)
 
 
 def look(text: str) -> str:
     """Return what two labels have in common that a person takes for one.
 
-    Capitals and small letters are one, so are O and 0, and I, l, 1 and |; a space is
-    nothing.
+    Capitals and small letters are one, so are O, 0 and the Han zero, and I, l, 1 and |;
+    a space is nothing.
     """
     return text.casefold().translate(ALIKE).replace(" ", "")

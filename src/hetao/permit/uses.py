@@ -58,7 +58,8 @@ class Use:
         amounts: what it spends, each unit once, sorted.
         checks: name of each check that it passed → digest of what shows it.
         items: labels of single pieces, such as barcodes, none or one for each piece of
-            one of the units; none crosses twice, nor what looks like it.
+            exactly one of the units; of one site's, none crosses twice, nor what looks
+            like it.
         at: UTC time of signing; due: by when a receipt is expected.
     """
 
@@ -142,7 +143,7 @@ def sign_receipt(
         NotAParty, NotApproved, Mismatched: it does not hold.
     """
     statement = state(identity, _body(RECEIPT, receipt))
-    read_receipt(permit, one, statement)
+    check_named(one.use, read_receipt(permit, one, statement))
     return statement
 
 
@@ -185,7 +186,8 @@ def _body(kind: str, value: Use | Receipt) -> dict[str, Any]:
 def read_use(permit: Permit, statement: Statement) -> Dispatched:
     """Return a use under this permit, its signature and form checked.
 
-    Whether the permit stood, and what was spent before, is not looked at.
+    Whether the permit stood, what was spent before, and the rules of `check_labels` are
+    not looked at.
 
     Raises:
         NotApproved: it is forged, malformed, or under another permit.
@@ -229,21 +231,13 @@ def _verify(permit: Permit, statement: Statement, site: str, what: str) -> None:
 
 
 def _check_use(permit: Permit, use: Use) -> None:
-    check_label(use.number, "the number of a use")
     if len(use.items) > MOST_ITEMS:
         raise NotApproved("a use has too many items", fix="send it in several")
-    for item in use.items:
-        check_label(item, "the label of an item")
-    if len({look(item) for item in use.items}) != len(use.items):
-        raise NotApproved("an item stands twice in a use, or looks like another")
+    if len(set(use.items)) != len(use.items):
+        raise NotApproved("an item stands twice in a use")
     _check_amounts(use.amounts, "a use")
     if not use.amounts:
         raise NotApproved("a use says how much crosses")
-    if use.items and not _labelled(use):
-        raise NotApproved(
-            "a use has another number of items than of any unit",
-            fix="label every piece of one unit, or none",
-        )
     if not all(DIGEST.fullmatch(shown) for shown in use.checks.values()):
         raise NotApproved("a check of a use names what shows it by its digest")
     if not _time(use.at) < _time(use.due):
@@ -251,9 +245,38 @@ def _check_use(permit: Permit, use: Use) -> None:
     check_limits(permit, use.site, use.amounts, {})
 
 
-def _labelled(use: Use) -> set[str]:
+def check_labels(use: Use) -> None:
+    """Return quietly if the number and the labels of a new use are as they must be.
+
+    It is asked once, of a use that a book has not heard of: what stands in a book since
+    before a rule of labels is read, reconciled and balanced as it is.
+
+    Raises:
+        NotApproved: one is in another form than its one or looks like another, or it
+            cannot be told of which unit the labels are.
+    """
+    check_label(use.number, "the number of a use")
+    for item in use.items:
+        check_label(item, "the label of an item")
+    if len({look(item) for item in use.items}) != len(use.items):
+        raise NotApproved("an item stands twice in a use, or looks like another")
+    units = _labelled(use)
+    if use.items and not units:
+        raise NotApproved(
+            "a use has another number of items than of any unit",
+            fix="label every piece of one unit, or none",
+        )
+    if use.items and len(units) > 1:
+        raise NotApproved(
+            "a use has as many items as of several units, and it is not said of which",
+            fix="send the other unit in a use of its own",
+        )
+
+
+def _labelled(use: Use) -> list[str]:
     """Return the units of which every piece may bear one of the labels."""
-    return {one.unit for one in use.amounts if one.count == len(use.items)}
+    items = len(use.items)
+    return [one.unit for one in use.amounts if items and one.count == items]
 
 
 def _check_amounts(amounts: tuple[Amount, ...], what: str) -> None:
@@ -289,19 +312,30 @@ def read_receipt(permit: Permit, one: Dispatched, statement: Statement) -> Recei
         raise Mismatched("what arrived and what is missing are not what was dispatched")
     if bool(found.missing or found.items) != bool(found.reason):
         raise Mismatched("a receipt says why anything is missing, and only then")
-    _check_missing(one.use, found)
+    _check_items(one.use, found)
     return found
 
 
-def _check_missing(use: Use, receipt: Receipt) -> None:
-    """Hold the labels of what is missing against how much of it is."""
+def _check_items(use: Use, receipt: Receipt) -> None:
     if len(set(receipt.items)) != len(receipt.items):
         raise Mismatched("a receipt misses an item twice")
     if not set(receipt.items) <= set(use.items):
         raise Mismatched("a receipt misses an item that was not dispatched")
+
+
+def check_named(use: Use, receipt: Receipt) -> None:
+    """Return quietly if a new receipt names every piece that is missing.
+
+    It is asked of a receipt that no book holds yet, as `check_labels` is of a use.
+
+    Raises:
+        Mismatched: it names another number of labels than of pieces that are missing.
+    """
+    units = _labelled(use)
+    if use.items and not units:
+        return  # from before the rule that labels are of a unit
     lost = {amount.unit: amount.count for amount in receipt.missing}
-    counts = {lost.get(unit, 0) for unit in _labelled(use)} if use.items else {0}
-    if len(receipt.items) not in counts:
+    if len(receipt.items) != max((lost.get(unit, 0) for unit in units), default=0):
         raise Mismatched(
             "a receipt names another number of items than are missing",
             fix="name each piece that is missing by its label",
@@ -393,8 +427,19 @@ def account(
     uses: Iterable[Statement],
     receipts: Iterable[Statement],
     now: datetime.datetime,
+    *,
+    is_one_book: bool = False,
 ) -> tuple[Line, ...]:
     """Return what became of every limit, from signed records alone, of whoever's books.
+
+    Args:
+        permit: under which they are.
+        uses: signed, of whatever books.
+        receipts: likewise.
+        now: UTC time.
+        is_one_book: whether they are all of one book, which has held each label against
+            the looks of those before it by the rules of its day; else labels of a site
+            that look alike are refused here.
 
     Raises:
         NotApproved, Mismatched: a record does not hold, or a receipt has no use.
@@ -403,8 +448,9 @@ def account(
     """
     found = [read_use(permit, statement) for statement in uses]
     _check_once([(one.use.site, one.use.number) for one in found], "a number of a use")
-    looks = [look(item) for one in found for item in one.use.items]
-    _check_once(looks, "an item, or what looks like it,")
+    seen = str if is_one_book else look
+    items = [(one.use.site, seen(item)) for one in found for item in one.use.items]
+    _check_once(items, "an item, or what looks like it,")
     known = {one.digest: one for one in found}
     answered: dict[str, Receipt] = {}
     for statement in receipts:
