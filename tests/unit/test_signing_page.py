@@ -14,8 +14,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from hetao.canonical import digest
+from hetao.cli import passkey
 from hetao.cli.localhost import LARGEST, Desk, ask_here
-from hetao.errors import BadSignature, InvalidNetwork, NotApproved, Usage
+from hetao.cli.main import main
+from hetao.errors import BadSignature, HetaoError, InvalidNetwork, NotApproved, Usage
 from hetao.federation.reviewing import Vote, gather_votes, lay_package, lay_vote
 from hetao.permit import (
     Basis,
@@ -26,15 +29,20 @@ from hetao.permit import (
     Words,
     draft_notice,
     new_identity,
+    read_bundle,
+    sign_notice,
     sign_vote,
     state,
+    write_bundle,
 )
+from hetao.permit.passkey import check_origin
 from hetao.permit.signing_ask import (
     ASKED,
     Answer,
     answer_from,
     ask_key,
     ask_notice,
+    ask_vote,
     asked_from,
 )
 from hetao.permit.signing_page import page
@@ -260,6 +268,72 @@ def test_what_is_no_answer_is_refused_and_another_may_come(served, body):
     assert served.hand_in()[0] == 200
 
 
+@pytest.mark.parametrize("length", ["9" * 5000, "", "-1", "1_0", "\u0662"])
+def test_a_length_that_is_none_is_refused_and_another_may_come(served, length):
+    status, said = served.hand_in(Content_Length=length.encode())
+
+    assert (status, said[:6]) == (403, "HT-310")
+    assert served.hand_in()[0] == 200
+
+
+def test_a_refusal_that_quotes_no_text_is_shown(served):
+    def refuse(_):
+        raise BadSignature("by \ud800")
+
+    served.desk.take = refuse
+    assert served.hand_in() == (403, f"HT-310: by \\ud800 ({BadSignature.remedy})")
+    served.desk.take = served.take
+    assert served.hand_in()[0] == 200
+
+
+@pytest.mark.parametrize(
+    "problem", [OSError(28, "No space left"), OSError(2, "x", "y")]
+)
+def test_an_answer_that_cannot_be_kept_is_refused_and_may_be_handed_in_again(
+    monkeypatch, tmp_path, problem
+):
+    """The disk is full; or the folder is gone."""
+    body = {"type": "hetao.vote/1", "package": "sha256:0"}
+    ask = ask_vote(body, "code", {}, "")
+    table = {"do": "vote", "body": body, "assertion": GIVEN, "comment": ""}
+    acts, said = iter([problem, None]), []
+
+    def lay(folder, _):
+        if (act := next(acts)) is not None:
+            raise act
+        return folder / "laid"
+
+    def hand_in(origin, shown, take, tell, *, opens):
+        with pytest.raises(Usage, match=r"what was signed cannot be kept"):
+            take(table)
+        said.append(take(table))
+
+    monkeypatch.setattr("hetao.cli.passkey.lay_vote", lay)
+    monkeypatch.setattr("hetao.cli.passkey.ask_here", hand_in)
+    monkeypatch.setattr("hetao.cli.passkey.page", lambda *_, **__: "")
+    chosen = SimpleNamespace(page=None, lang="en", no_browser=True)
+    origin = "http://localhost:1"
+
+    assert passkey._put(chosen, origin, ask, (tmp_path, None)) == 0
+    assert said == [str(tmp_path / "laid")]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 20_000, "1", '{"number": 1}'])
+def test_a_damaged_new_version_is_refused(text, tmp_path):
+    """What was asked lay in a file beside the page."""
+    bundle, path = Bundle(SCENE.permit), tmp_path / "permit.json"
+    write_bundle(path, bundle)
+    said = sign_notice(bundle, SCENE.identities["ethics-hk"], "approve", NOW)
+    notice = said.notices[-1]
+    question = asked_from({**asked().as_json(), "replacing": text})
+
+    with pytest.raises(HetaoError):
+        passkey._keep(question, Answer("sign", notice), (path, tmp_path / "new.json"))
+
+    assert not (tmp_path / "new.json").exists()
+    assert read_bundle(path) == bundle
+
+
 def test_an_ended_page_leaves_no_connection_open():
     """A browser connects ahead of need, and asks later: of a page that has ended."""
     served = Served()
@@ -316,6 +390,51 @@ def test_a_port_that_somebody_has_by_ipv6_is_refused():
             Desk(f"http://localhost:{other.getsockname()[1]}", "", str)
 
 
+@pytest.mark.parametrize("port", ["99999", "x", "-1"])
+def test_a_port_that_cannot_be_is_refused(port):
+    with pytest.raises(Usage, match="no port that can be"):
+        Desk(f"http://localhost:{port}", "", str)
+
+
+@pytest.mark.parametrize(
+    ("origin", "written"),
+    [
+        ("http://localhost:80", "http://localhost"),
+        ("https://sign.example.org:443", "https://sign.example.org"),
+        ("https://Sign.Example.org", "https://sign.example.org"),
+        ("https://sign.example.org:", "https://sign.example.org"),
+        ("https://you@sign.example.org", "https://sign.example.org"),
+        ("https://sign.example.org/", "https://sign.example.org"),
+        ("https://sign.example.org:99999", "no address"),
+        ("https://簽署.example.org", "xn--"),
+    ],
+)
+def test_a_page_that_no_browser_names_is_none_of_a_passkey(origin, written):
+    with pytest.raises(InvalidNetwork) as refused:
+        check_origin(origin)
+
+    assert written in str(refused.value)
+
+
+def test_a_passkey_is_not_registered_for_a_page_that_no_browser_names(tmp_path, capsys):
+    origin = "http://localhost:80"
+    words = ["--name", "k", "--owner", "o", "--origin", origin]
+    words += ["--out", str(tmp_path / "k.toml"), "--page", str(tmp_path / "p.html")]
+
+    assert main(["permit", "passkey", "new", *words]) != 0
+
+    assert "(write http://localhost)" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://localhost", "http://localhost:443", "https://a.b", "https://a.b:8443"],
+)
+def test_a_page_as_a_browser_names_it_is_registered(origin):
+    check_origin(origin)
+
+
 @pytest.mark.parametrize("origin", ["https://sign.example.org", "http://example.org"])
 def test_a_page_elsewhere_is_not_shown_here(origin):
     with pytest.raises(Usage, match="not a page of this machine"):
@@ -363,6 +482,26 @@ def test_whoever_forges_a_passkeys_vote_stops_nothing(review, monkeypatch):
 
     assert len(said) == 1
     assert "checker-hk" in said[0]
+
+
+def test_half_a_vote_does_not_stand_in_the_way_of_the_whole_one(review, monkeypatch):
+    """The disk is full while it is written."""
+    scene, folder, package = review
+    checker = scene.identities["checker-sz"]
+    words = "accept", digest("")
+    real = sign_vote(scene.permit, checker, package.digest, words, NOW)
+
+    class Torn:
+        @property
+        def data(self):
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("hetao.federation.reviewing.seal", lambda *_: Torn())
+        with pytest.raises(OSError, match="No space left"):
+            lay_vote(folder, Vote(real, ""))
+
+    assert lay_vote(folder, Vote(real, "")).exists()
 
 
 def test_a_registration_is_bound_to_its_page():

@@ -46,20 +46,13 @@ class Desk(ThreadingHTTPServer):
         Raises:
             Usage: the origin is not this machine, or its port is in use.
         """
-        parts = urlsplit(origin)
-        if parts.hostname != "localhost" or parts.scheme != "http":
-            raise Usage(
-                f"{origin} is not a page of this machine",
-                fix="write the page with --page, put it there, and hand in the answer "
-                "with `hetao permit passkey take`",
-            )
+        port = _port_here(origin)
         self.origin, self.page, self.take = origin, page, take
         self.path = "/" + secrets.token_urlsafe(24)
         self._lock, self._is_done = threading.RLock(), False
         self._open: set[socket.socket] = set()
         self._other: socket.socket | None = None
         try:
-            port = 80 if parts.port is None else parts.port
             super().__init__(("127.0.0.1", port), _Request)
             self._other = _held(self.server_address[1])
         except OSError as error:
@@ -109,7 +102,7 @@ class Desk(ThreadingHTTPServer):
         """Take one answer, and no other after it.
 
         Raises:
-            HetaoError: it is refused, and another one may come.
+            HetaoError: it is refused or cannot be kept, and another one may come.
         """
         with self._lock:
             if self._is_done:
@@ -117,6 +110,25 @@ class Desk(ThreadingHTTPServer):
             said = self.take(given)
             self._is_done = True
             return said
+
+
+def _port_here(origin: str) -> int:
+    """Return the port of an origin of this machine.
+
+    Raises:
+        Usage: it is none.
+    """
+    try:
+        parts = urlsplit(origin)
+        if parts.hostname == "localhost" and parts.scheme == "http":
+            return 80 if parts.port is None else parts.port
+    except ValueError as error:
+        raise Usage(f"{origin} has no port that can be") from error
+    raise Usage(
+        f"{origin} is not a page of this machine",
+        fix="write the page with --page, put it there, and hand in the answer "
+        "with `hetao permit passkey take`",
+    )
 
 
 def _held(port: int) -> socket.socket | None:
@@ -166,7 +178,8 @@ class _Request(BaseHTTPRequestHandler):
 
     def _body(self) -> object:
         length = self.headers.get("Content-Length", "")
-        if not length.isascii() or not length.isdigit() or int(length) > LARGEST:
+        is_short = length.isascii() and length.isdigit() and len(length) <= 9
+        if not is_short or int(length) > LARGEST:
             raise BadSignature("the answer of a signing page is too large")
         try:
             return json.loads(self.rfile.read(int(length)))
@@ -174,7 +187,7 @@ class _Request(BaseHTTPRequestHandler):
             raise BadSignature("the answer of a signing page is not JSON") from error
 
     def _say(self, status: int, text: str, kind: str) -> None:
-        data = text.encode()
+        data = text.encode(errors="backslashreplace")  # a sentence may quote anything
         self.send_response(status)
         self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.send_header("Content-Length", str(len(data)))

@@ -45,6 +45,7 @@ from hetao.permit import (
 )
 from hetao.permit.directory import key_text
 from hetao.permit.lifecycle import check_complete
+from hetao.permit.passkey import check_origin
 from hetao.permit.signing_ask import (
     Answer,
     Ask,
@@ -70,6 +71,7 @@ def register(chosen: argparse.Namespace) -> int:
     if not 1 <= chosen.days <= MOST_DAYS:
         raise Usage(f"a key holds for 1 to {MOST_DAYS} days")
     check_new(chosen.out)
+    check_origin(chosen.origin)
     now = utc_now()
     valid = format_time(now), format_time(now + datetime.timedelta(days=chosen.days))
     number = secrets.token_hex(16)
@@ -148,7 +150,22 @@ def take(chosen: argparse.Namespace) -> int:
 
 # --- what becomes of an answer ----------------------------------------------------
 def _keep(asked: Asked, answer: Answer, paths: Paths) -> str:
-    """Keep what was signed, once it is checked, and return what to say of it."""
+    """Keep what was signed, once it is checked, and return what to say of it.
+
+    Raises:
+        HetaoError: it is refused, or cannot be kept; it may be handed in again.
+    """
+    try:
+        return _kept(asked, answer, paths)
+    except OSError as error:  # a full disk names no file
+        raise Usage(
+            f"what was signed cannot be kept in {error.filename or paths[0]}: "
+            f"{error.strerror}",
+            fix="make room or mend the path, and hand the answer in again",
+        ) from error
+
+
+def _kept(asked: Asked, answer: Answer, paths: Paths) -> str:
     into, out = paths
     if asked.do == "register":
         return _keep_key(answer, into)
@@ -171,12 +188,23 @@ def _keep_notice(asked: Asked, answer: Answer, paths: Paths) -> str:
     check_complete(bundle)
     body = answer.statement.body
     if asked.replacing:
-        new = bundle_from({"permit": json.loads(asked.replacing), "notices": []})
+        new = bundle_from({"permit": _table(asked.replacing), "notices": []})
         if new.permit.digest != body.get("replaced_by"):
             raise BadSignature("what was signed names another new version")
         write_bundle(_new(out), new)
     write_bundle(into, bundle)
     return f"{body['by']} ({body['role']}, {body['side']}) said {body['verb']!r}"
+
+
+def _table(text: str) -> object:
+    try:
+        found: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidNetwork(
+            "the new version in what was asked is damaged",
+            fix="ask anew: `hetao permit passkey amend`",
+        ) from error
+    return found
 
 
 def _new(out: Path | None) -> Path:

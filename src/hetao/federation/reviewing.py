@@ -191,6 +191,9 @@ def _lay(folder: Path, package: Package, vote: Vote, sealer: Identity) -> Path:
             file.write(envelope.data)
     except FileExistsError:
         raise NotApproved(f"{voter} has voted about these findings already") from None
+    except OSError:  # half a vote would stand in the way of the whole one
+        path.unlink(missing_ok=True)
+        raise
     return path
 
 

@@ -36,6 +36,7 @@ from hetao.errors import BadSignature, InvalidNetwork, NotCanonical
 PRESENT, VERIFIED = 0x01, 0x04  # bits of the authenticator's flags
 HEAD: Final = 37  # bytes: hash of the relying party, flags, counter
 LARGEST: Final = 16 * 2**10  # bytes of an assertion
+USUAL_PORTS: Final = {"http": 80, "https": 443}
 FIELDS: Final = {"authenticatorData", "clientDataJSON", "signature"}
 
 
@@ -108,6 +109,32 @@ def check_key(name: str, public: str, origin: str) -> None:
         _public(public)
     except BadSignature as error:
         raise InvalidNetwork(f"the key {name}: {error.what}") from error
+
+
+def check_origin(origin: str) -> None:
+    """Return quietly if an origin of a new passkey is written as browsers write it.
+
+    A browser says `http://localhost` for `http://localhost:80`, in small letters: a key
+    of the other writing would never be seen to have signed on its page.
+
+    Raises:
+        InvalidNetwork: it is not.
+    """
+    try:
+        parts = urlsplit(origin)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise InvalidNetwork("the origin is no address") from error
+    if not origin.isascii():
+        raise InvalidNetwork(
+            "the origin is not in ASCII", fix="write its name as DNS has it, `xn--…`"
+        )
+    is_usual = port is None or port == USUAL_PORTS.get(parts.scheme)
+    plain = f"{parts.scheme}://{host}" + ("" if is_usual else f":{port}")
+    if origin != plain:
+        raise InvalidNetwork(
+            "the origin is not as a browser writes it", fix=f"write {plain[:200]}"
+        )
 
 
 def _is_address(host: str) -> bool:
