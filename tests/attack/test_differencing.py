@@ -70,7 +70,8 @@ class Hospital:
                 )
                 for one in asked
             ]
-        room = Room(CELL, self.share, self.everyone, parts_too, MOST_TOLD)
+        cell = more.get("cell", CELL)
+        room = Room(cell, self.share, self.everyone, parts_too, MOST_TOLD, CELL)
         self.memory.reserve(purpose, asked, room, now)
         for one in asked:
             self.memory.sent(purpose, one.analysis, (f"run|{one.analysis}/1/0", 9), now)
@@ -196,12 +197,92 @@ def test_parts_of_one_study_are_held_apart_only_where_a_site_can_be_seen(hospita
     hospital.ask(*both)
 
 
-def test_a_part_that_was_shown_beside_another_may_be_shown_again(hospital):
-    hospital.ask((first(N), {"died": first(300)}), (first(N), {"worse": first(305)}))
+def test_parts_that_were_shown_beside_each_other_may_be_shown_so_again(hospital):
+    both = (first(N), {"died": first(300)}), (first(N), {"worse": first(305)})
+    hospital.ask(*both)
 
-    hospital.ask((first(N), {"worse": first(305)}))
+    hospital.ask(*both)
+    hospital.ask(both[1])
     with pytest.raises(TooClose):
         hospital.ask((first(N), {"worse": first(306)}))
+
+
+def test_a_part_that_was_shown_beside_another_is_not_shown_beside_others(hospital):
+    """Of the first table suppression may have hidden both, for they lie so close."""
+    hospital.ask((first(N), {"before": first(305), "after": first(300)}))
+
+    for name, people in (("before", first(305)), ("after", first(300))):
+        with pytest.raises(TooClose):
+            hospital.ask((first(N), {name: people}))
+
+
+def test_parts_of_many_sites_are_held_apart_where_a_site_can_be_seen(hospital):
+    both = (first(N), {"died": first(300)}), (first(N), {"worse": first(305)})
+    hospital.ask(*both, permit="many")
+
+    for one in both:
+        with pytest.raises(TooClose):
+            hospital.ask(one, parts_too=True)
+
+
+def test_a_set_that_was_a_part_is_no_whole_that_was_shown(hospital):
+    """Remembered though suppression hid it: 199 of 200 whose value is known."""
+    hospital.ask((first(200), {"x known": first(199)}))
+
+    with pytest.raises(TooClose):
+        hospital.ask(first(199))
+
+
+def test_people_left_after_steps_of_one_are_no_wholes_that_were_shown(hospital):
+    steps = {f"left after {n}": first(500 + n) for n in range(1, 5)}
+    hospital.ask((first(500), steps))
+
+    for people in steps.values():
+        with pytest.raises(TooClose):
+            hospital.ask(people)
+
+
+def test_a_set_that_was_a_part_is_held_apart_from_what_others_add_up_to(hospital):
+    both = first(400)
+    hospital.ask((first(700), {"known": first(401)}))
+    hospital.ask(first(200))
+    hospital.ask(both & ~first(200))
+
+    with pytest.raises(TooClose):
+        hospital.ask(first(401))
+
+
+def test_a_set_that_was_a_part_is_held_apart_from_the_whole_site(tmp_path):
+    hospital = Hospital(tmp_path, everyone=N)
+    hospital.ask((first(N), {"known": first(N - 1)}))
+
+    with pytest.raises(TooClose):
+        hospital.ask(first(N - 1))
+    hospital.memory.close()
+
+
+def test_a_study_s_own_stricter_cell_makes_the_site_forget_no_part(hospital):
+    """Else it would be asked for: then the next study may come close to its parts."""
+    hospital.ask((first(N), {"ill": first(300)}), cell=950)
+
+    with pytest.raises(TooClose):
+        hospital.ask((first(N), {"ill": first(299)}))
+
+
+def test_a_study_s_own_stricter_cell_holds_no_part_less_apart(hospital):
+    hospital.ask((first(N), {"ill": first(300)}))
+
+    with pytest.raises(TooClose):
+        hospital.ask((first(N), {"ill": first(299)}), cell=950)
+    hospital.ask((first(N), {"ill": first(500)}), cell=950)
+
+
+def test_a_part_of_few_is_remembered_where_the_next_study_adds_a_few(hospital):
+    hospital.ask((first(N), {"ill": first(5)}))
+
+    with pytest.raises(TooClose):
+        hospital.ask((first(N), {"ill": first(12)}))
+    hospital.ask((first(N), {"ill": first(N) & ~first(5) & first(30)}))
 
 
 def test_a_restart_forgets_nothing(hospital):

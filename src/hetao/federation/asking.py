@@ -17,9 +17,9 @@ from hetao.analysis import (
 )
 from hetao.canonical import digest
 from hetao.errors import InvalidStudy
-from hetao.federation.memory import Memory
+from hetao.federation.memory import Memory, Room
 from hetao.permit import Bundle, bundle_from
-from hetao.release import unpack
+from hetao.release import Policy, unpack
 from hetao.release.differencing import Asked, Ints
 from hetao.release.minimums import numbers_of, numbers_told, rounds_counted
 from hetao.study import Study, study_from
@@ -139,6 +139,21 @@ def asked_of(
         attempt.members,
         f"{attempt.run}|{attempt.number}",
     )
+
+
+def room_of(policy: Policy, study: Study, everyone: int | None, sites: int) -> Room:
+    """Return how close a study's answers may come, and how much they may show.
+
+    Args:
+        policy: the site's own.
+        study: whose own minimum may be stricter.
+        everyone: people in the snapshot, where totals of them may be published.
+        sites: how many are summed.
+    """
+    minimum = policy.tightened(study.minimum).minimum
+    few, own = sites < minimum.sites, policy.minimum.cell
+    shown, told = policy.shown_share, policy.told_share
+    return Room(minimum.cell, shown, everyone, few, told, own)
 
 
 def members_of(members: Sequence[str], sites: Sequence[str]) -> str:

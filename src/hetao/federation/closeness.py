@@ -44,6 +44,7 @@ class Room:
         parts_too: whether parts of two analyses of one study are held apart as well.
         told: most numbers that models' rounds tell for each person, over everything
             from one snapshot.
+        own: the site's own `cell`, where the study asks for a stricter one.
     """
 
     cell: int
@@ -51,6 +52,18 @@ class Room:
     everyone: int | None = None
     parts_too: bool = False
     told: float = math.inf
+    own: int | None = None
+
+    def reach(self, one: "AskedSet") -> int:
+        """Return by how many people others must differ from a set; 0 of a small part.
+
+        A study's stricter cell asks more of what is a cell by it, and takes nothing
+        off what the site asks of every cell of its own.
+        """
+        least = self.cell if self.own is None else min(self.own, self.cell)
+        if not one.part or one.size >= self.cell:
+            return self.cell
+        return least if one.size >= least else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,21 +90,18 @@ class AskedSet:
         return hashlib.sha256(self.bits.tobytes().rstrip(b"\0")).digest()
 
 
-def sets_of(
-    asked: Sequence[Asked], weights: Ints, size: int, cell: int
-) -> list[AskedSet]:
-    """Return the sets that are held apart: everybody, and each part that is a cell.
+def sets_of(asked: Sequence[Asked], weights: Ints, size: int) -> list[AskedSet]:
+    """Return the sets that are remembered: everybody, and each part of anybody.
 
     Args:
         asked: the analyses of a study.
         weights: of `weights_of`, for all places.
         size: how many places there are.
-        cell: fewest people of a part that is a set of its own.
     """
     found = []
     for one in asked:
         for part, who in ({"": one.people} | dict(one.parts)).items():
-            if not part or len(who) >= cell:
+            if not part or len(who):
                 marks = marks_of(who, weights)
                 bits = packed(who, size)
                 found.append(AskedSet(one.analysis, part, bits, len(who), marks))
@@ -130,14 +140,53 @@ class Earlier:
         row = (cohort, marks.astype("<i8").tobytes())
         self._db.execute("INSERT OR IGNORE INTO mark VALUES (?, ?)", row)
 
-    def holds(self, one: AskedSet) -> bool:
-        """Return whether this very set of people is reserved or was shown already."""
+    def holds_whole(self, one: AskedSet) -> bool:
+        """Return whether these people were shown, or reserved, as all of an analysis.
+
+        To have been a part says nothing: parts are not held apart from their own
+        analysis, and are remembered though suppression hid them.
+        """
+        return self._holds(one, "s.part = ''")
+
+    def holds_part(self, one: AskedSet, permit: str) -> bool:
+        """Return whether a permit's analysis has this very part already."""
+        which = "s.permit = ? AND s.analysis = ? AND s.part = ?"
+        return self._holds(one, which, permit, one.analysis, one.part)
+
+    def _holds(self, one: AskedSet, which: str, *values: str) -> bool:
         rows = self._db.execute(
             "SELECT 1 FROM cohort c JOIN shown s ON s.cohort = c.id "  # noqa: S608
-            f"WHERE c.space = ? AND c.digest = ? AND {LIVE} LIMIT 1",
-            (self._space, one.digest, self._at),
+            f"WHERE c.space = ? AND c.digest = ? AND {LIVE} AND {which} LIMIT 1",
+            (self._space, one.digest, self._at, *values),
         ).fetchall()
         return bool(rows)
+
+    def holds_alike(self, sets: Sequence[AskedSet]) -> bool:
+        """Return whether some analysis was of just these people in just these parts.
+
+        Then the same was hidden of it. A part beside other parts is another matter:
+        what hid it may be gone.
+
+        Args:
+            sets: of one analysis, everybody first.
+        """
+        mine = {(one.part, one.digest) for one in sets}
+        pairs = self._db.execute(
+            "SELECT s.permit, s.analysis FROM cohort c JOIN shown s "  # noqa: S608
+            f"ON s.cohort = c.id WHERE c.space = ? AND c.digest = ? AND {LIVE} "
+            "AND s.part = ''",
+            (self._space, sets[0].digest, self._at),
+        ).fetchall()
+        for pair in pairs:
+            rows = self._db.execute(
+                "SELECT s.part, c.digest FROM shown s JOIN cohort c "  # noqa: S608
+                f"ON c.id = s.cohort WHERE s.permit = ? AND s.analysis = ? AND {LIVE} "
+                "AND c.space = ?",
+                (*pair, self._at, self._space),
+            ).fetchall()
+            if mine == {(str(part), bytes(digest)) for part, digest in rows}:
+                return True
+        return False
 
     def is_near(self, one: AskedSet, cell: int) -> bool:
         """Return whether some set differs from one by some people, but few."""
@@ -191,20 +240,46 @@ class Earlier:
         return [int(one) for one, _ in rows], numbers.reshape(-1, GROUPS)
 
 
-def check_closeness(sets: Sequence[AskedSet], earlier: Earlier, room: Room) -> None:
+def check_closeness(
+    sets: Sequence[AskedSet], earlier: Earlier, room: Room, permit: str
+) -> None:
     """Return quietly if a study's sets lie apart from each other and from earlier ones.
 
-    What was shown already may be shown again.
+    What was shown already may be shown again as what it was.
 
     Raises:
         TooClose: some set does not. The words are the same whichever; `local` says.
     """
-    new = [one for one in sets if not earlier.holds(one)]
+    new = _unshown(sets, earlier, room, permit)
     _check_apart(new, sets, room)
     _check_sums(new, earlier, room.cell)
     for one in new:
-        if earlier.is_near(one, room.cell):
+        if earlier.is_near(one, room.reach(one)):
             raise _refusal(one, "an earlier answer")
+
+
+def _unshown(
+    sets: Sequence[AskedSet], earlier: Earlier, room: Room, permit: str
+) -> list[AskedSet]:
+    """Return the sets, but small parts, that were not shown as what they are before.
+
+    Where a site can be seen, parts of another permit count as new: they may have been
+    shown beside others that lie close to them, among more sites.
+    """
+    found: list[AskedSet] = []
+    for analysis in dict.fromkeys(one.analysis for one in sets):
+        mine = [one for one in sets if one.analysis == analysis]
+        new = [
+            one
+            for one in mine
+            if room.reach(one)
+            and not earlier.holds_whole(one)
+            and not (one.part and earlier.holds_part(one, permit))
+        ]
+        only_parts = bool(new) and all(one.part for one in new)
+        if not only_parts or room.parts_too or not earlier.holds_alike(mine):
+            found += new
+    return found
 
 
 def _refusal(one: AskedSet, other: str) -> TooClose:
@@ -220,14 +295,16 @@ def _check_apart(new: Sequence[AskedSet], sets: Sequence[AskedSet], room: Room) 
             rest = np.array([room.everyone - one.size])
             if is_near(rest, room.cell):
                 raise _refusal(one, "all people of the site")
-        near = [sets[n] for n in near_by_marks(one.marks, marks, room.cell)]
+        cell = room.reach(one)
+        near = [sets[n] for n in near_by_marks(one.marks, marks, cell)]
         others = [
             other.bits.tobytes()
             for other in near
             if other.analysis != one.analysis
             and (room.parts_too or not (one.part or other.part))
+            and room.reach(other)
         ]
-        if is_near(apart(one.bits, others), room.cell):
+        if is_near(apart(one.bits, others), cell):
             raise _refusal(one, "another analysis of the study")
 
 

@@ -77,6 +77,7 @@ CREATE TABLE IF NOT EXISTS shown (
     sent TEXT,
     PRIMARY KEY (cohort, permit, analysis, part)
 ) STRICT;
+CREATE INDEX IF NOT EXISTS shown_of ON shown (permit, analysis);
 CREATE TABLE IF NOT EXISTS spent (
     snapshot TEXT NOT NULL, space TEXT NOT NULL, study TEXT NOT NULL,
     analysis TEXT NOT NULL,
@@ -185,7 +186,8 @@ class Memory:
     ) -> None:
         """Reserve room for all that a study would show, or refuse all of it.
 
-        What was reserved or shown before may be shown again, and is counted once.
+        What was reserved or shown before may be shown again as what it was, and is
+        counted once.
 
         Args:
             purpose: what for.
@@ -203,9 +205,9 @@ class Memory:
             _check_one_space(db, purpose)
             size = len(_known(db, purpose.space))
             weights = self._weights_of(size)
-            sets = sets_of(asked, weights, size, room.cell)
+            sets = sets_of(asked, weights, size)
             earlier = Earlier(db, purpose.space, format_time(now), weights)
-            check_closeness(sets, earlier, room)
+            check_closeness(sets, earlier, room, purpose.permit)
             self._spend(db, purpose, asked, (size, room.share))
             for each in asked:
                 self._tell(db, purpose, each, (size, room.told))

@@ -391,10 +391,8 @@ class Site:
         )
 
     def _room(self, run: _Run) -> Room:
-        own, everyone = self._setup.policy, run.cohort.everyone
-        minimum = own.tightened(run.study.minimum).minimum
-        few = len(run.bundle.permit.sites) < minimum.sites
-        return Room(minimum.cell, own.shown_share, everyone, few, own.told_share)
+        everyone, sites = run.cohort.everyone, len(run.bundle.permit.sites)
+        return asking.room_of(self._setup.policy, run.study, everyone, sites)
 
     def _enough(self, study: Study) -> Callable[[int], None]:
         """Return what refuses too few people, before any other fact about them."""
