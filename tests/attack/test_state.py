@@ -521,6 +521,24 @@ def test_what_a_kill_left_unlogged_is_found_wherever_it_stands(fitted):
     ]
 
 
+def test_what_could_not_be_logged_is_logged_before_it_is_sent(fitted, monkeypatch):
+    site, begin = fitted.sites["a"], fitted.begin("a").data
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(site.log, "append", full)
+        with pytest.raises(OSError, match="No space left"):
+            site.handle(begin)
+    size = site.log.size
+
+    for _ in range(2):
+        assert kinds(site.handle(begin))[0] == "ready"
+    records = [e for e in site.log.entries(size, site.log.size) if b"ready" in e]
+    assert len(records) == 1
+
+
 def test_a_refusal_that_a_later_one_replaced_is_not_forgotten_work(fitted):
     """A task past its time is refused anew each time it is delivered."""
     late = fitted.task("a", not_after="2026-01-01T00:00:00Z")

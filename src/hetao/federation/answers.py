@@ -58,6 +58,9 @@ class Answers:
     def key(self, envelope: Envelope) -> str:
         """Return the journal's key of the answer already given; "" for none yet.
 
+        One that was kept, but could not be logged, is logged first: a full disk is not
+        a way to be answered unlogged.
+
         A refusal is an answer: whoever could ask again with other content until it
         stops being refused would learn from each refusal.
 
@@ -65,11 +68,13 @@ class Answers:
             Replayed: its place is taken by an answer to another content.
         """
         rows = self._store.rows(
-            "SELECT task, digest FROM answered WHERE task = ? OR task = ?",
+            "SELECT task, digest, logged FROM answered WHERE task = ? OR task = ?",
             (_task_key(envelope), _refused_key(envelope)),
         )
-        for found, digest in rows:
+        for found, digest, logged in rows:
             if digest == envelope.digest:
+                if logged is None:
+                    self._log_answer(str(found))
                 return str(found)
         if rows:
             raise Replayed("this task was given before with another content")
