@@ -10,6 +10,8 @@ import pytest
 from hetao.analysis import make_rows
 from hetao.cdm import open_flat
 from hetao.cohort import build
+from hetao.errors import InvalidStudy
+from hetao.federation.asking import by_name, places_of
 from hetao.federation.propose import draft_permit
 from hetao.federation.usage import usage
 from hetao.ledger.envelope import parse_envelope
@@ -397,3 +399,22 @@ def test_tables_of_people_far_apart_whose_cell_differs_by_few_are_refused(
     permitted(tabled, replace(tabled.study, criteria=(KEPT,)))
 
     assert kinds(begin(tabled, "run-2")) == [answer]
+
+
+def test_two_parts_of_one_name_are_refused_and_none_of_them_is_forgotten():
+    """Were the second one to take the place of the first, nobody would remember it."""
+    who = np.arange(3)
+
+    with pytest.raises(InvalidStudy, match="both called"):
+        by_name([(("stratum", "a"), who), (("stratum", "a"), who + 1)])
+    assert len(by_name([(("a, b",), who), (("a", "b"), who + 1)])) == 2
+    assert len(by_name([(("a b", "c"), who), (("a", "b c"), who + 1)])) == 2
+
+
+def test_steps_that_are_labelled_alike_are_each_remembered(federation):
+    memory, ids = federation.sites["a"].memory, np.arange(40)
+    flow = (["old", "old", "known", "in time"], ids, ids // 10)
+
+    places = places_of(memory, "flat", ids[30:], flow)
+
+    assert [len(who) for who in places.steps.values()] == [40, 30, 20]

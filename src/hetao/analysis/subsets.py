@@ -3,89 +3,82 @@
 Everything in this file stays inside the site.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hetao.analysis.expressions import Floats
+from hetao.analysis.expressions import Floats, Ints
 from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
 
 Chosen = NDArray[np.bool_]
+Part = tuple[tuple[str, ...], Chosen]
 
 
-def subsets(plan: Plan, rows: Rows) -> Iterator[tuple[str, Chosen]]:
-    """Yield (label, (n,) whose rows) of each part whose sums follow from the findings.
+def subsets(plan: Plan, rows: Rows) -> Iterator[Part]:
+    """Yield (name, (n,) whose rows) of each part whose sums follow from the findings.
 
     Those are the arms or groups, the strata, the levels that are described, those with
     the event, and the rarer side of a design column of two values; and crossed with
     each other those that a finding counts. The bins of a grid of times are not among
     them, nor columns of a design crossed with each other or with the event.
+
+    A name is of several texts, each begun by what it is and its number: no two parts
+    have one name, however a study words its levels.
     """
     for index, group in enumerate(plan.groups):
-        yield f"group {group}", rows.group == index
+        yield (f"group {index} {group}",), rows.group == index
     if len(plan.strata) > 1:
         for index, stratum in enumerate(plan.strata):
-            yield f"stratum {stratum}", rows.stratum == index
+            yield (f"stratum {index} {stratum}",), rows.stratum == index
+    inner = list(_inner(plan, rows))
+    yield from inner
+    yield from _sides(plan, rows.X, "column")
+    if plan.score is not None:
+        yield from _sides(plan.score, rows.Z, "column of the score")
+    yield from _crossed(plan, rows, inner)
+
+
+def _inner(plan: Plan, rows: Rows) -> Iterator[Part]:
+    """Yield those with the event, and of each level that is described or known."""
     if len(rows.event):
-        yield "with the event", rows.event > 0
+        yield ("with the event",), rows.event > 0
     if len(rows.y) and (plan.is_binary or plan.method.has_rates):
-        yield "with the event", rows.y > 0
+        yield ("with the outcome",), rows.y > 0
     for name, values in rows.values.items():
         variable = plan.variable(name)
         for index, level in enumerate(variable.levels):
-            yield f"{name}={level.name}", values == index
+            yield (f"level {index} of {name}", level.name), values == index
         known = values >= 0 if variable.kind == "category" else ~np.isnan(values)
-        yield f"{name} known", known
-    yield from _sides(plan, rows.X)
-    if plan.score is not None:
-        yield from _sides(plan.score, rows.Z)
-    yield from _crossed(plan, rows)
+        yield (f"known {name}",), known
 
 
-def _crossed(plan: Plan, rows: Rows) -> Iterator[tuple[str, Chosen]]:
+def _crossed(plan: Plan, rows: Rows, inner: Sequence[Part]) -> Iterator[Part]:
     """Yield the parts within groups and strata that a finding counts.
 
     A table counts each level of each group, and who is known there; curves, tests,
     rates, indicators and effects the events of each group or arm; rates the people and
-    events of a group in each stratum, and risk sets the events of each stratum.
+    events of a group in each stratum, and risk sets the events of each stratum. What is
+    counted of both is summed over either: so each group, each stratum, and both.
     """
-    cells = list(_cells(plan, rows))
-    if plan.method.has_rates and len(plan.strata) > 1 < len(plan.groups):
-        yield from cells
-    inner = [("with the event", of > 0) for of in (_events(plan, rows),) if len(of)]
-    for name, values in rows.values.items():
-        variable = plan.variable(name)
-        known = values >= 0 if variable.kind == "category" else ~np.isnan(values)
-        inner.append((f"{name} known", known))
-        levels = enumerate(variable.levels)
-        inner += [(f"{name}={one.name}", values == at) for at, one in levels]
-    for cell, here in cells:
-        yield from ((f"{cell}, {label}", here & part) for label, part in inner)
+    groups = _named("group", plan.groups, rows.group)
+    strata = _named("stratum", plan.strata, rows.stratum)
+    both = [(g + s, of_g & of_s) for g, of_g in groups for s, of_s in strata]
+    if plan.method.has_rates:
+        yield from both
+    for cell, here in (*groups, *strata, *both):
+        yield from (((*cell, *part), here & whose) for part, whose in inner)
 
 
-def _cells(plan: Plan, rows: Rows) -> Iterator[tuple[str, Chosen]]:
-    """Yield the people of each group, of each stratum, or of both where both count."""
-    groups = plan.groups if len(plan.groups) > 1 else ("",)
-    strata = plan.strata if len(plan.strata) > 1 else ("",)
-    for group, of_group in enumerate(groups):
-        for stratum, of_stratum in enumerate(strata):
-            here = np.ones(rows.n, dtype=bool)
-            here &= rows.group == group if of_group else here
-            here &= rows.stratum == stratum if of_stratum else here
-            if of_group or of_stratum:
-                yield " ".join(filter(None, (of_group, of_stratum))), here
+def _named(kind: str, labels: Sequence[str], index: Ints) -> list[Part]:
+    """Return the people of each group or stratum, where there are several."""
+    if len(labels) <= 1:
+        return []
+    return [((f"{kind} {n} {one}",), index == n) for n, one in enumerate(labels)]
 
 
-def _events(plan: Plan, rows: Rows) -> Floats:
-    """Return (n,) who had the event, where an analysis counts any; else nobody."""
-    if len(rows.event):
-        return rows.event
-    return rows.y if plan.is_binary or plan.method.has_rates else rows.y[:0]
-
-
-def _sides(plan: Plan, design: Floats) -> Iterator[tuple[str, Chosen]]:
+def _sides(plan: Plan, design: Floats, kind: str) -> Iterator[Part]:
     """Yield the people of the rarer value of each column that has two."""
     for place, column in enumerate(plan.columns):
         values = design[:, place]
@@ -94,7 +87,8 @@ def _sides(plan: Plan, design: Floats) -> Iterator[tuple[str, Chosen]]:
         high = values == values.max()
         if high.all() or (values[~high] != values.min()).any():
             continue
-        yield column.name, high if high.sum() <= len(high) / 2 else ~high
+        rarer = high if high.sum() <= len(high) / 2 else ~high
+        yield (f"{kind} {place} {column.name}",), rarer
 
 
 def statistics(plan: Plan) -> dict[str, frozenset[str]]:

@@ -1,6 +1,7 @@
 """What is asked: the study of a begin, and of whom an analysis would show how much."""
 
 import functools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -61,8 +62,8 @@ class Places:
 
     Attributes:
         rows: (n,) of the person of each row of the cohort.
-        steps: label → places of those who are left after each step of the attrition
-            but the last; empty where no analysis shows them.
+        steps: number and label → places of those who are left after each step of the
+            attrition but the last; empty where no analysis shows them.
     """
 
     rows: Ints
@@ -86,9 +87,9 @@ def places_of(
     labels, everybody, reached = flow
     places = memory.places(space, everybody)
     left = {
-        label: np.unique(places[reached >= step]) for step, label in enumerate(labels)
+        f"{step} {label}": np.unique(places[reached >= step])
+        for step, label in enumerate(labels[:-1])  # the last one leaves the cohort
     }
-    left.popitem()  # the last step leaves the cohort
     return Places(rows, left)
 
 
@@ -110,35 +111,54 @@ def asked_of(
     """
     plan = estimator.plan
     own = places.rows[rows.origin] if len(rows.origin) else places.rows
-    parts: dict[str, Ints] = {}
+    found: list[tuple[tuple[str, ...], Ints]] = []
     if plan.analysis.method == "counts":
-        parts |= {f"left after {label}": who for label, who in places.steps.items()}
-    if rows.parts:
-        for part_plan, part in zip(plan.parts, rows.parts, strict=True):
-            name = part_plan.analysis.name
-            mine = places.rows[part.origin]
-            parts[f"{name}: everybody"] = np.unique(mine)
-            for label, chosen in subsets(part_plan, part):
-                parts[f"{name}: {label}"] = np.unique(mine[chosen])
-    else:
-        for label, chosen in subsets(plan, rows):
-            parts[label] = np.unique(own[chosen])
+        found += [(("left after", step), who) for step, who in places.steps.items()]
     people = np.unique(own)
     told = [(people, numbers_of(estimator))]
-    if plan.parts:
-        of_parts = [parts[f"{one.analysis.name}: everybody"] for one in plan.parts]
-        each = [numbers_told(one.parameters, 1) for one in plan.parts]
-        told = list(zip(of_parts, each, strict=True))
+    if rows.parts:
+        told = []
+        for at_pair, (pair, part) in enumerate(
+            zip(plan.parts, rows.parts, strict=True)
+        ):
+            name = f"pair {at_pair} {pair.analysis.name}"
+            mine = places.rows[part.origin]
+            everybody = np.unique(mine)
+            found.append(((name, "everybody"), everybody))
+            told.append((everybody, numbers_told(pair.parameters, 1)))
+            chosen = subsets(pair, part)
+            found += [((name, *each), np.unique(mine[who])) for each, who in chosen]
+    else:
+        chosen = subsets(plan, rows)
+        found += [(name, np.unique(own[who])) for name, who in chosen]
     return Asked(
         plan.analysis.name,
         people,
-        parts,
+        by_name(found),
         statistics(plan),
         [(who, numbers) for who, numbers in told if numbers],
         rounds_counted(at, estimator.most_rounds),
         attempt.members,
         f"{attempt.run}|{attempt.number}",
     )
+
+
+def by_name(parts: Sequence[tuple[tuple[str, ...], Ints]]) -> dict[str, Ints]:
+    """Return the people of each part, by a text that has all of its name in it.
+
+    Raises:
+        InvalidStudy: two parts have one name. One of them would not be remembered.
+    """
+    found: dict[str, Ints] = {}
+    for name, who in parts:
+        text = json.dumps(name, ensure_ascii=False)
+        if text in found:
+            raise InvalidStudy(
+                f"two parts of an analysis are both called {text[:60]}",
+                fix="give variables and levels names of their own",
+            )
+        found[text] = who
+    return found
 
 
 def room_of(policy: Policy, study: Study, everyone: int | None, sites: int) -> Room:
