@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from hetao.errors import NotAccepted
 from hetao.settlement import escrow
 from support_escrow import (
     ADDRESSES,
@@ -170,6 +171,36 @@ def test_nobody_but_enough_attestors_releases(held):
 
     assert held.state(0) == "held"
     assert held.release(0, SIGNERS).ok
+
+
+def test_a_signature_goes_to_the_chain_only_as_the_contract_takes_it(held):
+    order = held.terms.orders[0]
+    words = held.words(0, SIGNERS)
+
+    def with_v(word, v):
+        return replace(word, signature=f"{word.signature[:-2]}{v:02x}")
+
+    def v_of(word):
+        return int(word.signature[-2:], 16)
+
+    wallet = [with_v(one, v_of(one) - 27) for one in words]  # v of 0 and 1
+    kept = escrow.check_words(held.terms, held.address, order, wallet)
+    assert len(kept) == held.terms.quorum
+    # What the contract would refuse is set aside, and stops nobody else's word.
+    signature = "0x" + "ff" * 64 + "1b"
+    bad = [
+        with_v(words[0], v_of(words[0]) + 10),  # 37 and 38: a transaction's
+        replace(words[0], signature=signature),  # of no key
+        replace(words[0], signature="0x" + "00" * 65),
+        held.words(1)[0],
+        replace(words[1], by=words[2].by),
+    ]
+    with pytest.raises(NotAccepted, match="1 of the 2"):
+        escrow.check_words(held.terms, held.address, order, [*bad, words[1]])
+    kept = escrow.check_words(held.terms, held.address, order, [*bad, *wallet[1:]])
+    assert {one.by for one in kept} == {one.by for one in wallet[1:]}
+    sent = escrow.release_call(order, kept)
+    assert held.machine.send(STRANGER, held.address, sent).ok
 
 
 def test_an_order_pays_once_and_nothing_after_it_went_back(held):

@@ -25,6 +25,7 @@ from hetao.settlement.contract import contract_from
 from hetao.settlement.rails import RAILS
 from support_escrow import CHAIN, token_code
 from support_evm import ADDRESSES, KEYS, anvil
+from support_evm import call as call_of
 
 pytestmark = pytest.mark.xdist_group("escrow")
 PAYER, STRANGER, PAYEE = 0, 1, 2
@@ -116,6 +117,10 @@ def node():
 def world(node, tmp_path, monkeypatch):
     """A folder with the contract, the keys, and a token of which the payer has some."""
     monkeypatch.setattr("hetao.anchor.node.WAIT", 0.01)
+    monkeypatch.setattr(
+        "hetao.cli.escrow.utc_now",
+        lambda: datetime.datetime.fromtimestamp(node.now, datetime.UTC),
+    )
     token = node.send(PAYER, "", token_code(10**12)).address
     until = datetime.datetime.fromtimestamp(node.now + 5_000, datetime.UTC)
     text = contract_text(token, until.strftime("%Y-%m-%dT%H:%M:%SZ"))
@@ -168,18 +173,39 @@ def ordered(hetao, *milestones):
 
 def put(hetao, node, orders):
     """Put the escrow on the chain, funded by the payer's one signature."""
-    said = chained(hetao, node, "deploy", *orders, "--key", "key-1")
-    at = ("--escrow", said.strip())
-    chained(hetao, node, "fund", *orders, *at, "--permit", "key-0", "--key", "key-1")
+    at = deployed(hetao, node, orders)
+    fund(hetao, node, orders, at)
     return at
+
+
+def deployed(hetao, node, orders):
+    said = chained(hetao, node, "deploy", *orders, "--key", "key-1")
+    return ("--escrow", said.strip())
+
+
+KEPT = ("--book", ".", "--keeper", "sponsor.sign.pem")
+
+
+def fund(hetao, node, orders, at, by=("--permit", "key-0", "--key", "key-1"), code=0):
+    return chained(hetao, node, "fund", *orders, *at, *KEPT, *by, code=code)
 
 
 def signed(hetao, node, at, milestone, order):
     for number, signer in zip((1, 2), SIGNERS, strict=False):
         chained(hetao, node, "sign", "contract.toml", milestone, order, "--attestation",
-                f"said-{milestone}-{number}", "--key", f"key-{signer}", *at,
+                *said(milestone), "--key", f"key-{signer}", *at,
                 "--out", f"word-{order}-{number}")  # fmt: skip
     return [f"word-{order}-1", f"word-{order}-2"]
+
+
+def said(milestone):
+    return [f"said-{milestone}-1", f"said-{milestone}-2"]
+
+
+def released(hetao, node, at, order, words, code=0):
+    return chained(hetao, node, "release", "contract.toml", FIRST, order, *words,
+                   *at, "--key", "key-3", "--attestation", *said(FIRST),
+                   code=code)  # fmt: skip
 
 
 def test_an_order_is_funded_by_one_signature_released_and_booked(hetao, world):
@@ -189,14 +215,14 @@ def test_an_order_is_funded_by_one_signature_released_and_booked(hetao, world):
     hetao("settle", "accept", "contract.toml", FIRST, f"said-{FIRST}-1",
           f"said-{FIRST}-2", *BOOK)  # fmt: skip
     words = signed(hetao, world, at, FIRST, orders[0])
-    chained(hetao, world, "release", orders[0], *words, *at, "--key", "key-3")
-    said = chained(hetao, world, "status", *orders, *at)
+    released(hetao, world, at, orders[0], words)
+    shown = chained(hetao, world, "status", *orders, *at)
     early = chained(hetao, world, "receipt", orders[0], *at, *BOOK, code=3)
     world.settle()
     chained(hetao, world, "receipt", orders[0], *at, *BOOK)
 
-    assert "released 12345600000" in said
-    assert "held 7000000" in said
+    assert "released 12345600000" in shown
+    assert "held 7000000" in shown
     assert "final block" in early
     table = hetao("settle", "balance", "--csv", *BOOK)
     assert "bank,HKD,-12345.60" in table
@@ -233,7 +259,7 @@ def test_nothing_but_numbers_amounts_and_addresses_reaches_the_chain(hetao, worl
     at = put(hetao, world, orders)
     attested(hetao, FIRST)
     words = signed(hetao, world, at, FIRST, orders[0])
-    chained(hetao, world, "release", orders[0], *words, *at, "--key", "key-3")
+    released(hetao, world, at, orders[0], words)
 
     contract = read_contract(Path("contract.toml"))
     last = int(world.block()["number"], 16)
@@ -268,9 +294,9 @@ def test_a_wallet_gets_the_same_calls_as_files(hetao, world):
     (order,) = ordered(hetao, FIRST)
     chained(hetao, world, "deploy", order, "--out", "deploy.json")
     made = json.loads(Path("deploy.json").read_text())
-    done = world.send(STRANGER, made.get("to", ""), bytes.fromhex(made["data"][2:]))
-    at = ("--escrow", done.address)
-    chained(hetao, world, "fund", order, *at, "--permit", "key-0", "--out", "fund.json")
+    assert world.send(STRANGER, made.get("to", ""), bytes.fromhex(made["data"][2:])).ok
+    at = ("--escrow", world.block()["transactions"][0])
+    fund(hetao, world, [order], at, ("--permit", "key-0", "--out", "fund.json"))
     made = json.loads(Path("fund.json").read_text())
 
     assert world.send(STRANGER, made["to"], bytes.fromhex(made["data"][2:])).ok
@@ -283,12 +309,11 @@ def test_an_attestor_signs_only_what_the_contract_says_and_the_chain_holds(
 ):
     (order,) = ordered(hetao, FIRST)
     attested(hetao, FIRST, SECOND)
-    said = chained(hetao, world, "deploy", order, "--key", "key-1")
-    at = ("--escrow", said.strip())
+    at, attestations = deployed(hetao, world, [order]), said(FIRST)
 
-    def sign(milestone=FIRST, key=4, attestation=f"said-{FIRST}-1", at=at):
+    def sign(milestone=FIRST, key=4, attestations=attestations, at=at):
         return chained(hetao, world, "sign", "contract.toml", milestone, order,
-                       "--attestation", attestation, "--key", f"key-{key}", *at,
+                       "--attestation", *attestations, "--key", f"key-{key}", *at,
                        "--out", "word")  # fmt: skip
 
     def refused(**changed):
@@ -296,15 +321,16 @@ def test_an_attestor_signs_only_what_the_contract_says_and_the_chain_holds(
             sign(**changed)
 
     refused()  # not funded
-    chained(hetao, world, "fund", order, *at, "--permit", "key-0", "--key", "key-1")
-    refused(milestone=SECOND, attestation=f"said-{SECOND}-1")  # another amount
-    refused(attestation=f"said-{SECOND}-1")
-    refused(key=5)  # another attestor's
+    fund(hetao, world, [order], at)
+    refused(milestone=SECOND, attestations=said(SECOND))  # another amount
+    refused(attestations=said(SECOND))
+    refused(attestations=said(FIRST)[:1])  # too few attested
+    refused(key=6)  # an attestor's who did not attest
     refused(key=STRANGER)
     refused(at=("--escrow", ADDRESSES[9]))
+    refused(at=("--escrow", "0x" + "12" * 32))
     sign()
-    err = chained(hetao, world, "release", order, "word", "word", *at, "--key", "key-1",
-                  code=3)  # fmt: skip
+    err = released(hetao, world, at, order, ["word", "word"], code=3)
     assert "1 of the 2" in err
 
 
@@ -420,7 +446,7 @@ def test_a_mainland_party_sends_signs_and_writes_nothing(hetao, world):
 
     for name, words in (
         ("deploy", (order, "--out", "tx")),
-        ("fund", (order, *at, "--key", "key-1")),
+        ("fund", (order, *at, *KEPT, "--key", "key-1")),
         ("sign", ("contract.toml", FIRST, order, "--attestation", f"said-{FIRST}-1",
                   "--key", "key-4", *at, "--out", "tx")),
         ("refund", (order, *at, "--out", "tx")),
@@ -447,8 +473,110 @@ def test_a_file_that_is_no_order_or_word_is_refused(tmp_path):
 def test_a_node_of_another_chain_or_a_lying_contract_is_refused(hetao, world):
     (order,) = ordered(hetao, FIRST)
     terms = escrow.read_terms([Path(order)])
+    (_, at) = deployed(hetao, world, [order])
+    there = escrow.find_escrow(world.node, terms, at)
 
+    assert there.orders == terms.orders
     with pytest.raises(Unverified, match="no escrow of these terms"):
-        escrow.check_escrow(world.node, terms, ADDRESSES[9])
+        escrow.find_escrow(world.node, terms, "0x" + "12" * 32)
+    with pytest.raises(Unverified, match="no escrow of these terms"):
+        escrow.find_escrow(world.node, replace(terms, until="2028-01-01T00:00:00Z"), at)
     with pytest.raises(Unverified, match="not of the chain"):
-        escrow.check_escrow(world.node, replace(terms, chain=1), ADDRESSES[9])
+        escrow.find_escrow(world.node, replace(terms, chain=1), at)
+
+
+def sent(world, data):
+    assert world.send(STRANGER, "", data).ok
+    return ("--escrow", world.block()["transactions"][0])
+
+
+def test_a_contract_with_the_right_code_that_did_something_first_gets_no_permit(
+    hetao, world
+):
+    (order,) = ordered(hetao, FIRST)
+    terms = escrow.read_terms([Path(order)])
+    code = escrow.runtime(terms)
+    # token.approve(thief, all) in the escrow's own name, then the honest code.
+    approve = call_of("approve(address,uint256)", ADDRESSES[STRANGER], 2**256 - 1)
+    words = [approve[n : n + 32].ljust(32, b"\0") for n in range(0, len(approve), 32)]
+    first = b"".join(
+        b"\x7f" + one + b"\x60" + bytes([32 * n]) + b"\x52"
+        for n, one in enumerate(words)
+    )
+    first += (
+        b"\x60\x00\x60\x00\x60" + bytes([len(approve)]) + b"\x60\x00\x60\x00\x73"
+        + bytes.fromhex(terms.token[2:]) + b"\x5a\xf1\x50"
+    )  # fmt: skip
+    size = len(code).to_bytes(2, "big")
+    start = (len(first) + 15).to_bytes(2, "big")
+    wicked = (
+        first + b"\x61" + size + b"\x61" + start + b"\x60\x00\x39"
+        + b"\x61" + size + b"\x60\x00\xf3" + code
+    )  # fmt: skip
+    done = world.send(STRANGER, "", wicked)
+    at = ("--escrow", world.block()["transactions"][0])
+    allowed = call_of("allowance(address,address)", done.address, ADDRESSES[STRANGER])
+
+    assert world.code(done.address) == code
+    assert int.from_bytes(world.ask(terms.token, allowed), "big") == 2**256 - 1
+    assert "no escrow of these terms" in fund(hetao, world, [order], at, code=6)
+
+
+def test_an_escrow_with_other_orders_gets_no_permit(hetao, world):
+    one, other = ordered(hetao, FIRST, SECOND)
+    terms = escrow.read_terms([Path(one)])
+    richer = replace(terms.orders[0], payee=ADDRESSES[STRANGER])
+    at = sent(world, escrow.deployment(replace(terms, orders=(richer,))))
+    assert "no escrow of these terms" in fund(hetao, world, [one], at, code=6)
+
+    at = deployed(hetao, world, [one, other])
+    assert "other orders too" in fund(hetao, world, [one], at, code=3)
+    fund(hetao, world, [one, other], at)
+    assert "funded before" in fund(hetao, world, [one, other], at, code=3)
+
+
+def test_a_twin_of_an_escrow_that_paid_turns_nothing_back(hetao, world):
+    orders = ordered(hetao, FIRST)
+    at = put(hetao, world, orders)
+    twin = deployed(hetao, world, orders)
+    assert "another escrow" in fund(hetao, world, orders, twin, code=3)
+    attested(hetao, FIRST)
+    hetao("settle", "accept", "contract.toml", FIRST, *said(FIRST), *BOOK)
+    words = signed(hetao, world, at, FIRST, orders[0])
+    released(hetao, world, at, orders[0], words)
+    world.wait(6_000)
+    world.settle()
+
+    err = chained(hetao, world, "receipt", *orders, *twin, *BOOK, code=3)
+    assert "another escrow" in err
+    chained(hetao, world, "receipt", *orders, *at, *BOOK)
+    assert "bank,HKD,-12345.60" in hetao("settle", "balance", "--csv", *BOOK)
+    hetao("settle", "check", *BOOK)
+
+
+def test_the_chain_pays_nothing_that_the_book_would_refuse(hetao, world):
+    (order,) = ordered(hetao, FIRST)
+    at = put(hetao, world, [order])
+    attested(hetao, FIRST)
+    words = signed(hetao, world, at, FIRST, order)
+    Path("other").write_text("other evidence")
+    Path(f"said-{FIRST}-2").unlink()
+    hetao("settle", "attest", "contract.toml", FIRST, "--evidence", "other", "--key",
+          f"{ATTESTORS[1].name}.sign.pem", "--out", f"said-{FIRST}-2")  # fmt: skip
+
+    err = released(hetao, world, at, order, words, code=3)
+    assert "different evidence" in err
+    err = chained(hetao, world, "sign", "contract.toml", FIRST, order, "--attestation",
+                  *said(FIRST), "--key", "key-4", *at, "--out", "x",
+                  code=3)  # fmt: skip
+    assert "different evidence" in err
+
+
+def test_a_token_that_counts_otherwise_than_the_contract_is_refused(hetao, world):
+    path = Path("contract.toml")
+    path.write_text(path.read_text().replace("decimals = 6", "decimals = 7"))
+    (order,) = ordered(hetao, FIRST)
+    at = deployed(hetao, world, [order])
+
+    err = fund(hetao, world, [order], at, code=6)
+    assert "does not have the 7 decimals" in err

@@ -19,6 +19,9 @@ TYPE: constant(bytes32) = keccak256(
     "Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"
 )
 
+name: public(constant(String[11])) = "Play dollar"
+decimals: public(constant(uint8)) = 6
+
 kind: public(uint256)
 balanceOf: public(HashMap[address, uint256])
 allowance: public(HashMap[address, HashMap[address, uint256]])
@@ -122,8 +125,11 @@ def _answer() -> Bytes[32]:
 def _domain() -> bytes32:
     return keccak256(
         abi_encode(
-            keccak256("EIP712Domain(string name,uint256 chainId,address verifyingContract)"),
+            keccak256(
+                "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+            ),
             keccak256("Play dollar"),
+            keccak256("1"),
             chain.id,
             self,
         )

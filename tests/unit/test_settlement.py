@@ -20,9 +20,11 @@ from hetao.errors import (
     RailForbidden,
     Unverified,
 )
+from hetao.ledger.durable import create_store
 from hetao.ledger.log import Log
 from hetao.permit import Identity, Statement, new_identity, write_identity
 from hetao.settlement import Book, accepted, attest, read_contract
+from hetao.settlement.book import _FORMER, FILE
 from hetao.settlement.pain001 import NAMESPACE
 from hetao.settlement.rails import RAILS, rail_of
 
@@ -412,6 +414,35 @@ def test_a_book_from_before_an_order_orders_nothing_again(tmp_path, contract):
 
     with pytest.raises(Unverified, match="older copy"):
         Book(tmp_path, KEEPER)
+
+
+def test_an_order_has_one_escrow_and_each_attempt_another(book, contract):
+    book.add_contract(contract)
+    number = book.instruct(contract, "curated", "escrow", NOW, ahead=True).id
+    for _ in range(2):
+        book.escrow(number, "0x1", NOW)
+    with pytest.raises(NotAccepted, match="another escrow"):
+        book.escrow(number, "0x2", NOW)
+    with pytest.raises(NotAccepted):
+        book.escrow("A" * 32, "0x1", NOW)
+    book.receive(number, "rejected", "x", NOW)
+    with pytest.raises(AlreadySettled):
+        book.escrow(number, "0x1", NOW)
+    book.instruct(contract, "curated", "escrow", NOW, ahead=True)
+    with pytest.raises(NotAccepted, match="another escrow"):
+        book.escrow(number, "0x1", NOW)  # of the attempt before
+    book.escrow(number, "0x2", NOW)
+    book.check()
+
+
+def test_a_book_of_the_version_before_gets_the_table_it_lacks(tmp_path, contract):
+    values = (KEEPER.sign_public, bytes(32))
+    create_store(tmp_path / FILE, _FORMER, "INSERT INTO book VALUES(?, ?)", values)
+    with Book(tmp_path, KEEPER) as book:
+        book.add_contract(contract)
+        number = book.instruct(contract, "curated", "escrow", NOW, ahead=True).id
+        book.escrow(number, "0x1", NOW)
+        book.check()
 
 
 def test_a_book_opens_with_its_own_key_alone(tmp_path, book):

@@ -5,11 +5,12 @@ there (Document 42 of 6 February 2026), and a blockchain information service a f
 Asking is open to everybody.
 """
 
+import http.client
 import json
+import re
 import sys
 import time
 import types
-import urllib.error
 import urllib.request
 from typing import Any, Final
 
@@ -22,7 +23,10 @@ WAIT: Final = 0.5  # seconds between two looks for a block
 
 
 def evm_library(name: str) -> types.ModuleType:
-    """Return a library of the extra `evm`: `eth_account`, `eth_abi` or `eth_utils`.
+    """Return a library of the extra `evm`: `eth_account`, `eth_abi` and others.
+
+    Args:
+        name: one of `eth_abi`, `eth_account`, `eth_keys`, `eth_utils`.
 
     Raises:
         Usage: the extra is not installed.
@@ -34,6 +38,8 @@ def evm_library(name: str) -> types.ModuleType:
             import eth_abi as found
         elif name == "eth_utils":
             import eth_utils as found
+        elif name == "eth_keys":
+            import eth_keys as found
         else:
             import eth_account as found
     except ImportError as missing:
@@ -46,6 +52,17 @@ def evm_library(name: str) -> types.ModuleType:
         # One of its libraries lifts the limit so far that a stranger's deeply nested
         # file would then end the process.
         sys.setrecursionlimit(limit)
+
+
+def quantity(text: object) -> int:
+    """Return a number as nodes write it: 0x and hex digits.
+
+    Raises:
+        Unverified: it is none.
+    """
+    if not isinstance(text, str) or not re.fullmatch("0x[0-9a-fA-F]{1,64}", text):
+        raise Unverified("the chain's node answers with no number")
+    return int(text, 16)
 
 
 class Node:
@@ -69,7 +86,7 @@ class Node:
     @property
     def chain(self) -> int:
         """Return the chain's number (EIP-155)."""
-        return int(self.ask("eth_chainId"), 16)
+        return quantity(self.ask("eth_chainId"))
 
     def ask(self, method: str, *parameters: object) -> Any:
         """Return what the node answers.
@@ -87,7 +104,12 @@ class Node:
         try:
             with urllib.request.urlopen(asked, timeout=SECONDS) as answer:  # noqa: S310
                 found = json.loads(answer.read(LARGEST))
-        except (urllib.error.URLError, OSError, ValueError) as error:
+        except (
+            http.client.HTTPException,
+            OSError,  # urllib's own errors are such
+            RecursionError,  # of an answer nested deeply
+            ValueError,
+        ) as error:
             raise Unreachable(
                 f"the chain's node does not answer: {type(error).__name__}"
             ) from error
@@ -141,9 +163,9 @@ class Node:
         count = self.ask("eth_getTransactionCount", account.address, "pending")
         transaction: dict[str, Any] = {
             "chainId": self.chain,
-            "nonce": int(count, 16),
+            "nonce": quantity(count),
             "gas": gas,
-            "gasPrice": int(self.ask("eth_gasPrice"), 16),
+            "gasPrice": quantity(self.ask("eth_gasPrice")),
             "value": 0,
             "data": data,
         }
@@ -155,7 +177,7 @@ class Node:
     def _awaited(self, number: str) -> dict[str, Any]:
         for _ in range(TRIES):
             receipt = self.ask("eth_getTransactionReceipt", number)
-            if receipt:
-                return dict(receipt)
+            if isinstance(receipt, dict):
+                return receipt
             time.sleep(WAIT)
         raise Unreachable("no block took the transaction in time")

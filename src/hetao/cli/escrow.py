@@ -1,22 +1,30 @@
 """`hetao settle escrow …`: orders that a contract on a chain pays or gives back."""
 
 import argparse
+import re
 import sys
 from dataclasses import replace
 from typing import Any, Final
 
-from hetao.anchor.node import Node
-from hetao.canonical import canonical, parse_canonical
-from hetao.cli.anchor import read_address, read_chain_key
+from hetao.anchor.node import Node, quantity
+from hetao.canonical import canonical
+from hetao.cli.anchor import read_chain_key
 from hetao.cli.main import say
 from hetao.cli.settle import read_small, write_new
-from hetao.errors import NotAccepted, RailForbidden, Unverified
+from hetao.errors import NotAccepted, RailForbidden, Unverified, Usage
 from hetao.federation.clock import utc_now
-from hetao.permit import read_identity, statement_from
-from hetao.settlement import Book, escrow, read_contract
-from hetao.settlement.attestation import attestor_of
-from hetao.settlement.book import PAID, REJECTED
-from hetao.settlement.escrow import Terms
+from hetao.permit import read_identity
+from hetao.settlement import (
+    Book,
+    Contract,
+    Instruction,
+    accepted,
+    escrow,
+    read_contract,
+)
+from hetao.settlement.book import PAID, REJECTED, statements_of
+from hetao.settlement.eip2612 import permit_call
+from hetao.settlement.escrow import Order, Placed, Terms
 from hetao.settlement.rails import RAILS
 
 RAIL: Final = "escrow"
@@ -24,70 +32,87 @@ GAS: Final = 3_000_000  # the most that one call may cost; deploying 32 orders n
 
 
 def deploy(chosen: argparse.Namespace) -> int:
-    """Put an escrow of these orders on the chain."""
+    """Put an escrow of these orders on the chain; print what names it."""
+    _check_side(chosen.side)
     terms = escrow.read_terms(chosen.orders)
     receipt = _send(chosen, terms, "", escrow.deployment(terms))
     if receipt:
-        sys.stdout.write(f"{receipt['contractAddress']}\n")
+        say(f"the escrow is {receipt['contractAddress']}; it is named by:")
+        sys.stdout.write(f"{receipt['transactionHash']}\n")
     return 0
 
 
 def fund(chosen: argparse.Namespace) -> int:
     """Take the money of these orders from the payer."""
-    terms, node, address = _opened(chosen)
+    _check_side(chosen.side)
+    terms, node, placed = _opened(chosen)
+    if set(terms.orders) != set(placed.orders):
+        raise NotAccepted(
+            "the escrow has other orders too: the money could be taken for those",
+            fix="name the files of all its orders",
+        )
+    now = utc_now()
+    with Book(chosen.book, read_identity(chosen.keeper)) as book:
+        for order in terms.orders:
+            escrow.check_decimals(node, _ordered(book, terms, order).contract)
+            if escrow.state_of(node, placed.address, order) != "new":
+                raise NotAccepted("an order was funded before")
+        for order in terms.orders:
+            book.escrow(escrow.number_of(order), placed.address, now)
     data = escrow.fund_call(terms)
     if chosen.permit:
         key = read_chain_key(chosen.permit)
-        data = escrow.permit_call(node, terms, address, key)
-    _send(chosen, terms, address, data)
+        data = permit_call(node, terms, placed, key, now)
+    _send(chosen, terms, placed.address, data)
     return 0
 
 
 def sign(chosen: argparse.Namespace) -> int:
-    """Sign for the chain that an order is to be paid, after attesting its milestone."""
+    """Sign for the chain that an order is to be paid, after enough attested it."""
     _check_side(chosen.side)
-    contract = read_contract(chosen.contract)
-    said = statement_from(parse_canonical(read_small(chosen.attestation)))
-    attestor = attestor_of(contract, chosen.milestone, said)
-    milestone = contract.milestone(chosen.milestone)
+    contract, by = _attested(chosen)
     RAILS[RAIL].check(contract, chosen.milestone)
-    terms, node, address = _opened(chosen)
-    (order,) = terms.orders
-    own = escrow.order_of(contract, milestone, order.id)
-    if terms != replace(escrow.terms_of(contract, ()), orders=(own,)):
-        raise NotAccepted("the order is not what the contract says of this milestone")
-    if escrow.state_of(node, address, order) != "held":
+    terms, node, placed = _opened(chosen)
+    order = _agreed(chosen, contract, terms)
+    escrow.check_decimals(node, contract)
+    if escrow.state_of(node, placed.address, order) != "held":
         raise NotAccepted("the escrow does not hold the money of this order")
-    word = escrow.sign_word(terms, address, order, read_chain_key(chosen.key))
-    if word.by != attestor.address.lower():
-        raise NotAccepted(f"the key is not the one of {attestor.name} in the contract")
+    word = escrow.sign_word(terms, placed.address, order, read_chain_key(chosen.key))
+    if word.by not in by:
+        raise NotAccepted("the key is of none who attested the milestone")
     write_new(chosen.out, word.data)
     say(f"signed that {chosen.milestone} is to be paid: {chosen.out}")
+    amount = escrow.in_tokens(contract, order)
+    say(f"{amount} of the token {terms.token} to {order.payee}")
     return 0
 
 
 def release(chosen: argparse.Namespace) -> int:
-    """Pay an order that enough attestors signed for."""
-    terms, _, address = _opened(chosen)
-    (order,) = terms.orders
+    """Pay an order that enough attestors signed for, as the book would accept it."""
+    _check_side(chosen.side)
+    contract, by = _attested(chosen)
+    terms, _, placed = _opened(chosen)
+    order = _agreed(chosen, contract, terms)
     words = [escrow.read_word(path) for path in chosen.words]
-    enough = escrow.check_words(terms, address, order, words)
-    _send(chosen, terms, address, escrow.release_call(order, enough))
+    words = [one for one in words if one.by in by]
+    enough = escrow.check_words(terms, placed.address, order, words)
+    _send(chosen, terms, placed.address, escrow.release_call(order, enough))
     return 0
 
 
 def refund(chosen: argparse.Namespace) -> int:
     """Give back what was not released in time."""
-    terms, _, address = _opened(chosen)
-    _send(chosen, terms, address, escrow.refund_call(terms.orders[0]))
+    _check_side(chosen.side)
+    terms, _, placed = _opened(chosen)
+    _send(chosen, terms, placed.address, escrow.refund_call(escrow.one_order(terms)))
     return 0
 
 
 def status(chosen: argparse.Namespace) -> int:
     """Say how these orders stand."""
-    terms, node, address = _opened(chosen)
+    terms, node, placed = _opened(chosen)
     for order in terms.orders:
-        state = escrow.state_of(node, address, order)
+        state = escrow.state_of(node, placed.address, order)
         sys.stdout.write(f"{escrow.number_of(order)} {state} {order.amount}\n")
     sys.stdout.write(f"paid back what is not released before {terms.until}\n")
     return 0
@@ -95,26 +120,58 @@ def status(chosen: argparse.Namespace) -> int:
 
 def receipt(chosen: argparse.Namespace) -> int:
     """Book what became of an order, as a final block of the chain says."""
-    terms, node, address = _opened(chosen)
-    (order,) = terms.orders
+    terms, node, placed = _opened(chosen)
+    order = escrow.one_order(terms)
     number = escrow.number_of(order)
     with Book(chosen.book, read_identity(chosen.key)) as book:
-        found = book.order(number)
-        if found.rail != RAIL or escrow.terms_of(found.contract, [found]) != terms:
-            raise NotAccepted("the book has no such order by escrow")
-        is_paid, reference = escrow.settled(node, terms, address, order)
-        outcome = PAID if is_paid else REJECTED
-        book.receive(number, outcome, reference, utc_now())
+        escrow.check_decimals(node, _ordered(book, terms, order).contract)
+        is_paid, reference = escrow.settled(node, terms, placed, order)
+        outcome, now = PAID if is_paid else REJECTED, utc_now()
+        book.escrow(number, placed.address, now)  # refused where it is another's
+        book.receive(number, outcome, reference, now)
     say(f"order {number} is {outcome}")
     return 0
 
 
-def _opened(chosen: argparse.Namespace) -> tuple[Terms, Node, str]:
-    """Return terms, node and address, the contract there held against the terms."""
+def _opened(chosen: argparse.Namespace) -> tuple[Terms, Node, Placed]:
+    """Return terms, node and escrow, what stands there held against the terms."""
     terms, node = escrow.read_terms(chosen.orders), Node(chosen.url)
-    address = read_address(chosen.escrow)
-    escrow.check_escrow(node, terms, address)
-    return terms, node, address
+    text = str(chosen.escrow).lower()
+    if not re.fullmatch("0x[0-9a-f]{64}", text):
+        raise Usage(
+            "an escrow is named by the transaction that put it there",
+            fix="0x and 64 hex digits, as `hetao settle escrow deploy` prints it",
+        )
+    return terms, node, escrow.find_escrow(node, terms, text)
+
+
+def _attested(chosen: argparse.Namespace) -> tuple[Contract, frozenset[str]]:
+    """Return the contract, and the addresses of those whose attestations hold."""
+    contract = read_contract(chosen.contract)
+    texts = [read_small(path) for path in chosen.attestation]
+    found = accepted(contract, chosen.milestone, statements_of(texts))
+    return contract, frozenset(
+        one.address.lower() for one in contract.attestors if one.name in found.by
+    )
+
+
+def _agreed(chosen: argparse.Namespace, contract: Contract, terms: Terms) -> Order:
+    """Return the one order, which is what the contract says of the milestone."""
+    order = escrow.one_order(terms)
+    milestone = contract.milestone(chosen.milestone)
+    own = escrow.order_of(contract, milestone, order.id)
+    if terms != replace(escrow.terms_of(contract, ()), orders=(own,)):
+        raise NotAccepted("the order is not what the contract says of this milestone")
+    return order
+
+
+def _ordered(book: Book, terms: Terms, order: Order) -> Instruction:
+    """Return the book's own order, which says the same."""
+    found = book.order(escrow.number_of(order))
+    own = escrow.terms_of(found.contract, [found]) if found.rail == RAIL else None
+    if own != replace(terms, orders=(order,)):
+        raise NotAccepted("the book has no such order by escrow")
+    return found
 
 
 def _check_side(side: str) -> None:
@@ -137,5 +194,7 @@ def _send(
     if node.chain != terms.chain:
         raise Unverified(f"the node is not of the chain {terms.chain}")
     receipt = node.send(to, data, GAS)
-    say(f"done for {int(receipt['gasUsed'], 16)} gas: {receipt['transactionHash']}")
+    say(
+        f"done for {quantity(receipt.get('gasUsed'))} gas: {receipt['transactionHash']}"
+    )
     return receipt

@@ -9,6 +9,7 @@ Accounts: `issued`, `earned:PAYEE` in units; `cost`, `owed:PAYEE`, `under way:RA
 """
 
 import base64
+import contextlib
 import datetime
 import hmac
 import json
@@ -20,8 +21,20 @@ from pathlib import Path
 from typing import Final, Self
 
 from hetao.canonical import canonical, parse_canonical
-from hetao.errors import AlreadySettled, InvalidContract, NotAccepted, Unverified
-from hetao.ledger.durable import append_only, create_store, open_store, writing
+from hetao.errors import (
+    AlreadySettled,
+    InvalidContract,
+    InvalidData,
+    NotAccepted,
+    Unverified,
+)
+from hetao.ledger.durable import (
+    Database,
+    append_only,
+    create_store,
+    open_store,
+    writing,
+)
 from hetao.ledger.log import Log
 from hetao.permit import Identity, Statement, format_time, statement_from
 from hetao.settlement.attestation import Acceptance, accepted
@@ -45,6 +58,8 @@ _TABLES: Final = {
     " at TEXT NOT NULL, PRIMARY KEY (id, attempt))",
     "receipt": "(id TEXT NOT NULL, attempt INTEGER NOT NULL, outcome TEXT NOT NULL,"
     " reference TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (id, attempt))",
+    "escrowed": "(id TEXT NOT NULL, attempt INTEGER NOT NULL, escrow TEXT NOT NULL,"
+    " at TEXT NOT NULL, PRIMARY KEY (id, attempt), UNIQUE (id, escrow))",
     "entry": "(number INTEGER PRIMARY KEY, at TEXT NOT NULL, says TEXT NOT NULL)",
     "posting": "(entry INTEGER NOT NULL, account TEXT NOT NULL, unit TEXT NOT NULL,"
     " amount INTEGER NOT NULL, PRIMARY KEY (entry, account, unit))",
@@ -57,6 +72,8 @@ _SCHEMA: Final = (
     *(append_only(table, "DELETE") for table in _TABLES),
     append_only("book", "INSERT", "EXISTS (SELECT 1 FROM book)"),
 )
+# A book from before orders had the address of an escrow; see `_opened`.
+_FORMER: Final = tuple(one for one in _SCHEMA if "escrowed" not in one)
 
 
 @dataclass(frozen=True)
@@ -93,7 +110,7 @@ class Book:
         if not path.exists():
             values = (keeper.sign_public, secrets.token_bytes(32))
             create_store(path, _SCHEMA, "INSERT INTO book VALUES(?, ?)", values)
-        self._store = open_store(path, _SCHEMA)
+        self._store = _opened(path)
         kept, secret = self._store.execute("SELECT * FROM book").fetchone()
         if kept != keeper.sign_public:
             self._store.close()
@@ -298,6 +315,39 @@ class Book:
             self._say(leaf | ({"paid": number} if outcome == PAID else {}))
         self._tell()
 
+    def escrow(self, number: str, address: str, now: datetime.datetime) -> None:
+        """Book which escrow holds an order under way; twice is as good as once.
+
+        Raises:
+            NotAccepted: no such order is under way, or the book names another escrow
+                for it: an order that one paid could go back by another.
+            AlreadySettled: its receipt was entered before.
+        """
+        with writing(self._store):
+            attempt = self._attempts(number)
+            if not attempt:
+                raise NotAccepted("no order has this number")
+            if self._outcome(number, attempt):
+                raise AlreadySettled("the receipt of this order was entered before")
+            rows = self._store.execute(
+                "SELECT attempt, escrow FROM escrowed WHERE id = ?", (number,)
+            ).fetchall()
+            if (attempt, address) in rows:
+                return
+            taken = {one for one, _ in rows}, {other for _, other in rows}
+            if attempt in taken[0] or address in taken[1]:
+                raise NotAccepted(
+                    "the book has another escrow for this order",
+                    fix="name the transaction that put that one on the chain",
+                )
+            self._store.execute(
+                "INSERT INTO escrowed VALUES(?, ?, ?, ?)",
+                (number, attempt, address, format_time(now)),
+            )
+            said = self._hidden("escrow", f"{number} {attempt} {address}")
+            self._say({"type": "hetao.escrowed/1", "escrow": said})
+        self._tell()
+
     # --- looks ---------------------------------------------------------------------
     def balances(self) -> Mapping[tuple[str, str], int]:
         """Return (account, unit) → sum of its postings."""
@@ -485,6 +535,18 @@ class Book:
                 )
             if size < count:
                 self.log.append(self._leaves(size))
+
+
+def _opened(path: Path) -> Database:
+    """Return the book's store; one of the version before gets the table it lacks."""
+    try:
+        return open_store(path, _SCHEMA)
+    except InvalidData:
+        with contextlib.closing(open_store(path, _FORMER)) as store, writing(store):
+            for statement in _SCHEMA:
+                if statement not in _FORMER:
+                    store.execute(statement)
+    return open_store(path, _SCHEMA)
 
 
 def _contract(data: bytes) -> Contract:

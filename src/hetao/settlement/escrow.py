@@ -1,9 +1,12 @@
 """Escrow: a stablecoin that a contract on a chain holds until attestors sign.
 
 Off unless a contract has an `[escrow]`, and for parties of the Hong Kong side alone.
-The terms stand in the code on the chain: order's numbers, amounts, addresses, a quorum
-and a time; nobody can change them, and nobody's call is privileged. Whoever signs the
-token's permit for that address has signed those terms, so that the payer signs once.
+The terms stand on the chain: order's numbers, amounts, addresses, a quorum and a time;
+nobody can change them, and nobody's call is privileged. An escrow is named by the
+transaction that put it there, and held against that transaction's own words: code at an
+address says nothing of what whoever put it there did first (wrote other orders into its
+memory, let somebody take its tokens). Whoever signs the token's permit for that address
+(`settlement.eip2612`) has signed those terms, so that the payer signs once.
 
     put there → funded by permit → released by k of n signatures, or given back
 
@@ -23,7 +26,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from hetao.anchor.node import Node, evm_library
+from hetao.anchor.node import Node, evm_library, quantity
 from hetao.canonical import canonical, parse_canonical
 from hetao.errors import HetaoError, InvalidContract, NotAccepted, Unverified
 from hetao.permit import parse_time
@@ -37,7 +40,13 @@ MOST_ORDERS: Final = 32
 STATES: Final = ("new", "held", "released", "refunded")
 LARGEST: Final = 1 << 20  # bytes of a file
 FINAL: Final = "finalized"  # a block that no other history can replace
+SPAN: Final = 5_000  # blocks that nodes let somebody ask for at once
 _HEX32 = re.compile("0x[0-9a-f]{40}0{24}")
+_ADDRESS = re.compile("0x[0-9a-f]{40}")
+_TRANSACTION = re.compile("0x[0-9a-f]{64}")
+_AMOUNT = re.compile("[1-9][0-9]{0,38}")
+_KINDS: Final = ("address", "address", "uint256", "uint256", "address[]",
+                 "(bytes32,address,uint256)[]")  # fmt: skip
 
 
 class Numbered(Protocol):
@@ -124,6 +133,21 @@ class Word:
         return canonical({"type": WORD, **fields_of(self)})
 
 
+@dataclass(frozen=True)
+class Placed:
+    """An escrow on a chain, as the transaction that put it there says.
+
+    Attributes:
+        address: the contract's, in small letters.
+        block: the number of the block that it has stood in since.
+        orders: all that it was put there with.
+    """
+
+    address: str
+    block: int
+    orders: tuple[Order, ...]
+
+
 # --- terms --------------------------------------------------------------------------
 def terms(
     contract: Contract, orders: Sequence[Numbered], _: datetime.datetime
@@ -182,6 +206,8 @@ def read_terms(paths: Sequence[Path]) -> Terms:
     """
     found = [_terms_from(_table(path, TYPE), path.name) for path in paths]
     orders = tuple({one.id: one for each in found for one in each.orders}.values())
+    if not orders:
+        raise InvalidContract("the files hold no order")
     if len({replace(each, orders=()) for each in found}) != 1:
         raise InvalidContract("the orders are not of one escrow")
     if len(orders) > MOST_ORDERS or len(orders) < sum(len(e.orders) for e in found):
@@ -189,6 +215,17 @@ def read_terms(paths: Sequence[Path]) -> Terms:
             f"an escrow holds up to {MOST_ORDERS} orders, each named once"
         )
     return replace(found[0], orders=orders)
+
+
+def one_order(found: Terms) -> Order:
+    """Return the order of a file that is to hold one.
+
+    Raises:
+        InvalidContract: it holds more.
+    """
+    if len(found.orders) != 1:
+        raise InvalidContract("this is done with one order at a time")
+    return found.orders[0]
 
 
 def read_word(path: Path) -> Word:
@@ -217,16 +254,16 @@ def _table(path: Path, kind: str) -> dict[str, Any]:
 def _terms_from(table: dict[str, Any], where: str) -> Terms:
     found = record(Terms, table, where, InvalidContract)
     for one in found.orders:
-        if not _HEX32.fullmatch(one.id) or not re.fullmatch(
-            "[1-9][0-9]{0,38}", one.amount
-        ):
+        if not _HEX32.fullmatch(one.id) or not _AMOUNT.fullmatch(one.amount):
             raise InvalidContract(f"{where}: an order has no number or no amount")
         if int(one.amount) >= 1 << 128:
             raise InvalidContract(f"{where}: an amount is beyond what can be meant")
-    for address in (found.token, found.payer, *found.attestors):
-        _address(address)
-    for one in found.orders:
-        _address(one.payee)
+    payees = [one.payee for one in found.orders]
+    for address in (found.token, found.payer, *found.attestors, *payees):
+        if _address(address) != address:
+            raise InvalidContract(f"{where}: an address is not in small letters")
+    if not 2 <= found.quorum <= len(found.attestors) <= MOST_SIGNERS:
+        raise InvalidContract(f"{where}: the quorum is not one of an escrow")
     parse_time(found.until)
     return found
 
@@ -256,11 +293,22 @@ def shipped() -> dict[str, Any]:
 def deployment(found: Terms) -> bytes:
     """Return what puts an escrow of these terms on the chain."""
     orders = [(bytes.fromhex(o.id[2:]), o.payee, int(o.amount)) for o in found.orders]
-    kinds = ["address", "address", "uint256", "uint256", "address[]",
-             "(bytes32,address,uint256)[]"]  # fmt: skip
     values = [found.token, found.payer, found.seconds, found.quorum,
               list(found.attestors), orders]  # fmt: skip
-    return bytes.fromhex(shipped()["bytecode"]) + _encode(kinds, values)
+    return bytes.fromhex(shipped()["bytecode"]) + encode(_KINDS, values)
+
+
+def orders_in(data: bytes) -> tuple[Order, ...]:
+    """Return the orders in what put an escrow on the chain; () where it put none."""
+    code = bytes.fromhex(shipped()["bytecode"])
+    if not data.startswith(code):
+        return ()
+    library = evm_library("eth_abi")
+    try:
+        told = library.decode(list(_KINDS), data[len(code) :])[-1]
+    except (library.exceptions.DecodingError, ValueError, OverflowError):
+        return ()
+    return tuple(Order(f"0x{i.hex()}", payee, str(amount)) for i, payee, amount in told)
 
 
 def runtime(found: Terms) -> bytes:
@@ -270,55 +318,13 @@ def runtime(found: Terms) -> bytes:
              *["address"] * MOST_SIGNERS]  # fmt: skip
     values = [found.token, found.payer, found.seconds, found.quorum,
               len(found.attestors), *signers]  # fmt: skip
-    return bytes.fromhex(shipped()["runtime"]) + _encode(kinds, values)
+    return bytes.fromhex(shipped()["runtime"]) + encode(kinds, values)
 
 
 def fund_call(found: Terms) -> bytes:
     """Return the call that takes all the orders' money from the payer's allowance."""
     ids = [bytes.fromhex(one.id[2:]) for one in found.orders]
-    return _call("fund(bytes32[])", ["bytes32[]"], [ids])
-
-
-def permit_call(node: Node, found: Terms, escrow: str, key: bytes) -> bytes:
-    """Return the call that does so by the payer's one signature (EIP-2612).
-
-    Args:
-        node: of the chain; the token is asked for its domain and the payer's count.
-        found: the terms.
-        escrow: the contract's address.
-        key: the payer's.
-
-    Raises:
-        NotAccepted: the key is not the payer's.
-        Unverified: the token knows no permit.
-    """
-    account = evm_library("eth_account").Account.from_key(key)
-    if account.address.lower() != found.payer:
-        raise NotAccepted("a permit is signed by the payer of the escrow")
-    keccak = evm_library("eth_utils").keccak
-    domain = node.call(found.token, keccak(text="DOMAIN_SEPARATOR()")[:4])
-    asked = keccak(text="nonces(address)")[:4] + _encode(["address"], [found.payer])
-    count = node.call(found.token, asked)
-    if len(domain) != 32 or len(count) != 32:
-        raise Unverified(
-            "the token knows no permit",
-            fix="approve the escrow from the payer's wallet, and fund without a permit",
-        )
-    kind = keccak(text="Permit(address owner,address spender,uint256 value,"
-                       "uint256 nonce,uint256 deadline)")  # fmt: skip
-    values = [kind, found.payer, escrow, found.total, int.from_bytes(count, "big"),
-              found.seconds]  # fmt: skip
-    kinds = ["bytes32", "address", "address", *["uint256"] * 3]
-    signed = account.unsafe_sign_hash(
-        keccak(b"\x19\x01" + domain + keccak(_encode(kinds, values)))
-    )
-    ids = [bytes.fromhex(one.id[2:]) for one in found.orders]
-    r, s = (one.to_bytes(32, "big") for one in (signed.r, signed.s))
-    return _call(
-        "fund_with_permit(bytes32[],uint256,uint256,uint8,bytes32,bytes32)",
-        ["bytes32[]", "uint256", "uint256", "uint8", "bytes32", "bytes32"],
-        [ids, found.total, found.seconds, signed.v, r, s],
-    )
+    return call_of("fund(bytes32[])", ["bytes32[]"], [ids])
 
 
 def release_call(order: Order, words: Sequence[Word]) -> bytes:
@@ -328,7 +334,7 @@ def release_call(order: Order, words: Sequence[Word]) -> bytes:
         (one[64], int.from_bytes(one[:32], "big"), int.from_bytes(one[32:64], "big"))
         for one in raw
     ]
-    return _call(
+    return call_of(
         "release(bytes32,(uint256,uint256,uint256)[])",
         ["bytes32", "(uint256,uint256,uint256)[]"],
         [bytes.fromhex(order.id[2:]), parts],
@@ -337,14 +343,16 @@ def release_call(order: Order, words: Sequence[Word]) -> bytes:
 
 def refund_call(order: Order) -> bytes:
     """Return the call that gives the payer an order's money back."""
-    return _call("refund(bytes32)", ["bytes32"], [bytes.fromhex(order.id[2:])])
+    return call_of("refund(bytes32)", ["bytes32"], [bytes.fromhex(order.id[2:])])
 
 
-def _call(function: str, kinds: Sequence[str], values: Sequence[object]) -> bytes:
-    return bytes.fromhex(shipped()["selectors"][function]) + _encode(kinds, values)
+def call_of(function: str, kinds: Sequence[str], values: Sequence[object]) -> bytes:
+    """Return the call of a function of the contract."""
+    return bytes.fromhex(shipped()["selectors"][function]) + encode(kinds, values)
 
 
-def _encode(kinds: Sequence[str], values: Sequence[object]) -> bytes:
+def encode(kinds: Sequence[str], values: Sequence[object]) -> bytes:
+    """Return values as the chain writes them (ABI)."""
     data: bytes = evm_library("eth_abi").encode(list(kinds), list(values))
     return data
 
@@ -391,43 +399,116 @@ def sign_word(found: Terms, escrow: str, order: Order, key: bytes) -> Word:
 def check_words(
     found: Terms, escrow: str, order: Order, words: Sequence[Word]
 ) -> tuple[Word, ...]:
-    """Return the words that release an order, as many as it needs.
+    """Return as many words as release an order, as the contract takes them.
+
+    A word that is nobody's, or for something else, is set aside.
 
     Raises:
-        NotAccepted: too few attestors signed, or a word is not for this order.
+        NotAccepted: too few attestors signed.
     """
-    library = evm_library("eth_account")
-    said = library.messages.encode_typed_data(
+    said = evm_library("eth_account").messages.encode_typed_data(
         full_message=typed_data(found.chain, escrow, order)
     )
     kept = dict[str, Word]()
     for word in words:
-        raw = bytes.fromhex(word.signature[2:])
-        try:
-            by = str(library.Account.recover_message(said, signature=raw)).lower()
-        except ValueError as error:
-            raise NotAccepted("a signature is none of a chain") from error
-        if by not in found.attestors or by != word.by:
-            raise NotAccepted("a word is not of an attestor, or for another order")
-        kept[by] = word
+        plain = _plain(word)
+        by = _signer(said, plain)
+        if by in found.attestors and by == word.by:
+            kept[by] = plain
     if len(kept) < found.quorum:
-        raise NotAccepted(f"{len(kept)} of the {found.quorum} attestors have signed")
-    return tuple(kept.values())
+        raise NotAccepted(
+            f"{len(kept)} of the {found.quorum} attestors have signed",
+            fix="a word counts for this order and escrow alone, and by an attestor",
+        )
+    return tuple(kept[by] for by in sorted(kept)[: found.quorum])
+
+
+def _plain(word: Word) -> Word:
+    """Return a word with v as the contract takes it: some wallets write 0 and 1."""
+    v = {"00": "1b", "01": "1c"}.get(word.signature[-2:], word.signature[-2:])
+    return replace(word, signature=word.signature[:-2] + v)
+
+
+def _signer(said: object, word: Word) -> str:
+    """Return the address that signed, "" for nobody's: as the contract would say."""
+    raw, wrong = bytes.fromhex(word.signature[2:]), evm_library("eth_keys").exceptions
+    if raw[64] not in (27, 28):  # of the chain's own function; libraries take more
+        return ""
+    recover = evm_library("eth_account").Account.recover_message
+    try:
+        return str(recover(said, signature=raw)).lower()
+    except (wrong.BadSignature, wrong.ValidationError, ValueError):
+        return ""
 
 
 # --- what the chain says ------------------------------------------------------------
-def check_escrow(node: Node, found: Terms, escrow: str) -> None:
-    """Return when the contract at this address is an escrow of these terms.
+def find_escrow(node: Node, found: Terms, deployed: str) -> Placed:
+    """Return the escrow of these terms that a transaction put on the chain.
+
+    That transaction is the contract's own code with the terms, so that nothing but this
+    code ever wrote what the contract remembers, or spoke to a token in its name.
+
+    Args:
+        node: of the chain.
+        found: the terms; their orders may be some of the escrow's.
+        deployed: the transaction's number, 0x and 64 hex digits.
 
     Raises:
-        Unverified: it is not, or the node is of another chain.
+        Unverified: it put none there, or the node is of another chain.
         Unreachable: the node does not answer.
     """
     if node.chain != found.chain:
         raise Unverified(f"the node is not of the chain {found.chain}")
-    code = str(node.ask("eth_getCode", escrow, "latest"))
-    if code != "0x" + runtime(found).hex():
-        raise Unverified("what stands at that address is no escrow of these terms")
+    sent = node.ask("eth_getTransactionByHash", deployed)
+    done = node.ask("eth_getTransactionReceipt", deployed)
+    none = Unverified(
+        "that transaction put no escrow of these terms on the chain",
+        fix="name the one that `hetao settle escrow deploy` printed",
+    )
+    if not isinstance(sent, dict) or not isinstance(done, dict):
+        raise none
+    data, address = str(sent.get("input")), str(done.get("contractAddress")).lower()
+    if sent.get("to", "") is not None or done.get("status") != "0x1":
+        raise none
+    if not re.fullmatch("0x([0-9a-f]{2})*", data) or not _ADDRESS.fullmatch(address):
+        raise none
+    orders = orders_in(bytes.fromhex(data[2:]))
+    if not set(found.orders) <= set(orders):
+        raise none
+    if deployment(replace(found, orders=orders)).hex() != data[2:]:
+        raise none
+    if node.ask("eth_getCode", address, "latest") != "0x" + runtime(found).hex():
+        raise none
+    return Placed(address, quantity(done.get("blockNumber")), orders)
+
+
+def check_decimals(node: Node, contract: Contract) -> None:
+    """Return when the token counts as the contract says.
+
+    Raises:
+        Unverified: it does not, or does not say.
+        Unreachable: the node does not answer.
+    """
+    said = contract.escrow
+    if said is None:
+        raise Unverified("the contract has no [escrow]")
+    answer = node.call(
+        said.token, evm_library("eth_utils").keccak(text="decimals()")[:4]
+    )
+    if len(answer) != 32 or int.from_bytes(answer, "big") != said.decimals:
+        raise Unverified(
+            f"the token does not have the {said.decimals} decimals of the contract",
+            fix="correct `decimals` in a contract of another name",
+        )
+
+
+def in_tokens(contract: Contract, order: Order) -> str:
+    """Return an order's amount as people count the token, such as "12.500000"."""
+    places = contract.escrow.decimals if contract.escrow else 0
+    digits = order.amount.zfill(places + 1)
+    return f"{digits[: len(digits) - places]}.{digits[len(digits) - places :]}".rstrip(
+        "."
+    )
 
 
 def state_of(node: Node, escrow: str, order: Order, block: str = "latest") -> str:
@@ -437,7 +518,7 @@ def state_of(node: Node, escrow: str, order: Order, block: str = "latest") -> st
         Unverified: the escrow has the number with another payee or amount, or not.
         Unreachable: the node does not answer.
     """
-    asked = _call("orders(bytes32)", ["bytes32"], [bytes.fromhex(order.id[2:])])
+    asked = call_of("orders(bytes32)", ["bytes32"], [bytes.fromhex(order.id[2:])])
     answer = node.call(escrow, asked, block)
     words = [int.from_bytes(answer[n : n + 32], "big") for n in (0, 32, 64)]
     if words[:2] != [int(order.payee, 16), int(order.amount)] or words[2] > 3:
@@ -445,34 +526,45 @@ def state_of(node: Node, escrow: str, order: Order, block: str = "latest") -> st
     return STATES[words[2]]
 
 
-def settled(node: Node, found: Terms, escrow: str, order: Order) -> tuple[bool, str]:
+def settled(node: Node, found: Terms, placed: Placed, order: Order) -> tuple[bool, str]:
     """Return whether an order was paid, and the reference, as a final block says.
 
     Raises:
         NotAccepted: the escrow may still pay it.
-        Unverified: the contract is no escrow of these terms.
+        Unverified: the escrow does not hold it, or the node has no final block.
     """
-    check_escrow(node, found, escrow)
     block = node.ask("eth_getBlockByNumber", FINAL, False)
     if not isinstance(block, dict):
         raise Unverified("the chain's node knows no final block")
-    number, now = str(block["number"]), int(block["timestamp"], 16)
-    there = node.ask("eth_getCode", escrow, number) != "0x"  # in that block already
-    state = state_of(node, escrow, order, number) if there else "new"
+    number, now = quantity(block.get("number")), quantity(block.get("timestamp"))
+    # Of a block before it was put there nobody can ask it.
+    there = number >= placed.block
+    state = state_of(node, placed.address, order, hex(number)) if there else "new"
     if state == "released":
-        topics = [shipped()["events"]["Released(bytes32)"], order.id]
-        asked = {"address": escrow, "fromBlock": "earliest", "toBlock": number,
-                 "topics": topics}  # fmt: skip
-        lines = node.ask("eth_getLogs", asked)
-        if len(lines) != 1:
-            raise Unverified("the chain's node does not have the payment's line")
-        return True, str(lines[0]["transactionHash"])[2:]
+        return True, _released(node, placed, order, number)
     # Past that second nothing can be put into it or paid from it any more, whatever
     # call is still on its way: both ask for the time.
-    if state == "held" or now < found.seconds:
+    if state == "held" or now < found.seconds or not there:
         raise NotAccepted(
             f"the escrow may still pay this order: it is {state}",
             fix="wait for a final block; what was not released is given back after "
             + found.until,
         )
-    return False, f"eip155:{found.chain}:{escrow.lower()}"
+    return False, f"eip155:{found.chain}:{placed.address}"
+
+
+def _released(node: Node, placed: Placed, order: Order, last: int) -> str:
+    """Return the transaction that paid an order: backwards, as much as nodes take."""
+    topics = [shipped()["events"]["Released(bytes32)"], order.id]
+    while last >= placed.block:
+        first = max(placed.block, last - SPAN + 1)
+        asked = {"address": placed.address, "fromBlock": hex(first),
+                 "toBlock": hex(last), "topics": topics}  # fmt: skip
+        lines = node.ask("eth_getLogs", asked)
+        if lines:
+            hashes = {str(o.get("transactionHash")) for o in lines if type(o) is dict}
+            if len(lines) == len(hashes) == 1 and _TRANSACTION.fullmatch(min(hashes)):
+                return min(hashes)[2:]
+            break
+        last = first - 1
+    raise Unverified("the chain's node does not say by what the order was paid")

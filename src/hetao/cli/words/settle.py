@@ -54,7 +54,10 @@ def _add_escrow(settle: Commands) -> None:
         added = command(escrow, name, f"{module}:{name}", text)
         added.add_argument("--url", required=True, metavar="URL", help="of a node")
         if there:
-            added.add_argument("--escrow", required=True, metavar="0x…")
+            added.add_argument(
+                "--escrow", required=True, metavar="0x…",
+                help="the transaction that put it there, as deploy prints it",
+            )  # fmt: skip
         return added
 
     deploy = add("deploy", "put an escrow of these orders on the chain", there=False)
@@ -66,19 +69,26 @@ def _add_escrow(settle: Commands) -> None:
         "--permit", type=Path, metavar="FILE", help="the payer's key: signs for the sum"
     )
     sign = add("sign", "sign for the chain that an order is to be paid")
-    sign.add_argument("contract", type=Path, metavar="CONTRACT.toml")
-    sign.add_argument("milestone", metavar="MILESTONE")
     release = add("release", "pay an order that enough attestors signed for")
+    for one in (sign, release):
+        one.add_argument("contract", type=Path, metavar="CONTRACT.toml")
+        one.add_argument("milestone", metavar="MILESTONE")
+        one.add_argument(
+            "--attestation", type=Path, nargs="+", required=True, metavar="FILE"
+        )
     refund = add("refund", "give back what was not released in time")
     receipt = add("receipt", "book what became of an order, as the chain says")
     for one in (sign, release, refund, receipt):
         one.add_argument("orders", type=Path, nargs=1, metavar="ORDER.json")
     release.add_argument("words", type=Path, nargs="+", metavar="WORD.json")
-    sign.add_argument("--attestation", type=Path, required=True, metavar="FILE")
     sign.add_argument("--key", type=Path, required=True, metavar="FILE")
     sign.add_argument("--out", type=Path, required=True, metavar="WORD.json")
     receipt.add_argument("--book", type=Path, required=True, metavar="DIR")
     receipt.add_argument("--key", type=Path, required=True, metavar="NAME.sign.pem")
+    fund.add_argument("--book", type=Path, required=True, metavar="DIR")
+    fund.add_argument(
+        "--keeper", type=Path, required=True, metavar="NAME.sign.pem", help="the book's"
+    )
     for one in (deploy, fund, sign, release, refund):
         one.add_argument("--side", required=True, choices=("HK", "SZ"), help="yours")
     for one in (deploy, fund, release, refund):
