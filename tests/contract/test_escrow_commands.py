@@ -174,6 +174,7 @@ def ordered(hetao, *milestones):
 def put(hetao, node, orders):
     """Put the escrow on the chain, funded by the payer's one signature."""
     at = deployed(hetao, node, orders)
+    node.settle()
     fund(hetao, node, orders, at)
     return at
 
@@ -296,6 +297,9 @@ def test_a_wallet_gets_the_same_calls_as_files(hetao, world):
     made = json.loads(Path("deploy.json").read_text())
     assert world.send(STRANGER, made.get("to", ""), bytes.fromhex(made["data"][2:])).ok
     at = ("--escrow", world.block()["transactions"][0])
+    err = fund(hetao, world, [order], at, ("--permit", "key-0", "--out", "x"), code=3)
+    assert "not final yet" in err
+    world.settle()
     fund(hetao, world, [order], at, ("--permit", "key-0", "--out", "fund.json"))
     made = json.loads(Path("fund.json").read_text())
 
@@ -321,6 +325,7 @@ def test_an_attestor_signs_only_what_the_contract_says_and_the_chain_holds(
             sign(**changed)
 
     refused()  # not funded
+    world.settle()
     fund(hetao, world, [order], at)
     refused(milestone=SECOND, attestations=said(SECOND))  # another amount
     refused(attestations=said(SECOND))
@@ -530,6 +535,7 @@ def test_an_escrow_with_other_orders_gets_no_permit(hetao, world):
     assert "no escrow of these terms" in fund(hetao, world, [one], at, code=6)
 
     at = deployed(hetao, world, [one, other])
+    world.settle()
     assert "other orders too" in fund(hetao, world, [one], at, code=3)
     fund(hetao, world, [one, other], at)
     assert "funded before" in fund(hetao, world, [one, other], at, code=3)
@@ -539,6 +545,7 @@ def test_a_twin_of_an_escrow_that_paid_turns_nothing_back(hetao, world):
     orders = ordered(hetao, FIRST)
     at = put(hetao, world, orders)
     twin = deployed(hetao, world, orders)
+    world.settle()
     assert "another escrow" in fund(hetao, world, orders, twin, code=3)
     attested(hetao, FIRST)
     hetao("settle", "accept", "contract.toml", FIRST, *said(FIRST), *BOOK)
@@ -577,6 +584,7 @@ def test_a_token_that_counts_otherwise_than_the_contract_is_refused(hetao, world
     path.write_text(path.read_text().replace("decimals = 6", "decimals = 7"))
     (order,) = ordered(hetao, FIRST)
     at = deployed(hetao, world, [order])
+    world.settle()
 
     err = fund(hetao, world, [order], at, code=6)
     assert "does not have the 7 decimals" in err

@@ -146,9 +146,19 @@ def test_what_paid_an_order_is_looked_for_in_spans_that_nodes_take():
         (block(200), []),
         (block(200), [line(1), line(2)]),
         (block(200), ["x"]),
+        (block(200), 7),
         (block(200), [{}]),
     ],
-    ids=["no-block", "no-number", "no-hex", "no-line", "two", "text", "no-hash"],
+    ids=[
+        "no-block",
+        "no-number",
+        "no-hex",
+        "no-line",
+        "two",
+        "text",
+        "number",
+        "no-hash",
+    ],
 )
 def test_a_node_that_does_not_say_what_became_of_an_order_is_refused(final, lines):
     with pytest.raises(Unverified):

@@ -37,8 +37,8 @@ def deploy(chosen: argparse.Namespace) -> int:
     terms = escrow.read_terms(chosen.orders)
     receipt = _send(chosen, terms, "", escrow.deployment(terms))
     if receipt:
-        say(f"the escrow is {receipt['contractAddress']}; it is named by:")
-        sys.stdout.write(f"{receipt['transactionHash']}\n")
+        say(f"the escrow is {receipt.get('contractAddress')}; it is named by:")
+        sys.stdout.write(f"{receipt.get('transactionHash')}\n")
     return 0
 
 
@@ -51,6 +51,7 @@ def fund(chosen: argparse.Namespace) -> int:
             "the escrow has other orders too: the money could be taken for those",
             fix="name the files of all its orders",
         )
+    escrow.check_final(node, placed)
     now = utc_now()
     with Book(chosen.book, read_identity(chosen.keeper)) as book:
         for order in terms.orders:
@@ -194,7 +195,6 @@ def _send(
     if node.chain != terms.chain:
         raise Unverified(f"the node is not of the chain {terms.chain}")
     receipt = node.send(to, data, GAS)
-    say(
-        f"done for {quantity(receipt.get('gasUsed'))} gas: {receipt['transactionHash']}"
-    )
+    gas, number = quantity(receipt.get("gasUsed")), receipt.get("transactionHash")
+    say(f"done for {gas} gas: {number}")
     return receipt

@@ -533,10 +533,7 @@ def settled(node: Node, found: Terms, placed: Placed, order: Order) -> tuple[boo
         NotAccepted: the escrow may still pay it.
         Unverified: the escrow does not hold it, or the node has no final block.
     """
-    block = node.ask("eth_getBlockByNumber", FINAL, False)
-    if not isinstance(block, dict):
-        raise Unverified("the chain's node knows no final block")
-    number, now = quantity(block.get("number")), quantity(block.get("timestamp"))
+    number, now = _final(node)
     # Of a block before it was put there nobody can ask it.
     there = number >= placed.block
     state = state_of(node, placed.address, order, hex(number)) if there else "new"
@@ -553,6 +550,31 @@ def settled(node: Node, found: Terms, placed: Placed, order: Order) -> tuple[boo
     return False, f"eip155:{found.chain}:{placed.address}"
 
 
+def check_final(node: Node, placed: Placed) -> None:
+    """Return when no other history can put another contract at the address.
+
+    Whoever put it there could put something else at the same address, and show it the
+    payer's permit.
+
+    Raises:
+        NotAccepted: no final block has it yet.
+        Unverified: the node has no final block.
+    """
+    if _final(node)[0] < placed.block:
+        raise NotAccepted(
+            "the block that has the escrow is not final yet",
+            fix="wait a quarter of an hour, and try again",
+        )
+
+
+def _final(node: Node) -> tuple[int, int]:
+    """Return number and time of the last final block."""
+    block = node.ask("eth_getBlockByNumber", FINAL, False)
+    if not isinstance(block, dict):
+        raise Unverified("the chain's node knows no final block")
+    return quantity(block.get("number")), quantity(block.get("timestamp"))
+
+
 def _released(node: Node, placed: Placed, order: Order, last: int) -> str:
     """Return the transaction that paid an order: backwards, as much as nodes take."""
     topics = [shipped()["events"]["Released(bytes32)"], order.id]
@@ -561,6 +583,8 @@ def _released(node: Node, placed: Placed, order: Order, last: int) -> str:
         asked = {"address": placed.address, "fromBlock": hex(first),
                  "toBlock": hex(last), "topics": topics}  # fmt: skip
         lines = node.ask("eth_getLogs", asked)
+        if not isinstance(lines, list):
+            break
         if lines:
             hashes = {str(o.get("transactionHash")) for o in lines if type(o) is dict}
             if len(lines) == len(hashes) == 1 and _TRANSACTION.fullmatch(min(hashes)):
