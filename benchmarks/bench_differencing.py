@@ -4,8 +4,10 @@
 
 The floor is the time in which this machine reads the bits of all earlier sets once
 from memory (numpy's sum over the same words). The worst case is measured, in which no
-earlier set can be left out by its size alone: all are half of the people; and the usual
-one, in which sizes differ. Times are medians of five, of one process's processor time.
+earlier set can be left out by its size alone: all are half of the people; the usual
+one, in which sizes differ; and cohorts that are nested, each of 20 people more than the
+one before, so that neighbours are alike in many groups of their marks. Times are
+medians of five, of one process's processor time.
 """
 
 import argparse
@@ -35,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     print("people, sizes: place, worst check ms, floor ms, ratio")
     for people in options.people:
-        for sizes in ("alike", "spread"):
+        for sizes in ("alike", "spread", "nested"):
             print(_measured(people, options.earlier, sizes), flush=True)
 
 
@@ -48,8 +50,11 @@ def _measured(people: int, earlier: int, sizes: str) -> str:
         places = memory.places("person", ids)
         placed = time.process_time() - start
         for number in range(earlier):
-            _reserve(memory, number, _some(draw, places, sizes), FILL)
-        new = [(earlier + n, _some(draw, places, sizes)) for n in range(5)]
+            _reserve(memory, number, _some(draw, places, (sizes, number)), FILL)
+        new = [
+            (earlier + n, _some(draw, places, (sizes, earlier // 2 + n + 0.5)))
+            for n in range(5)
+        ]
         times = [_timed(functools.partial(_reserve, memory, *one, ROOM)) for one in new]
         memory.close()
     words = draw.integers(0, 2**63, size=earlier * people // 64, dtype=np.uint64)
@@ -61,7 +66,10 @@ def _measured(people: int, earlier: int, sizes: str) -> str:
     )
 
 
-def _some(draw: np.random.Generator, places: Ints, sizes: str) -> Ints:
+def _some(draw: np.random.Generator, places: Ints, which: tuple[str, float]) -> Ints:
+    sizes, number = which
+    if sizes == "nested":
+        return np.sort(places[: 500 + int(20 * number)])
     if sizes == "alike":  # to the person: no set can be left out by its size
         return np.sort(draw.permutation(places)[: len(places) // 2])
     return np.flatnonzero(draw.random(len(places)) < draw.random())

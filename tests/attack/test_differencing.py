@@ -18,6 +18,7 @@ from scipy.optimize import lsq_linear
 
 from hetao.errors import InvalidNetwork, TooClose
 from hetao.federation.memory import REMEDY, WORDS, Memory, Purpose, Room
+from hetao.release import marks
 from hetao.release.differencing import Asked, apart, keyed, packed
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
@@ -634,6 +635,21 @@ def test_what_an_earlier_edition_kept_without_marks_is_compared_as_well(hospital
         hospital.ask(without(A, 0))
     with pytest.raises(TooClose):
         hospital.ask(without(A | THIRDS["c"], 0))
+
+
+def test_answers_too_many_of_which_lie_alike_to_be_compared_are_refused(
+    hospital, monkeypatch
+):
+    """One cohort and ten others each: few groups tell them apart, threes are many."""
+    hospital.share = 10.0
+    for n in range(30):
+        hospital.ask(first(200) | (first(220 + 10 * n) & ~first(210 + 10 * n)))
+    monkeypatch.setattr(marks, "MOST", 500)
+
+    with pytest.raises(TooClose, match=WORDS) as caught:
+        hospital.ask(first(210))
+    assert "too many answers lie alike" in caught.value.local
+    hospital.ask(~first(500))
 
 
 def test_five_sets_of_which_no_four_add_up_pass_and_give_one_person_away(hospital):

@@ -321,7 +321,11 @@ def _check_sums(new: Sequence[AskedSet], earlier: Earlier, cell: int) -> None:
     for place, one in enumerate(whole):
         words, others = len(one.bits), whole[:place]
         marks = np.concatenate([before, *(other.marks[None] for other in others)])
-        for sides in sums_near(one.marks, marks, cell):
+        found = sums_near(one.marks, marks, cell)
+        if found is None:
+            local = f"too many answers lie alike to compare {one.analysis} with them"
+            raise TooClose(WORDS, fix=REMEDY, local=local)
+        for sides in found:
             with_it, against = (
                 [
                     earlier.words(ids[at], words)

@@ -30,6 +30,8 @@ HALF: Final = BITS // 2
 TABLE: Final = 1 << 20  # remainders by which most sums are told from all sought
 AT_ONCE: Final = 1 << 15  # candidates that are looked at together
 SUMS: Final = 1 << 20  # sums of two that are looked at together
+SOME: Final = 24  # groups that are looked at before all are
+MOST: Final = 1 << 23  # candidates of one new set, beyond which nothing is answered
 OF_THREE: Final = ((1, -1, -1), (-1, 1, 1), (-1, -1, -1))
 
 Found = tuple[tuple[int, ...], tuple[int, ...]]
@@ -69,7 +71,7 @@ def near_by_marks(mine: Ints, others: Ints, cell: int) -> Ints:
     return np.flatnonzero(_is_few(others - mine, cell))
 
 
-def sums_near(mine: Ints, others: Ints, cell: int) -> list[Found]:
+def sums_near(mine: Ints, others: Ints, cell: int) -> list[Found] | None:
     """Return which two or three sets may add up, with a new one, but for few people.
 
     Args:
@@ -80,27 +82,46 @@ def sums_near(mine: Ints, others: Ints, cell: int) -> list[Found]:
 
     Returns:
         (with, against): places among the others. The new set and those with it may
-        count, but for few people, whom those against it count.
+        count, but for few people, whom those against it count. None where more than
+        `MOST` would have to be looked at: sets of which very many are alike in some
+        group, such as of few people, or nested in each other.
     """
     if len(others) < 2 or cell <= 1:
         return []
-    found = set[Found]()
+    found, looked = set[Found](), 0
     merged, own = _merged(others, cell), _merged(mine[None], cell)[0]
     for at in range(len(own)):
         for signs, some in _candidates(int(own[at]), merged[:, at]):
-            each = zip(signs, some.T, strict=True)
-            total = sum((sign * others[who] for sign, who in each), start=mine)
-            for one in some[_is_few(total, cell)].tolist():
+            looked += len(some)
+            if looked > MOST:
+                return None
+            few = some[_count(_total(mine, others, signs, some, SOME)) < cell]
+            few = few[_is_few(_total(mine, others, signs, few, GROUPS), cell)]
+            for one in few.tolist():
                 pairs = sorted(zip(one, signs, strict=True))
                 with_it = tuple(who for who, sign in pairs if sign > 0)
                 found.add((with_it, tuple(who for who, sign in pairs if sign < 0)))
     return sorted(found)
 
 
+def _total(
+    mine: Ints, others: Ints, signs: tuple[int, ...], some: Ints, groups: int
+) -> Ints:
+    """Return the (n, groups) first marks of (n, sets) candidates, added up."""
+    each = zip(signs, some.T, strict=True)
+    some_of = others[:, :groups]
+    return sum((sign * some_of[who] for sign, who in each), start=mine[:groups])
+
+
 def _is_few(marks: Ints, cell: int) -> NDArray[np.bool_]:
     """Return of which (n, `GROUPS`) sums of marks fewer than a cell of groups count."""
-    counts = np.count_nonzero(marks & MASK, axis=-1)
+    counts = _count(marks)
     return np.asarray((counts > 0) & (counts < cell))
+
+
+def _count(marks: Ints) -> Ints:
+    """Return (n,) how many groups of (n, k) sums of marks count somebody."""
+    return np.asarray(np.count_nonzero(marks & MASK, axis=-1))
 
 
 def _merged(marks: Ints, cell: int) -> Ints:
