@@ -218,6 +218,15 @@ def test_an_order_pays_once_and_nothing_after_it_went_back(held):
     assert held.money()[1] == 0
 
 
+def test_nothing_is_put_into_it_once_it_gives_back(play):
+    play.approve(play.terms.total)
+    play.machine.wait(2_000)
+
+    assert not play.fund(0).ok
+    assert not with_permit(play).ok
+    assert play.money()[1] == 0
+
+
 def test_it_pays_in_time_and_gives_back_after_it_never_both(held):
     held.machine.wait(held.terms.seconds - held.machine.now - 3)
 
