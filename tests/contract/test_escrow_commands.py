@@ -534,6 +534,10 @@ def test_an_escrow_with_other_orders_gets_no_permit(hetao, world):
     at = sent(world, escrow.deployment(replace(terms, orders=(richer,))))
     assert "no escrow of these terms" in fund(hetao, world, [one], at, code=6)
 
+    # Right orders, and a byte more than the terms make.
+    at = sent(world, escrow.deployment(terms) + b"\0")
+    assert "no escrow of these terms" in fund(hetao, world, [one], at, code=6)
+
     at = deployed(hetao, world, [one, other])
     world.settle()
     assert "other orders too" in fund(hetao, world, [one], at, code=3)
@@ -566,6 +570,13 @@ def test_the_chain_pays_nothing_that_the_book_would_refuse(hetao, world):
     at = put(hetao, world, [order])
     attested(hetao, FIRST)
     words = signed(hetao, world, at, FIRST, order)
+    # A third attestor's word counts once they attested too.
+    terms = escrow.read_terms([Path(order)])
+    there = escrow.find_escrow(world.node, terms, at[1])
+    third = escrow.sign_word(terms, there.address, terms.orders[0], KEYS[SIGNERS[2]])
+    Path("third").write_bytes(third.data)
+    err = released(hetao, world, at, order, [words[0], "third"], code=3)
+    assert "1 of the 2" in err
     Path("other").write_text("other evidence")
     Path(f"said-{FIRST}-2").unlink()
     hetao("settle", "attest", "contract.toml", FIRST, "--evidence", "other", "--key",
