@@ -25,6 +25,7 @@ ORIGIN = "log.example.org/study"
 LOG_KEY = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
 BESIDE = MLDSA44PrivateKey.from_seed_bytes(b"\1" * 32)
 LOG = vkey(ORIGIN, LOG_KEY.public_key())
+LOG_AS_WITNESS = vkey("w.example/log", LOG_KEY.public_key(), COSIGNATURE)
 LOG_BESIDE = vkey(ORIGIN, BESIDE.public_key(), SUBTREE)
 CHECKPOINT = Checkpoint(ORIGIN, 8, bytes(range(32)))
 NOTE = sign_checkpoint(CHECKPOINT, LOG_KEY)
@@ -199,6 +200,9 @@ def test_addresses_are_kept_and_names_are_opaque():
         f"log {LOG} a b\nquorum none\n",
         f"log {LOG}\nlog {LOG}\nquorum none\n",
         f"log {VKEYS['h1']}\nquorum none\n",
+        f"log {LOG}\nwitness h {LOG_AS_WITNESS}\nquorum h\n",
+        f"witness h {LOG_AS_WITNESS}\nlog {LOG}\nquorum h\n",
+        f"log {LOG_BESIDE}\nwitness h {LOG_BESIDE}\nquorum h\n",
         f"witness h {LOG}\nquorum none\n",
         "witness h\nquorum none\n",
         f"witness h {VKEYS['h1']} a b\nquorum none\n",

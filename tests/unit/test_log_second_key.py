@@ -22,6 +22,7 @@ from hetao.ledger.note import (
 from hetao.ledger.policy import parse_policy
 from hetao.permit import new_identity, write_directory, write_identity
 from hetao.permit.keys import read_identity
+from hetao.transparency.follower import ACCEPTED, Reader
 
 ORIGIN = "log.example.org/study"
 KEY = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
@@ -72,18 +73,47 @@ def test_a_wrong_second_line_of_its_own_key_is_no_head(tmp_path):
         signer.verified(None)
 
 
-def test_a_policy_tells_whether_the_second_key_signed():
+def test_a_policy_that_lists_both_keys_asks_for_both_lines():
+    """Else whoever breaks one of them leaves the other's line out."""
     tree = Checkpoint(ORIGIN, 8, bytes(32))
     both, one = (signer_of(ORIGIN, keys).sign(tree) for keys in ((KEY, SECOND), KEY))
     other = signer_of(ORIGIN, KEY).sign(Checkpoint(ORIGIN, 9, bytes(32)))
-    first = f"log {BOTH[0].vkey}\n"
-    knows = parse_policy(f"{first}log {BOTH[1].vkey}\nquorum none\n".encode())
-    not_knows = parse_policy(f"{first}quorum none\n".encode())
+    text, lines = both.split("\n\n")
+    second = "\n\n".join((text, lines.splitlines(keepends=True)[1]))
+    rules = [policy_listing(BOTH[:1]), policy_listing(BOTH[1:]), policy_listing(BOTH)]
 
-    assert [knows.second_line(note) for note in (both, one)] == [True, False]
-    assert [not_knows.second_line(note) for note in (both, one)] == [None, None]
-    with pytest.raises(Unverified):
-        knows.second_line(one + cosign(other, ORIGIN, SECOND, 0))
+    assert [rule.check(both).second for rule in rules] == [False, True, True]
+    assert rules[0].check(one).second is False
+    assert rules[1].check(second).second is True
+    for note, lacks in ((one, "ML-DSA-44"), (second, "Ed25519")):
+        with pytest.raises(Unverified, match=f"its {lacks} line is missing"):
+            rules[2].check(note)
+    with pytest.raises(Unverified, match="does not hold"):
+        rules[2].check(one + cosign(other, ORIGIN, SECOND, 0))
+
+
+def test_one_of_two_keys_of_a_kind_is_enough():
+    """A log that changes its key is listed with the old one and the new."""
+    new = signer_of(ORIGIN, (Ed25519PrivateKey.from_private_bytes(b"\2" * 32), OTHER))
+    rule = policy_listing([*BOTH, *new.verifiers])
+    tree = Checkpoint(ORIGIN, 8, bytes(32))
+
+    for signer in (signer_of(ORIGIN, (KEY, SECOND)), new):
+        assert rule.check(signer.sign(tree)).second is True
+
+
+def test_a_reader_accepts_no_checkpoint_that_lacks_a_line(tmp_path):
+    one = signer_of(ORIGIN, KEY).sign(Checkpoint(ORIGIN, 8, bytes(32)))
+    reader = Reader(tmp_path / "seen", policy_listing(BOTH))
+
+    with pytest.raises(Unverified, match="ML-DSA-44"):
+        reader.follow(lambda _: one.encode())
+    assert not (tmp_path / "seen" / ACCEPTED).exists()
+
+
+def policy_listing(keys):
+    logs = "".join(f"log {one.vkey}\n" for one in keys)
+    return parse_policy(f"{logs}quorum none\n".encode())
 
 
 # --- Commands -----------------------------------------------------------------------
@@ -167,11 +197,11 @@ def verified(capsys, data, policy, tmp_path):
     ("listed", "resigned", "words"),
     [
         ("coordinator", False, "the issuer's log: holds"),
-        ("coordinator", True, "the issuer's log: MISSING"),
+        ("coordinator", True, "ML-DSA-44 line is missing"),
         ("hub-hk", False, "the issuer's log: not looked at"),
     ],
 )
-def test_verify_says_whether_the_second_key_signed(
+def test_verify_asks_for_the_second_line_where_its_key_is_listed(
     small_run, tmp_path, capsys, listed, resigned, words
 ):
     """What a lying coordinator signed anew has no second line here."""
@@ -183,9 +213,8 @@ def test_verify_says_whether_the_second_key_signed(
 
     code, said = verified(capsys, data, policy, tmp_path)
 
-    assert code == 0
-    assert words in said.out
-    assert ("is missing" in said.err) is resigned
+    assert code == (Unverified.exit_code if resigned else 0)
+    assert words in (said.err if resigned else said.out)
 
 
 def test_a_sites_closing_bears_the_first_line_alone(small_run):

@@ -33,7 +33,7 @@ def verify(chosen: argparse.Namespace) -> int:
     steps = [*verified.steps, _worked_out(certificate)]
     if chosen.policy:
         policy = read_policy(chosen.policy)
-        steps += [_seen(policy, certificate), _second_line(policy, certificate)]
+        steps += _seen(policy, certificate)
     if chosen.qr:
         from hetao.dossier.code import check_code
 
@@ -103,24 +103,17 @@ def _status(chosen: argparse.Namespace, certificate: dict[str, Any]) -> Status |
     return check_status(read_file(chosen.status), issuer, place, policy)
 
 
-def _seen(policy: Policy, certificate: Mapping[str, Any]) -> str:
+def _seen(policy: Policy, certificate: Mapping[str, Any]) -> list[str]:
     """Hold the certificate's log to the verifier's own policy, never to its own."""
     seen = policy.check(parse_proof(certificate["log"]["proof"]).note)
     who = ", ".join(seen.witnesses) or "none, for none is asked for"
-    return f"seen by the witnesses that your policy asks for: {who}"
-
-
-def _second_line(policy: Policy, certificate: Mapping[str, Any]) -> str:
-    """Say whether the ML-DSA-44 key of the issuer's log signed as well."""
-    signed = policy.second_line(parse_proof(certificate["log"]["proof"]).note)
-    if signed is None:
-        words = "not looked at, for your policy lists no such key of this log"
-    elif signed:
+    words = "not looked at, for your policy lists no such key of this log"
+    if seen.second:
         words = "holds"
-    else:
-        words = "MISSING, though your policy lists a key for it"
-        say("note: the second line (ML-DSA-44) under the issuer's log is missing")
-    return f"the second line (ML-DSA-44) under the issuer's log: {words}"
+    return [
+        f"seen by the witnesses that your policy asks for: {who}",
+        f"the second line (ML-DSA-44) under the issuer's log: {words}",
+    ]
 
 
 def _told(one: AcrossSites) -> dict[str, Any]:

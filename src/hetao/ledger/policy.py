@@ -13,6 +13,9 @@ verified: a proof that brought its own rule would prove nothing.
     group ALL all HK SZ IND
     quorum ALL
 
+Stricter than C2SP in one thing: whoever lists an Ed25519 and an ML-DSA-44 key of one
+log asks for a line of both. Were one of them enough, the weaker would decide.
+
 Specification: `docs/specs/log.md`.
 """
 
@@ -58,10 +61,12 @@ class Seen:
         checkpoint: what the log claims.
         witnesses: each witness of the policy that cosigned → when first, in seconds
             since 1970.
+        second: whether the log's ML-DSA-44 key, which the policy lists, signed too.
     """
 
     checkpoint: Checkpoint
     witnesses: Mapping[str, int]
+    second: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,8 @@ class Policy:
     """Which logs and witnesses count, and how many must agree.
 
     Attributes:
-        logs: the keys of logs, any of which may sign; a log may have two, both under
-            its own name.
+        logs: the keys of logs. A log may have several under its own name: of each
+            kind that is listed, Ed25519 or ML-DSA-44, one must have signed.
         witnesses: name within the policy → key.
         groups: name → group, each of names that stand before it.
         quorum: the witness or group that must have seen a checkpoint; NONE for none.
@@ -87,15 +92,26 @@ class Policy:
         """Return what a note proves.
 
         Raises:
-            Unverified: no log of the policy signed it, a signature of a key of the
-                policy does not hold, or the witnesses are fewer than the quorum.
+            Unverified: no log of the policy signed it, or not with a key of each kind
+                that the policy lists of it; a signature of a key of the policy does
+                not hold; or the witnesses are fewer than the quorum.
         """
         text, signed = open_note(note, [*self.logs, *self.witnesses.values()])
         checkpoint = parse_checkpoint(text)
-        if not any(log in signed for log in self._logs_of(checkpoint.origin)):
+        logs = [log for log in self.logs if log.name == checkpoint.origin]
+        kinds = {log.kind for log in logs if log in signed}
+        if not kinds:
             raise Unverified(
                 "no log of the policy signed the checkpoint",
                 fix="add the log's vkey to your policy, if you trust it",
+            )
+        if kinds != {log.kind for log in logs}:
+            lacks = "Ed25519" if SUBTREE in kinds else "ML-DSA-44"
+            raise Unverified(
+                f"the policy lists keys of two kinds of the log, and its {lacks} line "
+                "is missing under the checkpoint",
+                fix="ask the log's party why; what it signed before it had both keys "
+                "holds under a policy that lists one of them",
             )
         seen = {
             name: signed[key] for name, key in self.witnesses.items() if key in signed
@@ -107,25 +123,11 @@ class Policy:
                 f"quorum {_shown(self.quorum)}",
                 fix="have the witnesses that are missing cosign the log",
             )
-        return Seen(checkpoint, seen)
-
-    def second_line(self, note: str) -> bool | None:
-        """Return whether the log's ML-DSA-44 key signed a note; None if none is listed.
-
-        Raises:
-            Unverified: the note is malformed, or a line of such a key does not hold.
-        """
-        text, signed = open_note(note, self.logs)
-        origin = parse_checkpoint(text).origin
-        second = [one for one in self._logs_of(origin) if one.kind == SUBTREE]
-        return any(one in signed for one in second) if second else None
+        return Seen(checkpoint, seen, SUBTREE in kinds)
 
     def is_quorum(self, witnesses: Collection[str]) -> bool:
         """Return whether these witnesses, by their names here, are the quorum."""
         return self._is_seen(self.quorum, dict.fromkeys(witnesses, 0))
-
-    def _logs_of(self, origin: str) -> list[Verifier]:
-        return [log for log in self.logs if log.name == origin]
 
     def _is_seen(self, name: str, seen: Mapping[str, int]) -> bool:
         if name == NONE:
@@ -157,8 +159,8 @@ def parse_policy(data: bytes) -> Policy:
 
     Raises:
         InvalidData: a line says something else than the format, names what is not
-            defined before it, or defines a name or key twice; or there is not exactly
-            one quorum.
+            defined before it, or defines a name or key twice, also once as a log's
+            and once as a witness's; or there is not exactly one quorum.
 
     Source:
         C2SP tlog-policy. Test: `tests/unit/test_log_policy.py`.
@@ -218,7 +220,7 @@ class _Reader:
         if not 1 <= len(words) <= 2:
             raise InvalidData("it is not: log VKEY [URL]")
         key = _key(words[0], (LOG_SIGNATURE, SUBTREE))
-        _require_new(key, self.logs)
+        _require_new(key, [*self.logs, *self.witnesses.values()])
         self.logs.append(key)
         self._reached(key, words[1:])
 
@@ -226,7 +228,7 @@ class _Reader:
         if not 2 <= len(words) <= 3:
             raise InvalidData("it is not: witness NAME VKEY [URL]")
         key = _key(words[1], (COSIGNATURE, SUBTREE))
-        _require_new(key, self.witnesses.values())
+        _require_new(key, [*self.logs, *self.witnesses.values()])
         self.witnesses[self._new(words[0])] = key
         self._reached(key, words[2:])
 
