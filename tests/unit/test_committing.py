@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from hetao.cdm.committing import (
+    COMMITMENT,
+    FORM,
     KEYS,
     Event,
     Extract,
@@ -70,6 +72,24 @@ def test_a_snapshot_is_committed_to_once(extract, tmp_path):
     again = commit_acts(extract.engine, tmp_path, MANIFEST, MASTER)
 
     assert again == extract.commitment == find_commitment(tmp_path, DIGEST)
+
+
+def test_a_commitment_of_another_version_is_told_from_a_damaged_one(extract, tmp_path):
+    path = extract.folder / COMMITMENT
+    whole = path.read_text()
+
+    for text, what, remedy in (
+        (whole.replace(FORM, "hetao.commitment/1"), "version", "Hetao that made it"),
+        (whole.replace(FORM, "hetao.other/2"), "is damaged", "backup"),
+        (whole[:40], "is damaged", "backup"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InvalidData, match=what) as told:
+            find_commitment(tmp_path, DIGEST)
+        assert remedy in told.value.fix
+    path.write_text(whole.replace(FORM, "hetao.commitment/1"))
+    extract.folder.rename(tmp_path / "kept")  # as the first remedy says
+    assert _committed(tmp_path).commitment.root != extract.commitment.root
 
 
 def test_another_commitment_to_the_same_tables_has_another_root(extract, tmp_path):

@@ -106,7 +106,8 @@ def find_commitment(store: Path, snapshot: str) -> Commitment | None:
     """Return the commitment to a snapshot; None where there is none.
 
     Raises:
-        InvalidData: it is there and does not hold.
+        InvalidData: it is there and does not hold, or was made by another version of
+            Hetao, whose leaves this one does not make.
     """
     path = acts_folder(store, snapshot) / COMMITMENT
     if not path.is_file():
@@ -115,10 +116,19 @@ def find_commitment(store: Path, snapshot: str) -> Commitment | None:
         body = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         body = None
-    if not isinstance(body, dict) or body.pop("type", "") != FORM:
+    form = body.pop("type", "") if isinstance(body, dict) else ""
+    where = f"{path.name} of snapshot {path.parent.name}"
+    if form != FORM and str(form).startswith(FORM.rpartition("/")[0] + "/"):
         raise InvalidData(
-            f"{path.name} of snapshot {path.parent.name} is damaged, or of an earlier "
-            "version of Hetao"
+            f"{where} has another version's form: this Hetao opens {FORM} alone",
+            fix="show and recompute its acts with the Hetao that made it. To commit "
+            f"anew, for studies to come, move {ACTS}/{path.parent.name} out of the "
+            "store and keep it, then hetao site commit; commitments of old stand",
+        )
+    if form != FORM:
+        raise InvalidData(
+            f"{where} is damaged",
+            fix=f"restore {ACTS}/{path.parent.name} from a backup",
         )
     found = record(Commitment, body, path.name, InvalidData)
     if found.snapshot != snapshot:
