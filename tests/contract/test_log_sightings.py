@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hetao.cli.main import main
@@ -195,6 +196,46 @@ def only(url):
     log = Verifier.of(ORIGIN, KEY.public_key(), LOG_SIGNATURE).vkey
     eye = Verifier.of("w", EYE.public_key(), COSIGNATURE).vkey
     return parse_policy(f"log {log}\nwitness up {eye} {url}\nquorum up\n".encode())
+
+
+@pytest.mark.parametrize("left", ["key", "torn key", "key and torn certificate"])
+def test_an_authority_that_was_cut_off_is_made_whole(tmp_path, left):
+    WitnessFolder.create(tmp_path / "eye", "w")
+    words = ["witness", "tls", str(tmp_path / "eye"), "--host", "127.0.0.1"]
+    pem, key = (tmp_path / f"eye/authority.{end}" for end in ("pem", "key"))
+    assert main(words) == 0
+    first = key.read_bytes()
+    pem.unlink()
+    if left == "torn key":
+        key.write_bytes(first[:40])
+    if left == "key and torn certificate":
+        pem.write_bytes(b"")
+
+    assert main(words) == 0
+    made = x509.load_pem_x509_certificate(pem.read_bytes())
+    own = x509.load_pem_x509_certificate(
+        (tmp_path / "eye/witness.tls.pem").read_bytes()
+    )
+    own.verify_directly_issued_by(made)
+    assert (key.read_bytes() == first) is (left != "torn key")
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert not [*(tmp_path / "eye").glob(".*")]
+
+
+@pytest.mark.parametrize("left", ["none", "another"])
+def test_a_pinned_authority_without_its_key_is_not_made_anew(tmp_path, capsys, left):
+    WitnessFolder.create(tmp_path / "eye", "w")
+    words = ["witness", "tls", str(tmp_path / "eye"), "--host", "127.0.0.1"]
+    assert main(words) == 0
+    pem, key = (tmp_path / f"eye/authority.{end}" for end in ("pem", "key"))
+    before = pem.read_bytes()
+    key.unlink()
+    if left == "another":
+        key.write_bytes((tmp_path / "eye/witness.tls.key").read_bytes())
+
+    assert main(words) == InvalidData.exit_code
+    assert "restore it from a backup" in capsys.readouterr().err
+    assert pem.read_bytes() == before
 
 
 def test_a_witness_has_an_authority_of_its_own_and_who_names_it_trusts_it(tmp_path):

@@ -63,21 +63,64 @@ def tls(chosen: argparse.Namespace) -> int:
 
 
 def _authority(folder: Path, now: datetime.datetime) -> Authority:
-    """Return the witness's authority, made where there is none: others pinned it."""
+    """Return the witness's authority, made where there is none: others pinned it.
+
+    The key is written first. Where a run ended before the certificate, the key makes
+    another, by which also whatever the first one signed would stand.
+
+    Raises:
+        InvalidData: a certificate is there, and its key is not.
+    """
     path, secret = folder / _AUTHORITY, folder / _AUTHORITY_KEY
-    if path.exists():
-        key = load_pem_private_key(secret.read_bytes(), None)
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
-        if not isinstance(key, EllipticCurvePrivateKey):
-            raise InvalidData(f"{secret} holds another key than an authority's")
+    certificate, key = _certificate_in(path), _key_in(secret)
+    if certificate and key and certificate.public_key() == key.public_key():
         return Authority(certificate, key)
-    made = new_authority("Hetao witness authority", now, AUTHORITY_DAYS)
-    pem = made.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    handle = os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(pem)
-    path.write_bytes(made.pem)
+    if certificate:
+        raise InvalidData(
+            f"{secret} is not the key of {path.name}",
+            fix="restore it from a backup; or remove both files, begin again, and "
+            "give the new authority to everybody who named the old one",
+        )
+    made = new_authority("Hetao witness authority", now, AUTHORITY_DAYS, key)
+    if key is None:
+        pem = made.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        _write_whole(secret, pem)
+    _write_whole(path, made.pem)
     return made
+
+
+def _certificate_in(path: Path) -> x509.Certificate | None:
+    """Return a file's certificate; None if the file is missing or was cut short."""
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _key_in(path: Path) -> EllipticCurvePrivateKey | None:
+    """Return a file's key; None if the file is missing or holds no such key."""
+    try:
+        key = load_pem_private_key(path.read_bytes(), None)
+    except (FileNotFoundError, ValueError):
+        return None
+    return key if isinstance(key, EllipticCurvePrivateKey) else None
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write a file for its owner alone, whole and on disk, or not at all."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)  # of a run that was killed
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def policy(chosen: argparse.Namespace) -> int:

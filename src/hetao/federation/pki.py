@@ -40,9 +40,14 @@ def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def new_authority(name: str, now: datetime.datetime, days: int) -> Authority:
-    """Return a fresh authority, valid for `days` from `now`."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def new_authority(
+    name: str,
+    now: datetime.datetime,
+    days: int,
+    key: ec.EllipticCurvePrivateKey | None = None,
+) -> Authority:
+    """Return a fresh authority, valid for `days` from `now`; its key too, if none."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
     public = key.public_key()
     certificate = (
         _builder(name, name, public, now, days)
