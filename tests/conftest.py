@@ -1,6 +1,7 @@
 """What several folders of tests share."""
 
 import gc
+import sys
 
 import pytest
 from hypothesis import settings
@@ -8,6 +9,7 @@ from hypothesis import settings
 from support_federation import COUNTS, LOGISTIC, Federation, Plan, toy_study
 
 GAPS = ("not_yet", "never")
+DEPTH = sys.getrecursionlimit()
 
 # A busy machine is no failure: nothing here asserts how long something takes.
 settings.register_profile("hetao", deadline=None)
@@ -30,6 +32,7 @@ def pytest_collection_modifyitems(items):
 
 def pytest_collection_finish():
     """Leave the thousands of tests out of what the collector looks at each time."""
+    assert sys.getrecursionlimit() == DEPTH, "an import lifted it: a test would crash"
     gc.freeze()
 
 

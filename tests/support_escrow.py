@@ -5,13 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from eth_abi import encode
-from eth_account import Account
 from eth_utils import keccak
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from hetao.settlement import escrow
-from support_evm import ADDRESSES, KEYS, call, compiled
+from support_evm import ADDRESSES, KEYS, Account, call, compiled
 
 TOKEN = Path(__file__).parent / "contracts/token.vy"
 SOURCE = Path(escrow.__file__).parent / "contracts/escrow.vy"

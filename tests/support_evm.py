@@ -12,15 +12,15 @@ from functools import cache
 from pathlib import Path
 
 from eth_abi import encode
-from eth_account import Account
 from eth_utils import keccak, to_canonical_address
 
-from hetao.anchor.node import Node
+from hetao.anchor.node import Node, evm_library
 from hetao.errors import Unreachable, Unverified
 
 ANVIL = Path(sys.prefix) / "node/node_modules/@foundry-rs"
 # Keys of nobody, the same in every run.
 KEYS = tuple(keccak(text=f"play {number}") for number in range(12))
+Account = evm_library("eth_account").Account
 ADDRESSES = tuple(Account.from_key(key).address.lower() for key in KEYS)
 START = 1_800_000_000
 GAS = 6_000_000
@@ -64,16 +64,30 @@ def _split(kinds: str) -> list[str]:
     return [kind for kind in found if kind]
 
 
+@contextmanager
+def as_before():
+    """Put back how deep Python may call itself, which libraries of chains lift.
+
+    Else a deeply nested file of another test would end the whole process.
+    """
+    limit = sys.getrecursionlimit()
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+
+
 class PyEvm:
     """An embedded machine of the rules of Prague."""
 
     def __init__(self) -> None:
         """Start a chain on which every key of `KEYS` is rich."""
-        from eth import constants
-        from eth.chains.base import MiningChain
-        from eth.consensus import NoProofConsensus
-        from eth.db.atomic import AtomicDB
-        from eth.vm.forks.prague import PragueVM
+        with as_before():
+            from eth import constants
+            from eth.chains.base import MiningChain
+            from eth.consensus import NoProofConsensus
+            from eth.db.atomic import AtomicDB
+            from eth.vm.forks.prague import PragueVM
 
         machine = PragueVM.configure(consensus_class=NoProofConsensus)
         chain = MiningChain.configure(

@@ -162,12 +162,14 @@ _FILES: dict[bytes, FlatFile] = {}
 atexit.register(_FILES.clear)  # before the database goes
 
 
-def open_once(path: Path, column: str, value: str) -> FlatTable:
+def open_once(
+    path: Path, column: str, value: str, genes: tuple[str, ...] | None = ()
+) -> FlatTable:
     """Return what `open_flat` does, of a file that many tests write alike."""
     data = path.read_bytes()
     if data not in _FILES:
         _FILES[data] = FlatFile(path)
-    return _FILES[data].open(column, value, genes=())
+    return _FILES[data].open(column, value, genes=genes)
 
 
 class Federation:
