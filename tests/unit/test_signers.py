@@ -202,6 +202,17 @@ def test_another_authoritys_or_holders_certificate_is_refused():
         service.key().verify(DATA + b" ", signature, NOW)
 
 
+def test_a_certificate_of_a_version_that_nobody_knows_is_refused():
+    """The library's error for it is no ValueError."""
+    made = Example().sign_hash(challenge(DATA))
+    third, tenth = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x0a"
+    assert third in made.certificate
+    bent = replace(made, certificate=made.certificate.replace(third, tenth, 1))
+
+    with pytest.raises(BadSignature, match="malformed"):
+        Example().key().verify(DATA, bent.as_signature(), NOW)
+
+
 def test_every_changed_byte_of_a_services_signature_is_refused():
     service = Example()
     raw = base64.b64decode(service.sign_hash(challenge(DATA)).as_signature())

@@ -42,7 +42,7 @@ class Authority:
         self.url = url
         try:
             self._roots = x509.load_pem_x509_certificates(roots.read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, x509.InvalidVersion) as error:
             raise InvalidData(
                 f"{roots} holds no certificate", fix="name the authority's root as PEM"
             ) from error
@@ -97,13 +97,18 @@ def _authority(certificates: Iterable[bytes]) -> str:
     """Return the subject of the one certificate that may sign times."""
     found = []
     for data in certificates:
-        certificate = x509.load_der_x509_certificate(data)
         try:
+            certificate = x509.load_der_x509_certificate(data)
             usage = certificate.extensions.get_extension_for_class(
                 x509.ExtendedKeyUsage
             )
-        except x509.ExtensionNotFound:
-            continue
+        except (
+            ValueError,
+            x509.DuplicateExtension,
+            x509.ExtensionNotFound,
+            x509.InvalidVersion,
+        ):
+            continue  # it signs no times
         if ExtendedKeyUsageOID.TIME_STAMPING in usage.value:
             found.append(certificate.subject.rfc4514_string())
     # The set is not signed: where somebody added one, nobody is named.

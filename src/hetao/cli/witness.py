@@ -93,7 +93,7 @@ def _certificate_in(path: Path) -> x509.Certificate | None:
     """Return a file's certificate; None if the file is missing or was cut short."""
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, x509.InvalidVersion):
         return None
 
 

@@ -27,6 +27,16 @@ from hetao.permit.passkey import challenge
 LARGEST: Final = 32 * 2**10  # bytes of a signature with its certificate
 LEAST_RSA: Final = 2048  # bits
 FIELDS: Final = {"certificate", "signature"}
+# What the library raises of a certificate that is none: not all are ValueErrors.
+BENT: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,7 @@ def _authority(text: str) -> x509.Certificate:
         found = x509.load_der_x509_certificate(raw)
         found.public_key()
         constraints = found.extensions.get_extension_for_class(x509.BasicConstraints)
-    except (ValueError, x509.ExtensionNotFound, UnsupportedAlgorithm) as error:
+    except BENT as error:
         raise BadSignature("the authority's certificate is not one") from error
     if base64.b64encode(raw).decode() != text:
         raise BadSignature("the authority's certificate is not in its one base64 form")
@@ -124,13 +134,7 @@ def verify(
         usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
         name = leaf.subject.rfc4514_string()
         leaf.public_key()
-    except (
-        ValueError,
-        TypeError,
-        InvalidSignature,
-        UnsupportedAlgorithm,
-        x509.ExtensionNotFound,
-    ) as error:
+    except (*BENT, InvalidSignature) as error:
         raise BadSignature("the certificate is not this authority's") from error
     if name != subject:
         raise BadSignature("the certificate is another holder's")
@@ -173,7 +177,7 @@ def hash_signature_from(raw: bytes) -> HashSignature:
             base64.b64decode(table["certificate"], validate=True),
         )
         x509.load_der_x509_certificate(found.certificate).public_bytes(Encoding.DER)
-    except (ValueError, TypeError, RecursionError) as error:
+    except (*BENT, RecursionError) as error:
         raise BadSignature("a signature with its certificate is malformed") from error
     if base64.b64encode(raw).decode() != found.as_signature():
         raise BadSignature("a signature with its certificate is not in its one form")
