@@ -1,8 +1,10 @@
 """One model against a thousand in one batch: messages, bytes and seconds.
 
-    python benchmarks/bench_screen.py [--models 1000] [--people 2000] [--sites 3]
+    python benchmarks/bench_screen.py [--models 1000] [--people 12000] [--sites 3]
 
-Made-up people at every site, one exposure, `models` outcomes, two terms. The whole
+Made-up people at every site, one exposure, `models` outcomes, two terms. A site shows
+at most one sum for ten people about anybody: so a thousand outcomes, each of which is
+crossed with every term, need somewhat over ten thousand people. The whole
 protocol in one process: keys, permit, gate, sealed sums over two hubs, logs and the
 certificate, which is then verified by working every sum out again.
 """
@@ -113,7 +115,7 @@ def measured(models, people, sites):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--models", type=int, default=1000)
-    parser.add_argument("--people", type=int, default=2000)
+    parser.add_argument("--people", type=int, default=12_000)
     parser.add_argument("--sites", type=int, default=3)
     chosen = parser.parse_args()
     print("| models | fitted | rounds | messages | bytes a site | wall s | verify s |")
