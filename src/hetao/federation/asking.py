@@ -122,15 +122,14 @@ def asked_of(
             zip(plan.parts, rows.parts, strict=True)
         ):
             name = f"pair {at_pair} {pair.analysis.name}"
-            mine = places.rows[part.origin]
-            everybody = np.unique(mine)
-            found.append(((name, "everybody"), everybody))
-            told.append((everybody, numbers_told(pair.parameters, 1)))
+            mine = _People(places.rows[part.origin])
+            found.append(((name, "everybody"), mine.everybody))
+            told.append((mine.everybody, numbers_told(pair.parameters, 1)))
             chosen = subsets(pair, part)
-            found += [((name, *each), np.unique(mine[who])) for each, who in chosen]
+            found += [((name, *each), mine.of(who)) for each, who in chosen]
     else:
-        chosen = subsets(plan, rows)
-        found += [(name, np.unique(own[who])) for name, who in chosen]
+        mine = _People(own)
+        found += [(name, mine.of(who)) for name, who in subsets(plan, rows)]
     return Asked(
         plan.analysis.name,
         people,
@@ -141,6 +140,24 @@ def asked_of(
         attempt.members,
         f"{attempt.run}|{attempt.number}",
     )
+
+
+class _People:
+    """The people of rows, ordered once for all the parts that are looked at.
+
+    Attributes:
+        everybody: (m,) places, each once, in order.
+    """
+
+    def __init__(self, places: Ints) -> None:
+        """Order the places of all rows."""
+        self.everybody, self._of_row = np.unique(places, return_inverse=True)
+
+    def of(self, chosen: NDArray[np.bool_]) -> Ints:
+        """Return the places of the people of (n,) chosen rows, each once, in order."""
+        here = np.zeros(len(self.everybody), dtype=bool)
+        here[self._of_row[chosen]] = True
+        return self.everybody[here]
 
 
 def by_name(parts: Sequence[tuple[tuple[str, ...], Ints]]) -> dict[str, Ints]:

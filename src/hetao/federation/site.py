@@ -39,7 +39,6 @@ from hetao.errors import (
     BadSignature,
     HetaoError,
     InvalidData,
-    InvalidStudy,
     NotAParty,
     NotApproved,
     OutOfTime,
@@ -157,6 +156,7 @@ class _Run:
     rows: dict[str, tuple[Estimator, Rows, Evidence]]
     places: asking.Places
     extract: LoggedExtract | None
+    reserved: dict[tuple[str, asking.Attempt, int], Asked] = field(default_factory=dict)
 
 
 class Site:
@@ -370,6 +370,8 @@ class Site:
             except HetaoError:
                 continue
         self.memory.reserve(self._purpose(run), asked, self._room(run), self._clock())
+        for one in asked:
+            run.reserved[one.analysis, asking.Attempt(name), 0] = one.of_whom
 
     def _count(self, run: _Run) -> None:
         who, law = (run.cohort.space, run.places.rows), run.bundle.permit.law
@@ -382,13 +384,8 @@ class Site:
 
     def _purpose(self, run: _Run) -> Purpose:
         permit, cohort = run.bundle.permit, run.cohort
-        return Purpose(
-            run.study.digest,
-            permit.digest,
-            cohort.snapshot,
-            cohort.space,
-            permit.not_after,
-        )
+        what = (run.study.digest, permit.digest)
+        return Purpose(*what, cohort.snapshot, cohort.space, permit.not_after)
 
     def _room(self, run: _Run) -> Room:
         everyone, sites = run.cohort.everyone, len(run.bundle.permit.sites)
@@ -461,7 +458,6 @@ class Site:
             if weights is not None:
                 facts = weighed(facts, estimator.plan, rows, weights)
             facts = replace(facts, bins=estimator.bins(rows, state))
-        analysis = run.study.analysis(header.analysis)
         attempt = asking.Attempt(header.run, header.attempt)
         summary = Summary(
             protocol=asking.installed(estimator),
@@ -476,16 +472,14 @@ class Site:
             numbers=None if estimator.plan.parts else numbers_of(estimator),
             own_cells=own_cells
             or (not estimator.publishable and estimator.plan.tells_sites),
-            budget=self._reserved(run, self._asked(run, header.analysis, attempt)),
+            budget=self._reserved(run, header.analysis, attempt),
             binding=self._bindings.of(header, rows),
         )
-        if analysis.name != header.analysis:
-            raise InvalidStudy("the task names no analysis of the study")
         release = self._decide(summary, run, envelope)
         among = asking.members_of(summary.members, run.bundle.permit.sites)
         if among or header.round >= USUAL_ROUNDS:  # the begin reserved no such round
             attempt = replace(attempt, members=among)
-            self._reserved(run, self._asked(run, analysis.name, attempt, header.round))
+            self._reserved(run, header.analysis, attempt, header.round)
         count = sum(array.size for array in summary.arrays.values())
         self.memory.sent(
             self._purpose(run),
@@ -495,14 +489,20 @@ class Site:
         )
         return release
 
-    def _reserved(self, run: _Run, asked: Asked) -> Budget:
+    def _reserved(
+        self, run: _Run, name: str, of: asking.Attempt, at: int = 0
+    ) -> Budget:
         """Return what was shown about the people of an analysis that has its room.
 
         It was reserved at the begin, unless the analysis could not be prepared then.
         """
         purpose, room = self._purpose(run), self._room(run)
-        self.memory.reserve(purpose, [asked], room, self._clock())
-        return self.memory.budget(purpose, asked, room.share, room.told)
+        if (name, of, at) not in run.reserved:
+            asked = self._asked(run, name, of, at)
+            self.memory.reserve(purpose, [asked], room, self._clock())
+            run.reserved[name, of, at] = asked.of_whom
+        people = run.reserved[name, of, at]
+        return self.memory.budget(purpose, people, room.share, room.told)
 
     def _prepared(self, run: _Run, name: str) -> tuple[Estimator, Rows, Evidence]:
         if name not in run.rows:

@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -62,6 +62,11 @@ class Asked:
     rounds: int = 0
     members: str = ""
     course: str = ""
+
+    @property
+    def of_whom(self) -> "Asked":
+        """Return it with its people alone, without its parts: those may be many."""
+        return replace(self, parts={}, statistics={}, told=())
 
 
 @dataclass(frozen=True)
