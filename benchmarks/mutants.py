@@ -44,12 +44,14 @@ WAITS = 900  # seconds by the clock of a mutant that waits for something
 
 
 MODULES = {
+    "release/__init__": ("unit/test_release_edges",),
     "release/seal": ("laws/test_seal",),
     "release/tag": ("laws/test_tag",),
     "release/message": ("laws/test_message",),
     "release/policy": ("unit/test_policy", "attack/test_gate_rules"),
     "release/decide": ("attack/test_gate_rules", "attack/test_random_operations"),
     "release/differencing": ("unit/test_gate_edges", "attack/test_differencing"),
+    "release/marks": ("laws/test_marks",),
     "release/finals": ("unit/test_gate_edges", "attack/test_output_checks"),
     "release/grading": ("laws/test_grades", "attack/test_release_record"),
     "release/limits": ("unit/test_gate_edges", "attack/test_release_record"),
@@ -58,12 +60,10 @@ MODULES = {
         "attack/test_gate_rules",
     ),
     "release/private": ("unit/test_gate_edges", "attack/test_private_counts"),
-    "release/quality": (
-        "unit/test_quality_remembered", "attack/test_quality_release",
-    ),
-    "release/record": ("attack/test_release_record",),
-    "release/binding": ("attack/test_provenance",),
-    "release/concepts": ("unit/test_vocabulary_concepts",),
+    "release/quality": ("unit/test_release_edges", "attack/test_quality_release"),
+    "release/record": ("unit/test_release_edges", "attack/test_release_record"),
+    "release/binding": ("unit/test_release_edges", "attack/test_provenance"),
+    "release/concepts": ("unit/test_release_edges",),
     "permit/permit": ("unit/test_permit_form", "unit/test_permit",
                       "attack/test_output_checks"),
     "permit/lifecycle": ("unit/test_permit_life", "unit/test_lifecycle",
@@ -71,13 +71,13 @@ MODULES = {
     "permit/decision": ("attack/test_standing_asked_twice",
                         "attack/test_random_operations"),
     "permit/notices": (
-        "unit/test_permit_life", "unit/test_lifecycle", "attack/test_permit_keys",
-        "attack/test_standing_asked_twice", "attack/test_notices",
+        "unit/test_notice_edges", "unit/test_permit_life", "attack/test_permit_keys",
+        "attack/test_standing_asked_twice",
     ),
     "permit/duties": ("attack/test_permit_keys", "attack/test_standing_asked_twice"),
     "permit/bundle": (
-        "unit/test_permit", "unit/test_permit_life", "unit/test_lifecycle",
-        "attack/test_permit_keys", "attack/test_notices",
+        "unit/test_notice_edges", "unit/test_permit", "unit/test_permit_life",
+        "attack/test_permit_keys",
     ),
     "permit/keys": ("unit/test_key_edges", "unit/test_signers", "unit/test_permit",
                     "attack/test_permit_keys"),
@@ -85,11 +85,13 @@ MODULES = {
                          "attack/test_permit_keys"),
     "permit/persons": ("unit/test_permit_form", "attack/test_permit_keys"),
     "permit/dates": ("unit/test_permit_form", "unit/test_permit"),
-    "permit/uses": ("attack/test_uses",),
-    "permit/votes": ("attack/test_output_checks",),
+    "permit/uses": ("unit/test_use_edges", "attack/test_uses"),
+    "permit/labels": ("unit/test_use_edges", "attack/test_uses"),
+    "permit/votes": ("unit/test_vote_edges", "attack/test_output_checks"),
     "permit/passkey": ("unit/test_key_edges", "unit/test_signers"),
     "permit/services": ("unit/test_key_edges", "unit/test_signers"),
     "permit/signing_page": ("unit/test_signing_page",),
+    "permit/signing_ask": ("unit/test_vote_edges", "unit/test_signing_page"),
     "permit/answering": ("unit/test_rule_edges", "spec/test_rulebook",
                          "spec/test_rulebook_packs"),
     "permit/conditions": ("unit/test_rule_edges", "spec/test_rulebook",
@@ -103,8 +105,27 @@ MODULES = {
     "permit/packs": ("attack/test_rule_packs", "spec/test_rulebook"),
     "permit/rule": ("unit/test_rule_edges", "spec/test_rulebook"),
     "permit/rulebook": ("spec/test_rulebook", "unit/test_permit"),
+    "federation/totals": ("attack/test_certificate",),
+    "federation/closeness": ("attack/test_differencing",),
+    "federation/asking": ("attack/test_differencing",),
+    "federation/memory": ("attack/test_differencing",),
+    "federation/memory_key": ("attack/test_differencing",),
+    "federation/private_budget": ("attack/test_private_counts",),
 }  # fmt: skip
-# Not the exhaustive search of permits' lives, each of which would be looked through.
+# Not the exhaustive search of permits' lives, each of which would be looked through;
+# nor tests of many processes, or of thousands of questions.
+LONG = (
+    "attack/test_differencing.py::test_of_1_000_spends_of_several_processes_at_once_no_"
+    "more_than_the_budget_passes",
+    "attack/test_differencing.py::test_five_sets_of_which_no_four_add_up_pass_and_give_"
+    "one_person_away",
+    "attack/test_differencing.py::test_random_sums_give_rare_people_away_but_no_one_"
+    "within_the_budget",
+    "attack/test_differencing.py::test_one_in_a_hundred_honest_questions_at_most_is_"
+    "refused",
+    "attack/test_private_counts.py::test_many_processes_together_never_spend_more_than_"
+    "there_is",
+)
 TURNED = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In,
@@ -410,6 +431,7 @@ def main() -> None:
             try:
                 tests = asked.tests or [f"tests/{name}.py" for name in usual]
                 words = ["-q", "-n", "0", "-p", "no:cacheprovider", "-s", *tests]
+                words += [f"--deselect=tests/{name}" for name in LONG]
                 status = int(pytest.main(words, plugins=[Trial(module, asked)]))
             finally:
                 sys.stdout.flush()

@@ -70,6 +70,25 @@ def test_the_margin_is_the_least_that_holds_in_nineteen_of_twenty():
         assert beyond <= 0.05 < nearer
 
 
+def test_a_mechanism_that_loses_more_than_is_charged_answers_nothing(monkeypatch):
+    assert len(noisy([5, 7], 1.0)) == 2
+    for scale, is_kept in ((1.0, True), (0.999, False)):
+        monkeypatch.setattr("hetao.release.private.scale_of", lambda _, s=scale: s)
+        if is_kept:
+            noisy([5], 1.0)
+        else:
+            with pytest.raises(PrivacySpent):
+                noisy([5], 1.0)
+
+
+def test_noise_stands_in_place_of_no_count_and_is_of_one_person(monkeypatch):
+    monkeypatch.setattr("hetao.release.private.scale_of", lambda _: 1e-3)
+
+    with pytest.raises(PrivacySpent):
+        noisy([5], 999.0)
+    assert noisy([5, 0, 10**6], 1001.0) == [5, 0, 10**6]
+
+
 # --- the budget -----------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory):

@@ -13,6 +13,7 @@ from hetao.errors import (
 )
 from hetao.permit import state
 from hetao.permit.dates import SKEW
+from hetao.permit.labels import check_label
 from hetao.permit.permit import Limit
 from hetao.permit.uses import (
     MOST_ITEMS,
@@ -156,3 +157,25 @@ def test_a_limit_is_reached_beyond_its_last_unit():
         check_limits(PERMIT, HK, [Amount("tubes", 61)], {"tubes": 40})
     with pytest.raises(LimitReached, match=f"no {'x' * 60} "):
         check_limits(PERMIT, HK, [Amount(LONG, 1)], {})
+
+
+# --- labels ---------------------------------------------------------------------------
+@pytest.mark.parametrize("text", ["T", "T-1 b", "x" * 200, "试管〇一"])
+def test_a_label_is_of_ascii_or_han_in_its_one_form(text):
+    check_label(text, "the label")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "the label is empty, too long"),
+        ("x" * 201, "the label is empty, too long"),
+        ("T  1", "not in its one form"),
+        ("Ｔ1", "not in its one form"),  # of full width
+        ("Т1", "looks like another"),  # the Cyrillic letter
+        ("T\x7f1", "looks like another"),
+    ],
+)
+def test_a_label_that_is_none_is_refused_in_words(text, words):
+    with pytest.raises(NotApproved, match=words):
+        check_label(text, "the label")
