@@ -56,7 +56,7 @@ class Browser:
         self._numbers, self._waiting = itertools.count(1), {}
         self._pages, self._tasks = {}, set()
         self.faults: list[str] = []
-        self._session = ""
+        self._session = self._alone = ""
         self._await(self._connect(address))
         target = self._await(self._call("Target.createTarget", url="about:blank"))
         attached = self._await(
@@ -151,6 +151,32 @@ class Browser:
                     return
             time.sleep(0.02)
         raise AssertionError(f"{address} was not shown")
+
+    def show_alone(self, address, mark, unset):
+        """Show a page in a process of its own, in place of the one that is shown.
+
+        Waits until `mark`, of its body's data, says anything but `unset`.
+        """
+        with self._of_browser():
+            made = self.call("Target.createTarget", url=address)
+            shown = self.call("Target.attachToTarget", flatten=True, **made)
+        if self._alone:
+            with self._of_browser():
+                self.call("Target.closeTarget", targetId=self._alone)
+        self._alone, self._session = made["targetId"], shown["sessionId"]
+        ended = f"![undefined, {json.dumps(unset)}].includes"
+        for _ in range(int(LIMIT_SECONDS / 0.02)):
+            if self.run(f"{ended}(document.body?.dataset[{json.dumps(mark)}])"):
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"{address} was not shown")
+
+    @contextlib.contextmanager
+    def _of_browser(self):
+        """Call the browser itself meanwhile, not the page."""
+        session, self._session = self._session, ""
+        yield
+        self._session = session
 
     def saved(self, folder):
         """Save what pages offer in a folder, and return a wait for a file's bytes."""

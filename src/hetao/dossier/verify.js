@@ -3,23 +3,25 @@
    Steps as in docs/specs/certificate.md; what is left out stands in the page. */
 (() => {
 const P = 2n ** 255n - 19n, L = 2n ** 252n + 27742317777372353535851937790883648493n;
-const utf8 = new TextEncoder(), text8 = new TextDecoder("utf-8", { fatal: true });
+const utf8 = new TextEncoder(), text8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const subtle = globalThis.crypto && globalThis.crypto.subtle;
 class Refused extends Error {}
 function need(holds, words) { if (!holds) throw new Refused(words); }
 
-/* --- bytes ---------------------------------------------------------------------- */
+/* --- bytes: the browser's own ways to write and read them where it has any, which run at once ------ */
+const quick = typeof Uint8Array.fromBase64 === "function" && typeof Uint8Array.prototype.toHex === "function";
+const base64 = quick ? data => data.toBase64() : data => { let s = ""; for (const b of data) s += String.fromCharCode(b); return btoa(s); };
 function unbase64(text) {
-  const raw = atob(text);
-  need(btoa(raw) === text, "base64 in another form");
-  return Uint8Array.from(raw, c => c.charCodeAt(0));
+  const data = quick ? Uint8Array.fromBase64(text) : Uint8Array.from(atob(text), c => c.charCodeAt(0));
+  need(base64(data) === text, "base64 in another form");
+  return data;
 }
-function base64(data) { let s = ""; for (const b of data) s += String.fromCharCode(b); return btoa(s); }
 const url64 = data => base64(data).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
-const hex = data => Array.from(data, b => b.toString(16).padStart(2, "0")).join("");
+const hex = quick ? data => data.toHex() : data => Array.from(data, b => b.toString(16).padStart(2, "0")).join("");
 function unhex(text) {
-  need(/^([0-9a-f]{2})*$/.test(text), "not hexadecimal");
-  return Uint8Array.from(text.match(/../g) || [], p => parseInt(p, 16));
+  const data = quick ? Uint8Array.fromHex(text) : Uint8Array.from(text.match(/../g) || [], p => parseInt(p, 16));
+  need(hex(data) === text, "not hexadecimal");
+  return data;
 }
 function joined(...parts) {
   const all = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
@@ -33,7 +35,7 @@ function same(a, b) {
   return true;
 }
 const sha = async (name, data) => new Uint8Array(await subtle.digest(name, data));
-/* Nodes of a tree are hashed here, for each way to the browser's own takes longer. */
+/* Nodes of a tree are hashed here, for each way to the browser's own takes longer; longer texts there, all at once. */
 const ROUNDS = new Int32Array(64), FIRST = new Int32Array(8), W = new Int32Array(64);
 for (let n = 0, p = 2; n < 64; p++) {
   let d = 2;
@@ -42,7 +44,7 @@ for (let n = 0, p = 2; n < 64; p++) {
   if (n < 8) FIRST[n] = Math.sqrt(p) % 1 * 2 ** 32 | 0;
   ROUNDS[n++] = Math.cbrt(p) % 1 * 2 ** 32 | 0;
 }
-const turn = (x, n) => x >>> n | x << 32 - n;
+/* Written out: whoever opens a page runs this once, before a browser has made it fast. */
 function hashed(data) {
   const whole = new Uint8Array(data.length + 72 & ~63), view = new DataView(whole.buffer), H = FIRST.slice();
   whole.set(data);
@@ -52,12 +54,13 @@ function hashed(data) {
     for (let i = 0; i < 16; i++) W[i] = view.getUint32(at + 4 * i);
     for (let i = 16; i < 64; i++) {
       const a = W[i - 15], b = W[i - 2];
-      W[i] = W[i - 16] + (turn(a, 7) ^ turn(a, 18) ^ a >>> 3) + W[i - 7] + (turn(b, 17) ^ turn(b, 19) ^ b >>> 10) | 0;
+      W[i] = W[i - 16] + ((a >>> 7 | a << 25) ^ (a >>> 18 | a << 14) ^ a >>> 3)
+        + W[i - 7] + ((b >>> 17 | b << 15) ^ (b >>> 19 | b << 13) ^ b >>> 10) | 0;
     }
     let a = H[0], b = H[1], c = H[2], d = H[3], e = H[4], f = H[5], g = H[6], h = H[7];
     for (let i = 0; i < 64; i++) {
-      const one = h + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + (e & f ^ ~e & g) + ROUNDS[i] + W[i] | 0;
-      const two = (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + (a & b ^ a & c ^ b & c) | 0;
+      const one = h + ((e >>> 6 | e << 26) ^ (e >>> 11 | e << 21) ^ (e >>> 25 | e << 7)) + (g ^ e & (f ^ g)) + ROUNDS[i] + W[i] | 0;
+      const two = ((a >>> 2 | a << 30) ^ (a >>> 13 | a << 19) ^ (a >>> 22 | a << 10)) + (a & b | c & (a | b)) | 0;
       h = g; g = f; f = e; e = d + one | 0; d = c; c = b; b = a; a = one + two | 0;
     }
     H[0] += a; H[1] += b; H[2] += c; H[3] += d; H[4] += e; H[5] += f; H[6] += g; H[7] += h;
@@ -66,26 +69,33 @@ function hashed(data) {
   for (let i = 0; i < 8; i++) made.setUint32(4 * i, H[i]);
   return new Uint8Array(made.buffer);
 }
-const sha256 = async data => data.length < 4096 ? hashed(data) : sha("SHA-256", data);
+const sha256 = async data => data.length < 256 ? hashed(data) : sha("SHA-256", data);
 
 /* --- canonical JSON, RFC 8785 --------------------------------------------------- */
-/* Texts of statements, which are written again where they are signed and logged; what was read never changes. */
-const written = new WeakMap();
-function canonical(value) {
-  if (value === null || typeof value !== "object") return JSON.stringify(value);
-  const text = written.get(value);
-  if (text !== undefined) return text;
-  if (Array.isArray(value)) return "[" + value.map(canonical).join(",") + "]";
-  return "{" + Object.keys(value).sort().map(k => JSON.stringify(k) + ":" + canonical(value[k])).join(",") + "}";
+/* Where all names of a value stand in their order, and ours do, the browser's own text is the canonical one.
+   They cannot where a name is a whole number, which a browser puts first. */
+function ordered(value) {
+  if (value === null || typeof value !== "object") return true;
+  if (Array.isArray(value)) { for (const one of value) if (!ordered(one)) return false; return true; }
+  let last;
+  for (const name in value) {
+    if (last !== undefined && !(last < name) || !ordered(value[name])) return false;
+    last = name;
+  }
+  return true;
 }
-function keep(value) { written.set(value, canonical(value)); }
+function sorted(value) {
+  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  if (Array.isArray(value)) return "[" + value.map(sorted).join(",") + "]";
+  return "{" + Object.keys(value).sort().map(k => JSON.stringify(k) + ":" + sorted(value[k])).join(",") + "}";
+}
+const writing = value => ordered(value) ? value => JSON.stringify(value) : sorted;
 const digestOf = async data => "sha256:" + hex(await sha256(data));
-const digest = value => digestOf(utf8.encode(canonical(value)));
 
 /* --- Ed25519: the browser's own; else RFC 8032 in whole numbers -------------------- */
 const mod = a => ((a % P) + P) % P;
 function power(a, e) { let r = 1n; for (; e; e >>= 1n, a = a * a % P) if (e & 1n) r = r * a % P; return r; }
-const D = mod(-121665n * power(121666n, P - 2n)), ROOT = power(2n, (P - 1n) / 4n);
+let D, ROOT, BASE; // of the curve, where they are needed
 function add(a, b) {
   const e = mod((a[1] - a[0]) * (b[1] - b[0])), f = mod((a[1] + a[0]) * (b[1] + b[0]));
   const g = mod(2n * a[3] * b[3] * D), h = mod(2n * a[2] * b[2]);
@@ -103,8 +113,10 @@ function point(data) {
   if ((x & 1n) !== sign) x = mod(-x);
   return [x, y, 1n, mod(x * y)];
 }
-const BASE = point(Uint8Array.from({ length: 32 }, (_, i) => i ? 0x66 : 0x58));
 async function holdsByHand(key, signature, message) {
+  D ??= mod(-121665n * power(121666n, P - 2n));
+  ROOT ??= power(2n, (P - 1n) / 4n);
+  BASE ??= point(Uint8Array.from({ length: 32 }, (_, i) => i ? 0x66 : 0x58));
   const s = number(signature.slice(32)), a = point(key);
   if (!a || s >= L) return false;
   const h = number(await sha("SHA-512", joined(signature.slice(0, 32), key, message))) % L;
@@ -135,15 +147,21 @@ async function holds(key, signature, message) {
 }
 
 /* --- the log ------------------------------------------------------------------------ */
-async function rootOf(index, size, entry, path) {
+/* `nodes` are those of this tree that were hashed before: paths of one tree share many. */
+async function rootOf(index, size, entry, path, nodes) {
   need(index >= 0 && index < size, "the entry lies outside the log");
   let at = index, last = size - 1, reached = await sha256(joined([0], entry));
+  const over = (left, right) => {
+    const both = joined([1], left, right), name = hex(both);
+    if (!nodes.has(name)) nodes.set(name, hashed(both));
+    return nodes.get(name);
+  };
   for (const sibling of path) {
     need(last > 0, "the path is longer than the log is deep");
     if (at % 2 || at === last) {
-      reached = hashed(joined([1], sibling, reached));
+      reached = over(sibling, reached);
       while (at && at % 2 === 0) { at = Math.floor(at / 2); last = Math.floor(last / 2); }
-    } else reached = hashed(joined([1], reached, sibling));
+    } else reached = over(reached, sibling);
     at = Math.floor(at / 2); last = Math.floor(last / 2);
   }
   need(last === 0, "the path is shorter than the log is deep");
@@ -187,7 +205,7 @@ function didKey(key) {
   return "did:key:z" + digits;
 }
 /* Each analysis of the study has a finding, over one unbroken course of its rounds. */
-function courses(body) {
+function courses(body, canonical) {
   const asked = body.study.analyses.map(a => a.name), logged = new Set(body.sites.map(s => s.name));
   need(asked.length && canonical(asked) === canonical(body.findings.map(f => f.analysis)), "the findings are not those of the study");
   const once = (all, words) => need(new Set(all).size === all.length, words);
@@ -206,18 +224,12 @@ function courses(body) {
   }
 }
 async function verify(data) {
-  let value;
-  try { value = JSON.parse(text8.decode(data)); } catch { throw new Refused("it is not JSON"); }
+  let value, text;
+  try { text = text8.decode(data); value = JSON.parse(text); } catch { throw new Refused("it is not JSON"); }
   need(Object.keys(value).sort().join() === "body,log,signature,sums", "not a certificate");
   const { body, log, signature, sums } = value, permit = body.permit.permit;
-  for (const statement of body.rounds.flatMap(one => [...Object.values(one.receipts), ...Object.values(one.totals)])) {
-    keep(statement.body);
-    keep(statement);
-  }
-  [permit, body.study, body.findings, body.checks, log].forEach(keep);
-  const bodyText = canonical(body);
-  const whole = `{"body":${bodyText},"log":${canonical(log)},"signature":${canonical(signature)},"sums":${canonical(sums)}}`;
-  need(same(utf8.encode(whole), data), "the text is not in canonical form");
+  const canonical = writing(value), digest = value => digestOf(utf8.encode(canonical(value)));
+  need(canonical(value) === text, "the text is not in canonical form");
   need(body.type === "hetao.certificate/3", "not a certificate of a known type");
   need(!Object.keys(sums).length, "a page holds no integers");
   const parties = Object.fromEntries(permit.parties.map(p => [p.name, p]));
@@ -232,56 +244,61 @@ async function verify(data) {
     need(await holds(key(name), unbase64(statement.signature), message), `${name} did not sign what stands here`);
     return statement.body;
   }
-  const name = "sha256:" + hex(await sha256(utf8.encode(bodyText)));
-  const [study, permitDigest, findings, checks] = await Promise.all(
-    [body.study, permit, body.findings, body.checks].map(digest));
-  need(permit.study === study, "the permit is for another study");
-
   const run = body.run, RELEASE = "hetao.release/2";
   const ACTS = "acts,at,dictionary,mapping,people,root,site,snapshot,type,vocabulary";
   const fits = (said, place) => Object.keys(place).every(k => said[k] === place[k]);
-  courses(body);
+  courses(body, canonical);
 
-  /* All at once; what fails after the first failure is heard by nobody. */
+  /* All at once, signatures first; what fails after the first failure is heard by nobody. */
   const begun = promise => { promise.catch(() => {}); return promise; };
-  const issued = begun(says(boss, { body: { body: name, log, type: "hetao.signed-certificate/1" }, signature }));
+  const digests = begun(Promise.all([body, body.study, permit, body.findings, body.checks].map(digest)));
+  const placed = begun(digests.then(([, study, permit]) => ({ run, study, permit })));
+  const issued = begun((async () => {
+    const [name, study] = await digests;
+    need(permit.study === study, "the permit is for another study");
+    await says(boss, { body: { body: name, log, type: "hetao.signed-certificate/1" }, signature });
+  })());
   const rounds = body.rounds.map(one => begun((async () => {
     need(Object.keys(one.receipts).sort().join() === [...one.members].sort().join(), `${one.task} lacks a release`);
     need(Object.keys(one.totals).sort().join() === [...hubs].sort().join(), `${one.task} lacks a sum`);
     need(one.members.length, `${one.task} has no member`);
-    const place = { run, task: one.task, study, permit: permitDigest, analysis: one.analysis, attempt: one.attempt, round: one.round };
-    const said = await Promise.all(Object.entries(one.receipts).map(async ([site, r]) => {
-      const b = await says(site, r);
+    const totals = Object.fromEntries(hubs.map(hub => [hub, begun(says(hub, one.totals[hub]))]));
+    const receipts = Object.entries(one.receipts).map(([site, r]) => [site, begun(says(site, r))]);
+    const place = { ...await placed, task: one.task, analysis: one.analysis, attempt: one.attempt, round: one.round };
+    const said = await Promise.all(receipts.map(async ([site, told]) => {
+      const b = await told;
       need(parties[site].role === "site", `${site} is not a site`);
       need(fits(b, { ...place, type: RELEASE, kind: "sum", site }) && canonical(b.members) === canonical(one.members), `a release of ${site} belongs elsewhere`);
       return [site, b];
     }));
     await Promise.all(hubs.map(async hub => {
-      const total = await says(hub, one.totals[hub]);
+      const total = await totals[hub];
       const shares = Object.fromEntries(said.map(([site, b]) => [site, b.shares[hub]]));
       need(fits(total, { ...place, type: "hetao.total/1", hub }) && canonical(total.shares) === canonical(shares), `${hub} summed something else in ${one.task}`);
     }));
     return said.length;
   })()));
   const sites = body.sites.map(entry => begun((async () => {
-    const note = readNote(entry.checkpoint);
-    need(note.origin === entry.name && await signedNote(note, entry.name, 1, key(entry.name)) === 0, `the checkpoint of ${entry.name} is not its own`);
+    const note = readNote(entry.checkpoint), noted = begun(signedNote(note, entry.name, 1, key(entry.name)));
+    const told = { ready: begun(says(entry.name, entry.ready)), closing: begun(says(entry.name, entry.closing)) };
+    if (entry.extract !== null) told.extract = begun(says(entry.name, entry.extract.record));
+    need(note.origin === entry.name && await noted === 0, `the checkpoint of ${entry.name} is not its own`);
     const { snapshot, policy, concepts, quality, checkpoint, proofs, extract, ready } = entry;
     const { committed } = permit;
     need(extract !== null || !committed, `${entry.name} had not committed`);
     const extractDigest = extract === null ? null : await digest(committed ? { record: extract.record, seen: extract.seen } : extract.record);
-    const first = { site: entry.name, snapshot, policy, dictionary: body.study.dictionary };
-    const last = { site: entry.name, checkpoint, proofs, quality };
-    if (concepts.length) first.concepts = concepts;
-    if (extract !== null) { first.extract = extractDigest; last.extract = extract; }
-    await Promise.all([["ready", first], ["closing", last]].map(async ([kind, told]) => {
-      const b = await says(entry.name, entry[kind]), place = { run, study, permit: permitDigest, type: RELEASE, kind, site: entry.name };
-      need(fits(b, { ...place, content: await digest(told) }), `the ${kind} of ${entry.name} belongs elsewhere`);
+    const first = {
+      ...(concepts.length ? { concepts } : {}), dictionary: body.study.dictionary,
+      ...(extract !== null ? { extract: extractDigest } : {}), policy, site: entry.name, snapshot };
+    const last = { checkpoint, ...(extract !== null ? { extract } : {}), proofs, quality, site: entry.name };
+    await Promise.all([["ready", first], ["closing", last]].map(async ([kind, content]) => {
+      const b = await told[kind], place = { ...await placed, type: RELEASE, kind, site: entry.name };
+      need(fits(b, { ...place, content: await digest(content) }), `the ${kind} of ${entry.name} belongs elsewhere`);
     }));
-    const stands = async (data, { index, path }, what) =>
-      need(same(await rootOf(index, note.size, data, path.map(unhex)), note.root), `${what} does not stand in the log of ${entry.name}`);
+    const nodes = new Map(), stands = async (data, { index, path }, what) =>
+      need(same(await rootOf(index, note.size, data, path.map(unhex), nodes), note.root), `${what} does not stand in the log of ${entry.name}`);
     if (extract !== null) {
-      const b = await says(entry.name, extract.record);
+      const b = await told.extract;
       const fields = committed ? "growth,index,path,record,seen,then" : "index,path,record";
       need(Object.keys(extract).sort().join() === fields, `the extract of ${entry.name} is malformed`);
       need(Object.keys(b).sort().join() === ACTS, `the extract of ${entry.name} says other fields`);
@@ -317,6 +334,8 @@ async function verify(data) {
     const [first, place, ...path] = head.split("\n");
     need(first === "c2sp.org/tlog-proof@v1" && /^index (0|[1-9][0-9]{0,14})$/.test(place), "the log's proof is malformed");
     const index = Number(place.slice(6)), note = readNote(noteText), issuer = didKey(bossKey);
+    const noted = begun(signedNote(note, boss, 1, bossKey)), seen = hubs.map(hub => begun(signedNote(note, hub, 4, key(hub))));
+    const [name, study, permit, findings, checks] = await digests;
     const short = issuer.slice(issuer.lastIndexOf(":") + 1);
     const header = { alg: "EdDSA", cty: "vc", kid: `${issuer}#${short}`, typ: "vc+jwt" };
     const terms = ["HetaoCertificate", "body", "checks", "findings", "permit", "sites", "software", "study"];
@@ -325,7 +344,7 @@ async function verify(data) {
       credentialStatus: ["revocation", "suspension"].map(purpose => ({
         statusListCredential: `urn:hetao:status:${short}:${purpose}`, statusListIndex: String(index),
         statusPurpose: purpose, type: "BitstringStatusListEntry" })),
-      credentialSubject: { body: name, checks, findings, id: `urn:hetao:run:${body.run}`, permit: permitDigest,
+      credentialSubject: { body: name, checks, findings, id: `urn:hetao:run:${body.run}`, permit,
         sites: body.sites.map(s => s.name).sort((a, b) => { const x = [...a], y = [...b];
           for (let i = 0; i < Math.min(x.length, y.length); i++) if (x[i] !== y[i]) return x[i].codePointAt(0) - y[i].codePointAt(0);
           return x.length - y.length; }),
@@ -337,13 +356,13 @@ async function verify(data) {
     const last = log.credential.slice(signed.length + 1).replace(/-/g, "+").replace(/_/g, "/");
     const raw = unbase64(last + "=".repeat((4 - last.length % 4) % 4));
     need(await holds(bossKey, raw, utf8.encode(signed)), "the credential is not its issuer's");
-    need(note.origin === boss && await signedNote(note, boss, 1, bossKey) === 0, "the log did not sign its checkpoint");
-    const reached = await rootOf(index, note.size, utf8.encode(log.credential), path.map(unbase64));
+    need(note.origin === boss && await noted === 0, "the log did not sign its checkpoint");
+    const reached = await rootOf(index, note.size, utf8.encode(log.credential), path.map(unbase64), new Map());
     need(same(reached, note.root), "the certificate does not stand in the log");
     const at = Date.parse(body.issued) / 1000;
-    for (const hub of hubs) {
-      const seen = await signedNote(note, hub, 4, key(hub));
-      need(seen !== null && Math.abs(seen - at) <= 3600, `${hub} did not cosign the log when it was issued`);
+    for (const [n, hub] of hubs.entries()) {
+      const when = await seen[n];
+      need(when !== null && Math.abs(when - at) <= 3600, `${hub} did not cosign the log when it was issued`);
     }
     return [index, note.size];
   })();
@@ -369,9 +388,10 @@ async function begin() {
     if (!subtle) { mark("unable"); return; }
     const start = performance.now();
     const words = at("words").textContent, data = unbase64(at("certificate").textContent.trim());
-    const whole = hex(await sha256(joined(utf8.encode(words), data)));
-    need(whole === document.body.dataset.digest, "the words of this page were changed");
-    const found = await verify(data);
+    const whole = sha256(joined(utf8.encode(words), data)), verified = verify(data);
+    verified.catch(() => {}); // it is heard below, if the words are true
+    need(hex(await whole) === document.body.dataset.digest, "the words of this page were changed");
+    const found = await verified;
     const took = performance.now() - start;
     at("page").innerHTML = words;
     document.body.dataset.took = took.toFixed(1);
