@@ -65,9 +65,9 @@ class Records:
                 self.logs[name], self.replicas[name], Way(self, name), self.said.append
             )
 
-    def open_log(self, name, file):
-        key = self.identities[name].signing_key
-        return Log.open(self.folder / name / file, name, key)
+    def open_log(self, name, file, keys=None):
+        keys = keys or self.identities[name].signing_key
+        return Log.open(self.folder / name / file, name, keys)
 
     def shows(self, speaker):
         return lambda fields: fields.get("study") == STUDY
@@ -77,11 +77,11 @@ class Records:
             if name != HUB:
                 await self.beats[name].beat([HUB])
 
-    def rewrite(self, name, entries):
+    def rewrite(self, name, entries, keys=None):
         """Let a party write its log anew, and sign it."""
         self.logs[name].close()
         self.rewrites += 1
-        self.logs[name] = self.open_log(name, f"log-{self.rewrites}")
+        self.logs[name] = self.open_log(name, f"log-{self.rewrites}", keys)
         for entry in entries:
             self.logs[name].append([entry])
         self.start()

@@ -6,12 +6,16 @@ import json
 import random
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from hetao.errors import BadSignature, NotAParty, Unverified
 from hetao.federation.heartbeat import MOST_EXCHANGES
 from hetao.federation.reports import Report, answered, report_from
 from hetao.ledger.account import MOST, account_from, account_of
 from hetao.ledger.fraud import read_fraud
+from hetao.ledger.note import cosign
+from hetao.ledger.policy import Policy
 from support_records import (
     HUB,
     ROLES,
@@ -26,6 +30,7 @@ from support_records import (
 )
 
 IDENTITIES, TRUSTED = cast()
+SECOND = MLDSA44PrivateKey.from_seed_bytes(b"\1" * 32)
 
 
 @pytest.fixture
@@ -312,6 +317,63 @@ def test_two_views_of_one_log_meet_at_whoever_hears_both(records):
     assert records.accused()["b"] == {"a"}
     (proof,) = (records.folder / "b").glob("fraud-*.json")
     read_fraud(proof).verify(keys_of("a"))
+
+
+# --- What is passed on --------------------------------------------------------------
+def test_a_checkpoint_goes_on_under_the_line_that_a_replica_checks(records):
+    """Whoever lists both keys is not content with it, and asks the log itself."""
+    keys = IDENTITIES["a"].signing_key, SECOND
+    records.rewrite("a", [record(0)], keys)
+    log, hub = records.logs["a"], records.replicas[HUB]
+    eye = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    text, lines = log.checkpoint().split("\n\n")
+    strangers = cosign(log.checkpoint(), "w.example", eye, 0) + lines
+    note = f"{text}\n\n{strangers}"  # a stranger's line first
+    both = Policy(logs=log.verifiers)
+    told = account_of(log, 0, lambda _: True)
+    hub.learn([dataclasses.replace(told, note=note)], (), "a")
+
+    passed = hub.account("a", 0, lambda _: True)
+    assert both.check(hub._note_at("a", 1)).second
+    assert passed.note == log.short_checkpoint()
+    assert 10 * len(passed.note) < len(told.note)
+    with pytest.raises(Unverified, match="ML-DSA-44 line is missing"):
+        both.check(passed.note)
+    records.replicas["b"].learn([passed], (), HUB)
+    assert records.replicas["b"].size("a") == 1
+
+
+def test_a_report_waits_for_the_disk_once(records):
+    fill(records)
+    beat(records)
+    hub, kept = records.replicas[HUB], records.replicas["b"]
+    told = [hub.account(name, 0, lambda _: True) for name in ("a", "c")]
+    ahead = records.open_log("a", "ahead")
+    notes = [ahead.checkpoint() for i in range(9) if ahead.append([record(i)]) >= 0]
+    ahead.close()
+    steps = []
+    kept._store._db.set_trace_callback(steps.append)
+
+    kept.learn(told, notes, HUB)
+    assert [kept.size(name) for name in ("a", "c")] == [5, 5]
+    assert steps.count("COMMIT") == 1
+
+
+def test_of_a_report_that_is_refused_what_stands_before_is_kept(records):
+    fill(records)
+    told = [account_of(records.logs[name], 0, lambda _: True) for name in ("a", "c")]
+    other = Records(records.folder / "other", cast()[0], TRUSTED)
+    bad = other.logs["c"].checkpoint()
+    other.close()
+    kept = records.replicas["b"]
+
+    for _ in range(2):  # nor is it taken when it is told again
+        with pytest.raises(Unverified):
+            kept.learn(told[:1], [bad, told[1].note], HUB)
+        assert (kept.size("a"), kept._told("c")) == (5, [])
+    for _ in range(2):
+        with pytest.raises(Unverified):
+            kept.learn([dataclasses.replace(told[1], note=bad)], (), HUB)
 
 
 # --- What is refused ----------------------------------------------------------------

@@ -5,7 +5,7 @@ from hetao.analysis.evidence import Evidence, evidence, weighed
 from hetao.analysis.finding import Finding
 from hetao.analysis.oracle import check_message, oracle
 from hetao.analysis.plan import Plan, make_plan
-from hetao.analysis.registry import estimator_for, protocols
+from hetao.analysis.registry import estimator_for, protocol, protocols
 from hetao.analysis.rows import Columns, Rows, key_codes, make_rows
 from hetao.analysis.subsets import statistics, subsets
 
@@ -26,6 +26,7 @@ __all__ = [
     "make_plan",
     "make_rows",
     "oracle",
+    "protocol",
     "protocols",
     "statistics",
     "subsets",

@@ -132,6 +132,19 @@ def estimator_for(study: Study, analysis: Analysis) -> Estimator:
 
 
 @cache
+def protocol(name: str) -> Protocol:
+    """Return an installed estimator as permits list it.
+
+    Raises:
+        InvalidStudy: it is not installed.
+    """
+    for one in INSTALLED:
+        if one.name == name:
+            return protocol_of(one)
+    raise InvalidStudy(f"no protocol {name!r} is installed")
+
+
+@cache
 def protocols() -> tuple[Protocol, ...]:
     """Return every installed estimator as permits list it."""
-    return tuple(protocol_of(installed) for installed in INSTALLED)
+    return tuple(protocol(one.name) for one in INSTALLED)

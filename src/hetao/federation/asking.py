@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from hetao.analysis import (
     Estimator,
-    Protocol,
     Rows,
-    protocols,
     statistics,
     subsets,
 )
@@ -33,18 +31,6 @@ def opening(content: bytes) -> tuple[Study, Bundle]:
     """Return what a `begin` asks; sites of one process are all given the same bytes."""
     meta, _ = unpack(content)
     return study_from(meta["study"]), bundle_from(meta["permit"])
-
-
-def installed(estimator: Estimator) -> Protocol:
-    """Return the code of an estimator as it is installed here.
-
-    Raises:
-        InvalidStudy: it is not.
-    """
-    for protocol in protocols():
-        if protocol.name == estimator.name:
-            return protocol
-    raise InvalidStudy(f"no protocol {estimator.name!r} is installed")
 
 
 @dataclass(frozen=True)

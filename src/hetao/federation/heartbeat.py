@@ -68,10 +68,7 @@ class Heartbeat:
         before = self._replica.sizes(hub)
         asked = Report((mine,), before).encoded()
         answer = report_from(await self._transport.report(hub, asked))
-        for account in answer.accounts:
-            self._replica.take(account, hub)
-        for note in answer.notes:
-            self._replica.hear(note)
+        self._replica.learn(answer.accounts, answer.notes, hub)
         self._told[hub] = knows = answer.have.get(self._log.origin, 0)
         after = self._replica.sizes(hub)
         if self._replica.doubts(hub):

@@ -159,15 +159,16 @@ class Hub:
         """
         refusals: list[HetaoError | None] = []
         new: dict[str, Envelope] = {}
-        for sender, data in posts:
-            try:
-                envelope = self._carried(sender, data, new)
-            except HetaoError as error:
-                refusals.append(error)
-            else:
-                refusals.append(None)
-                if envelope is not None:
-                    new[key_of(envelope.header)] = envelope
+        with self._store.transaction():  # of the checkpoints that came with them
+            for sender, data in posts:
+                try:
+                    envelope = self._carried(sender, data, new)
+                except HetaoError as error:
+                    refusals.append(error)
+                else:
+                    refusals.append(None)
+                    if envelope is not None:
+                        new[key_of(envelope.header)] = envelope
         if new:
             self._append("carried", *new.values())
             self._insert(*new.values())

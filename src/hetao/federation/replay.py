@@ -15,12 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetao import cohort as cohorts
-from hetao.analysis import Estimator, Rows, estimator_for, evidence, make_rows
+from hetao.analysis import (
+    Estimator,
+    Rows,
+    estimator_for,
+    evidence,
+    make_rows,
+    protocol,
+)
 from hetao.analysis.estimator import State
 from hetao.cdm import CuratedTables, FlatTable
 from hetao.cdm.committing import Extract
 from hetao.errors import InvalidData, Unverified
-from hetao.federation.asking import installed
 from hetao.federation.binding import Bindings
 from hetao.federation.site import SiteSetup
 from hetao.federation.store import Store
@@ -130,7 +136,7 @@ class _Steps:
         """Return when a round's input and output are the released ones."""
         run, analysis = str(body["run"]), str(body["analysis"])
         estimator, rows = self._prepared(analysis)
-        if installed(estimator).hash != body["protocol_hash"]:
+        if protocol(estimator.name).hash != body["protocol_hash"]:
             raise Unverified(
                 f"{task} was computed by another code than is installed here",
                 fix="install the version of that time",
@@ -151,7 +157,7 @@ class _Steps:
             estimator.start(rows) if state is None else estimator.local(rows, state)
         )
         summary = Summary(
-            protocol=installed(estimator),
+            protocol=protocol(estimator.name),
             publishable=estimator.publishable,
             declared=estimator.declare(number),
             arrays={name: np.asarray(a, np.float64) for name, a in message.items()},

@@ -88,9 +88,8 @@ def answered(
         BadSignature, Unverified, NotAParty: the report is malformed, or not the log's.
     """
     report = report_from(data)
-    for account in report.accounts:
-        if account.checkpoint.origin == speaker:
-            replica.take(account, speaker)
+    own = [one for one in report.accounts if one.checkpoint.origin == speaker]
+    replica.learn(own, (), speaker)
     accounts = [account_of(log, report.have.get(log.origin, 0), shows)]
     for name in replica.parties:
         told = replica.account(name, report.have.get(name, 0), shows)

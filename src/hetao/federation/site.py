@@ -29,6 +29,7 @@ from hetao.analysis import (
     estimator_for,
     evidence,
     make_rows,
+    protocol,
     weighed,
 )
 from hetao.canonical import canonical
@@ -460,7 +461,7 @@ class Site:
             facts = replace(facts, bins=estimator.bins(rows, state))
         attempt = asking.Attempt(header.run, header.attempt)
         summary = Summary(
-            protocol=asking.installed(estimator),
+            protocol=protocol(estimator.name),
             publishable=estimator.publishable,
             declared=estimator.declare(header.round),
             arrays={name: np.asarray(a, np.float64) for name, a in message.items()},

@@ -72,8 +72,14 @@ class Store:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Hold the only pen: what is read and written inside is one step, or none."""
+        """Hold the only pen: what is read and written inside is one step, or none.
+
+        What is written by `write` inside belongs to that step.
+        """
         with self._lock:
+            if self._db.in_transaction:
+                yield self._db
+                return
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db

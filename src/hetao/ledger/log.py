@@ -51,7 +51,7 @@ from hetao.ledger.merkle import (
     inclusion_ranges,
     leaf_hashes_of,
 )
-from hetao.ledger.note import Checkpoint, Verifier, first_line_of
+from hetao.ledger.note import Checkpoint, Verifier, shortened
 from hetao.ledger.queue import Ticket, group_of
 from hetao.ledger.redaction import Redaction, is_redaction, redaction_entry
 from hetao.ledger.tiles import (
@@ -207,7 +207,7 @@ class Log:
 
     def short_checkpoint(self) -> str:
         """Return it under the first key's line alone, as it stands in messages."""
-        return first_line_of(self.checkpoint())
+        return shortened(self.checkpoint(), self.verifiers[0])
 
     def append(self, entries: Sequence[bytes]) -> int:
         """Add entries, all or none, and return the index of the first.

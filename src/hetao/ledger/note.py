@@ -263,15 +263,18 @@ def sign_checkpoint(
     return note if beside is None else note + cosign(note, origin, beside, 0)
 
 
-def first_line_of(note: str) -> str:
-    """Return a note under its first signature line alone.
+def shortened(note: str, verifier: Verifier) -> str:
+    """Return a note under one line alone, the first of a key; nothing is verified.
 
     Raises:
-        Unverified: the note is malformed.
+        Unverified: the note is malformed, or bears no line of that key.
     """
-    parse_note(note)
-    text, blank, tail = note.rpartition("\n\n")
-    return text + blank + tail.partition("\n")[0] + "\n"
+    text, lines = parse_note(note)
+    wanted = verifier.name, verifier.key_id
+    for line in lines:
+        if (line.name, line.key_id) == wanted:
+            return f"{text}\n{_line(line.name, line.key_id + line.payload)}"
+    raise Unverified(f"the note bears no signature of {verifier.name}")
 
 
 def open_note(
