@@ -21,6 +21,7 @@ READ = {
     "y ~ I(a/10) + I(b*2)": ("(a / 10)", "(b * 2)"),
     "y ~ log(a) + np.log(b)": ("log(a)", "log(b)"),
     "y ~ np.sqrt(a):b": ("sqrt(a):b",),
+    "y ~ I(np.log(a) * 2)": ("(log(a) * 2)",),
     "y ~ factor(a) + C(b)": ("a", "b"),
     "y ~ " + "(" * 500 + "a" + ")" * 500: ("a",),
 }
@@ -51,6 +52,10 @@ def test_offsets_and_strata_are_no_terms():
     assert formula.terms == ("a",)
     assert formula.offset == "log(d)"
     assert formula.strata == ("s", "u")
+
+
+def test_an_offset_may_be_written_with_numpys_functions():
+    assert parse_formula("y ~ a + offset(np.log(d))").offset == "log(d)"
 
 
 def test_start_stop_times_and_a_cluster_are_read_as_r_reads_them():

@@ -67,6 +67,63 @@ def test_numbers_have_the_names_that_statsmodels_gives_them(model):
     assert told["sites"] == model.body["sites"]
 
 
+def test_a_summary_says_a_ratio_as_a_ratio_in_the_digits_of_a_paper(model):
+    found = dict(model.body["terms"][1])
+    said = model.summary()
+    (row,) = [line for line in said.splitlines() if line.startswith("age")]
+
+    assert "odds ratio (95% CI)" in said
+    assert f"{np.exp(found['estimate']):.3f} (" in row
+    assert f"{found['estimate']:.5g}" in row
+    assert "e-" not in row.split(")")[1].replace(f"{found['se']:.5g}", "")
+
+
+def test_an_effects_ratio_is_no_logarithm_and_its_difference_no_ratio():
+    found = hetao.ipw(
+        "ill ~ 性別 | age", data=ROWS, split_by="hospital", policy=OPEN, overlap_bins=5
+    )
+    frame = found.frame()
+    lines = {line.split()[0]: line for line in found.summary().splitlines() if line}
+    risk = np.exp(frame.loc["risk_ratio", "estimate"])
+
+    assert f" {risk:.2f} (" in lines["risk_ratio"]
+    assert list(found.ratios().index) == ["risk_ratio", "odds_ratio"]
+    assert found.ratios().loc["risk_ratio", "estimate"] == risk
+    told = found.diagnostics()
+    assert [one["name"] for one in told["balance"]] == ["age"]
+    assert len(told["overlap"][0]) == 5
+    assert {"n", "ess"} <= set(told["arms"][0])
+
+
+def test_differences_have_no_ratios():
+    found = hetao.linear("bmi ~ age", data=ROWS, split_by="hospital", policy=OPEN)
+
+    assert "estimate (95% CI)" in found.summary()
+    with pytest.raises(Usage, match="differences"):
+        found.ratios()
+
+
+def test_a_meta_analysis_says_how_the_sites_differ():
+    found = hetao.meta(
+        "ill ~ age", data=ROWS, split_by="hospital", policy=OPEN, model="logistic"
+    )
+    said = found.summary()
+    term = found.body["terms"][1]
+    ahead = term["methods"][-1]["prediction"]
+
+    assert "between sites:" in said
+    assert {"tau2", "prediction"} <= set(said.split())
+    assert f"{np.exp(ahead['lower']):.2f}" in said
+    assert "NaN" not in said
+
+
+def test_curves_say_their_median_once(curves):
+    frame, said = curves.frame(), curves.summary()
+
+    assert said.count("median_lower") == 1
+    assert len(said.splitlines()) < len(frame) + 12
+
+
 def test_a_forest_plot_is_a_file_of_svg_with_its_style_inside(model, tmp_path):
     picture = model.forest()
     picture.save(tmp_path / "forest.svg")

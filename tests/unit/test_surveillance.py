@@ -76,8 +76,9 @@ def test_planned_looks_are_counted_path_by_path():
                 total += math.prod(poisson.pmf(path, steps))
         return total
 
+    reached = [poisson_ratio(c, e) for c in range(25) for e in looks]
     assert chance(critical) <= 0.05 + 1e-9
-    assert chance(critical * (1 - 1e-6)) > 0.05
+    assert chance(max(value for value in reached if value < critical)) > 0.05
 
 
 def test_matched_events_are_counted_path_by_path():
@@ -93,8 +94,9 @@ def test_matched_events_are_counted_path_by_path():
                 total += math.prod(binom.pmf(path, 1, 1 / 3))
         return total
 
+    reached = [binomial_ratio(c, n - c, 2.0) for n in range(11) for c in range(n + 1)]
     assert chance(critical) <= 0.05 + 1e-12
-    assert chance(critical * (1 - 1e-6)) > 0.05
+    assert chance(max(value for value in reached if value < critical)) > 0.05
 
 
 def test_ratios_by_hand():
@@ -165,3 +167,31 @@ def test_a_run_length_agrees_with_simulated_runs(ratio, truth):
 def test_what_cannot_be_watched_is_refused(wrong):
     with pytest.raises(Usage):
         wrong()
+
+
+@pytest.mark.parametrize(
+    ("critical", "ratio"),
+    [
+        (lambda: binomial_critical(50, 2.0), lambda c, n: binomial_ratio(c, n, 2.0)),
+        (lambda: binomial_critical(20, 1.0), lambda c, n: binomial_ratio(c, n, 1.0)),
+        (
+            lambda: poisson_critical(6, looks=(2, 4, 6)),
+            lambda c, n: poisson_ratio(c, (2, 4, 6)[n % 3]),
+        ),
+    ],
+    ids=["one-to-two", "one-to-one", "looks"],
+)
+def test_a_critical_value_of_counts_may_be_written_in_four_digits(critical, ratio):
+    """It stands between two statistics that there can be, not upon one of them."""
+    value = critical()
+    reached = np.array([ratio(c, n) for c in range(51) for n in range(51 - c)])
+
+    assert np.abs(reached - value).min() > 5e-4
+    written = round(value, 4)
+    assert ((reached >= written) == (reached >= value)).all()
+
+
+def test_a_watch_that_could_never_signal_is_refused():
+    assert binomial_critical(5, 1.0) > 0  # five of five are 1 in 32
+    with pytest.raises(Usage, match="no signal could ever come"):
+        binomial_critical(4, 1.0)

@@ -1,6 +1,7 @@
 """`hetao trial` plans, commits, opens and checks."""
 
 import json
+import math
 import stat
 
 import pytest
@@ -53,11 +54,18 @@ def test_a_plan_says_people_events_and_bounds(folder, capsys):
     assert "people 554: 277 control, 277 treated" in said
     assert "events 247" in said
     assert "2.9626" in said  # O'Brien and Fleming's first bound at one half
+    assert "largest sample" in said
 
     assert hetao("trial", "plan", folder / "list.toml", "--json") == 0
     body = json.loads(capsys.readouterr().out)
     assert body["looks"]["spent"][-1] == 0.025
-    assert body["looks"]["futility"][-1] == body["looks"]["efficacy"][-1]
+    looks = body["looks"]
+    assert looks["futility"][-1] == looks["efficacy"][-1]
+    # the power that is told is that of the bounds that are told
+    assert sum(looks["stops_for_efficacy"]) == pytest.approx(0.8, abs=1e-9)
+    assert looks["inflation"] > 1.1
+    assert looks["people"] == math.ceil(body["size"]["exact"] * looks["inflation"])
+    assert looks["events"] > body["size"]["events"]
 
 
 def test_a_list_is_committed_opened_and_checked(folder, capsys):

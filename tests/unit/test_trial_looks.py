@@ -143,7 +143,19 @@ def test_futility_spends_the_rest_of_the_power_and_meets_efficacy(power, spendin
     assert math.fsum(told.futility) == pytest.approx(1 - power, abs=1e-9)
     assert bounds.lower[-1] == bounds.upper[-1]
     assert course(bounds, 0.0).power < 0.025  # not binding: less, never more
-    assert drift > drift_for(bounds, power)
+    assert drift_for(bounds, power) == pytest.approx(drift, abs=1e-9)
+    assert drift > drift_for(efficacy_bounds(FIVE), power)
+
+
+def test_futility_makes_the_largest_sample_that_gsdesign_makes():
+    thirds = (1 / 3, 2 / 3, 1.0)
+    upper = efficacy_bounds(thirds, 0.025, Spending("hwang_shih_decani", -4))
+    bounds, _ = futility_bounds(upper, 0.9, Spending("hwang_shih_decani", -2))
+
+    # gsDesign() of R's gsDesign, all defaults
+    assert bounds.upper == pytest.approx((3.0107, 2.5465, 1.9992), abs=6e-5)
+    assert bounds.lower == pytest.approx((-0.2387, 0.9411, 1.9992), abs=6e-5)
+    assert inflation(bounds, 0.9) == pytest.approx(1.070, abs=6e-4)
 
 
 def test_stopping_at_a_bound_has_the_p_value_that_was_spent():

@@ -108,8 +108,7 @@ def poisson_critical(
     steps = np.diff([0.0, *at])
     if not at or not (steps > 0).all() or not np.isclose(at[-1], most_expected):
         raise Usage("looks increase, the last at the most expected events")
-    # Counts are whole, so that the chance falls in steps: the least value that keeps
-    # alpha is the one looked for.
+    # Counts are whole, so that the chance falls in steps.
     return _solved(lambda value: _at_looks(value, at, least_events), alpha)
 
 
@@ -258,10 +257,14 @@ def cusum_run_length(
 def _solved(
     chance_of: Callable[[float], float], alpha: float, *, in_steps: bool = True
 ) -> float:
-    """Return the least critical value whose chance of a signal is at most alpha.
+    """Return a critical value whose chance of a signal is the largest up to alpha.
 
     A chance that does not fall in steps is followed down its slope, in a fifth of the
-    time that halving takes.
+    time that halving takes. Of one that does, any value between two that the statistic
+    can take is as good: the one in the middle, which bears being rounded.
+
+    Raises:
+        Usage: no value keeps alpha, or none that keeps it is ever reached.
     """
     low, high = LEAST, 1.0
     while chance_of(high) > alpha:
@@ -273,12 +276,30 @@ def _solved(
 
         root = brentq(lambda value: chance_of(value) - alpha, low, high, xtol=1e-13)
         return float(root) + NEAR
+    least = _fall(lambda value: chance_of(value) <= alpha, low, high)
+    kept = chance_of(least)
+    if not in_steps:
+        return least
+    if kept <= 0:
+        raise Usage(
+            "no signal could ever come: at every statistic that these looks can "
+            "reach, alpha would be exceeded",
+            fix="watch for more events, or choose a larger alpha",
+        )
+    top = least * 2
+    while chance_of(top) >= kept:
+        top *= 2
+    return (least + _fall(lambda value: chance_of(value) < kept, least, top)) / 2
+
+
+def _fall(is_past: Callable[[float], bool], low: float, high: float) -> float:
+    """Return the least value from which on something holds, to the last digits."""
     for _ in range(60):
         middle = (low + high) / 2
-        if chance_of(middle) > alpha:
-            low = middle
-        else:
+        if is_past(middle):
             high = middle
+        else:
+            low = middle
         if high - low < NEAR:
             break
     return high

@@ -26,6 +26,7 @@ from hetao.trial import (
     commit_minimisation,
     course,
     drift_for,
+    inflation,
     read_trial,
     verify_minimisation,
     verify_opening,
@@ -162,11 +163,24 @@ def _looks(trial: TrialFile) -> dict[str, Any]:
         body |= {
             "power": power,
             "drift": drift,
+            **_largest(trial, inflation(bounds, power)),
             "stops_for_efficacy": told.efficacy,
             "expected_information": told.information,
             "expected_information_without_effect": course(bounds, 0.0).information,
         }
     return {"looks": body}
+
+
+def _largest(trial: TrialFile, factor: float) -> dict[str, Any]:
+    """Return how much larger a trial of many looks is than one of a single look."""
+    body: dict[str, Any] = {"inflation": factor}
+    if trial.size and trial.looks and trial.size.power == trial.looks.power:
+        size = trial.size.needed()
+        body["people"] = math.ceil(size.exact * factor)
+        body["events"] = (
+            None if size.events is None else math.ceil(size.events * factor)
+        )
+    return body
 
 
 def _arms(trial: TrialFile) -> dict[str, Any]:
@@ -195,6 +209,11 @@ def _looks_lines(looks: dict[str, Any]) -> list[str]:
         low = f"{lower:10.4f}" if lower is not None else "         -"
         lines.append(f"  {share:11.4f}  {upper:10.4f}  {low}  {spent:11.6f}")
     if "power" in looks:
+        largest = f"  largest sample {looks['inflation']:.4f} times that of one look"
+        if "people" in looks:
+            largest += f": people {looks['people']}"
+            largest += f", events {looks['events']}" if looks["events"] else ""
+        lines.append(largest)
         lines.append(
             f"  power {looks['power']:g}: expected information "
             f"{looks['expected_information']:.4f} of the whole, "

@@ -189,10 +189,11 @@ class _Right:
                 self.categories[name] = _reference(rest, keywords, text)
                 return name
             case ast.Call(ast.Name("I"), [inner], []):
-                return f"({ast.unparse(inner)})"
+                return f"({_in_our_words(inner)})"
             case ast.Call(ast.Name("offset"), [inner], []):
-                parse_expression(ast.unparse(inner))
-                self.offsets.append(ast.unparse(inner))
+                said = _in_our_words(inner)
+                parse_expression(said)
+                self.offsets.append(said)
                 return ""
             case ast.Call(ast.Name("strata"), names, []):
                 self.strata += [ast.unparse(name) for name in names]
@@ -205,10 +206,15 @@ class _Right:
                     f"{ast.unparse(function)}() depends on all rows together",
                     fix="compute the columns with public constants first",
                 )
-        plain = ast.unparse(node)
-        for theirs, ours in FUNCTIONS.items():
-            plain = plain.replace(theirs + "(", ours + "(")
-        return plain
+        return _in_our_words(node)
+
+
+def _in_our_words(node: ast.expr) -> str:
+    """Return an expression with numpy's functions under the grammar's own names."""
+    plain = ast.unparse(node)
+    for theirs, ours in FUNCTIONS.items():
+        plain = plain.replace(theirs + "(", ours + "(")
+    return plain
 
 
 def _reference(

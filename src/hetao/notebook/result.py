@@ -13,13 +13,15 @@ from hetao.canonical import parse_canonical
 from hetao.errors import Usage
 from hetao.ledger.certificate import Verified, verify_certificate
 from hetao.notebook.drafting import Draft
-from hetao.notebook.frames import frame_of, losses_of, table_of
+from hetao.notebook.frames import frame_of, losses_of
+from hetao.notebook.showing import are_ratios, shown_of
 from hetao.notebook.torch_network import module_of
 from hetao.notebook.weighting import ScoreWeights, weights_of
 from hetao.report import write_report
 from hetao.report.answers import answers_of
 from hetao.report.picture import Picture, drawings_of
 from hetao.study import Study, study_from
+from hetao.study.methods import method_of
 
 if TYPE_CHECKING:
     import torch
@@ -50,8 +52,12 @@ class FitResult:
         return frame_of(self.body)
 
     def summary(self) -> str:
-        """Return the model as text."""
-        return f"{self._head()}\n{self._shown().to_string()}\n"
+        """Return the model as text, where a ratio is a ratio and not its logarithm."""
+        parts = [self._head()]
+        for title, table in shown_of(self.body, self._ratio()):
+            parts += [f"\n{title}:"] if title else []
+            parts.append(table.to_string())
+        return "\n".join(parts) + "\n"
 
     @property
     def params(self) -> "pd.Series[float]":
@@ -77,13 +83,25 @@ class FitResult:
         return self._terms()[["lower", "upper"]]
 
     def ratios(self) -> pd.DataFrame:
-        """Return e to the power of estimates and limits: odds, rate, hazard ratios."""
-        return self._terms()[["estimate", "lower", "upper"]].map(np.exp)
+        """Return e to the power of estimates and limits: odds, rate, hazard ratios.
+
+        Of an effect, the ratios alone; its differences are none.
+
+        Raises:
+            Usage: no term is a ratio, or there is none.
+        """
+        terms = self._terms()[["estimate", "lower", "upper"]]
+        return terms[are_ratios(self.body, self._ratio())].map(np.exp)
 
     def diagnostics(self) -> dict[str, Any]:
-        """Return how the fit went: rounds, condition number, sites, what crossed."""
+        """Return how the fit went: rounds, condition number, sites, what crossed.
+
+        With it the test of proportional hazards, and of a propensity score the arms,
+        their balance before and after, and the overlap.
+        """
         kept = (
             *("rounds", "converged", "condition", "loglik", "n", "events", "zph"),
+            *("arms", "balance", "overlap"),
             *("sites", "messages", "bytes_per_site", "withheld"),
         )
         return {key: self.body[key] for key in kept if key in self.body}
@@ -210,14 +228,17 @@ class FitResult:
 
     def _terms(self) -> pd.DataFrame:
         if "terms" not in self.body:
-            raise Usage(f"a {self.body['model']} finding has no terms")
+            raise Usage(
+                f"a {self.body['model']} finding has no terms",
+                fix="frame() has its numbers, pictures() its figures",
+            )
         return self.frame()
 
-    def _shown(self) -> pd.DataFrame:
-        """Return what a person reads: of table1 one column a group, as a paper has."""
-        if self.body["model"] != "table1":
-            return self.frame()
-        return table_of(self.body)
+    def _ratio(self) -> str:
+        """Return what e to the power of a coefficient is; "" where it is no ratio."""
+        (analysis,) = self._study().analyses
+        alone = analysis.alone if analysis.model else analysis
+        return method_of(alone.method, alone.family).ratio
 
     def _head(self) -> str:
         body = self.body
@@ -251,8 +272,11 @@ class FitResult:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        table = self._shown().to_html(border=0, float_format="{:.4g}".format)
-        return f"<p><b>{html.escape(self._head())}</b></p>{table}"
+        parts = [f"<p><b>{html.escape(self._head())}</b></p>"]
+        for title, table in shown_of(self.body, self._ratio()):
+            parts += [f"<p>{html.escape(title)}</p>"] if title else []
+            parts.append(table.to_html(border=0, float_format="{:.4g}".format))
+        return "".join(parts)
 
 
 def result_of(
@@ -262,7 +286,7 @@ def result_of(
     item = results["findings"][0]
     finding = dict(item["finding"])
     body: dict[str, Any] = {"model": finding.pop("model")}
-    for key in ("terms", "fitted", "importance"):
+    for key in ("terms", "fitted", "importance", "balance", "score"):
         if key in finding:
             body[key] = [
                 {**row, "name": draft.original(row["name"])} for row in finding.pop(key)

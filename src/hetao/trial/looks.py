@@ -227,7 +227,7 @@ def course(bounds: Bounds, drift: float) -> Course:
 
 
 def drift_for(bounds: Bounds, power: float) -> float:
-    """Return the drift at which the efficacy bounds alone have a power.
+    """Return the drift at which the bounds have a power, futility heeded where it is.
 
     Its square over that of one look's, `(z_alpha + z_power)²`, is the inflation of the
     largest sample.
@@ -236,15 +236,10 @@ def drift_for(bounds: Bounds, power: float) -> float:
         Usage: the looks do not end at 1, or power is not between alpha and 1.
     """
     _check_power(bounds, power)
-    free = Bounds(
-        bounds.information,
-        bounds.upper,
-        (-math.inf,) * len(bounds.upper),
-        bounds.alpha,
-        bounds.spent,
-    )
     return float(
-        brentq(lambda drift: course(free, drift).power - power, 0, LARGEST, xtol=1e-13)
+        brentq(
+            lambda drift: course(bounds, drift).power - power, 0, LARGEST, xtol=1e-13
+        )
     )
 
 
