@@ -9,7 +9,7 @@ from eth_utils import keccak
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hetao.settlement import escrow
+from hetao.settlement import escrow, escrow_word
 from support_evm import ADDRESSES, KEYS, Account, call, compiled
 
 TOKEN = Path(__file__).parent / "contracts/token.vy"
@@ -23,6 +23,7 @@ PAYER, STRANGER, FIRST, SECOND = 0, 1, 2, 3
 SIGNERS = (4, 5, 6)
 RICH = 10**12
 CHAIN = 31337
+EVIDENCE, OTHER = ("0x" + digits * 32 for digits in ("e1", "e2"))
 
 
 def token_code(amount):
@@ -70,15 +71,19 @@ class Play:
         some = replace(self.terms, orders=tuple(self.terms.orders[n] for n in places))
         return self.machine.send(by, self.address, escrow.fund_call(some))
 
-    def words(self, place, signers=SIGNERS[:2]):
+    def words(self, place, signers=SIGNERS[:2], evidence=EVIDENCE):
         order = self.terms.orders[place]
         return [
-            escrow.sign_word(self.terms, self.address, order, KEYS[one])
+            escrow_word.sign_word(self.terms, self.address, order, evidence, KEYS[one])
             for one in signers
         ]
 
+    def release_call(self, place, signers=SIGNERS[:2]):
+        words = self.words(place, signers)
+        return escrow_word.release_call(self.terms.orders[place], EVIDENCE, words)
+
     def release(self, place, signers=SIGNERS[:2], by=STRANGER):
-        data = escrow.release_call(self.terms.orders[place], self.words(place, signers))
+        data = self.release_call(place, signers)
         return self.machine.send(by, self.address, data)
 
     def refund(self, place, by=STRANGER):
@@ -155,7 +160,7 @@ class Escrowed(RuleBasedStateMachine):
         place = data.draw(st.integers(0, 3))
         order = self.play.terms.orders[place]
         calls = {
-            "release": escrow.release_call(order, self.play.words(place)),
+            "release": self.play.release_call(place),
             "refund": escrow.refund_call(order),
             "fund": escrow.fund_call(replace(self.play.terms, orders=(order,))),
         }
@@ -187,18 +192,21 @@ class Escrowed(RuleBasedStateMachine):
     @rule(
         place=st.integers(0, 3),
         signers=st.sets(st.sampled_from([0, 1, 2, *SIGNERS]), max_size=4),
+        astray=st.sampled_from([None, None, None, *SIGNERS]),
         by=st.sampled_from([0, 1, 2]),
     )
-    def somebody_releases(self, place, signers, by):
-        known = set(signers) <= set(SIGNERS) and len(signers) >= 2
+    def somebody_releases(self, place, signers, astray, by):
+        """Try to pay; whoever is astray, if anybody, signed over other evidence."""
+        known = signers <= {*SIGNERS} - {astray} and len(signers) >= 2
         ok = (
             known
             and self.states[place] == "held"
             and self.is_early
             and self.kind in PAYS
         )
-        words = self._words(place, signers)
-        data = escrow.release_call(self.play.terms.orders[place], words)
+        words = self._words(place, signers, astray)
+        order = self.play.terms.orders[place]
+        data = escrow_word.release_call(order, EVIDENCE, words)
 
         assert self.machine.send(by, self.play.address, data).ok is ok
         if ok:
@@ -206,12 +214,13 @@ class Escrowed(RuleBasedStateMachine):
             fee = self.amounts[place] // 100 if self.kind == "fee" else 0
             self.paid[place % 2] += self.amounts[place] - fee
 
-    def _words(self, place, signers):
+    def _words(self, place, signers, astray):
         """Sign as anybody can, whether an attestor or not."""
         everybody = replace(self.play.terms, attestors=ADDRESSES)
-        order = self.play.terms.orders[place]
+        order, at = self.play.terms.orders[place], self.play.address
+        over = {one: OTHER if one == astray else EVIDENCE for one in signers}
         return [
-            escrow.sign_word(everybody, self.play.address, order, KEYS[one])
+            escrow_word.sign_word(everybody, at, order, over[one], KEYS[one])
             for one in sorted(signers)
         ]
 

@@ -7,12 +7,14 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from hetao.errors import NotAccepted
-from hetao.settlement import escrow
+from hetao.settlement import escrow, escrow_word
 from support_escrow import (
     ADDRESSES,
     CHAIN,
+    EVIDENCE,
     FIRST,
     KEYS,
+    OTHER,
     PAYER,
     RICH,
     SIGNERS,
@@ -27,7 +29,7 @@ from support_evm import PyEvm, anvil, call, compiled
 
 pytestmark = pytest.mark.xdist_group("escrow")
 # A change of gas is a change of the contract: it is looked at.
-GAS = {"deploy": 1_070_328, "permit": 144_063, "release": 77_770, "refund": 45_137}
+GAS = {"deploy": 1_102_839, "permit": 144_073, "release": 78_621, "refund": 45_131}
 
 
 @pytest.fixture(scope="module")
@@ -134,14 +136,16 @@ def test_nothing_is_taken_that_the_payer_did_not_allow(play):
 
 def test_nobody_but_enough_attestors_releases(held):
     one, other = held.words(0)
-    signed = escrow.release_call
     order = held.terms.orders[0]
     elsewhere = Play(held.machine)
     everybody = replace(held.terms, attestors=ADDRESSES)
 
-    def word(key, chain=CHAIN, at=held.address, about=order):
-        found = escrow.sign_word(replace(everybody, chain=chain), at, about, KEYS[key])
-        return replace(found, order=order.id)
+    def word(key, chain=CHAIN, at=held.address, about=order, over=EVIDENCE):
+        terms = replace(everybody, chain=chain)
+        return escrow_word.sign_word(terms, at, about, over, KEYS[key])
+
+    def signed(words):
+        return escrow_word.release_call(order, EVIDENCE, words)
 
     first = SIGNERS[0] if one.by == ADDRESSES[SIGNERS[0]] else SIGNERS[1]
     broken = replace(other, signature="0x" + "00" * 64 + "1b")
@@ -159,15 +163,17 @@ def test_nobody_but_enough_attestors_releases(held):
         [one, word(SIGNERS[1], at=elsewhere.address)],
         [one, word(SIGNERS[1], about=replace(order, amount="5000001"))],
         [one, word(SIGNERS[1], about=replace(order, payee=ADDRESSES[STRANGER]))],
+        [one, word(SIGNERS[1], over=OTHER)],
+        [word(two, over=OTHER) for two in SIGNERS],
     ):
         for sender in (PAYER, FIRST, SIGNERS[0]):
-            assert not held.machine.send(sender, held.address, signed(order, words)).ok
+            assert not held.machine.send(sender, held.address, signed(words)).ok
     # In another order than by address, nobody could count who signed twice.
     backwards = sorted((one, other), key=lambda each: each.by, reverse=True)
     swapped = [
         replace(w, by=x.by) for w, x in zip(backwards, backwards[::-1], strict=True)
     ]
-    assert not held.machine.send(STRANGER, held.address, signed(order, swapped)).ok
+    assert not held.machine.send(STRANGER, held.address, signed(swapped)).ok
 
     assert held.state(0) == "held"
     assert held.release(0, SIGNERS).ok
@@ -184,7 +190,11 @@ def test_a_signature_goes_to_the_chain_only_as_the_contract_takes_it(held):
         return int(word.signature[-2:], 16)
 
     wallet = [with_v(one, v_of(one) - 27) for one in words]  # v of 0 and 1
-    kept = escrow.check_words(held.terms, held.address, order, wallet)
+
+    def check(words):
+        return escrow_word.check_words(held.terms, held.address, order, EVIDENCE, words)
+
+    kept = check(wallet)
     assert len(kept) == held.terms.quorum
     # What the contract would refuse is set aside, and stops nobody else's word.
     signature = "0x" + "ff" * 64 + "1b"
@@ -193,13 +203,14 @@ def test_a_signature_goes_to_the_chain_only_as_the_contract_takes_it(held):
         replace(words[0], signature=signature),  # of no key
         replace(words[0], signature="0x" + "00" * 65),
         held.words(1)[0],
+        held.words(0, evidence=OTHER)[0],
         replace(words[1], by=words[2].by),
     ]
     with pytest.raises(NotAccepted, match="1 of the 2"):
-        escrow.check_words(held.terms, held.address, order, [*bad, words[1]])
-    kept = escrow.check_words(held.terms, held.address, order, [*bad, *wallet[1:]])
+        check([*bad, words[1]])
+    kept = check([*bad, *wallet[1:]])
     assert {one.by for one in kept} == {one.by for one in wallet[1:]}
-    sent = escrow.release_call(order, kept)
+    sent = escrow_word.release_call(order, EVIDENCE, kept)
     assert held.machine.send(STRANGER, held.address, sent).ok
 
 
@@ -234,6 +245,21 @@ def test_it_pays_in_time_and_gives_back_after_it_never_both(held):
     assert held.release(0).ok  # in its last second
     assert not held.release(1).ok
     assert held.refund(1).ok
+
+
+def test_a_quorum_signs_over_one_evidence_which_the_chain_then_names(held):
+    """A word of each of two quorums over different evidence pays nothing."""
+    order = held.terms.orders[0]
+    mixed = [held.words(0, SIGNERS[:1])[0], held.words(0, SIGNERS[1:2], OTHER)[0]]
+    for evidence in (EVIDENCE, OTHER, "0x" + "00" * 32):
+        data = escrow_word.release_call(order, evidence, mixed)
+        assert not held.machine.send(STRANGER, held.address, data).ok
+    nothing = "0x" + "00" * 32
+    data = escrow_word.release_call(order, nothing, held.words(0, evidence=nothing))
+    assert not held.machine.send(STRANGER, held.address, data).ok
+
+    data = escrow_word.release_call(order, OTHER, held.words(0, evidence=OTHER))
+    assert held.machine.send(STRANGER, held.address, data).ok
 
 
 @pytest.mark.parametrize("kind", ["false", "liar", "fee", "refuses", "false-but-moves"])
@@ -286,10 +312,10 @@ def test_a_fee_that_a_token_takes_later_is_at_no_other_orders_cost(held):
 @pytest.mark.parametrize("call_back", ["release", "other", "refund", "fund"])
 def test_a_token_that_calls_back_in_the_middle_gets_nothing(embedded, call_back):
     held = funded(Play(embedded))
-    first, second = held.terms.orders
+    second = held.terms.orders[1]
     calls = {
-        "release": lambda play: escrow.release_call(first, play.words(0)),
-        "other": lambda play: escrow.release_call(second, play.words(1)),
+        "release": lambda play: play.release_call(0),
+        "other": lambda play: play.release_call(1),
         "refund": lambda play: escrow.refund_call(second),
         "fund": lambda play: escrow.fund_call(play.terms),
     }

@@ -10,6 +10,7 @@ import pytest
 from eth_utils import to_checksum_address
 
 from hetao.anchor.node import Node
+from hetao.canonical import digest_bytes
 from hetao.cli import main
 from hetao.errors import (
     AlreadySettled,
@@ -20,7 +21,14 @@ from hetao.errors import (
     Unverified,
 )
 from hetao.permit import new_identity, write_identity
-from hetao.settlement import Book, accepted, attest, escrow, read_contract
+from hetao.settlement import (
+    Book,
+    accepted,
+    attest,
+    escrow,
+    escrow_word,
+    read_contract,
+)
 from hetao.settlement.contract import contract_from
 from hetao.settlement.rails import RAILS
 from support_escrow import CHAIN, token_code
@@ -217,12 +225,16 @@ def test_an_order_is_funded_by_one_signature_released_and_booked(hetao, world):
           f"said-{FIRST}-2", *BOOK)  # fmt: skip
     words = signed(hetao, world, at, FIRST, orders[0])
     released(hetao, world, at, orders[0], words)
-    shown = chained(hetao, world, "status", *orders, *at)
+    shown = chained(hetao, world, "status", *orders, *at, "--evidence", "evidence")
+    Path("other").write_text("other evidence")
+    err = chained(hetao, world, "status", *orders, *at, "--evidence", "other", code=6)
+    assert "was paid over other evidence" in err
     early = chained(hetao, world, "receipt", orders[0], *at, *BOOK, code=3)
     world.settle()
     chained(hetao, world, "receipt", orders[0], *at, *BOOK)
 
     assert "released 12345600000" in shown
+    assert f"was paid over {digest_bytes(Path('evidence').read_bytes())}, by" in shown
     assert "held 7000000" in shown
     assert "final block" in early
     table = hetao("settle", "balance", "--csv", *BOOK)
@@ -273,8 +285,11 @@ def test_nothing_but_numbers_amounts_and_addresses_reaches_the_chain(hetao, worl
     assert len(sent) == 3
     assert sent[0] == escrow.deployment(terms)
     known = {int(one.id, 16) for one in terms.orders} | {terms.total, terms.seconds}
-    signatures = [escrow.read_word(Path(one)).signature for one in words]
+    evidence = digest_bytes(Path("evidence").read_bytes())
+    veil = escrow_word.veiled(terms.orders[0], evidence)
+    signatures = [escrow_word.read_word(Path(one)).signature for one in words]
     known |= {int(one[2 + n : 66 + n], 16) for one in signatures for n in (0, 64)}
+    known.add(int(veil, 16))
     for call in sent[1:]:
         told = {
             int.from_bytes(call[n : n + 32], "big") for n in range(4, len(call), 32)
@@ -284,10 +299,10 @@ def test_nothing_but_numbers_amounts_and_addresses_reaches_the_chain(hetao, worl
         assert len(big) == (2 if call is sent[1] else 0)
     everything = b"".join(sent)
     secrets = [CANARY, "HSBC", "curated", "HKD", "queen", "瑪麗"]
-    digests = [contract.digest, contract.study, escrow.TYPE]
+    digests = [contract.digest, contract.study, evidence, escrow.TYPE]
     for text in (*secrets, *digests):
         assert text.encode() not in everything
-    for digest in digests[:2]:
+    for digest in digests[:3]:
         assert bytes.fromhex(digest.partition(":")[2]) not in everything
 
 
@@ -411,7 +426,7 @@ def test_a_mistyped_address_is_found_by_its_checksum(contract):
     for address, refused in ((good, False), (swapped, True)):
         payees = (replace(contract.payees[0], address=address), contract.payees[1])
         other = replace(contract, payees=payees)
-        order = type("Order", (), {"id": "A" * 32, "milestone": FIRST})()
+        order = type("Order", (), {"id": "A" * 32, "milestone": FIRST, "veil": ""})()
         if refused:
             with pytest.raises(InvalidContract, match="mistyped"):
                 escrow.terms_of(other, [order])
@@ -470,7 +485,10 @@ def test_a_file_that_is_no_order_or_word_is_refused(tmp_path):
     for data in (b"", b"{}", b"[]", b'{"type":"hetao.escrow/1"}', b"\xff" * 9,
                  b'{"type":"hetao.escrow-word/1"}', b"[" * 9_000):  # fmt: skip
         path.write_bytes(data)
-        for read in (lambda: escrow.read_terms([path]), lambda: escrow.read_word(path)):
+        for read in (
+            lambda: escrow.read_terms([path]),
+            lambda: escrow_word.read_word(path),
+        ):
             with pytest.raises(InvalidContract):
                 read()
 
@@ -573,7 +591,9 @@ def test_the_chain_pays_nothing_that_the_book_would_refuse(hetao, world):
     # A third attestor's word counts once they attested too.
     terms = escrow.read_terms([Path(order)])
     there = escrow.find_escrow(world.node, terms, at[1])
-    third = escrow.sign_word(terms, there.address, terms.orders[0], KEYS[SIGNERS[2]])
+    order_of, key = terms.orders[0], KEYS[SIGNERS[2]]
+    over = escrow_word.read_word(Path(words[0])).evidence
+    third = escrow_word.sign_word(terms, there.address, order_of, over, key)
     Path("third").write_bytes(third.data)
     err = released(hetao, world, at, order, [words[0], "third"], code=3)
     assert "1 of the 2" in err
@@ -588,6 +608,41 @@ def test_the_chain_pays_nothing_that_the_book_would_refuse(hetao, world):
                   *said(FIRST), "--key", "key-4", *at, "--out", "x",
                   code=3)  # fmt: skip
     assert "different evidence" in err
+
+
+def test_words_over_other_evidence_pay_nothing_and_what_they_paid_is_told(hetao, world):
+    """Two quorums that looked at different things are not one; nor is their money."""
+    orders = ordered(hetao, FIRST)
+    at = put(hetao, world, orders)
+    attested(hetao, FIRST)
+    hetao("settle", "accept", "contract.toml", FIRST, *said(FIRST), *BOOK)
+    first = signed(hetao, world, at, FIRST, orders[0])
+    Path("evidence").write_text("other evidence")
+    for one in (*said(FIRST), first[1]):
+        Path(one).unlink()
+    attested(hetao, FIRST)
+    chained(hetao, world, "sign", "contract.toml", FIRST, orders[0], "--attestation",
+            *said(FIRST), "--key", "key-5", *at, "--out", first[1])  # fmt: skip
+
+    # A word of each, past the command: neither evidence has two.
+    terms = escrow.read_terms([Path(orders[0])])
+    there = escrow.find_escrow(world.node, terms, at[1]).address
+    words = [escrow_word.read_word(Path(one)) for one in first]
+    assert len({one.evidence for one in words}) == 2
+    for one in words:
+        call = escrow_word.release_call(terms.orders[0], one.evidence, words)
+        assert not world.send(STRANGER, there, call).ok
+    released(hetao, world, at, orders[0], first, code=3)
+
+    # Both attestors signed over what the book did not accept: told, not hidden.
+    Path(first[0]).unlink()
+    chained(hetao, world, "sign", "contract.toml", FIRST, orders[0], "--attestation",
+            *said(FIRST), "--key", "key-4", *at, "--out", first[0])  # fmt: skip
+    released(hetao, world, at, orders[0], first)
+    world.settle()
+    err = chained(hetao, world, "receipt", *orders, *at, *BOOK, code=6)
+    assert "over other evidence" in err
+    assert "bank,HKD,-12345.60" in hetao("settle", "balance", "--csv", *BOOK)
 
 
 def test_a_token_that_counts_otherwise_than_the_contract_is_refused(hetao, world):

@@ -1,6 +1,7 @@
 """What nodes, tokens and files of others may say to an escrow's commands."""
 
 import datetime
+import hashlib
 import http.server
 import json
 import threading
@@ -13,7 +14,7 @@ from eth_utils import keccak
 from hetao.anchor.node import Node, evm_library
 from hetao.canonical import canonical, parse_canonical
 from hetao.errors import InvalidContract, NotAccepted, Unreachable, Unverified
-from hetao.settlement import escrow
+from hetao.settlement import escrow, escrow_word
 from hetao.settlement.eip2612 import LASTS, permit_call
 
 Account = evm_library("eth_account").Account
@@ -21,7 +22,9 @@ Account = evm_library("eth_account").Account
 KEY = b"\x07" * 32
 PAYER = Account.from_key(KEY).address.lower()
 TOKEN, AT = "0x" + "ab" * 20, "0x" + "cd" * 20
-ORDER = escrow.Order("0x" + "01" * 20 + "00" * 12, "0x" + "0e" * 20, "5000000")
+ORDER = escrow.Order(
+    "0x" + "01" * 20 + "00" * 12, "0x" + "0e" * 20, "5000000", "5a" * 32
+)
 TERMS = escrow.Terms(
     7, TOKEN, PAYER, "2027-06-30T00:00:00Z", 2,
     ("0x" + "11" * 20, "0x" + "22" * 20), (ORDER,),
@@ -124,15 +127,15 @@ def block(number, timestamp=TERMS.seconds):
 
 
 def line(number):
-    return {"transactionHash": f"0x{number:064x}"}
+    return {"transactionHash": f"0x{number:064x}", "data": "0x" + "e1" * 32}
 
 
 def test_what_paid_an_order_is_looked_for_in_spans_that_nodes_take():
     node = Chain(block(12_000), lambda first: [line(9)] if first < 2_500 else [])
 
-    paid, reference = escrow.settled(node, TERMS, PLACED, ORDER)
+    found = escrow.settled(node, TERMS, PLACED, ORDER)
 
-    assert (paid, reference) == (True, f"{9:064x}")
+    assert found == escrow.Settled(True, f"{9:064x}", "0x" + "e1" * 32)
     spans = [(int(o["fromBlock"], 16), int(o["toBlock"], 16)) for o in node.asked]
     assert spans == [(7_001, 12_000), (2_001, 7_000)]
 
@@ -148,6 +151,7 @@ def test_what_paid_an_order_is_looked_for_in_spans_that_nodes_take():
         (block(200), ["x"]),
         (block(200), 7),
         (block(200), [{}]),
+        (block(200), [line(1) | {"data": "0x"}]),
     ],
     ids=[
         "no-block",
@@ -158,6 +162,7 @@ def test_what_paid_an_order_is_looked_for_in_spans_that_nodes_take():
         "text",
         "number",
         "no-hash",
+        "no-evidence",
     ],
 )
 def test_a_node_that_does_not_say_what_became_of_an_order_is_refused(final, lines):
@@ -168,8 +173,23 @@ def test_a_node_that_does_not_say_what_became_of_an_order_is_refused(final, line
 def test_before_a_final_block_has_the_escrow_nothing_is_settled():
     with pytest.raises(NotAccepted, match="may still pay"):
         escrow.settled(Chain(block(99), lambda _: [], 0), TERMS, PLACED, ORDER)
-    assert not escrow.settled(Chain(block(100), lambda _: [], 0), TERMS, PLACED,
-                              ORDER)[0]  # fmt: skip
+    node = Chain(block(100), lambda _: [], 0)
+    assert not escrow.settled(node, TERMS, PLACED, ORDER).paid
+
+
+def test_evidence_stands_on_the_chain_under_a_veil_of_its_order():
+    """Whoever has certificate, order and veil finds it; whoever lacks the veil not."""
+    evidence = "sha256:" + "ab" * 32
+    said = b"hetao-escrow-evidence-v1\n" + b"\x5a" * 32 + b"\1" * 20 + bytes(12)
+    found = escrow_word.veiled(ORDER, evidence)
+
+    assert found == "0x" + hashlib.sha256(said + b"\xab" * 32).hexdigest()
+    other = replace(ORDER, id="0x" + "02" * 20 + "00" * 12)
+    for order in (other, replace(ORDER, veil="5b" * 32)):
+        assert escrow_word.veiled(order, evidence) != found
+    for veil in ("", "5a", "5A" * 32):
+        with pytest.raises(InvalidContract, match="anew"):
+            escrow_word.veiled(replace(ORDER, veil=veil), evidence)
 
 
 def test_a_file_of_terms_that_cannot_be_meant_is_refused(tmp_path):

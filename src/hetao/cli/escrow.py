@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 from hetao.anchor.node import Node, quantity
-from hetao.canonical import canonical
+from hetao.canonical import canonical, digest_bytes
 from hetao.cli.anchor import read_chain_key
 from hetao.cli.main import say
-from hetao.cli.settle import read_small, write_new
+from hetao.cli.settle import LARGEST, read_small, write_new
 from hetao.errors import NotAccepted, RailForbidden, Unverified, Usage
 from hetao.federation.clock import utc_now
 from hetao.permit import read_identity
@@ -25,6 +25,13 @@ from hetao.settlement import (
 from hetao.settlement.book import PAID, REJECTED, statements_of
 from hetao.settlement.eip2612 import permit_call
 from hetao.settlement.escrow import Order, Placed, Terms
+from hetao.settlement.escrow_word import (
+    check_words,
+    read_word,
+    release_call,
+    sign_word,
+    veiled,
+)
 from hetao.settlement.rails import RAILS
 
 RAIL: Final = "escrow"
@@ -71,33 +78,41 @@ def fund(chosen: argparse.Namespace) -> int:
 def sign(chosen: argparse.Namespace) -> int:
     """Sign for the chain that an order is to be paid, after enough attested it."""
     _check_side(chosen.side)
-    contract, by = _attested(chosen)
+    contract, by, evidence = _attested(chosen)
     RAILS[RAIL].check(contract, chosen.milestone)
     terms, node, placed = _opened(chosen)
     order = _agreed(chosen, contract, terms)
     escrow.check_decimals(node, contract)
     if escrow.state_of(node, placed.address, order) != "held":
         raise NotAccepted("the escrow does not hold the money of this order")
-    word = escrow.sign_word(terms, placed.address, order, read_chain_key(chosen.key))
+    word = sign_word(
+        terms,
+        placed.address,
+        order,
+        veiled(order, evidence),
+        read_chain_key(chosen.key),
+    )
     if word.by not in by:
         raise NotAccepted("the key is of none who attested the milestone")
     write_new(chosen.out, word.data)
     say(f"signed that {chosen.milestone} is to be paid: {chosen.out}")
     amount = escrow.in_tokens(contract, order)
     say(f"{amount} of the token {terms.token} to {order.payee}")
+    say(f"over the evidence {evidence}")
     return 0
 
 
 def release(chosen: argparse.Namespace) -> int:
     """Pay an order that enough attestors signed for, as the book would accept it."""
     _check_side(chosen.side)
-    contract, by = _attested(chosen)
+    contract, by, evidence = _attested(chosen)
     terms, _, placed = _opened(chosen)
     order = _agreed(chosen, contract, terms)
-    words = [escrow.read_word(path) for path in chosen.words]
+    words = [read_word(path) for path in chosen.words]
     words = [one for one in words if one.by in by]
-    enough = escrow.check_words(terms, placed.address, order, words)
-    _send(chosen, terms, placed.address, escrow.release_call(order, enough))
+    over = veiled(order, evidence)
+    enough = check_words(terms, placed.address, order, over, words)
+    _send(chosen, terms, placed.address, release_call(order, over, enough))
     return 0
 
 
@@ -110,27 +125,47 @@ def refund(chosen: argparse.Namespace) -> int:
 
 
 def status(chosen: argparse.Namespace) -> int:
-    """Say how these orders stand."""
+    """Say how these orders stand, and whether a file is what they were paid for."""
     terms, node, placed = _opened(chosen)
+    shown = chosen.evidence and digest_bytes(read_small(chosen.evidence, LARGEST))
     for order in terms.orders:
         state = escrow.state_of(node, placed.address, order)
-        sys.stdout.write(f"{escrow.number_of(order)} {state} {order.amount}\n")
+        number = escrow.number_of(order)
+        sys.stdout.write(f"{number} {state} {order.amount}\n")
+        if shown and state == "released":
+            last = quantity(node.ask("eth_blockNumber"))
+            paid = escrow.paid(node, placed, order, last)
+            if paid.evidence != veiled(order, shown):
+                raise Unverified(f"{number} was paid over other evidence")
+            sys.stdout.write(f"{number} was paid over {shown}, by 0x{paid.reference}\n")
     sys.stdout.write(f"paid back what is not released before {terms.until}\n")
     return 0
 
 
 def receipt(chosen: argparse.Namespace) -> int:
-    """Book what became of an order, as a final block of the chain says."""
+    """Book what became of an order, as a final block of the chain says.
+
+    Money that left over other evidence than the book accepted has left all the same: it
+    is booked, told, and ends with exit code 6.
+    """
     terms, node, placed = _opened(chosen)
     order = escrow.one_order(terms)
     number = escrow.number_of(order)
     with Book(chosen.book, read_identity(chosen.key)) as book:
-        escrow.check_decimals(node, _ordered(book, terms, order).contract)
-        is_paid, reference = escrow.settled(node, terms, placed, order)
-        outcome, now = PAID if is_paid else REJECTED, utc_now()
+        own = _ordered(book, terms, order)
+        escrow.check_decimals(node, own.contract)
+        found = escrow.settled(node, terms, placed, order)
+        outcome, now = PAID if found.paid else REJECTED, utc_now()
         book.escrow(number, placed.address, now)  # refused where it is another's
-        book.receive(number, outcome, reference, now)
+        book.receive(number, outcome, found.reference, now)
+        evidence = book.evidence(own)
     say(f"order {number} is {outcome}")
+    if found.paid and found.evidence != veiled(replace(order, veil=own.veil), evidence):
+        raise Unverified(
+            "the order is booked, but it was paid over other evidence than the book "
+            "accepted",
+            fix="ask those who signed for the chain what they looked at",
+        )
     return 0
 
 
@@ -146,21 +181,20 @@ def _opened(chosen: argparse.Namespace) -> tuple[Terms, Node, Placed]:
     return terms, node, escrow.find_escrow(node, terms, text)
 
 
-def _attested(chosen: argparse.Namespace) -> tuple[Contract, frozenset[str]]:
-    """Return the contract, and the addresses of those whose attestations hold."""
+def _attested(chosen: argparse.Namespace) -> tuple[Contract, frozenset[str], str]:
+    """Return the contract, the addresses of who attested, and on what evidence."""
     contract = read_contract(chosen.contract)
     texts = [read_small(path) for path in chosen.attestation]
     found = accepted(contract, chosen.milestone, statements_of(texts))
-    return contract, frozenset(
-        one.address.lower() for one in contract.attestors if one.name in found.by
-    )
+    by = [one.address.lower() for one in contract.attestors if one.name in found.by]
+    return contract, frozenset(by), found.evidence
 
 
 def _agreed(chosen: argparse.Namespace, contract: Contract, terms: Terms) -> Order:
     """Return the one order, which is what the contract says of the milestone."""
     order = escrow.one_order(terms)
     milestone = contract.milestone(chosen.milestone)
-    own = escrow.order_of(contract, milestone, order.id)
+    own = escrow.order_of(contract, milestone, order.id)  # veils are compared nowhere
     if terms != replace(escrow.terms_of(contract, ()), orders=(own,)):
         raise NotAccepted("the order is not what the contract says of this milestone")
     return order

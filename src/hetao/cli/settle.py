@@ -18,13 +18,13 @@ from hetao.settlement.contract import DECIMALS
 from hetao.settlement.pain001 import money
 from hetao.settlement.rails import RAILS, rail_of
 
-_LARGEST = 512 * 2**20  # bytes of evidence, as of a certificate
+LARGEST = 512 * 2**20  # bytes of evidence, as of a certificate
 
 
 def attest(chosen: argparse.Namespace) -> int:
     """Sign that a milestone was reached, as a file of evidence shows."""
     contract = read_contract(chosen.contract)
-    evidence = digest_bytes(read_small(chosen.evidence, _LARGEST))
+    evidence = digest_bytes(read_small(chosen.evidence, LARGEST))
     said = sign(
         contract, read_identity(chosen.key), chosen.milestone, evidence, utc_now()
     )

@@ -85,6 +85,7 @@ class Instruction:
         attempt: from 1; a new one only after the one before was rejected.
         rail: the rail that it goes by.
         at: UTC time.
+        veil: 64 hex digits under which a chain gets its evidence.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Instruction:
     milestone: str
     rail: str
     at: str
+    veil: str
 
 
 class Book:
@@ -226,11 +228,11 @@ class Book:
                     f"{name} was paid, or an order to pay it is under way",
                     fix="enter the bank's receipt; only a rejected order is repeated",
                 )
-            found = Instruction(number, attempt, contract, name, rail, format_time(now))
             self._store.execute(
                 "INSERT INTO instructed VALUES(?, ?, ?, ?, ?, ?)",
-                (number, attempt, contract.digest, name, rail, found.at),
+                (number, attempt, contract.digest, name, rail, format_time(now)),
             )
+            found = self._order(number, attempt)
             self._post(
                 now,
                 f"{number}: order {attempt} by {rail}",
@@ -266,6 +268,13 @@ class Book:
         if not attempt:
             raise NotAccepted("no order has this number")
         return self._order(number, attempt)
+
+    def evidence(self, order: Instruction) -> str:
+        """Return the digest of what an order's milestone was accepted on; "" if not."""
+        for name, said in self._accepted(order.contract.digest, order.milestone):
+            statements = [statement_from(one) for one in json.loads(said)]
+            return accepted(order.contract, name, statements).evidence
+        return ""
 
     def receive(
         self, number: str, outcome: str, reference: str, now: datetime.datetime
@@ -475,7 +484,8 @@ class Book:
         (data,) = self._store.execute(
             "SELECT bytes FROM contract WHERE digest = ?", (digest,)
         ).fetchone()
-        return Instruction(number, attempt, _contract(data), milestone, rail, at)
+        terms, veil = _contract(data), self._hidden("veil", number)
+        return Instruction(number, attempt, terms, milestone, rail, at, veil)
 
     def _post(
         self,

@@ -20,7 +20,7 @@ import datetime
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -34,7 +34,6 @@ from hetao.records import fields_of, record
 from hetao.settlement.contract import DECIMALS, Contract, Milestone
 
 TYPE: Final = "hetao.escrow/1"
-WORD: Final = "hetao.escrow-word/1"
 MOST_SIGNERS: Final = 8  # as in the contract
 MOST_ORDERS: Final = 32
 STATES: Final = ("new", "held", "released", "refunded")
@@ -43,7 +42,7 @@ FINAL: Final = "finalized"  # a block that no other history can replace
 SPAN: Final = 5_000  # blocks that nodes let somebody ask for at once
 _HEX32 = re.compile("0x[0-9a-f]{40}0{24}")
 _ADDRESS = re.compile("0x[0-9a-f]{40}")
-_TRANSACTION = re.compile("0x[0-9a-f]{64}")
+_WORD32 = re.compile("0x[0-9a-f]{64}")
 _AMOUNT = re.compile("[1-9][0-9]{0,38}")
 _KINDS: Final = ("address", "address", "uint256", "uint256", "address[]",
                  "(bytes32,address,uint256)[]")  # fmt: skip
@@ -60,6 +59,10 @@ class Numbered(Protocol):
     def milestone(self) -> str:
         """Return the name of what it pays."""
 
+    @property
+    def veil(self) -> str:
+        """Return what hides its evidence."""
+
 
 @dataclass(frozen=True)
 class Order:
@@ -69,11 +72,14 @@ class Order:
         id: 0x and 64 hex digits; see `id_of`.
         payee: 0x and 40 hex digits.
         amount: in the token's own units, as text: it may exceed what JSON holds.
+        veil: 64 hex digits, for the parties alone: on the chain evidence stands under
+            it (`settlement.escrow_word`). What a chain says of an order has none.
     """
 
     id: str
     payee: str
     amount: str
+    veil: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -112,25 +118,18 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Word:
-    """An attestor's signature for the chain: EIP-712, over number, payee, amount.
+class Settled:
+    """What became of an order, as a final block says.
 
     Attributes:
-        order: the order's id.
-        escrow: the contract that it is for.
-        by: the attestor's address.
-        signature: 0x and 130 hex digits: r, s, v.
+        paid: or else it went back, or can only go back.
+        reference: the transaction that paid it, or the escrow.
+        evidence: 0x and 64 hex digits, over which it was paid; "" if it was not.
     """
 
-    order: str
-    escrow: str
-    by: str
-    signature: str
-
-    @property
-    def data(self) -> bytes:
-        """Return the word as the bytes of a file."""
-        return canonical({"type": WORD, **fields_of(self)})
+    paid: bool
+    reference: str
+    evidence: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,18 +173,22 @@ def terms_of(contract: Contract, orders: Sequence[Numbered]) -> Terms:
         contract.quorum,
         tuple(sorted(signers)),
         tuple(
-            order_of(contract, contract.milestone(one.milestone), id_of(one.id))
+            order_of(
+                contract, contract.milestone(one.milestone), id_of(one.id), one.veil
+            )
             for one in orders
         ),
     )
 
 
-def order_of(contract: Contract, milestone: Milestone, number: str) -> Order:
+def order_of(
+    contract: Contract, milestone: Milestone, number: str, veil: str = ""
+) -> Order:
     """Return what a milestone's order says on the chain."""
     decimals = contract.escrow.decimals if contract.escrow else 0
     scale: int = 10 ** (decimals - DECIMALS[contract.currency])
     payee = _address(contract.payee(milestone).address)
-    return Order(number, payee, str(milestone.amount * scale))
+    return Order(number, payee, str(milestone.amount * scale), veil)
 
 
 def id_of(number: str) -> str:
@@ -204,7 +207,7 @@ def read_terms(paths: Sequence[Path]) -> Terms:
     Raises:
         InvalidContract: they do not, or one is none.
     """
-    found = [_terms_from(_table(path, TYPE), path.name) for path in paths]
+    found = [_terms_from(read_table(path, TYPE), path.name) for path in paths]
     orders = tuple({one.id: one for each in found for one in each.orders}.values())
     if not orders:
         raise InvalidContract("the files hold no order")
@@ -228,19 +231,12 @@ def one_order(found: Terms) -> Order:
     return found.orders[0]
 
 
-def read_word(path: Path) -> Word:
-    """Return an attestor's word.
+def read_table(path: Path, kind: str) -> dict[str, Any]:
+    """Return what a file of this kind holds.
 
     Raises:
-        InvalidContract: the file is none.
+        InvalidContract: it is none.
     """
-    word = record(Word, _table(path, WORD), path.name, InvalidContract)
-    if not re.fullmatch("0x[0-9a-f]{130}", word.signature):
-        raise InvalidContract(f"{path.name} holds no signature of a chain")
-    return word
-
-
-def _table(path: Path, kind: str) -> dict[str, Any]:
     try:
         data = path.read_bytes() if path.stat().st_size <= LARGEST else b""
         table = parse_canonical(data)
@@ -284,7 +280,7 @@ def _address(text: str) -> str:
 # --- what the chain is told ---------------------------------------------------------
 @cache
 def shipped() -> dict[str, Any]:
-    """Return the compiled contract: `compiler`, `bytecode`, `runtime`, `selectors`."""
+    """Return the compiled contract: its code, and what its calls and events bear."""
     file = resources.files(__package__).joinpath("contracts/escrow.json")
     found: dict[str, Any] = json.loads(file.read_text("utf-8"))
     return found
@@ -327,20 +323,6 @@ def fund_call(found: Terms) -> bytes:
     return call_of("fund(bytes32[])", ["bytes32[]"], [ids])
 
 
-def release_call(order: Order, words: Sequence[Word]) -> bytes:
-    """Return the call that pays an order by these attestors' words."""
-    raw = [bytes.fromhex(w.signature[2:]) for w in sorted(words, key=lambda w: w.by)]
-    parts = [
-        (one[64], int.from_bytes(one[:32], "big"), int.from_bytes(one[32:64], "big"))
-        for one in raw
-    ]
-    return call_of(
-        "release(bytes32,(uint256,uint256,uint256)[])",
-        ["bytes32", "(uint256,uint256,uint256)[]"],
-        [bytes.fromhex(order.id[2:]), parts],
-    )
-
-
 def refund_call(order: Order) -> bytes:
     """Return the call that gives the payer an order's money back."""
     return call_of("refund(bytes32)", ["bytes32"], [bytes.fromhex(order.id[2:])])
@@ -355,90 +337,6 @@ def encode(kinds: Sequence[str], values: Sequence[object]) -> bytes:
     """Return values as the chain writes them (ABI)."""
     data: bytes = evm_library("eth_abi").encode(list(kinds), list(values))
     return data
-
-
-# --- attestors ----------------------------------------------------------------------
-def typed_data(chain: int, escrow: str, order: Order) -> dict[str, Any]:
-    """Return what an attestor signs, as wallets show it (EIP-712)."""
-    domain = {"name": "Hetao escrow", "version": "1", "chainId": chain,
-              "verifyingContract": escrow}  # fmt: skip
-    return {
-        "types": {
-            "EIP712Domain": _fields("string name", "string version", "uint256 chainId",
-                                    "address verifyingContract"),
-            "Release": _fields("bytes32 order", "address payee", "uint256 amount"),
-        },
-        "primaryType": "Release",
-        "domain": domain,
-        "message": {"order": order.id, "payee": order.payee,
-                    "amount": int(order.amount)},
-    }  # fmt: skip
-
-
-def _fields(*declared: str) -> list[dict[str, str]]:
-    return [dict(zip(("type", "name"), one.split(), strict=True)) for one in declared]
-
-
-def sign_word(found: Terms, escrow: str, order: Order, key: bytes) -> Word:
-    """Return an attestor's word that an order is to be paid.
-
-    Raises:
-        NotAccepted: the key is no attestor's of these terms.
-    """
-    library = evm_library("eth_account")
-    account = library.Account.from_key(key)
-    if account.address.lower() not in found.attestors:
-        raise NotAccepted("the key is no attestor's of this escrow")
-    said = library.messages.encode_typed_data(
-        full_message=typed_data(found.chain, escrow, order)
-    )
-    raw = bytes(account.sign_message(said).signature)
-    return Word(order.id, escrow.lower(), account.address.lower(), "0x" + raw.hex())
-
-
-def check_words(
-    found: Terms, escrow: str, order: Order, words: Sequence[Word]
-) -> tuple[Word, ...]:
-    """Return as many words as release an order, as the contract takes them.
-
-    A word that is nobody's, or for something else, is set aside.
-
-    Raises:
-        NotAccepted: too few attestors signed.
-    """
-    said = evm_library("eth_account").messages.encode_typed_data(
-        full_message=typed_data(found.chain, escrow, order)
-    )
-    kept = dict[str, Word]()
-    for word in words:
-        plain = _plain(word)
-        by = _signer(said, plain)
-        if by in found.attestors and by == word.by:
-            kept[by] = plain
-    if len(kept) < found.quorum:
-        raise NotAccepted(
-            f"{len(kept)} of the {found.quorum} attestors have signed",
-            fix="a word counts for this order and escrow alone, and by an attestor",
-        )
-    return tuple(kept[by] for by in sorted(kept)[: found.quorum])
-
-
-def _plain(word: Word) -> Word:
-    """Return a word with v as the contract takes it: some wallets write 0 and 1."""
-    v = {"00": "1b", "01": "1c"}.get(word.signature[-2:], word.signature[-2:])
-    return replace(word, signature=word.signature[:-2] + v)
-
-
-def _signer(said: object, word: Word) -> str:
-    """Return the address that signed, "" for nobody's: as the contract would say."""
-    raw, wrong = bytes.fromhex(word.signature[2:]), evm_library("eth_keys").exceptions
-    if raw[64] not in (27, 28):  # of the chain's own function; libraries take more
-        return ""
-    recover = evm_library("eth_account").Account.recover_message
-    try:
-        return str(recover(said, signature=raw)).lower()
-    except (wrong.BadSignature, wrong.ValidationError, ValueError):
-        return ""
 
 
 # --- what the chain says ------------------------------------------------------------
@@ -526,8 +424,8 @@ def state_of(node: Node, escrow: str, order: Order, block: str = "latest") -> st
     return STATES[words[2]]
 
 
-def settled(node: Node, found: Terms, placed: Placed, order: Order) -> tuple[bool, str]:
-    """Return whether an order was paid, and the reference, as a final block says.
+def settled(node: Node, found: Terms, placed: Placed, order: Order) -> Settled:
+    """Return whether an order was paid, and over what, as a final block says.
 
     Raises:
         NotAccepted: the escrow may still pay it.
@@ -538,7 +436,7 @@ def settled(node: Node, found: Terms, placed: Placed, order: Order) -> tuple[boo
     there = number >= placed.block
     state = state_of(node, placed.address, order, hex(number)) if there else "new"
     if state == "released":
-        return True, _released(node, placed, order, number)
+        return paid(node, placed, order, number)
     # Past that second nothing can be put into it or paid from it any more, whatever
     # call is still on its way: both ask for the time.
     if state == "held" or now < found.seconds or not there:
@@ -547,7 +445,7 @@ def settled(node: Node, found: Terms, placed: Placed, order: Order) -> tuple[boo
             fix="wait for a final block; what was not released is given back after "
             + found.until,
         )
-    return False, f"eip155:{found.chain}:{placed.address}"
+    return Settled(False, f"eip155:{found.chain}:{placed.address}")
 
 
 def check_final(node: Node, placed: Placed) -> None:
@@ -575,9 +473,14 @@ def _final(node: Node) -> tuple[int, int]:
     return quantity(block.get("number")), quantity(block.get("timestamp"))
 
 
-def _released(node: Node, placed: Placed, order: Order, last: int) -> str:
-    """Return the transaction that paid an order: backwards, as much as nodes take."""
-    topics = [shipped()["events"]["Released(bytes32)"], order.id]
+def paid(node: Node, placed: Placed, order: Order, last: int) -> Settled:
+    """Return by what an order was paid, up to a block; asked in spans that nodes take.
+
+    Raises:
+        Unverified: the node does not say.
+        Unreachable: the node does not answer.
+    """
+    topics = [shipped()["events"]["Released(bytes32,bytes32)"], order.id]
     while last >= placed.block:
         first = max(placed.block, last - SPAN + 1)
         asked = {"address": placed.address, "fromBlock": hex(first),
@@ -586,9 +489,10 @@ def _released(node: Node, placed: Placed, order: Order, last: int) -> str:
         if not isinstance(lines, list):
             break
         if lines:
-            hashes = {str(o.get("transactionHash")) for o in lines if type(o) is dict}
-            if len(lines) == len(hashes) == 1 and _TRANSACTION.fullmatch(min(hashes)):
-                return min(hashes)[2:]
+            line = lines[0] if len(lines) == 1 and type(lines[0]) is dict else {}
+            said = [str(line.get(one)) for one in ("transactionHash", "data")]
+            if all(map(_WORD32.fullmatch, said)):
+                return Settled(True, said[0][2:], said[1])
             break
         last = first - 1
     raise Unverified("the chain's node does not say by what the order was paid")

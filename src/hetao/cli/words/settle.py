@@ -65,6 +65,10 @@ def _add_escrow(settle: Commands) -> None:
     status = add("status", "say how these orders stand")
     for one in (deploy, fund, status):
         one.add_argument("orders", type=Path, nargs="+", metavar="ORDER.json")
+    status.add_argument(
+        "--evidence", type=Path, metavar="FILE",
+        help="hold what a released order was paid for against this file",
+    )  # fmt: skip
     fund.add_argument(
         "--permit", type=Path, metavar="FILE", help="the payer's key: signs for the sum"
     )

@@ -4,7 +4,8 @@
 @license Apache-2.0
 @notice No owner, no fee, no change of terms: nobody's call is privileged. Whoever signs
         a permit for this address signs the terms that stand here. Numbers of orders,
-        amounts and addresses are sent here, and nothing else: no name, no text.
+        amounts and addresses are sent here, and the digest of the evidence under a
+        secret; nothing else: no name, no text.
 """
 
 from ethereum.ercs import IERC20
@@ -29,6 +30,7 @@ event Funded:
 
 event Released:
     id: indexed(bytes32)
+    evidence: bytes32
 
 event Refunded:
     id: indexed(bytes32)
@@ -47,7 +49,9 @@ DOMAIN: constant(bytes32) = keccak256(
 )
 NAME: constant(bytes32) = keccak256("Hetao escrow")
 VERSION: constant(bytes32) = keccak256("1")
-RELEASE: constant(bytes32) = keccak256("Release(bytes32 order,address payee,uint256 amount)")
+RELEASE: constant(bytes32) = keccak256(
+    "Release(bytes32 order,address payee,uint256 amount,bytes32 evidence)"
+)
 
 token: public(immutable(IERC20))
 payer: public(immutable(address))
@@ -122,22 +126,26 @@ def fund_with_permit(
 
 @external
 @nonreentrant
-def release(id: bytes32, signatures: DynArray[Signature, MOST_ATTESTORS]):
+def release(
+    id: bytes32, evidence: bytes32, signatures: DynArray[Signature, MOST_ATTESTORS]
+):
     """
-    @notice Pay an order that enough attestors signed for, in the order of their addresses.
+    @notice Pay an order that enough attestors signed for, in the order of their addresses,
+            all of them over this one evidence.
     """
     order: Order = self.orders[id]
     assert order.state == HELD, "not held"
     assert block.timestamp < until, "too late"
     assert len(signatures) >= quorum, "too few"
-    word: bytes32 = self._word(id, order)
+    assert evidence != empty(bytes32), "evidence"
+    word: bytes32 = self._word(id, order, evidence)
     last: uint256 = 0
     for one: Signature in signatures:  # ascending: nobody counts twice
         signer: address = ecrecover(word, one.v, one.r, one.s)
         assert convert(signer, uint256) > last and signer in attestors, "signer"
         last = convert(signer, uint256)
     self.orders[id].state = RELEASED
-    log Released(id=id)
+    log Released(id=id, evidence=evidence)
     self._pay(order.payee, order.amount)
 
 
@@ -179,9 +187,9 @@ def _pay(to: address, amount: uint256):
 
 
 @view
-def _word(id: bytes32, order: Order) -> bytes32:
+def _word(id: bytes32, order: Order, evidence: bytes32) -> bytes32:
     # EIP-712. The chain's number is asked for each time: a word for this chain is none
     # for one that splits off it.
     domain: bytes32 = keccak256(abi_encode(DOMAIN, NAME, VERSION, chain.id, self))
-    said: bytes32 = keccak256(abi_encode(RELEASE, id, order.payee, order.amount))
+    said: bytes32 = keccak256(abi_encode(RELEASE, id, order.payee, order.amount, evidence))
     return keccak256(concat(b"\x19\x01", domain, said))
