@@ -15,13 +15,27 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
+from cryptography.hazmat.primitives.asymmetric.mldsa import (
+    MLDSA44PrivateKey,
+    MLDSA44PublicKey,
+)
 
 from hetao.canonical import canonical, parse_canonical
-from hetao.errors import Unverified
+from hetao.dossier.one_file import one_file
+from hetao.errors import InvalidData, Unverified
 from hetao.ledger import verify_hetao
 from hetao.ledger.certificate import published, verify_certificate
-from hetao.ledger.note import COSIGNATURE, vkey
-from hetao.ledger.verify_hetao import Refused, holds, root_of, verify
+from hetao.ledger.note import (
+    COSIGNATURE,
+    SUBTREE,
+    Checkpoint,
+    cosign,
+    sign_checkpoint,
+    vkey,
+)
+from hetao.ledger.policy import parse_policy
+from hetao.ledger.verify_hetao import Note, Refused, check_policy, root_of, verify
+from hetao.ledger.verify_signatures import L, holds, holds_44
 from support_federation import (
     restated,
     with_a_longer_checkpoint,
@@ -29,7 +43,6 @@ from support_federation import (
 )
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "ledger"
-FILE = Path(verify_hetao.__file__)
 
 
 def test_a_certificate_verifies_with_and_without_its_integers(small_run, model_run):
@@ -41,7 +54,7 @@ def test_a_certificate_verifies_with_and_without_its_integers(small_run, model_r
 def test_it_runs_alone_in_a_python_without_any_library(small_run, tmp_path):
     """-I -S: no site-packages, no environment, nothing of ours to import."""
     copy = tmp_path / "verify_hetao.py"
-    copy.write_bytes(FILE.read_bytes())
+    copy.write_bytes(one_file())
     (tmp_path / "good.json").write_bytes(small_run.certificate)
     bad = small_run.certificate.replace(b'"cell":10', b'"cell":11', 1)
     (tmp_path / "bad.json").write_bytes(bad)
@@ -65,7 +78,7 @@ def test_it_runs_alone_in_a_python_without_any_library(small_run, tmp_path):
 
 
 def test_it_is_written_for_python_3_9_and_imports_the_standard_library_alone():
-    tree = ast.parse(FILE.read_text("utf-8"), feature_version=(3, 9))
+    tree = ast.parse(one_file(), feature_version=(3, 9))
     named = {
         alias.name.partition(".")[0]
         for node in ast.walk(tree)
@@ -229,7 +242,8 @@ def test_the_readers_own_keys_and_policy_are_asked(small_run):
     good = f"log {log}\nwitness hk {eye}\ngroup G all hk\nquorum G\n"
     other = vkey(hub.name, boss.sign_key, COSIGNATURE)
 
-    assert verify(small_run.certificate, good)[-1] == "seen by hk"
+    said = "seen by hk; of the log, no ML-DSA-44 key listed"
+    assert verify(small_run.certificate, good)[-1] == said
     for bad in (
         good.replace(eye, other),
         f"log {other}\nquorum none\n",
@@ -253,9 +267,9 @@ def test_signatures_hold_where_those_of_the_library_do():
         good = key.sign(message)
         bent = bytearray(good)
         bent[number * 2] ^= 1 << number % 8
-        more = good[:32] + (
-            int.from_bytes(good[32:], "little") + verify_hetao.L
-        ).to_bytes(32, "little")
+        more = good[:32] + (int.from_bytes(good[32:], "little") + L).to_bytes(
+            32, "little"
+        )
         assert holds(public, good, message)
         for signature in (bytes(bent), more, good[:63], b""):
             assert holds(public, signature, message) is by_library(
@@ -269,6 +283,87 @@ def by_library(public, signature, message):
     except InvalidSignature:
         return False
     return True
+
+
+def by_library_44(public, signature, message):
+    try:
+        MLDSA44PublicKey.from_public_bytes(public).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def test_second_signatures_hold_where_those_of_the_library_do():
+    """Each part of a signature bent: challenge, z, and hints spelt otherwise."""
+    draw = np.random.default_rng(44)
+    key = MLDSA44PrivateKey.from_seed_bytes(draw.bytes(32))
+    public, message = key.public_key().public_bytes_raw(), draw.bytes(99)
+    good = key.sign(message)
+    hints, counts = 32 + 4 * 576, 32 + 4 * 576 + 80
+    bent = [good[:-1], good + b"\0", b""]
+    for place in (0, 31, 32, 1_000, hints - 1, hints, hints + 1, counts, counts + 3):
+        for change in (1, 128):
+            one = bytearray(good)
+            one[place] ^= change
+            bent.append(bytes(one))
+    swapped = bytearray(good)
+    swapped[hints], swapped[hints + 1] = good[hints + 1], good[hints]
+    doubled = bytearray(good)
+    doubled[hints + 1] = good[hints]
+    padded = bytearray(good)
+    padded[counts - 1] = 7  # past the last hint
+    assert good[counts + 3] < 80
+    large = good[:32] + b"\0" * 576 + good[32 + 576 :]  # z of 2^17
+
+    assert holds_44(public, good, message)
+    for signature in (*bent, bytes(swapped), bytes(doubled), bytes(padded), large):
+        assert holds_44(public, signature, message) is False
+        if len(signature) == 2420:
+            assert by_library_44(public, signature, message) is False
+    other = bytearray(public)
+    other[700] ^= 4
+    for key_of, said in ((bytes(other), message), (public, message + b"\0")):
+        assert holds_44(key_of, good, said) is by_library_44(key_of, good, said)
+    assert not holds_44(public[:-1], good, message)
+
+
+def test_a_policy_asks_for_both_lines_of_a_log_and_names_witnesses_apart():
+    """Logs, witnesses and quorum by keys of their own: what the library refuses too."""
+    draw = np.random.default_rng(6)
+    log = Ed25519PrivateKey.from_private_bytes(draw.bytes(32))
+    second = MLDSA44PrivateKey.from_seed_bytes(draw.bytes(32))
+    eye = MLDSA44PrivateKey.from_seed_bytes(draw.bytes(32))
+    seen = Checkpoint("log.example.org", 3, b"\7" * 32)
+    one, both = (sign_checkpoint(seen, log, beside) for beside in (None, second))
+    keys = [vkey(seen.origin, log.public_key()),
+            vkey(seen.origin, second.public_key(), SUBTREE),
+            vkey("eye.example.org", eye.public_key(), SUBTREE)]  # fmt: skip
+    first, other, witness = keys
+    plain, asked = f"log {first}\n", f"log {first}\nlog {other}\n"
+
+    assert check_policy(plain + "quorum none\n", Note(both)).endswith("key listed")
+    assert check_policy(asked + "quorum none\n", Note(both)).endswith("line holds")
+    with pytest.raises(Refused, match="ML-DSA-44 line of the log"):
+        check_policy(asked + "quorum none\n", Note(one))
+    spoilt = both[:-40] + ("A" if both[-40] != "A" else "B") + both[-39:]
+    with pytest.raises(Refused):
+        check_policy(asked + "quorum none\n", Note(spoilt))
+    lines = f"witness eye {witness}\nquorum eye\n"
+    cosigned = both + cosign(both, "eye.example.org", eye, 1_800_000_000)
+    assert check_policy(asked + lines, Note(cosigned)).startswith("seen by eye;")
+    with pytest.raises(Refused, match="quorum eye"):
+        check_policy(asked + lines, Note(both))
+    for text in (
+        asked + f"witness eye {other}\nquorum eye\n",  # the log, as its own witness
+        plain + f"log {first}\nquorum none\n",
+        asked + "quorum none\nquorum none\n",
+        asked + lines.replace("\n", "\r\n"),
+        asked + f"witness eye {witness[:-1]}\nquorum eye\n",
+    ):
+        with pytest.raises(InvalidData):
+            parse_policy(text.encode())
+        with pytest.raises(Refused):
+            check_policy(text, Note(cosigned))
 
 
 def test_paths_lead_where_the_library_says():

@@ -278,3 +278,5 @@ def test_a_policy_of_the_vectors_accepts_what_they_say(case):
 def test_what_the_vectors_call_malformed_is_no_policy(case):
     with pytest.raises(InvalidData):
         policy(case["policy"])
+    with pytest.raises(verify_hetao.Refused):
+        verify_hetao.Policy(case["policy"])

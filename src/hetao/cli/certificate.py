@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hetao.canonical import parse_canonical
 from hetao.cli.main import say
 from hetao.errors import InvalidData, Unverified, Usage
-from hetao.ledger import verify_hetao
 from hetao.ledger.certificate import read_certificate, verify_certificate
 from hetao.ledger.log import Log
 from hetao.ledger.policy import read_policy
@@ -122,10 +121,10 @@ def issuers_log(
 
 def export(chosen: argparse.Namespace) -> int:
     """Write what other people and systems take of a certificate."""
-    from hetao.dossier import crate, disclosure, page, paper, receipt
+    from hetao.dossier import crate, disclosure, one_file, page, paper, receipt
 
     if chosen.verifier:
-        replace_file(chosen.verifier, Path(verify_hetao.__file__).read_bytes())
+        replace_file(chosen.verifier, one_file.one_file())
     data = read_certificate(chosen.certificate)
     signed = chosen.sd_jwt or chosen.scitt
     if signed and not chosen.key:

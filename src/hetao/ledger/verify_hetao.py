@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Check a Hetao certificate with nothing but Python 3.9 or newer: one file, no library.
 
+The one file is what `hetao certificate export --verifier` writes: this text, with that
+of `verify_signatures.py` in place of its import.
+
     python3 verify_hetao.py certificate.json [--policy POLICY] [--key NAME=HEX …]
 
 It holds a certificate against the signatures and logs in it. It is written apart from
@@ -23,6 +26,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hetao.ledger.verify_signatures import Refused, holds, holds_44, need
+
 TYPE = "hetao.certificate/3"
 BODY = "type software issued study permit run sites lost rounds findings smallest_shown"
 BODY += " rounded_to checks review"
@@ -38,21 +43,12 @@ NOT_CHECKED = (
     "that each release was of a class, a code and checks that the permit allows",
     "that the integers are as many as the hubs say, with a part of each member",
     "that a site's numbers were lowered or rounded no more than is said",
-    "second signatures (ML-DSA-44) under logs; that a permit's witnesses saw extracts",
+    "second signatures (ML-DSA-44) under logs of which your policy lists no such key",
+    "that a permit's witnesses saw the extracts",
     "that the findings follow from the integers",
     "whether the certificate was revoked since (ask its issuer for status.json)",
     "`hetao verify` checks these. No program checks that hospitals' records are true",
 )
-
-
-class Refused(Exception):
-    """The certificate does not hold; the message says which step."""
-
-
-def need(holds: bool, words: str) -> None:
-    """Return quietly if something holds."""
-    if not holds:
-        raise Refused(words)
 
 
 def placed(said: dict[str, Any], place: dict[str, Any], what: str) -> None:
@@ -125,75 +121,6 @@ def url64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-# --- Ed25519, RFC 8032 ----------------------------------------------------------------
-P = 2**255 - 19
-L = 2**252 + 27742317777372353535851937790883648493
-D = -121665 * pow(121666, P - 2, P) % P
-ROOT = pow(2, (P - 1) // 4, P)
-Point = tuple[int, int, int, int]  # x, y, z, x·y / z
-
-
-def _add(a: Point, b: Point) -> Point:
-    e = (a[1] - a[0]) * (b[1] - b[0]) % P
-    f = (a[1] + a[0]) * (b[1] + b[0]) % P
-    g, h = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
-    x, y, z, w = f - e, h - g, h + g, f + e
-    return x * y % P, z * w % P, y * z % P, x * w % P
-
-
-def _double(a: Point) -> Point:
-    x2, y2, z2 = a[0] * a[0] % P, a[1] * a[1] % P, 2 * a[2] * a[2] % P
-    h = x2 + y2
-    e, g = h - (a[0] + a[1]) ** 2 % P, x2 - y2
-    f = z2 + g
-    return e * f % P, g * h % P, f * g % P, e * h % P
-
-
-def _point(data: bytes) -> Point:
-    number = int.from_bytes(data, "little")
-    sign, y = number >> 255, number & (2**255 - 1)
-    need(y < P, "a point is written in another form")
-    x2 = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
-    x = pow(x2, (P + 3) // 8, P)
-    if (x * x - x2) % P:
-        x = x * ROOT % P
-    need((x * x - x2) % P == 0 and not (x == 0 and sign), "no point of the curve")
-    x = P - x if x & 1 != sign else x
-    return x, y, 1, x * y % P
-
-
-def _bytes(a: Point) -> bytes:
-    z = pow(a[2], P - 2, P)
-    x, y = a[0] * z % P, a[1] * z % P
-    return bytes((y | (x & 1) << 255).to_bytes(32, "little"))
-
-
-BASE = _point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
-
-
-def holds(key: bytes, signature: bytes, message: bytes) -> bool:
-    """Return whether a key signed a message."""
-    if len(key) != 32 or len(signature) != 64:
-        return False
-    s = int.from_bytes(signature[32:], "little")
-    if s >= L:
-        return False
-    try:
-        a = _point(key)
-    except Refused:
-        return False
-    hashed = hashlib.sha512(signature[:32] + key + message).digest()
-    h = int.from_bytes(hashed, "little") % L
-    minus = (P - a[0], a[1], a[2], P - a[3])
-    both, at = _add(BASE, minus), (0, 1, 1, 0)
-    for bit in range(max(s.bit_length(), h.bit_length()) - 1, -1, -1):
-        at = _double(at)
-        which = (s >> bit & 1) | (h >> bit & 1) << 1
-        if which:
-            at = _add(at, (BASE, minus, both)[which - 1])
-    return _bytes(at) == signature[:32]
-
-
 # --- the log: RFC 6962, C2SP signed-note, tlog-cosignature, tlog-proof ----------------
 def root_of(index: int, size: int, entry: bytes, path: list[bytes]) -> bytes:
     """Return the root that a path leads to from an entry."""
@@ -247,14 +174,22 @@ class Note:
         for who, data in self.lines:
             if (who, data[:4]) != (name, known):
                 continue
-            rest, when, message = data[4:], 0, self.text
-            if kind == 4:
+            rest, when, message = data[4:], 0, self.text.encode()
+            if kind != 1:
                 when, rest = int.from_bytes(rest[:8], "big"), rest[8:]
-                message = f"cosignature/v1\ntime {when}\n{self.text}"
-            good = holds(key, rest, message.encode())
+                message = f"cosignature/v1\ntime {when}\n{self.text}".encode()
+            if kind == 6:
+                place = [when.to_bytes(8, "big"), _counted(self.origin), bytes(8)]
+                place += [self.size.to_bytes(8, "big"), self.root]
+                message = b"subtree/v1\n\0" + _counted(name) + b"".join(place)
+            good = (holds_44 if kind == 6 else holds)(key, rest, message)
             need(good, f"the signature of {name} in the log does not hold")
             times.append(when)
         return min(times) if times else None
+
+
+def _counted(name: str) -> bytes:
+    return bytes([len(name.encode())]) + name.encode()
 
 
 def read_proof(text: str) -> tuple[int, list[bytes], Note]:
@@ -267,35 +202,101 @@ def read_proof(text: str) -> tuple[int, list[bytes], Note]:
     return int(number), [unbase64(one) for one in path], Note(note)
 
 
-def check_policy(text: str, note: Note) -> str:
-    """Return a sentence if a note satisfies a C2SP tlog-policy."""
-    held: dict[str, bool] = {}  # witnesses, and groups after their members
-    eyes, quorum, logged = [], "", False
-    for line in text.splitlines():
-        what, *rest = line.split() or ["#"]
+# --- whom the reader believes: C2SP tlog-policy ---------------------------------------
+Key = tuple[str, int, bytes]  # name, kind (1 log, 4 witness, 6 ML-DSA-44), public key
+
+
+class Policy:
+    """A reader's own logs, witnesses and quorum, each named apart from the others."""
+
+    def __init__(self, text: str) -> None:
+        """Read a policy; what `hetao` refuses in one is refused."""
+        self.logs: list[Key] = []
+        self.eyes: dict[str, Key] = {}  # name in the policy → a witness's key
+        self.groups, self.quorum = dict[str, tuple[int, list[str]]](), ""
+        shown = text.replace("\t", " ").replace("\n", " ")
+        need(
+            min(shown + "~") >= " " and "\x7f" not in shown, "the policy holds controls"
+        )
+        need(text.endswith("\n"), "the policy is cut short")
+        for line in text.replace("\t", " ").split("\n"):
+            what, *rest = line.strip(" ").split(" ")
+            if what and not what.startswith("#"):
+                self._take(what, [word for word in rest if word])
+        need(bool(self.quorum), "your policy has no quorum")
+
+    def _take(self, what: str, rest: list[str]) -> None:
+        counts = {"log": (1, 2), "witness": (2, 3), "quorum": (1, 1), "group": (3, 999)}
+        least, most = counts.get(what, (1, 0))
+        need(least <= len(rest) <= most, "a line of the policy is malformed")
+        named = {*self.eyes, *self.groups}
         if what == "log":
-            logged |= _saw(note, rest[0], 1) and rest[0].startswith(f"{note.origin}+")
-        elif what == "witness":
-            held[rest[0]] = _saw(note, rest[1], 4)
-            eyes += [rest[0]] * held[rest[0]]
-        elif what == "group":
-            found = sum(held.get(one, False) for one in rest[2:])
-            needed = {"all": len(rest) - 2, "any": 1}.get(rest[1])
-            held[rest[0]] = found >= (int(rest[1]) if needed is None else needed)
+            self.logs.append(self._key(rest[0], 1))
         elif what == "quorum":
-            quorum = rest[0]
+            good = not self.quorum and rest[0] in {*named, "none"}
+            need(good, "a quorum of the policy is named twice or names nobody")
+            self.quorum = rest[0]
         else:
-            need(what.startswith("#"), "the policy is malformed")
-    need(logged, "the log is not one of your policy")
-    reached = quorum == "none" or held.get(quorum, False)
-    need(bool(quorum) and reached, f"your policy's quorum {quorum} is not reached")
-    return "seen by " + (", ".join(eyes) or "nobody")
+            need(rest[0] not in {*named, "none"}, "a name stands twice in the policy")
+            if what == "witness":
+                self.eyes[rest[0]] = self._key(rest[1], 4)
+            else:
+                self.groups[rest[0]] = self._group(rest[1], rest[2:], named)
+
+    def _group(
+        self, rule: str, members: list[str], named: set[str]
+    ) -> tuple[int, list[str]]:
+        needed = {"all": len(members), "any": 1}.get(rule, 0)
+        if not needed:
+            need(rule.isascii() and str(int(rule)) == rule, "a group is malformed")
+            needed = int(rule)
+        need(1 <= needed <= len(members), "a group asks for more than it has")
+        taken = [one for _, group in self.groups.values() for one in group] + members
+        need(len(taken) == len(set(taken)), "a witness would count twice in the policy")
+        need(
+            set(members) <= named, "a group names whom the policy does not, or not yet"
+        )
+        return needed, members
+
+    def _key(self, vkey: str, kind: int) -> Key:
+        name, known, packed = vkey.split("+", 2)  # base64 may hold a plus
+        raw = unbase64(packed)
+        good = (raw[0], len(raw)) in {(kind, 33), (6, 1313)}
+        good = good and known == key_id(name, raw[0], raw[1:]).hex()
+        need(good, "a key of the policy is malformed, or of another kind")
+        before = [key for _, _, key in [*self.logs, *self.eyes.values()]]
+        need(raw[1:] not in before, "a key stands twice in the policy")
+        return name, raw[0], raw[1:]
+
+    def check(self, note: Note) -> str:
+        """Return a sentence if a note has all that is asked for."""
+        signed = [key for key in self.logs if note.signed(*key) is not None]
+        kinds = {kind for name, kind, _ in signed if name == note.origin}
+        need(bool(kinds), "the log is not one of your policy")
+        asked = {kind for name, kind, _ in self.logs if name == note.origin}
+        lacks = " and ".join(
+            "Ed25519" if k == 1 else "ML-DSA-44" for k in asked - kinds
+        )
+        need(
+            not lacks,
+            f"the {lacks} line of the log, which your policy lists, is missing",
+        )
+        held = {n: note.signed(*key) is not None for n, key in self.eyes.items()}
+        seen = ", ".join(name for name, saw in held.items() if saw) or "nobody"
+        for name, (needed, members) in self.groups.items():
+            held[name] = sum(held[one] for one in members) >= needed
+        reached = self.quorum == "none" or held[self.quorum]
+        need(reached, f"your policy's quorum {self.quorum} is not reached")
+        second = "its ML-DSA-44 line holds" if 6 in kinds else "no ML-DSA-44 key listed"
+        return f"seen by {seen}; of the log, {second}"
 
 
-def _saw(note: Note, vkey: str, kind: int) -> bool:
-    name, _, packed = vkey.split("+", 2)  # base64 may hold a plus
-    key = unbase64(packed)
-    return key[0] == kind and note.signed(name, kind, key[1:]) is not None
+def check_policy(text: str, note: Note) -> str:
+    """Return a sentence if a note satisfies a policy."""
+    try:
+        return Policy(text).check(note)
+    except ODD as error:
+        raise Refused("your policy is malformed") from error
 
 
 # --- the certificate ------------------------------------------------------------------
@@ -457,9 +458,8 @@ class Certificate:
                 shown["tag"] = bytes.fromhex(part["tag"])
                 for field, raw in shown.items():
                     named = "sha256:" + hashlib.sha256(raw).hexdigest()
-                    need(
-                        total[field] == named, f"{hub} signed another {field} in {task}"
-                    )
+                    good = total[field] == named
+                    need(good, f"{hub} signed another {field} in {task}")
         return f"the integers of {len(self.sums)} of {len(rounds)} sums are as signed"
 
     def sites(self) -> str:
@@ -577,7 +577,7 @@ def main(words: list[str] | None = None) -> int:
     chosen = parser.parse_args(words)
     try:
         data = chosen.certificate.read_bytes()
-        policy = chosen.policy.read_text("utf-8") if chosen.policy else ""
+        policy = chosen.policy.read_bytes().decode() if chosen.policy else ""
         keys = dict(one.split("=", 1) for one in chosen.key)
         steps, found = verify(data, policy, keys), Certificate(data)
     except Refused as error:
