@@ -18,6 +18,7 @@ from scipy.optimize import lsq_linear
 
 from hetao.errors import InvalidNetwork, TooClose
 from hetao.federation.memory import REMEDY, WORDS, Memory, Purpose, Room
+from hetao.federation.memory_key import read_or_make
 from hetao.release import marks
 from hetao.release.differencing import Asked, apart, keyed, packed
 
@@ -37,7 +38,7 @@ class Hospital:
 
     def __init__(self, folder, people=N, share=0.1, everyone=None):
         self.folder = folder
-        self.share, self.everyone = share, everyone
+        self.share, self.everyone, self.most_told = share, everyone, MOST_TOLD
         self.ids = np.arange(people) * 7 + 3
         self.open()
         self.permits = itertools.count()
@@ -72,7 +73,7 @@ class Hospital:
                 for one in asked
             ]
         cell = more.get("cell", CELL)
-        room = Room(cell, self.share, self.everyone, parts_too, MOST_TOLD, CELL)
+        room = Room(cell, self.share, self.everyone, parts_too, self.most_told, CELL)
         self.memory.reserve(purpose, asked, room, now)
         for one in asked:
             self.memory.sent(purpose, one.analysis, (f"run|{one.analysis}/1/0", 9), now)
@@ -196,6 +197,29 @@ def test_parts_of_one_study_are_held_apart_only_where_a_site_can_be_seen(hospita
         hospital.ask(*both, parts_too=True)
 
     hospital.ask(*both)
+
+
+def test_a_part_and_everybody_else_of_one_study_are_held_apart_no_more(hospital):
+    """Of many sites nobody can tell one site's part from the others'."""
+    both = first(500), (first(N), {"ill": first(497)})
+    with pytest.raises(TooClose):
+        hospital.ask(*both, parts_too=True)
+
+    hospital.ask(*both)
+
+
+@pytest.mark.parametrize(
+    ("asked", "what"),
+    [(first(501), "the people of model 0"), ((first(N), {"ill": first(501)}), "ill")],
+    ids=["everybody", "a part"],
+)
+def test_the_site_alone_is_told_which_set_lies_too_close(hospital, asked, what):
+    hospital.ask(first(500))
+
+    with pytest.raises(TooClose) as caught:
+        hospital.ask(asked, parts_too=True)
+    assert what in caught.value.local
+    assert what not in str(caught.value)
 
 
 def test_parts_that_were_shown_beside_each_other_may_be_shown_so_again(hospital):
@@ -395,6 +419,15 @@ def test_a_memory_without_its_key_opens_for_nobody(hospital, loss):
 
     with pytest.raises(InvalidNetwork, match=r"releases\.key"):
         Memory(hospital.folder)
+    assert key.exists() is (loss != "removed")  # none is made in its place
+
+
+@pytest.mark.parametrize("text", ["ab" * 31, "ab" * 33, "zz" * 32])
+def test_a_key_of_another_length_or_of_other_letters_is_none(tmp_path, text):
+    (tmp_path / "k").write_text(text)
+
+    with pytest.raises(InvalidNetwork, match="k is not the key"):
+        read_or_make(tmp_path / "k")
 
 
 def test_differences_are_counted_over_sets_of_every_length():
@@ -442,6 +475,19 @@ def test_people_of_whom_nothing_was_shown_have_their_budget_left(hospital):
     hospital.ask(~first(500), statistics=50)
     with pytest.raises(TooClose):
         hospital.ask(without(first(N), *range(490)), statistics=1)
+
+
+def test_who_has_been_shown_too_much_stands_in_the_way_of_nobody_else(hospital):
+    """A site that lowers what may be shown refuses those of whom that much was."""
+    hospital.share = 1.0
+    hospital.ask(first(100), statistics=50, told=900)
+
+    hospital.share, hospital.most_told = 0.1, 1.0
+    with pytest.raises(TooClose):
+        hospital.ask(first(200))
+    with pytest.raises(TooClose):
+        hospital.ask(first(200), statistics=0, told=10)
+    hospital.ask(~first(500), told=10)
 
 
 def test_another_snapshot_has_a_budget_of_its_own(hospital):
@@ -575,6 +621,17 @@ def test_three_cohorts_of_one_study_that_add_up_to_nearly_the_third_are_refused(
 ):
     with pytest.raises(TooClose):
         hospital.ask(A, B, C)
+
+
+def test_what_was_answered_before_does_not_hide_cohorts_of_one_study_that_add_up(
+    hospital,
+):
+    for n in range(3):
+        hospital.ask(first(950 - 20 * n))
+
+    with pytest.raises(TooClose) as caught:
+        hospital.ask(A, B, C)
+    assert "what other answers add up to" in caught.value.local
 
 
 def test_cohorts_that_add_up_exactly_or_to_far_from_a_third_are_answered(hospital):

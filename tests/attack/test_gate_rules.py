@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hetao.analysis import Evidence, Protocol, Sum
+from hetao.analysis.combinations import Combinations
 from hetao.analysis.magnitudes import Magnitude
 from hetao.canonical import digest
 from hetao.errors import (
@@ -71,6 +72,7 @@ class Scene:
     protocol: Protocol = PROTOCOL
     publishable: bool = False
     own_parts: bool = False
+    own_cells: bool = False
     numbers: int | None = None
     declared: dict = field(
         default_factory=lambda: {"x": Sum((2,), 1.0, 0.0), "y": Sum((1,), 2.0)}
@@ -133,6 +135,7 @@ class Scene:
             self.members,
             bytes(16),
             own_parts=self.own_parts,
+            own_cells=self.own_cells,
             numbers=self.numbers,
             budget=self.budget,
         )
@@ -239,6 +242,13 @@ def not_a_site(scene):
 
 def other_key(scene):
     scene.identity = new_identity("a")
+
+
+def test_a_site_that_the_study_names_and_the_permit_does_not_sends_nothing(scene):
+    scene.permit = {"sites": ("b", "c")}
+
+    with pytest.raises(NotAParty, match="a is not a site of this permit and study"):
+        scene.decide()
 
 
 def setting(**values):
@@ -696,6 +706,33 @@ def test_three_sites_sum_small_cells_that_nobody_sees_apart(scene):
     assert scene.decide().record.body["class"]["released"] == 2
 
 
+def test_a_study_that_does_not_say_so_does_not_go_on_without_a_site(scene):
+    scene.members = ("a", "b")
+
+    with pytest.raises(TooFewSites, match="does not allow a sum without all"):
+        scene.decide()
+
+
+def test_combinations_are_asked_of_models_where_a_sum_tells_sites_apart_alone(scene):
+    scene.evidence = changed(combinations=Combinations(pair=1))
+    assert scene.decide().record.body["class"]["released"] == 2
+
+    scene.own_parts = True
+    with pytest.raises(SmallCell, match="in a combination of"):
+        scene.decide()
+    scene.numbers = 0  # of what tells none in rounds
+    assert scene.decide().record.body["class"]["released"] == 3
+
+
+def test_small_cells_of_a_method_that_shows_sites_one_by_one_stay(scene):
+    scene.own_cells = True
+    assert scene.decide().record.body["class"]["released"] == 2
+
+    scene.evidence = changed(cells={"ill | m": STRICT.cell - 1})
+    with pytest.raises(SmallCell, match="in a cell of toy"):
+        scene.decide()
+
+
 def test_a_sum_that_tells_sites_apart_is_graded_as_one_sites_own(scene):
     scene.own_parts = True
     assert scene.decide().record.body["class"]["released"] == 3
@@ -711,6 +748,8 @@ def test_a_study_that_goes_on_without_a_site_still_needs_three(tmp_path):
         scene = Scene(made, members=("a", "b", "d"))
         assert scene.decide().record.body["class"]["released"] == 2
 
+        with pytest.raises(TooFewSites, match="needs 3 of them"):
+            Scene(made, members=("a", "b")).decide()
         alone = Scene(made, members=("a", "b"))
         alone.evidence = changed(cells={"ill | m": 1})
         with pytest.raises(TooFewSites):

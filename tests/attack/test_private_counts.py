@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import pathlib
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,13 @@ import pytest
 from scipy import stats
 
 import hetao
-from hetao.errors import InvalidStudy, PrivacySpent, StoppedHere, UseNotAllowed
+from hetao.errors import (
+    InvalidStudy,
+    PrivacySpent,
+    StoppedHere,
+    Usage,
+    UseNotAllowed,
+)
 from hetao.federation.guard import stop
 from hetao.federation.private_budget import FILE, PrivateBudget
 from hetao.federation.releases import read_releases
@@ -87,6 +94,13 @@ def test_noise_stands_in_place_of_no_count_and_is_of_one_person(monkeypatch):
     with pytest.raises(PrivacySpent):
         noisy([5], 999.0)
     assert noisy([5, 0, 10**6], 1001.0) == [5, 0, 10**6]
+
+
+def test_without_opendp_nothing_is_counted_with_noise(monkeypatch):
+    monkeypatch.setitem(sys.modules, "opendp.prelude", None)
+
+    with pytest.raises(Usage, match="need OpenDP"):
+        noisy([5], 1.0)
 
 
 # --- the budget -----------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 
 from hetao.errors import NotAParty, NotApproved, OutOfTime, UngradedRelease
 from hetao.permit import MANDATORY, Basis, Bundle, Payload, check_standing, strangers_in
+from hetao.permit.decision import STANDS, situation_of
 from support_permit import HOUR, NOW, STUDY, Scene, at
 
 SCENE = Scene()
@@ -39,8 +40,15 @@ def test_one_stranger_alone_is_named():
     fewer, bundle = replace(listed, parties=hubs), SCENE.approve_all()
     assert strangers_in(bundle, fewer) == ("hub-sz",)
 
-    with pytest.raises(NotAParty, match="hub-sz of the permit"):
-        check_standing(bundle, STUDY, NOW, fewer)
+    for asked in (check_standing, situation_of):
+        with pytest.raises(NotAParty, match="hub-sz of the permit") as caught:
+            asked(bundle, STUDY, NOW, fewer)
+        assert caught.value.fix == STANDS[0].fix
+
+
+def test_why_a_permit_does_not_stand_is_said_in_the_words_of_its_standing():
+    with pytest.raises(NotApproved, match="of data-protection on side HK is missing"):
+        check_standing(Bundle(SCENE.permit), STUDY, NOW, None)
 
 
 def test_a_permit_that_asks_too_little_is_refused_however_often_it_is_shown():

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from hetao.release.differencing import left_over, packed
+from hetao.release.differencing import keyed, left_over, packed
 from hetao.release.marks import (
     GROUPS,
     MASK,
@@ -81,6 +81,7 @@ def test_sets_that_add_up_but_for_few_are_found_and_hardly_any_other(seed):
         for sides in found
     }
     assert expected <= named
+    assert all(not set(with_it) & set(against) for with_it, against in found)
     assert len(expected) > 5
     assert len(named) < 5 * len(expected)
 
@@ -124,6 +125,61 @@ def test_marks_are_linear_and_follow_from_the_site_s_secret():
     assert len(marks(one)) == GROUPS
     assert not np.isin(weights_of(bytes(32), N), WEIGHTS).any()
     assert (places_in(packed(np.flatnonzero(one), N)) == np.flatnonzero(one)).all()
+
+
+def test_marks_are_the_sums_of_numbers_of_48_bits_group_by_group():
+    numbers = np.append(WEIGHTS[:-2], [0, MASK])
+    who = np.arange(0, N, 3)
+    by_hand = [0] * GROUPS
+    for number in numbers[who].tolist():
+        by_hand[number * GROUPS >> 48] += number
+
+    assert marks_of(who, numbers).tolist() == [one & MASK for one in by_hand]
+    top = marks_of(np.array([N - 1]), numbers)
+    assert top.tolist() == [0] * (GROUPS - 1) + [MASK]
+    made = weights_of(SECRET, N)
+    assert (made == keyed(SECRET, "marks", np.arange(N)) >> np.uint64(16)).all()
+    assert MASK // 2 < made.max() <= MASK
+
+
+def test_of_none_or_one_other_nothing_adds_up_and_nothing_is_looked_at(monkeypatch):
+    monkeypatch.setattr("hetao.release.marks.MOST", 0)
+    one, other, third = (marks(np.arange(N) % 5 == at) for at in range(3))
+
+    for others in ([], [other], [other, third]):
+        made = np.array(others, dtype=np.int64).reshape(-1, GROUPS)
+        assert sums_near(one, made, CELL) == []
+
+
+def test_as_many_are_looked_at_as_the_limit_says_and_no_more(monkeypatch):
+    """A set, another, and both: they add up in each of a cell's groups."""
+    one, other = np.arange(N) % 5 == 0, np.arange(N) % 5 == 1
+    others = np.array([marks(other), marks(one | other)])
+
+    for most, found in ((CELL, []), (CELL - 1, None)):
+        monkeypatch.setattr("hetao.release.marks.MOST", most)
+        assert sums_near(marks(one), others, CELL) == found
+
+
+def test_how_many_are_looked_at_together_changes_nothing(monkeypatch):
+    every = np.array([marks(one) for one in some_sets(0)[:12]])
+    expected = sums_near(every[11], every[:11], CELL)
+    assert expected
+
+    for name in ("AT_ONCE", "SUMS", "TABLE"):
+        monkeypatch.setattr(f"hetao.release.marks.{name}", 1)
+    assert sums_near(every[11], every[:11], CELL) == expected
+
+
+def test_marks_are_near_that_differ_in_some_groups_but_fewer_than_a_cell():
+    differ = np.array([np.arange(GROUPS) < n for n in (0, 1, 9, 10, 64)]) * 7
+
+    assert near_by_marks(
+        marks(WEIGHTS > 0), marks(WEIGHTS > 0) + differ, 10
+    ).tolist() == [
+        1,
+        2,
+    ]
 
 
 def test_who_is_left_over_of_up_to_three_sets_on_a_side_is_counted():

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from hetao.analysis import Evidence
+from hetao.analysis.combinations import Combinations
 from hetao.analysis.magnitudes import Magnitude
 from hetao.errors import (
     Dominated,
@@ -21,6 +22,7 @@ from hetao.errors import (
     TooManyParameters,
     UseNotAllowed,
 )
+from hetao.federation.closeness import AskedSet, Room, sets_of
 from hetao.permit import new_identity
 from hetao.release import differencing
 from hetao.release.differencing import (
@@ -40,7 +42,9 @@ from hetao.release.differencing import (
 )
 from hetao.release.finals import CLASS_SHARE, FEWEST_DF, final_checks
 from hetao.release.limits import HGR, check_own_limits
+from hetao.release.marks import weights_of
 from hetao.release.minimums import (
+    check_combinations,
     check_counts,
     check_dominance,
     check_folds,
@@ -147,6 +151,32 @@ def test_as_many_numbers_may_be_told_as_the_share_says():
         )
 
 
+@pytest.mark.parametrize(
+    ("found", "is_refused"),
+    [
+        (None, False),
+        (Combinations(), False),
+        (Combinations(pair=10, whole=10, possible=1), False),
+        (Combinations(pair=9), True),
+        (Combinations(whole=9, possible=12), True),  # as many as numbers told
+        (Combinations(whole=9, possible=13), False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("part", [False, True])
+def test_few_who_share_a_combination_that_sums_count_are_refused(
+    found, is_refused, part
+):
+    facts = Evidence(500, parameters=1, combinations=found)
+    facts = Evidence(500, parts=(facts,)) if part else facts
+
+    if is_refused:
+        with pytest.raises(SmallCell, match="than 10 people in a combination"):
+            check_combinations(facts, (0, 6), LEAST, SITE)
+    else:
+        check_combinations(facts, (0, 6), LEAST, SITE)
+
+
 # --- noise ----------------------------------------------------------------------------
 @pytest.mark.parametrize("epsilon", [0.01, 0.5, 1.0, 10.0])
 def test_a_margin_is_the_least_within_which_a_noisy_count_lies(epsilon):
@@ -247,6 +277,39 @@ def test_places_follow_from_secret_space_and_identifier_and_from_both_halves():
         keyed(b"s" * 32, "flat", pairs[:, ::-1]),
     ):
         assert not set(made.tolist()) & set(other.tolist())
+
+
+@pytest.mark.parametrize(
+    ("cell", "own", "whole", "parts"),
+    [
+        (10, None, 10, {9: 0, 10: 10, 11: 10}),
+        (10, 5, 10, {4: 0, 5: 5, 9: 5, 10: 10, 11: 10}),
+        (10, 20, 10, {9: 0, 10: 10, 25: 10}),
+    ],
+)
+def test_others_must_lie_as_far_apart_as_the_stricter_cell_that_a_part_fills(
+    cell, own, whole, parts
+):
+    room = Room(cell, 0.1, own=own)
+
+    def reach(part, size):
+        return room.reach(AskedSet("a", part, bits(), size, places()))
+
+    assert {reach("", size) for size in (1, 9, 10, 99)} == {whole}
+    assert {size: reach("p", size) for size in parts} == parts
+
+
+def test_everybody_of_an_analysis_is_a_set_and_a_part_of_nobody_is_none():
+    weights = weights_of(b"s" * 32, 200)
+    asked = [
+        Asked("a", places(), {"x": places()}, {}),
+        Asked("b", places(1, 2), {"y": places(1)}, {}),
+    ]
+
+    made = sets_of(asked, weights, 200)
+
+    named = [(one.analysis, one.part, one.size) for one in made]
+    assert named == [("a", "", 0), ("b", "", 2), ("b", "y", 1)]
 
 
 # --- budgets --------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """How many numbers a round tells is counted from what an estimator declares to send."""
 
+from dataclasses import replace
+
 import pytest
 
 from hetao.analysis import estimator_for
@@ -28,6 +30,14 @@ def test_a_plain_model_tells_scores_and_information(name):
     p = estimator_for(STUDY, ANALYSES[name]).plan.parameters
 
     assert numbers(name) == numbers_told(p, 1)
+
+
+def test_two_scores_count_and_a_single_number_does_not():
+    small = replace(ANALYSES["logistic"], terms=("1", "age"))
+    estimator = estimator_for(STUDY, small)
+
+    assert estimator.plan.parameters == 2
+    assert numbers_of(estimator) == numbers_told(2, 1)
 
 
 def test_derivatives_of_the_information_count_too():

@@ -7,7 +7,9 @@ from hetao.permit import (
     FINAL,
     STATES,
     Bundle,
+    Requirement,
     is_revoked,
+    sign_notice,
     standing,
     state,
 )
@@ -55,6 +57,51 @@ def test_a_renewal_that_heard_of_somebodys_first_word_shows_that_it_is_missing()
     without = [n for n in whole.notices if n.body["by"] != "twin-sz"]
     with pytest.raises(NotApproved, match="of twin-sz was left out"):
         standing(Bundle(SCENE.permit, tuple(without)), NOW + 3 * HOUR)
+
+
+def test_a_renewal_shows_that_a_decision_of_its_own_signer_is_missing():
+    bundle = said(SCENE.approve_all(), "ethics-hk", "warn", 1, reason="x")
+    whole = said(bundle, "ethics-hk", "renew", 2)
+    assert standing(whole, NOW + 3 * HOUR).is_active
+
+    without = [n for n in whole.notices if n.body["verb"] != "warn"]
+    with pytest.raises(NotApproved, match="of ethics-hk was left out"):
+        standing(Bundle(SCENE.permit, tuple(without)), NOW + 3 * HOUR)
+
+
+def test_warnings_and_conditions_are_told_and_no_other_reasons():
+    bundle = said(SCENE.approve_all(), "ethics-hk", "warn", 1, reason="beware")
+    bundle = said(bundle, "ethics-hk", "vary", 2, change={"most_runs": "1"})
+    bundle = said(bundle, "ethics-hk", "approve", 3, reason="still so")
+
+    found = standing(bundle, NOW + 4 * HOUR)
+
+    assert found.warnings == ("ethics-hk (ethics, HK): beware",)
+
+
+@pytest.mark.parametrize(
+    ("sides", "conflicts"),
+    [
+        ((), ()),
+        (("HK",), ("fewer than 2 people approve", "a side that takes part does not")),
+        (("HK", "SZ"), ()),
+    ],
+)
+def test_two_people_of_both_sides_approve_whatever_the_permit_asks(sides, conflicts):
+    required = tuple(Requirement(side, "ethics", "r") for side in sides)
+    scene = SCENE.varied(required=required) if sides else SCENE
+    bundle = Bundle(scene.permit)
+    for side in sides or ("HK",):
+        name = f"ethics-{side.lower()}"
+        bundle = sign_notice(bundle, scene.identities[name], "approve", NOW)
+
+    found = standing(bundle, NOW + HOUR)
+
+    assert len(found.conflicts) == len(conflicts)
+    for said_, words in zip(found.conflicts, conflicts, strict=True):
+        assert said_.startswith(words)
+    assert found.is_active is (len(sides) == 2)
+    assert bool(found.missing) is (not sides)
 
 
 @pytest.mark.parametrize("verb", ["revoke", "withdraw"])

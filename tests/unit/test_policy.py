@@ -46,6 +46,21 @@ def test_a_site_without_a_policy_is_strict():
     assert Policy().lowered == ()
 
 
+@pytest.mark.parametrize(
+    ("told", "most"), [(None, 10.0), (1e-9, 1e-9), (9.0, 9.0), (11.0, 10.0)]
+)
+def test_models_tell_as_many_numbers_as_a_site_says_and_no_more_than_usual(told, most):
+    table = {"minimum": {"share": 0.1}} | ({} if told is None else {"told": told})
+
+    assert policy_from(table).told_share == most
+
+
+@pytest.mark.parametrize("told", [0, 0.0, -1.0, math.inf, math.nan])
+def test_numbers_told_lie_above_nothing(told):
+    with pytest.raises(InvalidNetwork, match="told lies above 0"):
+        policy_from({"told": told})
+
+
 def test_a_site_says_which_uses_its_patients_consented_to():
     policy = policy_from({"limits": {"measurement": ["HMB"], "flat.smoker": ["NCU"]}})
 

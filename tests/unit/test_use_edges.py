@@ -63,6 +63,44 @@ def test_a_use_under_another_permit_is_none_of_this_one():
         read_use(PERMIT, state(SCENE.machines[HK], body))
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"type": "hetao.use/2"}, "a use is of an unknown kind"),
+        ({"kind": LONG}, f"no use of the kind '{'x' * 60}'"),
+        ({"items": ["T1"] * 10}, "an item stands twice"),
+        ({"due": at(1)}, "due after it was dispatched"),
+        ({"amounts": []}, "how much crosses"),
+        ({"checks": {"custody": "sha256:0"}}, "by its digest"),
+    ],
+)
+def test_a_use_that_is_not_as_it_should_be_is_refused_in_words(fields, words):
+    body = {**sent().statement.body, **fields}
+
+    with pytest.raises(NotApproved, match=words):
+        read_use(PERMIT, state(SCENE.machines[HK], body))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"type": "hetao.receipt/2"}, "a receipt is of an unknown kind"),
+        ({"items": ["T1", "T1"]}, "misses an item twice"),
+        ({"items": ["T3"]}, "an item that was not dispatched"),
+        ({"missing": []}, "not what was dispatched"),
+        ({"reason": ""}, "why anything is missing"),
+    ],
+)
+def test_a_receipt_that_is_not_as_it_should_be_is_refused_in_words(fields, words):
+    one = sent(count=2, items=("T1", "T2"))
+    real = received(one, [Amount("tubes", 2)], ("lost", ("T1", "T2")))
+    assert read_receipt(PERMIT, one, real).items == ("T1", "T2")
+
+    changed = state(SCENE.machines[SZ], {**real.body, **fields})
+    with pytest.raises((NotApproved, Mismatched), match=words):
+        read_receipt(PERMIT, one, changed)
+
+
 def test_a_use_is_dated_as_every_document_is():
     body = {**sent().statement.body, "at": "yesterday"}
 
@@ -155,8 +193,11 @@ def test_a_limit_is_reached_beyond_its_last_unit():
 
     with pytest.raises(LimitReached, match="limit of 100 tubes"):
         check_limits(PERMIT, HK, [Amount("tubes", 61)], {"tubes": 40})
-    with pytest.raises(LimitReached, match=f"no {'x' * 60} "):
+    with pytest.raises(LimitReached, match=rf"no {'x' * 60}\b"):
         check_limits(PERMIT, HK, [Amount(LONG, 1)], {})
+    named = SCENE.varied(limits=(Limit(LONG, 5, HK),)).permit
+    with pytest.raises(LimitReached, match=rf"limit of 5 {'x' * 60}\b"):
+        check_limits(named, HK, [Amount(LONG, 6)], {})
 
 
 # --- labels ---------------------------------------------------------------------------
