@@ -18,6 +18,7 @@ from hetao.cdm.committing import (
 from hetao.cdm.engine_duckdb import DuckDBEngine, connect, connect_read_only
 from hetao.cdm.store import Manifest
 from hetao.errors import InvalidData, Shredded, Unverified, Usage
+from hetao.ledger.acts import FORM as ACT
 from hetao.ledger.acts import decode_act
 from support_acts import ANNA, BO, acts_by_hand, write_acts, write_many_acts
 
@@ -50,7 +51,7 @@ def test_every_act_is_shown_and_holds(extract):
     for opened in shown:
         opened.check(_published(extract))
     texts = [opened.act for opened in shown]
-    acts = [decode_act(text) for text in texts if text.startswith(b"hetao.act/1")]
+    acts = [decode_act(text) for text in texts if text.startswith(ACT)]
     assert sorted(map(repr, acts)) == sorted(map(repr, acts_by_hand()))
     assert {b"made", b"given"} < set(texts)
     assert len({opened.nonce for opened in shown}) == size == 11
@@ -153,8 +154,7 @@ def test_a_shredded_person_is_never_shown_and_all_else_stands(extract):
 
 def _is_of(opened, person):
     return opened.act == b"given" or (
-        opened.act.startswith(b"hetao.act/1")
-        and decode_act(opened.act).person == person
+        opened.act.startswith(ACT) and decode_act(opened.act).person == person
     )
 
 

@@ -8,6 +8,7 @@ from hetao.cdm.acts import act_number, read_acts, read_all_acts, used_columns
 from hetao.cdm.engine_duckdb import DuckDBEngine, connect
 from hetao.errors import InvalidData
 from hetao.ledger.acts import decode_act
+from hetao.ledger.commitments import act_leaf
 from support_acts import write_many_acts
 
 ROWS = 1500
@@ -29,7 +30,12 @@ def _people(engine):
 
 def _read(engine):
     people = _people(engine)
-    return list(read_all_acts(engine, used_columns(engine), people, ROWS + len(people)))
+    used = used_columns(engine)
+    return _told(read_all_acts(engine, used, people, ROWS + len(people)))
+
+
+def _told(acts):
+    return [one for some in acts for one in some.each()]
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +44,29 @@ def expected(engine):
 
 
 def test_acts_come_by_person_and_number_with_their_rows_by_key(engine, expected):
-    assert [one.person for one in expected] == sorted(_people(engine))
-    assert sum(one.rows for one in expected) == ROWS + 40
-    for one in expected:
-        assert one.numbers == sorted(set(one.numbers))
-        for number, data in zip(one.numbers, one.data, strict=True):
+    assert [person for person, _, _ in expected] == sorted(_people(engine))
+    rows = 0
+    for person, numbers, acts_of in expected:
+        assert numbers == sorted(set(numbers))
+        for number, data in zip(numbers, acts_of, strict=True):
             act = decode_act(data)
-            assert (act.person, act_number(act.visit, act.day)) == (one.person, number)
+            rows += len(act.rows)
+            assert (act.person, act_number(act.visit, act.day)) == (person, number)
             keys = [row.values["measurement_id"] for row in act.rows if act.visit]
             assert keys == sorted(keys)
+    assert rows == ROWS + 40
+
+
+def test_a_leaf_is_made_where_acts_stand_and_is_that_of_the_whole_act(engine):
+    people = _people(engine)
+    (some,) = read_all_acts(engine, used_columns(engine), people, ROWS)
+    stream = bytes(n % 251 for n in range(32 * len(some.numbers)))
+    data = [act for _, _, acts_of in some.each() for act in acts_of]
+    nonces = [stream[n : n + 32] for n in range(0, len(stream), 32)]
+
+    assert some.rows == ROWS + 40
+    assert some.leaves(stream) == list(map(act_leaf, nonces, data))
+    assert [one for _, _, one in some.each()] == [one for _, _, one in _read(engine)]
 
 
 @pytest.mark.parametrize(
@@ -60,6 +80,26 @@ def test_the_order_of_rows_in_storage_changes_no_act(engine, expected, order):
     assert _read(engine) == expected
 
 
+def test_visits_whose_ids_differ_at_their_ends_alone_come_in_their_order(tmp_path):
+    write_many_acts(tmp_path, people=8, rows=600)
+    with DuckDBEngine(connect(tmp_path / "cdm.duckdb")) as engine:
+        engine.connection.execute(
+            "UPDATE measurement SET visit_occurrence_id = (1::BIGINT << 62) + "
+            "visit_occurrence_id % 1000"
+        )
+        engine.connection.execute("CREATE TABLE kept AS FROM measurement")
+        engine.connection.execute("DELETE FROM measurement")
+        engine.connection.execute(
+            "INSERT INTO measurement FROM kept ORDER BY hash(measurement_id)"
+        )
+        found = _read(engine)
+
+    visits = [decode_act(data).visit for _, _, acts_of in found for data in acts_of[1:]]
+    assert len({visit >> 12 for visit in visits if visit}) == 1
+    for _, numbers, _ in found:
+        assert numbers == sorted(set(numbers))
+
+
 @pytest.mark.parametrize("rows", [1, 100, 1400])
 def test_reading_fewer_rows_at_once_changes_no_act(engine, expected, rows, monkeypatch):
     monkeypatch.setattr(acts, "CHUNK_ROWS", rows)
@@ -71,8 +111,8 @@ def test_a_few_people_are_read_alone(engine, expected):
     some = [expected[n] for n in (3, 17, 18)]
     used = used_columns(engine)
 
-    assert list(read_acts(engine, used, [one.person for one in some])) == some
-    assert list(read_acts(engine, used, [])) == []
+    assert _told(read_acts(engine, used, [person for person, _, _ in some])) == some
+    assert _told(read_acts(engine, used, [])) == []
 
 
 def test_what_is_nobodys_is_an_act_a_row_in_the_order_of_its_key(engine):
@@ -82,32 +122,104 @@ def test_what_is_nobodys_is_an_act_a_row_in_the_order_of_its_key(engine):
     finally:
         engine.connection.execute("DELETE FROM care_site")
 
-    assert (first.person, first.rows) == (None, 2)
-    wards = [decode_act(data).rows[0].values for data in first.data]
+    person, _, acts_of = first
+    wards = [decode_act(data).rows[0].values for data in acts_of]
+    assert person is None
     assert [ward["care_site_id"] for ward in wards] == [5, 7]
 
 
 def test_texts_arrive_behind_each_other_over_many_batches(engine):
-    query = "SELECT range AS n, 'é' || range AS word FROM range(300_000) ORDER BY n"
-    found, text = engine.fetch_packed(query, "word")
+    numbers = np.arange(300_000)
+    engine.load("many", {"n": numbers})
+    plan = "SELECT n, 'é' || CAST(n AS VARCHAR) AS word FROM many ORDER BY n"
+    columns, missing, edges, text = engine.fetch_packed(plan, "word")
 
-    assert np.array_equal(found["n"], np.arange(300_000))
+    assert np.array_equal(columns["n"], numbers)
+    assert not missing
     for n in (0, 131_071, 131_072, 299_999):
-        begin, end = found["word"][n : n + 2]
-        assert text[begin:end].decode() == f"é{n}"
-    assert len(found["word"]) == 300_001
-    assert found["word"][-1] == len(text)
+        begin, end = edges[n : n + 2]
+        assert bytes(text[begin:end]).decode() == f"é{n}"
+    assert len(edges) == 300_001
+    assert edges[-1] == len(text)
+
+
+def test_what_is_missing_is_told_over_many_batches(engine):
+    numbers = np.arange(300_000)
+    engine.load("many", {"n": np.ma.MaskedArray(numbers, mask=numbers % 7 == 3)})
+    columns, missing, _, _ = engine.fetch_packed("SELECT n, 1 AS one FROM many")
+
+    assert list(missing) == ["n"]
+    assert np.array_equal(missing["n"], numbers % 7 == 3)
+    assert np.array_equal(columns["n"][~missing["n"]], numbers[numbers % 7 != 3])
 
 
 def test_no_rows_are_no_texts(engine):
-    found, text = engine.fetch_packed("SELECT 1::BIGINT AS n, '' AS w LIMIT 0", "w")
+    plan = "SELECT person_id AS n, 'w' AS w FROM person"
+    columns, missing, edges, text = engine.fetch_packed(plan, "w", " WHERE FALSE")
 
-    assert (len(found["n"]), found["w"].tolist(), text) == (0, [0], b"")
+    assert (len(columns["n"]), missing, edges.tolist(), text) == (0, {}, [0], b"")
 
 
-@pytest.mark.parametrize("cell", ["NULL", "CAST('x' || range AS BIGINT)"])
-def test_a_cell_that_is_none_is_refused_and_not_quoted(engine, cell):
-    query = f"SELECT CASE WHEN range = 200_000 THEN {cell} ELSE 1 END AS n, 'w' AS w "
+def test_a_cell_that_is_none_is_refused_and_not_quoted(engine):
+    engine.load("many", {"n": np.arange(250_000)})
     with pytest.raises(InvalidData) as refused:
-        engine.fetch_packed(query + "FROM range(250_000)", "w")
+        engine.fetch_packed(
+            "SELECT CASE WHEN n = 200000 THEN CAST('x' || CAST(n AS VARCHAR) "
+            "AS BIGINT) ELSE 1 END AS n FROM many"
+        )
     assert "x200000" not in refused.value.what
+
+
+def test_a_row_of_nobody_in_a_table_of_people_is_refused_and_not_lost(engine):
+    """The tables cannot hold one; an engine that finds one says so."""
+    engine.load("death", {"person_id": np.ma.MaskedArray([1, 2], mask=[True, False])})
+    found = engine.fetch_packed("SELECT person_id AS person FROM death")
+    engine.drop("death")
+
+    assert found.missing["person"].tolist() == [True, False]
+
+
+DIAGNOSED = """
+    INSERT INTO condition_occurrence (condition_occurrence_id, person_id,
+        condition_concept_id, condition_start_date, condition_type_concept_id,
+        visit_occurrence_id, condition_source_value, condition_status_source_value)
+    SELECT measurement_id, person_id, 201826, measurement_date, 32817,
+        visit_occurrence_id, CASE WHEN measurement_id % 3 > 0 THEN 'é' END,
+        CASE WHEN measurement_id % 5 > 0 THEN measurement_source_value END
+    FROM measurement WHERE measurement_id % 2 = 0 ORDER BY {order}"""
+TOLD = {
+    "measurement": ("measurement_id", "measurement_source_value"),
+    "condition_occurrence": (
+        "condition_occurrence_id",
+        "condition_source_value",
+        "condition_status_source_value",
+    ),
+}
+
+
+@pytest.mark.parametrize("order", ["hash(person_id)", "person_id"])
+def test_acts_of_several_tables_hold_the_rows_of_each(tmp_path, order):
+    """Every second measurement is a diagnosis too, with two texts, one or none."""
+    write_many_acts(tmp_path, people=30, rows=900)
+    with DuckDBEngine(connect(tmp_path / "cdm.duckdb")) as engine:
+        engine.connection.execute(DIAGNOSED.format(order=order))
+        found = _read(engine)
+        expected = {
+            name: engine.rows(f"SELECT person_id, {', '.join(names)} FROM {name}")  # noqa: S608
+            for name, names in TOLD.items()
+        }
+    rows = [
+        (act.person, row)
+        for _, _, acts_of in found
+        for act in map(decode_act, acts_of)
+        for row in act.rows
+    ]
+
+    for name, names in TOLD.items():
+        told = [
+            (person, *(row.values[column] for column in names))
+            for person, row in rows
+            if row.table == name
+        ]
+        assert len(told) > 300
+        assert sorted(told, key=str) == sorted(expected[name], key=str)

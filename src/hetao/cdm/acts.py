@@ -1,57 +1,30 @@
 """Curated tables → the canonical bytes of every medical act in them, act by act.
 
-The rows of acts are one plan: DuckDB, PostgreSQL and Spark make the very same bytes. On
-the embedded engine the same text is made with functions of its own, six times as fast;
-the contract of the engines holds both to each other. What the bytes are says
-`hetao.ledger.acts`.
+The rows of each table are one plan of whole numbers and texts: DuckDB, PostgreSQL and
+Spark answer it alike, and `hetao.cdm.packing` makes the same bytes of it. What they
+are says `hetao.ledger.acts`.
 """
 
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
-from hetao.cdm.engine import Column as Array
 from hetao.cdm.engine import Engine
-from hetao.cdm.engine_duckdb import DuckDBEngine
+from hetao.cdm.engine_duckdb import DuckDBEngine, Packed
+from hetao.cdm.packing import FIRST_DAY, FOR_GOOD, Acts, TableRows, packed
 from hetao.dictionary import Table, dictionary
 from hetao.errors import InvalidData
-from hetao.ledger.acts import FORM, PERSON, QUOTED, VISIT, cells_of, mask_of
+from hetao.ledger.acts import MILLION, PERSON, VISIT, cells_of, mask_of, told_columns
 
 Used = Mapping[str, Sequence[str]]  # table → the columns of it that hold anything
 
-# The number of an act within a person's: a visit's id, which is never negative, or a
-# day, counted from 1970, so far below that visits come last.
-FIRST_DAY: Final = -(2**40)
-FOR_GOOD: Final = 2 * FIRST_DAY
-_FRONT: Final = FORM.encode()
 # Rows that are in memory at once, more or less: DuckDB hands on 131,072 in one piece.
-CHUNK_ROWS: Final = 100_000
-
-
-class Acts(NamedTuple):
-    """The acts of one person, or of nobody, as a database gives them, in order.
-
-    Attributes:
-        person: None for what belongs to nobody.
-        numbers: of each act within the person's, rising: see `act_number`.
-        fronts, cells: canonical bytes of each, in two pieces that are one only where
-            somebody wants them whole.
-        rows: how many rows they have together.
-    """
-
-    person: int | None
-    numbers: list[int]
-    fronts: list[bytes]
-    cells: list[bytes | memoryview]
-    rows: int
-
-    @property
-    def data(self) -> list[bytes]:
-        """Return the canonical bytes of each act."""
-        return [b"".join(both) for both in zip(self.fronts, self.cells, strict=True)]
+CHUNK_ROWS: Final = 200_000
+_KEYS: Final = ("person", "act", "id")  # of each row, in front of its cells
+_WORDS: Final = "words"  # all texts of a row
+_MILLIONTHS: Final = f"CAST(CAST({{}} AS DECIMAL(24,6)) * {MILLION} AS BIGINT)"
 
 
 def act_number(visit: int | None, day: str = "") -> int:
@@ -86,43 +59,40 @@ def used_columns(engine: Engine) -> dict[str, tuple[str, ...]]:
     return used
 
 
-def act_rows_plan(used: Used, whose: str | None, *, own: bool = False) -> str:
-    """Return the plan of rows of acts, in no order; "" where there can be none.
+def act_rows_plan(table: Table, used: Sequence[str], *, own: bool = False) -> str:
+    """Return the plan of all rows of a table, in no order; it ends with its FROM.
 
     Its columns: `person` (of what belongs to nobody, 0), `act` (its number within what
-    the person has), `part` and `id` (the order within an act; of what belongs to
-    nobody, the act itself) and `cells`, a row's text without its table's name.
+    the person has), `id` (the order within an act; of what belongs to nobody, the act
+    itself), `c0`, `c1`, … (the cells of a row) and, if the table states any text,
+    `words`: those of the row behind each other.
 
     Args:
-        used: table → the columns that hold anything.
-        whose: SQL of a condition on `person_id`; None for what belongs to nobody.
-        own: in DuckDB's own functions, which are no plan.
+        table: of the data dictionary.
+        used: the columns of it that hold anything.
+        own: for the embedded engine, which hands decimals on as millionths by itself.
     """
-    parts = [
-        _table_plan(table, used[name], number, whose, own=own)
-        for number, (name, table) in enumerate(act_tables().items(), 1)
-        if name in used and (PERSON in table.columns) == (whose is not None)
+    plain, texts = cells_of(table, used)
+    decimals = [name for name in plain if table.fields[name].type == "decimal"]
+    cells = [
+        _MILLIONTHS.format(name) if name in decimals and not own else name
+        for name in plain
     ]
-    return " UNION ALL ".join(parts)
+    cells += [f"length({name})" for name in texts]
+    person = PERSON if PERSON in table.columns else "CAST(0 AS BIGINT)"
+    columns = [person, _act_number(table), table.key[0], *cells]
+    names = [*_KEYS, *(f"c{n}" for n in range(len(cells)))]
+    if texts:
+        filled = [f"coalesce({name}, '')" for name in texts]
+        columns.append(" || ".join(filled) if len(texts) > 1 else texts[0])
+        names.append(_WORDS)
+    told = ", ".join(f"{c} AS {n}" for c, n in zip(columns, names, strict=True))
+    return f"SELECT {told} FROM {table.name}"  # noqa: S608  the dictionary's names
 
 
-def _table_plan(
-    table: Table, used: Sequence[str], number: int, whose: str | None, *, own: bool
-) -> str:
-    person = "CAST(0 AS BIGINT)" if whose is None else PERSON
-    cells = _own_cells(table, used) if own else _cells(table, used)
-    where = f" WHERE {whose}" if whose else ""
-    # S608: every name is the dictionary's; `whose` compares with whole numbers.
-    return (
-        f"SELECT {person} AS person, {_act_number(table, number)} AS act, "  # noqa: S608
-        f"CAST({number} AS BIGINT) AS part, {table.key[0]} AS id, {cells} AS cells "
-        f"FROM {table.name}{where}"
-    )
-
-
-def _act_number(table: Table, number: int) -> str:
+def _act_number(table: Table) -> str:
     if PERSON not in table.columns:  # each row is an act by itself, told apart by id
-        return f"CAST({number} AS BIGINT)"
+        return "CAST(0 AS BIGINT)"
     day, outside = _day_column(table), f"CAST({FOR_GOOD} AS BIGINT)"
     if day:
         days = f"date_diff('day', DATE '1970-01-01', {day})"
@@ -136,33 +106,6 @@ def _day_column(table: Table) -> str:
         return ""
     days = [name for name, field in table.fields.items() if field.type == "date"]
     return days[0] if days else ""
-
-
-def _cells(table: Table, used: Sequence[str]) -> str:
-    """Return a row's text in the portable subset of plans."""
-    plain, texts = cells_of(table, used)
-    cells = [
-        f"""coalesce('"' || CAST({name} AS VARCHAR) || '"', 'null')"""
-        if table.fields[name].type in QUOTED
-        else f"coalesce(CAST({name} AS VARCHAR), 'null')"
-        for name in plain
-    ]
-    cells += [f"coalesce(CAST(length({name}) AS VARCHAR), 'null')" for name in texts]
-    words = [f"coalesce({name}, '')" for name in texts]
-    inside = " || ',' || ".join(cells)
-    return " || ".join(["'['", *([inside] if cells else []), "']'", *words])
-
-
-def _own_cells(table: Table, used: Sequence[str]) -> str:
-    """Return the same text in DuckDB's functions: its JSON of numbers and of ASCII."""
-    plain, texts = cells_of(table, used)
-    cells = [
-        f"CAST({name} AS VARCHAR)" if table.fields[name].type in QUOTED else name
-        for name in plain
-    ]
-    cells += [f"length({name})" for name in texts]
-    parts = [f"json_array({', '.join(cells)})", *texts]
-    return f"concat({', '.join(parts)})"
 
 
 def read_acts(
@@ -205,147 +148,54 @@ def read_all_acts(
 
 
 def _read(engine: Engine, used: Used, whose: str | None) -> Iterator[Acts]:
-    plan = act_rows_plan(used, whose, own=isinstance(engine, DuckDBEngine))
-    if plan:
-        rows, names = _fetched(engine, plan), _names(used)
-        yield from _nobodys(rows, names) if whose is None else _peoples(rows, names)
-
-
-def _names(used: Used) -> dict[int, bytes]:
-    """Return by its number what stands before the rows of a table in an act."""
-    return {
-        number: f"{name}/{mask_of(table, used[name])}".encode()
-        for number, (name, table) in enumerate(act_tables().items(), 1)
-        if name in used
-    }
-
-
-class _Rows(NamedTuple):
-    """Rows: whole numbers of each, and the texts of all behind each other."""
-
-    person: Array
-    act: Array
-    part: Array
-    id: Array
-    edges: Array  # where each text begins, and the end of the last
-    text: bytes | memoryview
-
-    def runs(self) -> tuple[Array, Array]:
-        """Return first rows, and last, of runs that make up all acts in order.
-
-        Tables are stored by person more or less, so that most rows follow each other.
-        """
-        same = self.person[1:] == self.person[:-1]
-        same &= self.act[1:] == self.act[:-1]
-        same &= self.part[1:] == self.part[:-1]
-        same &= self.id[1:] > self.id[:-1]
-        edges = np.flatnonzero(~same)
-        first = np.concatenate([[0], edges + 1])
-        last = np.concatenate([edges, [len(self.id) - 1]])
-        order = self._order(first)
-        if self._cross(first[order], last[order]):
-            first = last = np.arange(len(self.id))
-            order = self._order(first)
-        return first[order], last[order]
-
-    def _order(self, rows: Array) -> Array:
-        keys = [k[rows] for k in (self.person, self.act, self.part, self.id)]
-        rises = np.ones(len(rows) - 1, dtype=bool)
-        for key in reversed(keys):  # the first one counts most
-            rises = (key[1:] > key[:-1]) | ((key[1:] == key[:-1]) & rises)
-        return np.arange(len(rows)) if rises.all() else np.lexsort(keys[::-1])
-
-    def _cross(self, first: Array, last: Array) -> bool:
-        """Return whether a run ends behind where the next one of its kind begins."""
-        ends, begins = last[:-1], first[1:]
-        cross = self.id[ends] > self.id[begins]
-        for key in (self.person, self.act, self.part):
-            cross &= key[ends] == key[begins]
-        return bool(cross.any())
-
-
-def _fetched(engine: Engine, plan: str) -> _Rows:
-    if isinstance(engine, DuckDBEngine):
-        found, text = engine.fetch_packed(plan, "cells")
-    else:
-        found = engine.fetch(plan)
-        if any(map(np.ma.is_masked, found.values())):
-            raise InvalidData("a row of the tables lacks its key, or whose it is")
-        texts = [cells.encode() for cells in found["cells"]]
-        text = b"".join(texts)
-        found["cells"] = np.cumsum([0, *map(len, texts)])
-    person, act, part, key = (found[name] for name in ("person", "act", "part", "id"))
-    return _Rows(person, act, part, key, found["cells"], text)
-
-
-def _nobodys(rows: _Rows, names: Mapping[int, bytes]) -> Iterator[Acts]:
-    """Yield what belongs to nobody: each row is an act."""
-    order = np.lexsort((rows.id, rows.part))
-    if len(order):
-        parts, text = rows.part[order].tolist(), rows.text
-        starts, stops = rows.edges[order].tolist(), rows.edges[order + 1].tolist()
-        cells = [text[a:b] for a, b in zip(starts, stops, strict=True)]
-        fronts = [b"%b[null,null,null]%b" % (_FRONT, names[part]) for part in parts]
-        yield Acts(None, parts, fronts, cells, len(parts))
-
-
-def _peoples(rows: _Rows, names: Mapping[int, bytes]) -> Iterator[Acts]:
-    if not len(rows.id):
-        return
-    first, last = rows.runs()
-    other = _changes(rows.person[first])
-    acts = np.flatnonzero(other | _changes(rows.act[first]))  # where each one begins
-    owners = np.flatnonzero(other[acts])
-    counts = np.add.reduceat(last - first + 1, acts[owners]).tolist()
-    people, numbers = rows.person[first[acts]].tolist(), rows.act[first[acts]].tolist()
-    parts = rows.part[first[acts]].tolist()
-    fronts = [
-        b"%b[%d,%b]%b" % (_FRONT, person, _back(number), names[part])
-        for person, number, part in zip(people, numbers, parts, strict=True)
+    tables = [
+        _fetched(engine, table, used[name], whose)
+        for name, table in act_tables().items()
+        if name in used and (PERSON in table.columns) == (whose is not None)
     ]
-    cells = _cells_of(rows, names, (first, last), acts)
-    limits = [*owners.tolist(), len(numbers)]
-    for low, high, count in zip(limits, limits[1:], counts, strict=False):
-        of = slice(low, high)
-        yield Acts(people[low], numbers[of], fronts[of], cells[of], count)
+    tables = [rows for rows in tables if len(rows.key)]
+    if tables:
+        yield packed(tables, of_people=whose is not None)
 
 
-def _cells_of(
-    rows: _Rows, names: Mapping[int, bytes], runs: tuple[Array, Array], acts: Array
-) -> list[bytes | memoryview]:
-    """Return the rows of each act, less the name of its first table."""
-    first, last = runs
-    text, parts = rows.text, rows.part[first].tolist()
-    starts, stops = rows.edges[first].tolist(), rows.edges[last + 1].tolist()
-    ends = np.append(acts[1:], len(first))
-    cells = [text[starts[n] : stops[n]] for n in acts.tolist()]
-    several = np.flatnonzero(ends - acts > 1)  # whose rows stand in several places
-    for n, begin, end in zip(
-        several.tolist(), acts[several].tolist(), ends[several].tolist(), strict=True
-    ):
-        pieces = [cells[n]]
-        for run in range(begin + 1, end):
-            if parts[run] != parts[run - 1]:
-                pieces.append(names[parts[run]])
-            pieces.append(text[starts[run] : stops[run]])
-        cells[n] = b"".join(pieces)
-    return cells
+def _fetched(
+    engine: Engine, table: Table, used: Sequence[str], whose: str | None
+) -> TableRows:
+    own, (plain, texts) = isinstance(engine, DuckDBEngine), cells_of(table, used)
+    plan = act_rows_plan(table, used, own=own)
+    where, text = f" WHERE {whose}" if whose else "", _WORDS if texts else ""
+    if isinstance(engine, DuckDBEngine):
+        found = engine.fetch_packed(plan, text, where)
+    else:
+        found = _packed(engine, plan + where, text)
+    if not found.missing.keys().isdisjoint(_KEYS):
+        raise InvalidData("a row of the tables lacks its key, or whose it is")
+    names, told = [f"c{n}" for n in range(len(used))], told_columns(table)
+    return TableRows(
+        name=table.name,
+        columns=mask_of(table, used),
+        person=found.columns["person"],
+        act=found.columns["act"],
+        key=found.columns["id"],
+        cells=[found.columns[name] for name in names],
+        missing=[found.missing.get(name) for name in names],
+        bits=[told.index(name) for name in (*plain, *texts)],
+        edges=found.edges,
+        text=found.text if texts else None,
+    )
 
 
-def _changes(values: Array) -> Array:
-    """Return where a value differs from the one before; the first one does."""
-    return np.concatenate([[True], values[1:] != values[:-1]])
-
-
-def _back(number: int) -> bytes:
-    """Return visit and day of an act of this number, as its bytes have them."""
-    if number >= 0:
-        return b"%d,null" % number
-    if number == FOR_GOOD:
-        return b"null,null"
-    return b'null,"%b"' % _iso(number - FIRST_DAY)
-
-
-@functools.lru_cache(maxsize=2**16)
-def _iso(day: int) -> bytes:
-    return str(np.datetime64(day, "D")).encode()
+def _packed(engine: Engine, plan: str, text: str) -> Packed:
+    """Return a plan's columns as the embedded engine gives them."""
+    columns = engine.fetch(plan)
+    masks = {name: np.ma.getmaskarray(values) for name, values in columns.items()}
+    texts = [words.encode() for words in columns.pop(text, ())]
+    return Packed(
+        {
+            name: np.ma.getdata(cells).astype(np.int64)
+            for name, cells in columns.items()
+        },
+        {name: mask for name, mask in masks.items() if mask.any()},
+        np.cumsum([0, *map(len, texts)]),
+        b"".join(texts),
+    )

@@ -15,9 +15,10 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -25,7 +26,6 @@ import numpy as np
 
 from hetao.canonical import canonical, parse_canonical
 from hetao.cdm.acts import (
-    Acts,
     Used,
     act_number,
     read_acts,
@@ -34,6 +34,7 @@ from hetao.cdm.acts import (
 )
 from hetao.cdm.engine import Column as Array
 from hetao.cdm.engine import Engine
+from hetao.cdm.packing import Acts
 from hetao.cdm.store import Manifest, folder_of, settle, sync_folder
 from hetao.errors import InvalidData, NotCanonical, Shredded, Unverified, Usage
 from hetao.ledger.commitments import (
@@ -45,7 +46,7 @@ from hetao.ledger.commitments import (
     Opened,
     PersonKeys,
     Tiles,
-    act_leaves,
+    act_leaf,
     keyed,
     nonces,
     order_of,
@@ -59,7 +60,7 @@ ACTS: Final = "acts"
 COMMITMENT, TILES, KEYS, STARTS = "commitment.json", "tiles", "keys.json", "order"
 EVENTS: Final = "events.json"
 NOBODY: Final = 0  # the place of what belongs to no person
-FORM: Final = "hetao.commitment/2"
+FORM: Final = "hetao.commitment/3"
 STEP: Final = np.dtype([("person", ">i8"), ("start", ">u8")])
 
 
@@ -167,10 +168,10 @@ def commit_acts(
             "an event names somebody who is not among the people",
             fix="curate the people whom events are about as well",
         )
-    acts = _with_events(read_all_acts(engine, used, people, rows), events)
+    acts = read_all_acts(engine, used, people, rows)
     keys = PersonKeys.sown(seed, len(people) + 1)
     sealed = _Sealed(people, keys, keyed(secret_for(master, NONCE, extract)))
-    if sealed.take(acts) != rows:
+    if sealed.take(acts, events) != rows:
         raise InvalidData("rows of the tables are in no act", fix="curate them again")
     tiles = Tiles.from_leaves(sealed.leaves())
     commitment = Commitment(
@@ -220,24 +221,48 @@ class _Sealed:
         self._places = {person: place for place, person in everybody}
         self._of = [b""] * len(self._keys)  # each place's leaves, behind each other
 
-    def take(self, acts: Iterable[Acts]) -> int:
-        """Make leaves of all these acts; return how many rows they were.
+    def take(self, acts: Iterable[Acts], events: Sequence[Event]) -> int:
+        """Make leaves of all these acts and events; return how many rows they were.
 
         Raises:
             InvalidData: an act is of somebody who is not among the people.
         """
-        rows = 0
-        for one in acts:
-            place = self._places.get(one.person)
-            if place is None:
-                raise InvalidData(
-                    "a row belongs to somebody who is not among the people",
-                    fix="curate the site's data again",
-                )
-            leaves = _leaves_of(self._keys[place], self._secret, one)
-            self._of[place] = b"".join(leaves)
-            rows += one.rows
+        rows, waiting = 0, _by_person(events)
+        for some in acts:
+            rows += some.rows
+            self._take(some, waiting)
+        for person, data in waiting.items():  # who has nothing else
+            place = self._places[person]
+            self._of[place] = b"".join(_leaves(self._nonces(place, len(data)), data))
         return rows
+
+    def _take(self, some: Acts, waiting: dict[int | None, list[bytes]]) -> None:
+        """Make leaves of acts, and of the events of the same people."""
+        places = [self._places.get(person, -1) for person in some.people]
+        if -1 in places:
+            raise InvalidData(
+                "a row belongs to somebody who is not among the people",
+                fix="curate the site's data again",
+            )
+        ends = list(pairwise([0, *some.ends]))
+        own = list(zip(places, ends, strict=True))
+        streams = [self._nonces(place, high - low) for place, (low, high) in own]
+        leaves = some.leaves(b"".join(streams))
+        for place, (low, high) in own:
+            self._of[place] = b"".join(leaves[low:high])
+        for person in waiting.keys() & set(some.people):
+            place, more = self._places[person], waiting.pop(person)
+            have = len(self._of[place])
+            stream = self._nonces(place, have // HASH_BYTES + len(more))[have:]
+            self._of[place] += b"".join(_leaves(stream, more))
+
+    def _nonces(self, place: int, count: int) -> bytes:
+        """Return somebody's nonces; nothing secret where their key is destroyed.
+
+        Leaves of theirs are of no use then, and others are put in their place.
+        """
+        key = self._keys[place]
+        return nonces(self._secret(key), count) if key else bytes(HASH_BYTES * count)
 
     def put(self, place: int, leaves: Sequence[bytes]) -> None:
         """Take leaves that were kept, since nobody can make them any more."""
@@ -252,26 +277,32 @@ class _Sealed:
         return b"".join(self._of)
 
 
-def _leaves_of(key: bytes | None, secret: Keyed, acts: Acts) -> list[bytes]:
+def _leaves_of(key: bytes | None, secret: Keyed, acts: Sequence[bytes]) -> list[bytes]:
     """Return the leaves of one person's acts; none where the key is destroyed."""
-    if key is None or not acts.fronts:
+    if key is None or not acts:
         return []
-    stream = nonces(secret(key), len(acts.fronts))
-    return act_leaves(stream, acts.fronts, acts.cells)
+    return _leaves(nonces(secret(key), len(acts)), acts)
 
 
-def _with_events(acts: Iterable[Acts], events: Sequence[Event]) -> Iterator[Acts]:
-    """Yield acts, and behind those of a person the events that are about them."""
-    waiting: dict[int | None, list[bytes]] = {}
+def _leaves(stream: bytes, acts: Sequence[bytes]) -> list[bytes]:
+    """Return the leaves of acts and events, each whole."""
+    starts = range(0, len(stream), HASH_BYTES)
+    given = [stream[n : n + HASH_BYTES] for n in starts]
+    return [act_leaf(nonce, act) for nonce, act in zip(given, acts, strict=True)]
+
+
+def _by_person(events: Sequence[Event]) -> dict[int | None, list[bytes]]:
+    found: dict[int | None, list[bytes]] = {}
     for event in events:
-        waiting.setdefault(event.person, []).append(event.data)
-    for one in acts:
-        more = waiting.pop(one.person, [])
-        one.fronts.extend(more)
-        one.cells.extend([b""] * len(more))
-        yield one
-    for person, data in waiting.items():
-        yield Acts(person, [], data, [b""] * len(data), 0)
+        found.setdefault(event.person, []).append(event.data)
+    return found
+
+
+class Theirs(NamedTuple):
+    """What one person has, or nobody: numbers of acts; bytes of these and of events."""
+
+    numbers: list[int]
+    data: list[bytes]
 
 
 # --- files ----------------------------------------------------------------------------
@@ -448,7 +479,7 @@ class Extract:
         wrap = self._secret(NONCE)
         leaves = list[bytes]()
         for at in range(first, last + 1):
-            leaves += gone.get(at) or _leaves_of(keys.of(at), wrap, acts[at])
+            leaves += gone.get(at) or _leaves_of(keys.of(at), wrap, acts[at].data)
         begin = start - int(self._starts["start"][first])
         path = self._tiles.path(index, leaves[begin : begin + stop - start])
         nth = index - int(self._starts["start"][place])
@@ -464,18 +495,22 @@ class Extract:
 
     def _acts(
         self, first: int, last: int, without: frozenset[int] = frozenset()
-    ) -> dict[int, Acts]:
+    ) -> dict[int, Theirs]:
         """Return the acts and events of these places."""
         wanted = [n for n in range(max(first, 1), last + 1) if n not in without]
         place_of = {int(self._starts["person"][n]): n for n in wanted}
         used = {name: tuple(names) for name, names in self.commitment.used.items()}
         nobody = first == NOBODY
-        acts = read_acts(self.engine, used, list(place_of), nobody=nobody)
-        chosen = {None, *place_of} if nobody else set(place_of)
-        events = [event for event in self._events if event.person in chosen]
-        found = {n: Acts(None, [], [], [], 0) for n in range(first, last + 1)}
-        for one in _with_events(acts, events):
-            found[NOBODY if one.person is None else place_of[one.person]] = one
+        found = {n: Theirs([], []) for n in range(first, last + 1)}
+        for some in read_acts(self.engine, used, list(place_of), nobody=nobody):
+            for person, numbers, data in some.each():
+                place = NOBODY if person is None else place_of[person]
+                found[place] = Theirs(numbers, data)
+        for event in self._events:
+            if event.person in place_of:
+                found[place_of[event.person]].data.append(event.data)
+            elif nobody and event.person is None:
+                found[NOBODY].data.append(event.data)
         return found
 
     def check_whole(self) -> None:
@@ -489,7 +524,7 @@ class Extract:
         used = {name: tuple(names) for name, names in self.commitment.used.items()}
         acts = read_all_acts(self.engine, used, people, _rows_in(self.engine, used))
         sealed = _Sealed(people, keys, self._secret(NONCE))
-        sealed.take(_with_events(acts, self._events))
+        sealed.take(acts, self._events)
         for place, leaves in gone.items():
             sealed.put(place, leaves)
         tiles = Tiles.from_leaves(sealed.leaves())
@@ -522,7 +557,7 @@ class Extract:
             raise Shredded("this person's key was destroyed before")
         self.open(int(self._starts["start"][place]))  # the tables are what they were
         acts = self._acts(place, place)[place]
-        gone[place] = _leaves_of(key, self._secret(NONCE), acts)
+        gone[place] = _leaves_of(key, self._secret(NONCE), acts.data)
         _replace_secret(path, _keys_text(keys.without(place), gone))
         return len(gone[place])
 

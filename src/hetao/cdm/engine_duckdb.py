@@ -109,17 +109,23 @@ TYPES = {
     "object": "VARCHAR",
 }
 
+DECIMAL_BYTES = 16  # of a decimal as Arrow hands it on
+
 
 class Packed(NamedTuple):
-    """Columns of whole numbers, and texts in UTF-8, behind each other.
+    """Columns of whole numbers, and one of texts in UTF-8, behind each other.
 
     Attributes:
-        columns: name → int64 array; of the texts, where each begins, and where the
-            last one ends, so one more than there are rows.
+        columns: name → whole numbers: of dates and times days and microseconds since
+            1970, of decimals how many of their last place.
+        missing: name → where a column has none; of those alone that lack one.
+        edges: where each text begins, and where the last one ends.
         text: all texts.
     """
 
     columns: Columns
+    missing: Columns
+    edges: Column
     text: bytes | memoryview
 
 
@@ -192,40 +198,52 @@ class DuckDBEngine(ClosesItself):
             for key, kind in forms.items()
         }
 
-    def fetch_packed(self, query: str, text: str) -> Packed:
-        """Return a query's columns, none of which has a NULL, without text objects.
+    def fetch_packed(self, sql: str, text: str = "", where: str = "") -> Packed:
+        """Return a plan's columns as whole numbers, and its one text without objects.
 
         Args:
-            query: SQL of the embedded engine: columns of BIGINT, and one of text.
-            text: the name of the latter.
+            sql: a plan of whole numbers, decimals of up to 18 digits, dates, times.
+            text: the name of its column of text; "" if none. NULL is an empty one.
+            where: SQL of the embedded engine that goes on behind the plan's FROM: a
+                plan that is asked for many ranges is translated once.
 
         Raises:
-            InvalidData: the tables do not bear it, or a cell is NULL.
+            UnportablePlan: the plan lies outside the subset.
+            InvalidData: the tables do not bear it.
         """
         from nanoarrow import c_array_stream  # 12 ms that few commands need
 
         with failures():
-            relation = self.connection.sql(query)
+            relation = self.connection.sql(translate(sql, self.name) + where)
             names = relation.columns
             parts: dict[str, list[Column]] = {name: [] for name in names}
-            texts, size = list[memoryview](), 0
+            gaps: dict[str, list[Column]] = {}
+            texts, size, rows = list[memoryview](), 0, 0
             try:
                 for batch in c_array_stream(relation):
                     for name, cells in zip(names, batch.children, strict=True):
-                        if cells.null_count:
-                            raise duckdb.InvalidInputException("a cell is NULL")
                         buffers = cells.view()
-                        numbers = np.asarray(buffers.buffer(1))
+                        numbers = _whole(memoryview(buffers.buffer(1)))
                         if name == text:  # where each begins, and the last one ends
                             texts.append(memoryview(buffers.buffer(2)))
                             numbers = numbers[:-1] + size
                             size += len(texts[-1])
                         parts[name].append(numbers)
+                        if cells.null_count:
+                            known = np.asarray(buffers.buffer(0))
+                            bits = np.unpackbits(known, bitorder="little")
+                            at = rows + np.flatnonzero(bits[: batch.length] == 0)
+                            gaps.setdefault(name, []).append(at)
+                    rows += batch.length
             except RuntimeError as error:  # the stream's own kind of failure
                 raise duckdb.Error(str(error)) from None
         columns = {name: _behind(parts[name]) for name in names}
-        columns[text] = np.append(columns[text], size)
-        return Packed(columns, texts[0] if len(texts) == 1 else b"".join(texts))
+        missing = {name: np.zeros(rows, dtype=bool) for name in gaps}
+        for name, places in gaps.items():
+            missing[name][_behind(places)] = True
+        edges = np.append(columns.pop(text, np.zeros(0, dtype=np.int64)), size)
+        whole = texts[0] if len(texts) == 1 else b"".join(texts)
+        return Packed(columns, missing, edges, whole)
 
     def rows(self, sql: str) -> list[Row]:
         """Return a plan's few rows as Python values."""
@@ -283,6 +301,14 @@ def result_forms(description: Sequence[Sequence[Any]]) -> dict[str, str]:
                 fix=f"cast it to one of {', '.join(FORMS).upper()}",
             )
     return dict(zip(names, types, strict=True))
+
+
+def _whole(buffer: memoryview) -> Column:
+    """Return the numbers of an Arrow buffer, decimals too, which have 16 bytes each."""
+    if buffer.itemsize == DECIMAL_BYTES:
+        # The upper half says no more than the lower: 18 digits fit into 63 bits.
+        return np.frombuffer(buffer.cast("B"), dtype="<i8")[::2]
+    return np.asarray(buffer)
 
 
 def _behind(parts: Sequence[Column]) -> Column:

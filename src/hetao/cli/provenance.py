@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from hetao.federation.showing import (
 )
 from hetao.federation.site import SiteSetup
 from hetao.federation.site_file import read_site_file
-from hetao.ledger.acts import decode_act
+from hetao.ledger.acts import FORM, decode_act
 from hetao.ledger.audit import MOST, chance_of_finding, draws, extract_of, seed_of
 from hetao.ledger.certificate import read_certificate, verify_certificate
 from hetao.ledger.log import Log
@@ -170,7 +171,7 @@ def verify(chosen: argparse.Namespace) -> int:
             "to": shown.to,
             "at": shown.at,
             "extract": dict(shown.extract),
-            "acts": {str(n): data.decode() for n, data in shown.acts.items()},
+            "acts": {str(n): _told(data) for n, data in shown.acts.items()},
             "drawn": shown.drawn,
             "gone": list(shown.gone),
             "certified": shown.certified,
@@ -194,8 +195,13 @@ def verify(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _told(data: bytes) -> str | dict[str, object]:
+    """Return an act as JSON has it; an event as its own text."""
+    return asdict(decode_act(data)) if data.startswith(FORM) else data.decode()
+
+
 def _lines(data: bytes) -> Iterator[str]:
-    if not data.startswith(b"hetao.act/1"):
+    if not data.startswith(FORM):
         yield f"  {data.decode()}\n"
         return
     act = decode_act(data)

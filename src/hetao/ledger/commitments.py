@@ -162,7 +162,7 @@ class Tiles:
     def from_leaves(cls, leaves: bytes) -> Self:
         """Return the upper part over leaf hashes, which stand behind each other."""
         starts = range(0, len(leaves), TILE * HASH_BYTES)
-        first = [root(_apart(leaves[n : n + TILE * HASH_BYTES])) for n in starts]
+        first = [_tile_root(leaves[n : n + TILE * HASH_BYTES]) for n in starts]
         return cls(_above(first), len(leaves) // HASH_BYTES)
 
     @classmethod
@@ -209,6 +209,16 @@ class Tiles:
         return path
 
 
+def _tile_root(leaves: bytes) -> bytes:
+    """Return the root over leaf hashes that stand behind each other."""
+    sha256, pair = hashlib.sha256, 2 * HASH_BYTES
+    whole = len(leaves) - len(leaves) % pair
+    level = [
+        sha256(b"\x01" + leaves[n : n + pair]).digest() for n in range(0, whole, pair)
+    ]
+    return root([*level, leaves[whole:]] if leaves[whole:] else level)
+
+
 def _apart(hashes: bytes) -> list[bytes]:
     return [hashes[n : n + HASH_BYTES] for n in range(0, len(hashes), HASH_BYTES)]
 
@@ -236,21 +246,27 @@ def act_leaf(nonce: bytes, act: bytes) -> bytes:
 
 
 def act_leaves(
-    stream: bytes, fronts: Sequence[bytes], rests: Sequence[bytes | memoryview]
+    acts: memoryview,
+    starts: Sequence[int],
+    text: bytes | memoryview,
+    edges: Sequence[int],
 ) -> list[bytes]:
-    """Return the leaf hashes of acts, of which each comes in two pieces.
+    """Return the leaf hashes of acts that stand behind each other.
 
     Args:
-        stream: their nonces behind each other.
-        fronts: how each act begins.
-        rests: how it goes on; it is hashed where it stands.
+        acts: of each act its nonce and its bytes but for its texts.
+        starts: where each begins, and the end of the last.
+        text: the texts of all.
+        edges: where the texts of each begin, and the end of the last.
     """
-    sha256, leaves = hashlib.sha256, list[bytes]()
+    begun, leaves = hashlib.sha256(b"\x00").copy, list[bytes]()
     # Written out: a call for each would take as long as half of the hashing.
-    for at, (front, rest) in enumerate(zip(fronts, rests, strict=True)):
-        begin = HASH_BYTES * at
-        leaf = sha256(b"\x00" + stream[begin : begin + HASH_BYTES] + front)
-        leaf.update(rest)
+    for begin, end, first, last in zip(
+        starts, starts[1:], edges, edges[1:], strict=False
+    ):
+        leaf = begun()
+        leaf.update(acts[begin:end])
+        leaf.update(text[first:last])
         leaves.append(leaf.digest())
     return leaves
 

@@ -24,7 +24,7 @@ from hetao.ledger.opened import Opened as Certificate
 from hetao.ledger.proof import parse_proof
 from hetao.permit import Directory, Identity, Party, Statement, state, statement_from
 
-TYPE: Final = "hetao.shown/1"
+TYPE: Final = "hetao.shown/2"
 LARGEST: Final = 512 * 2**20  # bytes
 FIELDS: Final = {
     "type",
@@ -87,7 +87,7 @@ def sign_shown(
         "shown": [
             {
                 "index": one.index,
-                "act": one.act.decode(),
+                "act": base64.b64encode(one.act).decode(),
                 "nonce": one.nonce.hex(),
                 "path": base64.b64encode(b"".join(one.path)).decode(),
             }
@@ -174,7 +174,8 @@ def _acts(body: Mapping[str, Any], record: Statement) -> dict[int, bytes]:
     for one in body["shown"]:
         path = base64.b64decode(one["path"], validate=True)
         hashes = [path[n : n + HASH_BYTES] for n in range(0, len(path), HASH_BYTES)]
-        act, nonce = str(one["act"]).encode(), bytes.fromhex(one["nonce"])
+        act = base64.b64decode(one["act"], validate=True)
+        nonce = bytes.fromhex(one["nonce"])
         opened = Opened(act, nonce, one["index"], body["acts"], tuple(hashes), tree)
         opened.check(published)
         found[opened.index] = act

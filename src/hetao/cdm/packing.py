@@ -1,0 +1,336 @@
+"""Columns of tables → the canonical bytes of acts, behind each other, for hashing.
+
+Numbers are moved in whole columns: no object is made for a row. What the bytes are says
+`hetao.ledger.acts`. In front of each act stays a gap for its nonce, so that a leaf is
+hashed where it stands.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from hetao.cdm.engine import Column as Array
+from hetao.ledger.acts import (
+    FORM,
+    FORM_BYTES,
+    HAS_DAY,
+    HAS_PERSON,
+    HAS_VISIT,
+    HEAD_WORDS,
+    SECTION_WORDS,
+    WORD,
+    name_bytes,
+)
+from hetao.ledger.commitments import act_leaves
+from hetao.ledger.merkle import HASH_BYTES
+
+# The number of an act within a person's: a visit's id, which is never negative, or a
+# day, counted from 1970, so far below that visits come last.
+FIRST_DAY: Final = -(2**40)
+FOR_GOOD: Final = 2 * FIRST_DAY
+DAY_BITS: Final = 22  # of days since 1970, as many as a calendar has
+NONCE_WORDS: Final = HASH_BYTES // WORD
+SHORT: Final = 64  # bytes of a text that are moved one by one
+LITTLE: Final = np.dtype("<i8")
+
+
+class TableRows(NamedTuple):
+    """Rows of one table, in any order.
+
+    Attributes:
+        name, columns: of the table, and the number that says which columns it states.
+        person, act, key: whole numbers of each row: whose, of which act, its key.
+        cells: whole numbers, in the order in which they stand in a row.
+        missing: of each cell, where there is none; None where there is one in each row.
+        bits: of each cell, the bit of its column.
+        edges: where the texts of each row begin, and the end of the last.
+        text: all texts, UTF-8; None where the table states no text.
+    """
+
+    name: str
+    columns: int
+    person: Array
+    act: Array
+    key: Array
+    cells: Sequence[Array]
+    missing: Sequence[Array | None]
+    bits: Sequence[int]
+    edges: Array
+    text: bytes | memoryview | None
+
+
+@dataclass(frozen=True)
+class Acts:
+    """Acts of some people, or of nobody: by person, then by number.
+
+    Attributes:
+        people: whose they are; None is nobody.
+        ends: behind which act each one's end.
+        numbers: of each act within its person's, rising: see `act_number`.
+        rows: how many rows they have together.
+        words: all acts but their texts, each behind its gap.
+        starts: the byte at which each act's gap begins, and the end of the last.
+        text: the texts of all acts.
+        edges: where the texts of each act begin in it, and the end of the last.
+    """
+
+    people: list[int | None]
+    ends: list[int]
+    numbers: Array
+    rows: int
+    words: Array
+    starts: list[int]
+    text: bytes
+    edges: list[int]
+
+    def leaves(self, nonces: bytes) -> list[bytes]:
+        """Return the leaf hashes of all acts.
+
+        Args:
+            nonces: of all of them, behind each other.
+        """
+        gaps = np.array(self.starts[:-1], dtype=np.int64) // WORD
+        given = np.frombuffer(nonces, dtype=LITTLE).reshape(-1, NONCE_WORDS)
+        for n in range(NONCE_WORDS):
+            self.words[gaps + n] = given[:, n]
+        data = memoryview(self.words.data).cast("B")
+        return act_leaves(data, self.starts, self.text, self.edges)
+
+    def each(self) -> Iterator[tuple[int | None, list[int], list[bytes]]]:
+        """Yield of each person the numbers of acts, and their canonical bytes."""
+        data, text = memoryview(self.words.data).cast("B"), self.text
+        acts = [
+            b"".join([data[begin + HASH_BYTES : end], text[first:last]])
+            for (begin, end), (first, last) in zip(
+                pairwise(self.starts), pairwise(self.edges), strict=True
+            )
+        ]
+        for person, (low, high) in zip(
+            self.people, pairwise([0, *self.ends]), strict=True
+        ):
+            yield person, self.numbers[low:high].tolist(), acts[low:high]
+
+
+class _Runs(NamedTuple):
+    """Rows of one table that follow each other and are of one act, their keys rising.
+
+    Tables are stored by person more or less, so that most rows follow each other.
+    """
+
+    person: Array
+    act: Array
+    table: Array  # its place among those given
+    key: Array  # of the first row
+    until: Array  # the key of the last row
+    first: Array
+    rows: Array  # how many
+
+    def taken(self, order: Array) -> "_Runs":
+        return _Runs(*(values[order] for values in self))
+
+    def ordered(self) -> "_Runs":
+        """Return them by person, act, table and key.
+
+        Those of each table stand so, more or less. A sort of one number finds that; the
+        number cuts the ends of visits' ids off, so what comes of it is looked at.
+        """
+        if self.rises():
+            return self
+        found = self.taken(np.argsort(self._rank(), kind="stable"))
+        if found.rises():
+            return found
+        return self.taken(np.lexsort((self.key, self.table, self.act, self.person)))
+
+    def rises(self) -> bool:
+        """Return whether they are by person, act, table and key."""
+        rises = np.ones(len(self.key) - 1, dtype=bool)
+        for key in (self.key, self.table, self.act, self.person):
+            rises = (key[1:] > key[:-1]) | ((key[1:] == key[:-1]) & rises)
+        return bool(rises.all())
+
+    def _rank(self) -> Array:
+        """Return one number each that rises with person and act, as far as it goes."""
+        people, person = np.unique(self.person, return_inverse=True)
+        cut = DAY_BITS + 1
+        room = 62 - len(people).bit_length()
+        shift = max(0, int(self.act.max()).bit_length() - room)
+        visit = (self.act >> shift) + (1 << cut)
+        day = np.maximum(self.act - FIRST_DAY, -(1 << DAY_BITS)) + (1 << DAY_BITS)
+        return (person << (room + 1)) + np.where(self.act >= 0, visit, day)
+
+    def cross(self) -> bool:
+        """Return whether a run ends behind where the next one of its kind begins."""
+        cross = self.until[:-1] > self.key[1:]
+        for key in (self.person, self.act, self.table):
+            cross &= key[:-1] == key[1:]
+        return bool(cross.any())
+
+
+def packed(tables: Sequence[TableRows], *, of_people: bool) -> Acts:
+    """Return the acts that rows of tables make up.
+
+    Args:
+        tables: in the order of the dictionary; each with a row at least.
+        of_people: False where each row, of nobody, is an act by itself.
+    """
+    runs = _runs(tables, split=not of_people).ordered()
+    if runs.cross():
+        runs = _runs(tables, split=True).ordered()
+    person = _changes(runs.person)
+    acts, sections = person.copy(), person.copy()
+    acts |= _changes(runs.act)
+    sections |= acts | _changes(runs.table)
+    if not of_people:  # acts of one table bear one number
+        acts[:] = sections[:] = True
+    widths = np.array([1 + len(table.cells) for table in tables])
+    heads = (NONCE_WORDS + HEAD_WORDS) * acts
+    sizes = heads + SECTION_WORDS * sections + runs.rows * widths[runs.table]
+    ends = np.cumsum(sizes)
+    at = ends - sizes  # where each run begins, its act's and section's fronts included
+    words = np.zeros(int(ends[-1]), dtype=LITTLE)
+    each = np.flatnonzero(acts)
+    opened = np.add.reduceat(sections, each, dtype=np.int64)
+    _write_heads(words, at[each] + NONCE_WORDS, runs.taken(each), opened, of_people)
+    each_section = np.flatnonzero(sections)
+    rows = np.add.reduceat(runs.rows, each_section)
+    fronts = (at + heads)[each_section]
+    _write_sections(words, fronts, tables, runs.table[each_section], rows)
+    begins = at + heads + SECTION_WORDS * sections
+    for place, table in enumerate(tables):
+        own = np.flatnonzero(runs.table == place) if len(tables) > 1 else slice(None)
+        _write_rows(words, table, begins[own], runs.first[own], runs.rows[own])
+    text, edges = _texts(tables, runs, each)
+    owners = np.flatnonzero(person[each])
+    people = runs.person[each[owners]].tolist() if of_people else [None]
+    return Acts(
+        people=people,
+        ends=[*owners[1:].tolist(), len(each)] if of_people else [len(each)],
+        numbers=runs.act[each],
+        rows=int(runs.rows.sum()),
+        words=words,
+        starts=[*(WORD * at[each]).tolist(), WORD * len(words)],
+        text=text,
+        edges=edges,
+    )
+
+
+def _runs(tables: Sequence[TableRows], *, split: bool) -> _Runs:
+    """Return the runs of all tables; each row is one where they are to be split."""
+    found = []
+    for place, table in enumerate(tables):
+        person, act, key = table.person, table.act, table.key
+        if split:
+            first = last = np.arange(len(key))
+        else:
+            same = person[1:] == person[:-1]
+            same &= act[1:] == act[:-1]
+            same &= key[1:] > key[:-1]
+            edges = np.flatnonzero(~same)
+            first = np.concatenate([[0], edges + 1])
+            last = np.concatenate([edges, [len(key) - 1]])
+        kind = np.full(len(first), place)
+        of = (person[first], act[first], kind, key[first], key[last])
+        found.append(_Runs(*of, first, last - first + 1))
+    return _Runs(*map(np.concatenate, zip(*found, strict=True)))
+
+
+def _changes(values: Array) -> Array:
+    """Return where a value differs from the one before; the first one does."""
+    return np.concatenate([[True], values[1:] != values[:-1]])
+
+
+def _write_heads(
+    words: Array, at: Array, acts: _Runs, sections: Array, of_people: bool
+) -> None:
+    form = np.frombuffer(name_bytes(FORM.decode(), FORM_BYTES), dtype=LITTLE)
+    visit = acts.act >= 0 if of_people else np.zeros(len(at), dtype=bool)
+    day = (acts.act != FOR_GOOD) & ~visit if of_people else visit
+    given = HAS_PERSON * of_people + HAS_VISIT * visit + HAS_DAY * day
+    person = acts.person if of_people else 0
+    visits, days = np.where(visit, acts.act, 0), np.where(day, acts.act - FIRST_DAY, 0)
+    cells = [*form.tolist(), given, person, visits, days, sections]
+    for n, cell in enumerate(cells):
+        words[at + n] = cell
+
+
+def _write_sections(
+    words: Array, at: Array, tables: Sequence[TableRows], of: Array, rows: Array
+) -> None:
+    fronts = [
+        [*np.frombuffer(name_bytes(table.name), dtype=LITTLE).tolist(), table.columns]
+        for table in tables
+    ]
+    for n, cell in enumerate(np.array(fronts, dtype=LITTLE).T):
+        words[at + n] = cell[of]
+    words[at + SECTION_WORDS - 1] = rows
+
+
+def _write_rows(
+    words: Array, table: TableRows, begins: Array, first: Array, count: Array
+) -> None:
+    """Write a table's rows, of runs whose words begin there."""
+    width = 1 + len(table.cells)
+    if (first[1:] > first[:-1]).all():  # in the order in which they came
+        at = np.repeat(begins - first * width, count)
+        at += np.arange(0, width * len(at), width)
+    else:
+        behind = np.cumsum(count) - count
+        within = np.arange(int(count.sum())) - np.repeat(behind, count)
+        at = np.empty(len(within), dtype=np.int64)
+        at[np.repeat(first, count) + within] = np.repeat(begins, count) + within * width
+    if any(missing is not None for missing in table.missing):
+        nulls = np.zeros(len(at), dtype=LITTLE)
+        for missing, bit in zip(table.missing, table.bits, strict=True):
+            if missing is not None:
+                nulls |= missing.astype(np.int64) << bit
+        words[at] = nulls
+    for values, missing in zip(table.cells, table.missing, strict=True):
+        at += 1
+        words[at] = values if missing is None else np.where(missing, 0, values)
+
+
+def _texts(
+    tables: Sequence[TableRows], runs: _Runs, acts: Array
+) -> tuple[bytes, list[int]]:
+    """Return all texts in the order of acts, and where each act's begin and end."""
+    first, last = runs.first, runs.first + runs.rows
+    begins, ends = np.zeros_like(first), np.zeros_like(first)
+    for place, table in enumerate(tables):
+        if table.text is not None:
+            own = runs.table == place
+            begins[own], ends[own] = table.edges[first[own]], table.edges[last[own]]
+    sizes = np.add.reduceat(ends - begins, acts)
+    until = [0, *np.cumsum(sizes).tolist()]
+    told = np.flatnonzero(ends > begins)
+    if not len(told):
+        return b"", until
+    # Most follow each other where they stand, and are taken together.
+    kinds, begins, ends = runs.table[told], begins[told], ends[told]
+    apart = (kinds[1:] != kinds[:-1]) | (begins[1:] != ends[:-1])
+    opens = np.flatnonzero(np.append(True, apart))
+    closes = np.append(opens[1:], len(told)) - 1
+    kinds, begins, ends = kinds[opens], begins[opens], ends[closes]
+    if int((ends - begins).sum()) < SHORT * len(opens):
+        return _gathered(tables, kinds, begins, ends), until
+    texts = [memoryview(table.text or b"") for table in tables]
+    stretches = (kinds.tolist(), begins.tolist(), ends.tolist())
+    pieces = [
+        texts[kind][begin:end] for kind, begin, end in zip(*stretches, strict=True)
+    ]
+    return b"".join(pieces), until
+
+
+def _gathered(
+    tables: Sequence[TableRows], kinds: Array, begins: Array, ends: Array
+) -> bytes:
+    """Return stretches of text behind each other, byte by byte: most are short."""
+    texts = [table.text or b"" for table in tables]
+    before = np.cumsum([0, *map(len, texts)])
+    sizes = ends - begins
+    moved = before[kinds] + begins - (np.cumsum(sizes) - sizes)
+    places = np.repeat(moved, sizes)
+    places += np.arange(len(places))
+    return bytes(np.frombuffer(b"".join(texts), dtype=np.uint8)[places])
