@@ -5,9 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from hetao.errors import HetaoError
+from hetao.federation.coordinator import Coordinator
+from hetao.federation.ending import certify_revoked
+from hetao.federation.released import sign_released
 from hetao.federation.site import Site, SiteSetup
 from hetao.federation.transport import Transport
-from hetao.permit import Statement, sign_notice
+from hetao.permit import Statement, format_time, sign_notice
 from support_transport import HUBS, Net, Stage, now, study_of
 
 SITES = "abc"
@@ -63,20 +66,29 @@ class Heard:
             destroyed what it kept, a hub kept the notice, the coordinator ended.
         sums: site → sums that it had released before, and in the end.
         error: with which the coordinator ended.
+        certificate: of the revoked run; b"" where none was asked for.
+        lists: of the sites of what left them, signed.
+        other: with which hubs refused to cosign a log that does not say so.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     sums: dict[str, list[int]] = field(default_factory=dict)
     error: HetaoError | None = None
+    certificate: bytes = b""
+    lists: list[object] = field(default_factory=list)
+    other: HetaoError | None = None
 
 
-async def revoked_midway(net: Net, teller: str = "c", wait_seconds: float = 0) -> Heard:
+async def revoked_midway(
+    net: Net, teller: str = "c", wait_seconds: float = 0, *, certified: bool = False
+) -> Heard:
     """Run a study, hold it up, have one site told of a revocation, and look.
 
     Args:
         net: started.
         teller: the site in whose folder the revocation is laid.
         wait_seconds: between the holding up and the revocation.
+        certified: whether the run is certified as revoked, and sites list what left.
     """
     stage = Midway(net, study_of(SITES))
     stage.notices, stage.sites, heard = {}, {}, Heard()
@@ -84,7 +96,8 @@ async def revoked_midway(net: Net, teller: str = "c", wait_seconds: float = 0) -
         held = HeldUp(net.transport("a"), POSTS)
         stage.work("a", held)
         stage.work_all("bc")
-        running = asyncio.create_task(stage.coordinator().answer())
+        coordinator = stage.coordinator()
+        running = asyncio.create_task(coordinator.answer())
         await held.reached.wait()
         while {sums_in(site) for site in stage.sites.values()} != {SUMS}:
             await asyncio.sleep(LOOK_SECONDS)  # until the others wait for it too
@@ -102,7 +115,21 @@ async def revoked_midway(net: Net, teller: str = "c", wait_seconds: float = 0) -
             await running
         except HetaoError as error:
             heard.error = error
+        if certified:
+            await _certify(stage, coordinator, heard)
     return heard
+
+
+async def _certify(stage: Stage, coordinator: Coordinator, heard: Heard) -> None:
+    at = format_time(now())
+    heard.certificate = await certify_revoked(coordinator, at) or b""
+    for name in SITES:
+        signed = sign_released(stage.setup(name), coordinator.run, at)
+        heard.lists.append(signed.as_json())
+    try:
+        await coordinator.cosign(b"another history")
+    except HetaoError as error:
+        heard.other = error
 
 
 async def _until_all_heard(

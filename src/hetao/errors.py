@@ -446,6 +446,19 @@ class Stopped(Refused):
     remedy = "mend what is named; the same command then starts a new run"
 
 
+class MemoryLost(Refused):
+    """A site's memory of what it has shown is older than its log, and cannot be mended.
+
+    By what is left of it, people could be shown again who were shown before.
+    """
+
+    code = "HT-421"
+    remedy = (
+        "put the newest copy of releases.sqlite and the snapshots back; without them "
+        "nobody knows what may still be shown"
+    )
+
+
 # --- Unreachable ---------------------------------------------------------------------
 class Unreachable(HetaoError):
     """A party did not answer in time."""

@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hetao.canonical import parse_canonical
 from hetao.cli.main import say
 from hetao.errors import InvalidData, Unverified, Usage
-from hetao.ledger.certificate import read_certificate, verify_certificate
+from hetao.ledger.certificate import read_certificate
 from hetao.ledger.log import Log
 from hetao.ledger.policy import read_policy
 from hetao.ledger.proof import parse_proof
+from hetao.ledger.revoked import is_of_revoked, verify_any
 from hetao.ledger.status import append_lists, check_status, last_marks, mark, snapshot
 from hetao.permit import bundle_from, read_identity
 
@@ -47,7 +48,7 @@ def place_of(certificate: dict[str, Any]) -> tuple[int, tuple[str, Ed25519Public
 def publish(chosen: argparse.Namespace) -> int:
     """Log how a certificate stands from now on, and write the snapshot that says so."""
     data = read_certificate(chosen.certificate)
-    verify_certificate(data)
+    verify_any(data)
     index, issuer = place_of(parse_canonical(data))
     return publish_state(chosen, index, issuer)
 
@@ -126,6 +127,8 @@ def export(chosen: argparse.Namespace) -> int:
     if chosen.verifier:
         replace_file(chosen.verifier, one_file.one_file())
     data = read_certificate(chosen.certificate)
+    if is_of_revoked(data):
+        return _export_revoked(chosen, data)
     signed = chosen.sd_jwt or chosen.scitt
     if signed and not chosen.key:
         raise Usage(
@@ -149,6 +152,19 @@ def export(chosen: argparse.Namespace) -> int:
         if path:
             replace_file(path, make())
             say(f"{path} is written")
+    return 0
+
+
+def _export_revoked(chosen: argparse.Namespace, data: bytes) -> int:
+    from hetao.dossier.revoked import render_revoked
+
+    others = (chosen.pdf, chosen.crate, chosen.sd_jwt, chosen.scitt)
+    if any(others) or not chosen.html:
+        raise Usage(
+            "of a revoked study there is a page alone", fix="name it with --html FILE"
+        )
+    replace_file(chosen.html, render_revoked(data).encode())
+    say(f"{chosen.html} is written")
     return 0
 
 

@@ -6,17 +6,13 @@ For a run that was revoked halfway, and so has no certificate.
 import argparse
 import json
 import sys
-from pathlib import Path
-from typing import Final
 
 from hetao.cli.main import say
-from hetao.errors import InvalidNetwork, Unverified
+from hetao.cli.verify_revoked import read_list
 from hetao.federation.clock import utc_now
 from hetao.federation.released import Released, check_released, sign_released
 from hetao.federation.site_file import read_site_file
 from hetao.permit import format_time, read_directory
-
-LARGEST: Final = 64 * 2**20  # bytes of a list
 
 
 def write(chosen: argparse.Namespace) -> int:
@@ -32,7 +28,7 @@ def write(chosen: argparse.Namespace) -> int:
 
 def check(chosen: argparse.Namespace) -> int:
     """Check such a list with the site's public key alone, and say what it says."""
-    found = check_released(_read(chosen.list), read_directory(chosen.parties))
+    found = check_released(read_list(chosen.list), read_directory(chosen.parties))
     for line in _lines(found):
         sys.stdout.write(line + "\n")
     return 0
@@ -50,17 +46,3 @@ def _lines(found: Released) -> list[str]:
     if found.destroyed:
         lines.append(f"what was kept for it was destroyed at {found.destroyed}")
     return lines
-
-
-def _read(path: Path) -> object:
-    try:
-        if path.stat().st_size > LARGEST:
-            raise Unverified(f"{path.name} is larger than a list can be")
-        found: object = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InvalidNetwork(
-            f"the list {path} cannot be read: {error.strerror}", fix="check the path"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise Unverified(f"{path.name} is not JSON") from error
-    return found

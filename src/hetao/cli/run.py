@@ -13,11 +13,13 @@ from pathlib import Path
 
 from hetao.cli.main import folder_for, say
 from hetao.dossier import write_page
-from hetao.errors import Usage
+from hetao.dossier.revoked import render_revoked
+from hetao.errors import HetaoError, Usage
 from hetao.federation.certify import certify, package_of, results_of
 from hetao.federation.clock import utc_now
 from hetao.federation.coordinator import Coordinator, Outcome
 from hetao.federation.correspondence import Desk
+from hetao.federation.ending import certify_revoked
 from hetao.federation.network import Network, read_network
 from hetao.federation.register import read_notices
 from hetao.federation.reviewing import (
@@ -33,6 +35,7 @@ from hetao.permit import (
     Bundle,
     Directory,
     Requirement,
+    Statement,
     check_votes,
     format_time,
     read_bundle,
@@ -108,7 +111,7 @@ async def _run(
         )
         coordinator = Coordinator(desk, study, bundle, transport, by_file)
         try:
-            outcome = await coordinator.answer()
+            outcome = await _answered(coordinator, out)
             package = _lay(out / "review", outcome)
             end = time.monotonic() + patience_for_review
             once = functools.cache(say)
@@ -122,8 +125,7 @@ async def _run(
                     return outcome, waits
                 await asyncio.sleep(LOOK_SECONDS)
             signed = [vote.statement for vote in votes]
-            when = format_time(utc_now())
-            certificate = await certify(coordinator, outcome, when, signed)
+            certificate = await _certified(coordinator, (outcome, signed), out)
             write_results(out, outcome, certificate)
             coordinator.mark_finished()  # only now: a run without results goes on
         finally:
@@ -131,6 +133,41 @@ async def _run(
     finally:
         await transport.close()
     return outcome, None
+
+
+async def _answered(coordinator: Coordinator, out: Path) -> Outcome:
+    try:
+        return await coordinator.answer()
+    except HetaoError:
+        await _tell_revoked(coordinator, out)
+        raise
+
+
+async def _certified(
+    coordinator: Coordinator, found: tuple[Outcome, Sequence[Statement]], out: Path
+) -> bytes:
+    outcome, votes = found
+    try:
+        return await certify(coordinator, outcome, format_time(utc_now()), votes)
+    except HetaoError:
+        await _tell_revoked(coordinator, out)
+        raise
+
+
+async def _tell_revoked(coordinator: Coordinator, out: Path) -> None:
+    """Where the permit was revoked, issue the certificate that says what had left."""
+    try:
+        certificate = await certify_revoked(coordinator, format_time(utc_now()))
+    except HetaoError as error:
+        say(f"no certificate of a revoked study could be issued: {error}")
+        return
+    if certificate is None:
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    _replace(out / "revoked.json", certificate)
+    _replace(out / "revoked.html", render_revoked(certificate).encode())
+    write_directory(out / "parties.toml", coordinator.bundle.permit.directory)
+    say(f"the permit was REVOKED: {out / 'revoked.json'} says what had been released")
 
 
 def _lay(folder: Path, outcome: Outcome) -> Package:

@@ -14,11 +14,13 @@ from typing import Any
 from hetao.canonical import parse_canonical
 from hetao.cli.certificate import place_of, read_file
 from hetao.cli.main import say
-from hetao.errors import Unverified
+from hetao.cli.verify_revoked import verify_ended
+from hetao.errors import Unverified, Usage
 from hetao.ledger.certificate import Verified, read_certificate, verify_certificate
 from hetao.ledger.concept_sets import AcrossSites
 from hetao.ledger.policy import Policy, read_policy
 from hetao.ledger.proof import parse_proof
+from hetao.ledger.revoked import is_of_revoked
 from hetao.ledger.status import Status, check_status
 from hetao.permit import read_bundle, read_directory
 
@@ -27,6 +29,10 @@ def verify(chosen: argparse.Namespace) -> int:
     """Check a certificate step by step; exit code 6 if one fails."""
     trusted = read_directory(chosen.trust) if chosen.trust else None
     data = read_certificate(chosen.certificate)
+    if is_of_revoked(data):
+        return verify_ended(chosen, data, trusted)
+    if chosen.list:
+        raise Usage("the certificate is not of a revoked study, and needs no list")
     later = read_bundle(chosen.notices).notices if chosen.notices else ()
     verified = verify_certificate(data, trusted, later)
     certificate = parse_canonical(data)

@@ -45,7 +45,7 @@ from hetao.federation.reviewing import COUNTED, Ballots
 from hetao.federation.store import Store
 from hetao.federation.totals import Words, check_tags, check_total, total_of
 from hetao.federation.transport import Transport
-from hetao.ledger.concept_sets import across_sites
+from hetao.ledger.concept_sets import across_sites, are_told
 from hetao.permit import (
     Bundle,
     Statement,
@@ -159,6 +159,11 @@ class Coordinator:
         self._mail = Correspondence(desk, question, transport, self._store, self.log)
         self._rounds: list[RoundRecord] = []
         self._seconds: dict[str, float] = {}
+
+    @property
+    def mail(self) -> Correspondence:
+        """Return the letters and the mail of the run."""
+        return self._mail
 
     def close(self) -> None:
         """Close journal and log."""
@@ -315,7 +320,7 @@ class Coordinator:
                 pass
             case _:
                 raise BadEnvelope(f"{site} sent a malformed 'ready'")
-        if not _are_told(meta.get("concepts", [])):
+        if not are_told(meta.get("concepts", [])):
             raise BadEnvelope(f"{site} sent a malformed 'ready'")
         if meta.get("dictionary") != self.study.dictionary:
             raise WrongStudy(f"{site} holds another data dictionary than the study's")
@@ -534,23 +539,28 @@ class Coordinator:
         """Append a leaf to the log; return its index, the cosigned note, its path."""
         index = self.log.append([leaf])
         size, note = self.log.size, self.log.checkpoint()
-        asked = (self._cosignature(hub, size, note) for hub in self.bundle.permit.hubs)
+        proof = self.log.inclusion(index, size)
+        shown = {"leaf": leaf.decode("ascii"), "inclusion": [n.hex() for n in proof]}
+        hubs = self.bundle.permit.hubs
+        asked = (self._cosignature(hub, size, note, shown) for hub in hubs)
         try:
             async with self._mail.listening():
                 lines = await asyncio.gather(*asked)
         except Lost as lost:
             raise lost.first from lost
         whole = await witnessed(self.log, note, self._desk.log, lines)
-        return index, whole, self.log.inclusion(index, size)
+        return index, whole, proof
 
-    async def _cosignature(self, hub: str, size: int, note: str) -> str:
+    async def _cosignature(
+        self, hub: str, size: int, note: str, shown: Mapping[str, Any]
+    ) -> str:
         """Return a hub's cosignature, proving growth from what it saw last."""
         rows = self._store.rows("SELECT size FROM cosigned WHERE hub = ?", (hub,))
         old = int(rows[0][0]) if rows else 0
         for _ in range(2):
             task = f"cosign/{size}/{old}"
             path = [node.hex() for node in self.log.consistency(old, size)]
-            content = pack({"note": note, "old_size": old, "path": path})
+            content = pack({"note": note, "old_size": old, "path": path, **shown})
             await self._mail.send(Letter(task, "finish", hub, content))
             await self._mail.wait([(task, "closing", hub)], task)
             _, meta, _ = self._mail.items[task, "closing", hub]
@@ -587,13 +597,3 @@ def _named(at: tuple[str, int, int]) -> str:
 def _study_json(study: Study) -> dict[str, Any]:
     plain: dict[str, Any] = parse_canonical(study.canonical)
     return plain
-
-
-def _are_told(sets: Any) -> bool:
-    """Return whether a site told a name and a digest of each concept set."""
-    return isinstance(sets, list) and all(
-        isinstance(one, dict)
-        and set(one) == {"name", "digest"}
-        and all(isinstance(text, str) for text in one.values())
-        for one in sets
-    )

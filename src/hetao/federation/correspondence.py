@@ -139,6 +139,7 @@ class Correspondence:
         self.let_go: dict[str, str] = {}
         self._heard: dict[str, tuple[int, str]] = {}  # hub → place in line, epoch
         self._fault: BaseException | None = None
+        self._settled = False
         self._news = asyncio.Condition()
 
     @contextlib.asynccontextmanager
@@ -163,6 +164,15 @@ class Correspondence:
         self._bundle = self._register.heard_of(self._bundle)
         return self._bundle
 
+    def settle(self) -> None:
+        """Wait from now on though the permit has ended: only to have that cosigned."""
+        self._settled, self._fault = True, None
+
+    async def hear(self, seconds: float) -> None:
+        """Listen for so long, for what was said about the permit, and what came."""
+        async with self.listening():
+            await asyncio.sleep(seconds)
+
     def check_standing(self) -> None:
         """Return quietly if the permit stands now.
 
@@ -174,6 +184,8 @@ class Correspondence:
 
     def _heed(self) -> None:
         """End every wait if the permit does not stand any more."""
+        if self._settled:
+            return
         try:
             self.check_standing()
         except HetaoError as error:

@@ -39,18 +39,23 @@ from hetao.federation.shelf import SCHEMA as ENVELOPES
 from hetao.federation.shelf import Inbox, Shelf, key_of
 from hetao.federation.store import Store
 from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
+from hetao.ledger.note import verify_note
+from hetao.ledger.revoked import check_announced
 from hetao.ledger.witness import Witness
 from hetao.permit import (
     Bundle,
     Directory,
     Identity,
     Party,
+    Permit,
     Statement,
     bundle_from,
     check_standing,
     format_time,
+    is_revoked,
     parse_time,
     state,
+    strangers_in,
 )
 from hetao.release import (
     add,
@@ -464,7 +469,12 @@ class Hub:
     def _finish(self, envelope: Envelope) -> None:
         """Cosign the coordinator's checkpoint: this hub saw no other history."""
         meta, _ = self._content(envelope)
-        _, bundle = self._begin(envelope.header.run)
+        run = envelope.header.run
+        bundle = self._register.heard_of(self._opening(run)[1])
+        if is_revoked(bundle):  # nothing is seen any more but that it is said so
+            self._check_announced(meta, bundle.permit, run)
+        else:
+            _, bundle = self._begin(run)
         coordinator = bundle.permit.coordinator
         self._witness.trust(coordinator.name, coordinator.sign_key)
         known, old = self._witness.size(coordinator.name), int(meta["old_size"])
@@ -481,6 +491,20 @@ class Hub:
         # what we know, it asks again with a proof from there.
         content = pack(answer)
         self._reply(envelope.header, "closing", coordinator.name, content)
+
+    def _check_announced(
+        self, meta: Mapping[str, Any], permit: Permit, run: str
+    ) -> None:
+        """Refuse to cosign a log of a revoked study that does not end by saying so."""
+        for name in strangers_in(Bundle(permit), self._trusted):
+            raise NotAParty(
+                f"{name} of the permit is not in {self.identity.name}'s list"
+            )
+        if self.identity.name not in permit.hubs:
+            raise NotAParty(f"{self.identity.name} is not a hub of this permit")
+        party = permit.coordinator
+        text = verify_note(str(meta["note"]), party.name, party.sign_key)
+        check_announced(meta, text, permit, run)
 
     def _reply(self, header: Header, kind: str, to: str, content: bytes) -> None:
         reply = Header(

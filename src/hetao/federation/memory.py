@@ -11,10 +11,10 @@ import hashlib
 import hmac
 import math
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +103,9 @@ CREATE TABLE IF NOT EXISTS yearly (
 CREATE TABLE IF NOT EXISTS numbers (
     permit TEXT NOT NULL, task TEXT NOT NULL, count INTEGER NOT NULL,
     PRIMARY KEY (permit, task)
+) STRICT;
+CREATE TABLE IF NOT EXISTS heard (
+    one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL
 ) STRICT;
 """
 
@@ -320,6 +323,28 @@ class Memory:
                 "INSERT OR IGNORE INTO numbers VALUES (?, ?, ?)",
                 (purpose.permit, task, count),
             )
+
+    # --- what the log knows -----------------------------------------------------------
+    @property
+    def heard(self) -> int:
+        """Return up to which size of the site's log every sum is known here."""
+        rows = self._store.rows("SELECT size FROM heard")
+        return int(rows[0][0]) if rows else 0
+
+    def hear(self, size: int) -> None:
+        """Note that every sum of the log up to a size is known here."""
+        row = ("INSERT OR REPLACE INTO heard VALUES (1, ?)", (size,))
+        self._store.write([row])
+
+    def unknown(self, sums: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Return those of some records of sums that were never noted here as sent."""
+        rows = self._store.rows("SELECT permit, task FROM numbers")
+        known = {(str(permit), str(task)) for permit, task in rows}
+        return [
+            body
+            for body in sums
+            if (str(body["permit"]), f"{body['run']}|{body['task']}") not in known
+        ]
 
     # --- people of a year -------------------------------------------------------------
     def count(

@@ -58,6 +58,7 @@ from hetao.federation.heeding import Heeding
 from hetao.federation.joining import check_joins, quality_of_tables, stated
 from hetao.federation.logs import NOWHERE, LogTable, open_log
 from hetao.federation.memory import Memory, Purpose, Room
+from hetao.federation.recalling import recall
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.register import Register
 from hetao.federation.reminding import remind
@@ -176,6 +177,7 @@ class Site:
         if forgotten:
             setup.tell(f"the journal was older than the log by {forgotten} answers")
         self.answers = Answers(self._store, self._log)
+        recall(setup, self.memory, self._store, self._log.size)
         self._bindings = Bindings(setup.folder, self._store)
         self.register = Register(self._store, setup.trusted, setup.notices)
         self.replica = Replica(

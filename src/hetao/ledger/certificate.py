@@ -168,12 +168,12 @@ def verify_certificate(
     Raises:
         Unverified: a step fails; whatever the input, no other error is raised.
     """
-    with _step("step 1, canonical form"):
+    with step("step 1, canonical form"):
         certificate = open_certificate(data, trusted)
     said = [f"the text is canonical, {len(data)} bytes"]
-    for number, (name, step) in enumerate(STEPS, 2):
-        with _step(f"step {number}, {name}"):
-            said.append(step(certificate))
+    for number, (name, check) in enumerate(STEPS, 2):
+        with step(f"step {number}, {name}"):
+            said.append(check(certificate))
     try:
         return _verdict(certificate, said, later)
     except HetaoError as error:
@@ -181,7 +181,7 @@ def verify_certificate(
 
 
 @contextlib.contextmanager
-def _step(name: str) -> Iterator[None]:
+def step(name: str) -> Iterator[None]:
     """Make whatever input can bring about an `Unverified` that names the step."""
     try:
         yield
@@ -193,7 +193,8 @@ def _step(name: str) -> Iterator[None]:
         raise Unverified(f"{name}: malformed") from error
 
 
-def _issuer(certificate: Opened) -> str:  # 2
+def check_issuer(certificate: Opened) -> str:  # 2
+    """Hold the text to the coordinator's signature; say whose it is."""
     coordinator = certificate.permit.coordinator
     Statement(_signed(certificate.body, certificate.log), certificate.signature).verify(
         coordinator
@@ -213,7 +214,8 @@ def _permit_stands(certificate: Opened) -> str:  # 3
     return f"study {study[:19]}… was permitted, approved by {', '.join(signers)}"
 
 
-def _parties(certificate: Opened) -> str:  # 4
+def check_parties(certificate: Opened) -> str:  # 4
+    """Hold everybody of the permit to the verifier's own list; say how many."""
     if certificate.trusted is None:
         return "no list of trusted parties was given: compare the fingerprints"
     for name in strangers_in(certificate.bundle, certificate.trusted):
@@ -233,7 +235,8 @@ def _parties(certificate: Opened) -> str:  # 4
     return f"all {count} parties and people are in the trusted list, with their keys"
 
 
-def _issue_log(certificate: Opened) -> str:  # 9
+def check_issue_log(certificate: Opened) -> str:  # 9
+    """Hold the credential to the issuer's log and its hubs; say where it stands."""
     coordinator = certificate.permit.coordinator
     name, key = coordinator.name, coordinator.sign_key
     if set(certificate.log) != LOG:
@@ -391,14 +394,14 @@ def _hides(payload: Mapping[str, Any]) -> bool:
 
 # Each says what it found in a sentence. Of the first, `open_certificate` is the step.
 STEPS: Final[tuple[tuple[str, Callable[[Opened], str]], ...]] = (
-    ("issuer's signature", _issuer),  # 2
+    ("issuer's signature", check_issuer),  # 2
     ("permit and approvals", _permit_stands),
-    ("trusted parties", _parties),
+    ("trusted parties", check_parties),
     ("releases", check_releases),
     ("sums of shares", check_totals),
     ("integers", check_integers),
     ("sites' logs", check_site_logs),
-    ("the issuer's log", _issue_log),
+    ("the issuer's log", check_issue_log),
     ("findings", _findings),
     ("output checks", _review),
 )

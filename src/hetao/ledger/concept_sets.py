@@ -58,3 +58,13 @@ def _across(name: str, digests: Mapping[str, Iterable[str]]) -> AcrossSites:
     groups = [(digest, tuple(sites)) for digest, sites in digests.items() if digest]
     groups.sort(key=lambda group: -len(group[1]))  # stable: then the study's order
     return AcrossSites(name, tuple(groups), tuple(digests.get("", ())))
+
+
+def are_told(sets: object) -> bool:
+    """Return whether a site told a name and a digest of each concept set."""
+    return isinstance(sets, list) and all(
+        isinstance(one, dict)
+        and set(one) == {"name", "digest"}
+        and all(isinstance(text, str) for text in one.values())
+        for one in sets
+    )

@@ -12,7 +12,7 @@ Specification: `docs/specs/certificate.md`.
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
@@ -28,6 +28,9 @@ ALGORITHM: Final = "EdDSA"
 MEDIA_TYPE: Final = "vc+jwt"
 LONGEST: Final = 65_535  # bytes: an entry of the log
 CONTEXT: Final = "https://www.w3.org/ns/credentials/v2"
+REVOKED: Final = "hetao.revoked-certificate/1"  # type of the body
+REVOKED_KIND: Final = "HetaoRevokedStudy"
+Claims = Callable[[Mapping[str, Any], Mapping[str, str], int], dict[str, Any]]
 PURPOSES: Final = ("revocation", "suspension")
 _TERMS: Final = (
     "HetaoCertificate",
@@ -35,6 +38,15 @@ _TERMS: Final = (
     "checks",
     "findings",
     "permit",
+    "sites",
+    "software",
+    "study",
+)
+_TERMS_OF_REVOKED: Final = (
+    REVOKED_KIND,
+    "body",
+    "permit",
+    "revoked",
     "sites",
     "software",
     "study",
@@ -124,9 +136,43 @@ def certificate_claims(
         index: where the credential is to stand in the issuer's log; it is also the
             certificate's place in the issuer's status lists, so that no two share one.
     """
+    subject = {
+        "checks": digest(body["checks"]),
+        "findings": digest(body["findings"]),
+        "sites": sorted(str(entry["name"]) for entry in body["sites"]),
+    }
+    kind = "HetaoCertificate", _TERMS
+    return _claims(body, kind, subject, (issuer, index))
+
+
+def revoked_claims(
+    body: Mapping[str, Any], issuer: Mapping[str, str], index: int
+) -> dict[str, Any]:
+    """Return what the credential of a revoked study's certificate states.
+
+    Args:
+        body: of the certificate.
+        issuer: as of `certificate_claims`.
+        index: likewise.
+    """
+    subject = {
+        "revoked": body["revoked"],
+        "sites": sorted({site for r in body["rounds"] for site in r["receipts"]}),
+    }
+    kind = REVOKED_KIND, _TERMS_OF_REVOKED
+    return _claims(body, kind, subject, (issuer, index))
+
+
+def _claims(
+    body: Mapping[str, Any],
+    kind: tuple[str, Sequence[str]],
+    subject: Mapping[str, Any],
+    place: tuple[Mapping[str, str], int],
+) -> dict[str, Any]:
+    (named, terms), (issuer, index) = kind, place
     name = digest(body)
     return {
-        "@context": [CONTEXT, {term: f"urn:hetao:terms#{term}" for term in _TERMS}],
+        "@context": [CONTEXT, {term: f"urn:hetao:terms#{term}" for term in terms}],
         "credentialStatus": [
             {
                 "statusListCredential": list_name(issuer["id"], purpose),
@@ -138,17 +184,15 @@ def certificate_claims(
         ],
         "credentialSubject": {
             "body": name,
-            "checks": digest(body["checks"]),
-            "findings": digest(body["findings"]),
             "id": f"urn:hetao:run:{body['run']}",
             "permit": digest(body["permit"]["permit"]),
-            "sites": sorted(str(entry["name"]) for entry in body["sites"]),
             "software": body["software"],
             "study": digest(body["study"]),
+            **subject,
         },
         "id": f"urn:hetao:certificate:{name}",
         "issuer": dict(issuer),
-        "type": ["VerifiableCredential", "HetaoCertificate"],
+        "type": ["VerifiableCredential", named],
         "validFrom": body["issued"],
     }
 
@@ -175,7 +219,12 @@ def certificate_entry(
         index: the place that the entry will have in the issuer's log.
     """
     issuer = issuer_of(name, key.public_key())
-    return sign_credential(key, certificate_claims(body, issuer, index))
+    return sign_credential(key, _claims_of(body)(body, issuer, index))
+
+
+def _claims_of(body: Mapping[str, Any]) -> Claims:
+    """Return what makes the claims of a body of this type."""
+    return revoked_claims if body["type"] == REVOKED else certificate_claims
 
 
 def check_certificate_entry(
@@ -187,7 +236,7 @@ def check_certificate_entry(
         Unverified: it is not.
     """
     claims = read_credential(text, key)
-    if claims != certificate_claims(body, issuer_of(name, key), index):
+    if claims != _claims_of(body)(body, issuer_of(name, key), index):
         raise Unverified("the credential in the log says something else than this file")
 
 

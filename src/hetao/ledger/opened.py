@@ -89,11 +89,15 @@ class Opened:
 
         Sites count what lets go on though its signer's clock runs a little ahead.
         """
+        known = self.held(when)
         try:
-            check_standing(self.bundle.as_of(when), study, when, None, payload)
+            check_standing(known.as_of(when), study, when, None, payload)
         except HetaoError:
-            skewed = self.bundle.as_of(when, SKEW)
-            check_standing(skewed, study, when, None, payload)
+            check_standing(known.as_of(when, SKEW), study, when, None, payload)
+
+    def held(self, when: datetime.datetime) -> Bundle:
+        """Return what was said about the permit, as far as a site could know of it."""
+        return self.bundle
 
     def place(self, round_: Mapping[str, Any]) -> dict[str, Any]:
         """Return what each receipt and each sum of a round must name."""
@@ -114,17 +118,26 @@ def open_certificate(data: bytes, trusted: Directory | None = None) -> Opened:
     Raises:
         Unverified: the text is not the canonical one of a certificate of this type.
     """
-    value = parse_canonical(data)
-    if not isinstance(value, dict) or set(value) != FILE:
-        raise Unverified("not a certificate")
-    opened = Opened(
-        value["body"], value["log"], str(value["signature"]), value["sums"], trusted
-    )
+    opened = Opened(*parts_of(data), trusted)
     if opened.body["type"] != TYPE:
         raise Unverified(f"not a {TYPE}")
     if set(opened.body) != BODY:
         raise Unverified("the body holds other fields than a certificate's")
     return opened
+
+
+def parts_of(
+    data: bytes,
+) -> tuple[Mapping[str, Any], Mapping[str, Any], str, Mapping[str, Any]]:
+    """Return body, log, signature and sums of a certificate's file, of any type.
+
+    Raises:
+        Unverified: the text is not the canonical one of such a file.
+    """
+    value = parse_canonical(data)
+    if not isinstance(value, dict) or set(value) != FILE:
+        raise Unverified("not a certificate")
+    return value["body"], value["log"], str(value["signature"]), value["sums"]
 
 
 def match(body: Mapping[str, Any], expected: Mapping[str, Any], what: str) -> None:

@@ -5,6 +5,7 @@ Steps 5 to 7 of `hetao.ledger.certificate`.
 
 import base64
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from hetao.canonical import digest_bytes
@@ -28,7 +29,7 @@ def check_releases(certificate: Opened) -> str:  # 5
         if sorted(round_["receipts"]) != sorted(round_["members"]):
             raise Unverified(f"round {round_['task']} lacks a member's release")
         for site in round_["members"]:
-            _release(certificate, site, round_)
+            check_release(certificate, site, round_)
             count += 1
     more = (
         "" if certificate.lineages.known else ", graded by another dictionary's levels"
@@ -36,7 +37,12 @@ def check_releases(certificate: Opened) -> str:  # 5
     return f"{count} releases, each signed by its site under this permit{more}"
 
 
-def _release(certificate: Opened, site: str, round_: Mapping[str, Any]) -> None:
+def check_release(certificate: Opened, site: str, round_: Mapping[str, Any]) -> None:
+    """Hold one site's release in a round to the site, the permit and its class.
+
+    Raises:
+        Unverified: it does not hold.
+    """
     party = certificate.party(site, "site")
     if site not in certificate.permit.sites:
         raise Unverified(f"{site} is not a site of the permit")
@@ -81,20 +87,43 @@ def check_totals(certificate: Opened) -> str:  # 6
         if sorted(round_["totals"]) != sorted(certificate.permit.hubs):
             raise Unverified(f"{round_['task']} lacks a hub's sum")
         for hub in certificate.permit.hubs:
-            total = statement_from(round_["totals"][hub])
-            total.verify(certificate.party(hub, "hub"))
-            shares = {
-                site: receipt["body"]["shares"][hub]
-                for site, receipt in round_["receipts"].items()
-            }
-            expected = {
-                "type": "hetao.total/1",
-                "hub": hub,
-                "shares": shares,
-                **certificate.place(round_),
-            }
-            match(total.body, expected, f"the sum of {hub} in {round_['task']}")
+            check_total(certificate, hub, round_)
     return f"{len(certificate.body['rounds'])} sums, each signed by both hubs"
+
+
+def check_total(
+    certificate: Opened,
+    hub: str,
+    round_: Mapping[str, Any],
+    others: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Hold one hub's sum in a round to the shares of the releases there.
+
+    Args:
+        certificate: that holds the round.
+        hub: whose sum it is.
+        round_: the round.
+        others: site → share of which there is no release here to hold it to.
+
+    Raises:
+        Unverified: it does not hold.
+    """
+    total = statement_from(round_["totals"][hub])
+    total.verify(certificate.party(hub, "hub"))
+    shares = {
+        **others,
+        **{
+            site: receipt["body"]["shares"][hub]
+            for site, receipt in round_["receipts"].items()
+        },
+    }
+    expected = {
+        "type": "hetao.total/1",
+        "hub": hub,
+        "shares": shares,
+        **certificate.place(round_),
+    }
+    match(total.body, expected, f"the sum of {hub} in {round_['task']}")
 
 
 def check_integers(certificate: Opened) -> str:  # 7

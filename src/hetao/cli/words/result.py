@@ -23,6 +23,14 @@ def add_verify(commands: Commands) -> None:
         help="the permit file of today: says what a revocation since then taints",
     )
     verify.add_argument(
+        "--list",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="LIST.json",
+        help="what a site says left it, for the certificate of a revoked study",
+    )
+    verify.add_argument(
         "--qr", metavar="TEXT", help="the text of a QR code: is it of this certificate?"
     )
     verify.add_argument(

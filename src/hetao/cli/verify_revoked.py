@@ -1,0 +1,114 @@
+"""`hetao verify` of a revoked study's certificate: what had left, what is tainted."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from hetao.canonical import parse_canonical
+from hetao.cli.certificate import place_of, read_file
+from hetao.cli.main import say
+from hetao.errors import InvalidNetwork, Unverified, Usage
+from hetao.ledger.policy import read_policy
+from hetao.ledger.proof import parse_proof
+from hetao.ledger.revoked import Revoked, verify_revoked
+from hetao.ledger.status import Status, check_status
+from hetao.permit import Directory
+
+LARGEST: Final = 64 * 2**20  # bytes of a list
+
+
+def verify_ended(
+    chosen: argparse.Namespace, data: bytes, trusted: Directory | None
+) -> int:
+    """Check a revoked study's certificate step by step; exit code 6 if one fails."""
+    if chosen.qr or chosen.notices:
+        raise Usage("--qr and --notices are for certificates of studies that ended")
+    found = verify_revoked(data, trusted, [read_list(path) for path in chosen.list])
+    certificate = parse_canonical(data)
+    steps, status = list(found.steps), None
+    policy = read_policy(chosen.policy) if chosen.policy else None
+    if policy:
+        seen = policy.check(parse_proof(certificate["log"]["proof"]).note)
+        who = ", ".join(seen.witnesses) or "none, for none is asked for"
+        steps.append(f"seen by the witnesses that your policy asks for: {who}")
+    if chosen.status:
+        place, issuer = place_of(certificate)
+        status = check_status(read_file(chosen.status), issuer, place, policy)
+    if chosen.json:
+        sys.stdout.write(json.dumps(_told(found, steps, status)) + "\n")
+    else:
+        _say(found, steps, status)
+    return Unverified.exit_code if status and status.state != "valid" else 0
+
+
+def _told(found: Revoked, steps: list[str], status: Status | None) -> dict[str, Any]:
+    told = asdict(found)
+    return {
+        "verified": True,
+        "kind": "revoked",
+        **told,
+        "steps": steps,
+        "before_revocation": list(found.before_revocation),
+        "tainted": list(found.tainted),
+        "status": asdict(status) if status else None,
+    }
+
+
+def _say(found: Revoked, steps: list[str], status: Status | None) -> None:
+    write = sys.stdout.write
+    for number, one in enumerate(steps, 1):
+        write(f"{number:>3}  {one}\n")
+    for end in found.endings:
+        why = f": {end.reason}" if end.reason else ""
+        write(f"     {end.by} ({end.role}, {end.side}) said {end.verb!r} at {end.at}")
+        write(f"{why}\n")
+    for one in found.courses:
+        before = one.releases - one.late
+        write(f"     {one.analysis}: {before} releases before, {one.late} from then on")
+        write(f", of {', '.join(one.sites)}, {one.first} to {one.last}; ")
+        write(f"{one.opened} sums opened\n")
+    write("     no finding was shown to anybody\n")
+    write("     TAINTED, whatever was worked out of the sums of: ")
+    write(f"{', '.join(found.tainted) or 'none'}\n")
+    for site, at in found.destroyed.items():
+        what = f"destroyed what it kept at {at}" if at else "has destroyed nothing"
+        write(f"     {site} {what}, by its own list\n")
+    if found.unlisted:
+        names = ", ".join(found.unlisted)
+        say(f"note: {names}: their own lists were not given; that no more left them")
+        say("      is the coordinator's word (--list FILE)")
+    if not found.pinned:
+        say("note: the keys come from the certificate itself; name your own list with")
+        say("      --trust, or compare these fingerprints with the parties:")
+        for name, fingerprint in found.fingerprints.items():
+            say(f"        {fingerprint}  {name}")
+    if status:
+        seen = ", ".join(status.witnesses) or "nobody but the issuer"
+        write(f"     {status.state} as of {status.as_of}, seen by {seen}\n")
+    word = (
+        "" if not status or status.state == "valid" else f", BUT {status.state.upper()}"
+    )
+    write(f"VERIFIED{word}: THE STUDY WAS REVOKED  {found.title}\n")
+
+
+def read_list(path: Path) -> object:
+    """Return the JSON of a site's list of what left it.
+
+    Raises:
+        InvalidNetwork: the file cannot be read.
+        Unverified: it is no list.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise Unverified(f"{path.name} is larger than a list can be")
+        found: object = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InvalidNetwork(
+            f"the list {path} cannot be read: {error.strerror}", fix="check the path"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise Unverified(f"{path.name} is not JSON") from error
+    return found

@@ -1,0 +1,134 @@
+"""A memory of releases that was restored from a backup is told what it forgot.
+
+Every sum stands in the memory before it stands in the site's log. So a memory that does
+not know a sum of the log is older than the log, or another: by it, people could be
+shown again who were shown before. When a site opens, what was forgotten is worked out
+again: the cohort from the snapshot that the run was pinned to, and of whom its analyses
+showed how much. Where that can no longer be done, the site does not open.
+"""
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from hetao import cohort as cohorts
+from hetao.analysis import estimator_for, make_rows
+from hetao.cdm import CuratedTables, FlatTable
+from hetao.errors import HetaoError, MemoryLost
+from hetao.federation import asking
+from hetao.federation.memory import Memory, Purpose, Room
+from hetao.federation.store import Store
+from hetao.ledger.envelope import parse_envelope
+from hetao.permit import Bundle, parse_time
+from hetao.permit.law import day_of_law
+from hetao.release import check_people
+from hetao.study import Study
+
+if TYPE_CHECKING:
+    from hetao.federation.site import SiteSetup
+
+WITHOUT_END: Final = 1e12  # of each budget: what was shown was shown
+ANYTHING: Final = Room(0, WITHOUT_END, told=WITHOUT_END)
+
+Body = Mapping[str, Any]
+
+
+def recall(setup: "SiteSetup", memory: Memory, store: Store, size: int) -> None:
+    """Tell a site's memory what its log alone knows.
+
+    Args:
+        setup: of the site.
+        memory: its memory of releases.
+        store: its journal, which `remind` has told what stands in the log.
+        size: of the log.
+
+    Raises:
+        MemoryLost: the memory forgot sums that cannot be worked out again.
+    """
+    rows = store.rows(
+        "SELECT record FROM answered WHERE logged >= ? ORDER BY logged", (memory.heard,)
+    )
+    bodies = (json.loads(data)["body"] for (data,) in rows)
+    sums = [body for body in bodies if body["kind"] == "sum"]
+    forgotten = memory.unknown(sums)
+    runs = dict.fromkeys(str(body["run"]) for body in forgotten)
+    for run in runs:
+        mine = [body for body in forgotten if body["run"] == run]
+        try:
+            again = _Again.of(setup, store, run)
+            again.tell(memory, mine)
+        except (HetaoError, LookupError, TypeError, ValueError) as error:
+            raise MemoryLost(
+                f"the memory of what {setup.identity.name} has shown is older than its "
+                "log, and what it forgot cannot be worked out again",
+                local=f"run {run[:60]}: {error}",
+            ) from error
+    memory.hear(size)
+    if forgotten:
+        setup.tell(f"the memory was older than the log by {len(forgotten)} sums")
+
+
+@dataclass(frozen=True)
+class _Again:
+    """A run's question and its people, as they were."""
+
+    setup: "SiteSetup"
+    study: Study
+    bundle: Bundle
+    cohort: cohorts.Cohort
+
+    @classmethod
+    def of(cls, setup: "SiteSetup", store: Store, run: str) -> "_Again":
+        ((data, snapshot),) = store.rows(
+            "SELECT data, snapshot FROM begun WHERE run = ?", (run,)
+        )
+        content = parse_envelope(bytes(data)).open(setup.identity)
+        study, bundle = asking.opening(content)
+        table: CuratedTables | FlatTable
+        if setup.open_snapshot is None:
+            table = setup.open_source()
+        else:
+            table = setup.open_snapshot(str(snapshot))
+        try:
+            if table.snapshot != snapshot:
+                raise LookupError("the tables that it ran on are no longer there")
+            return cls(setup, study, bundle, cohorts.build(study, table))
+        finally:
+            table.close()
+
+    def tell(self, memory: Memory, bodies: Sequence[Body]) -> None:
+        """Remember what these records let out, as of when they did."""
+        cohort, permit = self.cohort, self.bundle.permit
+        places = asking.places_of(memory, cohort.space, cohort.ids, cohort.flow)
+        purpose = Purpose(
+            self.study.digest,
+            permit.digest,
+            cohort.snapshot,
+            cohort.space,
+            permit.not_after,
+        )
+        for body in bodies:
+            when = parse_time(str(body["at"]))
+            year, who = day_of_law(when).year, (cohort.space, places.rows)
+            memory.count(year, who, lambda _: None)
+            memory.reserve(purpose, [self._asked(places, body)], ANYTHING, when)
+            task = f"{body['run']}|{body['task']}", int(body["values"])
+            memory.sent(purpose, str(body["analysis"]), task, when)
+
+    def _asked(self, places: asking.Places, body: Body) -> asking.Asked:
+        name = self.setup.identity.name
+        minimum = self.setup.policy.tightened(self.study.minimum).minimum
+        analysis = self.study.analysis(str(body["analysis"]))
+        estimator = estimator_for(self.study, analysis).within(minimum)
+        rows = make_rows(
+            estimator.plan,
+            self.cohort.columns,
+            name,
+            attrition=self.cohort.attrition,
+            enough=functools.partial(check_people, minimum, name),
+        )
+        among = asking.members_of(tuple(body["members"]), self.bundle.permit.sites)
+        attempt = asking.Attempt(str(body["run"]), int(body["attempt"]), among)
+        return asking.asked_of(estimator, rows, places, int(body["round"]), attempt)

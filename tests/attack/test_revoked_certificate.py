@@ -1,0 +1,278 @@
+"""A revoked study's certificate says what was released, and cannot be bent."""
+
+import copy
+import datetime
+import random
+
+import pytest
+
+from hetao.canonical import parse_canonical
+from hetao.errors import Unverified
+from hetao.ledger import verify_hetao
+from hetao.ledger.certificate import verify_certificate
+from hetao.ledger.note import parse_note
+from hetao.ledger.proof import parse_proof
+from hetao.ledger.revoked import check_announced, verify_any, verify_revoked
+from hetao.permit import bundle_from, format_time, sign_notice
+from support_federation import START, restated
+
+LATER = START + datetime.timedelta(seconds=60)
+
+
+def revoked_body(run, when=LATER, verb="revoke", signer="ethics-hk"):
+    """Return what a run's certificate would state, had it been revoked at that time."""
+    bundle = bundle_from(run.body["permit"])
+    identity = run.cast.identities[signer]
+    said = sign_notice(bundle, identity, verb, when) if verb else bundle
+    kept = ("study", "run", "rounds", "software", "issued")
+    body = {name: run.body[name] for name in kept}
+    return {
+        **body,
+        "type": "hetao.revoked-certificate/1",
+        "permit": said.as_json(),
+        "revoked": format_time(when),
+        "issued": format_time(max(when, START)),
+    }
+
+
+def signed(run, body, **more):
+    return run.resigned({**body, "sums": {}}, **more)
+
+
+@pytest.fixture(scope="module")
+def body(small_run):
+    return revoked_body(small_run)
+
+
+def test_it_says_what_was_released_before_and_what_is_tainted(small_run, body):
+    found = verify_any(signed(small_run, body), small_run.cast.directory)
+
+    (course,) = found.courses
+    assert (course.analysis, course.releases, course.late) == ("attrition", 3, 0)
+    assert (course.sites, course.opened) == (("a", "b", "c"), 1)
+    assert found.before_revocation == found.tainted == ("attrition",)
+    assert [end.by for end in found.endings] == ["ethics-hk"]
+    assert found.pinned
+    assert found.unlisted == ("a", "b", "c")
+    assert f"REVOKED at {format_time(LATER)}" in found.steps[2]
+
+
+def test_what_is_dated_from_the_revocation_on_is_told_apart(small_run):
+    found = verify_any(signed(small_run, revoked_body(small_run, START)))
+
+    assert [one.late for one in found.courses] == [3]
+    assert found.before_revocation == ()
+    assert found.tainted == ("attrition",)
+
+
+def test_an_approver_who_withdraws_ends_a_study_too(small_run):
+    body = revoked_body(small_run, LATER, "withdraw", "ethics-sz")
+
+    (end,) = verify_revoked(signed(small_run, body)).endings
+
+    assert (end.by, end.verb) == ("ethics-sz", "withdraw")
+
+
+def test_a_run_that_was_stopped_midway_bears_what_was_there(small_run, body):
+    body = copy.deepcopy(body)
+    (round_,) = body["rounds"]
+    del round_["receipts"]["c"]
+    (course,) = verify_revoked(signed(small_run, body)).courses
+    assert (course.releases, course.opened) == (2, 1)
+
+    del round_["totals"]["hub-sz"]
+    (course,) = verify_revoked(signed(small_run, body)).courses
+    assert (course.releases, course.opened) == (2, 0)
+
+
+# --- what is refused ------------------------------------------------------------------
+def never_revoked(run, body):
+    return {**body, "permit": run.body["permit"]}
+
+
+def at_another_time(run, body):
+    return {**body, "revoked": format_time(START)}
+
+
+def issued_before(run, body):
+    return {**body, "issued": format_time(START - datetime.timedelta(hours=1))}
+
+
+def of_another_study(run, body):
+    return {**body, "study": {**body["study"], "title": "Another"}}
+
+
+def with_a_finding(run, body):
+    return {**body, "findings": run.body["findings"]}
+
+
+def without_its_rounds(run, body):
+    return {key: value for key, value in body.items() if key != "rounds"}
+
+
+def of_another_run(run, body):
+    return {**body, "run": "0" * 32}
+
+
+def with_a_round_twice(run, body):
+    return {**body, "rounds": [*body["rounds"], *body["rounds"]]}
+
+
+def bent(change):
+    def bend(run, body):
+        body = copy.deepcopy(body)
+        change(run, body["rounds"][0])
+        return body
+
+    bend.__name__ = change.__name__
+    return bend
+
+
+@bent
+def by_another_site(run, round_):
+    receipts = round_["receipts"]
+    receipts["a"], receipts["b"] = receipts["b"], receipts["a"]
+
+
+@bent
+def by_no_member(run, round_):
+    round_["receipts"]["d"] = round_["receipts"]["a"]
+
+
+@bent
+def by_nobody(run, round_):
+    round_["receipts"] = {}
+
+
+@bent
+def of_a_lower_class(run, round_):
+    receipt = round_["receipts"]["a"]
+    said = {**receipt["body"]["class"], "released": 1}
+    round_["receipts"]["a"] = restated(run, receipt, "a", **{"class": said})
+
+
+@bent
+def with_other_numbers(run, round_):
+    round_["receipts"]["a"]["body"]["values"] = 1
+
+
+@bent
+def with_a_sum_of_other_shares(run, round_):
+    total = round_["totals"]["hub-hk"]
+    shares = {**total["body"]["shares"], "a": "sha256:" + "0" * 64}
+    round_["totals"]["hub-hk"] = restated(run, total, "hub-hk", shares=shares)
+
+
+@bent
+def with_a_sum_over_fewer(run, round_):
+    total = round_["totals"]["hub-hk"]
+    shares = {k: v for k, v in total["body"]["shares"].items() if k != "a"}
+    round_["totals"]["hub-hk"] = restated(run, total, "hub-hk", shares=shares)
+
+
+@bent
+def with_a_sum_by_a_site(run, round_):
+    round_["totals"]["a"] = round_["totals"]["hub-hk"]
+
+
+BENT = (
+    never_revoked,
+    at_another_time,
+    issued_before,
+    of_another_study,
+    with_a_finding,
+    without_its_rounds,
+    of_another_run,
+    with_a_round_twice,
+    by_another_site,
+    by_no_member,
+    by_nobody,
+    of_a_lower_class,
+    with_other_numbers,
+    with_a_sum_of_other_shares,
+    with_a_sum_over_fewer,
+    with_a_sum_by_a_site,
+)
+
+
+@pytest.mark.parametrize("bend", BENT, ids=lambda bend: bend.__name__)
+def test_what_does_not_hold_is_refused_though_its_issuer_signs_it(
+    small_run, body, bend
+):
+    verify_revoked(signed(small_run, body))
+
+    with pytest.raises(Unverified):
+        verify_revoked(signed(small_run, bend(small_run, body)))
+
+
+def test_integers_and_a_hub_that_saw_nothing_are_refused(small_run, body):
+    with pytest.raises(Unverified):
+        verify_revoked(small_run.resigned(body))  # with the run's own integers
+    with pytest.raises(Unverified, match="issuer's log"):
+        verify_revoked(signed(small_run, body, without="hub-sz"))
+    with pytest.raises(Unverified, match="cosigned at another time"):
+        verify_revoked(signed(small_run, body, after=3 * 3600))
+
+
+def test_a_stranger_to_the_verifiers_own_list_is_refused(small_run, body):
+    others = small_run.cast.directory
+    fewer = type(others)(others.parties[1:], others.persons, others.keys)
+
+    with pytest.raises(Unverified, match="trusted parties"):
+        verify_revoked(signed(small_run, body), fewer)
+
+
+def test_changed_bytes_are_refused(small_run, body):
+    data, draw = signed(small_run, body), random.Random(5)  # noqa: S311 - no secret
+    for _ in range(40):
+        spoilt = bytearray(data)
+        spoilt[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+        with pytest.raises(Unverified):
+            verify_any(bytes(spoilt))
+
+
+def test_neither_kind_passes_for_the_other(small_run, body):
+    data = signed(small_run, body)
+
+    with pytest.raises(Unverified):
+        verify_certificate(data)
+    with pytest.raises(Unverified):
+        verify_revoked(small_run.certificate)
+    with pytest.raises(Unverified, match="needs no list"):
+        verify_any(small_run.certificate, lists=[{}])
+    with pytest.raises(verify_hetao.Refused):
+        verify_hetao.verify(data)
+
+
+def test_a_list_that_is_none_is_refused(small_run, body):
+    for given in ({}, [], None, {"body": {}, "signature": ""}):
+        with pytest.raises(Unverified):
+            verify_revoked(signed(small_run, body), None, [given])
+
+
+# --- before a hub cosigns -------------------------------------------------------------
+def announced(data):
+    """Return what a hub is shown of a log, and its checkpoint."""
+    log = parse_canonical(data)["log"]
+    proof = parse_proof(log["proof"])
+    shown = {"leaf": log["credential"], "inclusion": [n.hex() for n in proof.path]}
+    return shown, parse_note(proof.note)[0]
+
+
+def test_a_hub_sees_that_the_log_ends_by_saying_so(small_run, body):
+    permit, run = bundle_from(body["permit"]).permit, body["run"]
+    shown, text = announced(signed(small_run, body))
+    check_announced(shown, text, permit, run)
+
+    other, other_text = announced(small_run.certificate)
+    for meta, checkpoint, name in (
+        (other, other_text, run),
+        (shown, text, "0" * 32),
+        (shown, other_text, run),
+        ({**shown, "inclusion": []}, text, run),
+        ({"leaf": shown["leaf"]}, text, run),
+        ({}, text, run),
+        (shown, "", run),
+    ):
+        with pytest.raises(Unverified, match="what the log ends with"):
+            check_announced(meta, checkpoint, permit, name)
