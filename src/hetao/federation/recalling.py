@@ -9,9 +9,9 @@ showed how much. Where that can no longer be done, the site does not open.
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from hetao import cohort as cohorts
 from hetao.analysis import estimator_for, make_rows
@@ -21,21 +21,43 @@ from hetao.federation import asking
 from hetao.federation.memory import Memory, Purpose, Room
 from hetao.federation.store import Store
 from hetao.ledger.envelope import parse_envelope
-from hetao.permit import Bundle, parse_time
+from hetao.permit import Bundle, Identity, parse_time
 from hetao.permit.law import day_of_law
-from hetao.release import check_people
+from hetao.release import Policy, check_people
 from hetao.study import Study
-
-if TYPE_CHECKING:
-    from hetao.federation.site import SiteSetup
 
 WITHOUT_END: Final = 1e12  # of each budget: what was shown was shown
 ANYTHING: Final = Room(0, WITHOUT_END, told=WITHOUT_END)
 
 Body = Mapping[str, Any]
+Table = CuratedTables | FlatTable
 
 
-def recall(setup: "SiteSetup", memory: Memory, store: Store, size: int) -> None:
+class Kept(Protocol):
+    """What is needed of a site's setup."""
+
+    @property
+    def identity(self) -> Identity:
+        """The site's keys."""
+
+    @property
+    def policy(self) -> Policy:
+        """Its policy."""
+
+    @property
+    def open_source(self) -> Callable[[], Table]:
+        """Opens the current snapshot or the flat file."""
+
+    @property
+    def open_snapshot(self) -> Callable[[str], Table] | None:
+        """Opens the snapshot of that digest; None for a flat file."""
+
+    @property
+    def tell(self) -> Callable[[str], None]:
+        """Takes what only the site's own people may read."""
+
+
+def recall(setup: Kept, memory: Memory, store: Store, size: int) -> None:
     """Tell a site's memory what its log alone knows.
 
     Args:
@@ -74,19 +96,19 @@ def recall(setup: "SiteSetup", memory: Memory, store: Store, size: int) -> None:
 class _Again:
     """A run's question and its people, as they were."""
 
-    setup: "SiteSetup"
+    setup: Kept
     study: Study
     bundle: Bundle
     cohort: cohorts.Cohort
 
     @classmethod
-    def of(cls, setup: "SiteSetup", store: Store, run: str) -> "_Again":
+    def of(cls, setup: Kept, store: Store, run: str) -> "_Again":
         ((data, snapshot),) = store.rows(
             "SELECT data, snapshot FROM begun WHERE run = ?", (run,)
         )
         content = parse_envelope(bytes(data)).open(setup.identity)
         study, bundle = asking.opening(content)
-        table: CuratedTables | FlatTable
+        table: Table
         if setup.open_snapshot is None:
             table = setup.open_source()
         else:
