@@ -59,8 +59,8 @@ def _told(found: Revoked, steps: list[str], status: Status | None) -> dict[str, 
 
 def _say(found: Revoked, steps: list[str], status: Status | None) -> None:
     write = sys.stdout.write
-    for number, one in enumerate(steps, 1):
-        write(f"{number:>3}  {one}\n")
+    for number, step in enumerate(steps, 1):
+        write(f"{number:>3}  {step}\n")
     for end in found.endings:
         why = f": {end.reason}" if end.reason else ""
         write(f"     {end.by} ({end.role}, {end.side}) said {end.verb!r} at {end.at}")

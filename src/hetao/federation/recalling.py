@@ -24,6 +24,7 @@ from hetao.ledger.envelope import parse_envelope
 from hetao.permit import Bundle, Identity, parse_time
 from hetao.permit.law import day_of_law
 from hetao.release import Policy, check_people
+from hetao.release.differencing import Asked
 from hetao.study import Study
 
 WITHOUT_END: Final = 1e12  # of each budget: what was shown was shown
@@ -139,7 +140,7 @@ class _Again:
             task = f"{body['run']}|{body['task']}", int(body["values"])
             memory.sent(purpose, str(body["analysis"]), task, when)
 
-    def _asked(self, places: asking.Places, body: Body) -> asking.Asked:
+    def _asked(self, places: asking.Places, body: Body) -> Asked:
         name = self.setup.identity.name
         minimum = self.setup.policy.tightened(self.study.minimum).minimum
         analysis = self.study.analysis(str(body["analysis"]))
