@@ -292,6 +292,13 @@ class Mismatched(Refused):
     remedy = "count again: what arrived and what is missing is what was dispatched"
 
 
+class BeyondBasis(Refused):
+    """A legal basis of the permit does not allow what is asked, by its own terms."""
+
+    code = "HT-336"
+    remedy = "ask for less, or for another basis, and amend the permit"
+
+
 class NotAccepted(Refused):
     """A milestone is not attested by enough people, or there is nothing to pay."""
 

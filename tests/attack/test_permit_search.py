@@ -21,6 +21,7 @@ from hetao.permit import (
     Notice,
     Payload,
     Permit,
+    PermittedProtocol,
     Requirement,
     Situation,
     bundle_from,
@@ -32,6 +33,7 @@ from hetao.permit import (
     statement_from,
 )
 from hetao.permit import decision as table
+from hetao.permit.terms import Terms
 from support_permit import HOUR, NOW, STUDY, Scene, at, unsigned
 
 SCENE = Scene()
@@ -270,7 +272,10 @@ def test_nobody_signs_in_an_office_or_with_a_verb_that_is_not_theirs():
 # --- the decision table -------------------------------------------------------------
 GOOD = standing(SCENE.approve_all(), NOW)
 PAYLOAD = Payload("model_update", "hospital-hk", 3, frozenset({"min_cohort", "bounds"}))
-ENDED = Basis("b", "1", "sha256:1", at(-2), at(-1))
+BASIS = Basis(
+    "b", "1", "sha256:1", at(-2), at(24), terms=Terms(protocols=("mean", "sum"))
+)
+OTHER = PermittedProtocol("other", "1", "sha256:0", 1, "p")
 # predicate → what makes it, and it alone, fail
 WRONG = {
     "parties": lambda f: replace(f, strangers=("somebody",)),
@@ -283,7 +288,10 @@ WRONG = {
     "nobody said no": lambda f: in_standing(f, state="revoked"),
     "approved": lambda f: in_standing(f, missing=(Requirement("HK", "ethics", "r"),)),
     "duties apart": lambda f: in_standing(f, conflicts=("two duties",)),
-    "bases in force": lambda f: in_permit(f, bases=(ENDED,)),
+    "bases in force": lambda f: in_permit(
+        f, bases=(replace(BASIS, valid_until=at(-1)),)
+    ),
+    "within its bases": lambda f: in_permit(f, protocols=(OTHER,)),
     "active": lambda f: (
         f if f.standing.state == "revoked" else in_standing(f, state="suspended")
     ),
@@ -309,7 +317,8 @@ def in_payload(facts, **changes):
     return replace(facts, payload=replace(facts.payload, **changes))
 
 
-FACTS = Situation(SCENE.permit, GOOD, STUDY, NOW, payload=PAYLOAD)
+PERMITTED = replace(SCENE.permit, bases=(BASIS,))
+FACTS = Situation(PERMITTED, GOOD, STUDY, NOW, payload=PAYLOAD)
 
 
 def test_every_set_of_wrong_facts_fails_exactly_the_predicates_that_are_wrong():

@@ -89,6 +89,7 @@ def sign(chosen: argparse.Namespace) -> int:
         change=read_pairs(chosen.set),
         delegation=lent_by(chosen.delegation),
         recalls=read_recalled(chosen.of),
+        read=chosen.conditions_read,
     )
     body = draft_notice(bundle, key, chosen.verb, utc_now(), words)
     return _put(

@@ -36,6 +36,7 @@ from hetao.permit import (
     statement_from,
     write_bundle,
 )
+from hetao.permit.terms import terms_told
 
 NUMBERS = ("highest_grade", "most_attempts", "most_runs", "lease_hours", "report_days")
 TEXTS = ("number", "purpose", "not_before", "not_after")
@@ -54,6 +55,7 @@ def show(chosen: argparse.Namespace) -> int:
     say(f"code {code(permit.canonical)}: compare it with everybody else's")
     for reason in found.why:
         say(f"  {reason}")
+    _show_bases(permit)
     for approval in found.approvals:
         say(f"  approved by {approval.by} ({approval.role}, {approval.side})")
     for side, until in found.leases.items():
@@ -68,6 +70,17 @@ def show(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _show_bases(permit: Permit) -> None:
+    for basis in permit.bases:
+        what = f"{basis.instrument} ({basis.reference})"
+        say(f"  basis {what}, until {basis.valid_until}")
+        told = terms_told(basis.terms)
+        if told:
+            say(f"    at most: {told}")
+    for instrument, reference, said in permit.conditions:
+        say(f"  condition of {instrument} ({reference}): {said}")
+
+
 def _told(bundle: Bundle, found: Standing) -> dict[str, Any]:
     return {
         "permit": bundle.permit.digest,
@@ -79,6 +92,7 @@ def _told(bundle: Bundle, found: Standing) -> dict[str, Any]:
         "missing": [vars(need) for need in found.missing],
         "leases": dict(found.leases),
         "warnings": list(found.warnings),
+        "conditions": [list(one) for one in bundle.permit.conditions],
         "report_due": found.report_due,
         "replaced_by": found.replaced_by,
     }
@@ -93,6 +107,7 @@ def sign(chosen: argparse.Namespace) -> int:
         change=read_pairs(getattr(chosen, "set", [])),
         delegation=lent_by(chosen.delegation),
         recalls=read_recalled(getattr(chosen, "of", [])),
+        read=getattr(chosen, "conditions_read", False),
     )
     signer = read_identity(chosen.key)
     signed = sign_notice(bundle, signer, chosen.verb, utc_now(), words)

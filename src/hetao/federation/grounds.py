@@ -97,6 +97,7 @@ def as_basis(held: Held, start: datetime.datetime, end: datetime.datetime) -> Ba
         valid_from=format_time(first),
         valid_until=format_time(last),
         conditions=held.conditions,
+        terms=held.terms,
     )
 
 

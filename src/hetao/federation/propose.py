@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from hetao.analysis import estimator_for, protocols
-from hetao.errors import ConflictOfDuties, InvalidNetwork
+from hetao.errors import BeyondBasis, ConflictOfDuties, InvalidNetwork
 from hetao.federation.grounds import Asked, Grounds, as_basis, grounds
 from hetao.permit import (
     AUTHOR,
@@ -26,6 +26,7 @@ from hetao.permit import (
     reviews,
 )
 from hetao.permit.grades import KINDS
+from hetao.permit.within import beyond
 from hetao.study import Study
 
 
@@ -65,6 +66,7 @@ def draft_permit(
         InvalidNetwork: a site of the study, an office or a duty is not in the list.
         NotApproved: no rule covers such a crossing.
         InvalidFacts, RuleForbids, FactsMissing, BasisMissing: see `grounds`.
+        BeyondBasis: a basis does not allow what the draft would, by its own terms.
         ConflictOfDuties: one person asks, checks or runs a hub at the same time.
     """
     used = {
@@ -115,6 +117,8 @@ def draft_permit(
         data_use=_data_use(request),
     )
     check_form(permit, "the draft")
+    for words in beyond(permit):
+        raise BeyondBasis(words)
     clashes = conflicts(permit, ())
     if clashes:
         raise ConflictOfDuties(clashes[0])

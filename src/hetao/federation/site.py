@@ -377,9 +377,9 @@ class Site:
             run.reserved[one.analysis, asking.Attempt(name), 0] = one.of_whom
 
     def _count(self, run: _Run) -> None:
-        who, law = (run.cohort.space, run.places.rows), run.bundle.permit.law
+        who, permit = (run.cohort.space, run.places.rows), run.bundle.permit
         site = self._setup.trusted[self.name]
-        count_people(self.memory, site, law, who, self._clock())
+        count_people(self.memory, site, permit, who, self._clock())
 
     def _asked(self, run: _Run, name: str, of: asking.Attempt, at: int = 0) -> Asked:
         estimator, rows, _ = self._prepared(run, name)

@@ -190,7 +190,8 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
 class Words:
     """What goes with a verb; see `Notice`.
 
-    `delegation` is the signed delegation under which somebody acts for another.
+    `delegation` is the signed delegation under which somebody acts for another, `read`
+    says of an approver that they read the conditions of the permit's bases.
     """
 
     reason: str = ""
@@ -199,6 +200,7 @@ class Words:
     replaced_by: str = ""
     delegation: Statement | None = None
     recalls: tuple[str, ...] = ()
+    read: bool = False
 
 
 def sign_notice(
@@ -256,6 +258,13 @@ def draft_notice(
     said.sort(key=lambda one: one.sequence)
     if said and (said[-1].verb, said[-1].role) == (verb, role) and verb in ONCE:
         raise NotApproved(f"{key.owner} has already said {verb!r} to this permit")
+    if verb == "approve" and permit.conditions and not words.read:
+        raise NotApproved(
+            "the permit's bases set conditions, and an approver says that they read "
+            "them: "
+            + "; ".join(f"{one}: {said}" for one, _, said in permit.conditions),
+            fix="see to them, then approve with --conditions-read",
+        )
     notice: dict[str, Any] = {
         "type": TYPE,
         "verb": verb,
@@ -276,6 +285,7 @@ def draft_notice(
         "lifts": _suspensions(bundle, side, role) if verb == "resume" else [],
         "heard": last_decisions(bundle) if verb in ("renew", "recall") else {},
         "recalls": list(words.recalls),
+        "read": permit.read_conditions if verb == "approve" else "",
     }
     return notice | {name: value for name, value in more.items() if value}
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from hetao.errors import (
     BadSignature,
+    BeyondBasis,
     ConflictOfDuties,
     HetaoError,
     NotActive,
@@ -31,9 +32,10 @@ from hetao.permit.directory import Directory
 from hetao.permit.grades import KINDS
 from hetao.permit.keys import Key, Party
 from hetao.permit.lifecycle import Standing, standing
-from hetao.permit.permit import Permit
+from hetao.permit.permit import CROSSING_KINDS, Permit
 from hetao.permit.persons import Person
 from hetao.permit.rulebook import requirements, reviews
+from hetao.permit.within import beyond, grade_beyond, kind_beyond
 
 # What each kind of payload must have passed, whatever its permit says: of data, what
 # the table of kinds demands.
@@ -44,10 +46,8 @@ MANDATORY: Final[Mapping[str, frozenset[str]]] = {
     "payment": frozenset({"payee", "milestone", "unspent", "sanctions"}),
 }
 CROSSING_OF: Final[Mapping[str, str]] = {
+    **{kind: crossing for crossing, some in CROSSING_KINDS.items() for kind in some},
     **dict.fromkeys(KINDS, "data"),
-    "consignment": "materials",
-    "entry": "people",
-    "payment": "capital",
 }
 
 
@@ -142,6 +142,16 @@ def _payload(facts: Situation) -> Payload:
     return facts.payload
 
 
+def _kind_beyond(facts: Situation) -> tuple[str, ...]:
+    one = _payload(facts)
+    return kind_beyond(facts.permit, one.site, one.kind)
+
+
+def _grade_beyond(facts: Situation) -> tuple[str, ...]:
+    one = _payload(facts)
+    return grade_beyond(facts.permit, one.site, one.grade)
+
+
 def _not_passed(facts: Situation) -> list[str]:
     payload = _payload(facts)
     wanted = MANDATORY[payload.kind]
@@ -228,6 +238,13 @@ STANDS: Final = (
         "renew the basis, then amend the permit",
     ),
     Predicate(
+        "within its bases",
+        "Network Data Security Regulations art. 38; HGR Regulation art. 23; PDPO s.62",
+        lambda f: not beyond(f.permit),
+        BeyondBasis,
+        lambda f: beyond(f.permit)[0],
+    ),
+    Predicate(
         "active",
         "Cap. 138A reg. 36B (suspend); SATRE v2 3.1.06",
         lambda f: f.standing.is_active,
@@ -238,10 +255,15 @@ STANDS: Final = (
 LEAVES: Final = (
     Predicate(
         "kind",
-        "the kind of payload decides what is checked; SATRE v2 3.3.04",
-        lambda f: CROSSING_OF[_payload(f).kind] == f.permit.crossing,
+        "the kind of payload decides what is checked; SATRE v2 3.3.04; Network Data "
+        "Security Regulations art. 38",
+        lambda f: (
+            CROSSING_OF[_payload(f).kind] == f.permit.crossing and not _kind_beyond(f)
+        ),
         UngradedRelease,
-        lambda _: "the permit is not for what asks to leave",
+        lambda f: "; ".join(
+            _kind_beyond(f) or ("the permit is not for what asks to leave",)
+        ),
     ),
     Predicate(
         "site",
@@ -253,11 +275,14 @@ LEAVES: Final = (
     Predicate(
         "grade",
         "GB/T 39725 6.2; GB/T 43697",
-        lambda f: 1 <= _payload(f).grade <= f.standing.terms.highest_grade,
+        lambda f: (
+            1 <= _payload(f).grade <= f.standing.terms.highest_grade
+            and not _grade_beyond(f)
+        ),
         UngradedRelease,
         lambda f: (
             f"the release is of class {_payload(f).grade}, which the permit does "
-            "not allow"
+            "not allow" + "".join(f"; {words}" for words in _grade_beyond(f))
         ),
     ),
     Predicate(
@@ -335,6 +360,7 @@ def check_standing(
         OutOfTime: it, or a legal basis of it, is not in force.
         NotApproved: an approval is missing, refused, withdrawn, revoked or forged.
         ConflictOfDuties: one person holds two duties that must be kept apart.
+        BeyondBasis: one of its bases does not allow it.
         NotActive: it is suspended or closed, or a side has not renewed it.
         UngradedRelease: the payload is not of a kind or class, or has not passed a
             check, that the permit allows.

@@ -15,7 +15,8 @@ from typing import Any
 
 from hetao.canonical import LARGEST_INTEGER, digest
 from hetao.errors import InvalidFacts, InvalidRulebook
-from hetao.records import read_toml, record
+from hetao.permit.terms import NONE, Terms
+from hetao.records import fields_of, read_toml, record
 
 KINDS = ("yes-no", "choice", "choices", "number")
 LANGUAGES = ("en", "zh-Hant", "zh-Hans")
@@ -52,7 +53,9 @@ class Held:
         reference: the number or title under which an authority or a file has it.
         valid_from, valid_until: first and last day; None for no limit.
         document: `sha256:…` of the document, or "".
-        conditions: conditions that it was given under.
+        conditions: conditions that it was given under, which nobody can check by a
+            machine.
+        terms: those that a machine checks.
     """
 
     instrument: str
@@ -61,6 +64,7 @@ class Held:
     valid_until: datetime.date | None = None
     document: str = ""
     conditions: tuple[str, ...] = ()
+    terms: Terms = NONE
 
     def holds_on(self, day: datetime.date) -> bool:
         """Return whether it is there and valid on that day."""
@@ -105,7 +109,7 @@ def _row(basis: Held) -> dict[str, object]:
     def day(when: datetime.date | None) -> str | None:
         return when.isoformat() if when else None
 
-    return {
+    row: dict[str, object] = {
         "instrument": basis.instrument,
         "reference": basis.reference,
         "valid_from": day(basis.valid_from),
@@ -113,6 +117,7 @@ def _row(basis: Held) -> dict[str, object]:
         "document": basis.document,
         "conditions": list(basis.conditions),
     }
+    return row if basis.terms == NONE else {**row, "terms": fields_of(basis.terms)}
 
 
 # --- the schema ---------------------------------------------------------------------

@@ -96,6 +96,7 @@ class Notice:
             was known.
         replaced_by: of an amendment: digest of the permit that takes this one's place.
         recalls: of a recall: digests of the delegations that it ends.
+        read: of an approval: `Permit.read_conditions`, where there are conditions.
     """
 
     verb: str
@@ -113,6 +114,7 @@ class Notice:
     heard: dict[str, int] = field(default_factory=dict)
     replaced_by: str = ""
     recalls: tuple[str, ...] = ()
+    read: str = ""
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,10 @@ def read_notice(permit: Permit, statement: Statement) -> Heard:
     holder = notice.by if delegation is None else delegation.by
     _check_office(permit, notice, holder)
     _check_words(permit, notice)  # of those alone who have a say
+    if notice.verb == "approve" and notice.read != permit.read_conditions:
+        raise NotApproved(
+            f"{notice.by} does not say that they read the conditions of the bases"
+        )
     return Heard(statement, notice, holder, delegation, lent)
 
 
@@ -216,6 +222,7 @@ def _check_words(permit: Permit, notice: Notice) -> None:
         "heard": "renew recall",
         "replaced_by": "amend",
         "recalls": "recall",
+        "read": "approve",
     }
     for name, verbs in own.items():
         if getattr(notice, name) and notice.verb not in verbs.split():

@@ -6,26 +6,34 @@ function at every site, hub, coordinator and verifier, and never read from a fie
 """
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Final
 
-from hetao.canonical import canonical, digest_bytes
+from hetao.canonical import canonical, digest, digest_bytes
 from hetao.errors import InvalidNetwork
 from hetao.permit.dates import parse_time
 from hetao.permit.directory import Directory, directory_from
+from hetao.permit.grades import KINDS
 from hetao.permit.keys import Key, Party
 from hetao.permit.law import Law
 from hetao.permit.persons import Person
 from hetao.permit.rule import CROSSINGS
 from hetao.permit.rulebook import Requirement
+from hetao.permit.terms import NONE, Terms, check_terms
 from hetao.records import fields_of, record
 
 TYPE: Final = "hetao.permit/2"
 LONGEST_LEASE: Final = 24 * 31  # hours
 LONGEST_COMMITTED: Final = 16_384  # characters
 LONGEST_REPORT: Final = 3660  # days, ten years
+CROSSING_KINDS: Final[Mapping[str, tuple[str, ...]]] = {  # kinds of what may leave
+    "data": tuple(name for name, kind in KINDS.items() if kind.leaves),
+    "materials": ("consignment",),
+    "people": ("entry",),
+    "capital": ("payment",),
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,9 @@ class Basis:
         reference: number that the authority, panel or committee gave.
         document: digest of the document, `sha256:…`.
         valid_from, valid_until: UTC times; the last second is outside.
-        conditions: what it demands, in its own words; for readers.
+        conditions: what it demands that nobody can check by a machine, in its own
+            words; whoever approves says that they read them.
+        terms: what it allows at most, checked wherever the permit is.
     """
 
     instrument: str
@@ -62,6 +72,7 @@ class Basis:
     valid_from: str
     valid_until: str
     conditions: tuple[str, ...] = ()
+    terms: Terms = NONE
 
 
 @dataclass(frozen=True)
@@ -158,10 +169,13 @@ class Permit:
         return canonical(self.as_json())
 
     def as_json(self) -> dict[str, Any]:
-        """Return the form in a file, without `committed` where it demands nothing."""
+        """Return the form in a file; `committed` and `terms` only if they ask."""
         form = {"type": TYPE, **fields_of(self)}
         if not self.committed:
             del form["committed"]
+        for basis, row in zip(self.bases, form["bases"], strict=True):
+            if basis.terms == NONE:
+                del row["terms"]
         return form
 
     @cached_property
@@ -173,6 +187,21 @@ class Permit:
     def directory(self) -> Directory:
         """Return the parties, people and keys, by name."""
         return Directory(self.parties, self.persons, self.keys)
+
+    @cached_property
+    def conditions(self) -> tuple[tuple[str, str, str], ...]:
+        """Return (instrument, reference, words) of what only people can see to."""
+        return tuple(
+            (basis.instrument, basis.reference, said)
+            for basis in self.bases
+            for said in basis.conditions
+        )
+
+    @cached_property
+    def read_conditions(self) -> str:
+        """Return the digest of those, as an approval bears it; "" for none."""
+        told = [list(one) for one in self.conditions]
+        return digest({"conditions": told}) if told else ""
 
     @property
     def hubs(self) -> tuple[str, ...]:
@@ -236,8 +265,16 @@ def permit_from(table: Mapping[str, Any], where: str) -> Permit:
     permit = record(Permit, plain, where, InvalidNetwork)
     if plain.get("committed") == "":  # else one permit had two texts
         raise InvalidNetwork(f"{where}: committed is left out where it demands nothing")
+    if any("terms" in row for row in _empty(permit, plain["bases"])):
+        raise InvalidNetwork(f"{where}: terms are left out where they ask nothing")
     check_form(permit, where)
     return permit
+
+
+def _empty(permit: Permit, rows: Sequence[Any]) -> list[Any]:
+    """Return the rows of the bases without terms."""
+    bases = zip(permit.bases, rows, strict=True)
+    return [row for basis, row in bases if basis.terms == NONE]
 
 
 def check_form(permit: Permit, where: str) -> None:
@@ -266,6 +303,8 @@ def check_form(permit: Permit, where: str) -> None:
     for basis in permit.bases:
         if not parse_time(basis.valid_from) < parse_time(basis.valid_until):
             raise InvalidNetwork(f"{where}: the basis {basis.reference} is never valid")
+        kinds = CROSSING_KINDS[permit.crossing]
+        check_terms(basis.terms, basis.reference, permit.crossing, kinds)
 
 
 def _check_lists(permit: Permit, where: str) -> None:

@@ -14,9 +14,10 @@ from hetao.errors import BadSignature, InvalidNetwork
 from hetao.permit import passkey
 from hetao.permit.bundle import signed_bytes
 from hetao.permit.keys import Key, Statement
-from hetao.permit.permit import Permit
+from hetao.permit.permit import Basis, Permit
 from hetao.permit.rulebook import Requirement
 from hetao.permit.signing_words import LANGUAGES, WORDS
+from hetao.permit.terms import terms_told
 from hetao.records import fields_of
 
 KEY: Final = "hetao.key/1"
@@ -141,7 +142,8 @@ def ask_notice(
     for lang in LANGUAGES:
         words = WORDS[lang]
         told = [] if new is None else _changes(permit, new, words)
-        rows[lang] = [*told, *permit_rows(permit, words)]
+        read = [("", words["read"])] if body.get("read") else []
+        rows[lang] = [*read, *told, *permit_rows(permit, words)]
     text = permit.canonical
     return Ask(
         "sign",
@@ -329,6 +331,7 @@ def permit_rows(permit: Permit, words: Mapping[str, str]) -> Told:
                 f"{b.instrument}: {said}" for b in permit.bases for said in b.conditions
             ),
         ),
+        (words["terms"], words["comma"].join(filter(None, map(_terms, permit.bases)))),
         (words["uses"], words["comma"].join(permit.data_use)),
         (words["committed"], " / ".join(permit.committed.splitlines())),
         (words["law"], ", ".join(permit.law.rules) if permit.law else words["none"]),
@@ -352,6 +355,11 @@ def _amounts(permit: Permit, words: Mapping[str, str]) -> list[tuple[str, str]]:
         rows += [(words["protocols"], names), (words["runs"], most)]
         rows += [(words["grade"], str(permit.highest_grade))]
     return rows
+
+
+def _terms(basis: Basis) -> str:
+    told = terms_told(basis.terms)
+    return f"{basis.instrument}: {told}" if told else ""
 
 
 def _parties(permit: Permit, names: Iterable[str], words: Mapping[str, str]) -> str:

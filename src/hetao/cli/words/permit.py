@@ -49,6 +49,8 @@ def add_permit(commands: Commands) -> None:
             one.add_argument(
                 "--set", action="append", default=[], metavar="FIELD=VALUE"
             )
+        if verb == "approve":
+            _add_read(one)
         if verb == "suspend":
             one.add_argument("--until", default="", metavar="2026-11-22T00:00:00Z")
         if verb == "recall":
@@ -59,12 +61,21 @@ def add_permit(commands: Commands) -> None:
             _add_renewing(one)
     _add_delegate(verbs, module)
     _add_passkey(verbs)
+    _add_service(verbs)
     _add_uses(verbs)
     listed = command(
         verbs, "released", "hetao.cli.released:check", "check what a site says left it"
     )
     listed.add_argument("list", type=Path, metavar="LIST")
     listed.add_argument("--parties", type=Path, required=True, metavar="PARTIES.toml")
+
+
+def _add_read(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--conditions-read",
+        action="store_true",
+        help="say that you read the conditions that the permit's bases set",
+    )
 
 
 def _add_recalled(one: argparse.ArgumentParser, *, required: bool) -> None:
@@ -114,6 +125,45 @@ def _add_lending(lend: argparse.ArgumentParser) -> None:
     lend.add_argument("--out", type=Path, required=True, metavar="FILE")
 
 
+def _add_service(verbs: Commands) -> None:
+    sign = command(
+        verbs,
+        "service",
+        "hetao.cli.signing_service:sign",
+        "say one thing about a permit, signed by a service that signs hashes (CSC v2)",
+    )
+    _add_said(sign)
+    sign.add_argument("--service", required=True, metavar="https://…/csc/v2")
+    sign.add_argument(
+        "--credential", required=True, metavar="ID", help="yours at the service"
+    )
+    sign.add_argument(
+        "--token", type=Path, required=True, metavar="FILE", help="your access token"
+    )
+    sign.add_argument(
+        "--sad", type=Path, metavar="FILE", help="activation data, if you were given it"
+    )
+    sign.add_argument(
+        "--authority",
+        type=Path,
+        metavar="PEM",
+        help="trust the service's server by these; the system's without it",
+    )
+
+
+def _add_said(sign: argparse.ArgumentParser) -> None:
+    sign.add_argument("permit", type=Path, metavar="PERMIT")
+    verbs_here = [verb for verb in SAYING if verb != "amend"]
+    sign.add_argument("verb", choices=verbs_here)
+    sign.add_argument("--key-name", required=True, metavar="KEY")
+    sign.add_argument("--reason", default="", help="for those who read it")
+    sign.add_argument("--until", default="", metavar="2026-11-22T00:00:00Z")
+    sign.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
+    sign.add_argument("--delegation", type=Path, metavar="FILE")
+    _add_recalled(sign, required=False)
+    _add_read(sign)
+
+
 def _add_passkey(verbs: Commands) -> None:
     keys = group(verbs, "passkey", "sign on a page, with a passkey")
     module = "hetao.cli.passkey"
@@ -145,16 +195,7 @@ def _add_passkey(verbs: Commands) -> None:
     )
     new.add_argument("--days", type=int, default=730)
     new.add_argument("--out", type=Path, required=True, metavar="FILE")
-    sign = add("sign", "sign", "say one thing about a permit")
-    sign.add_argument("permit", type=Path, metavar="PERMIT")
-    verbs_here = [verb for verb in SAYING if verb != "amend"]
-    sign.add_argument("verb", choices=verbs_here)
-    sign.add_argument("--key-name", required=True, metavar="KEY")
-    sign.add_argument("--reason", default="", help="for those who read it")
-    sign.add_argument("--until", default="", metavar="2026-11-22T00:00:00Z")
-    sign.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
-    sign.add_argument("--delegation", type=Path, metavar="FILE")
-    _add_recalled(sign, required=False)
+    _add_said(add("sign", "sign", "say one thing about a permit"))
     new_version = add("amend", "amend", SAYING["amend"])
     new_version.add_argument("permit", type=Path, metavar="PERMIT")
     new_version.add_argument("--key-name", required=True, metavar="KEY")

@@ -1,0 +1,80 @@
+"""`hetao permit service`: say one thing about a permit, signed by a signing service."""
+
+import argparse
+import getpass
+import sys
+from pathlib import Path
+
+from hetao.cli.main import say
+from hetao.cli.permit import lent_by, read_pairs, read_recalled
+from hetao.errors import BadSignature, InvalidData, InvalidNetwork
+from hetao.federation.clock import utc_now
+from hetao.federation.signing_csc import service_at
+from hetao.permit import (
+    Key,
+    Statement,
+    Words,
+    add_notice,
+    code,
+    draft_notice,
+    read_bundle,
+    signed_bytes,
+    write_bundle,
+)
+from hetao.permit.passkey import challenge
+
+LARGEST = 2**14  # characters of a token
+
+
+def sign(chosen: argparse.Namespace) -> int:
+    """Draft a notice, have the service sign its hash, and keep it once it holds."""
+    bundle = read_bundle(chosen.permit)
+    key = _key(bundle.permit.keys, chosen.key_name)
+    words = Words(
+        reason=chosen.reason,
+        until=chosen.until,
+        change=read_pairs(chosen.set),
+        delegation=lent_by(chosen.delegation),
+        recalls=read_recalled(chosen.of),
+        read=chosen.conditions_read,
+    )
+    body = draft_notice(bundle, key, chosen.verb, utc_now(), words)
+    data = signed_bytes(body)
+    say(f"code {code(data)}: of all that is signed")
+    say(f"code {code(bundle.permit.canonical)}: of the permit")
+    secrets = _secret(chosen.token), _secret(chosen.sad) if chosen.sad else ""
+    service = service_at(
+        chosen.service, chosen.credential, secrets, chosen.authority, _ask
+    )
+    signature = service.sign_hash(challenge(data)).as_signature()
+    signed = add_notice(bundle, Statement(body, signature))
+    write_bundle(chosen.permit, signed)
+    say(f"{body['by']} ({body['role']}, {body['side']}) said {body['verb']!r} to")
+    sys.stdout.write(signed.permit.digest + "\n")
+    return 0
+
+
+def _key(keys: tuple[Key, ...], name: str) -> Key:
+    for key in keys:
+        if key.name == name and key.kind == "certificate":
+            return key
+    raise InvalidNetwork(
+        f"the permit lists no certificate called {name[:60]!r}",
+        fix="name the key with --key-name as parties.toml does",
+    )
+
+
+def _ask(name: str) -> str:
+    if not name.isprintable() or len(name) > 60:
+        raise BadSignature("the signing service asks for something without a name")
+    return getpass.getpass(f"{name} of the signing service: ")
+
+
+def _secret(path: Path) -> str:
+    try:
+        text = path.read_text("ascii").strip()
+    except (OSError, ValueError) as error:
+        raise InvalidData(f"{path} cannot be read", fix="check the path") from error
+    if not text or len(text) > LARGEST or not text.isprintable():
+        raise InvalidData(f"{path} holds no token")
+    return text
