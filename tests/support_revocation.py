@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from hetao.cli.run import tell_revoked
 from hetao.errors import HetaoError
 from hetao.federation.coordinator import Coordinator
-from hetao.federation.ending import certify_revoked
 from hetao.federation.released import sign_released
 from hetao.federation.site import Site, SiteSetup
 from hetao.federation.transport import Transport
@@ -122,7 +122,8 @@ async def revoked_midway(
 
 async def _certify(stage: Stage, coordinator: Coordinator, heard: Heard) -> None:
     at = format_time(now())
-    heard.certificate = await certify_revoked(coordinator, at) or b""
+    await tell_revoked(coordinator, stage.folder / "out")
+    heard.certificate = (stage.folder / "out" / "revoked.json").read_bytes()
     for name in SITES:
         signed = sign_released(stage.setup(name), coordinator.run, at)
         heard.lists.append(signed.as_json())

@@ -1,7 +1,10 @@
 """A revocation in mid-study, told to one site alone, over every way to the hubs."""
 
+import json
+
 import pytest
 
+from hetao.cli.main import main
 from hetao.errors import NotApproved, Stopped
 from hetao.federation import gossip
 from hetao.ledger.revoked import Revoked, verify_any
@@ -11,7 +14,7 @@ from support_transport import HUBS, NETS, play
 
 @pytest.mark.parametrize(("way", "teller"), [("inproc", "b"), ("https", "c")])
 def test_a_revocation_in_mid_study_reaches_everybody_and_nothing_leaves_after_it(
-    way, teller, tmp_path, monkeypatch
+    way, teller, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(gossip, "GOSSIP_SECONDS", 0.05)
 
@@ -28,6 +31,7 @@ def test_a_revocation_in_mid_study_reaches_everybody_and_nothing_leaves_after_it
     assert isinstance(heard.error, NotApproved | Stopped)
     assert "said 'revoke' to this permit" in str(heard.error)
     _check_certificate(heard)
+    _check_commands(tmp_path / "out", heard, capsys)
     assert "what the log ends with" in str(heard.other)
 
 
@@ -46,3 +50,33 @@ def _check_certificate(heard):
     assert sum(releases.values()) == len(SITES) * SUMS
     assert found.tainted == ("people", "model")
     assert all(one.last <= found.revoked for one in found.courses)
+
+
+def _check_commands(out, heard, capsys):
+    """Read what `hetao run` wrote as those read it who were given it."""
+    words = ["verify", str(out / "revoked.json"), "--trust", str(out / "parties.toml")]
+    for place, table in enumerate(heard.lists):
+        path = out / f"list-{place}.json"
+        path.write_text(json.dumps(table))
+        words += ["--list", str(path)]
+    capsys.readouterr()
+
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "VERIFIED: THE STUDY WAS REVOKED  Contract" in said
+    assert "TAINTED, whatever was worked out of the sums of: people, model" in said
+    assert "no finding was shown to anybody" in said
+    assert all(f"{site} destroyed what it kept at" in said for site in SITES)
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kind"], told["tainted"]) == ("revoked", ["people", "model"])
+    assert "findings" not in told
+    page = (out / "revoked.html").read_text("utf-8")
+    assert all(word in page for word in ("REVOKED at", "已於", "已于", "people"))
+    assert "<script" not in page
+    assert main([*words[:2], "--notices", str(out / "revoked.json")]) == 2
+    assert main(["certificate", "export", words[1], "--html", str(out / "b.html")]) == 0
+    assert main(["certificate", "export", words[1], "--pdf", str(out / "b.pdf")]) == 2
+    assert not (out / "b.pdf").exists()
+    (out / "list-0.json").write_text(json.dumps(heard.lists[1]))
+    assert main(words) == 6  # one site's list twice, and none of the other

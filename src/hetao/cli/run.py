@@ -139,7 +139,7 @@ async def _answered(coordinator: Coordinator, out: Path) -> Outcome:
     try:
         return await coordinator.answer()
     except HetaoError:
-        await _tell_revoked(coordinator, out)
+        await tell_revoked(coordinator, out)
         raise
 
 
@@ -150,11 +150,11 @@ async def _certified(
     try:
         return await certify(coordinator, outcome, format_time(utc_now()), votes)
     except HetaoError:
-        await _tell_revoked(coordinator, out)
+        await tell_revoked(coordinator, out)
         raise
 
 
-async def _tell_revoked(coordinator: Coordinator, out: Path) -> None:
+async def tell_revoked(coordinator: Coordinator, out: Path) -> None:
     """Where the permit was revoked, issue the certificate that says what had left."""
     try:
         certificate = await certify_revoked(coordinator, format_time(utc_now()))
