@@ -68,6 +68,7 @@ class Heard:
         error: with which the coordinator ended.
         certificate: of the revoked run; b"" where none was asked for.
         lists: of the sites of what left them, signed.
+        kept: bytes of what was asked that the coordinator still has.
         other: with which hubs refused to cosign a log that does not say so.
     """
 
@@ -77,6 +78,7 @@ class Heard:
     certificate: bytes = b""
     lists: list[object] = field(default_factory=list)
     other: HetaoError | None = None
+    kept: int = 0
 
 
 async def revoked_midway(
@@ -127,6 +129,7 @@ async def _certify(stage: Stage, coordinator: Coordinator, heard: Heard) -> None
     for name in SITES:
         signed = sign_released(stage.setup(name), coordinator.run, at)
         heard.lists.append(signed.as_json())
+    heard.kept = coordinator.mail.kept
     try:
         await coordinator.cosign(b"another history")
     except HetaoError as error:

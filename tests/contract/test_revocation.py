@@ -32,6 +32,7 @@ def test_a_revocation_in_mid_study_reaches_everybody_and_nothing_leaves_after_it
     assert "said 'revoke' to this permit" in str(heard.error)
     _check_certificate(heard)
     _check_commands(tmp_path / "out", heard, capsys)
+    assert heard.kept == 0
     assert "what the log ends with" in str(heard.other)
 
 

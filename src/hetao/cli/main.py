@@ -187,8 +187,18 @@ def folder_for(path: Path) -> None:
 
 def say(text: str) -> None:
     """Write a line of progress or complaint to standard error."""
-    sys.stderr.write(f"hetao: {text}\n")
+    sys.stderr.write(f"hetao: {plain(text)}\n")
     sys.stderr.flush()
+
+
+def plain(text: str) -> str:
+    """Return words of others for a screen; what turns or hides others is written out.
+
+    Whoever signs a notice writes its reason, and could else wipe out what stands above.
+    """
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -38,6 +38,7 @@ from hetao.permit import (
     Statement,
     check_votes,
     format_time,
+    is_revoked,
     read_bundle,
     write_directory,
 )
@@ -155,12 +156,17 @@ async def _certified(
 
 
 async def tell_revoked(coordinator: Coordinator, out: Path) -> None:
-    """Where the permit was revoked, issue the certificate that says what had left."""
+    """Where the permit was revoked, issue the certificate that says what had left.
+
+    Then what was asked is destroyed here, as at sites and hubs, whether it could be.
+    """
+    certificate = None
     try:
         certificate = await certify_revoked(coordinator, format_time(utc_now()))
     except HetaoError as error:
         say(f"no certificate of a revoked study could be issued: {error}")
-        return
+    if is_revoked(coordinator.mail.bundle):
+        coordinator.mail.destroy()
     if certificate is None:
         return
     out.mkdir(parents=True, exist_ok=True)

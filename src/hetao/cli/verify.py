@@ -13,7 +13,7 @@ from typing import Any
 
 from hetao.canonical import parse_canonical
 from hetao.cli.certificate import place_of, read_file
-from hetao.cli.main import say
+from hetao.cli.main import plain, say
 from hetao.cli.verify_revoked import verify_ended
 from hetao.errors import Unverified, Usage
 from hetao.ledger.certificate import Verified, read_certificate, verify_certificate
@@ -68,7 +68,7 @@ def verify(chosen: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
         return _exit_of(status)
     for number, step in enumerate(steps, 1):
-        sys.stdout.write(f"{number:>3}  {step}\n")
+        sys.stdout.write(f"{number:>3}  {plain(step)}\n")
     _notes(verified)
     if edition:
         sys.stdout.write(f"     data dictionary {edition}\n")
@@ -76,7 +76,7 @@ def verify(chosen: argparse.Namespace) -> int:
         seen = ", ".join(status.witnesses) or "nobody but the issuer"
         sys.stdout.write(f"     {status.state} as of {status.as_of}, seen by {seen}\n")
     word = "VERIFIED" if not _exit_of(status) else f"VERIFIED, BUT {status_of(status)}"
-    sys.stdout.write(f"{word}  {verified.title}\n")
+    sys.stdout.write(f"{word}  {plain(verified.title)}\n")
     return _exit_of(status)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from hetao.canonical import parse_canonical
 from hetao.cli.certificate import place_of, read_file
-from hetao.cli.main import say
+from hetao.cli.main import plain, say
 from hetao.errors import InvalidNetwork, Unverified, Usage
 from hetao.ledger.policy import read_policy
 from hetao.ledger.proof import parse_proof
@@ -58,7 +58,9 @@ def _told(found: Revoked, steps: list[str], status: Status | None) -> dict[str, 
 
 
 def _say(found: Revoked, steps: list[str], status: Status | None) -> None:
-    write = sys.stdout.write
+    def write(text: str) -> None:
+        sys.stdout.write(plain(text))
+
     for number, step in enumerate(steps, 1):
         write(f"{number:>3}  {step}\n")
     for end in found.endings:

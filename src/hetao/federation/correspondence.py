@@ -168,6 +168,15 @@ class Correspondence:
         """Wait from now on though the permit has ended: only to have that cosigned."""
         self._settled, self._fault = True, None
 
+    def destroy(self) -> None:
+        """Destroy what was asked in the run: sealed states, which sites could open."""
+        text = "UPDATE sent SET data = x'' WHERE run = ? AND data != x''"
+        self._store.shred([(text, (self._run,))])
+        entry = {"type": "hetao.entry/1", "what": "destroyed", "run": self._run}
+        entry |= {"at": format_time(self._desk.clock())}
+        entry |= {"permit": self._bundle.permit.digest}
+        self._log.append([canonical(entry)])
+
     async def hear(self, seconds: float) -> None:
         """Listen for so long, for what was said about the permit, and what came."""
         async with self.listening():
@@ -202,6 +211,15 @@ class Correspondence:
         rows = self._store.rows("SELECT count(*) FROM sent WHERE run = ?", (self._run,))
         return int(rows[0][0])
 
+    @property
+    def kept(self) -> int:
+        """Return how many bytes of the run's letters are here."""
+        rows = self._store.rows(
+            "SELECT coalesce(sum(length(data)), 0) FROM sent WHERE run = ?",
+            (self._run,),
+        )
+        return int(rows[0][0])
+
     # --- sending ----------------------------------------------------------------------
     async def send(self, *letters: Letter) -> None:
         """Journal, log and post; after a kill, the very same bytes go out again."""
@@ -231,7 +249,8 @@ class Correspondence:
 
     def _last_sent(self) -> str:
         rows = self._store.rows(
-            "SELECT data FROM sent WHERE run = ? ORDER BY rowid DESC LIMIT 1",
+            "SELECT data FROM sent WHERE run = ? AND data != x'' "
+            "ORDER BY rowid DESC LIMIT 1",
             (self._run,),
         )
         return parse_envelope(bytes(rows[0][0])).digest if rows else ""
