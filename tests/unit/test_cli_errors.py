@@ -7,6 +7,7 @@ import subprocess
 import pandas as pd
 import pytest
 
+from hetao.cli.main import say
 from hetao.errors import InvalidData
 from hetao.federation.processes import command
 from support_cdm import SITE, write_folder
