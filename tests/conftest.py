@@ -2,12 +2,14 @@
 
 import gc
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from support_federation import COUNTS, LOGISTIC, Federation, Plan, toy_study
 
+TESTS = Path(__file__).parent
 GAPS = ("not_yet", "never")
 DEPTH = sys.getrecursionlimit()
 
@@ -21,9 +23,17 @@ def pytest_configure(config):
         config.addinivalue_line("markers", f"{gap}(reason): a known gap; must fail")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads which tests belong together
 def pytest_collection_modifyitems(items):
-    """A gap is expected to fail, and fails when it starts to pass."""
+    """A gap is expected to fail; a file's tests stay together, as what they share does.
+
+    A gap fails when it starts to pass. Without a group of its own, a test goes where
+    the others of its file go: each process would make the file's fixtures anew.
+    """
     for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            together = item.path.relative_to(TESTS).with_suffix("").as_posix()
+            item.add_marker(pytest.mark.xdist_group(together))
         for gap in GAPS:
             for mark in item.iter_markers(gap):
                 reason = f"{gap}: {mark.kwargs['reason']}"
