@@ -107,7 +107,8 @@ def _move(owner: address, to: address, amount: uint256):
         taken += 1
     self.balanceOf[owner] -= taken
     self.balanceOf[to] += given
-    if self.kind == REENTERS:
+    # Where nobody armed it there is nothing to call: address 0 says yes to everything.
+    if self.kind == REENTERS and self.target != empty(address):
         if raw_call(self.target, self.data, revert_on_failure=False):
             self.entered += 1
 

@@ -141,6 +141,18 @@ def test_a_certificate_counts_by_the_verifiers_own_quorum(issued, tmp_path, caps
     assert "quorum ALL" in said.err
 
 
+def test_who_names_no_witness_is_told_that_none_was_asked(issued, tmp_path, capsys):
+    ran, _, certificate = issued
+    boss = ran.cast.directory["coordinator"]
+    policy = tmp_path / "policy"
+    policy.write_text(f"log {vkey(boss.name, boss.sign_key)}\nquorum none\n")
+    for more, witnesses in (((), None), (("--policy", str(policy)), [])):
+        assert main(["verify", str(certificate), *more]) == 0
+        assert ("anybody but both hubs" in capsys.readouterr().err) is (not more)
+        assert main(["verify", str(certificate), "--json", *more]) == 0
+        assert json.loads(capsys.readouterr().out)["witnesses"] == witnesses
+
+
 @contextlib.contextmanager
 def witness_at(folder):
     """Give the address of a witness that answers in a thread of its own."""

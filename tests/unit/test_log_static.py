@@ -1,6 +1,9 @@
 """A log's static files are what C2SP tlog-tiles says, exported or served."""
 
 import asyncio
+import hashlib
+import json
+from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -15,6 +18,9 @@ from hetao.transparency.static import Place, export, place_of, places
 
 ORIGIN = "log.example.org/study"
 KEY = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
+VECTORS = json.loads(
+    (Path(__file__).parents[1] / "vectors/ledger/tiles.json").read_text("utf-8")
+)
 
 
 @pytest.fixture
@@ -108,6 +114,28 @@ def test_the_folder_holds_checkpoint_tiles_and_bundles(log, tmp_path):
     assert found["tile/1/000.p/1"] == root(leaves[:256])
     bundles = found["tile/entries/000"] + found["tile/entries/001.p/45"]
     assert unpack(bundles) == [*numbered(0, 300), b""]
+
+
+def test_the_folder_is_to_the_byte_that_of_the_vectors(log, tmp_path):
+    """Files of other hands: made from the specification with none of our code."""
+    log.append([*numbered(0, 300), b""])
+    export(log, tmp_path / "public")
+
+    found = files(tmp_path / "public")
+    assert VECTORS["log_seed"] == "01" * 32  # KEY's
+    assert found["checkpoint"].decode() == VECTORS["checkpoint"]
+    assert VECTORS["files"] == {
+        name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for name, data in found.items()
+    }
+
+
+def test_the_places_of_the_vectors_have_their_names():
+    for one in VECTORS["places"]:
+        level = None if one["level"] == "entries" else one["level"]
+        place = Place(level, one["number"], one["width"])
+        assert place.path == one["path"]
+        assert place_of(one["path"]) == place
 
 
 def test_a_folder_is_brought_up_and_its_whole_tiles_are_left(log, tmp_path):

@@ -18,7 +18,7 @@ from hetao.cli.verify_revoked import verify_ended
 from hetao.errors import Unverified, Usage
 from hetao.ledger.certificate import Verified, read_certificate, verify_certificate
 from hetao.ledger.concept_sets import AcrossSites
-from hetao.ledger.policy import Policy, read_policy
+from hetao.ledger.policy import Seen, read_policy
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.revoked import is_of_revoked
 from hetao.ledger.status import Status, check_status
@@ -37,9 +37,10 @@ def verify(chosen: argparse.Namespace) -> int:
     verified = verify_certificate(data, trusted, later)
     certificate = parse_canonical(data)
     steps = [*verified.steps, _worked_out(certificate)]
+    seen = None
     if chosen.policy:
-        policy = read_policy(chosen.policy)
-        steps += _seen(policy, certificate)
+        seen = read_policy(chosen.policy).check(_note(certificate))
+        steps += _seen(seen)
     if chosen.qr:
         from hetao.dossier.code import check_code
 
@@ -64,17 +65,21 @@ def verify(chosen: argparse.Namespace) -> int:
             "tainted": list(verified.tainted),
             "concept_sets": [_told(one) for one in verified.concept_sets],
             "status": asdict(status) if status else None,
+            "witnesses": None if seen is None else list(seen.witnesses),
         }
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
         return _exit_of(status)
     for number, step in enumerate(steps, 1):
         sys.stdout.write(f"{number:>3}  {plain(step)}\n")
     _notes(verified)
+    if seen is None:
+        say("note: that anybody but both hubs saw the coordinator's log was not asked;")
+        say("      name your own witnesses and quorum with --policy")
     if edition:
         sys.stdout.write(f"     data dictionary {edition}\n")
     if status:
-        seen = ", ".join(status.witnesses) or "nobody but the issuer"
-        sys.stdout.write(f"     {status.state} as of {status.as_of}, seen by {seen}\n")
+        eyes = ", ".join(status.witnesses) or "nobody but the issuer"
+        sys.stdout.write(f"     {status.state} as of {status.as_of}, seen by {eyes}\n")
     word = "VERIFIED" if not _exit_of(status) else f"VERIFIED, BUT {status_of(status)}"
     sys.stdout.write(f"{word}  {plain(verified.title)}\n")
     return _exit_of(status)
@@ -109,9 +114,13 @@ def _status(chosen: argparse.Namespace, certificate: dict[str, Any]) -> Status |
     return check_status(read_file(chosen.status), issuer, place, policy)
 
 
-def _seen(policy: Policy, certificate: Mapping[str, Any]) -> list[str]:
-    """Hold the certificate's log to the verifier's own policy, never to its own."""
-    seen = policy.check(parse_proof(certificate["log"]["proof"]).note)
+def _note(certificate: Mapping[str, Any]) -> str:
+    """Return the checkpoint under which the certificate stands in its issuer's log."""
+    return parse_proof(certificate["log"]["proof"]).note
+
+
+def _seen(seen: Seen) -> list[str]:
+    """Say who saw the log: by the verifier's own policy, never by the certificate's."""
     who = ", ".join(seen.witnesses) or "none, for none is asked for"
     words = "not looked at, for your policy lists no such key of this log"
     if seen.second:
