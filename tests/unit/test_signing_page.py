@@ -55,7 +55,7 @@ GIVEN = {"authenticatorData": "", "clientDataJSON": "", "signature": ""}
 
 def asked(**fields):
     permit = SCENE.varied(**fields).permit
-    body = draft_notice(Bundle(permit), SCENE.keys[0], "approve", NOW)
+    body = draft_notice(Bundle(permit), SCENE.keys[0], "approve", NOW, Words(read=True))
     return ask_notice(permit, body)
 
 
