@@ -454,9 +454,9 @@ class Stopped(Refused):
 
 
 class MemoryLost(Refused):
-    """A site's memory of what it has shown is older than its log, and cannot be mended.
+    """A site's memory of what it let out is older than its log, and cannot be mended.
 
-    By what is left of it, people could be shown again who were shown before.
+    By what is left of it, people could be shown again, or a limit spent again.
     """
 
     code = "HT-421"

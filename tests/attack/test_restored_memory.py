@@ -1,4 +1,4 @@
-"""A site's memory of what it has shown cannot be set back by restoring a backup."""
+"""What a site remembers of what it let out cannot be set back by restoring a backup."""
 
 import shutil
 import sqlite3
@@ -7,7 +7,10 @@ from contextlib import closing
 import pytest
 
 from hetao.errors import MemoryLost
+from hetao.ledger.log import Log
 from support_federation import RUN, Federation
+from support_permit import HOUR, NOW
+from support_uses import HK, a_use, approved, book_of, scene_of
 
 FILES = ("releases.sqlite", "releases.sqlite-wal", "releases.sqlite-shm")
 
@@ -110,3 +113,71 @@ def test_a_memory_looks_at_what_was_logged_since_alone(federation, tmp_path):
     ((size,),) = rows(federation, "SELECT size FROM heard")
 
     assert size == len(federation.log_entries(federation.open_site("a")))
+
+
+# --- what crossed besides data --------------------------------------------------------
+SCENE = scene_of("materials")
+
+
+def opening(folder):
+    """Return what opens the site's own log."""
+    key = SCENE.machines[HK].signing_key
+    return lambda: Log.open(folder / "log.sqlite", HK, key)
+
+
+def held_book(folder):
+    book = book_of(SCENE, folder, HK)
+    try:
+        book.hold_against(opening(folder))
+    except MemoryLost:
+        book.close()
+        raise
+    return book
+
+
+def spend(folder, number, book=None):
+    with closing(book or held_book(folder)) as opened:
+        use = a_use(SCENE, number, 10)
+        return opened.dispatch(approved(SCENE), use, lambda: NOW + HOUR)
+
+
+def marks(folder):
+    with opening(folder)() as log:
+        return [e for e in log.entries(0, log.size) if b"hetao.used/1" in e]
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["an older copy", "none at all"])
+def test_a_book_set_back_spends_nothing_twice(tmp_path, kept):
+    spend(tmp_path, "W-1")
+    copy = (tmp_path / HK / "uses.sqlite").read_bytes()
+    spend(tmp_path, "W-2")
+    if kept:
+        (tmp_path / HK / "uses.sqlite").write_bytes(copy)
+    else:
+        (tmp_path / HK / "uses.sqlite").unlink()
+
+    with pytest.raises(MemoryLost, match="book of what crossed"):
+        held_book(tmp_path)
+
+
+def test_the_log_is_told_of_each_use_once_and_nothing_of_it(tmp_path):
+    signed = spend(tmp_path, "W-1")
+    with closing(held_book(tmp_path)) as book:
+        again = book.dispatch(approved(SCENE), a_use(SCENE, "W-1", 10), lambda: NOW)
+
+    (entry,) = marks(tmp_path)
+    assert again.body == signed.body
+    assert b"W-1" not in entry
+    assert signed.body["permit"].encode() not in entry
+
+
+def test_what_was_spent_and_not_told_before_a_kill_is_told_at_the_next_opening(
+    tmp_path,
+):
+    spend(tmp_path, "W-1", book_of(SCENE, tmp_path, HK))  # it told nobody
+    with opening(tmp_path)() as log:
+        assert log.size == 0
+
+    for _ in range(2):
+        held_book(tmp_path).close()
+        assert len(marks(tmp_path)) == 1

@@ -16,7 +16,8 @@ from hetao.cli.permit import read_pairs
 from hetao.errors import InvalidNetwork, Usage
 from hetao.federation.book import Arrival, Book
 from hetao.federation.clock import utc_now
-from hetao.federation.network import network_of_site
+from hetao.federation.logs import open_log
+from hetao.federation.network import log_of, network_of_site
 from hetao.federation.register import read_notices
 from hetao.permit import (
     Permit,
@@ -48,7 +49,7 @@ def _book(path: Path) -> Iterator[tuple[str, Book]]:
     """Open the book of the site of a `site.toml`, of which only its network is read."""
     tables, base = read_toml(path, InvalidNetwork), path.parent
     network, keys = network_of_site(tables, path.name)
-    identity = keys.identity(base)
+    identity, log = keys.identity(base), log_of(tables, base, path.name)
     book = Book(
         identity,
         read_directory(base / network.parties),
@@ -58,6 +59,7 @@ def _book(path: Path) -> Iterator[tuple[str, Book]]:
         _allowed(tables, path.name),
     )
     with contextlib.closing(book):
+        book.hold_against(lambda: open_log(base / network.folder, identity, log))
         yield identity.name, book
 
 

@@ -16,6 +16,8 @@ from hetao.canonical import canonical, digest
 from hetao.errors import NotAParty, NotApproved, OutOfTime, Replayed
 from hetao.federation.guard import check_switch
 from hetao.federation.store import Store
+from hetao.federation.told_uses import TABLES as TOLD
+from hetao.federation.told_uses import Opens, ToldUses
 from hetao.permit import (
     SKEW,
     Bundle,
@@ -108,13 +110,25 @@ class Book:
         self._allowed = allowed
         self._identity, self._trusted, self._folder = identity, trusted, folder
         self._notices, self._house = notices, house or shipped()
-        self._store = Store(folder / FILE, TABLES, alone=False)
+        self._store = Store(folder / FILE, TABLES + TOLD, alone=False)
         with self._store.transaction() as db:
             _take_over(db)
+        self._told = ToldUses(self._store)
 
     def close(self) -> None:
         """Close the file."""
         self._store.close()
+
+    def hold_against(self, log: Opens) -> None:
+        """Hold the book against the site's log, which is told of each use from then on.
+
+        Args:
+            log: opens it.
+
+        Raises:
+            MemoryLost: the book is older than the log.
+        """
+        self._told.hold_against(log)
 
     def dispatch(
         self, bundle: Bundle, use: Use, clock: Callable[[], datetime.datetime]
@@ -141,7 +155,7 @@ class Book:
             check_switch(self._folder)
             earlier = _numbered(db, one)
             if earlier is not None:
-                return earlier
+                return earlier  # told when the book was opened, if it was not before
             now = clock()
             if abs(parse_time(use.at) - now) > SKEW:
                 raise OutOfTime("a use is dated by the time at which it is dispatched")
@@ -150,6 +164,7 @@ class Book:
             check_standing(heard, study, now, self._trusted, use.payload)
             check_house(self._house, bundle.permit, now)
             _spend(db, bundle.permit, one)
+        self._told.tell()
         return statement
 
     def receive(
@@ -181,7 +196,9 @@ class Book:
         signed = sign_receipt(bundle.permit, self._identity, one, receipt)
         with self._store.transaction() as db:
             self._note(db, bundle.permit, one, now)
-            return _received(db, one, signed, receipt)
+            found = _received(db, one, signed, receipt)
+        self._told.tell()
+        return found
 
     def expect(
         self, bundle: Bundle, statement: Statement, now: datetime.datetime
@@ -201,6 +218,7 @@ class Book:
         one = self._sent_here(bundle, statement, now)
         with self._store.transaction() as db:
             self._note(db, bundle.permit, one, now)
+        self._told.tell()
         return one
 
     def _sent_here(
