@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from hetao.analysis import Evidence, Protocol, Sum
 from hetao.analysis.combinations import Combinations
@@ -31,6 +32,8 @@ from hetao.errors import (
     WrongShape,
     WrongStudy,
 )
+from hetao.ledger.log_signer import signer_of
+from hetao.ledger.note import Checkpoint, cosign, shortened
 from hetao.permit import Bundle, Directory, PermittedProtocol, new_identity, sign_notice
 from hetao.release import (
     STRICT,
@@ -858,6 +861,39 @@ def test_a_notice_goes_to_the_coordinator_alone(scene):
 def test_a_notice_that_says_more_than_its_fields_is_refused(scene, notice):
     with pytest.raises(WrongShape):
         notify(scene, notice)
+
+
+def test_of_a_checkpoint_nothing_leaves_but_the_own_logs_lines(scene):
+    """It is the one long text of a notice, and room for no other."""
+    keys = scene.federation.cast.identities
+    tree = Checkpoint("a", 8, bytes(32))
+    own = signer_of("a", keys["a"].log_keys)
+    whole, (_, second) = own.sign(tree), keys["a"].log_keys
+    short = shortened(whole, own.verifiers[0])
+    line = whole.removeprefix(short)
+    eye = cosign(whole, "w.example", second, 0)
+    other = MLDSA44PrivateKey.from_seed_bytes(bytes(32))
+    hers = signer_of("b", keys["b"].log_keys)
+
+    for note in (whole, short):
+        notify(scene, Notice("closing", {"checkpoint": note, "quality": QUALITY}))
+    for note in (
+        "x",
+        "",
+        None,
+        [whole],
+        whole + "\n",
+        whole + line,
+        whole + eye,
+        short + cosign(whole, "a", second, 1),  # a time that could say something
+        short + line.replace("A", "B", 1),
+        tree.text + "\n" + line,
+        signer_of("a", (keys["a"].signing_key, other)).sign(tree),
+        hers.sign(Checkpoint("b", 8, bytes(32))),
+        own.sign(Checkpoint("a", 8, bytes(32))).replace("8", "9", 1),
+    ):
+        with pytest.raises(WrongShape):
+            notify(scene, Notice("closing", {"checkpoint": note}))
 
 
 def test_who_is_a_party_of_the_permit_and_no_site_sends_no_notice(scene):

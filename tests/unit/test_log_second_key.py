@@ -1,11 +1,13 @@
 """A log with two keys signs with both, and a verifier sees where the second lacks."""
 
+import copy
 import stat
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
+from hetao.canonical import digest
 from hetao.cli.main import main
 from hetao.errors import InvalidData, InvalidNetwork, Unverified
 from hetao.ledger.log import Log
@@ -17,10 +19,17 @@ from hetao.ledger.note import (
     cosign,
     open_note,
     parse_note,
+    shortened,
     vkey,
 )
 from hetao.ledger.policy import parse_policy
-from hetao.permit import new_identity, write_directory, write_identity
+from hetao.permit import (
+    new_identity,
+    package_digest,
+    state,
+    write_directory,
+    write_identity,
+)
 from hetao.permit.keys import read_identity
 from hetao.transparency.follower import ACCEPTED, Reader
 
@@ -217,10 +226,49 @@ def test_verify_asks_for_the_second_line_where_its_key_is_listed(
     assert words in (said.err if resigned else said.out)
 
 
-def test_a_sites_closing_bears_the_first_line_alone(small_run):
-    """A notice holds no text so long that more could stand in it."""
+def test_sites_checkpoints_bear_both_lines_and_nothing_more(small_run):
+    """Which is 3.3 kB of a certificate for each site."""
     for entry in small_run.body["sites"]:
-        assert len(parse_note(entry["checkpoint"])[1]) == 1
+        keys = small_run.cast.identities[entry["name"]].log_keys
+        own = signer_of(entry["name"], keys)
+        assert own.is_own(entry["checkpoint"])
+        assert len(parse_note(entry["checkpoint"])[1]) == 2
+        short = shortened(entry["checkpoint"], own.verifiers[0])
+        assert own.is_own(short)
+        assert len(entry["checkpoint"]) - len(short) < 3_300
+
+
+def stripped(run, name):
+    """Return a certificate in which a site signed its last checkpoint once only."""
+    body, who = copy.deepcopy(run.body), run.cast.identities[name]
+    (entry,) = (one for one in body["sites"] if one["name"] == name)
+    first = signer_of(name, who.log_keys).verifiers[0]
+    entry["checkpoint"] = shortened(entry["checkpoint"], first)
+    told = {key: entry[key] for key in ("checkpoint", "proofs", "quality")}
+    said = {**entry["closing"]["body"], "content": digest({**told, "site": name})}
+    entry["closing"] = state(who, said).as_json()
+    body["review"]["package"] = package = package_digest(body)
+    votes = [{**vote["body"], "package": package} for vote in body["review"]["votes"]]
+    keys = run.cast.identities
+    body["review"]["votes"] = [state(keys[v["by"]], v).as_json() for v in votes]
+    return run.resigned(body)
+
+
+@pytest.mark.parametrize("listed", [(), ("a",), ("b",)], ids=["none", "a", "b"])
+def test_verify_asks_sites_for_the_second_line_where_its_key_is_listed(
+    small_run, tmp_path, capsys, listed
+):
+    keys = {name: small_run.cast.identities[name].second_log_key for name in listed}
+    policy = policy_of(small_run, tmp_path, keys)
+    whole = verified(capsys, small_run.certificate, policy, tmp_path)
+    less = verified(capsys, stripped(small_run, "a"), policy, tmp_path)
+
+    assert whole[0] == 0
+    words = f"holds for {listed[0]}" if listed else "not looked at"
+    assert f"logs of sites: {words}" in whole[1].out
+    assert less[0] == (Unverified.exit_code if "a" in listed else 0)
+    if "a" in listed:
+        assert "the log of a" in less[1].err
 
 
 def test_a_policy_takes_second_keys_of_its_own_parties_alone(small_run, tmp_path):

@@ -125,10 +125,30 @@ def _seen(seen: Seen) -> list[str]:
     words = "not looked at, for your policy lists no such key of this log"
     if seen.second:
         words = "holds"
+    held = ", ".join(_second_lines(policy, certificate))
+    sites = (
+        f"holds for {held}" if held else "not looked at, for it lists none of theirs"
+    )
     return [
         f"seen by the witnesses that your policy asks for: {who}",
         f"the second line (ML-DSA-44) under the issuer's log: {words}",
+        f"the second line under the logs of sites: {sites}",
     ]
+
+
+def _second_lines(policy: Policy, certificate: Mapping[str, Any]) -> list[str]:
+    """Return the sites whose second key the policy lists, and which signed with it."""
+    asked = [
+        one
+        for one in certificate["body"]["sites"]
+        if policy.asks_for_second(str(one["name"]))
+    ]
+    for one in asked:
+        try:
+            policy.check_log(one["checkpoint"])
+        except Unverified as error:
+            raise Unverified(f"the log of {one['name']}: {error.what}") from error
+    return [str(one["name"]) for one in asked]
 
 
 def _told(one: AcrossSites) -> dict[str, Any]:

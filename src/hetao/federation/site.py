@@ -527,7 +527,7 @@ class Site:
         """Prove that every release of the run stands in this site's log."""
         policy = self._setup.policy.tightened(run.study.minimum)
         body = {
-            "checkpoint": self._log.short_checkpoint(),
+            "checkpoint": self._log.own_checkpoint(),
             "proofs": self.answers.proofs(envelope.header.run),
             "quality": stated(run.quality, policy.minimum.cell),
         }

@@ -209,6 +209,10 @@ class Log:
         """Return it under the first key's line alone, as it stands in messages."""
         return shortened(self.checkpoint(), self.verifiers[0])
 
+    def own_checkpoint(self) -> str:
+        """Return it under its own keys' lines, as it stands in a certificate."""
+        return shortened(self.checkpoint(), *self.verifiers)
+
     def append(self, entries: Sequence[bytes]) -> int:
         """Add entries, all or none, and return the index of the first.
 

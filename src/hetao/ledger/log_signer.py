@@ -18,6 +18,7 @@ from hetao.ledger.note import (
     Verifier,
     open_note,
     parse_checkpoint,
+    shortened,
     sign_checkpoint,
 )
 
@@ -58,6 +59,21 @@ class LogSigner:
     def sign(self, checkpoint: Checkpoint) -> str:
         """Return the note of a checkpoint, under a line of each key."""
         return sign_checkpoint(checkpoint, self.key, self.beside)
+
+    def is_own(self, note: str) -> bool:
+        """Return whether a text is a checkpoint of this log, and nothing more.
+
+        That is: three lines, then one of its first key, then at most one of its second,
+        each as it signs them.
+        """
+        try:
+            text, signed = open_note(note, self.verifiers)
+            exact = shortened(note, *self.verifiers)
+            origin = parse_checkpoint(text).origin
+        except Unverified:
+            return False
+        own = self.verifiers[0] in signed and not any(signed.values())
+        return own and note == exact and origin == self.origin
 
     def verified(self, note: str | None) -> Checkpoint:
         """Return the checkpoint of the head's note, found to be this log's.

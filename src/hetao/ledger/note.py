@@ -263,18 +263,21 @@ def sign_checkpoint(
     return note if beside is None else note + cosign(note, origin, beside, 0)
 
 
-def shortened(note: str, verifier: Verifier) -> str:
-    """Return a note under one line alone, the first of a key; nothing is verified.
+def shortened(note: str, *verifiers: Verifier) -> str:
+    """Return a note under one line of each of these keys, in their order, and no more.
+
+    Nothing is verified; a key that did not sign has no line.
 
     Raises:
-        Unverified: the note is malformed, or bears no line of that key.
+        Unverified: the note is malformed, or none of the keys signed it.
     """
     text, lines = parse_note(note)
-    wanted = verifier.name, verifier.key_id
-    for line in lines:
-        if (line.name, line.key_id) == wanted:
-            return f"{text}\n{_line(line.name, line.key_id + line.payload)}"
-    raise Unverified(f"the note bears no signature of {verifier.name}")
+    found = {(line.name, line.key_id): line for line in reversed(lines)}
+    kept = [found.get((one.name, one.key_id)) for one in verifiers]
+    own = [_line(one.name, one.key_id + one.payload) for one in kept if one]
+    if not own:
+        raise Unverified(f"the note bears no signature of {verifiers[0].name}")
+    return f"{text}\n{''.join(own)}"
 
 
 def open_note(

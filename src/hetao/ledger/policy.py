@@ -96,6 +96,26 @@ class Policy:
                 that the policy lists of it; a signature of a key of the policy does
                 not hold; or the witnesses are fewer than the quorum.
         """
+        found = self.check_log(note)
+        if not self._is_seen(self.quorum, found.witnesses):
+            who = ", ".join(map(_shown, found.witnesses)) or "nobody"
+            raise Unverified(
+                f"the checkpoint was seen by {who} of the policy, which is below its "
+                f"quorum {_shown(self.quorum)}",
+                fix="have the witnesses that are missing cosign the log",
+            )
+        return found
+
+    def asks_for_second(self, origin: str) -> bool:
+        """Return whether an ML-DSA-44 key of a log is listed."""
+        return any(one.kind == SUBTREE for one in self.logs if one.name == origin)
+
+    def check_log(self, note: str) -> Seen:
+        """Return what a note proves of its log; its witnesses may be too few.
+
+        Raises:
+            Unverified: as of `check`, but for the quorum.
+        """
         text, signed = open_note(note, [*self.logs, *self.witnesses.values()])
         checkpoint = parse_checkpoint(text)
         logs = [log for log in self.logs if log.name == checkpoint.origin]
@@ -116,13 +136,6 @@ class Policy:
         seen = {
             name: signed[key] for name, key in self.witnesses.items() if key in signed
         }
-        if not self._is_seen(self.quorum, seen):
-            who = ", ".join(map(_shown, seen)) or "nobody"
-            raise Unverified(
-                f"the checkpoint was seen by {who} of the policy, which is below its "
-                f"quorum {_shown(self.quorum)}",
-                fix="have the witnesses that are missing cosign the log",
-            )
         return Seen(checkpoint, seen, SUBTREE in kinds)
 
     def is_quorum(self, witnesses: Collection[str]) -> bool:

@@ -40,6 +40,7 @@ from hetao.errors import (
     WrongStudy,
 )
 from hetao.ledger.envelope import Envelope, Header, seal
+from hetao.ledger.log_signer import signer_of
 from hetao.permit import (
     Bundle,
     Directory,
@@ -530,7 +531,7 @@ def _send_notice(
     coordinator: Party,
     now: datetime.datetime,
 ) -> Release:
-    _check_notice(notice)
+    _check_notice(notice, door.identity)
     if "concepts" in notice.body:
         sets = door.study.concepts if isinstance(door, Door) else ()
         check_concepts(notice.body["concepts"], [one.name for one in sets])
@@ -551,13 +552,18 @@ def _send_notice(
     return Release((envelope,), record)
 
 
-def _check_notice(notice: Notice) -> None:
+def _check_notice(notice: Notice, identity: Identity) -> None:
     allowed = NOTICE_FIELDS.get(notice.kind)
     if allowed is None or not set(notice.body) <= allowed:
         raise WrongShape(f"a notice of kind {notice.kind!r} has other fields")
     if "quality" in notice.body:
         check_graded(notice.body["quality"])
-    for text in _texts(notice.body):
+    short = {**notice.body}
+    if "checkpoint" in notice.body:  # the second line of a log is long
+        signer = signer_of(identity.name, identity.log_keys)
+        if not signer.is_own(str(short.pop("checkpoint"))):
+            raise WrongShape("a notice's checkpoint is not that of the own log alone")
+    for text in _texts(short):
         if len(text) > LONGEST_TEXT:
             raise WrongShape("a notice holds a text that is too long to be a notice")
 
