@@ -1,6 +1,7 @@
 """Extract, input, messages, result: each cites the one before, and none is changed."""
 
 import base64
+import stat
 from argparse import Namespace
 from dataclasses import replace
 
@@ -8,18 +9,20 @@ import pytest
 
 from hetao.canonical import canonical, digest, parse_canonical
 from hetao.cdm.engine_duckdb import connect
+from hetao.cli.main import main
 from hetao.cli.provenance import drawn_from
-from hetao.errors import Refused, Unverified, Usage
+from hetao.errors import InvalidData, NotApproved, Refused, Unverified, Usage
 from hetao.federation.binding import log_extract
 from hetao.federation.replay import replay
-from hetao.federation.showing import Showing, opened_of, show_acts
+from hetao.federation.showing import Showing, answer_ask, opened_of, show_acts
 from hetao.ledger import verify_hetao
 from hetao.ledger.acts import decode_act
-from hetao.ledger.audit import draws, seed_of
+from hetao.ledger.audit import draws, extract_of, seed_of
 from hetao.ledger.certificate import verify_certificate
+from hetao.ledger.coin import Ask, bound, draw_of, joint_seed
 from hetao.ledger.opened import open_certificate
 from hetao.ledger.showing import check_shown
-from hetao.permit import state
+from hetao.permit import state, statement_from, write_directory
 from support_extracts import CANARY, Committed
 from support_witness import by_script
 
@@ -303,11 +306,12 @@ def test_a_site_shows_no_acts_but_those_that_the_certificate_draws(
         drawn(certificate=None)
 
 
-def _shown(federation, extract, acts, drawn):
+def _shown(federation, extract, acts, drawn, to="may", draw=None):
     setup, log = federation.setup("a"), federation.sites["a"]._log
     store, now = federation.store("a"), federation.clock()
     logged = log_extract(setup.identity, log, store, extract.commitment, now)
-    return show_acts(setup, log, logged, acts, Showing("may", now, drawn))
+    about = Showing(to, now, drawn, draw=draw)
+    return show_acts(setup, log, logged, acts, about)
 
 
 def test_acts_of_another_site_or_study_are_refused(federation, ran):
@@ -356,6 +360,138 @@ def test_a_hub_signs_one_sum_of_a_task_whatever_it_is_asked(federation, ran):
         hub._open_if_complete(run, task)
         assert hub._shelf.of_task(run, task) == before
         assert ("total", hub.identity.name) in before
+
+
+# --- drawn together -------------------------------------------------------------------
+# Each has one draw from an extract: people whose office the site shows acts to.
+TO, COLLEAGUE, THIRD = "output-checker-hk", "output-checker-sz", "ethics-hk"
+
+
+@pytest.fixture
+def audit(federation, ran, tmp_path, monkeypatch):
+    """Return what carries an audit command out, and the folder of its files."""
+    (tmp_path / "certificate").write_bytes(ran.certificate)
+    write_directory(tmp_path / "parties.toml", federation.cast.directory)
+    (tmp_path / "site.toml").write_text(
+        '[provenance]\nopen_to = ["output-checker", "ethics"]\n'
+    )
+    opened = Namespace(setup=federation.setup("a"))
+    monkeypatch.setattr("hetao.cli.audit.read_site_file", lambda _: opened)
+
+    def carried(word, *files, **options):
+        words = ["provenance", word, *(str(tmp_path / name) for name in files)]
+        for name, value in options.items():
+            is_plain = name in ("site", "to", "acts")
+            words += [f"--{name}", str(value if is_plain else tmp_path / value)]
+        return main(words)
+
+    return carried, tmp_path
+
+
+def asked(audit, name, to=TO):
+    """Have an auditor ask and the site answer; return the exit code of the answer."""
+    carried, folder = audit
+    trust = {"trust": "parties.toml"}
+    told = {"site": "a", "to": to, "acts": 40, "secret": f"{name}.secret", **trust}
+    if not (folder / f"{name}.ask").exists():
+        assert carried("audit-ask", "certificate", out=f"{name}.ask", **told) == 0
+    rest = {"certificate": "certificate", "out": f"{name}.answer"}
+    return carried("audit-answer", "site.toml", f"{name}.ask", **rest)
+
+
+def sampled(audit, name, secret=None):
+    rest = {"answer": f"{name}.answer", "secret": f"{secret or name}.secret"}
+    rest |= {"trust": "parties.toml", "site": "a", "out": f"{name}.sample"}
+    return audit[0]("audit-sample", "certificate", **rest)
+
+
+def test_acts_that_auditor_and_site_drew_are_shown_and_held_to_the_draw(
+    federation, ran, audit
+):
+    folder = audit[1]
+    assert asked(audit, "one") == 0
+    assert stat.S_IMODE((folder / "one.secret").stat().st_mode) == 0o600
+    assert sampled(audit, "one") == 0
+    chosen = Namespace(certificate=folder / "certificate", sample=folder / "one.sample")
+    sample = drawn_from(Namespace(**vars(chosen), to=TO), federation.setup("a"))
+    certificate, party = open_certificate(ran.certificate), federation.cast.directory
+    extract = federation.extract("a", federation.tables("a"))
+    wanted = draws(bytes.fromhex(sample["seed"]), 40, extract.commitment.acts)
+    acts, _ = opened_of(extract, wanted)
+    shown = _shown(federation, extract, acts, 40, TO, sample["draw"])
+
+    assert sample["seed"] != seed_of(certificate, "a").hex()
+    for study in (None, certificate):
+        assert check_shown(shown, party, study).joint
+    for some, to in ((acts[1:], TO), (acts, COLLEAGUE)):
+        with pytest.raises(Unverified):
+            check_shown(
+                _shown(federation, extract, some, 40, to, sample["draw"]), party
+            )
+    with pytest.raises(Unverified, match="another ask"):  # nor are they another's
+        drawn_from(Namespace(**vars(chosen), to=COLLEAGUE), federation.setup("a"))
+    sought = {**sample, "seed": "0" * 64}
+    (folder / "one.sample").write_bytes(canonical(sought))
+    with pytest.raises(Refused, match="do not follow"):
+        drawn_from(Namespace(**vars(chosen), to=TO), federation.setup("a"))
+
+
+def test_hubs_in_league_with_coordinator_and_site_do_not_move_a_draw_of_both(
+    federation, ran, audit
+):
+    """They sign sums anew until they like the draw: it moves theirs and no other."""
+    asked(audit, "one", THIRD)
+    body, folder = ran.body, audit[1]
+    for hub in open_certificate(ran.certificate).permit.hubs:
+        said = body["rounds"][0]["totals"][hub]
+        anew = {**said["body"], "words": digest("other words")}
+        who = federation.cast.identities[hub]
+        body["rounds"][0]["totals"][hub] = state(who, anew).as_json()
+    other = replace(open_certificate(ran.certificate), body=body)
+    answer = statement_from(parse_canonical((folder / "one.answer").read_bytes()))
+    secret = bytes.fromhex((folder / "one.secret").read_text().strip())
+    seeds = set()
+    for certificate in (open_certificate(ran.certificate), other):
+        wanted = Ask("a", THIRD, digest(extract_of(certificate, "a")), 40, "")
+        site = certificate.party("a", "site")
+        seeds.add(joint_seed(draw_of(secret, answer), site, wanted))
+
+    assert seed_of(other, "a") != seed_of(open_certificate(ran.certificate), "a")
+    assert len(seeds) == 1
+
+
+def test_each_person_has_one_draw_from_an_extract(federation, audit, capsys):
+    """Who could ask again would go on until a draw falls on whom they look for."""
+    folder, log = audit[1], federation.sites["a"]._log
+    asked(audit, "one", COLLEAGUE)
+    first, size = (folder / "one.answer").read_bytes(), log.size
+    assert asked(audit, "one", COLLEAGUE) == 0  # the same ask, the same answer
+    assert ((folder / "one.answer").read_bytes(), log.size) == (first, size)
+    capsys.readouterr()
+
+    assert asked(audit, "two", COLLEAGUE) == Refused.exit_code
+    assert "has had a draw" in capsys.readouterr().err
+    assert not (folder / "two.answer").exists()
+    assert asked(audit, "three", "investigator") == NotApproved.exit_code
+
+
+def test_an_ask_is_answered_about_this_extract_and_so_many_acts_alone(
+    federation, ran, audit
+):
+    setup, log = federation.setup("a"), federation.sites["a"]._log
+    extract = digest(extract_of(open_certificate(ran.certificate), "a"))
+    good, size = Ask("a", "somebody", extract, 3000, ""), log.size
+    for bad in (
+        replace(good, draws=3001),
+        replace(good, extract="sha256:0"),
+        replace(good, site="b"),
+    ):
+        with pytest.raises(Refused):
+            answer_ask(setup, log, bound(bad, bytes(32)), extract, federation.clock())
+    assert log.size == size
+    rest = {"site": "a", "to": TO, "trust": "parties.toml", "secret": "s", "out": "o"}
+    assert audit[0]("audit-ask", "certificate", acts=3001, **rest) == Usage.exit_code
+    assert sampled(audit, "none") == InvalidData.exit_code
 
 
 def test_two_sites_with_the_same_rows_say_unlike_things_of_them(tmp_path):

@@ -23,6 +23,7 @@ from hetao.cdm.committing import (
 from hetao.cdm.epcis import event_id, read_events
 from hetao.cdm.pseudonym import read_or_make_key
 from hetao.cdm.store import DATABASE, snapshots
+from hetao.cli.audit import joint_sample
 from hetao.cli.main import say
 from hetao.errors import InvalidData, NotCanonical, Refused, Unverified, Usage
 from hetao.federation.binding import log_extract
@@ -30,6 +31,7 @@ from hetao.federation.clock import utc_now
 from hetao.federation.logs import open_log
 from hetao.federation.replay import replay as replay_steps
 from hetao.federation.showing import (
+    MOST_SHOWN,
     Showing,
     check_may_see,
     offices_shown,
@@ -41,6 +43,7 @@ from hetao.federation.site_file import read_site_file
 from hetao.ledger.acts import FORM, decode_act
 from hetao.ledger.audit import MOST, chance_of_finding, draws, extract_of, seed_of
 from hetao.ledger.certificate import read_certificate, verify_certificate
+from hetao.ledger.coin import Ask, joint_seed
 from hetao.ledger.log import Log
 from hetao.ledger.opened import Opened as Certificate
 from hetao.ledger.opened import open_certificate
@@ -50,7 +53,6 @@ from hetao.records import read_toml
 
 SECRET = "master secret of acts"  # noqa: S105  words, no secret
 SAMPLE = "hetao.sample/1"
-MOST_SHOWN = 3_000  # acts of one draw: they find 0.1 % of falsified acts by 95 %
 ACT = re.compile(r"(\d{1,19})(?:/(?:(\d{4}-\d\d-\d\d)|(\d{1,19})))?")
 
 
@@ -131,7 +133,8 @@ def show(chosen: argparse.Namespace) -> int:
         if asked and asked["extract"] != logged.digest:
             raise Unverified("the sample was drawn from another extract")
         acts, gone = opened_of(extract, _wanted(chosen, asked, extract))
-        about = Showing(chosen.to, now, asked.get("draws", 0), frozenset(gone))
+        drawn = asked.get("draws", 0), frozenset(gone), asked.get("draw")
+        about = Showing(chosen.to, now, *drawn)
         chosen.out.write_bytes(show_acts(setup, log, logged, acts, about))
     say(f"{chosen.out}: {len(acts)} acts for {chosen.to} and for nobody else")
     if gone:
@@ -175,6 +178,7 @@ def verify(chosen: argparse.Namespace) -> int:
             "drawn": shown.drawn,
             "gone": list(shown.gone),
             "certified": shown.certified,
+            "joint": shown.joint,
         }
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
         return 0
@@ -185,6 +189,8 @@ def verify(chosen: argparse.Namespace) -> int:
     if shown.drawn:
         chance = chance_of_finding(0.01, shown.drawn)
         drawn = "as the hubs' signatures drew them" if shown.certified else "as it says"
+        if shown.joint:
+            drawn = f"by {shown.site} and {shown.to} together"
         say(f"  {shown.drawn} draws, {drawn}: 1 % falsified is found by {chance:.1%}")
         say(f"  {len(shown.gone)} of them cannot be shown: their people were shredded")
     say("  this proves that they were not changed since, not that they are true")
@@ -218,6 +224,8 @@ def sample(chosen: argparse.Namespace) -> int:
         raise Usage(f"--acts lies between 1 and {MOST}")
     certificate = _verified(chosen.certificate, chosen.trust)
     record = extract_of(certificate, chosen.site)
+    site = certificate.party(chosen.site, "site")
+    joint = joint_sample(chosen, digest(record), site)
     body = {
         "type": SAMPLE,
         "site": chosen.site,
@@ -226,11 +234,12 @@ def sample(chosen: argparse.Namespace) -> int:
         "seed": seed_of(certificate, chosen.site).hex(),
         "draws": chosen.acts,
         "at": format_time(utc_now()),
+        **joint,
     }
     chosen.out.write_bytes(canonical(body))
-    say(f"{chosen.out}: {chosen.acts} draws from the acts of {chosen.site}")
+    say(f"{chosen.out}: {body['draws']} draws from the acts of {chosen.site}")
     for falsified in (0.001, 0.005, 0.01, 0.05):
-        chance = chance_of_finding(falsified, chosen.acts)
+        chance = chance_of_finding(falsified, int(body["draws"]))
         say(f"  where {falsified:.1%} of them are falsified, found by {chance:.1%}")
     return 0
 
@@ -308,8 +317,16 @@ def drawn_from(chosen: argparse.Namespace, setup: SiteSetup) -> dict[str, Any]:
     if chosen.certificate is None:
         raise Usage("name the study's certificate with --certificate")
     asked = _read_sample(chosen.sample)
-    certificate = _verified_by(chosen.certificate, setup.trusted)
-    if bytes.fromhex(asked["seed"]) != seed_of(certificate, setup.identity.name):
+    certificate, name = (
+        _verified_by(chosen.certificate, setup.trusted),
+        setup.identity.name,
+    )
+    seed = seed_of(certificate, name)
+    if "draw" in asked:
+        extract, site = digest(extract_of(certificate, name)), setup.trusted[name]
+        expected = Ask(name, chosen.to, extract, asked["draws"], "")
+        seed = joint_seed(asked["draw"], site, expected)
+    if bytes.fromhex(asked["seed"]) != seed:
         raise Refused(
             "the acts do not follow from the certificate",
             fix="draw them with hetao provenance audit-sample",

@@ -10,8 +10,8 @@ so whoever falsified a share f of the acts before the commitment is found out wi
 chance 1 - (1 - f)^k.
 
 KNOWN GAP: a hub in league with the coordinator can sign its sum again and again, until
-it likes the draw, where the integers are withheld. An auditor who trusts no hub asks
-for acts one by one, of their own choice.
+it likes the draw, where the integers are withheld. An auditor who does not trust both
+hubs draws with the site (`hetao.ledger.coin`), where they have no say.
 """
 
 import base64

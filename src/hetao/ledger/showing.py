@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hetao.canonical import canonical, parse_canonical
+from hetao.canonical import canonical, digest, parse_canonical
 from hetao.errors import HetaoError, Unverified
 from hetao.ledger.audit import draws, extract_of, seed_of
+from hetao.ledger.coin import Ask, joint_seed
 from hetao.ledger.commitments import Opened
 from hetao.ledger.merkle import HASH_BYTES, leaf_hash, verify_inclusion
 from hetao.ledger.note import parse_checkpoint, verify_note
@@ -39,6 +40,7 @@ FIELDS: Final = {
     "shown",
     "gone",
 }
+JOINT: Final = "draw"  # a field more, where auditor and site drew together
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Shown:
         fingerprint: of the site's key.
         pinned: whether it was held against the verifier's own list.
         certified: whether a study's certificate cites this very extract.
+        joint: whether auditor and site drew the acts together.
     """
 
     site: str
@@ -66,6 +69,7 @@ class Shown:
     fingerprint: str
     pinned: bool
     certified: bool
+    joint: bool = False
 
 
 def sign_shown(
@@ -75,7 +79,8 @@ def sign_shown(
 
     Args:
         identity: of the site.
-        about: `to`, `at`, `extract`, `log`, `drawn` and `gone`.
+        about: `to`, `at`, `extract`, `log`, `drawn` and `gone`, and `draw` where
+            auditor and site drew together.
         acts: at least one, all of one extract.
     """
     body = {
@@ -132,7 +137,7 @@ def _checked(
         raise Unverified("the file is larger than one of acts can be")
     said = statement_from(parse_canonical(data))
     body, site = said.body, str(said.body["site"])
-    if body["type"] != TYPE or set(body) != FIELDS:
+    if body["type"] != TYPE or set(body) - {JOINT} != FIELDS:
         raise Unverified("the file is none that shows acts")
     who = party[site] if isinstance(party, Directory) else party
     if who.name != site or who.role != "site":
@@ -141,6 +146,9 @@ def _checked(
     record = statement_from(body["extract"])
     _check_logged(record, body["log"], who)
     acts = _acts(body, record)
+    if JOINT in body:
+        asked = Ask(site, str(body["to"]), digest(body["extract"]), body["drawn"], "")
+        _check_drawn(body, joint_seed(body[JOINT], who, asked))
     if certificate is not None:
         _check_study(body, certificate, site)
     return Shown(
@@ -154,6 +162,7 @@ def _checked(
         fingerprint=who.fingerprint,
         pinned=isinstance(party, Directory),
         certified=certificate is not None,
+        joint=JOINT in body,
     )
 
 
@@ -188,8 +197,12 @@ def _check_study(body: Mapping[str, Any], certificate: Certificate, site: str) -
     """Hold the extract to the one that a study ran on, and drawn acts to its draws."""
     if extract_of(certificate, site) != body["extract"]:
         raise Unverified(f"the study did not run on this extract of {site}")
-    if body["drawn"]:
-        wanted = draws(seed_of(certificate, site), body["drawn"], body["acts"])
-        had = {one["index"] for one in body["shown"]} | set(body["gone"])
-        if set(wanted) != had:
-            raise Unverified("other acts are shown than were drawn")
+    if body["drawn"] and JOINT not in body:
+        _check_drawn(body, seed_of(certificate, site))
+
+
+def _check_drawn(body: Mapping[str, Any], seed: bytes) -> None:
+    wanted = draws(seed, body["drawn"], body["acts"])
+    had = {one["index"] for one in body["shown"]} | set(body["gone"])
+    if set(wanted) != had:
+        raise Unverified("other acts are shown than were drawn")

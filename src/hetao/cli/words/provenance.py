@@ -6,6 +6,7 @@ from pathlib import Path
 from hetao.cli.words.parser import Commands, add_json, command, group
 
 MODULE = "hetao.cli.provenance"
+AUDIT = "hetao.cli.audit"
 
 
 def add_provenance(commands: Commands) -> None:
@@ -37,7 +38,12 @@ def add_provenance(commands: Commands) -> None:
     sample.add_argument("--site", required=True, metavar="NAME")
     sample.add_argument("--acts", type=int, default=300, metavar="N")
     sample.add_argument("--trust", type=Path, metavar="PARTIES.toml")
+    sample.add_argument(
+        "--answer", type=Path, metavar="ANSWER", help="of the site: draw with it"
+    )
+    sample.add_argument("--secret", type=Path, metavar="SECRET", help="of audit-ask")
     sample.add_argument("--out", type=Path, required=True, metavar="SAMPLE")
+    _add_joint(acts)
     replay = command(
         acts,
         "replay",
@@ -93,6 +99,34 @@ def _add_open(acts: Commands) -> None:
     )
     opened.add_argument("--snapshot", metavar="DIGEST", help="the current one if none")
     opened.add_argument("--out", type=Path, required=True, metavar="FILE")
+
+
+def _add_joint(acts: Commands) -> None:
+    ask = command(
+        acts,
+        "audit-ask",
+        f"{AUDIT}:ask",
+        "bind yourself to a secret, before the site answers with its own",
+    )
+    ask.add_argument("certificate", type=Path, metavar="CERTIFICATE")
+    ask.add_argument("--site", required=True, metavar="NAME")
+    ask.add_argument("--to", required=True, metavar="NAME", help="you")
+    ask.add_argument("--acts", type=int, default=300, metavar="N")
+    _add_parties(ask)
+    ask.add_argument("--secret", type=Path, required=True, metavar="SECRET")
+    ask.add_argument("--out", type=Path, required=True, metavar="ASK")
+    answer = command(
+        acts,
+        "audit-answer",
+        f"{AUDIT}:answer",
+        "answer an auditor's ask, once for each extract and person",
+    )
+    answer.add_argument("site", type=Path, metavar="SITE.toml")
+    answer.add_argument("ask", type=Path, metavar="ASK")
+    answer.add_argument(
+        "--certificate", type=Path, required=True, metavar="FILE", help="of the study"
+    )
+    answer.add_argument("--out", type=Path, required=True, metavar="ANSWER")
 
 
 def _add_parties(parser: argparse.ArgumentParser) -> None:
