@@ -43,7 +43,7 @@ NOT_CHECKED = (
     "that each release was of a class, a code and checks that the permit allows",
     "that the integers are as many as the hubs say, with a part of each member",
     "that a site's numbers were lowered or rounded no more than is said",
-    "second signatures (ML-DSA-44) under logs of which your policy lists no such key",
+    "second signatures (ML-DSA-44) of sites' logs, or where your policy lists no key",
     "that a permit's witnesses saw the extracts",
     "that anybody but both hubs saw the issuer's log, unless your policy asks for it",
     "that the findings follow from the integers",
