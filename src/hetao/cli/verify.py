@@ -7,7 +7,7 @@ the last loads the estimators; without numpy and scipy it is left out, and says 
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +18,7 @@ from hetao.cli.verify_revoked import verify_ended
 from hetao.errors import Unverified, Usage
 from hetao.ledger.certificate import Verified, read_certificate, verify_certificate
 from hetao.ledger.concept_sets import AcrossSites
-from hetao.ledger.policy import Seen, read_policy
+from hetao.ledger.policy import Policy, Seen, read_policy
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.revoked import is_of_revoked
 from hetao.ledger.status import Status, check_status
@@ -39,8 +39,9 @@ def verify(chosen: argparse.Namespace) -> int:
     steps = [*verified.steps, _worked_out(certificate)]
     seen = None
     if chosen.policy:
-        seen = read_policy(chosen.policy).check(_note(certificate))
-        steps += _seen(seen)
+        policy = read_policy(chosen.policy)
+        seen = policy.check(_note(certificate))
+        steps += _seen(seen, _second_lines(policy, certificate))
     if chosen.qr:
         from hetao.dossier.code import check_code
 
@@ -119,20 +120,19 @@ def _note(certificate: Mapping[str, Any]) -> str:
     return parse_proof(certificate["log"]["proof"]).note
 
 
-def _seen(seen: Seen) -> list[str]:
+def _seen(seen: Seen, sites: Sequence[str]) -> list[str]:
     """Say who saw the log: by the verifier's own policy, never by the certificate's."""
     who = ", ".join(seen.witnesses) or "none, for none is asked for"
     words = "not looked at, for your policy lists no such key of this log"
     if seen.second:
         words = "holds"
-    held = ", ".join(_second_lines(policy, certificate))
-    sites = (
-        f"holds for {held}" if held else "not looked at, for it lists none of theirs"
-    )
+    theirs = "not looked at, for it lists none of theirs"
+    if sites:
+        theirs = f"holds for {', '.join(sites)}"
     return [
         f"seen by the witnesses that your policy asks for: {who}",
         f"the second line (ML-DSA-44) under the issuer's log: {words}",
-        f"the second line under the logs of sites: {sites}",
+        f"the second line under the logs of sites: {theirs}",
     ]
 
 
