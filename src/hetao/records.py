@@ -9,7 +9,7 @@ import functools
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, Union
 
@@ -17,6 +17,7 @@ from hetao.canonical import LARGEST_INTEGER
 from hetao.errors import HetaoError, InvalidData
 
 T = TypeVar("T")
+Reader = Callable[[Any, str, type[HetaoError]], Any]  # of a value, its place, an error
 LARGEST_FILE = 16 * 2**20  # bytes; nobody writes such a file by hand
 
 
@@ -69,17 +70,18 @@ def record(cls: type[T], table: object, where: str, error: type[HetaoError]) -> 
             f"{where}: unknown field {str(unknown[0])[:60]!r}",
             fix="known fields: " + ", ".join(fields),
         )
-    missing = [name for name, f in fields.items() if _required(f) and name not in table]
-    if missing:
-        raise error(f"{where}: field {missing[0]!r} is missing")
-    hints = _hints((cls,))
-    values = {
-        key: value
-        if type(value) is str and hints[key] is str
-        else _value(hints[key], value, f"{where}: {key}", error)
-        for key, value in table.items()
-    }
-    return cls(**values)
+    for name in _needed((cls,)):
+        if name not in table:
+            raise error(f"{where}: field {name!r} is missing")
+    readers = _readers((cls,))
+    return cls(
+        **{
+            key: value
+            if type(value) is str and readers[key] is _text
+            else readers[key](value, f"{where}: {key}", error)
+            for key, value in table.items()
+        }
+    )
 
 
 def fields_of(value: Any) -> dict[str, Any]:
@@ -107,65 +109,106 @@ def _fields(of: tuple[type[Any]]) -> Mapping[str, "dataclasses.Field[Any]"]:
 
 
 @functools.cache
-def _hints(of: tuple[type[Any]]) -> Mapping[str, Any]:
-    return typing.get_type_hints(of[0])
+def _readers(of: tuple[type[Any]]) -> Mapping[str, Reader]:
+    """Return what reads each field, worked out once from its annotation."""
+    hints = typing.get_type_hints(of[0])
+    return {name: _reader(hints[name]) for name in _fields(of)}
 
 
-def _required(field: "dataclasses.Field[Any]") -> bool:
-    return (
-        field.default is dataclasses.MISSING
+@functools.cache
+def _needed(of: tuple[type[Any]]) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name, field in _fields(of).items()
+        if field.default is dataclasses.MISSING
         and field.default_factory is dataclasses.MISSING
     )
 
 
-def _value(hint: Any, value: Any, where: str, error: type[HetaoError]) -> Any:
-    if type(value) is int and abs(value) > LARGEST_INTEGER:
-        raise error(f"{where}: a whole number lies beyond 2^53-1")
+def _reader(hint: Any) -> Reader:
+    if hint is str:
+        return _text
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
-        return _union(arguments, value, where, error)
+        return _union(arguments)
     if origin is tuple:
-        return _tuple(arguments, value, where, error)
+        return _tuple(arguments)
     if origin is dict:
-        return _dict(arguments, value, where, error)
+        return _dict(_reader(arguments[1]))
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return record(hint, value, where, error)
-    if hint is float and type(value) in (int, float):
-        return float(value)
-    if type(value) is hint:
+        return _record(hint)
+    return _one_of((hint,))
+
+
+def _refusal(
+    value: Any, where: str, error: type[HetaoError], expected: str
+) -> HetaoError:
+    if type(value) is int and abs(value) > LARGEST_INTEGER:
+        return error(f"{where}: a whole number lies beyond 2^53-1")
+    return error(f"{where}: expected {expected}")
+
+
+def _text(value: Any, where: str, error: type[HetaoError]) -> Any:
+    if type(value) is str:
         return value
-    raise error(f"{where}: expected {_plain_name(hint)}")
+    raise _refusal(value, where, error, "text")
 
 
-def _union(
-    choices: tuple[Any, ...], value: Any, where: str, error: type[HetaoError]
-) -> Any:
-    if value is None and type(None) in choices:
-        return None
-    rest = [choice for choice in choices if choice is not type(None)]
-    if len(rest) == 1:
-        return _value(rest[0], value, where, error)
-    for choice in rest:
-        if type(value) is choice:
-            return value
-    raise error(f"{where}: expected " + " or ".join(map(_plain_name, rest)))
+def _one_of(kinds: tuple[Any, ...]) -> Reader:
+    """Return a reader of plain values; of a float alone, of whole numbers too."""
+    expected = " or ".join(map(_plain_name, kinds))
+
+    def read(value: Any, where: str, error: type[HetaoError]) -> Any:
+        kind = type(value)
+        if kind in kinds or (kind is int and kinds == (float,)):
+            if kind is not int:
+                return value
+            if abs(value) <= LARGEST_INTEGER:
+                return float(value) if kinds == (float,) else value
+        raise _refusal(value, where, error, expected)
+
+    return read
 
 
-def _tuple(
-    arguments: tuple[Any, ...], value: Any, where: str, error: type[HetaoError]
-) -> tuple[Any, ...]:
-    if not isinstance(value, list | tuple):
-        raise error(f"{where}: expected a list")
-    if arguments[-1] is Ellipsis:
-        hints = [arguments[0]] * len(value)
-    elif len(value) == len(arguments):
-        hints = list(arguments)
-    else:
-        raise error(f"{where}: expected {len(arguments)} items")
-    items = enumerate(zip(hints, value, strict=True), 1)
-    return tuple(
-        _value(h, v, f"{where}, item {i}{_called(v)}", error) for i, (h, v) in items
-    )
+def _record(cls: type[Any]) -> Reader:
+    def read(value: Any, where: str, error: type[HetaoError]) -> Any:
+        if not isinstance(value, Mapping):
+            raise _refusal(value, where, error, "a table")
+        return record(cls, value, where, error)
+
+    return read
+
+
+def _union(choices: tuple[Any, ...]) -> Reader:
+    rest = tuple(choice for choice in choices if choice is not type(None))
+    inner = _reader(rest[0]) if len(rest) == 1 else _one_of(rest)
+    if len(rest) == len(choices):
+        return inner
+
+    def read(value: Any, where: str, error: type[HetaoError]) -> Any:
+        return None if value is None else inner(value, where, error)
+
+    return read
+
+
+def _tuple(arguments: tuple[Any, ...]) -> Reader:
+    many = arguments[-1] is Ellipsis
+    inner = tuple(_reader(one) for one in arguments if one is not Ellipsis)
+
+    def read(value: Any, where: str, error: type[HetaoError]) -> Any:
+        if not isinstance(value, list | tuple):
+            raise _refusal(value, where, error, "a list")
+        if not many and len(value) != len(inner):
+            raise error(f"{where}: expected {len(inner)} items")
+        readers = inner * len(value) if many else inner
+        return tuple(
+            item
+            if type(item) is str and reader is _text
+            else reader(item, f"{where}, item {at}{_called(item)}", error)
+            for at, (reader, item) in enumerate(zip(readers, value, strict=True), 1)
+        )
+
+    return read
 
 
 def _called(item: object) -> str:
@@ -176,14 +219,13 @@ def _called(item: object) -> str:
     return f" ({name[:60]!r})" if isinstance(name, str) and name else ""
 
 
-def _dict(
-    arguments: tuple[Any, ...], value: Any, where: str, error: type[HetaoError]
-) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise error(f"{where}: expected a table")
-    return {
-        str(k): _value(arguments[1], v, f"{where}.{k}", error) for k, v in value.items()
-    }
+def _dict(inner: Reader) -> Reader:
+    def read(value: Any, where: str, error: type[HetaoError]) -> Any:
+        if not isinstance(value, Mapping):
+            raise _refusal(value, where, error, "a table")
+        return {str(k): inner(v, f"{where}.{k}", error) for k, v in value.items()}
+
+    return read
 
 
 def _plain_name(hint: Any) -> str:

@@ -1,7 +1,9 @@
 """What a study means by the data dictionary: which one, and what it reads of it."""
 
 import dataclasses
+import functools
 import re
+import typing
 from collections.abc import Iterator
 from typing import Any
 
@@ -216,11 +218,22 @@ def _of_event(event: Event) -> Iterator[str]:
 
 def events_in(value: Any) -> Iterator[Event]:
     """Yield every event inside a part of the study, however deep."""
-    if isinstance(value, Event):
-        yield value
-    elif dataclasses.is_dataclass(value):
-        for part in dataclasses.fields(value):
-            yield from events_in(getattr(value, part.name))
-    elif isinstance(value, list | tuple):
+    if isinstance(value, list | tuple):
         for item in value:
             yield from events_in(item)
+    elif isinstance(value, Event):
+        yield value
+    elif dataclasses.is_dataclass(value):
+        for part in _parts((type(value),)):
+            yield from events_in(getattr(value, part))
+
+
+@functools.cache
+def _parts(of: tuple[type[Any]]) -> tuple[str, ...]:
+    """Return the fields of a dataclass that may hold more than one plain value."""
+    hints = typing.get_type_hints(of[0])
+    return tuple(
+        one.name
+        for one in dataclasses.fields(of[0])
+        if hints[one.name] not in (str, int, float, bool)
+    )

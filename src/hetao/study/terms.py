@@ -143,6 +143,8 @@ def parse_term(text: str) -> Term:
     Raises:
         BadFormula: the text is not in the grammar.
     """
+    if len(text) > LONGEST_TERM:
+        raise _too_long()
     return Term(text, tuple(_factor(part) for part in _split(text)))
 
 
@@ -246,13 +248,17 @@ def _constant(node: ast.AST, text: str) -> float | str:
 
 def _parse(text: str) -> ast.expr:
     if len(text) > LONGEST_TERM or "\0" in text:
-        raise BadFormula(f"a term is longer than {LONGEST_TERM} characters")
+        raise _too_long()
     try:
         return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise BadFormula(
             f"the term {text!r} cannot be read", fix="check brackets and operators"
         ) from error
+
+
+def _too_long() -> BadFormula:
+    return BadFormula(f"a term is longer than {LONGEST_TERM} characters")
 
 
 def _split(text: str) -> list[str]:
