@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -23,7 +24,12 @@ from cryptography.hazmat.primitives.serialization import (
 from hetao.cli.main import say
 from hetao.errors import InvalidData, InvalidNetwork, Unreachable, Usage
 from hetao.federation.clock import utc_now
-from hetao.federation.pki import Authority, new_authority, write_certificate
+from hetao.federation.pki import (
+    Authority,
+    new_authority,
+    write_certificate,
+    write_whole,
+)
 from hetao.ledger.fraud import read_fraud
 from hetao.ledger.note import COSIGNATURE, SUBTREE, parse_vkey, vkey
 from hetao.ledger.policy import parse_policy, read_policy
@@ -84,8 +90,8 @@ def _authority(folder: Path, now: datetime.datetime) -> Authority:
     made = new_authority("Hetao witness authority", now, AUTHORITY_DAYS, key)
     if key is None:
         pem = made.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        _write_whole(secret, pem)
-    _write_whole(path, made.pem)
+        write_whole(secret, pem)
+    write_whole(path, made.pem)
     return made
 
 
@@ -101,26 +107,15 @@ def _key_in(path: Path) -> EllipticCurvePrivateKey | None:
     """Return a file's key; None if the file is missing or holds no such key."""
     try:
         key = load_pem_private_key(path.read_bytes(), None)
-    except (FileNotFoundError, ValueError):
+    except (
+        FileNotFoundError,
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        InternalError,
+    ):
         return None
     return key if isinstance(key, EllipticCurvePrivateKey) else None
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file for its owner alone, whole and on disk, or not at all."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)  # of a run that was killed
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def policy(chosen: argparse.Namespace) -> int:

@@ -69,7 +69,7 @@ def write_certificate(
     now: datetime.datetime,
     days: int,
 ) -> tuple[Path, Path]:
-    """Write `NAME.tls.pem` and `NAME.tls.key`, and return the two paths.
+    """Write `NAME.tls.pem` and `NAME.tls.key` to the disk, and return the two paths.
 
     Args:
         folder: where to.
@@ -105,11 +105,27 @@ def write_certificate(
     certificate = builder.sign(authority.key, hashes.SHA256())
     folder.mkdir(parents=True, exist_ok=True)
     paths = folder / f"{name}.tls.pem", folder / f"{name}.tls.key"
-    paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    with os.fdopen(os.open(paths[1], os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
-        file.write(secret)
+    write_whole(paths[1], secret)
+    write_whole(paths[0], certificate.public_bytes(Encoding.PEM))
     return paths
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file for its owner alone, whole and on disk, or not at all."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)  # of a run that was killed
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _common_name(certificate: x509.Certificate) -> str:

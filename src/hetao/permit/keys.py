@@ -15,7 +15,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import (
+    InternalError,
+    InvalidSignature,
+    UnsupportedAlgorithm,
+)
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
@@ -357,6 +361,8 @@ def _write_secret(
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_identity(path: Path) -> Identity:
@@ -390,7 +396,7 @@ def _read_key(path: Path) -> object:
             f"the key file {path} cannot be read: {error.strerror}",
             fix="name a key that `hetao` wrote, NAME.sign.pem",
         ) from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError) as error:
         raise InvalidNetwork(f"{path.name} is no unencrypted PEM key") from error
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from aiohttp import web
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
@@ -95,7 +96,14 @@ class WitnessFolder:
             name = tomllib.loads((path / _NAME_FILE).read_text("utf-8"))["name"]
             key = load_pem_private_key((path / _KEY).read_bytes(), None)
             beside = load_pem_private_key((path / _BESIDE).read_bytes(), None)
-        except (OSError, KeyError, ValueError, TypeError) as error:
+        except (
+            OSError,
+            KeyError,
+            ValueError,
+            TypeError,
+            UnsupportedAlgorithm,
+            InternalError,
+        ) as error:
             raise InvalidData(
                 f"{path} holds no witness", fix="make one with hetao witness init"
             ) from error
