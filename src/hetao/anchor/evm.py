@@ -11,11 +11,12 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-from hetao.anchor.node import Node
+from hetao.anchor.node import Node, quantity
 from hetao.anchor.stamp import Stamp, Stamped, check_root
 from hetao.errors import Unverified, Usage
 
 ENOUGH_GAS: Final = 80_000
+LAST_SECOND: Final = 253_402_300_799  # of the year 9999
 
 
 @cache
@@ -48,7 +49,7 @@ class Chain:
     def deploy(self) -> str:
         """Put the contract on the chain and return its address."""
         receipt = self.node.send("", bytes.fromhex(shipped()["bytecode"]), 2_000_000)
-        self.contract = str(receipt["contractAddress"])
+        self.contract = str(receipt.get("contractAddress"))
         return self.contract
 
     def stamp(self, root: bytes) -> Stamp:
@@ -62,8 +63,9 @@ class Chain:
         receipt = self.node.send(
             self.contract, self._call("stamp(bytes32)", root), ENOUGH_GAS
         )
-        proof = base64.b64encode(bytes.fromhex(receipt["transactionHash"][2:]))
-        return Stamp("evm", root.hex(), self._where(), proof.decode("ascii"))
+        number = quantity(receipt.get("transactionHash")).to_bytes(32, "big")
+        proof = base64.b64encode(number).decode("ascii")
+        return Stamp("evm", root.hex(), self._where(), proof)
 
     def verify(self, stamp: Stamp, root: bytes) -> Stamped:
         """Return when the contract first saw this root, as this node says."""
@@ -72,12 +74,14 @@ class Chain:
         if stamp.where != where:
             raise Unverified("the stamp is of another chain or contract")
         code = self.node.ask("eth_getCode", self.contract, "latest")
-        if code[2:] != shipped()["runtime"]:
+        if code != "0x" + shipped()["runtime"]:
             raise Unverified("what stands at that address is another contract")
         answer = self.node.call(self.contract, self._call("at(bytes32)", root))
         at = int.from_bytes(answer, "big")
         if not at:
             raise Unverified("the contract never saw this root")
+        if at > LAST_SECOND:
+            raise Unverified("the chain's node answers with no time")
         return Stamped(root, datetime.datetime.fromtimestamp(at, datetime.UTC), where)
 
     def _where(self) -> str:

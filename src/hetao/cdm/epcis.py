@@ -197,9 +197,10 @@ def _events_in(path: Path) -> list[Any]:
 
 
 def _event(event: Any, key: bytes, where: str) -> Event:
-    if not isinstance(event, Mapping) or event.get("type") not in KINDS:
+    kind = event.get("type") if isinstance(event, Mapping) else None
+    if not isinstance(kind, str) or kind not in KINDS:
         raise InvalidData(f"{where}: it is neither of {' and '.join(KINDS)}")
-    checks = KINDS[event["type"]]
+    checks = KINDS[kind]
     own = {name: event[name] for name in event if name in checks}
     known = {*checks, *LEFT_OUT}
     others = [n for n in event if n not in known and ":" not in n and n[:1] != "@"]
@@ -208,7 +209,7 @@ def _event(event: Any, key: bytes, where: str) -> Event:
     if wrong:
         raise InvalidData(f"{where}: {', '.join(sorted(wrong))} is not as EPCIS has it")
     person = event.get(PERSON)
-    if person is not None and not (isinstance(person, str) and person.strip()):
+    if person is not None and not _is_identifier(person):
         raise InvalidData(f"{where}: {PERSON} is the identifier of a patient, as text")
     about = None if person is None else pseudonym_of(person, key)
     try:
@@ -216,6 +217,12 @@ def _event(event: Any, key: bytes, where: str) -> Event:
     except NotCanonical as error:
         raise InvalidData(f"{where}: {error.what}") from error
     return Event(about, FORM.encode() + body)
+
+
+def _is_identifier(person: object) -> bool:
+    if not isinstance(person, str) or not person.strip():
+        return False
+    return person.encode("utf-8", "ignore").decode() == person  # no lone surrogates
 
 
 def _lacking(own: Mapping[str, Any]) -> Iterator[str]:

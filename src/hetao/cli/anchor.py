@@ -5,10 +5,13 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from hetao.anchor import Stamp, read_stamp, root_of
 from hetao.cli.main import say
 from hetao.errors import InvalidData, Usage
+
+CURVE_ORDER: Final = (1 << 256) - 0x14551231950B75FC4402DA1732FC9BEBF  # secp256k1
 
 
 def tsa(chosen: argparse.Namespace) -> int:
@@ -89,7 +92,7 @@ def read_chain_key(path: Path) -> bytes:
     """Return the key of a chain in a file of 64 hex digits.
 
     Raises:
-        InvalidData: it holds none.
+        InvalidData: it holds none, or a number that is no key.
     """
     try:
         key = bytes.fromhex(path.read_text("ascii").strip().removeprefix("0x"))
@@ -97,4 +100,9 @@ def read_chain_key(path: Path) -> bytes:
         raise InvalidData(f"{path} holds no key of a chain") from error
     if len(key) != 32:
         raise InvalidData(f"{path} holds no key of a chain", fix="64 hex digits")
+    if not 0 < int.from_bytes(key, "big") < CURVE_ORDER:
+        raise InvalidData(
+            f"{path} holds a number that is nobody's key on a chain",
+            fix="it lies between 0 and the order of secp256k1; export the key anew",
+        )
     return key

@@ -143,5 +143,5 @@ def _value(text: str) -> Any:
     """Return a value as TOML writes it; plain words need no quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # also of thousands of digits, or brackets
         return text

@@ -37,6 +37,7 @@ KIND: Final = "urn:hetao:licence"
 LEAF: Final = "hetao.licence/1"
 HIDDEN: Final = ("conditions", "licensee")
 WORSE: Final = ("valid", "suspended", "revoked")
+LAST_SECOND: Final = 253_402_300_799  # of the year 9999
 _TRIES: Final = 3
 
 
@@ -275,9 +276,19 @@ def _claims(text: str, key: Ed25519PublicKey) -> dict[str, Any]:
             "purposes": list(),
             "status": {"hetao": {"entry": int(), "log": str()}},
             "vct": "urn:hetao:licence",
-        }:
+        } if _can_be_meant(claims):
             return claims
     raise Unverified("it is no licence")
+
+
+def _can_be_meant(claims: Mapping[str, Any]) -> bool:
+    """Return whether times are some of a calendar, and what is to be read is text."""
+    times = claims["exp"], claims["nbf"]
+    texts = [*claims["findings"], *claims["places"], *claims["purposes"]]
+    texts += [claims.get(name, "") for name in HIDDEN]
+    return all(0 <= one <= LAST_SECOND for one in times) and all(
+        isinstance(one, str) for one in texts
+    )
 
 
 def _check_presenter(

@@ -17,7 +17,7 @@ from typing import Final
 
 from aiohttp import web
 
-from hetao.errors import HetaoError, NotAParty, Replayed
+from hetao.errors import BadEnvelope, HetaoError, NotAParty, Replayed
 from hetao.federation.counter import Counter
 from hetao.federation.hub import Hub
 from hetao.federation.register import LARGEST as LARGEST_NEWS
@@ -52,16 +52,16 @@ def unframe(data: bytes) -> tuple[tuple[int, bytes], ...]:
     """Return the batch that `frame` wrote.
 
     Raises:
-        ValueError: the bytes are cut short.
+        BadEnvelope: the bytes are cut short.
     """
     items, at = [], 0
     while at < len(data):
         if at + 12 > len(data):
-            raise ValueError("a batch is cut short")
+            raise BadEnvelope("a batch is cut short")
         seq, length = struct.unpack_from(">QI", data, at)
         body = data[at + 12 : at + 12 + length]
         if len(body) != length:
-            raise ValueError("a batch is cut short")
+            raise BadEnvelope("a batch is cut short")
         items.append((seq, body))
         at += 12 + length
     return tuple(items)

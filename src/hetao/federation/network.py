@@ -268,7 +268,10 @@ def hub_addresses(table: object, where: str) -> dict[str, str]:
         raise InvalidNetwork(f"{where}: name two hubs, one for each park")
     found = {}
     for name, address in table.items():
-        parts = urlsplit(address if isinstance(address, str) else "")
+        try:
+            parts = urlsplit(address if isinstance(address, str) else "")
+        except ValueError:  # of brackets that hold no address
+            parts = urlsplit("")
         if parts.scheme != "https" or not parts.hostname or parts.path not in ("", "/"):
             raise InvalidNetwork(
                 f"{where}: the address of {name} is not https://host:port"

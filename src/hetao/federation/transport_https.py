@@ -82,7 +82,7 @@ class HttpsTransport:
         epoch, body = await self._ask(hub, "GET", query, None)
         try:
             return Inbox(epoch, unframe(body))
-        except ValueError as error:
+        except BadEnvelope as error:
             raise BadEnvelope(f"{hub} sent a batch that is cut short") from error
 
     async def exchange(self, hub: str, after: int, data: bytes) -> bytes:

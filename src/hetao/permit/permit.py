@@ -265,7 +265,7 @@ def permit_from(table: Mapping[str, Any], where: str) -> Permit:
     permit = record(Permit, plain, where, InvalidNetwork)
     if plain.get("committed") == "":  # else one permit had two texts
         raise InvalidNetwork(f"{where}: committed is left out where it demands nothing")
-    if any("terms" in row for row in _empty(permit, plain["bases"])):
+    if any("terms" in row for row in _empty(permit, plain.get("bases", ()))):
         raise InvalidNetwork(f"{where}: terms are left out where they ask nothing")
     check_form(permit, where)
     return permit

@@ -39,6 +39,7 @@ MOST_ORDERS: Final = 32
 STATES: Final = ("new", "held", "released", "refunded")
 LARGEST: Final = 1 << 20  # bytes of a file
 FINAL: Final = "finalized"  # a block that no other history can replace
+MOST_BLOCKS: Final = 500_000_000  # of four a second, in four years
 SPAN: Final = 5_000  # blocks that nodes let somebody ask for at once
 _HEX32 = re.compile("0x[0-9a-f]{40}0{24}")
 _ADDRESS = re.compile("0x[0-9a-f]{40}")
@@ -260,7 +261,8 @@ def _terms_from(table: dict[str, Any], where: str) -> Terms:
             raise InvalidContract(f"{where}: an address is not in small letters")
     if not 2 <= found.quorum <= len(found.attestors) <= MOST_SIGNERS:
         raise InvalidContract(f"{where}: the quorum is not one of an escrow")
-    parse_time(found.until)
+    if found.chain < 1 or found.seconds < 0:
+        raise InvalidContract(f"{where}: no chain has that number, or that time")
     return found
 
 
@@ -481,6 +483,8 @@ def paid(node: Node, placed: Placed, order: Order, last: int) -> Settled:
         Unreachable: the node does not answer.
     """
     topics = [shipped()["events"]["Released(bytes32,bytes32)"], order.id]
+    if last - placed.block > MOST_BLOCKS:  # a node could have us ask for ever
+        raise Unverified("the chain's node tells of more blocks than there can be")
     while last >= placed.block:
         first = max(placed.block, last - SPAN + 1)
         asked = {"address": placed.address, "fromBlock": hex(first),

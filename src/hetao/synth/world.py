@@ -168,7 +168,7 @@ def _world(tables: dict[str, Any], effects: dict[str, Any], where: str) -> World
             for name, v in effects["variables"].items()
         }
         comparisons = tuple(_comparison(body) for body in effects["comparisons"])
-    except (KeyError, TypeError, ValueError) as problem:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as problem:
         raise InvalidData(
             f"{where} does not describe effects: {problem}",
             fix="write it in the form of the shipped effects.toml",
