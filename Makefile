@@ -77,7 +77,7 @@ escrow: $(VENV)/ready $(VENV)/node ## the escrow under random walks with wicked 
 	@$(BIN)/python benchmarks/escrow.py
 
 fuzz: $(VENV)/ready ## a million bent inputs at each parser; hours
-	@$(BIN)/python benchmarks/fuzz.py
+	@$(BIN)/python benchmarks/fuzz.py; code=$$?; $(BIN)/python benchmarks/fuzz.py --page; exit $$code
 
 mutants: $(VENV)/tested ## small faults put into the gate and the sealed sum: how many do tests find?
 	@$(BIN)/python benchmarks/mutants.py
