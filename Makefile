@@ -39,7 +39,7 @@ test: setup $(VENV)/tested $(VENV)/node packages check ## check, and every test,
 	@scratch=$$(mktemp -d -p "$(call roomy,/dev/shm)" hetao-tests.XXXXXX); \
 	  chmod 711 "$$scratch"; \
 	  trap 'rm -rf "$$scratch"' EXIT; \
-	  TMPDIR=$$scratch OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(workers) --dist loadgroup -q
+	  TMPDIR=$$scratch OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(workers) --dist loadgroup --no-loadscope-reorder -q
 
 check: $(VENV)/ready $(VENV)/spark ## lint, types, walls between packages
 	@echo "hetao: lint, types, import contracts"

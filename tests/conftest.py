@@ -28,16 +28,22 @@ def pytest_collection_modifyitems(items):
     """A gap is expected to fail; a file's tests stay together, as what they share does.
 
     A gap fails when it starts to pass. Without a group of its own, a test goes where
-    the others of its file go: each process would make the file's fixtures anew.
+    the others of its file go: each process would make the file's fixtures anew. Groups
+    that share servers and networks take longest, and begin first.
     """
+    items.sort(key=_has_no_group)
     for item in items:
-        if item.get_closest_marker("xdist_group") is None:
+        if _has_no_group(item):
             together = item.path.relative_to(TESTS).with_suffix("").as_posix()
             item.add_marker(pytest.mark.xdist_group(together))
         for gap in GAPS:
             for mark in item.iter_markers(gap):
                 reason = f"{gap}: {mark.kwargs['reason']}"
                 item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
+
+
+def _has_no_group(item):
+    return item.get_closest_marker("xdist_group") is None
 
 
 def pytest_collection_finish():
