@@ -108,9 +108,8 @@ def serving(folder, example, mode="explicit"):
         server.server_close()
 
 
-@pytest.fixture(scope="module", params=["EC", "RSA"])
-def example(request):
-    if request.param == "RSA":
+def example_of(kind):
+    if kind == "RSA":
         return Example(secret=rsa.generate_private_key(65537, 2048))
     return Example(secret=ec.generate_private_key(ec.SECP256R1()))
 
@@ -136,10 +135,14 @@ def file(tmp_path, monkeypatch):
     return tmp_path / "permit.json", token
 
 
-@pytest.mark.parametrize("mode", ["explicit", "implicit", "oauth2code"])
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("explicit", "EC"), ("explicit", "RSA"), ("implicit", "EC"), ("oauth2code", "EC")],
+)
 def test_an_approver_signs_through_a_service(
-    mode, example, file, tmp_path, capsys, monkeypatch
+    mode, kind, file, tmp_path, capsys, monkeypatch
 ):
+    example = example_of(kind)
     monkeypatch.setattr("getpass.getpass", lambda _: PIN)
     path, token = file
     write_bundle(path, Bundle(permit_with(example)))
@@ -155,31 +158,44 @@ def test_an_approver_signs_through_a_service(
     assert permit_with(example).number not in json.dumps(server.seen)
 
 
-def test_a_service_that_refuses_or_lies_signs_nothing(file, tmp_path, monkeypatch):
+LIES = {
+    "no signature": ("signHash", lambda s: s.answer(200, {"signatures": []})),
+    "another shape": ("info", lambda s: s.answer(200, {"cert": {}})),
+    "no JSON": ("info", lambda s: s.raw(200, b"<html>")),
+    "a list": ("info", lambda s: s.raw(200, b"[]")),
+    "elsewhere": ("info", lambda s: s.raw(302, b"", Location="/other")),
+    "an error": ("signHash", lambda s: s.answer(500, {})),
+}
+
+
+def test_a_service_that_lies_or_fails_signs_nothing(tmp_path):
+    with serving(tmp_path, Example()) as (url, pem, server):
+        service = service_at(url, "chan-1", (TOKEN, ""), pem, lambda _: PIN)
+        for method, answer in LIES.values():
+            server.bent = {method: answer}
+            with pytest.raises((BadSignature, NotApproved)):
+                service.sign_hash(bytes(32))
+        server.bent = {}
+        assert service.sign_hash(bytes(32)).signature
+        assert all("/other" not in where for where, _ in server.seen)
+
+
+def test_what_is_not_the_approvers_own_gets_into_no_permit(
+    file, tmp_path, monkeypatch, capsys
+):
     example, other = Example(), Example()
     path, token = file
     write_bundle(path, Bundle(permit_with(example)))
-    answers = {
-        "a wrong PIN": ("", None, 3),
-        "another's certificate": ("", other, 3),
-        "no signature": ("signHash", lambda s: s.answer(200, {"signatures": []}), 3),
-        "another shape": ("info", lambda s: s.answer(200, {"cert": {}}), 3),
-        "no JSON": ("info", lambda s: s.raw(200, b"<html>"), 3),
-        "a list": ("info", lambda s: s.raw(200, b"[]"), 3),
-        "elsewhere": ("info", lambda s: s.raw(302, b"", Location="/other"), 3),
-        "an error": ("signHash", lambda s: s.answer(500, {}), 3),
-    }
     before = path.read_bytes()
     with serving(tmp_path, example) as (url, pem, server):
-        for name, (method, answer, status) in answers.items():
-            pin = "0" if name == "a wrong PIN" else PIN
-            monkeypatch.setattr("getpass.getpass", lambda _, pin=pin: pin)
-            server.example = answer if isinstance(answer, Example) else example
-            server.bent = {method: answer} if method else {}
-            assert main(words(path, url, pem, token)) == status, name
+        monkeypatch.setattr("getpass.getpass", lambda _: "0")  # a wrong PIN
+        assert main(words(path, url, pem, token)) == NotApproved.exit_code
+        monkeypatch.setattr("getpass.getpass", lambda _: PIN)
+        server.example = other  # another's certificate
+        assert main(words(path, url, pem, token)) == NotApproved.exit_code
+        assert "not this authority's" in capsys.readouterr().err
         token.write_text("a stolen one")
         assert main(words(path, url, pem, token)) == NotApproved.exit_code
-        assert all("/other" not in where for where, _ in server.seen)
 
     assert path.read_bytes() == before
 

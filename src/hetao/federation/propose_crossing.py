@@ -17,7 +17,7 @@ import datetime
 from dataclasses import dataclass
 from pathlib import Path
 
-from hetao.errors import ConflictOfDuties, InvalidNetwork
+from hetao.errors import BeyondBasis, ConflictOfDuties, InvalidNetwork
 from hetao.federation.grounds import Asked, as_basis, grounds
 from hetao.federation.propose import Request, both, people_of, site_of
 from hetao.permit import (
@@ -33,6 +33,7 @@ from hetao.permit import (
 )
 from hetao.permit.decision import MANDATORY
 from hetao.permit.uses import KIND_OF
+from hetao.permit.within import beyond
 from hetao.records import read_toml, record
 
 
@@ -146,6 +147,8 @@ def draft_crossing(
         highest_grade=asked.highest_grade,
     )
     check_form(permit, "the draft")
+    for words in beyond(permit):
+        raise BeyondBasis(words)
     clashes = conflicts(permit, ())
     if clashes:
         raise ConflictOfDuties(clashes[0])
