@@ -11,12 +11,15 @@ from dataclasses import replace
 
 import pytest
 
+from hetao.canonical import parse_canonical
 from hetao.cli import main
 from hetao.cli.certificate import place_of
 from hetao.dossier.code import facts_of
+from hetao.federation.logs import LogTable, open_log
 from hetao.federation.network import Network
-from hetao.ledger.note import COSIGNATURE, vkey
+from hetao.ledger.note import COSIGNATURE, open_note, vkey
 from hetao.ledger.policy import read_policy
+from hetao.ledger.proof import parse_proof
 from hetao.ledger.status import check_status
 from hetao.permit import new_identity
 from hetao.transparency.witness import WitnessFolder, serve_witness
@@ -205,6 +208,39 @@ def test_a_status_is_witnessed_over_http_as_the_log_is(issued, tmp_path, monkeyp
         (tmp_path / "s").read_bytes(), issuer, place, read_policy(policy)
     )
     assert seen.witnesses == ("w1",)
+
+
+def test_what_is_taken_back_is_witnessed_as_it_was_given(
+    issued, tmp_path, monkeypatch, capsys
+):
+    """Without --policy: by those of `[log]`, and not below their quorum."""
+    ran, _, certificate = issued
+    boss = ran.cast.directory["coordinator"]
+    folder = WitnessFolder.create(tmp_path / "w", "witness.example/w1")
+    folder.trust(vkey(boss.name, boss.sign_key))
+    eye, ours, status = folder.verifiers[0], tmp_path / "ours", tmp_path / "s"
+    network = replace(network_of(issued), log=LogTable(witnesses=str(ours)))
+    monkeypatch.setattr("hetao.federation.network.read_network", lambda _: network)
+    words = ["certificate", "status", str(certificate), "--network", "n"]
+
+    with witness_at(folder) as url:
+        ours.write_text(f"witness w1 {eye.vkey} {url}\nquorum w1\n")
+        assert main([*words, "--out", str(status)]) == 0
+    assert "nobody but the issuer" not in capsys.readouterr().err
+    lists = parse_canonical(status.read_bytes())["lists"]
+    note = parse_proof(lists["revocation"]["proof"]).note
+    assert eye in open_note(note, [eye])[1]
+
+    status.unlink()
+    monkeypatch.setattr("hetao.federation.logs.open_log", unasked)
+    assert main([*words, "--out", str(status)]) != 0
+    assert "fewer than the quorum" in capsys.readouterr().err
+    assert not status.exists()
+
+
+def unasked(folder, identity, table):
+    """Open a log whose witness has ended since."""
+    return open_log(folder, identity, table, asks=False)
 
 
 def test_the_text_of_a_code_is_held_against_the_file(issued, capsys):

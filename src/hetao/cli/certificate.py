@@ -63,11 +63,16 @@ def publish_state(
         index: of the certificate, or the licence, in the issuer's log.
         issuer: name and key.
 
+    Without a policy those witnesses are asked who are asked before a certificate is
+    issued, by the same quorum: what is taken back is witnessed as it was given.
+
     Raises:
         Unverified: somebody else issued it.
         InvalidData: the log is not there.
+        Unreachable: fewer witnesses of `[log]` than its quorum cosigned.
     """
     from hetao.federation.clock import utc_now
+    from hetao.federation.logs import witnessed
     from hetao.transparency.client import cosignatures
 
     policy = read_policy(chosen.policy) if chosen.policy else None
@@ -84,6 +89,11 @@ def publish_state(
             note += lines
             for name, why in failed.items():
                 say(f"note: {name} did not cosign: {why}")
+        else:
+            note = asyncio.run(witnessed(log, note, network.log, ()))
+            if not network.log.witnesses:
+                say("note: nobody but the issuer saw this; name witnesses, in [log] or")
+                say("      with --policy")
         written = snapshot(log, note)
     status = check_status(written, issuer, index, policy)
     replace_file(chosen.out, written)

@@ -58,6 +58,6 @@ def add_state(parser: argparse.ArgumentParser, state: str) -> None:
         "--policy",
         type=Path,
         metavar="POLICY",
-        help="witnesses, with their addresses, that are to see it",
+        help="witnesses that are to see it, with addresses; else those of [log]",
     )
     parser.add_argument("--out", type=Path, default=Path("status.json"), metavar="FILE")
