@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -280,3 +281,43 @@ def test_what_the_vectors_call_malformed_is_no_policy(case):
         policy(case["policy"])
     with pytest.raises(verify_hetao.Refused):
         verify_hetao.Policy(case["policy"])
+
+
+SPARE = ("none", "all", "any", "02", "٢", "\u00a0", "\x7f", "\r", "\t", "#", "hk1", "G")
+
+
+def is_policy(text):
+    try:
+        policy(text)
+    except InvalidData:
+        return False
+    return True
+
+
+def is_policy_to_the_one_file(text):
+    try:
+        verify_hetao.Policy(text)
+    except (verify_hetao.Refused, *verify_hetao.ODD):
+        return False
+    return True
+
+
+def test_the_one_file_takes_the_policies_that_the_library_takes():
+    """Lines and words of the vectors put elsewhere, twice, or left out."""
+    draw = random.Random(20_261_129)  # noqa: S311 - the same each time
+    texts = [
+        case["policy"] for kind in ("cases", "malformed") for case in VECTORS[kind]
+    ]
+    taken = 0
+    for _ in range(400):
+        lines = draw.choice(texts).split("\n")
+        for _ in range(draw.randint(0, 2)):
+            words = draw.choice(lines).split(" ")
+            words[draw.randrange(len(words))] = draw.choice((*words, *SPARE))
+            put = [" ".join(words)] * draw.randint(0, 1)
+            at = draw.randrange(len(lines))
+            lines[at : at + draw.randint(0, 1)] = put
+        text = "\n".join(lines)
+        assert is_policy(text) is is_policy_to_the_one_file(text), text
+        taken += is_policy(text)
+    assert 20 < taken < 380

@@ -45,6 +45,12 @@ def place_of(certificate: dict[str, Any]) -> tuple[int, tuple[str, Ed25519Public
     return index, (boss.name, boss.sign_key)
 
 
+def say_nobody_asked() -> None:
+    """Say what a verifier without a policy of their own was not told."""
+    say("note: that anybody but both hubs saw the coordinator's log was not asked;")
+    say("      name your own witnesses and quorum with --policy")
+
+
 def publish(chosen: argparse.Namespace) -> int:
     """Log how a certificate stands from now on, and write the snapshot that says so."""
     data = read_certificate(chosen.certificate)

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hetao.canonical import parse_canonical
-from hetao.cli.certificate import place_of, read_file
+from hetao.cli.certificate import place_of, read_file, say_nobody_asked
 from hetao.cli.main import plain, say
 from hetao.cli.verify_revoked import verify_ended
 from hetao.errors import Unverified, Usage
@@ -74,8 +74,7 @@ def verify(chosen: argparse.Namespace) -> int:
         sys.stdout.write(f"{number:>3}  {plain(step)}\n")
     _notes(verified)
     if seen is None:
-        say("note: that anybody but both hubs saw the coordinator's log was not asked;")
-        say("      name your own witnesses and quorum with --policy")
+        say_nobody_asked()
     if edition:
         sys.stdout.write(f"     data dictionary {edition}\n")
     if status:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hetao.canonical import parse_canonical
-from hetao.cli.certificate import place_of, read_file
+from hetao.cli.certificate import place_of, read_file, say_nobody_asked
 from hetao.cli.main import plain, say
 from hetao.errors import InvalidNetwork, Unverified, Usage
 from hetao.ledger.policy import read_policy
@@ -41,6 +41,8 @@ def verify_ended(
         sys.stdout.write(json.dumps(_told(found, steps, status)) + "\n")
     else:
         _say(found, steps, status)
+        if not policy:
+            say_nobody_asked()
     return Unverified.exit_code if status and status.state != "valid" else 0
 
 

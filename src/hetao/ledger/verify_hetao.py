@@ -308,7 +308,7 @@ class Certificate:
         need(set(value) == {"body", "log", "signature", "sums"}, "not a certificate")
         self.body, self.log, self.sums = value["body"], value["log"], value["sums"]
         self.signature = value["signature"]
-        need(self.body.get("type") == TYPE, f"not a {TYPE}")
+        need(self.body.get("type") == TYPE, f"no {TYPE}; `hetao verify` knows others")
         need(set(self.body) == set(BODY.split()), "the body holds other fields")
         self.permit = self.body["permit"]["permit"]
         named = [(party["name"], party) for party in self.permit["parties"]]
