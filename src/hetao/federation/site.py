@@ -44,11 +44,12 @@ from hetao.errors import (
     NotApproved,
     OutOfTime,
     Replayed,
-    UnlistedProtocol,
     WrongStudy,
 )
 from hetao.federation import asking
 from hetao.federation.answers import ANSWERS, Answers, Post
+from hetao.federation.begun import SCHEMA as BEGUN
+from hetao.federation.begun import Begun
 from hetao.federation.binding import Bindings, LoggedExtract
 from hetao.federation.course import STATES, Course
 from hetao.federation.demanded import as_demanded
@@ -95,24 +96,9 @@ from hetao.release.differencing import Asked, Budget
 from hetao.release.minimums import USUAL_ROUNDS, numbers_of
 from hetao.study import Study
 
-SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS begun (
-    run TEXT NOT NULL PRIMARY KEY,
-    permit TEXT NOT NULL,
-    snapshot TEXT NOT NULL,
-    data BLOB NOT NULL
-) STRICT;
-"""
-TABLES: Final = SCHEMA + ANSWERS + STATES + HEARD + COPIED + LATEST
+TABLES: Final = BEGUN + ANSWERS + STATES + HEARD + COPIED + LATEST
 
 Clock = Callable[[], datetime.datetime]
-
-
-DESTROY = (  # what a site keeps of a run whose permit is revoked
-    "UPDATE begun SET data = x'' WHERE run = ?",
-    "DELETE FROM state WHERE run = ?",
-    "DELETE FROM outgoing WHERE task IN (SELECT task FROM answered WHERE run = ?)",
-)
 
 
 @dataclass(frozen=True)
@@ -171,6 +157,7 @@ class Site:
         setup.folder.mkdir(parents=True, exist_ok=True)
         self._store = Store(setup.folder / "site.sqlite", TABLES)
         self._course = Course(self._store, self.name)
+        self._begun = Begun(self._store, self.name)
         self.memory = Memory(setup.folder)
         self._log = open_log(setup.folder, setup.identity, setup.log)
         forgotten = remind(self._store, self._log)  # before anything is logged
@@ -185,7 +172,7 @@ class Site:
         )
         self._guard = Guard(setup.folder, self._store, clock)
         self._heeding = Heeding(
-            self.register, self._kept, self._given, self._destroy, setup.tell
+            self.register, self._begun.kept, self._given, self._destroy, setup.tell
         )
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
@@ -221,17 +208,15 @@ class Site:
         with self._lock:
             self._heeding.heed()
 
-    def _kept(self) -> list[str]:
-        found = self._store.rows("SELECT run FROM begun WHERE data != x''")
-        return [str(run) for (run,) in found]
-
     def _given(self, run: str) -> Bundle:
-        ((data,),) = self._store.rows("SELECT data FROM begun WHERE run = ?", (run,))
-        return asking.opening(parse_envelope(bytes(data)).open(self._setup.identity))[1]
+        envelope = self._begun.envelope(run)
+        if envelope is None:
+            raise NotApproved("nothing of this run is kept here")
+        return asking.opening(envelope.open(self._setup.identity))[1]
 
     def _destroy(self, run: str, bundle: Bundle) -> None:
         self._runs.pop(run, None)
-        self._store.shred([(statement, (run,)) for statement in DESTROY])
+        self._begun.destroy(run)
         entry = {"type": "hetao.entry/1", "what": "destroyed", "run": run}
         entry |= {"at": format_time(self._clock()), "permit": bundle.permit.digest}
         self._log.append([canonical(entry)])
@@ -296,12 +281,11 @@ class Site:
     # --- begin ------------------------------------------------------------------------
     def _begin(self, envelope: Envelope) -> Release:
         run = self._start_run(envelope)
-        self._check_earlier_runs(envelope.header.run, run)
+        permit, snapshot = run.bundle.permit.digest, run.cohort.snapshot
+        self._begun.check_earlier(envelope.header.run, run.bundle, snapshot)
         self._count(run)
         self._reserve(run, envelope.header.run)
-        permit, snapshot = run.bundle.permit.digest, run.cohort.snapshot
-        row = (envelope.header.run, permit, snapshot, envelope.data)
-        self._store.write([("INSERT OR REPLACE INTO begun VALUES (?, ?, ?, ?)", row)])
+        self._begun.keep(envelope, permit, snapshot)
         self._runs[envelope.header.run] = run
         body: dict[str, Any] = {
             "snapshot": run.cohort.snapshot,
@@ -313,28 +297,6 @@ class Site:
         if run.extract:
             body["extract"] = run.extract.digest
         return self._decide(Notice("ready", body), run, envelope)
-
-    def _check_earlier_runs(self, name: str, run: _Run) -> None:
-        """Refuse a run too many, and one over other data than the permit's first.
-
-        Two answers to one question over data that differ by a patient, each harmless,
-        give that patient away when they are subtracted.
-        """
-        permit = run.bundle.permit
-        rows = self._store.rows(
-            "SELECT run, snapshot FROM begun WHERE permit = ?", (permit.digest,)
-        )
-        most = run.bundle.terms.most_runs
-        if len([one for one, _ in rows if one != name]) >= most:
-            raise UnlistedProtocol(
-                "the permit's runs are used up", fix="ask for a new permit"
-            )
-        mine = run.cohort.snapshot
-        if any(snapshot not in ("", mine) for _, snapshot in rows):
-            raise Replayed(
-                f"{self.name} has answered under this permit from other data",
-                fix="ask for a new permit after the data were curated again",
-            )
 
     def _start_run(self, envelope: Envelope) -> _Run:
         """Verify permit and study before any row is read; then build the cohort."""
@@ -404,14 +366,11 @@ class Site:
 
         A study goes on with its snapshot when the data were curated again meanwhile.
         """
-        rows = self._store.rows(
-            "SELECT snapshot FROM begun WHERE permit = ? AND snapshot != '' LIMIT 1",
-            (permit,),
-        )
-        if not rows or self._setup.open_snapshot is None:
+        first = self._begun.first_snapshot(permit)
+        if not first or self._setup.open_snapshot is None:
             return self._setup.open_source()
         try:
-            return self._setup.open_snapshot(str(rows[0][0]))
+            return self._setup.open_snapshot(first)
         except InvalidData as problem:
             raise Replayed(
                 f"{self.name} answers this permit from a snapshot that is no longer "
@@ -423,13 +382,12 @@ class Site:
     def _run(self, envelope: Envelope) -> _Run:
         header = envelope.header
         if header.run not in self._runs:
-            rows = self._store.rows(
-                "SELECT data FROM begun WHERE run = ?", (header.run,)
-            )
-            if not rows or not rows[0][0]:
+            began = self._begun.envelope(header.run)
+            if began is None:
                 raise NotApproved("no permit has reached this site for this run")
-            again = self._start_run(parse_envelope(bytes(rows[0][0])))
-            self._check_earlier_runs(header.run, again)
+            again = self._start_run(began)
+            now = again.cohort.snapshot
+            self._begun.check_earlier(header.run, again.bundle, now)
             self._runs[header.run] = again
         run = self._runs[header.run]
         run.bundle = self.register.heard_of(run.bundle)
