@@ -319,6 +319,22 @@ def test_a_restart_forgets_nothing(hospital):
         hospital.ask(first(499))
 
 
+def test_a_memory_knows_up_to_where_it_has_heard_the_log(hospital):
+    assert hospital.memory.heard == 0
+
+    for size in (7, 9):
+        hospital.memory.hear(size)
+        assert hospital.memory.heard == size
+
+
+def test_of_the_sums_of_a_log_those_are_unknown_that_were_not_noted_as_sent(hospital):
+    hospital.ask(first(500), permit="p")
+    noted = {"permit": "p", "run": "run", "task": "model 0/1/0"}
+    others = [{**noted, "permit": "q"}, {**noted, "run": "r"}, {**noted, "task": "t"}]
+
+    assert hospital.memory.unknown([noted, *others]) == others
+
+
 def test_a_memory_that_was_killed_after_it_reserved_has_reserved(hospital):
     hospital.ask(first(500))
     hospital.open()  # a second one; the first was never closed
@@ -701,7 +717,7 @@ def test_answers_too_many_of_which_lie_alike_to_be_compared_are_refused(
     hospital.share = 10.0
     for n in range(30):
         hospital.ask(first(200) | (first(220 + 10 * n) & ~first(210 + 10 * n)))
-    monkeypatch.setattr(marks, "MOST", 500)
+    monkeypatch.setattr(marks, "MOST", 20)  # hundreds are alike, whatever the secret
 
     with pytest.raises(TooClose, match=WORDS) as caught:
         hospital.ask(first(210))

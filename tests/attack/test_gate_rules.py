@@ -2,6 +2,7 @@
 
 import datetime
 import itertools
+import math
 import re
 from dataclasses import dataclass, field, fields, replace
 
@@ -48,7 +49,7 @@ from hetao.release import (
     stream,
     unpack,
 )
-from hetao.release.decide import check_concepts, decide
+from hetao.release.decide import ROUNDING, check_concepts, decide
 from hetao.release.differencing import Budget
 from hetao.release.policy import USUAL_DOMINANCE, policy_from
 from hetao.study import Minimum
@@ -725,6 +726,35 @@ def test_combinations_are_asked_of_models_where_a_sum_tells_sites_apart_alone(sc
         scene.decide()
     scene.numbers = 0  # of what tells none in rounds
     assert scene.decide().record.body["class"]["released"] == 3
+
+
+def test_of_a_cell_of_two_people_combinations_are_asked_and_of_one_they_are_not(scene):
+    scene.evidence = changed(combinations=Combinations(pair=1))
+    scene.own_parts = True
+    scene.policy = Policy(Minimum(cell=1), reason="a survey of households")
+    assert scene.decide().record.body["class"]["released"] == 3
+
+    scene.policy = Policy(Minimum(cell=2), reason="a survey of households")
+    with pytest.raises(SmallCell, match="fewer than 2 people in a combination of"):
+        scene.decide()
+
+
+@pytest.mark.parametrize(
+    ("name", "edge", "beyond"),
+    [
+        ("x", PEOPLE * (1 + ROUNDING), math.inf),
+        ("x", -ROUNDING, -math.inf),
+        ("y", -2 * PEOPLE * (1 + ROUNDING), -math.inf),
+    ],
+    ids=["above", "below nothing", "below"],
+)
+def test_a_value_may_lie_at_its_bound_and_no_further(scene, name, edge, beyond):
+    scene.arrays[name][0] = edge
+    scene.decide()
+
+    scene.arrays[name][0] = np.nextafter(edge, beyond)
+    with pytest.raises(OutOfBounds):
+        scene.decide()
 
 
 def test_small_cells_of_a_method_that_shows_sites_one_by_one_stay(scene):

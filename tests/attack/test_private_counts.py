@@ -23,7 +23,7 @@ from hetao.federation.private_budget import FILE, PrivateBudget
 from hetao.federation.releases import read_releases
 from hetao.federation.self_service import Question, ask, spent_of
 from hetao.release.policy import Policy, Privacy, policy_from
-from hetao.release.private import margin, noisy, probability
+from hetao.release.private import GRAIN, margin, noisy, probability
 from hetao.study import Analysis, Criterion
 from support_federation import START, Federation, Plan, toy_study
 
@@ -252,6 +252,16 @@ def test_a_draw_that_fails_spends_nothing(tmp_path):
     with pytest.raises(ZeroDivisionError):
         budget.answer("q", 0.1, Privacy(1.0), lambda _: {"x": 1 / 0})
     assert budget.spent == 0
+
+
+def test_the_smallest_loss_is_one_grain_and_nothing_costs_nothing(tmp_path):
+    budget, most = PrivateBudget(tmp_path, tuple), Privacy(1.0)
+
+    assert budget.answer("q", 1 / GRAIN, most, lambda spent: {"spent": spent})
+    assert budget.spent == 1 / GRAIN
+    with pytest.raises(PrivacySpent, match="and above 0"):
+        budget.answer("r", 0.4 / GRAIN, most, dict)
+    budget.close()
 
 
 # --- what is refused, and what few people are told ------------------------------------

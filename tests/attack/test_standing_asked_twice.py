@@ -4,8 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from hetao.errors import NotAParty, NotApproved, OutOfTime, UngradedRelease
-from hetao.permit import MANDATORY, Basis, Bundle, Payload, check_standing, strangers_in
+from hetao.errors import NotActive, NotAParty, NotApproved, OutOfTime, UngradedRelease
+from hetao.permit import (
+    MANDATORY,
+    Basis,
+    Bundle,
+    Payload,
+    check_standing,
+    sign_notice,
+    strangers_in,
+)
 from hetao.permit.decision import STANDS, situation_of
 from support_permit import HOUR, NOW, STUDY, Scene, at
 
@@ -46,9 +54,12 @@ def test_one_stranger_alone_is_named():
         assert caught.value.fix == STANDS[0].fix
 
 
-def test_why_a_permit_does_not_stand_is_said_in_the_words_of_its_standing():
-    with pytest.raises(NotApproved, match="of data-protection on side HK is missing"):
-        check_standing(Bundle(SCENE.permit), STUDY, NOW, None)
+def test_who_stopped_a_permit_is_said_to_whom_it_is_refused():
+    bundle, signer = SCENE.approve_all(), SCENE.identities["ethics-sz"]
+    held = sign_notice(bundle, signer, "suspend", NOW)
+
+    with pytest.raises(NotActive, match="ethics-sz said 'suspend' to this permit"):
+        check_standing(held, STUDY, NOW, None)
 
 
 def test_a_permit_that_asks_too_little_is_refused_however_often_it_is_shown():

@@ -86,6 +86,19 @@ def test_sets_that_add_up_but_for_few_are_found_and_hardly_any_other(seed):
     assert len(named) < 5 * len(expected)
 
 
+@pytest.mark.parametrize("cell", [2, CELL])
+@pytest.mark.parametrize("last", range(4))
+def test_of_four_that_add_up_but_for_one_each_is_found_by_the_three_before(last, cell):
+    part = np.arange(N) % 4
+    sets = [marks(part == at) for at in range(3)]
+    sets.append(marks((part < 3) & (np.arange(N) > 0)))
+    others = np.array(sets[:last] + sets[last + 1 :])
+
+    found = sums_near(sets[last], others, cell)
+
+    assert found == [((), (0, 1, 2)) if last == 3 else ((0, 1), (2,))]
+
+
 @pytest.mark.parametrize("few", [1, 5, CELL - 1])
 def test_sets_that_differ_by_few_are_always_near(few):
     draw = np.random.default_rng(few)

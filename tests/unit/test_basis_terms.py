@@ -30,7 +30,7 @@ from hetao.permit import (
 from hetao.permit.facts import facts_from
 from hetao.permit.permit import check_form, permit_from
 from hetao.permit.signing_ask import ask_notice
-from hetao.permit.terms import Terms, terms_told
+from hetao.permit.terms import Terms, check_terms, terms_told
 from support_federation import START, Federation
 from support_permit import NOW, STUDY, Scene, at
 from support_rules import BOOK, HONG_KONG, SHENZHEN, facts
@@ -229,6 +229,22 @@ def test_people_and_uses_are_of_data_alone():
         permit = replace(under(**terms).permit, crossing="materials")
         with pytest.raises(InvalidNetwork):
             check_form(permit, "the permit")
+
+
+@pytest.mark.parametrize(
+    ("terms", "words"),
+    [
+        ({"most_people": 1}, "most_people is of data, and from 1"),
+        ({"protocols": ("p",)}, "data_use and protocols are of data"),
+        ({"data_use": ("D",)}, "data_use and protocols are of data"),
+    ],
+)
+def test_a_term_of_data_alone_is_named(terms, words):
+    check_terms(Terms(**terms), "C-1", "data", ())
+    check_terms(Terms(sites=("a",)), "C-1", "materials", ())
+
+    with pytest.raises(InvalidNetwork, match=words):
+        check_terms(Terms(**terms), "C-1", "materials", ())
 
 
 def test_terms_are_told_on_one_line():

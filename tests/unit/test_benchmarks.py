@@ -30,3 +30,17 @@ def test_what_a_benchmark_takes_is_there(path):
 
         if not hasattr(home, name):
             importlib.import_module(f"{module}.{name}")
+
+
+def test_mutants_are_tried_on_tests_that_are_there_and_a_module_left_out_is_named(
+    monkeypatch,
+):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    mutants = importlib.import_module("mutants")
+
+    before = mutants.left_out()
+    monkeypatch.delitem(mutants.MODULES, "permit/votes")
+    assert {*mutants.left_out()} == {*before, "permit/votes"}
+    tests = {f"{name}.py" for names in mutants.MODULES.values() for name in names}
+    tests |= {name.partition("::")[0] for name in mutants.LONG}
+    assert [n for n in tests if not (BENCHMARKS.parent / "tests" / n).exists()] == []

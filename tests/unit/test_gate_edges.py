@@ -3,6 +3,7 @@
 import hmac
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,6 +42,7 @@ from hetao.release.differencing import (
     told_of,
 )
 from hetao.release.finals import CLASS_SHARE, FEWEST_DF, final_checks
+from hetao.release.grading import _Keyed, lineage
 from hetao.release.limits import HGR, check_own_limits
 from hetao.release.marks import weights_of
 from hetao.release.minimums import (
@@ -506,6 +508,20 @@ def test_a_period_in_which_nearly_all_are_alike_is_flagged(is_share, value, outc
     shown = {"model": "indicators", "is_share": is_share, "periods": [period]}
 
     assert outcomes(TABLE, shown)["class-disclosure"] == outcome
+
+
+def test_what_is_remembered_of_a_study_is_remembered_by_all_that_it_says():
+    one, other = (study_of((ARM, OLD, AGE), each) for each in (TABLE, MODEL))
+
+    assert _Keyed(one) == _Keyed(replace(one))
+    assert _Keyed(one) != _Keyed(other)
+    assert _Keyed(one) != one.digest
+    aged = replace(TABLE, variables=("old",))  # of the same name
+    assert [lineage(one, each) for each in (TABLE, aged, TABLE)] == [
+        (("flat", "age"),),
+        (("flat", "old"),),
+        (("flat", "age"),),
+    ]
 
 
 # --- without a permit -----------------------------------------------------------------

@@ -158,3 +158,14 @@ def test_a_tag_that_the_hub_did_not_sign_is_none_of_its():
 
     with pytest.raises(BadEnvelope, match="another sum of tags than it signed"):
         check_tags(hubs_words(), swapped, totals, receipts(), SITES, "t")
+
+
+def test_a_sum_of_one_site_is_held_to_its_tag_as_well():
+    part, _ = sites_words()
+    tags = dict(zip(HUBS, (tag_of(part, KEY, ("a",), "a"), 0), strict=True))
+    totals = {hub: signed(hub, tag=tag_digest(tag)) for hub, tag in tags.items()}
+    told = {hub: tag_text(tag) for hub, tag in tags.items()}
+
+    check_tags([part, np.zeros_like(part)], told, totals, receipts(), ("a",), "t")
+    with pytest.raises(ChangedSum):
+        check_tags([part, part], told, totals, receipts(), ("a",), "t")

@@ -1,0 +1,73 @@
+"""Of whom a study asks, and how close its answers may come, at the edges of each."""
+
+import numpy as np
+import pytest
+
+from hetao.analysis import estimator_for, make_rows
+from hetao.errors import InvalidStudy
+from hetao.federation.asking import (
+    Attempt,
+    Places,
+    asked_of,
+    by_name,
+    members_of,
+    places_of,
+    room_of,
+)
+from hetao.federation.memory import Memory
+from hetao.release import Policy
+from hetao.release.minimums import numbers_told
+from support_analysis import ANALYSES, STUDY, people
+
+SITES = ("a", "b", "c")
+
+
+def test_a_site_can_be_seen_where_fewer_are_summed_than_the_minimum():
+    least = Policy().minimum.sites
+
+    assert [
+        room_of(Policy(), STUDY, None, n).parts_too for n in (least - 1, least)
+    ] == [
+        True,
+        False,
+    ]
+
+
+def test_a_sum_over_all_sites_of_a_permit_has_no_list_and_any_other_its_own():
+    assert members_of(("b", "a", "c"), SITES) == ""
+    assert members_of(("a", "b"), SITES).startswith("sha256:")
+    assert members_of(("a", "b"), SITES) == members_of(("b", "a"), SITES)
+    assert members_of(("a", "b"), SITES) != members_of(("a", "c"), SITES)
+
+
+def test_a_name_that_stands_twice_is_named_by_sixty_letters():
+    who, name = np.arange(3), ("x" * 99,)
+
+    with pytest.raises(InvalidStudy, match=r'both called \["x{58}(?!x)'):
+        by_name([(name, who), (name, who)])
+
+
+def test_who_is_left_after_each_step_but_the_last_has_a_place(tmp_path):
+    memory, ids = Memory(tmp_path), np.arange(40)
+
+    found = places_of(memory, "s", ids, (["old", "known", "in time"], ids, ids // 10))
+    without = places_of(memory, "s", ids, None)
+
+    assert {step: len(who) for step, who in found.steps.items()} == {
+        "0 old": 40,
+        "1 known": 30,
+    }
+    assert (without.rows == found.rows).all()
+    assert without.steps == {}
+    memory.close()
+
+
+def test_of_each_pair_of_a_screen_a_round_tells_scores_and_information():
+    screen = estimator_for(STUDY, ANALYSES["screen"])
+    rows = make_rows(screen.plan, people(1, 300), "aa")
+
+    asked = asked_of(screen, rows, Places(np.arange(300), {}), 0, Attempt("run"))
+
+    expected = [numbers_told(pair.parameters, 1) for pair in screen.plan.parts]
+    assert [numbers for _, numbers in asked.told] == expected
+    assert asked.course == "run|1"
