@@ -3,6 +3,7 @@
 import base64
 import stat
 from argparse import Namespace
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -376,7 +377,12 @@ def audit(federation, ran, tmp_path, monkeypatch):
         '[provenance]\nopen_to = ["output-checker", "ethics"]\n'
     )
     opened = Namespace(setup=federation.setup("a"))
-    monkeypatch.setattr("hetao.cli.audit.read_site_file", lambda _: opened)
+    extract = federation.extract("a", federation.tables("a"))
+    for module in ("audit", "provenance"):
+        monkeypatch.setattr(f"hetao.cli.{module}.read_site_file", lambda _: opened)
+    monkeypatch.setattr(
+        "hetao.cli.provenance._extract", lambda *_: nullcontext(extract)
+    )
 
     def carried(word, *files, **options):
         words = ["provenance", word, *(str(tmp_path / name) for name in files)]
@@ -406,12 +412,19 @@ def sampled(audit, name, secret=None):
 
 
 def test_acts_that_auditor_and_site_drew_are_shown_and_held_to_the_draw(
-    federation, ran, audit
+    federation, ran, audit, capsys
 ):
-    folder = audit[1]
+    carried, folder = audit
     assert asked(audit, "one") == 0
     assert stat.S_IMODE((folder / "one.secret").stat().st_mode) == 0o600
     assert sampled(audit, "one") == 0
+    study = {"certificate": "certificate"}
+    rest = {"to": TO, "sample": "one.sample", "out": "shown", **study}
+    assert carried("open", "site.toml", **rest) == 0
+    for known in ({}, study):
+        capsys.readouterr()
+        assert carried("verify", "shown", trust="parties.toml", **known) == 0
+        assert f"40 draws, by a and {TO} together" in capsys.readouterr().err
     chosen = Namespace(certificate=folder / "certificate", sample=folder / "one.sample")
     sample = drawn_from(Namespace(**vars(chosen), to=TO), federation.setup("a"))
     certificate, party = open_certificate(ran.certificate), federation.cast.directory
