@@ -5,16 +5,19 @@ import copy
 import csv
 import functools
 import html
+import inspect
 import random
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib import resources
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from hetao.canonical import canonical, parse_canonical
 from hetao.cdm import open_flat
+from hetao.dictionary.checks import CATEGORIES
 from hetao.errors import Unverified
 from hetao.federation.certify import recompute
 from hetao.federation.embedded import run_embedded
@@ -23,11 +26,19 @@ from hetao.report import (
     ComparedTerm,
     Comparison,
     Extras,
+    indicators,
+    measures,
     render_report,
+    screens,
     write_report,
 )
+from hetao.report.custody import MINIMA
+from hetao.report.effects import WORDS as CONTRASTS
 from hetao.report.headings import SECTIONS
-from hetao.report.page import render_body
+from hetao.report.heads import HEADS, chinese_of
+from hetao.report.measures import EFFECTS
+from hetao.report.page import ESTIMAND, render_body
+from hetao.report.performance import WORDS as MEASURES
 from hetao.study import (
     Analysis,
     Criterion,
@@ -38,6 +49,7 @@ from hetao.study import (
     Variable,
     Weight,
 )
+from hetao.study.methods import METHODS
 
 SITES = ("north", "east", "south")
 ATTACK = "<script>alert('x')</script>\"><img src=http://evil.example/x onerror=1>"
@@ -337,7 +349,7 @@ def test_a_cox_model_shows_its_test_of_proportional_hazards(parts):
 
     text = read(render_body(body, log, Extras())).text
 
-    assert f"All together {tests['together']['chi2']:.2f} 2" in text
+    assert f"All together 合計 合计 {tests['together']['chi2']:.2f} 2" in text
     assert f"性别: 男, vs 女 {tests['terms'][1]['chi2']:.2f} 1" in text
 
 
@@ -530,6 +542,57 @@ def test_every_section_is_named_and_explained_in_three_languages(parts):
         for tag, text in (*section.chinese, *section.leads):
             assert not text or f'lang="{tag}">{text}<' in page
     assert '<span class="zh" lang="zh-Hant">無</span>' in page  # no patient's row left
+
+
+EVERYTHING = Extras(
+    comparison=(
+        Comparison("odds", "a", 1e-9, (ComparedTerm("x", 0.5, 0.1, 0.5, 0.1, 0, 0.4),)),
+    ),
+    bytes_per_site={"north": 1234},
+    messages=99,
+)
+
+
+def test_every_head_of_a_table_is_said_in_chinese_too(certificate):
+    page = render_report(certificate, EVERYTHING)
+    heads = re.findall(r'<th scope="col"[^>]*>(.*?)</th>', page)
+    own = {"Patients in three hospitals", *SITES}
+    for variable in STUDY.variables:
+        own |= {variable.label, *(level.name for level in variable.levels)}
+    labels = re.compile(r"[\d,.]*|τ²|±|.*(vs female|per 10 years|vs 女).*")
+
+    assert len(heads) > 150
+    for head in heads:
+        text = re.sub(r' ?<span class="zh".*', "", head)
+        plain = re.sub(r"<[^>]*>", "", text)
+        is_own = plain in own or labels.fullmatch(plain)
+        assert is_own or '<span class="zh"' in head, plain
+    for text in ("標準誤", "标准误", "優勢比（95% 置信區間）", "至 500 的平均值"):
+        assert f">{text}" in page, text
+    assert '<dt>Purpose <span class="zh" lang="zh">目的</span></dt>' in page
+
+
+def test_every_head_that_the_page_may_show_has_its_words():
+    """Whatever a study asks: heads in the template, of ratios, and of the measures."""
+    template = resources.files("hetao.report").joinpath("report.html.j2")
+    used = re.findall(r'\b(?:head|dt|chinese)\("([^"]+)"', template.read_text("utf-8"))
+    for method in METHODS.values():
+        used += [method.ratio.capitalize()] if method.ratio else []
+    used += ["Difference", *MINIMA.values(), *ESTIMAND.values(), *EFFECTS.values()]
+    used += [*CONTRASTS.values(), *(words for words, _ in MEASURES.values())]
+    used += [category.capitalize() for category in CATEGORIES]
+    sources = "".join(inspect.getsource(one) for one in (indicators, measures, screens))
+    for line in re.findall(r"^ *(?:heads|more)\b.*$", sources, re.MULTILINE):
+        used += re.findall(r'"([A-Z][^"{}]+)"', line)
+
+    assert len(used) > 120
+    assert {"Calibrated p", "Share (95% interval)", "Person-time"} <= set(used)
+    assert chinese_of("Mean up to 90 (95% CI)")
+    used.remove("Mean up to ")
+    assert [text for text in used if not chinese_of(text)] == []
+    for traditional, simplified in HEADS.values():
+        assert not set(traditional) & set("后与时间级单机构数标准误对测预调")
+        assert not set(simplified) & set("後與時間級單機構數標準誤對測預調")
 
 
 def test_a_large_hidden_count_of_attrition_is_not_called_small(parts):

@@ -30,6 +30,7 @@ from hetao.report.custody import (
 from hetao.report.effects import EffectView
 from hetao.report.extras import Extras
 from hetao.report.headings import FEW, NONE, SECTIONS, facts, words_of
+from hetao.report.heads import chinese_of
 from hetao.report.labels import language_of, term_label
 from hetao.report.models import ModelView
 from hetao.report.numerals import count_text, difference_text, fixed_text, short_text
@@ -154,6 +155,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "chinese": chinese_of,
         "count": count_text,
         "fixed": fixed_text,
         "language": language_of,
