@@ -90,7 +90,7 @@ class Engine(Protocol):
 
 
 class ClosesItself:
-    """The end of a `with` block closes the engine."""
+    """The end of a `with` block closes it."""
 
     def close(self) -> None:
         """Drop what was made, and let go of the database."""

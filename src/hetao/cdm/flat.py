@@ -7,10 +7,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from hetao.canonical import digest
+from hetao.cdm.engine import ClosesItself
 from hetao.cdm.engine_duckdb import Connection, Problem, connect, count, text
 from hetao.cdm.mapping import Source
 from hetao.cdm.read_delimited import read_delimited
@@ -22,27 +21,14 @@ PARQUET_MAGIC = b"PAR1"
 MISSING = ("", "NA")
 
 
-class Opened:
-    """A connection that is closed at the end of a `with` block."""
+class Opened(ClosesItself):
+    """A file's connection, which is closed at the end of a `with` block."""
 
     connection: Connection
 
     def close(self) -> None:
         """Let go of the file."""
         self.connection.close()
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Let go of the file."""
-        self.close()
 
 
 @dataclass(frozen=True)

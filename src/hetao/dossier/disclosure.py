@@ -11,13 +11,11 @@ stands in it, so that both can be compared.
 
 from typing import Any, Final
 
-from hetao.canonical import parse_canonical
 from hetao.dossier import sd_jwt
 from hetao.dossier.code import facts_of
-from hetao.errors import Unverified
-from hetao.ledger.certificate import verify_certificate
+from hetao.dossier.own import issuers_own
 from hetao.ledger.credential import did_key
-from hetao.permit import Identity, bundle_from, parse_time
+from hetao.permit import Identity, parse_time
 from hetao.report.custody import sites_of
 
 KIND: Final = "urn:hetao:certificate"
@@ -36,15 +34,8 @@ def make_disclosable(
     Raises:
         Unverified: the certificate does not verify, or is another issuer's.
     """
-    verify_certificate(certificate)
-    value = parse_canonical(certificate)
+    value, boss = issuers_own(certificate, issuer, "make it disclosable")
     body = value["body"]
-    boss = bundle_from(body["permit"]).permit.coordinator
-    if (boss.name, boss.sign) != (issuer.name, issuer.sign_public):
-        raise Unverified(
-            f"the certificate is {boss.name}'s, under another key than yours",
-            fix="only its issuer can make it disclosable",
-        )
     facts = facts_of(value)
     disclosed = {
         "sites": [

@@ -19,12 +19,12 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from hetao.canonical import canonical, digest, digest_bytes, parse_canonical
+from hetao.canonical import canonical, digest, digest_bytes
 from hetao.dossier import sd_jwt
 from hetao.dossier.code import facts_of
+from hetao.dossier.own import issuers_own
 from hetao.errors import InvalidData, Refused, Unverified
-from hetao.ledger.certificate import verify_certificate
-from hetao.ledger.credential import did_key
+from hetao.ledger.credential import did_key, from_url64, url64
 from hetao.ledger.log import Log
 from hetao.ledger.policy import Policy
 from hetao.ledger.proof import parse_proof
@@ -136,14 +136,7 @@ def issue(
         InvalidData: it has no such finding.
         Refused: the log grows too quickly to give it a place.
     """
-    verify_certificate(certificate)
-    value = parse_canonical(certificate)
-    boss = bundle_from(value["body"]["permit"]).permit.coordinator
-    if (boss.name, boss.sign) != (issuer.name, issuer.sign_public):
-        raise Unverified(
-            f"the certificate is {boss.name}'s, under another key than yours",
-            fix="only its issuer can license its findings",
-        )
+    value, _ = issuers_own(certificate, issuer, "license its findings")
     named = {str(one["analysis"]) for one in value["body"]["findings"]}
     for finding in grant.findings:
         if finding not in named:
@@ -186,8 +179,8 @@ def _signed(
     }
     if grant.key:
         raw = base64.b64decode(grant.key)
-        x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
-        claims["cnf"] = {"jwk": {"crv": "Ed25519", "kty": "OKP", "x": x}}
+        jwk = {"crv": "Ed25519", "kty": "OKP", "x": url64(raw)}
+        claims["cnf"] = {"jwk": jwk}
     fields = {name: getattr(grant, name) for name in HIDDEN}
     parts = [part for _, part in hidden]
     return sd_jwt.sign(claims, fields, parts, issuer.signing_key)
@@ -313,8 +306,8 @@ def _check_presenter(
             fix="give the holder your name and a nonce, and check with both",
         )
     try:
-        padded = str(claims["cnf"]["jwk"]["x"]) + "="
-        holder = Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(padded))
+        raw = from_url64(str(claims["cnf"]["jwk"]["x"]))
+        holder = Ed25519PublicKey.from_public_bytes(raw)
     except (KeyError, TypeError, ValueError) as error:
         raise Unverified("the licence names a key that is none") from error
     sd_jwt.unbind(text, holder, *asked, now)

@@ -10,14 +10,12 @@ written here; nothing reads any.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from hetao.canonical import parse_canonical
 from hetao.dossier.code import facts_of
-from hetao.errors import Unverified
-from hetao.ledger.certificate import verify_certificate
+from hetao.dossier.own import issuers_own
 from hetao.ledger.credential import did_key
 from hetao.ledger.note import parse_checkpoint, parse_note
 from hetao.ledger.proof import parse_proof
-from hetao.permit import Identity, bundle_from
+from hetao.permit import Identity
 
 EDDSA: Final = -8
 ALG, KID, CWT, VDS, VDP = 1, 4, 15, 395, 396  # labels of COSE headers
@@ -37,14 +35,7 @@ def make_receipt(certificate: bytes, issuer: Identity) -> bytes:
     Raises:
         Unverified: the certificate does not verify, or is another issuer's.
     """
-    verify_certificate(certificate)
-    value = parse_canonical(certificate)
-    boss = bundle_from(value["body"]["permit"]).permit.coordinator
-    if (boss.name, boss.sign) != (issuer.name, issuer.sign_public):
-        raise Unverified(
-            f"the log is {boss.name}'s, with another key than yours",
-            fix="only the issuer of a certificate can make its receipt",
-        )
+    value, boss = issuers_own(certificate, issuer, "make its receipt")
     proof = parse_proof(value["log"]["proof"])
     tree = parse_checkpoint(parse_note(proof.note)[0])
     name = did_key(boss.sign_key)

@@ -8,8 +8,6 @@ hands on the disclosures that a reader is to see. Two kinds are written and read
 elements of an array, and fields of the claims themselves.
 """
 
-import base64
-import binascii
 import datetime
 import hashlib
 import json
@@ -25,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 
 from hetao.canonical import canonical, parse_canonical
 from hetao.errors import HetaoError, Unverified
-from hetao.ledger.credential import did_key
+from hetao.ledger.credential import did_key, from_url64, url64
 
 TYPE: Final = "dc+sd-jwt"
 BINDING: Final = "kb+jwt"
@@ -39,12 +37,12 @@ _OWN: Final = ("_sd", "_sd_alg")
 
 def fresh_salt() -> str:
     """Return 128 random bits as base64url."""
-    return _url64(secrets.token_bytes(SALT_BYTES))
+    return url64(secrets.token_bytes(SALT_BYTES))
 
 
 def hide(value: Any, salt: Salter) -> tuple[dict[str, str], str]:
     """Return what stands for an array's element, and its disclosure."""
-    part = _url64(canonical([salt(), value]))
+    part = url64(canonical([salt(), value]))
     return {"...": _digest(part)}, part
 
 
@@ -64,7 +62,7 @@ def sign(
         key: the issuer's.
         salt: a new salt at each call.
     """
-    own = [_url64(canonical([salt(), name, value])) for name, value in hidden.items()]
+    own = [url64(canonical([salt(), name, value])) for name, value in hidden.items()]
     table = {**claims, "_sd_alg": "sha-256"}
     if own:  # sorted: their order would tell which is which
         table["_sd"] = sorted(map(_digest, own))
@@ -145,7 +143,7 @@ def read(text: str, key: Ed25519PublicKey) -> dict[str, Any]:
 def hidden_in(text: str) -> int:
     """Return how many parts of an SD-JWT that was read before are not shown."""
     token, *parts = _split(text)
-    claims = parse_canonical(_unurl64(token.split(".")[1]))
+    claims = parse_canonical(from_url64(token.split(".")[1]))
     lists = [item for item in claims.values() if isinstance(item, list)]
     elements = [one for item in lists for one in item if isinstance(one, dict)]
     return len(elements) + len(claims.get("_sd", [])) - len(parts)
@@ -176,8 +174,8 @@ def unbind(
 def _signed(
     header: Mapping[str, str], claims: Mapping[str, Any], key: Ed25519PrivateKey
 ) -> str:
-    signed = f"{_url64(canonical(header))}.{_url64(canonical(claims))}"
-    return f"{signed}.{_url64(key.sign(signed.encode('ascii')))}"
+    signed = f"{url64(canonical(header))}.{url64(canonical(claims))}"
+    return f"{signed}.{url64(key.sign(signed.encode('ascii')))}"
 
 
 def _verified(
@@ -185,11 +183,11 @@ def _verified(
 ) -> dict[str, Any]:
     signed, _, last = token.rpartition(".")
     head, _, payload = signed.partition(".")
-    if _unurl64(head) != canonical(header):
+    if from_url64(head) != canonical(header):
         raise Unverified("the header is not that of an SD-JWT by EdDSA under this key")
     try:
-        key.verify(_unurl64(last), signed.encode("ascii"))
-        claims = parse_canonical(_unurl64(payload))
+        key.verify(from_url64(last), signed.encode("ascii"))
+        claims = parse_canonical(from_url64(payload))
     except InvalidSignature as error:
         raise Unverified("the SD-JWT is not signed by its issuer") from error
     except HetaoError as error:
@@ -228,12 +226,12 @@ def _header(key: Ed25519PublicKey) -> Mapping[str, str]:
 
 
 def _digest(part: str) -> str:
-    return _url64(hashlib.sha256(part.encode("ascii")).digest())
+    return url64(hashlib.sha256(part.encode("ascii")).digest())
 
 
 def _opened(part: str) -> list[Any]:
     try:
-        value = json.loads(_unurl64(part))
+        value = json.loads(from_url64(part))
     except (ValueError, RecursionError) as error:
         raise Unverified("a disclosure is not JSON") from error
     if not isinstance(value, list) or not 2 <= len(value) <= 3:
@@ -245,17 +243,3 @@ def _split(text: str) -> list[str]:
     if len(text) > LARGEST or not text.isascii() or not text.endswith("~"):
         raise Unverified("an SD-JWT is ASCII, ends with a tilde, and is below 4 MiB")
     return text[:-1].split("~")
-
-
-def _url64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
-def _unurl64(text: str) -> bytes:
-    try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise Unverified("a part is not base64url") from error
-    if _url64(data) != text:
-        raise Unverified("a part is not base64url in its one form")
-    return data

@@ -79,14 +79,14 @@ def header_of(key: Ed25519PublicKey) -> dict[str, str]:
 
 def header_prefix(key: Ed25519PublicKey) -> str:
     """Return how each credential of this key begins."""
-    return _url64(canonical(header_of(key))) + "."
+    return url64(canonical(header_of(key))) + "."
 
 
 def sign_credential(key: Ed25519PrivateKey, claims: Mapping[str, Any]) -> str:
     """Return the claims as a compact JWS of type `vc+jwt`."""
     header = canonical(header_of(key.public_key()))
-    signed = f"{_url64(header)}.{_url64(canonical(claims))}"
-    return f"{signed}.{_url64(key.sign(signed.encode('ascii')))}"
+    signed = f"{url64(header)}.{url64(canonical(claims))}"
+    return f"{signed}.{url64(key.sign(signed.encode('ascii')))}"
 
 
 def read_credential(text: str, key: Ed25519PublicKey) -> dict[str, Any]:
@@ -108,16 +108,16 @@ def read_credential(text: str, key: Ed25519PublicKey) -> dict[str, Any]:
         raise Unverified("a credential is three parts of base64url, up to 65,535 bytes")
     signed, _, last = text.rpartition(".")
     head, payload = signed.split(".")
-    if _unurl64(head) != canonical(header_of(key)):
+    if from_url64(head) != canonical(header_of(key)):
         raise Unverified(
             "a credential's header is not that of a vc+jwt by EdDSA under this key"
         )
     try:
-        key.verify(_unurl64(last), signed.encode("ascii"))
+        key.verify(from_url64(last), signed.encode("ascii"))
     except InvalidSignature as error:
         raise Unverified("the credential is not signed by its issuer") from error
     try:
-        claims = parse_canonical(_unurl64(payload))
+        claims = parse_canonical(from_url64(payload))
     except NotCanonical as error:
         raise Unverified("a credential's claims are not canonical JSON") from error
     if not isinstance(claims, dict):
@@ -240,16 +240,21 @@ def check_certificate_entry(
         raise Unverified("the credential in the log says something else than this file")
 
 
-def _url64(data: bytes) -> str:
+def url64(data: bytes) -> str:
+    """Return bytes as base64url without padding (RFC 7515, section 2)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
-def _unurl64(text: str) -> bytes:
-    """Decode the one base64url text of some bytes; every other spelling is refused."""
+def from_url64(text: str) -> bytes:
+    """Return the bytes of the one base64url text that they have.
+
+    Raises:
+        Unverified: the text is none, or another spelling.
+    """
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Unverified("a part of a credential is not base64url") from error
-    if _url64(data) != text:
-        raise Unverified("a part of a credential is not base64url in its one form")
+        raise Unverified("a part is not base64url") from error
+    if url64(data) != text:
+        raise Unverified("a part is not base64url in its one form")
     return data

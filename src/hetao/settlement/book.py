@@ -290,11 +290,7 @@ class Book:
                 "a receipt says paid or rejected, with the rail's own reference"
             )
         with writing(self._store):
-            attempt = self._attempts(number)
-            if not attempt:
-                raise NotAccepted("no order has this number")
-            if self._outcome(number, attempt):
-                raise AlreadySettled("the receipt of this order was entered before")
+            attempt = self._under_way(number)
             order = self._order(number, attempt)
             milestone = order.contract.milestone(order.milestone)
             terms = order.contract.digest
@@ -333,11 +329,7 @@ class Book:
             AlreadySettled: its receipt was entered before.
         """
         with writing(self._store):
-            attempt = self._attempts(number)
-            if not attempt:
-                raise NotAccepted("no order has this number")
-            if self._outcome(number, attempt):
-                raise AlreadySettled("the receipt of this order was entered before")
+            attempt = self._under_way(number)
             rows = self._store.execute(
                 "SELECT attempt, escrow FROM escrowed WHERE id = ?", (number,)
             ).fetchall()
@@ -461,6 +453,20 @@ class Book:
             (contract, milestone),
         )
         return found.fetchall()
+
+    def _under_way(self, number: str) -> int:
+        """Return the attempt of an order whose receipt is yet to come.
+
+        Raises:
+            NotAccepted: no order has this number.
+            AlreadySettled: its receipt was entered before.
+        """
+        attempt = self._attempts(number)
+        if not attempt:
+            raise NotAccepted("no order has this number")
+        if self._outcome(number, attempt):
+            raise AlreadySettled("the receipt of this order was entered before")
+        return attempt
 
     def _attempts(self, number: str) -> int:
         row = self._store.execute(
