@@ -285,3 +285,24 @@ def test_a_result_says_which_arm_is_compared_with_which():
 
     assert found.body["treatment"] == "sex = f, against m"
     assert "treatment: sex = f, against m" in found.summary()
+
+
+def test_numbers_that_are_text_at_one_site_are_refused_by_the_site(tmp_path):
+    wrong = SITES["East"].assign(bmi=[f"about {n}" for n in range(len(SITES["East"]))])
+
+    with pytest.raises(InvalidData, match="but text at east"):
+        drafted(tmp_path, "linear", "age ~ bmi", {**SITES, "East": wrong})
+
+
+def test_infinity_in_a_file_is_refused_by_the_column(tmp_path):
+    rows = SITES["East"].copy()
+    rows.loc[rows.index[3], "bmi"] = np.inf
+
+    with pytest.raises(InvalidData, match="'bmi' holds infinity"):
+        drafted(tmp_path, "linear", "age ~ bmi", {**SITES, "East": rows})
+
+
+def test_an_option_that_a_model_does_not_take_is_refused_with_those_it_takes(tmp_path):
+    with pytest.raises(Usage, match="takes no cov_type") as refused:
+        drafted(tmp_path, "linear", "age ~ bmi", SITES, cov_type="HC0")
+    assert "variance" in refused.value.fix

@@ -27,8 +27,9 @@ from hetao.release.marks import GROUPS, marks_of, near_by_marks, places_in, sums
 WORDS: Final = "this study comes too close to what the site has answered"
 REMEDY: Final = (
     "let all analyses be over the same people, with a criterion that their variables "
-    "are known; ask fewer of them about more people, so of the pairs of a screen; or "
-    "ask for a new permit when the data were curated again"
+    "are known; ask fewer of them about more people, so of the pairs of a screen or "
+    "the folds of a penalised model; or ask for a new permit when the data were "
+    "curated again"
 )
 LIVE: Final = "(s.sent IS NOT NULL OR s.until > ?)"
 

@@ -114,7 +114,10 @@ def check_model(model: str, said: Mapping[str, Any]) -> None:
         raise Usage(f"the model is one of {', '.join(MODELS)}")
     for name in said:
         if name not in METHODS[model].fields:
-            raise Usage(f"a {model} model takes no {name}")
+            raise Usage(
+                f"a {model} model takes no {name}",
+                fix=f"it takes {', '.join(METHODS[model].fields)}",
+            )
     known = {"profile": PROFILED, "screen": SCREENED}.get(model, POOLED)
     if "model" in METHODS[model].needs and said.get("model") not in known:
         raise Usage(f"{model} needs model = one of {', '.join(known)}")

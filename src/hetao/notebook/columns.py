@@ -1,6 +1,6 @@
 """What files hold in a column, read off them by whoever holds them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hetao.cdm import FlatTable, flat_number
@@ -41,6 +41,26 @@ def together(columns: Iterable[FileColumn]) -> FileColumn:
         tuple(sorted(texts)),
         tuple(sorted({time for column in found for time in column.times})),
     )
+
+
+def check_alike(name: str, by_site: Mapping[str, FileColumn]) -> None:
+    """Refuse a column of numbers that is text at some sites, and too much for levels.
+
+    Args:
+        name: of the column.
+        by_site: what the file of each site holds in it.
+
+    Raises:
+        InvalidData: by the sites where it is text.
+    """
+    texts = [site for site, one in by_site.items() if not one.is_number]
+    numbers = any(one.is_number and one.texts for one in by_site.values())
+    count = len({text for one in by_site.values() for text in one.texts})
+    if texts and numbers and count > MOST_LEVELS:
+        raise InvalidData(
+            f"column {name!r} holds numbers, but text at {', '.join(texts)}",
+            fix="write numbers there too, and leave a missing one empty",
+        )
 
 
 def plain_number(text: str) -> str:

@@ -5,6 +5,7 @@ the files and written into the study as public facts. In a real network they com
 the data dictionary instead.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -31,6 +32,7 @@ from hetao.notebook.asking import (
 from hetao.notebook.columns import (
     MOST_LEVELS,
     FileColumn,
+    check_alike,
     describe,
     most_of_each,
     plain_number,
@@ -453,11 +455,12 @@ class _Drafter:
             for one in self._comparisons()
             if one.variable == name and isinstance(one.value, float)
         ]
-        found = together(
-            describe(table, column, is_time, kept) for table in self._tables
-        )
+        by_site = [describe(table, column, is_time, kept) for table in self._tables]
+        found = together(by_site)
         if not found.texts:
             raise InvalidData(f"column {column!r} holds no value at any site")
+        pairs = zip(self._parts, by_site, strict=True)
+        check_alike(column, {part.site: one for part, one in pairs})
         return found
 
     def _variable(
@@ -483,6 +486,11 @@ class _Drafter:
 
     def _bounds(self, name: str, column: FileColumn) -> tuple[float, float]:
         low, high = column.low, column.high
+        if high == math.inf or low == -math.inf:
+            raise InvalidData(
+                f"column {self._names.get(name, name)!r} holds infinity",
+                fix="leave such a cell empty, or correct it",
+            )
         times = (*self._clocks(), *self._options.get("times", ()))
         asked = self._options.get("outcomes", ())  # of a screen: here they are counts
         f = self._formula
