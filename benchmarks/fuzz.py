@@ -294,7 +294,7 @@ def table(every: Mapping[str, Kept]) -> str:
     rows = [
         f"| {name} | {one.inputs:,} | {one.read:,} | {one.refused:,} |"
         f" {'—' if one.slowest is None else f'{one.slowest * 1e3:,.0f}'} |"
-        f" {one.until} |"
+        f" {one.until or '—'} |"
         for name, one in every.items()
     ]
     head = ["| parser | inputs | read | refused | slowest, ms | until |"]

@@ -12,7 +12,9 @@ from typing import Any
 from hetao.anchor import Stamp
 from hetao.anchor.rfc3161 import Authority
 from hetao.canonical import canonical
+from hetao.cli import provenance
 from hetao.cli.fit_fields import fields_of
+from hetao.cli.permit import lent_by
 from hetao.cli.watch import read_plan
 from hetao.dossier import licence, sd_jwt
 from hetao.errors import InvalidData, InvalidNetwork
@@ -99,6 +101,13 @@ skew = 0.5
 risk = 0.0
 preference = 0.1
 """
+SAMPLE = {
+    "type": "hetao.sample/1",
+    "snapshot": "s",
+    "extract": "sha256:" + "ab" * 32,
+    "seed": "cd" * 32,
+    "draws": 5,
+}
 OPENSSL = """[ca]
 basicConstraints = critical,CA:TRUE
 keyUsage = critical,keyCertSign
@@ -232,6 +241,14 @@ def of_files() -> Parsers:
         "plan of watching": (of_file(read_plan, "watch.toml"), WATCHED.encode()),
         "made-up sites": (of_file(read_sites, "sites.toml"), HOSPITALS.encode()),
         "made-up effects": (of_file(read_world, "effects.toml"), effects.read_bytes()),
+        "delegation in a file": (
+            of_file(lent_by, "delegation.json"),
+            canonical(a_run()[3].as_json()),
+        ),
+        "sample of acts": (
+            of_file(provenance._read_sample, "sample.json"),
+            canonical(SAMPLE),
+        ),
         "field of an analysis": (
             of_text(lambda text: fields_of(argparse.Namespace(set=[text]))),
             b"grid={step=30,end=900}",
