@@ -66,7 +66,7 @@ MODULES = {
     "release/binding": ("unit/test_release_edges", "attack/test_provenance"),
     "release/concepts": ("unit/test_release_edges",),
     "permit/permit": ("unit/test_permit_form", "unit/test_permit",
-                      "unit/test_basis_terms", "attack/test_output_checks"),
+                      "unit/test_basis_terms", "unit/test_vote_edges"),
     "permit/lifecycle": ("unit/test_permit_life", "unit/test_lifecycle",
                          "attack/test_random_operations"),
     "permit/decision": ("attack/test_standing_asked_twice", "unit/test_basis_terms",

@@ -14,7 +14,13 @@ from hetao.permit.directory import (
     write_directory,
 )
 from hetao.permit.duties import conflicts
-from hetao.permit.permit import LONGEST_LEASE, LONGEST_REPORT, check_form
+from hetao.permit.permit import (
+    LONGEST_COMMITTED,
+    LONGEST_LEASE,
+    LONGEST_REPORT,
+    check_form,
+    permit_from,
+)
 from support_permit import Scene, at
 
 SCENE = Scene()
@@ -79,6 +85,41 @@ def test_a_permit_at_the_edge_is_taken(fields):
 def test_a_permit_beyond_the_edge_is_refused(fields, words):
     with pytest.raises(InvalidNetwork, match=words):
         check_form(SCENE.varied(**fields).permit, "here")
+
+
+def test_whose_witness_is_demanded_is_of_data_and_up_to_a_length():
+    asked = "w" * LONGEST_COMMITTED
+    check_form(SCENE.varied(committed=asked).permit, "here")
+
+    with pytest.raises(InvalidNetwork, match="committed is of data"):
+        check_form(SCENE.varied(committed=asked + "w").permit, "here")
+    tubes = {"crossing": "materials", "limits": (Limit("tubes", 1, HK),)}
+    with pytest.raises(InvalidNetwork, match="committed is of data"):
+        check_form(SCENE.varied(committed="w", **tubes).permit, "here")
+
+
+def test_what_demands_no_witness_says_nothing_of_one():
+    table = SCENE.permit.as_json()
+    assert permit_from(table, "here") == SCENE.permit
+
+    with pytest.raises(InvalidNetwork, match="committed is left out"):
+        permit_from({**table, "committed": ""}, "here")
+
+
+def test_a_protocol_is_the_one_of_that_name():
+    assert SCENE.permit.protocol("mean") == SCENE.permit.protocols[0]
+    assert SCENE.permit.protocol("median") is None
+
+
+def test_who_holds_an_office_of_the_reviews_votes_by_a_key_that_does_not_only_renew():
+    permit = SCENE.varied().permit
+    renewing = tuple(replace(key, scope="renew") for key in permit.keys)
+
+    assert [(one.name, one.side, one.role) for one in permit.checkers] == [
+        ("checker-hk", "HK", "output-checker"),
+        ("checker-sz", "SZ", "output-checker"),
+    ]
+    assert SCENE.varied(keys=renewing).permit.checkers == ()
 
 
 # --- lists ----------------------------------------------------------------------------
