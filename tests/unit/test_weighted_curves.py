@@ -204,6 +204,7 @@ def test_curves_of_the_arms_before_a_bar_are_weighted_by_what_stands_behind_it()
 
     assert found.body["estimand"] == "ATO"
     assert list(found.contrasts().index) == ["survival_difference", "rmst_difference"]
+    assert "differences of the arms at the horizon" in found.summary()
     assert len(found.pictures()) == 2  # the curves, and the love plot
 
 

@@ -48,7 +48,7 @@ def shown_of(body: Mapping[str, Any], ratio: str) -> Shown:
             yield "", frame_of(body).drop(columns=["standardised", "strata"])
             yield "rates compared", _compared(body["comparisons"])
         case {"terms": _}:
-            yield "", _terms(body, ratio)
+            yield "", _terms(frame_of(body), body, ratio)
             if "methods" in (body["terms"] or [{}])[0]:
                 yield "between sites", _between(body, bool(ratio))
         case _:
@@ -71,8 +71,7 @@ def are_ratios(body: Mapping[str, Any], ratio: str) -> "pd.Series[bool]":
     return pd.Series(each, index=names)
 
 
-def _terms(body: Mapping[str, Any], ratio: str) -> pd.DataFrame:
-    frame = frame_of(body)
+def _terms(frame: pd.DataFrame, body: Mapping[str, Any], ratio: str) -> pd.DataFrame:
     logs = [bool(ratio) or str(name).endswith(OF_RATIO) for name in frame.index]
     text = pd.DataFrame(index=frame.index)
     if "path" not in body:
@@ -167,5 +166,8 @@ def _curves(body: Mapping[str, Any]) -> Shown:
         whole += ["rmst_least", "rmst_most"]
     curves = frame[whole].drop_duplicates().set_index("stratum")
     yield "", curves.dropna(axis=1, how="all")
+    if body.get("contrasts"):
+        apart = pd.DataFrame(list(body["contrasts"])).set_index("name")
+        yield "differences of the arms at the horizon", _terms(apart, body, "")
     steps = frame[[name for name in OF_STEP if name in frame]]
     yield "steps", steps.set_index(["stratum", "time"]).replace({None: np.nan})
