@@ -186,6 +186,8 @@ def test_facts_bear_the_terms_and_their_digest_tells_them_apart():
 
     assert found.bases[0].terms == Terms(most_people=9, sites=("a",))
     assert found.digest != facts_from({"bases": {CONTRACT: bare}}, {}, known).digest
+    other = {**table, "terms": {"most_people": 8, "sites": ["a"]}}
+    assert found.digest != facts_from({"bases": {CONTRACT: other}}, {}, known).digest
     unknown = {**bare, "terms": {"most_patients": 9}}
     with pytest.raises(InvalidFacts, match="most_patients"):
         facts_from({"bases": {CONTRACT: unknown}}, {}, known)
