@@ -20,7 +20,7 @@ from hetao.ledger import verify_hetao
 from hetao.ledger.acts import decode_act
 from hetao.ledger.audit import draws, extract_of, seed_of
 from hetao.ledger.certificate import verify_certificate
-from hetao.ledger.coin import Ask, bound, draw_of, joint_seed
+from hetao.ledger.coin import Ask, answered, bound, draw_of, joint_seed
 from hetao.ledger.opened import open_certificate
 from hetao.ledger.showing import check_shown
 from hetao.permit import state, statement_from, write_directory
@@ -421,10 +421,17 @@ def test_acts_that_auditor_and_site_drew_are_shown_and_held_to_the_draw(
     study = {"certificate": "certificate"}
     rest = {"to": TO, "sample": "one.sample", "out": "shown", **study}
     assert carried("open", "site.toml", **rest) == 0
-    for known in ({}, study):
+    own = {"answer": "one.answer", "secret": "one.secret"}
+    for known, words in (
+        ({}, f"40 draws, with {TO}, as a says: it could have chosen them"),
+        (own, f"40 draws, by a and {TO} together: 1 % falsified is found by 33.1%"),
+        (own | study, f"40 draws, by a and {TO} together"),
+    ):
         capsys.readouterr()
         assert carried("verify", "shown", trust="parties.toml", **known) == 0
-        assert f"40 draws, by a and {TO} together" in capsys.readouterr().err
+        assert words in capsys.readouterr().err
+    rest = {"trust": "parties.toml", **study}
+    assert carried("verify", "shown", **rest) == Unverified.exit_code
     chosen = Namespace(certificate=folder / "certificate", sample=folder / "one.sample")
     sample = drawn_from(Namespace(**vars(chosen), to=TO), federation.setup("a"))
     certificate, party = open_certificate(ran.certificate), federation.cast.directory
@@ -434,8 +441,10 @@ def test_acts_that_auditor_and_site_drew_are_shown_and_held_to_the_draw(
     shown = _shown(federation, extract, acts, 40, TO, sample["draw"])
 
     assert sample["seed"] != seed_of(certificate, "a").hex()
+    draw = sample["draw"]
+    assert not check_shown(shown, party).is_drawn
     for study in (None, certificate):
-        assert check_shown(shown, party, study).joint
+        assert check_shown(shown, party, study, draw).is_drawn
     for some, to in ((acts[1:], TO), (acts, COLLEAGUE)):
         with pytest.raises(Unverified):
             check_shown(
@@ -447,6 +456,33 @@ def test_acts_that_auditor_and_site_drew_are_shown_and_held_to_the_draw(
     (folder / "one.sample").write_bytes(canonical(sought))
     with pytest.raises(Refused, match="do not follow"):
         drawn_from(Namespace(**vars(chosen), to=TO), federation.setup("a"))
+
+
+def test_a_draw_that_a_site_made_up_alone_is_none(federation, ran):
+    """It plays the auditor's part too, or answers anew once it knows the secret."""
+    certificate, party = open_certificate(ran.certificate), federation.cast.directory
+    extract, site = (
+        federation.extract("a", federation.tables("a")),
+        federation.cast.identities["a"],
+    )
+    wanted = Ask("a", TO, digest(extract_of(certificate, "a")), 40, "")
+    ask = bound(wanted, bytes(32))
+    true = answered(site, ask)
+    anew = state(site, {**true.body, "nonce": "0" * 64})
+    theirs = draw_of(bytes(32), true)
+    for secret, answer in ((bytes(32), anew), (b"s" * 32, None)):
+        made_up = draw_of(secret, answer or answered(site, bound(wanted, secret)))
+        seed = joint_seed(made_up, party["a"], wanted)
+        acts, _ = opened_of(extract, draws(seed, 40, extract.commitment.acts))
+        data = _shown(federation, extract, acts, 40, TO, made_up)
+        said = check_shown(data, party)
+
+        assert (said.joint, said.own, said.is_drawn) == (True, False, False)
+        with pytest.raises(Unverified, match="it alone says"):
+            check_shown(data, party, certificate)
+        for study in (None, certificate):
+            with pytest.raises(Unverified, match="not drawn with your secret"):
+                check_shown(data, party, study, theirs)
 
 
 def test_hubs_in_league_with_coordinator_and_site_do_not_move_a_draw_of_both(

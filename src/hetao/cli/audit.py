@@ -84,16 +84,27 @@ def joint_sample(
         Usage: one of answer and secret is missing.
         InvalidData, Unverified: they are not those of an ask about this extract.
     """
-    if not chosen.answer and not chosen.secret:
+    draw = own_draw(chosen)
+    if draw is None:
         return {}
-    if not chosen.answer or not chosen.secret:
-        raise Usage("a draw with the site takes both --answer and --secret")
-    said, secret = statement_from(_object(chosen.answer)), _secret(chosen.secret)
-    asked = ask_from(said.body.get("ask"))
+    asked = ask_from(statement_from(draw["answer"]).body.get("ask"))
     expected = Ask(site.name, asked.to, extract, asked.draws, "")
-    draw = draw_of(secret, said)
     seed = joint_seed(draw, site, expected)
     return {"seed": seed.hex(), "draws": asked.draws, "draw": draw}
+
+
+def own_draw(chosen: argparse.Namespace) -> dict[str, Any] | None:
+    """Return the draw of an auditor's own secret and a site's answer; None for none.
+
+    Raises:
+        Usage: one of answer and secret is missing.
+        InvalidData, Unverified: they are none.
+    """
+    if not chosen.answer and not chosen.secret:
+        return None
+    if not chosen.answer or not chosen.secret:
+        raise Usage("a draw with the site takes both --answer and --secret")
+    return draw_of(_secret(chosen.secret), statement_from(_object(chosen.answer)))
 
 
 def _secret(path: Path) -> bytes:

@@ -23,7 +23,7 @@ from hetao.cdm.committing import (
 from hetao.cdm.epcis import event_id, read_events
 from hetao.cdm.pseudonym import read_or_make_key
 from hetao.cdm.store import DATABASE, snapshots
-from hetao.cli.audit import joint_sample
+from hetao.cli.audit import joint_sample, own_draw
 from hetao.cli.main import say
 from hetao.errors import InvalidData, NotCanonical, Refused, Unverified, Usage
 from hetao.federation.binding import log_extract
@@ -47,7 +47,7 @@ from hetao.ledger.coin import Ask, joint_seed
 from hetao.ledger.log import Log
 from hetao.ledger.opened import Opened as Certificate
 from hetao.ledger.opened import open_certificate
-from hetao.ledger.showing import LARGEST, check_shown
+from hetao.ledger.showing import LARGEST, Shown, check_shown
 from hetao.permit import Directory, format_time, read_directory
 from hetao.records import read_toml
 
@@ -166,7 +166,8 @@ def verify(chosen: argparse.Namespace) -> int:
     certificate = None
     if chosen.certificate:
         certificate = _verified(chosen.certificate, chosen.trust)
-    shown = check_shown(_read(chosen.file), trusted, certificate)
+    draw = own_draw(chosen)
+    shown = check_shown(_read(chosen.file), trusted, certificate, draw)
     if chosen.json:
         body = {
             "verified": True,
@@ -179,6 +180,7 @@ def verify(chosen: argparse.Namespace) -> int:
             "gone": list(shown.gone),
             "certified": shown.certified,
             "joint": shown.joint,
+            "own": shown.own,
         }
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
         return 0
@@ -187,11 +189,7 @@ def verify(chosen: argparse.Namespace) -> int:
     if shown.certified:
         say("  the study of this certificate ran on this very extract")
     if shown.drawn:
-        chance = chance_of_finding(0.01, shown.drawn)
-        drawn = "as the hubs' signatures drew them" if shown.certified else "as it says"
-        if shown.joint:
-            drawn = f"by {shown.site} and {shown.to} together"
-        say(f"  {shown.drawn} draws, {drawn}: 1 % falsified is found by {chance:.1%}")
+        say(f"  {shown.drawn} draws, {_drawn_by(shown)}")
         say(f"  {len(shown.gone)} of them cannot be shown: their people were shredded")
     say("  this proves that they were not changed since, not that they are true")
     if chosen.show:
@@ -199,6 +197,18 @@ def verify(chosen: argparse.Namespace) -> int:
             sys.stdout.write(f"{index}\n" + "".join(_lines(data)))
     sys.stdout.write(f"VERIFIED  {len(shown.acts)} acts of {shown.site}\n")
     return 0
+
+
+def _drawn_by(shown: Shown) -> str:
+    """Say what drew the acts, and what that finds: nothing where the site could."""
+    if not shown.is_drawn:
+        who = f"with {shown.to}, " if shown.joint else ""
+        return f"{who}as {shown.site} says: it could have chosen them"
+    drawn = "as the hubs' signatures drew them"
+    if shown.own:
+        drawn = f"by {shown.site} and {shown.to} together"
+    chance = chance_of_finding(0.01, shown.drawn)
+    return f"{drawn}: 1 % falsified is found by {chance:.1%}"
 
 
 def _told(data: bytes) -> str | dict[str, object]:

@@ -6,8 +6,9 @@ The draw follows from both. So it is even though site, coordinator and both hubs
 league, and an auditor cannot seek a draw that falls on whom they look for. Either can
 break off after the answer: the site's log then tells of an answer without acts.
 
-It convinces the auditor, and the site; whoever believes neither takes the draw that
-follows from the certificate (`hetao.ledger.audit`).
+It convinces the auditor, who has their own secret and the answer that came before
+they told it, and the site. In anybody else's eyes a site could have played both parts;
+they take the draw that follows from the certificate (`hetao.ledger.audit`).
 
 Specification: `docs/specs/provenance.md`.
 """

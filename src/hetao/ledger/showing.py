@@ -56,7 +56,9 @@ class Shown:
         fingerprint: of the site's key.
         pinned: whether it was held against the verifier's own list.
         certified: whether a study's certificate cites this very extract.
-        joint: whether auditor and site drew the acts together.
+        joint: whether the site says that auditor and site drew the acts together.
+        own: whether that draw is the verifier's own. Else it proves nothing: a site
+            can play both parts, and try until it likes what is drawn.
     """
 
     site: str
@@ -70,6 +72,12 @@ class Shown:
     pinned: bool
     certified: bool
     joint: bool = False
+    own: bool = False
+
+    @property
+    def is_drawn(self) -> bool:
+        """Return whether the draw is shown to be none that the site chose."""
+        return bool(self.drawn) and (self.own or self.certified)
 
 
 def sign_shown(
@@ -106,6 +114,7 @@ def check_shown(
     data: bytes,
     party: Party | Directory,
     certificate: Certificate | None = None,
+    draw: Mapping[str, Any] | None = None,
 ) -> Shown:
     """Return what a file of acts proves.
 
@@ -114,12 +123,15 @@ def check_shown(
         party: the site, or the verifier's own list of parties.
         certificate: of the study, one that was verified; None holds the acts against
             no study.
+        draw: of `hetao.ledger.coin.draw_of`, of the verifier's own secret and of the
+            answer that they had before they told it; None where they drew with nobody.
+            The site knows the secret by now, and could have answered anew.
 
     Raises:
         Unverified: it does not hold; whatever the input, no other error is raised.
     """
     try:
-        return _checked(data, party, certificate)
+        return _checked(data, party, certificate, draw)
     except Unverified:
         raise
     except HetaoError as error:
@@ -131,7 +143,10 @@ def check_shown(
 
 
 def _checked(
-    data: bytes, party: Party | Directory, certificate: Certificate | None
+    data: bytes,
+    party: Party | Directory,
+    certificate: Certificate | None,
+    draw: Mapping[str, Any] | None,
 ) -> Shown:
     if len(data) > LARGEST:
         raise Unverified("the file is larger than one of acts can be")
@@ -146,11 +161,16 @@ def _checked(
     record = statement_from(body["extract"])
     _check_logged(record, body["log"], who)
     acts = _acts(body, record)
+    if draw is not None and canonical(body.get(JOINT)) != canonical(draw):
+        raise Unverified(
+            "the acts were not drawn with your secret and the answer that you had",
+            fix="ask the site for the acts of your own sample",
+        )
     if JOINT in body:
         asked = Ask(site, str(body["to"]), digest(body["extract"]), body["drawn"], "")
         _check_drawn(body, joint_seed(body[JOINT], who, asked))
     if certificate is not None:
-        _check_study(body, certificate, site)
+        _check_study(body, certificate, site, own=draw is not None)
     return Shown(
         site=site,
         to=str(body["to"]),
@@ -163,6 +183,7 @@ def _checked(
         pinned=isinstance(party, Directory),
         certified=certificate is not None,
         joint=JOINT in body,
+        own=draw is not None,
     )
 
 
@@ -193,11 +214,22 @@ def _acts(body: Mapping[str, Any], record: Statement) -> dict[int, bytes]:
     return found
 
 
-def _check_study(body: Mapping[str, Any], certificate: Certificate, site: str) -> None:
-    """Hold the extract to the one that a study ran on, and drawn acts to its draws."""
+def _check_study(
+    body: Mapping[str, Any], certificate: Certificate, site: str, *, own: bool
+) -> None:
+    """Hold the extract to the one that a study ran on, and drawn acts to its draws.
+
+    Only the verifier's own draw stands for that of the certificate.
+    """
     if extract_of(certificate, site) != body["extract"]:
         raise Unverified(f"the study did not run on this extract of {site}")
-    if body["drawn"] and JOINT not in body:
+    if not own and JOINT in body:
+        raise Unverified(
+            f"the acts do not follow from the certificate, and that {site[:60]} drew "
+            "them with an auditor it alone says",
+            fix="the auditor shows their own draw, with --answer and --secret",
+        )
+    if not own and body["drawn"]:
         _check_drawn(body, seed_of(certificate, site))
 
 

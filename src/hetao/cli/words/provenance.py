@@ -26,6 +26,7 @@ def add_provenance(commands: Commands) -> None:
         metavar="CERTIFICATE",
         help="of the study that ran on them; also holds drawn acts to the draw",
     )
+    _add_own_draw(verify, "of the site to your own ask, as you had it first")
     verify.add_argument("--show", action="store_true", help="print the acts themselves")
     add_json(verify)
     sample = command(
@@ -38,10 +39,7 @@ def add_provenance(commands: Commands) -> None:
     sample.add_argument("--site", required=True, metavar="NAME")
     sample.add_argument("--acts", type=int, default=300, metavar="N")
     sample.add_argument("--trust", type=Path, metavar="PARTIES.toml")
-    sample.add_argument(
-        "--answer", type=Path, metavar="ANSWER", help="of the site: draw with it"
-    )
-    sample.add_argument("--secret", type=Path, metavar="SECRET", help="of audit-ask")
+    _add_own_draw(sample, "of the site: draw with it")
     sample.add_argument("--out", type=Path, required=True, metavar="SAMPLE")
     _add_joint(acts)
     replay = command(
@@ -127,6 +125,11 @@ def _add_joint(acts: Commands) -> None:
         "--certificate", type=Path, required=True, metavar="FILE", help="of the study"
     )
     answer.add_argument("--out", type=Path, required=True, metavar="ANSWER")
+
+
+def _add_own_draw(parser: argparse.ArgumentParser, answer: str) -> None:
+    parser.add_argument("--answer", type=Path, metavar="ANSWER", help=answer)
+    parser.add_argument("--secret", type=Path, metavar="SECRET", help="of audit-ask")
 
 
 def _add_parties(parser: argparse.ArgumentParser) -> None:
