@@ -258,6 +258,25 @@ def test_the_readers_own_keys_and_policy_are_asked(small_run):
             verify(small_run.certificate, keys=wrong)
 
 
+def test_a_policy_of_nothing_is_one_that_says_nothing(small_run, tmp_path, capsys):
+    """Not one that was not given; and what stands behind # may be in any encoding."""
+    path, own = tmp_path / "certificate.json", tmp_path / "own.policy"
+    path.write_bytes(small_run.certificate)
+    boss = small_run.cast.directory["coordinator"]
+    log = f"log {vkey(boss.name, boss.sign_key)}\nquorum none\n".encode()
+    big5 = b"# \xa6V\xff\n"
+    for data, code in ((b"", 6), (big5 + log, 0)):
+        own.write_bytes(data)
+        assert verify_hetao.main([str(path), "--policy", str(own)]) == code
+        said = capsys.readouterr().out
+        assert ("VERIFIED" in said, "REFUSED" in said) == (code == 0, code == 6)
+    hub = small_run.cast.directory["hub-hk"].sign_key
+    eye = vkey("eye", hub, COSIGNATURE).encode()
+    own.write_bytes(log[:-12] + b"witness \xff " + eye + b"\nquorum \xff\n")
+    assert parse_policy(own.read_bytes()).quorum == "\udcff"
+    assert verify_hetao.main([str(path), "--policy", str(own)]) == 6
+
+
 # --- the same vectors as the library ------------------------------------------------
 def test_signatures_hold_where_those_of_the_library_do():
     draw = np.random.default_rng(3)

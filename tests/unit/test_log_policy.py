@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -300,6 +301,35 @@ def is_policy_to_the_one_file(text):
     except (verify_hetao.Refused, *verify_hetao.ODD):
         return False
     return True
+
+
+def test_a_key_without_a_name_or_with_a_space_in_it_is_none_to_both():
+    """Nor does an ML-DSA-44 key sign under a name that no length can be said of."""
+    for kind, raw, name, good in (
+        (LOG_SIGNATURE, 32, "a", True),
+        (LOG_SIGNATURE, 32, "", False),
+        (LOG_SIGNATURE, 32, "a\u00a0b", False),
+        (LOG_SIGNATURE, 32, "a\u3000", False),
+        (LOG_SIGNATURE, 32, "a" * 256, True),
+        (SUBTREE, 1312, "a" * 255, True),
+        (SUBTREE, 1312, "a" * 256, False),
+    ):
+        key = bytes([kind]) + bytes(raw)
+        known = verify_hetao.key_id(name, kind, key[1:]).hex()
+        text = f"log {name}+{known}+{b64encode(key).decode()}\nquorum none\n"
+        assert (is_policy(text), is_policy_to_the_one_file(text)) == (good, good), name
+
+
+def test_a_group_may_be_long_and_a_policy_is_not_to_both():
+    names = [f"w{n}" for n in range(1200)]
+    for text, words in (
+        (f"group G 1 {' '.join(names)}\n", "names whom|not defined"),
+        ("# " + "a" * 2**20 + "\nquorum none\n", "1 MiB"),
+    ):
+        with pytest.raises(InvalidData, match=words):
+            policy(text)
+        with pytest.raises(verify_hetao.Refused, match=words):
+            verify_hetao.Policy(text)
 
 
 def test_the_one_file_takes_the_policies_that_the_library_takes():

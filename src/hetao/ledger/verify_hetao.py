@@ -215,6 +215,7 @@ class Policy:
         self.logs: list[Key] = []
         self.eyes: dict[str, Key] = {}  # name in the policy → a witness's key
         self.groups, self.quorum = dict[str, tuple[int, list[str]]](), ""
+        need(len(text.encode("utf-8", "replace")) <= 2**20, "the policy is over 1 MiB")
         text = text.replace("\t", " ")
         plain = not any(one < " " or one == "\x7f" for one in text.replace("\n", ""))
         need(plain and text.endswith("\n"), "the policy is cut short or holds controls")
@@ -225,8 +226,8 @@ class Policy:
         need(bool(self.quorum), "your policy has no quorum")
 
     def _take(self, what: str, rest: list[str]) -> None:
-        counts = {"log": (1, 2), "witness": (2, 3), "quorum": (1, 1), "group": (3, 999)}
-        least, most = counts.get(what, (1, 0))
+        many = {"log": (1, 2), "witness": (2, 3), "quorum": (1, 1), "group": (3, 2**20)}
+        least, most = many.get(what, (1, 0))
         need(least <= len(rest) <= most, "a line of the policy is malformed")
         named = {*self.eyes, *self.groups}
         if what == "log":
@@ -252,16 +253,15 @@ class Policy:
         need(1 <= needed <= len(members), "a group asks for more than it has")
         taken = [one for _, group in self.groups.values() for one in group] + members
         need(len(taken) == len(set(taken)), "a witness would count twice in the policy")
-        need(
-            set(members) <= named, "a group names whom the policy does not, or not yet"
-        )
+        need(set(members) <= named, "a group names whom the policy does not yet name")
         return needed, members
 
     def _key(self, vkey: str, kind: int) -> Key:
         name, known, packed = vkey.split("+", 2)  # base64 may hold a plus
         raw = unbase64(packed)
         good = (raw[0], len(raw)) in {(kind, 33), (6, 1313)}
-        good = good and known == key_id(name, raw[0], raw[1:]).hex()
+        good &= name.split() == [name] and (raw[0] != 6 or len(name.encode()) < 256)
+        good &= known == key_id(name, raw[0], raw[1:]).hex()
         need(good, "a key of the policy is malformed, or of another kind")
         before = [key for _, _, key in [*self.logs, *self.eyes.values()]]
         need(raw[1:] not in before, "a key stands twice in the policy")
@@ -273,13 +273,8 @@ class Policy:
         kinds = {kind for name, kind, _ in signed if name == note.origin}
         need(bool(kinds), "the log is not one of your policy")
         asked = {kind for name, kind, _ in self.logs if name == note.origin}
-        lacks = " and ".join(
-            "Ed25519" if k == 1 else "ML-DSA-44" for k in asked - kinds
-        )
-        need(
-            not lacks,
-            f"the {lacks} line of the log, which your policy lists, is missing",
-        )
+        lacks = "".join(("Ed25519", "ML-DSA-44")[kind == 6] for kind in asked - kinds)
+        need(not lacks, f"the {lacks} line of the log, which you list, is missing")
         held = {n: note.signed(*key) is not None for n, key in self.eyes.items()}
         seen = ", ".join(name for name, saw in held.items() if saw) or "nobody"
         for name, (needed, members) in self.groups.items():
@@ -545,7 +540,7 @@ def _did(key: bytes) -> str:
 
 
 def verify(
-    data: bytes, policy: str = "", keys: dict[str, str] | None = None
+    data: bytes, policy: str | None = None, keys: dict[str, str] | None = None
 ) -> list[str]:
     """Return a sentence for each step that holds; else, whatever the input, Refused.
 
@@ -560,7 +555,7 @@ def verify(
         said = [f"the text is canonical, {len(data)} bytes"]
         said += [found.issuer(), found.releases(), found.integers(), found.sites()]
         said += [found.courses(), found.logged()]
-        if policy:
+        if policy is not None:
             said.append(check_policy(policy, read_proof(found.log["proof"])[2]))
     except ODD as error:
         raise Refused("it is malformed") from error
@@ -576,11 +571,12 @@ def main(words: list[str] | None = None) -> int:
     chosen = parser.parse_args(words)
     try:
         data = chosen.certificate.read_bytes()
-        policy = chosen.policy.read_bytes().decode() if chosen.policy else ""
+        own = chosen.policy.read_bytes() if chosen.policy else None
+        policy = None if own is None else own.decode("utf-8", "surrogateescape")
         keys = dict(one.split("=", 1) for one in chosen.key)
         steps, found = verify(data, policy, keys), Certificate(data)
     except Refused as error:
-        sys.stdout.write(f"REFUSED  {error}\n")
+        sys.stdout.write(_shown(f"REFUSED  {error}\n"))
         return 6
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
@@ -591,8 +587,12 @@ def main(words: list[str] | None = None) -> int:
     lines += [compare] * bool(told) + [f"       {told[name]}  {name}" for name in told]
     lines += ["     not checked here:", *(f"       - {line}" for line in NOT_CHECKED)]
     lines.append(f"VERIFIED  {found.body['study'].get('title', '')}")
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(_shown("\n".join(lines) + "\n"))
     return 0
+
+
+def _shown(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 if __name__ == "__main__":
