@@ -181,3 +181,26 @@ def test_what_was_spent_and_not_told_before_a_kill_is_told_at_the_next_opening(
     for _ in range(2):
         held_book(tmp_path).close()
         assert len(marks(tmp_path)) == 1
+
+
+def test_a_use_whose_telling_failed_is_given_out_once_the_log_was_told(tmp_path):
+    book = book_of(SCENE, tmp_path, HK)
+    failing = []
+
+    def opens():
+        if failing:
+            raise OSError("the disk is full")
+        return opening(tmp_path)()
+
+    book.hold_against(opens)
+    failing.append(1)
+    for _ in range(2):
+        with pytest.raises(OSError, match="full"):
+            book.dispatch(approved(SCENE), a_use(SCENE, "W-1", 10), lambda: NOW + HOUR)
+    assert marks(tmp_path) == []
+
+    failing.clear()
+    signed = spend(tmp_path, "W-1", book)
+
+    assert signed.body["number"] == "W-1"
+    assert len(marks(tmp_path)) == 1
