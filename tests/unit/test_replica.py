@@ -1,6 +1,7 @@
 """Everybody keeps everybody's records, and nobody can rewrite theirs alone."""
 
 import asyncio
+import base64
 import dataclasses
 import json
 import random
@@ -12,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from hetao.errors import BadSignature, NotAParty, Unverified
 from hetao.federation.heartbeat import MOST_EXCHANGES
 from hetao.federation.reports import Report, answered, report_from
-from hetao.ledger.account import MOST, account_from, account_of
+from hetao.ledger.account import MOST, Account, account_from, account_of
 from hetao.ledger.fraud import read_fraud
-from hetao.ledger.note import cosign
+from hetao.ledger.note import checkpoint_of, cosign
 from hetao.ledger.policy import Policy
 from support_records import (
     HUB,
@@ -334,13 +335,121 @@ def test_a_checkpoint_goes_on_under_the_line_that_a_replica_checks(records):
     hub.learn([dataclasses.replace(told, note=note)], (), "a")
 
     passed = hub.account("a", 0, lambda _: True)
-    assert both.check(hub._note_at("a", 1)).second
-    assert passed.note == log.short_checkpoint()
+    assert passed.note == hub._note_at("a", 1) == log.short_checkpoint()
     assert 10 * len(passed.note) < len(told.note)
     with pytest.raises(Unverified, match="ML-DSA-44 line is missing"):
         both.check(passed.note)
     records.replicas["b"].learn([passed], (), HUB)
     assert records.replicas["b"].size("a") == 1
+
+
+def ahead(records, name, sizes):
+    """Return checkpoints that a log signs and tells no entries of."""
+    log, found = records.open_log(name, f"ahead-{sizes}"), {}
+    for size in range(1, max(sizes) + 1):
+        log.append([record(size)])
+        found[size] = log.checkpoint()
+    log.close()
+    return [found[size] for size in sizes]
+
+
+def answer(records, speaker):
+    """Return the hub's answer to a party that knows nothing yet."""
+    hub = records.logs[HUB], records.replicas[HUB]
+    return answered(*hub, speaker, Report((), {}).encoded(), lambda _: True)
+
+
+def test_lines_of_strangers_under_a_checkpoint_go_no_further(records):
+    """A note may have a hundred lines and nearly a megabyte."""
+    hub = records.replicas[HUB]
+    junk = "\u2014 junk " + base64.b64encode(bytes(7_000)).decode() + "\n"
+    notes = ahead(records, "a", (1, 2, 3))
+    for note in notes:
+        hub.learn([Account(note + 99 * junk, 0, ())], (), "a")
+
+    assert hub.notes() == notes
+    assert len(answer(records, "b")) < 5_000
+    assert sum(len(note) for _, _, note in hub._told("a")) < 1_000
+
+
+def test_of_checkpoints_ahead_those_are_kept_that_are_reached_first(
+    records, monkeypatch
+):
+    monkeypatch.setattr("hetao.federation.replica.MOST_HELD", 4)
+    notes = ahead(records, "a", (9, 8, 7, 6, 5, 1, 2, 3, 4))
+    for note in notes:
+        records.replicas["b"].hear(note)
+
+    assert records.replicas["b"].notes() == notes[5:]
+    assert records.said == []
+
+
+def test_no_log_crowds_out_the_checkpoints_of_another(records, monkeypatch):
+    monkeypatch.setattr("hetao.federation.reports.MOST_NOTES", 3)
+    for name, sizes in (("a", (1, 2, 3, 4, 5)), ("c", (1,))):
+        for note in ahead(records, name, sizes):
+            records.replicas[HUB].hear(note)
+
+    notes = report_from(answer(records, "b")).notes
+    assert [checkpoint_of(one).origin for one in notes] == ["a", "c", "a"]
+
+
+def test_a_message_has_room_for_so_many_bytes_of_checkpoints(records, monkeypatch):
+    notes = ahead(records, "a", (1, 2, 3))
+    monkeypatch.setattr(
+        "hetao.federation.reports.NOTES_ROOM", 2 * sum(map(len, notes)) - 1
+    )
+    for note in notes:
+        records.replicas[HUB].hear(note)
+
+    assert report_from(answer(records, "b")).notes == tuple(notes[:2])
+
+
+def test_the_two_checkpoints_that_prove_a_fork_are_told_first(records, monkeypatch):
+    monkeypatch.setattr("hetao.federation.replica.MOST_HELD", 4)
+    hub = records.replicas[HUB]
+    for note in ahead(records, "a", (1, 2, 3, 4)):
+        hub.hear(note)
+    other = records.open_log("a", "other")
+    other.append([record("other")] * 4)
+    hub.hear(other.checkpoint())
+    for count in range(9):  # after a finding the disk is not filled either
+        other.append([record(count)])
+        hub.hear(other.checkpoint())
+    other.close()
+
+    assert [checkpoint_of(one).size for one in hub.notes()] == [4, 4, 1, 2, 3]
+    assert hub.faults()
+
+
+def test_long_records_are_told_in_messages_that_can_be_read(records, monkeypatch):
+    monkeypatch.setattr("hetao.federation.reports.ROOM", 20_000)
+    long = [record("\\" * 500 + str(i)) for i in range(12)]
+    records.logs["a"].append(long)
+    asyncio.run(records.beats["a"].beat([HUB]))
+    sizes = []
+    way = records.beats["b"]._transport
+
+    async def report(hub, data):
+        told = await Way.report(way, hub, data)
+        sizes.append(len(told))
+        return told
+
+    way.report = report
+    asyncio.run(records.beats["b"].beat([HUB]))
+
+    assert words_of(records.replicas["b"], "a") == long
+    assert len(sizes) > 3
+    assert max(sizes) < 10_000  # a quarter of the room for each of four logs, and notes
+
+
+def test_a_record_larger_than_the_room_is_told_alone(records):
+    records.logs["a"].append([record(0), record(1)])
+    told = account_of(records.logs["a"], 0, lambda _: True)
+
+    assert told.within(0).leaves == told.leaves[:1]
+    assert told.within(0).entries == {0: record(0)}
+    assert told.within(10_000) == told
 
 
 def test_a_report_waits_for_the_disk_once(records):

@@ -11,14 +11,16 @@ Trusted: whoever can write this party's files can make it forget; not the others
 
 import hashlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
 from hetao.errors import BadEnvelope, HetaoError, NotAParty, Unverified
 from hetao.federation.store import Store
-from hetao.ledger.account import MOST, Account, Shows, fields_of, shown
+from hetao.ledger.account import MOST, ROOM, Account, Shows, fields_of, shown
 from hetao.ledger.envelope import Header
 from hetao.ledger.fraud import write_fraud
 from hetao.ledger.merkle import consistency_path
@@ -57,6 +59,7 @@ CREATE TABLE IF NOT EXISTS fault (
 ROLES: Final = ("site", "hub", "coordinator")
 MOST_AHEAD: Final = 2**20  # entries that a checkpoint may be ahead and be followed …
 MOST_PENDING: Final = 2**28  # … and bytes told before they are held against it
+MOST_HELD: Final = 2**10  # checkpoints of one log that are kept and not reached
 MOST_SOUND: Final = 2**14  # notes that are known again without their signature
 
 
@@ -132,13 +135,14 @@ class Replica:
         return tuple(Fault(str(origin), str(said)) for origin, said in rows)
 
     # --- telling ----------------------------------------------------------------------
-    def account(self, origin: str, start: int, shows: Shows) -> Account | None:
+    def account(
+        self, origin: str, start: int, shows: Shows, room: int = ROOM
+    ) -> Account | None:
         """Return what is known of a log from a size on; None for nothing.
 
-        Its checkpoint goes on under the line that is held against here, the first
-        key's: a log's second line is long, and who holds a log to it asks the log.
-        Of a log with a finding, `notes` are told alone: its entries need not fit what
-        a reader has, who would hold it against the teller.
+        It is as much as `room` bytes hold. Of a log with a finding, `notes` are told
+        alone: its entries need not fit what a reader has, who would hold it against
+        the teller.
         """
         with self._lock:
             if self._is_forked(origin):
@@ -157,21 +161,25 @@ class Replica:
         leaves = tuple(bytes(leaf) for _, leaf, _ in rows)
         words = {int(i): bytes(entry) for i, _, entry in rows if entry is not None}
         entries = {i: entry for i, entry in words.items() if shown(entry, shows)}
-        short = shortened(note, self._key(origin))
-        return Account(short, start, leaves, entries, path)
+        return Account(note, start, leaves, entries, path).within(room)
 
     def notes(self) -> list[str]:
         """Return the checkpoints that are not reached, or that contradict each other.
 
-        Whoever hears them beside another history of the same log has the proof.
+        Whoever hears them beside another history of the same log has the proof. One
+        of each log, then a second of each: no log crowds out the others.
         """
-        forked = {fault.origin for fault in self.faults()}
-        return [
-            note
-            for name in self.parties
-            for size, _, note in self._told(name)
-            if name in forked or size > self.size(name)
-        ]
+        of_each = [self._of_interest(name) for name in self.parties]
+        return [note for turn in zip_longest(*of_each) for note in turn if note]
+
+    def _of_interest(self, origin: str) -> list[str]:
+        told = self._told(origin)
+        if not self._is_forked(origin):
+            size = self.size(origin)
+            return [note for at, _, note in told if at > size]
+        count = Counter(at for at, _, _ in told)
+        told.sort(key=lambda one: count[one[0]] < 2)  # what proves it comes first
+        return [note for _, _, note in told]
 
     def doubts(self, origin: str) -> bool:
         """Return whether a log shows less than it told, and is to be asked again."""
@@ -308,14 +316,19 @@ class Replica:
             self._store.write([(text, (name, tree.size))])
 
     def _hold(self, tree: Checkpoint, note: str, path: Sequence[bytes] = ()) -> None:
-        """Keep a signed checkpoint, and hold it against everything that is here."""
+        """Keep a signed checkpoint, and hold it against everything that is here.
+
+        It is kept under the line that was verified, the first key's: a log's second
+        line is long, others' lines are anybody's, and who wants them asks the log.
+        """
         name, size = tree.origin, self.size(tree.origin)
-        told = self._told(name)
+        told, note = self._told(name), shortened(note, self._key(name))
         is_known = (tree.size, tree.root) in {row[:2] for row in told}
         if tree.size == size and is_known:
             return
         text = "INSERT OR IGNORE INTO told VALUES (?, ?, ?, ?)"
-        if not is_known and (tree.size >= size or self._is_forked(name)):
+        forked = self._is_forked(name)
+        if not is_known and (len(told) <= MOST_HELD if forked else tree.size >= size):
             self._store.write([(text, (name, tree.size, tree.root, note))])
         for at, root, other in told:
             if at == tree.size and root != tree.root:
@@ -324,6 +337,20 @@ class Replica:
             self._compare(tree, note, self._leaves(name, size))
         elif path:
             self._prove(name, self._note_at(name, size), note, path)
+        if not is_known and len(told) >= MOST_HELD and not self._is_forked(name):
+            self._forget_the_farthest(name, size)
+
+    def _forget_the_farthest(self, origin: str, size: int) -> None:
+        """Keep the checkpoints that are reached first.
+
+        To have one forgotten, a log must sign so many nearer ones: one of each size,
+        and each is held against its entries as soon as they are told.
+        """
+        text = (
+            "DELETE FROM told WHERE origin = ? AND size > (SELECT size FROM told "
+            "WHERE origin = ? AND size > ? ORDER BY size LIMIT 1 OFFSET ?)"
+        )
+        self._store.write([(text, (origin, origin, size, MOST_HELD - 1))])
 
     def _compare(self, tree: Checkpoint, note: str, leaves: Sequence[bytes]) -> None:
         """Hold a checkpoint against the entries that are here."""

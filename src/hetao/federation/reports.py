@@ -8,11 +8,12 @@ from typing import Any, Final
 from hetao.canonical import canonical
 from hetao.errors import BadSignature, HetaoError
 from hetao.federation.replica import Replica
-from hetao.ledger.account import Account, account_from, account_of
+from hetao.ledger.account import ROOM, Account, account_from, account_of
 from hetao.ledger.log import Log
 
 LARGEST: Final = 16 * 2**20  # bytes of one message
-MOST_NOTES: Final = 1_000  # checkpoints in one message
+MOST_NOTES: Final = 1_000  # checkpoints in one message …
+NOTES_ROOM: Final = 2**20  # … and bytes of them, as they travel
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,22 @@ def answered(
     report = report_from(data)
     own = [one for one in report.accounts if one.checkpoint.origin == speaker]
     replica.learn(own, (), speaker)
-    accounts = [account_of(log, report.have.get(log.origin, 0), shows)]
+    room = ROOM // (len(replica.parties) + 1)
+    accounts = [account_of(log, report.have.get(log.origin, 0), shows, room)]
     for name in replica.parties:
-        told = replica.account(name, report.have.get(name, 0), shows)
+        told = replica.account(name, report.have.get(name, 0), shows, room)
         if told is not None and name != speaker:
             accounts.append(told)
-    notes = tuple(replica.notes()[:MOST_NOTES])
+    notes = _within(replica.notes(), NOTES_ROOM)
     return Report(tuple(accounts), replica.sizes(speaker), notes).encoded()
+
+
+def _within(notes: Sequence[str], room: int) -> tuple[str, ...]:
+    """Return the first of them, as many as a message has room for."""
+    found: list[str] = []
+    for note in notes[:MOST_NOTES]:
+        size = 2 * len(note.encode())  # ends of lines are escaped on their way
+        if size <= room:
+            room -= size
+            found.append(note)
+    return tuple(found)

@@ -12,7 +12,7 @@ note's, so that a log that tells another history convicts itself.
 import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from hetao.errors import Unverified
@@ -22,7 +22,9 @@ from hetao.ledger.note import Checkpoint, parse_checkpoint, parse_note
 
 TYPE: Final = "hetao.account/1"
 ENTRY_TYPE: Final = "hetao.entry/1"
-MOST: Final = 65_536  # leaves in one account
+MOST: Final = 65_536  # leaves in one account …
+ROOM: Final = 12 * 2**20  # … and bytes of them and of words, as they travel
+LEAF_BYTES: Final = 44  # in base64
 TILE: Final = 256
 FIELDS: Final = {"type", "note", "start", "path", "leaves", "entries"}
 
@@ -52,6 +54,21 @@ class Account:
     def checkpoint(self) -> Checkpoint:
         """What the note claims."""
         return parse_checkpoint(parse_note(self.note)[0])
+
+    def within(self, room: int) -> "Account":
+        """Return as much of it, from its start on, as so many bytes hold.
+
+        One leaf at least, so that whoever asks again gets on.
+        """
+        for count in range(len(self.leaves)):
+            words = self.entries.get(self.start + count, b"")
+            room -= LEAF_BYTES + 2 * len(words)  # quotes are escaped on their way
+            if room < 0:
+                stop = self.start + max(count, 1)
+                entries = {i: text for i, text in self.entries.items() if i < stop}
+                leaves = self.leaves[: max(count, 1)]
+                return replace(self, leaves=leaves, entries=entries)
+        return self
 
     def as_json(self) -> dict[str, Any]:
         """Return the form that stands in messages."""
@@ -111,13 +128,14 @@ def _check_form(account: Account) -> None:
             raise Unverified("an entry's words are not those of its hash")
 
 
-def account_of(log: Log, start: int, shows: Shows) -> Account:
+def account_of(log: Log, start: int, shows: Shows, room: int = ROOM) -> Account:
     """Return what a log tells from a size on, as much as one account holds.
 
     Args:
         log: the teller's own.
         start: the size that the reader has; more than the log has tells nothing.
         shows: says of an entry's fields whether the reader may have its words.
+        room: bytes of leaves and words.
     """
     note = log.checkpoint()
     size = parse_checkpoint(parse_note(note)[0]).size
@@ -129,7 +147,8 @@ def account_of(log: Log, start: int, shows: Shows) -> Account:
         for k, entry in enumerate(log.entries(start, stop) if stop > start else [])
         if entry and leaf_hash(entry) == leaves[k] and shown(entry, shows)
     }
-    return Account(note, start, leaves, entries, _path(log, start, size))
+    told = Account(note, start, leaves, entries, _path(log, start, size))
+    return told.within(room)
 
 
 def _path(log: Log, start: int, size: int) -> tuple[bytes, ...]:
