@@ -62,11 +62,12 @@ LONGEST_NAME = 100  # characters; of a case that is named by its text
 def pytest_make_parametrize_id(val, argname):
     """Name cases alike in every process, which share them out by name.
 
-    Bytes, and texts longer than a sentence, may be of a key that each process draws
-    anew; an object's name is its place.
+    Bytes, digests, and texts longer than a sentence, may be of a key that each process
+    draws anew; an object's name is its place.
     """
     is_long = isinstance(val, str) and len(val) > LONGEST_NAME
-    return argname if is_long or isinstance(val, bytes) or type(val) is object else None
+    is_drawn = isinstance(val, bytes) or str(val).startswith("sha256:")
+    return argname if is_long or is_drawn or type(val) is object else None
 
 
 def pytest_sessionfinish(session, exitstatus):
