@@ -6,14 +6,15 @@ import random
 
 import pytest
 
-from hetao.canonical import parse_canonical
+from hetao.canonical import canonical, parse_canonical
 from hetao.errors import Unverified
 from hetao.ledger import verify_hetao
 from hetao.ledger.certificate import verify_certificate
-from hetao.ledger.note import parse_note
+from hetao.ledger.merkle import inclusion_path, leaf_hash, root
+from hetao.ledger.note import Checkpoint, parse_note, sign_note
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.revoked import check_announced, verify_any, verify_revoked
-from hetao.permit import bundle_from, format_time, sign_notice
+from hetao.permit import bundle_from, format_time, sign_notice, state
 from support_federation import START, restated
 
 LATER = START + datetime.timedelta(seconds=60)
@@ -248,6 +249,120 @@ def test_a_list_that_is_none_is_refused(small_run, body):
     for given in ({}, [], None, {"body": {}, "signature": ""}):
         with pytest.raises(Unverified):
             verify_revoked(signed(small_run, body), None, [given])
+
+
+# --- sites' own lists -----------------------------------------------------------------
+AFTER = format_time(LATER + datetime.timedelta(seconds=60))
+BEFORE = format_time(LATER - datetime.timedelta(minutes=6))
+
+
+def listed(run, body, site, at=AFTER, destroyed=AFTER, **more):
+    """Return what a site, lying if it must, would sign of what left it."""
+    kept = [r["receipts"].get(site) for r in body["rounds"]]
+    kept = more.get("records", [one for one in kept if one])
+    permit = bundle_from(body["permit"]).permit.digest
+    end = {"type": "hetao.entry/1", "what": "destroyed", "run": body["run"]}
+    end |= {"at": more.get("logged", destroyed), "permit": permit}
+    entries = [canonical(one) for one in (*kept, end)]
+    entries = entries[::-1] if more.get("backwards") else entries
+    hashes = [leaf_hash(one) for one in entries]
+    text = Checkpoint(site, len(hashes), root(hashes)).text
+    key = run.cast.identities[site]
+    rows = [
+        {"index": i, "entry": one.decode(), "path": [n.hex() for n in path]}
+        for i, one in enumerate(entries)
+        for path in [inclusion_path(i, hashes)]
+    ]
+    ended = rows.pop(0 if more.get("backwards") else -1)
+    table = {
+        "type": "hetao.released/1",
+        "site": site,
+        "run": body["run"],
+        "permit": permit,
+        "at": at,
+        "is_closed": False,
+        "destroyed": destroyed,
+        "checkpoint": text + "\n" + sign_note(text, site, key.signing_key),
+        "entries": rows,
+        **({"ended": ended} if destroyed else {}),
+    }
+    return state(key, {**table, **more.get("bent", {})}).as_json()
+
+
+def held(run, body, *lists):
+    return verify_revoked(signed(run, body), None, lists)
+
+
+def test_lists_of_after_every_site_s_end_leave_nothing_to_the_coordinator(
+    small_run, body
+):
+    found = held(small_run, body, *(listed(small_run, body, s) for s in "abc"))
+
+    assert (found.unlisted, found.open) == ((), ())
+    assert found.destroyed == dict.fromkeys("abc", AFTER)
+
+
+@pytest.mark.parametrize("at", [format_time(START), AFTER])
+def test_a_list_of_before_its_site_s_end_proves_no_end(small_run, body, at):
+    lists = [listed(small_run, body, site, at, "") for site in "ab"]
+
+    found = held(small_run, body, *lists, listed(small_run, body, "c"))
+
+    assert (found.unlisted, found.open) == (("a", "b"), ("a", "b"))
+    assert "that of a, b of before its end" in found.steps[6]
+    assert "no more left a, b is the issuer's word" in found.steps[6]
+
+
+def test_a_site_whose_every_release_is_left_out_is_named(small_run, body):
+    body = copy.deepcopy(body)
+    del body["rounds"][0]["receipts"]["a"]
+
+    found = held(small_run, body, *(listed(small_run, body, s) for s in "bc"))
+    assert found.unlisted == ("a",)
+    assert "no more left a is the issuer's word" in found.steps[6]
+    assert held(small_run, {**body, "rounds": []}).unlisted == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"at": "nonsense"},
+        {"at": AFTER + "\x1b[2J"},
+        {"at": format_time(START - datetime.timedelta(seconds=1)), "destroyed": ""},
+        {"at": format_time(LATER)},  # before the end that it tells of
+        {"destroyed": "x"},
+        {"destroyed": BEFORE},
+        {"logged": BEFORE},
+        {"bent": {"ended": None}},
+        {"bent": {"is_closed": True}},
+        {"backwards": True},
+    ],
+    ids=str,
+)
+def test_a_list_s_times_are_held_to_its_log_and_the_revocation(small_run, body, more):
+    held(small_run, body, listed(small_run, body, "a"))
+
+    with pytest.raises(Unverified, match="sites' own lists"):
+        held(small_run, body, listed(small_run, body, "a", **more))
+
+
+@pytest.mark.parametrize("kind", [5, None])
+def test_a_record_of_no_kind_is_refused(small_run, body, kind):
+    receipt = body["rounds"][0]["receipts"]["a"]
+    more = restated(small_run, receipt, "a", kind="ready")
+    held(small_run, body, listed(small_run, body, "a", records=[receipt, more]))
+    for changes in ({"kind": kind}, {"type": "hetao.other/1"}):
+        bent = restated(small_run, more, "a", **changes)
+        with pytest.raises(Unverified, match="nothing that leaves a site"):
+            held(small_run, body, listed(small_run, body, "a", records=[receipt, bent]))
+
+
+def test_a_list_of_who_is_no_site_is_refused(small_run, body):
+    receipt = body["rounds"][0]["receipts"]["a"]
+    said = restated(small_run, receipt, "hub-hk", site="hub-hk", kind="x")
+
+    with pytest.raises(Unverified, match="hub-hk is no site"):
+        held(small_run, body, listed(small_run, body, "hub-hk", records=[said]))
 
 
 # --- before a hub cosigns -------------------------------------------------------------

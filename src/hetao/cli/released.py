@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 
-from hetao.cli.main import say
+from hetao.cli.main import plain, say
 from hetao.cli.verify_revoked import read_list
 from hetao.federation.clock import utc_now
 from hetao.federation.released import Released, check_released, sign_released
@@ -30,7 +30,7 @@ def check(chosen: argparse.Namespace) -> int:
     """Check such a list with the site's public key alone, and say what it says."""
     found = check_released(read_list(chosen.list), read_directory(chosen.parties))
     for line in _lines(found):
-        sys.stdout.write(line + "\n")
+        sys.stdout.write(plain(line) + "\n")
     return 0
 
 

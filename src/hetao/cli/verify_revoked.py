@@ -80,10 +80,7 @@ def _say(found: Revoked, steps: list[str], status: Status | None) -> None:
     for site, at in found.destroyed.items():
         what = f"destroyed what it kept at {at}" if at else "has destroyed nothing"
         write(f"     {site} {what}, by its own list\n")
-    if found.unlisted:
-        names = ", ".join(found.unlisted)
-        say(f"note: {names}: their own lists were not given; that no more left them")
-        say("      is the coordinator's word (--list FILE)")
+    _say_unproved(found)
     if not found.pinned:
         say("note: the keys come from the certificate itself; name your own list with")
         say("      --trust, or compare these fingerprints with the parties:")
@@ -96,6 +93,17 @@ def _say(found: Revoked, steps: list[str], status: Status | None) -> None:
         "" if not status or status.state == "valid" else f", BUT {status.state.upper()}"
     )
     write(f"VERIFIED{word}: THE STUDY WAS REVOKED  {found.title}\n")
+
+
+def _say_unproved(found: Revoked) -> None:
+    if found.open:
+        names = ", ".join(found.open)
+        say(f"note: {names}: their own lists are of before they destroyed what they")
+        say("      kept; ask for later ones")
+    if found.unlisted:
+        names = ", ".join(found.unlisted)
+        say(f"note: {names}: no list of theirs shows their end; that no more left")
+        say("      them is the coordinator's word (--list FILE)")
 
 
 def read_list(path: Path) -> object:

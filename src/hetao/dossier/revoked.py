@@ -44,7 +44,9 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "has to decide what becomes of it; it may not be used before.",
         "kept": "What was kept for it",
         "destroyed": "{site} destroyed it at {at}, and lists the same releases.",
-        "not_destroyed": "{site} lists the same releases, and has destroyed nothing.",
+        "not_destroyed": "{site} lists the same releases. Its list is of before it "
+        "destroyed anything: that nothing more left it since is the coordinator's "
+        "word.",
         "unlisted": "{site}: its own list was not given. That nothing more left it is "
         "the coordinator's word.",
         "check": "This page does not check itself. Check revoked.json with hetao "
@@ -70,7 +72,8 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "決定之前不得使用。",
         "kept": "為本研究保存的內容",
         "destroyed": "{site} 已於 {at} 銷毀，並列出相同的放行記錄。",
-        "not_destroyed": "{site} 列出相同的放行記錄，但未銷毀任何內容。",
+        "not_destroyed": "{site} 列出相同的放行記錄，但其清單製作時尚未銷毀任何內容；"
+        "其後並無其他內容離開該院，僅憑統籌方所言。",
         "unlisted": "{site}：未提供其自行簽署的清單；"
         "並無其他內容離開該院，僅憑統籌方所言。",
         "check": "本頁不會自行核驗。請以 hetao verify 核驗 revoked.json，"
@@ -96,7 +99,8 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "决定之前不得使用。",
         "kept": "为本研究保存的内容",
         "destroyed": "{site} 已于 {at} 销毁，并列出相同的放行记录。",
-        "not_destroyed": "{site} 列出相同的放行记录，但未销毁任何内容。",
+        "not_destroyed": "{site} 列出相同的放行记录，但其清单制作时尚未销毁任何内容；"
+        "其后并无其他内容离开该院，仅凭统筹方所言。",
         "unlisted": "{site}：未提供其自行签署的清单；"
         "并无其他内容离开该院，仅凭统筹方所言。",
         "check": "本页不会自行核验。请以 hetao verify 核验 revoked.json，"

@@ -3,8 +3,9 @@
 A study that was revoked halfway has no certificate. What had been released by then
 stands in each site's log; this list takes it from there, record by record, each with
 the proof that it stands in the log, and says whether the run was closed and when its
-keys and states were destroyed. Anybody checks it with the site's public key alone.
-That nothing is left out of it is the site's word, under its signature.
+keys and states were destroyed, with the log's own entry of that. Anybody checks it with
+the site's public key alone. That nothing is left out of it is the site's word,
+under its signature.
 """
 
 import json
@@ -36,16 +37,17 @@ def sign_released(setup: SiteSetup, run: str, at: str) -> Statement:
         log.fsck()
         size = size_of(note)
         found: list[dict[str, Any]] = []
-        destroyed = ""
+        destroyed, ended = "", None
         for index, data in enumerate(log.entries(0, size)):
             what, body = _of_run(data, run)
+            if not what:
+                continue
+            path = [node.hex() for node in log.inclusion(index, size)]
+            one = {"index": index, "entry": data.decode("ascii"), "path": path}
             if what == "destroyed":
-                destroyed = str(body["at"])
-            elif what == "record":
-                path = [node.hex() for node in log.inclusion(index, size)]
-                found.append(
-                    {"index": index, "entry": data.decode("ascii"), "path": path}
-                )
+                destroyed, ended = str(body["at"]), one
+            else:
+                found.append(one)
     if not found:
         raise InvalidData(
             f"nothing left {setup.identity.name} in a run of that name",
@@ -62,6 +64,7 @@ def sign_released(setup: SiteSetup, run: str, at: str) -> Statement:
         "destroyed": destroyed,
         "checkpoint": note,
         "entries": found,
+        **({"ended": ended} if ended else {}),
     }
     return state(setup.identity, body)
 

@@ -12,15 +12,16 @@ from hetao.canonical import canonical, digest_bytes
 from hetao.errors import BadSignature, InvalidNetwork, Unverified
 from hetao.ledger.merkle import leaf_hash, verify_inclusion
 from hetao.ledger.note import parse_checkpoint, verify_note
-from hetao.permit import Directory, Party, statement_from
+from hetao.permit import Directory, Party, parse_time, statement_from
 from hetao.records import record
 
 TYPE: Final = "hetao.released/1"
+RECORD: Final = "hetao.release/"  # type of a record, of any version
 
 
 @dataclass(frozen=True)
 class Listed:
-    """One release: its record as the site signed it, and its place in the log."""
+    """One entry of a log, such as a release as the site signed it, and its place."""
 
     index: int
     entry: str
@@ -38,6 +39,8 @@ class Released:
         destroyed: when what was kept for it was destroyed; "" if it was not.
         checkpoint: of the log, signed by the site.
         entries: every message that left, in the log's order.
+        ended: entry of the log that says that it was destroyed; None if it was not.
+            No sum stands in the log behind it.
     """
 
     site: str
@@ -48,6 +51,7 @@ class Released:
     destroyed: str
     checkpoint: str
     entries: tuple[Listed, ...]
+    ended: Listed | None = None
 
     @property
     def records(self) -> list[Mapping[str, Any]]:
@@ -72,17 +76,22 @@ def check_released(table: object, trusted: Directory) -> Released:
             raise Unverified("not a list of what was released")
         found = record(Released, body, "the list", Unverified)
         party = trusted[found.site]
+        if party.role != "site":
+            raise Unverified(f"{party.name} is no site, and has no list")
         statement.verify(party)
         note = verify_note(found.checkpoint, party.name, party.sign_key)
         checkpoint = parse_checkpoint(note)
         if checkpoint.origin != party.name:
             raise Unverified("the checkpoint is of another log")
         _check_order(found.entries)
-        for one in found.entries:
+        ends = (found.ended,) if found.ended else ()
+        for one in (*found.entries, *ends):
             path = [bytes.fromhex(node) for node in one.path]
             leaf = leaf_hash(one.entry.encode("ascii"))
             verify_inclusion(one.index, checkpoint.size, leaf, path, checkpoint.root)
+        for one in found.entries:
             _check_record(one, found, party)
+        _check_end(found)
     except (BadSignature, InvalidNetwork) as error:
         raise Unverified(f"the list does not hold: {error.what}") from error
     except (KeyError, TypeError, ValueError, RecursionError) as error:
@@ -102,9 +111,43 @@ def _check_record(one: Listed, found: Released, party: Party) -> None:
     if canonical(value).decode() != one.entry:
         raise Unverified("a record is not in its one form")
     statement.verify(party)
-    said = tuple(statement.body.get(name) for name in ("site", "run", "permit"))
+    body = statement.body
+    said = tuple(body.get(name) for name in ("site", "run", "permit"))
     if said != (found.site, found.run, found.permit):
         raise Unverified("a record is of another run")
+    if not str(body["type"]).startswith(RECORD) or type(body["kind"]) is not str:
+        raise Unverified("a record is of nothing that leaves a site")
+    if parse_time(found.at) < parse_time(body["at"]):
+        raise Unverified("the list is dated before what it lists")
+
+
+def _check_end(found: Released) -> None:
+    """Hold what a list says of the run's end to its records and the site's log."""
+    if found.is_closed != any(body["kind"] == "closing" for body in found.records):
+        raise Unverified("whether the run was closed is not what its records say")
+    if found.ended is None:
+        if found.destroyed:
+            raise Unverified("nothing in the log says that anything was destroyed")
+        return
+    value = json.loads(found.ended.entry)
+    expected = {
+        "type": "hetao.entry/1",
+        "what": "destroyed",
+        "run": found.run,
+        "permit": found.permit,
+        "at": found.destroyed,
+    }
+    if value != expected or canonical(value).decode() != found.ended.entry:
+        raise Unverified("the log says otherwise what was destroyed, and when")
+    if parse_time(found.at) < parse_time(found.destroyed):
+        raise Unverified("the list is dated before what was destroyed")
+    sums = (
+        one.index
+        for one, body in zip(found.entries, found.records, strict=True)
+        if body["kind"] == "sum"
+    )
+    if max(sums, default=-1) > found.ended.index:
+        raise Unverified("a sum left after what was kept was destroyed")
 
 
 def digests(found: Released) -> list[str]:

@@ -14,8 +14,8 @@ Its steps, of which the first that fails stops it:
      5  every release is signed by its site, under this permit, by a listed protocol, of
         the class that it must have; and the permit stood at that time, but for its end
      6  every sum is signed by its hub and is of the very shares that sites released
-     7  a site's own list, where one is given, is of this run, stands in the site's log,
-        and holds these releases and no others
+     7  a site's own list, where one is given, is of a site of the permit and of this
+        run, stands in the site's log, and holds these releases and no others
      8  a credential of exactly this certificate, signed by the coordinator, stands in
         its log, cosigned by both hubs
 
@@ -124,8 +124,10 @@ class Revoked:
         courses: of each analysis of the study of which anything was released.
         destroyed: site → when it destroyed what it kept, "" where it has not; of the
             sites whose own list was given.
-        unlisted: sites that released something and whose own list was not given: that
-            they released no more is the coordinator's word.
+        unlisted: sites of the permit of which no own list shows that they came to
+            their end: that they released no more is the coordinator's word.
+        open: those of them whose list was given, and is of before they destroyed what
+            they kept: more may have left them since.
         fingerprints: party → sixteen hex digits, for a check by telephone.
         pinned: whether the keys were held against the verifier's own list.
     """
@@ -139,6 +141,7 @@ class Revoked:
     courses: tuple[Course, ...]
     destroyed: Mapping[str, str]
     unlisted: tuple[str, ...]
+    open: tuple[str, ...]
     fingerprints: Mapping[str, str]
     pinned: bool
 
@@ -189,6 +192,12 @@ class Ended(Opened):
             if found.setdefault(one.site, one) is not one:
                 raise Unverified(f"two lists of {one.site} are given")
         return found
+
+    @cached_property
+    def unlisted(self) -> tuple[str, ...]:
+        """Return the permit's sites of which no list is of after their end."""
+        ended = {site for site, one in self.listed.items() if one.destroyed}
+        return tuple(sorted(set(self.permit.sites) - ended))
 
 
 def is_of_revoked(data: bytes) -> bool:
@@ -311,12 +320,20 @@ def _lists(certificate: Ended) -> str:  # 7
             certificate.permit.digest,
         ):
             raise Unverified(f"the list of {site} is of another run")
+        if site not in certificate.permit.sites:
+            raise Unverified(f"{site} is not a site of the permit, and has no list")
+        if one.destroyed:  # a site may have heard of the end by a slower clock
+            end = parse_time(str(certificate.body["revoked"])) - SKEW
+            if parse_time(one.destroyed) < end:
+                raise Unverified(f"{site} destroyed what it kept before the revocation")
         kinds = [body["kind"] for body in one.records]
         sums = [d for d, k in zip(digests(one), kinds, strict=True) if k == "sum"]
         if sorted(sums) != sorted(here.get(site, ())):
             raise Unverified(f"{site} lists other releases than the certificate")
-    rest = sorted(set(here) - set(certificate.listed))
-    words = f"{len(certificate.listed)} sites' own lists hold the very same"
+    rest, listed = certificate.unlisted, certificate.listed
+    words = f"{len(listed)} sites' own lists hold the very same"
+    if open_ := [site for site in rest if site in listed]:
+        words += f", that of {', '.join(open_)} of before its end"
     if rest:
         words += f"; that no more left {', '.join(rest)} is the issuer's word"
     return words
@@ -359,7 +376,8 @@ def _verdict(certificate: Ended, said: Sequence[str]) -> Revoked:
         ),
         courses=tuple(_courses(certificate)),
         destroyed={site: one.destroyed for site, one in listed.items()},
-        unlisted=tuple(sorted(set(_released_by(certificate)) - set(listed))),
+        unlisted=certificate.unlisted,
+        open=tuple(site for site in certificate.unlisted if site in listed),
         fingerprints={k.name: k.fingerprint for k in permit.keys}
         | {p.name: p.fingerprint for p in permit.parties},
         pinned=certificate.trusted is not None,
