@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from support_exactness import held_to
 from support_federation import COUNTS, LOGISTIC, Federation, Plan, toy_study
 
 TESTS = Path(__file__).parent
@@ -21,6 +22,12 @@ settings.load_profile("hetao")
 def pytest_configure(config):
     for gap in GAPS:
         config.addinivalue_line("markers", f"{gap}(reason): a known gap; must fail")
+    words = "held_to(oracle, data): what a finding is compared with, for its page"
+    config.addinivalue_line("markers", words)
+
+
+def pytest_runtest_setup(item):
+    held_to(item)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads which tests belong together

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from hetao.analysis import oracle
+from hetao.canonical import parse_canonical
 from hetao.notebook import draft_study
 from hetao.notebook.parts import split_parts
 from hetao.release import Policy
-from hetao.study import Minimum
-from support_exactness import note
+from hetao.study import Minimum, study_from
+from support_exactness import note, sent
 
 # The smallest centre has four patients: a policy for a lesson on public data.
 OPEN = Policy(
@@ -52,8 +53,14 @@ def largest_difference(result, oracle):
     terms, body = result.frame(), result.body
     away = np.max(np.abs(terms["estimate"].to_numpy() - oracle.b) / oracle.se)
     se_away = np.max(np.abs(terms["se"].to_numpy() / oracle.se - 1))
-    note(body["model"], body["rounds"], float(away), float(se_away), len(body["sites"]))
+    rounds, sites = body["rounds"], len(body["sites"])
+    numbers = sent(study_of(result.certificate), rounds)
+    note(body["model"], rounds, float(away), float(se_away), sites, numbers=numbers)
     return float(away)
+
+
+def study_of(certificate):
+    return study_from(parse_canonical(certificate)["body"]["study"])
 
 
 def in_process(model, formula, frame, split_by, folder, /, *, strata=(), **options):

@@ -19,6 +19,8 @@ from hetao.study import Analysis, Boosting, Minimum
 from support_analysis import STUDY, distance, people, split
 from support_performance import binned, complete, delong, errors
 
+pytestmark = pytest.mark.held_to("scikit-learn's histogram boosting", "made up")
+
 CUTS = (0.1, 0.3, 0.45, 0.8)
 SINGLE = replace(STUDY, minimum=Minimum(cell=1))  # each value is a bin of its own
 NAMES = ("age", "sex[male]", "chol")
@@ -157,6 +159,7 @@ def test_measures_are_those_of_the_people_held_out():
     assert se_away < 1e-5
 
 
+@pytest.mark.held_to("second implementation: errors of whole people", "made up")
 def test_errors_of_a_number_are_those_of_whole_people():
     asked = replace(ASKED, trees=4, depth=2)
     columns = rounded(3, 900)

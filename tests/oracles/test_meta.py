@@ -13,6 +13,9 @@ from hetao.canonical import canonical, parse_canonical
 from hetao.errors import InvalidStudy, NotEstimable
 from hetao.study import study_from
 from support_analysis import ANALYSES, STUDY, people, split
+from support_exactness import note, note_parts
+
+pytestmark = pytest.mark.held_to("figures of R metafor 3.8-1", "BCG trials")
 
 META = ANALYSES["meta"]
 CUTS = (0.2, 0.45, 0.6, 0.85)
@@ -97,6 +100,7 @@ METAFOR = {
 }
 
 
+@pytest.mark.held_to("Viechtbauer (2010), as printed", "BCG trials")
 def test_the_published_example_of_bcg():
     """What Viechtbauer (2010) prints: REML, its Q and the Q-profile limits."""
     found = pooled(LOG_RATIO, ERROR)
@@ -120,13 +124,16 @@ def test_every_method_is_metafors_on_bcg():
     expected = [-0.430285163654091, 0.0404987517108638]
     expected += [-0.509661258426214, -0.350909068881968]
     np.testing.assert_allclose(fixed, expected, rtol=1e-12)
+    note_parts("meta", fixed, expected, len(BCG))
     for name, (plain, hksj) in METAFOR.items():
         one = found[name]
         keys = ("tau2", "estimate", "se", "lower", "upper")
         np.testing.assert_allclose([one[k] for k in keys], plain, rtol=1e-9)
+        note_parts("meta", [one[k] for k in keys], plain, len(BCG))
         wide = [one["hksj"][k] for k in ("se", "p", "lower", "upper")]
         wide += list(one["prediction"].values())
         np.testing.assert_allclose(wide, hksj, rtol=1e-9)
+        note_parts("meta", wide, hksj, len(BCG))
 
 
 def test_trials_that_agree_have_no_variance_between_them():
@@ -175,6 +182,7 @@ def own_fit(part):
     return model.fit(tol=1e-14, maxiter=50, tol_criterion="params")
 
 
+@pytest.mark.held_to("statsmodels GLM", "made up")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_each_site_gives_its_own_estimates_and_they_are_pooled(seed):
     parts = split(people(seed, 900), CUTS)
@@ -186,6 +194,8 @@ def test_each_site_gives_its_own_estimates_and_they_are_pooled(seed):
         away = np.abs(np.array(site["estimate"]) - fit.params) / fit.bse
         assert away.max() < 1e-9
         np.testing.assert_allclose(site["se"], fit.bse, rtol=1e-8)
+        se_away = np.abs(np.array(site["se"]) / fit.bse - 1)
+        note("meta", estimate=float(away.max()), se=float(se_away.max()))
     for i, term in enumerate(found["terms"]):
         expected = pooled(
             np.array([f.params[i] for f in fits]), np.array([f.bse[i] for f in fits])

@@ -22,6 +22,8 @@ from hetao.study import Analysis, Minimum, Network
 from support_analysis import SITES, TERMS, VARIABLES, people, split, study_of
 from support_exactness import note
 
+pytestmark = pytest.mark.held_to("scikit-learn's perceptron", "made up")
+
 CUTS = (0.1, 0.32, 0.5, 0.83)
 LOOPS = {
     "fedavg": Network((6, 3), rounds=3, local_epochs=3, batch_size=40, lr=0.3),

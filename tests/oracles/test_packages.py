@@ -14,6 +14,8 @@ from support_analysis import ANALYSES, STUDY, assert_same, people, split
 from support_exactness import note
 from support_performance import binned, complete
 
+pytestmark = pytest.mark.held_to("R pROC", "made up")
+
 SCRIPT = Path(__file__).parent / "packages.R"
 CUTS = (0.1, 0.3, 0.45, 0.8)
 
@@ -51,6 +53,7 @@ def test_the_area_and_its_error_are_those_of_proc(seed, tmp_path):
     assert se_away < 1e-9
 
 
+@pytest.mark.held_to("R brglm2", "made up")
 @pytest.mark.parametrize("weights", ["", "share"])
 @pytest.mark.parametrize("separated", [False, True])
 def test_firths_fit_is_that_of_brglm2(weights, separated, tmp_path):

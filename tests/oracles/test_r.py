@@ -21,6 +21,11 @@ from support_analysis import (
     number,
     study_of,
 )
+from support_exactness import note_parts
+
+pytestmark = pytest.mark.held_to(
+    "R survival and stats: coxph, glm, lm", "NCCTG lung, CGD"
+)
 
 LUNG = (
     number("time", 0, 1100, unit="d"),
@@ -146,6 +151,7 @@ def test_federated_models_are_r_on_pooled_rows(name):
         assert answer["events"] == reference["events"]
 
 
+@pytest.mark.held_to("R survival cox.zph", "NCCTG lung, CGD")
 @pytest.mark.parametrize("transform", ["identity", "log"])
 @pytest.mark.parametrize("ties", ["efron", "breslow"])
 @pytest.mark.parametrize("name", ["lung_strata", "cgd_strata", "cgd_two"])
@@ -161,9 +167,11 @@ def test_the_test_of_proportional_hazards_is_cox_zph(name, ties, transform):
     for key in ("chi2", "p"):
         wanted = [float(row[key]) for row in rows]
         np.testing.assert_allclose([one[key] for one in ours], wanted, rtol=1e-8)
+        note_parts("cox", [one[key] for one in ours], wanted)
     assert found["rounds"] <= 6
 
 
+@pytest.mark.held_to("R survival cox.zph", "NCCTG lung")
 @pytest.mark.parametrize("ties", ["efron", "breslow"])
 def test_a_weighted_test_of_proportional_hazards_is_cox_zph(ties):
     name = f"lung_more_{ties}_weighted"
@@ -175,8 +183,10 @@ def test_a_weighted_test_of_proportional_hazards_is_cox_zph(ties):
     wanted = [float(r["chi2"]) for r in rows if r["transform"] == "identity"]
     ours = [*found["zph"]["terms"], found["zph"]["together"]]
     np.testing.assert_allclose([one["chi2"] for one in ours], wanted, rtol=1e-8)
+    note_parts("cox", [one["chi2"] for one in ours], wanted)
 
 
+@pytest.mark.held_to("R survival coxph", "NCCTG lung")
 @pytest.mark.parametrize("ties", ["efron", "breslow"])
 def test_a_coarse_grid_is_r_on_times_moved_to_its_edges(ties):
     reference = fit_of(f"lung_months_{ties}")
@@ -186,6 +196,7 @@ def test_a_coarse_grid_is_r_on_times_moved_to_its_edges(ties):
     assert_same(finding, reference["estimate"], reference["se"], reference["loglik"])
 
 
+@pytest.mark.held_to("R survival basehaz", "NCCTG lung")
 @pytest.mark.parametrize("ties", ["efron", "breslow"])
 @pytest.mark.parametrize(
     ("name", "terms", "strata", "grid"),
@@ -207,6 +218,7 @@ def test_the_baseline_hazard_is_basehaz(name, terms, strata, grid, ties):
         assert curve["events"] == [float(row["died"]) for row in mine]
         wanted = [float(row["cumhaz"]) for row in mine]
         np.testing.assert_allclose(curve["cumhaz"], wanted, rtol=1e-8)
+        note_parts("cox", curve["cumhaz"], wanted)
 
 
 MERGED = """
@@ -220,6 +232,7 @@ cat(sprintf("%.17g", c(coef(fit), sqrt(diag(vcov(fit))), fit$loglik[2])))
 """
 
 
+@pytest.mark.held_to("R survival coxph", "NCCTG lung")
 @pytest.mark.parametrize("ties", ["efron", "breslow"])
 def test_a_merged_grid_is_r_on_times_moved_to_the_edges_of_the_cut(ties):
     """Institutions are put together to hospitals of enough patients."""
@@ -255,6 +268,7 @@ CURVES = {
 }
 
 
+@pytest.mark.held_to("R survival survfit", "NCCTG lung, CGD")
 @pytest.mark.parametrize("conf_type", ["log", "log-log", "plain"])
 @pytest.mark.parametrize("name", CURVES)
 def test_federated_curves_are_r_on_pooled_rows(name, conf_type):
@@ -276,13 +290,16 @@ def test_federated_curves_are_r_on_pooled_rows(name, conf_type):
             wanted = [np.nan if r[key] == "NA" else float(r[key]) for r in mine]
             ours = np.array(curve[key], dtype=float)
             np.testing.assert_allclose(ours, wanted, rtol=1e-11, err_msg=key)
+            note_parts("km", ours, wanted)
         for key in ("median", "median_lower", "median_upper"):
             wanted = mine[0][key]
             assert curve[key] == (None if wanted == "NA" else float(wanted))
         for key in ("rmst", "rmst_se"):
             assert curve[key] == pytest.approx(float(mine[0][key]), rel=1e-12)
+            note_parts("km", curve[key], float(mine[0][key]))
 
 
+@pytest.mark.held_to("R survival survdiff", "NCCTG lung, CGD")
 @pytest.mark.parametrize(
     ("name", "variables", "event", "by"),
     [
@@ -298,8 +315,10 @@ def test_the_log_rank_test_is_r_on_pooled_rows(name, variables, event, by):
 
     row = next(row for row in from_r()["tests"] if row["fit"] == name)
     assert found["chi2"] == pytest.approx(float(row["chi2"]), rel=1e-11)
+    note_parts("km", found["chi2"], float(row["chi2"]))
 
 
+@pytest.mark.held_to("R survival survdiff", "NCCTG lung, CGD")
 @pytest.mark.parametrize("rho", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize(
     ("name", "variables", "event", "by", "strata"),
@@ -322,6 +341,7 @@ def test_a_stratified_log_rank_test_is_r_on_pooled_rows(
     rows = [row for row in rows if float(row["rho"]) == rho]
     for key in ("chi2", "p"):
         assert found[key] == pytest.approx(float(rows[0][key]), rel=1e-10)
+        note_parts("logrank", found[key], float(rows[0][key]))
     for key in ("observed", "expected"):
         ours = [group[key] for group in found["groups"]]
         np.testing.assert_allclose(ours, [float(row[key]) for row in rows], rtol=1e-12)

@@ -19,6 +19,9 @@ from hetao.canonical import parse_canonical
 from hetao.errors import InvalidStudy, NotEstimable
 from hetao.study import Weight, study_from
 from support_analysis import ANALYSES, STUDY, category, number, people, split, study_of
+from support_exactness import note_parts
+
+pytestmark = pytest.mark.held_to("R: poisson.test, formulas written out", "made up")
 
 SCRIPT = Path(__file__).parent / "rates.R"
 RATES = ANALYSES["rates"]
@@ -76,8 +79,10 @@ def test_rates_limits_and_ratios_are_those_of_r(analysis, events, seed, n, tmp_p
     for name, values in found.items():
         reference = expected.loc[name].to_numpy(dtype=float)[: len(values)]
         np.testing.assert_allclose(values, reference, rtol=1e-10, err_msg=name)
+        note_parts("rates", values, reference)
 
 
+@pytest.mark.held_to("R dsrTest, as printed", "Down syndrome, Fleiss (1981)")
 def test_a_standardised_rate_is_that_of_a_published_example():
     """Down syndrome at birth order 5+, Fleiss (1981), table 14.4.
 
@@ -92,11 +97,17 @@ def test_a_standardised_rate_is_that_of_a_published_example():
     assert 1e5 * found["rate"] == pytest.approx(75.52901, abs=5e-6)
     assert 1e5 * found["lower"] == pytest.approx(67.70212, abs=5e-6)
     assert 1e5 * found["upper"] == pytest.approx(188.30017, abs=5e-6)
+    printed = np.array([75.52901, 67.70212, 188.30017])
+    ours = [1e5 * found[key] for key in ("rate", "lower", "upper")]
+    note_parts("standardised rate", ours, printed)
 
 
+@pytest.mark.held_to("Garwood's limits, as printed", "10 events")
 def test_exact_limits_are_garwoods():
     assert rate_limits(0, 1.0)[1:] == (0.0, pytest.approx(-np.log(0.025)))
     assert rate_limits(10, 1.0)[1:] == pytest.approx((4.795389, 18.390356), abs=1e-6)
+    limits = rate_limits(10, 1.0)[1:]
+    note_parts("limits of a rate", limits, (4.795389, 18.390356))
     assert rate_limits(10, 0.0) == (None, None, None)
 
 

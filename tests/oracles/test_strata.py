@@ -8,6 +8,8 @@ from hetao.analysis import oracle
 from hetao.study import Analysis
 from support_analysis import STUDY, distance, people, split
 
+pytestmark = pytest.mark.held_to("statsmodels", "made up")
+
 CUTS = (0.05, 0.3, 0.31)
 BINS = 1024
 

@@ -1,5 +1,6 @@
 """Sizes of trials agree with R's own `power.*.test`, and with what was published."""
 
+import math
 import shutil
 import subprocess
 
@@ -19,6 +20,9 @@ from hetao.trial.size import (
     rates,
     survival,
 )
+from support_exactness import note_parts
+
+pytestmark = pytest.mark.held_to("R stats power.*.test", "planned")
 
 CASES = [(0.8, 0.05, 2), (0.9, 0.05, 2), (0.8, 0.025, 1), (0.5, 0.01, 2)]
 
@@ -47,6 +51,7 @@ def test_two_proportions_agree_with_r(case):
     (people,) = of_r(f"power.prop.test(p1=0.3, p2=0.2, {asked(aim)})$n")
 
     assert proportions(0.3, 0.2, aim).exact / 2 == pytest.approx(people, rel=1e-9)
+    note_parts("sample size", proportions(0.3, 0.2, aim).exact / 2, people)
     assert proportions(0.3, 0.2, aim).control == int(people) + 1
 
 
@@ -57,14 +62,17 @@ def test_two_means_agree_with_r(case, effect):
     (people,) = of_r(f"power.t.test(delta={effect}, sd=1, {asked(aim)})$n")
 
     assert means(effect, 1, aim).exact / 2 == pytest.approx(people, rel=1e-7)
+    note_parts("sample size", means(effect, 1, aim).exact / 2, people)
     tripled = means(-3 * effect, 3, aim)
     assert tripled.exact == pytest.approx(means(effect, 1, aim).exact)
 
 
+@pytest.mark.held_to("Schoenfeld (1983), by hand", "planned")
 def test_events_are_schoenfelds():
     """Schoenfeld (1983): 4 (1.96 + 0.84)² / log² 0.7 with equal arms."""
     wanted = 4 * (ndtri(0.975) + ndtri(0.8)) ** 2
     assert events_for(0.7) * 0.12721701 == pytest.approx(wanted, rel=1e-6)
+    note_parts("sample size", events_for(0.7) * math.log(0.7) ** 2, wanted)
     assert events_for(0.7, Aim(allocation=2)) == pytest.approx(
         events_for(0.7) / 4 * 9 / 2
     )
@@ -73,6 +81,7 @@ def test_events_are_schoenfelds():
     assert power_of_events(events_for(0.7), 0.7) == pytest.approx(0.8, abs=1e-6)
 
 
+@pytest.mark.held_to("R stats integrate", "planned")
 def test_chances_of_an_event_agree_with_an_integral_over_entry():
     follow_up = FollowUp(accrual=24, after=12, hazard=0.03, dropout=0.005)
     (wanted,) = of_r(
@@ -81,6 +90,7 @@ def test_chances_of_an_event_agree_with_an_integral_over_entry():
     )
 
     assert follow_up.chance(0.7) == pytest.approx(wanted, rel=1e-10)
+    note_parts("sample size", follow_up.chance(0.7), wanted)
     assert FollowUp(0, 12, 0.03).chance() == pytest.approx(0.302323673928968)
     size = survival(0.7, follow_up)
     assert size.events == events_for(0.7)
@@ -100,6 +110,7 @@ def test_the_rarer_arm_gets_its_share():
         assert size.people >= size.exact
 
 
+@pytest.mark.held_to("closed form", "planned")
 def test_rates_follow_the_variance_of_the_log_ratio():
     """By hand: (1/0.8 + 1/0.6)/1 + 2·0.5 over log²(0.75), times (1.96 + 0.84)²."""
     size = rates(0.8, 0.6, 1, Aim(), 0.5)
@@ -108,6 +119,8 @@ def test_rates_follow_the_variance_of_the_log_ratio():
     assert size.exact / 2 == pytest.approx(
         drift * (1 / 0.8 + 1 / 0.6 + 1) / 0.0827609, 1e-6
     )
+    by_hand = drift * (1 / 0.8 + 1 / 0.6 + 1) / math.log(0.75) ** 2
+    note_parts("sample size", size.exact / 2, by_hand)
     assert rates(0.8, 0.6, 2, Aim()).exact == pytest.approx(
         rates(0.8, 0.6, 1, Aim()).exact / 2
     )

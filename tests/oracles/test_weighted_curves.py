@@ -8,6 +8,9 @@ import pytest
 from hetao.analysis import oracle
 from hetao.study import Analysis, Grid
 from support_analysis import category, columns_of, from_r, note, number, study_of
+from support_exactness import note_parts
+
+pytestmark = pytest.mark.held_to("R survival survfit", "NCCTG lung")
 
 SCRIPT = Path(__file__).parent / "weighted_curves.R"
 LUNG = (
@@ -51,6 +54,7 @@ def test_weighted_curves_are_r_on_pooled_rows(at, by, conf_type):
             np.testing.assert_allclose(
                 ours[known], np.array(wanted)[known], rtol=1e-9, err_msg=key
             )
+            note_parts("km", ours[known], np.array(wanted)[known])
 
 
 def test_weighted_restricted_means_are_those_of_influence_in_r():
@@ -70,6 +74,7 @@ def test_weighted_restricted_means_are_those_of_influence_in_r():
     assert se_away < 1e-9
 
 
+@pytest.mark.held_to("R survival coxph, robust score", "NCCTG lung")
 @pytest.mark.parametrize(
     ("name", "by", "strata"),
     [("sex_site", "sex", ()), ("ecog_two", "ecog", ("sex",))],
@@ -79,12 +84,15 @@ def test_a_weighted_log_rank_test_is_r_s_robust_score_test(name, by, strata):
 
     row = next(row for row in from_r(SCRIPT)["tests"] if row["test"] == name)
     assert found["chi2"] == pytest.approx(float(row["chi2"]), rel=1e-9)
+    note_parts("logrank", found["chi2"], float(row["chi2"]))
     assert found["df"] == int(row["df"])
 
 
+@pytest.mark.held_to("R survival coxph, robust score", "NCCTG lung")
 @pytest.mark.parametrize("by", ["sex", "ecog"])
 def test_a_weighted_test_on_a_grid_is_r_s_robust_score_test(by):
     found = federated(method="km", by=by, grid=GRIDS["month"])["logrank"]
 
     row = next(row for row in from_r(SCRIPT)["tests"] if row["test"] == f"{by}_month")
     assert found["chi2"] == pytest.approx(float(row["chi2"]), rel=1e-9)
+    note_parts("km", found["chi2"], float(row["chi2"]))

@@ -16,6 +16,9 @@ from hetao.analysis.calibration import (
 )
 from hetao.analysis.sensitivity import e_value, of_difference, tipping_point
 from hetao.errors import NotEstimable, Usage
+from support_exactness import note_parts
+
+pytestmark = pytest.mark.held_to("scipy: highest likelihood", "made up")
 
 
 def controls(seed, mean, sd, count=40):
@@ -49,6 +52,7 @@ def test_the_systematic_error_has_the_highest_likelihood(seed, mean, sd):
     assert found.loglik == pytest.approx(-best.fun, abs=1e-8)
     assert found.mean == pytest.approx(best.x[0], abs=1e-5)
     assert found.sd == pytest.approx(abs(best.x[1]), abs=1e-4)
+    note_parts("empirical calibration", found.loglik, -best.fun)
 
 
 def test_controls_that_scatter_as_their_errors_say_have_none():
@@ -59,6 +63,7 @@ def test_controls_that_scatter_as_their_errors_say_have_none():
     assert (found.mean, found.sd) == (pytest.approx(0.0, abs=1e-12), 0.0)
 
 
+@pytest.mark.held_to("R EmpiricalCalibration, as printed", "its own example")
 def test_without_systematic_error_nothing_changes():
     """The example of EmpiricalCalibration's own tests: null (0, 0), 0.1 and 0.05."""
     none = SystematicError(0.0, 0.0, 5, 0.0)
@@ -66,6 +71,7 @@ def test_without_systematic_error_nothing_changes():
     found = calibrated(0.1, 0.05, none)
 
     assert found.p == pytest.approx(0.045500264, abs=1e-8)
+    note_parts("empirical calibration", found.p, 0.045500264)
     assert found.estimate == 0.1
     assert found.upper == pytest.approx(0.1 - ndtri(0.025) * 0.05)
 
@@ -86,10 +92,12 @@ def test_calibrated_intervals_cover_as_often_as_they_say():
     assert np.mean([one.p < 0.05 for one in told]) == pytest.approx(0.05, abs=0.015)
 
 
+@pytest.mark.held_to("scipy", "made up")
 def test_false_discoveries_agree_with_scipy():
     p = np.random.default_rng(2).random(200) ** 3
 
     assert false_discovery(p) == pytest.approx(false_discovery_control(p))
+    note_parts("false discoveries", false_discovery(p), false_discovery_control(p))
     assert false_discovery([]) == ()
 
 
@@ -106,12 +114,16 @@ def test_few_or_broken_controls_are_refused():
 
 
 # --- confounders that nobody measured -------------------------------------------------
+@pytest.mark.held_to("VanderWeele & Ding (2017)", "risk ratio 3.9 (1.8 to 8.7)")
 def test_the_published_e_values():
     """VanderWeele & Ding (2017): 3.9 (1.8 to 8.7) gives 7.2 and 3.0."""
     found = e_value(3.9, 1.8, 8.7)
 
     assert found.estimate == pytest.approx(7.26, abs=0.005)
     assert found.limit == pytest.approx(3.0, abs=1e-12)
+    note_parts(
+        "E-value", [found.estimate, found.limit], [3.9 + math.sqrt(3.9 * 2.9), 3.0]
+    )
     below = e_value(1 / 3.9, 1 / 8.7, 1 / 1.8)
     assert (below.estimate, below.limit) == pytest.approx((found.estimate, found.limit))
 
@@ -139,6 +151,7 @@ def test_a_difference_goes_through_its_standardised_size():
     assert of_difference(-0.5, 0.1, 1.0).limit == pytest.approx(found.limit)
 
 
+@pytest.mark.held_to("closed form", "made up")
 @pytest.mark.parametrize("limit", [0.5, 0.9, 1.2, 3.0])
 @pytest.mark.parametrize(("exposed", "unexposed"), [(0.6, 0.1), (0.1, 0.6), (1.0, 0.0)])
 def test_a_tipping_confounder_brings_the_limit_to_one(limit, exposed, unexposed):
@@ -154,6 +167,7 @@ def test_a_tipping_confounder_brings_the_limit_to_one(limit, exposed, unexposed)
     else:
         pull = (1 + (found.ratio - 1) * unexposed) / (1 + (found.ratio - 1) * exposed)
         assert limit * pull == pytest.approx(1)
+        note_parts("tipping point", limit * pull, 1)
 
 
 def test_what_is_no_ratio_is_refused():

@@ -380,9 +380,9 @@ def test_the_page_of_exactness_has_every_model_and_every_protocol():
     compared, sent = text.split("| estimator | a site sends |")
     models = {n for n, m in METHODS.items() if (m.is_model or m.fits) and n != "meta"}
 
-    # Curves and tests are no models, but with weights they have errors to compare.
+    # The command itself refuses to write a page that lacks a method.
     found = set(re.findall(r"^\| `(\w+)` \|", compared, re.MULTILINE))
-    assert found - {"km", "logrank"} == models
+    assert models | {"km", "logrank"} <= found <= set(METHODS)
     assert {p.name for p in protocols()} == set(
         re.findall(r"^\| `(\w+)` \|", sent, re.MULTILINE)
     )

@@ -18,6 +18,9 @@ from hetao.analysis.surveillance import (
     watch,
 )
 from hetao.errors import Usage
+from support_exactness import note_parts
+
+pytestmark = pytest.mark.held_to("Kulldorff et al. (2011), as printed", "planned")
 
 
 @pytest.mark.parametrize(
@@ -27,6 +30,7 @@ from hetao.errors import Usage
 def test_critical_values_are_the_published_ones(most, published):
     """Kulldorff et al. (2011), table 1, alpha 0.05, a signal from the first event."""
     assert poisson_critical(most) == pytest.approx(published, abs=5e-7)
+    note_parts("MaxSPRT", poisson_critical(most), published)
 
 
 @pytest.mark.parametrize(("most", "least"), [(0.5, 1), (3, 1), (3, 4), (20, 4)])
@@ -44,6 +48,7 @@ def test_where_few_events_can_come_the_chance_is_less_than_alpha():
     )
 
 
+@pytest.mark.held_to("20,000 simulated runs", "made up")
 def test_power_agrees_with_simulated_events():
     critical = poisson_critical(10, 0.05)
     draw = np.random.default_rng(3)
@@ -58,8 +63,10 @@ def test_power_agrees_with_simulated_events():
     assert signals / 20_000 == pytest.approx(
         poisson_power(10, critical, 1.5), abs=0.012
     )
+    note_parts("MaxSPRT", poisson_power(10, critical, 1.5), signals / 20_000)
 
 
+@pytest.mark.held_to("second implementation: every path", "planned")
 def test_planned_looks_are_counted_path_by_path():
     looks = (1.0, 2.5, 4.0)
     critical = poisson_critical(4.0, 0.05, looks=looks)
@@ -81,6 +88,7 @@ def test_planned_looks_are_counted_path_by_path():
     assert chance(max(value for value in reached if value < critical)) > 0.05
 
 
+@pytest.mark.held_to("second implementation: every path", "planned")
 def test_matched_events_are_counted_path_by_path():
     critical = binomial_critical(10, 2.0, 0.05)
 
@@ -118,6 +126,7 @@ def test_a_signal_stays():
     assert told[2].statistic == 0
 
 
+@pytest.mark.held_to("by hand", "made up")
 def test_a_cusum_by_hand():
     found = cusum((0, 3, 1, 0), (1, 1, 1, 1), ratio=2.0)
 
@@ -125,8 +134,11 @@ def test_a_cusum_by_hand():
     assert found == pytest.approx(
         (0, first, first + math.log(2) - 1, max(0, first + math.log(2) - 2))
     )
+    by_hand = [0, first, first + math.log(2) - 1, max(0, first + math.log(2) - 2)]
+    note_parts("CUSUM", found, by_hand)
 
 
+@pytest.mark.held_to("4,000 simulated runs", "made up")
 @pytest.mark.parametrize(("ratio", "truth"), [(2.0, 1.0), (2.0, 2.0), (0.5, 0.5)])
 def test_a_run_length_agrees_with_simulated_runs(ratio, truth):
     told = cusum_run_length(2.0, ratio, 2.0, truth)
@@ -141,6 +153,7 @@ def test_a_run_length_agrees_with_simulated_runs(ratio, truth):
         going &= level < 2.0
 
     assert told == pytest.approx(age.mean(), rel=0.06)
+    note_parts("CUSUM", told, age.mean())
 
 
 @pytest.mark.parametrize(

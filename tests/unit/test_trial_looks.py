@@ -19,6 +19,9 @@ from hetao.trial.looks import (
     stagewise_interval,
     stagewise_p,
 )
+from support_exactness import note_parts
+
+pytestmark = pytest.mark.held_to("published bounds (DeMets & Lan 1994)", "planned")
 
 FIVE = (0.2, 0.4, 0.6, 0.8, 1.0)
 SPENDINGS = (
@@ -39,6 +42,7 @@ def both_below(a, b, correlation):
     return (ndtr(a) + ndtr(b)) / 2 - owens_t(a, one) - owens_t(b, other) - opposite
 
 
+@pytest.mark.held_to("scipy: Owen's T", "planned")
 @pytest.mark.parametrize("spending", SPENDINGS, ids=lambda s: f"{s.name}{s.parameter}")
 @pytest.mark.parametrize("first", [0.1, 0.5, 0.93])
 def test_two_looks_spend_exactly_what_they_may(spending, first):
@@ -48,8 +52,10 @@ def test_two_looks_spend_exactly_what_they_may(spending, first):
     assert ndtr(-below_first) == pytest.approx(bounds.spent[0], rel=1e-10)
     never = both_below(below_first, below_second, math.sqrt(first))
     assert 1 - never == pytest.approx(0.025, abs=1e-13)
+    note_parts("group-sequential bounds", 1 - never, 0.025)
 
 
+@pytest.mark.held_to("scipy: nested quadrature", "planned")
 def test_four_looks_agree_with_nested_quadrature():
     shares = (0.3, 0.5, 0.8, 1.0)
     bounds = efficacy_bounds(shares, 0.025)
@@ -71,6 +77,7 @@ def test_four_looks_agree_with_nested_quadrature():
     third = integrate.quad(lambda z: density(2, z), bounds.upper[2], 9, epsabs=1e-9)[0]
 
     assert third == pytest.approx(bounds.spent[2] - bounds.spent[1], abs=1e-8)
+    note_parts("group-sequential bounds", bounds.spent[2] - bounds.spent[1], third)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +92,7 @@ def test_five_looks_give_the_published_bounds(spending, published):
     bounds = efficacy_bounds(FIVE, 0.025, Spending(spending))
 
     assert np.round(bounds.upper, 4) == pytest.approx(published, abs=1e-4)
+    note_parts("group-sequential bounds", bounds.upper, published)
 
 
 @pytest.mark.parametrize("looks", [1, 2, 3, 10, 30])
@@ -147,6 +155,7 @@ def test_futility_spends_the_rest_of_the_power_and_meets_efficacy(power, spendin
     assert drift > drift_for(efficacy_bounds(FIVE), power)
 
 
+@pytest.mark.held_to("R gsDesign, as printed", "planned")
 def test_futility_makes_the_largest_sample_that_gsdesign_makes():
     thirds = (1 / 3, 2 / 3, 1.0)
     upper = efficacy_bounds(thirds, 0.025, Spending("hwang_shih_decani", -4))
@@ -156,6 +165,8 @@ def test_futility_makes_the_largest_sample_that_gsdesign_makes():
     assert bounds.upper == pytest.approx((3.0107, 2.5465, 1.9992), abs=6e-5)
     assert bounds.lower == pytest.approx((-0.2387, 0.9411, 1.9992), abs=6e-5)
     assert inflation(bounds, 0.9) == pytest.approx(1.070, abs=6e-4)
+    note_parts("group-sequential bounds", bounds.upper, (3.0107, 2.5465, 1.9992))
+    note_parts("group-sequential bounds", bounds.lower, (-0.2387, 0.9411, 1.9992))
 
 
 def test_stopping_at_a_bound_has_the_p_value_that_was_spent():
