@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hetao.cli.main import main
-from hetao.errors import BadSignature, NotApproved, Unreachable, Usage
+from hetao.errors import BadSignature, InvalidData, NotApproved, Unreachable, Usage
 from hetao.federation import signing_csc
 from hetao.federation.pki import new_authority, write_certificate
 from hetao.federation.signing_csc import service_at
@@ -164,7 +164,12 @@ LIES = {
     "no JSON": ("info", lambda s: s.raw(200, b"<html>")),
     "a list": ("info", lambda s: s.raw(200, b"[]")),
     "elsewhere": ("info", lambda s: s.raw(302, b"", Location="/other")),
+    "a bent elsewhere": ("info", lambda s: s.raw(307, b"", Location="https://[")),
     "an error": ("signHash", lambda s: s.answer(500, {})),
+    "no activation": ("authorize", lambda s: s.answer(200, {})),
+    "null": ("authorize", lambda s: s.answer(200, {"SAD": None})),
+    "a number": ("authorize", lambda s: s.answer(200, {"SAD": 7})),
+    "an empty one": ("authorize", lambda s: s.answer(200, {"SAD": ""})),
 }
 
 
@@ -173,9 +178,13 @@ def test_a_service_that_lies_or_fails_signs_nothing(tmp_path):
         service = service_at(url, "chan-1", (TOKEN, ""), pem, lambda _: PIN)
         for method, answer in LIES.values():
             server.bent = {method: answer}
+            server.mode = "implicit" if method == "authorize" else "explicit"
+            before = len(server.seen)
             with pytest.raises((BadSignature, NotApproved)):
                 service.sign_hash(bytes(32))
-        server.bent = {}
+            asked = {where.rpartition("/")[2] for where, _ in server.seen[before:]}
+            assert "signHash" not in asked or method == "signHash"
+        server.bent, server.mode = {}, "explicit"
         assert service.sign_hash(bytes(32)).signature
         assert all("/other" not in where for where, _ in server.seen)
 
@@ -223,3 +232,59 @@ def test_activation_data_that_was_given_elsewhere_is_used(tmp_path):
         server.mode = "by letter"
         with pytest.raises(BadSignature, match="unknown way"):
             service_at(url, "chan-1", (TOKEN, ""), pem, str).sign_hash(bytes(32))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "https://",
+        "https:///csc",
+        "https://[::1/csc",
+        "https://[zz]/csc",
+        "https://\u4f8b.example/csc",
+        "https://sign.example/\u4f8b",
+        "https://a..example/csc",
+        "https://.example/csc",
+        f"https://{'a' * 64}.example/csc",
+        "https://sign.example:x/csc",
+        "https://sign.example:65536/csc",
+        "https://sign.example\n/csc",
+        "https://sign.example/a b",
+        "https://a%0d%0ab.example/csc",
+        "https://me:word@sign.example/csc",
+        "https://sign.example/csc?a=b",
+        "https://sign.example/csc#a",
+        "ftp://sign.example/csc",
+    ],
+)
+def test_what_is_no_address_of_a_service_is_said_at_once(url):
+    with pytest.raises(Usage) as caught:
+        service_at(url, "chan-1", (TOKEN, ""), None, str)
+
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "url", ["https://[::1]:8443/csc/v2", "https://xn--fsq.example/", "https://a:1"]
+)
+def test_an_address_of_host_port_and_path_is_taken(url):
+    assert service_at(url, "chan-1", (TOKEN, ""), None, str).url == url.rstrip("/")
+
+
+@pytest.mark.parametrize("token", ["", "a\nb", "a\rb: c", "\u4f8b", "a\x7f"])
+def test_a_token_that_fits_into_no_head_is_refused_unsaid(token):
+    with pytest.raises(InvalidData) as caught:
+        service_at("https://sign.example", "chan-1", (token, ""), None, str)
+
+    assert not token or token not in str(caught.value)
+
+
+def test_an_answer_that_is_no_json_is_in_no_errors_cause(tmp_path):
+    with serving(tmp_path, Example(), "implicit") as (url, pem, server):
+        server.bent = {"authorize": lambda s: s.raw(200, b'{"SAD": "secret"')}
+        with pytest.raises(BadSignature, match="JSON") as caught:
+            service_at(url, "chan-1", (TOKEN, ""), pem, str).sign_hash(bytes(32))
+        cause = caught.value.__cause__
+
+    assert cause is None

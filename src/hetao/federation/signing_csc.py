@@ -11,6 +11,7 @@ certificate in the list of keys (`hetao.permit.services`). Only the hash leaves.
 import base64
 import http.client
 import json
+import re
 import ssl
 import urllib.error
 import urllib.request
@@ -18,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -32,14 +34,18 @@ ECDSA_SHA256: Final = "1.2.840.10045.4.3.2"
 RSA_SHA256: Final = "1.2.840.113549.1.1.11"
 ASKED_HERE: Final = "explicit"  # the holder's password goes through this program
 ASKED_THERE: Final = ("implicit", "oauth2code")
+PLAIN: Final = re.compile("[\x21-\x7e]+")  # ASCII, without spaces or controls
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """A service stands where its address says: no token is carried elsewhere."""
 
-    def redirect_request(self, *_: object, **__: object) -> None:
-        """Follow nothing."""
+    def http_error_302(self, *_: object, **__: object) -> None:
+        """Follow nothing, and do not read where to."""
         return
+
+    http_error_301 = http_error_303 = http_error_302
+    http_error_307 = http_error_308 = http_error_302
 
 
 @dataclass(frozen=True)
@@ -80,18 +86,14 @@ class CscService:
             "credentials/info", asked | {"certificates": "single", "authInfo": True}
         )
         try:
-            certificate = base64.b64decode(
-                info["cert"]["certificates"][0], validate=True
-            )
+            certificate = _decoded(info["cert"]["certificates"][0])
             algorithm = _algorithm(certificate)
             hashed = base64.b64encode(digest).decode()
             what = asked | {"hashes": [hashed], "hashAlgorithmOID": SHA256}
             sad = self.sad or self._authorised(what, info)
             given = what | {"signAlgo": algorithm} | ({"SAD": sad} if sad else {})
             (signature,) = self._post("signatures/signHash", given)["signatures"]
-            return HashSignature(
-                base64.b64decode(signature, validate=True), certificate
-            )
+            return HashSignature(_decoded(signature), certificate)
         except (KeyError, IndexError, *BENT, AttributeError) as error:
             raise BadSignature(
                 "the signing service answers otherwise than its interface says"
@@ -103,14 +105,14 @@ class CscService:
         mode = str(auth.get("mode", info.get("authMode", "")))
         known: list[dict[str, str]] = []
         if mode == ASKED_HERE:
-            names = [str(one["id"]) for one in auth["objects"]]
+            names = [_said(one["id"]) for one in auth["objects"]]
             known = [{"id": name, "value": self.ask(name)} for name in names]
         elif mode not in ASKED_THERE:
             raise BadSignature("the signing service asks its holder in an unknown way")
         if mode == "oauth2code":
             return ""  # a token of the scope "credential" says it, or nothing is signed
         asked = {**what, "numSignatures": 1, "authData": known}
-        return str(self._post("credentials/authorize", asked)["SAD"])
+        return _said(self._post("credentials/authorize", asked)["SAD"])
 
     def _post(self, method: str, body: Mapping[str, Any]) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310 - https, by `service_at`
@@ -125,7 +127,7 @@ class CscService:
         opener = urllib.request.build_opener(*handlers)
         try:
             with opener.open(request, timeout=SECONDS) as answer:
-                found = json.loads(answer.read(LARGEST))
+                data = answer.read(LARGEST)
         except urllib.error.HTTPError as error:
             raise NotApproved(
                 f"the signing service refuses {method} with status {error.code}",
@@ -135,8 +137,10 @@ class CscService:
             raise Unreachable(
                 f"the signing service cannot be reached: {type(error).__name__}"
             ) from error
-        except (ValueError, RecursionError) as error:
-            raise BadSignature("the signing service does not answer in JSON") from error
+        try:
+            found = json.loads(data)
+        except (ValueError, RecursionError):  # which hold the answer, secrets and all
+            raise BadSignature("the signing service does not answer in JSON") from None
         if not isinstance(found, dict):
             raise BadSignature("the signing service does not answer with an object")
         return found
@@ -144,6 +148,12 @@ class CscService:
 
 def _decoded(text: str) -> bytes:
     return base64.b64decode(text, validate=True)
+
+
+def _said(text: object) -> str:
+    if not isinstance(text, str) or not text:
+        raise BadSignature("the signing service leaves out what its interface asks")
+    return text
 
 
 def _algorithm(certificate: bytes) -> str:
@@ -170,14 +180,33 @@ def service_at(
 
     Raises:
         Usage: it is no https address.
-        InvalidData: the file holds no certificate.
+        InvalidData: the file holds no certificate, or the token is none.
     """
-    if not url.startswith("https://"):
-        raise Usage("a signing service has an https address")
+    _check_address(url)
+    token, sad = (one.strip() for one in secrets)
+    if not token or not token.isascii() or not token.isprintable():
+        raise InvalidData("an access token is one line of printable ASCII")
     try:
         tls = ssl.create_default_context(cafile=authority)
     except (OSError, ssl.SSLError) as error:
         raise InvalidData(f"{authority} holds no certificate") from error
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
-    token, sad = (one.strip() for one in secrets)
     return CscService(url.rstrip("/"), credential, token, tls, ask, sad)
+
+
+def _check_address(url: str) -> None:
+    """Refuse what is no plain https address of a host, with or without a port."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        host.encode("idna")  # as a resolver does: no label is empty or too long
+        rest = parts.username, parts.password, parts.query, parts.fragment, parts.port
+    except ValueError:
+        raise Usage("the address of the signing service is malformed") from None
+    if not url.startswith("https://") or not host:
+        raise Usage("a signing service has an https address")
+    if not PLAIN.fullmatch(url) or "%" in parts.netloc or any(rest[:4]):
+        raise Usage(
+            "the address of a signing service is host, port and path, in ASCII",
+            fix="write a name in other letters as xn--…",
+        )
