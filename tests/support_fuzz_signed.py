@@ -7,14 +7,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hetao.canonical import canonical, parse_canonical
 from hetao.ledger.acts import decode_act, encode_act
-from hetao.ledger.commitments import Opened, act_leaf, sized_root
 from hetao.ledger.credential import PURPOSES, issuer_of, sign_credential
 from hetao.ledger.merkle import inclusion_path, leaf_hash, root
 from hetao.ledger.note import Checkpoint, sign_checkpoint
 from hetao.ledger.proof import Proof
-from hetao.ledger.showing import check_shown, sign_shown
+from hetao.ledger.showing import check_shown
 from hetao.ledger.status import TYPE, check_status, list_claims, read_list
-from hetao.permit import format_time, new_identity, services, state
+from hetao.permit import format_time, new_identity, services
 from hetao.permit.keys import DOMAIN
 from hetao.permit.passkey import challenge
 from hetao.permit.signing_ask import answer_from, ask_key, key_from
@@ -29,6 +28,7 @@ from hetao.permit.uses import (
 from support_acts import USED, acts_by_hand
 from support_parsers import Parsers, of_object, signed_by
 from support_permit import HOUR, NOW, VALID
+from support_showing import shown_by
 from support_signers import ORIGIN, Authenticator, Example
 from support_uses import HK, SZ, a_use, scene_of
 
@@ -129,31 +129,9 @@ def of_status() -> Parsers:
 def of_acts() -> Parsers:
     """Return the parsers of an act, and of a file in which a site shows some."""
     acts = [encode_act(act, USED) for act in acts_by_hand()]
-    nonce = b"\7" * 32
-    leaves = [act_leaf(nonce, act) for act in acts]
-    tree, size = root(leaves), len(leaves)
     site = new_identity("a")
     party = site.party("HK", "site", "An owner")
-    said = {
-        "type": "hetao.extract/1",
-        "site": "a",
-        "root": "sha256:" + sized_root(size, tree).hex(),
-    }
-    record = state(site, said).as_json()
-    logged = Checkpoint("a", 1, leaf_hash(canonical(record)))
-    about = {
-        "to": "author",
-        "at": format_time(NOW),
-        "extract": record,
-        "log": Proof(0, (), sign_checkpoint(logged, site.signing_key)).text,
-        "drawn": 0,
-        "gone": [],
-    }
-    shown = [
-        Opened(acts[at], nonce, at, size, tuple(inclusion_path(at, leaves)), tree)
-        for at in (2, 4)
-    ]
-    file = parse_canonical(sign_shown(site, about, shown))
+    file = parse_canonical(shown_by(site, acts, (2, 4)))
     return {
         "act": (decode_act, acts[4]),
         "acts shown": (

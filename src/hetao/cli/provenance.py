@@ -24,7 +24,7 @@ from hetao.cdm.epcis import event_id, read_events
 from hetao.cdm.pseudonym import read_or_make_key
 from hetao.cdm.store import DATABASE, snapshots
 from hetao.cli.audit import joint_sample, own_draw
-from hetao.cli.main import say
+from hetao.cli.main import plain, say
 from hetao.errors import InvalidData, NotCanonical, Refused, Unverified, Usage
 from hetao.federation.binding import log_extract
 from hetao.federation.clock import utc_now
@@ -184,8 +184,9 @@ def verify(chosen: argparse.Namespace) -> int:
         }
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
         return 0
-    say(f"{len(shown.acts)} acts of {shown.site}, shown to {shown.to} at {shown.at}")
-    say(f"  in the extract that it logged at {shown.extract['at']}")
+    to, at, logged = map(_flat, (shown.to, shown.at, str(shown.extract["at"])))
+    say(f"{len(shown.acts)} acts of {shown.site}, shown to {to} at {at}")
+    say(f"  in the extract that it logged at {logged}")
     if shown.certified:
         say("  the study of this certificate ran on this very extract")
     if shown.drawn:
@@ -195,18 +196,18 @@ def verify(chosen: argparse.Namespace) -> int:
     if chosen.show:
         for index, data in sorted(shown.acts.items()):
             sys.stdout.write(f"{index}\n" + "".join(_lines(data)))
-    sys.stdout.write(f"VERIFIED  {len(shown.acts)} acts of {shown.site}\n")
+    sys.stdout.write(f"VERIFIED  {len(shown.acts)} acts of {_flat(shown.site)}\n")
     return 0
 
 
 def _drawn_by(shown: Shown) -> str:
     """Say what drew the acts, and what that finds: nothing where the site could."""
     if not shown.is_drawn:
-        who = f"with {shown.to}, " if shown.joint else ""
+        who = f"with {_flat(shown.to)}, " if shown.joint else ""
         return f"{who}as {shown.site} says: it could have chosen them"
     drawn = "as the hubs' signatures drew them"
     if shown.own:
-        drawn = f"by {shown.site} and {shown.to} together"
+        drawn = f"by {shown.site} and {_flat(shown.to)} together"
     chance = chance_of_finding(0.01, shown.drawn)
     return f"{drawn}: 1 % falsified is found by {chance:.1%}"
 
@@ -216,15 +217,20 @@ def _told(data: bytes) -> str | dict[str, object]:
     return asdict(decode_act(data)) if data.startswith(FORM) else data.decode()
 
 
+def _flat(text: str) -> str:
+    """Return words of others on one line, lest one looks like a line of Hetao's."""
+    return plain(text).replace("\n", "\\u000a").replace("\t", "\\u0009")
+
+
 def _lines(data: bytes) -> Iterator[str]:
     if not data.startswith(FORM):
-        yield f"  {data.decode()}\n"
+        yield f"  {_flat(data.decode())}\n"
         return
     act = decode_act(data)
     yield f"  person {act.person}, visit {act.visit}, {act.day or 'no day'}\n"
     for row in act.rows:
         cells = ", ".join(f"{k} {v}" for k, v in row.values.items() if v is not None)
-        yield f"  {row.table}: {cells}\n"
+        yield f"  {row.table}: {_flat(cells)}\n"
 
 
 # --- auditing -------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from hetao.canonical import canonical, digest, parse_canonical
 from hetao.errors import HetaoError, Unverified
+from hetao.ledger.acts import decode_act
 from hetao.ledger.audit import draws, extract_of, seed_of
 from hetao.ledger.coin import Ask, joint_seed
 from hetao.ledger.commitments import Opened
@@ -40,6 +41,7 @@ FIELDS: Final = {
     "shown",
     "gone",
 }
+EVENT: Final = b"hetao.event/1"  # in front of an event's canonical JSON
 JOINT: Final = "draw"  # a field more, where auditor and site drew together
 
 
@@ -208,10 +210,24 @@ def _acts(body: Mapping[str, Any], record: Statement) -> dict[int, bytes]:
         nonce = bytes.fromhex(one["nonce"])
         opened = Opened(act, nonce, one["index"], body["acts"], tuple(hashes), tree)
         opened.check(published)
+        _check_act(act)
         found[opened.index] = act
     if not found:
         raise Unverified("the file shows no act")
     return found
+
+
+def _check_act(data: bytes) -> None:
+    """Return quietly if committed bytes state an act or an event.
+
+    A site can commit to whatever it likes; what states neither counts as nothing.
+    """
+    if not data.startswith(EVENT):
+        decode_act(data)
+        return
+    event = parse_canonical(data.removeprefix(EVENT))
+    if not isinstance(event, dict) or not isinstance(event["person"], str | None):
+        raise Unverified("an event of the file is malformed")
 
 
 def _check_study(
