@@ -206,6 +206,23 @@ def test_a_permit_without_terms_reads_as_it_always_did():
         permit_from(form, "p")
 
 
+def test_a_permit_has_one_text():
+    permit = under(most_people=5).permit
+    form = permit.as_json()
+    (basis,) = form["bases"]
+    told = basis["terms"]
+    bare = {name: value for name, value in form.items() if name != "data_use"}
+    assert permit_from(form, "p") == permit
+
+    for terms in ({"most_people": 5}, {"most_people": 5, "kinds": []}):
+        other = {**form, "bases": [{**basis, "terms": terms}]}
+        with pytest.raises(InvalidNetwork, match="one form"):
+            permit_from(other, "p")
+    with pytest.raises(InvalidNetwork, match="one form"):
+        permit_from(bare, "p")
+    assert set(told) > {"most_people", "kinds"}
+
+
 @pytest.mark.parametrize(
     "terms",
     [

@@ -267,6 +267,11 @@ def permit_from(table: Mapping[str, Any], where: str) -> Permit:
         raise InvalidNetwork(f"{where}: committed is left out where it demands nothing")
     if any("terms" in row for row in _empty(permit, plain.get("bases", ()))):
         raise InvalidNetwork(f"{where}: terms are left out where they ask nothing")
+    if {"type": TYPE, **plain} != permit.as_json():
+        raise InvalidNetwork(  # its digest would be of another text than the file's
+            f"{where}: the permit is not written in its one form",
+            fix="write every field, as `hetao study propose` does",
+        )
     check_form(permit, where)
     return permit
 
