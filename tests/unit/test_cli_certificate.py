@@ -153,7 +153,9 @@ def test_who_names_no_witness_is_told_that_none_was_asked(issued, tmp_path, caps
         assert main(["verify", str(certificate), *more]) == 0
         assert ("anybody but both hubs" in capsys.readouterr().err) is (not more)
         assert main(["verify", str(certificate), "--json", *more]) == 0
-        assert json.loads(capsys.readouterr().out)["witnesses"] == witnesses
+        told = json.loads(capsys.readouterr().out)
+        assert told["witnesses"] == witnesses
+        assert told["second"] == ({"log": False, "sites": []} if more else None)
 
 
 @contextlib.contextmanager

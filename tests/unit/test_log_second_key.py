@@ -1,6 +1,7 @@
 """A log with two keys signs with both, and a verifier sees where the second lacks."""
 
 import copy
+import json
 import stat
 
 import pytest
@@ -195,10 +196,11 @@ def policy_of(ran, tmp_path, seconds):
     return tmp_path / "p"
 
 
-def verified(capsys, data, policy, tmp_path):
+def verified(capsys, data, policy, tmp_path, *more):
     (tmp_path / "c.json").write_bytes(data)
     capsys.readouterr()
-    code = main(["verify", str(tmp_path / "c.json"), "--policy", str(policy)])
+    words = ["verify", str(tmp_path / "c.json"), "--policy", str(policy), *more]
+    code = main(words)
     return code, capsys.readouterr()
 
 
@@ -269,6 +271,8 @@ def test_verify_asks_sites_for_the_second_line_where_its_key_is_listed(
     assert less[0] == (Unverified.exit_code if "a" in listed else 0)
     if "a" in listed:
         assert "the log of a" in less[1].err
+        told = verified(capsys, small_run.certificate, policy, tmp_path, "--json")
+        assert json.loads(told[1].out)["second"] == {"log": False, "sites": ["a"]}
 
 
 def test_a_policy_takes_second_keys_of_its_own_parties_alone(small_run, tmp_path):

@@ -57,6 +57,33 @@ def test_acts_come_by_person_and_number_with_their_rows_by_key(engine, expected)
     assert rows == ROWS + 40
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "visit_occurrence_id = -5",
+        f"visit_occurrence_id = {act_number(None, '2020-02-29')}",  # a day's number
+        "measurement_date = DATE '10000-01-01'",
+        "measurement_date = DATE '0001-01-01' - 1",
+        "measurement_date = DATE 'infinity'",
+        "measurement_datetime = TIMESTAMP '10000-01-01 00:00:00'",
+    ],
+    ids=["negative", "a day's", "late", "early", "never", "late time"],
+)
+def test_what_no_act_could_state_is_not_committed_to(engine, change):
+    """It would be packed, and nobody could open it any more."""
+    engine.connection.execute("BEGIN")
+    try:
+        engine.connection.execute(
+            f"UPDATE measurement SET {change} WHERE measurement_id = "  # noqa: S608
+            "(SELECT min(measurement_id) FROM measurement)"
+        )
+        with pytest.raises(InvalidData, match="outside of the calendar"):
+            used_columns(engine)
+    finally:
+        engine.connection.execute("ROLLBACK")
+    assert used_columns(engine)
+
+
 def test_a_leaf_is_made_where_acts_stand_and_is_that_of_the_whole_act(engine):
     people = _people(engine)
     (some,) = read_all_acts(engine, used_columns(engine), people, ROWS)

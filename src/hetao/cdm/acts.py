@@ -24,6 +24,12 @@ Used = Mapping[str, Sequence[str]]  # table → the columns of it that hold anyt
 CHUNK_ROWS: Final = 200_000
 _KEYS: Final = ("person", "act", "id")  # of each row, in front of its cells
 _WORDS: Final = "words"  # all texts of a row
+# What an act can state: a visit's number is none of a day's, and days are a calendar's.
+_BOUNDS: Final = {
+    "date": "{0} < DATE '0001-01-01' OR {0} > DATE '9999-12-31'",
+    "timestamp": "{0} < TIMESTAMP '0001-01-01 00:00:00' "
+    "OR {0} > TIMESTAMP '9999-12-31 23:59:59.999999'",
+}
 _MILLIONTHS: Final = f"CAST(CAST({{}} AS DECIMAL(24,6)) * {MILLION} AS BIGINT)"
 
 
@@ -44,19 +50,42 @@ def used_columns(engine: Engine) -> dict[str, tuple[str, ...]]:
     """Return the columns that hold anything, of each table that does.
 
     Raises:
-        InvalidData: the tables do not bear it.
+        InvalidData: the tables do not bear it, or a visit's number is negative or a
+            date outside of the calendar, so that nobody could read the act again.
     """
     used: dict[str, tuple[str, ...]] = {}
     for name, table in act_tables().items():
         counts = ", ".join(f"count({c}) AS {c}" for c in table.columns)
+        odd = _odd(table)
         # S608: every name is the dictionary's.
-        (row,) = engine.rows(f"SELECT {counts} FROM {name}")  # noqa: S608
+        plan = f"SELECT {counts}, {odd} AS odd FROM {name}"  # noqa: S608
+        ((*row, beyond),) = engine.rows(plan)
+        if beyond:
+            raise InvalidData(
+                f"{name} has a negative {VISIT} or a date outside of the calendar",
+                fix="correct the mapping, and curate again",
+            )
         columns = tuple(
             c for c, n in zip(table.columns, row, strict=True) if n and c != PERSON
         )
         if any(row):
             used[name] = tuple(c for c in columns if c != VISIT)
     return used
+
+
+def _odd(table: Table) -> str:
+    """Return what counts a table's rows that no act could state."""
+    odd = [
+        _BOUNDS[field.type].format(name)
+        for name, field in table.fields.items()
+        if field.type in _BOUNDS
+    ]
+    odd += [f"{VISIT} < 0"] * (VISIT in table.columns)
+    return (
+        f"count(CASE WHEN {' OR '.join(odd)} THEN 1 END)"
+        if odd
+        else "CAST(0 AS BIGINT)"
+    )
 
 
 def act_rows_plan(table: Table, used: Sequence[str], *, own: bool = False) -> str:

@@ -38,10 +38,13 @@ def verify(chosen: argparse.Namespace) -> int:
     certificate = parse_canonical(data)
     steps = [*verified.steps, _worked_out(certificate)]
     seen = None
+    second: dict[str, Any] | None = None
     if chosen.policy:
         policy = read_policy(chosen.policy)
         seen = policy.check(_note(certificate))
-        steps += _seen(seen, _second_lines(policy, certificate))
+        sites = _second_lines(policy, certificate)
+        steps += _seen(seen, sites)
+        second = {"log": seen.second, "sites": sites}
     if chosen.qr:
         from hetao.dossier.code import check_code
 
@@ -67,6 +70,7 @@ def verify(chosen: argparse.Namespace) -> int:
             "concept_sets": [_told(one) for one in verified.concept_sets],
             "status": asdict(status) if status else None,
             "witnesses": None if seen is None else list(seen.witnesses),
+            "second": second,
         }
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
         return _exit_of(status)
