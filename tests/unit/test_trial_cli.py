@@ -8,7 +8,7 @@ import pytest
 
 from hetao.cli import main
 from hetao.errors import InvalidStudy, Usage
-from hetao.trial import read_trial
+from hetao.trial import course, read_trial
 
 TRIAL = """
 name = "empa-gba"
@@ -66,6 +66,28 @@ def test_a_plan_says_people_events_and_bounds(folder, capsys):
     assert looks["inflation"] > 1.1
     assert looks["people"] == math.ceil(body["size"]["exact"] * looks["inflation"])
     assert looks["events"] > body["size"]["events"]
+
+
+def test_the_largest_sample_has_the_power_that_is_told_at_the_error_of_the_looks(
+    folder, capsys
+):
+    """Also where [size] was asked for another error than [looks] spends."""
+    trial = folder / "strict.toml"
+    text = TRIAL.replace("hazard = 0.03", "hazard = 0.03\nalpha = 0.05\nsides = 1")
+    trial.write_text(text.replace("[looks]", "[looks]\nalpha = 0.005"), "utf-8")
+    assert hetao("trial", "plan", trial, "--json") == 0
+    body = json.loads(capsys.readouterr().out)
+
+    looks = body["looks"]
+    drift = math.sqrt(looks["events"] / 4) * -math.log(0.7)  # Schoenfeld
+    told = course(read_trial(trial).looks.bounds(), drift)
+    assert told.power == pytest.approx(0.8, abs=2e-3)
+    assert looks["people"] / looks["events"] == pytest.approx(
+        body["size"]["exact"] / body["size"]["events"], abs=0.01
+    )
+
+    assert hetao("trial", "plan", trial) == 0
+    assert "one look at a one-sided alpha of 0.005: people" in capsys.readouterr().out
 
 
 def test_a_list_is_committed_opened_and_checked(folder, capsys):

@@ -6,7 +6,7 @@ import math
 import os
 import secrets
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -152,6 +152,7 @@ def _looks(trial: TrialFile) -> dict[str, Any]:
         return {}
     bounds, power = trial.looks.bounds(), trial.looks.power
     body: dict[str, Any] = {
+        "alpha": bounds.alpha,
         "information": bounds.information,
         "efficacy": bounds.upper,
         "futility": [z if math.isfinite(z) else None for z in bounds.lower],
@@ -172,10 +173,13 @@ def _looks(trial: TrialFile) -> dict[str, Any]:
 
 
 def _largest(trial: TrialFile, factor: float) -> dict[str, Any]:
-    """Return how much larger a trial of many looks is than one of a single look."""
+    """Return how much larger a trial of many looks is than one of a single look.
+
+    The single look is that of the looks' own error, whatever the size was asked for.
+    """
     body: dict[str, Any] = {"inflation": factor}
     if trial.size and trial.looks and trial.size.power == trial.looks.power:
-        size = trial.size.needed()
+        size = replace(trial.size, alpha=trial.looks.alpha, sides=1).needed()
         body["people"] = math.ceil(size.exact * factor)
         body["events"] = (
             None if size.events is None else math.ceil(size.events * factor)
@@ -210,6 +214,7 @@ def _looks_lines(looks: dict[str, Any]) -> list[str]:
         lines.append(f"  {share:11.4f}  {upper:10.4f}  {low}  {spent:11.6f}")
     if "power" in looks:
         largest = f"  largest sample {looks['inflation']:.4f} times that of one look"
+        largest += f" at a one-sided alpha of {looks['alpha']:g}"
         if "people" in looks:
             largest += f": people {looks['people']}"
             largest += f", events {looks['events']}" if looks["events"] else ""
