@@ -572,6 +572,36 @@ def test_every_head_of_a_table_is_said_in_chinese_too(certificate):
     assert '<dt>Purpose <span class="zh" lang="zh">目的</span></dt>' in page
 
 
+def test_what_the_study_calls_by_one_of_our_words_is_not_translated(parts):
+    """A variable may well be called Score, Left, Class, Record or Exposure."""
+    body, log = parts
+    said = "Score|Left|Class|Record|Exposure|Said"
+    for variable, word in zip(body["study"]["variables"], said.split("|"), strict=True):
+        variable["label"] = word
+    finding(body, "middles")["groups"] = ["Class", "Record"]
+    body["study"]["estimand"] = {"population": "All", "Score": "An own attribute"}
+
+    page = render_body(body, log, EVERYTHING)
+    rows = re.findall(rf'<th scope="row"[^>]*>({said})(.*?)</th>', page)
+    assert {word for word, _ in rows} >= {"Score", "Record"}
+    assert [row for row in rows if "<span" in row[1]] == []
+    assert '<th scope="col" class="n">Class</th>' in page
+    assert '<th scope="col" class="n">Record</th>' in page
+    assert "<dt>Score</dt>" in page
+    for own in ("Intercept", "All together", "Fixed effect"):
+        assert f'<th scope="row">{own} <span class="zh"' in page
+
+
+def test_a_unit_of_person_time_is_said_in_chinese():
+    years = chinese_of("Difference for 1,000 person-years")
+    weeks = chinese_of("Difference for 1,000 person-week")
+    assert years == (("zh", "每 1,000 人年的差值"),)
+    assert dict(weeks)["zh-Hant"] == "每 1,000 人週的差值"
+    assert chinese_of("Difference for 1,000 person-shift") == (
+        ("zh", "每 1,000 人·shift 的差值"),
+    )
+
+
 def test_every_head_that_the_page_may_show_has_its_words():
     """Whatever a study asks: heads in the template, of ratios, and of the measures."""
     template = resources.files("hetao.report").joinpath("report.html.j2")

@@ -1,6 +1,6 @@
 """The heads of the report's tables, and what a row is called, in Chinese.
 
-A head that holds a label of the study, a group or a time is the study's own text and
+A head that is a label of the study or a group is the study's own text, marked so, and
 stays as it is.
 """
 
@@ -110,7 +110,7 @@ HEADS: Final[dict[str, tuple[str, str]]] = {
         "随机效应（Paule-Mandel 法）",
     ),
     "Random, REML": ("隨機效應（REML 法）", "随机效应（REML 法）"),
-    "Random effects (ML)": ("隨機效應（最大概似法）", "随机效应（最大似然法）"),
+    "Random effects (ML)": ("隨機效應（最大似然法）", "随机效应（最大似然法）"),
     "With it": ("符合人數", "符合人数"),
     "Share": ("比例", "比例"),
     "Mean": ("平均值", "平均值"),
@@ -163,7 +163,7 @@ HEADS: Final[dict[str, tuple[str, str]]] = {
     "By": ("簽署人", "签署人"),
     "Office": ("審批處", "审批处"),
     "Side": ("側", "侧"),
-    "Said": ("批註", "批注"),
+    "Said": ("表態", "表态"),
     "Rule": ("規則", "规则"),
     "Key fingerprint": ("密鑰指紋", "密钥指纹"),
     "Permit": ("許可", "许可"),
@@ -198,9 +198,24 @@ HEADS: Final[dict[str, tuple[str, str]]] = {
 FORMS: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = (
     (re.compile(r"Mean up to (.+)"), "至 {} 的平均值", "至 {} 的平均值"),
     (re.compile(r"Ratio adjusted for (.+)"), "按 {} 調整的率比", "按 {} 调整的率比"),
-    (re.compile(r"Difference for (.+)"), "每 {} 的差值", "每 {} 的差值"),
     (re.compile(r"(Intercept): .+"), "截距", "截距"),
 )
+
+
+PER: Final = re.compile(r"Difference for ([\d,]+) person-(.+)")
+# unit of time → person-time in it
+PERSON_TIME: Final = {
+    "day": ("人日", "人日"),
+    "week": ("人週", "人周"),
+    "month": ("人月", "人月"),
+    "year": ("人年", "人年"),
+}
+
+
+class Own(str):
+    """A head in the study's own words: shown as it is, whatever it looks like."""
+
+    __slots__ = ()
 
 
 def chinese_of(text: str) -> tuple[tuple[str, str], ...]:
@@ -208,7 +223,7 @@ def chinese_of(text: str) -> tuple[tuple[str, str], ...]:
 
     Nothing of a head that is the same in every language, or that the study words.
     """
-    found = _chinese(text)
+    found = None if isinstance(text, Own) else _chinese(text)
     if found is None:
         return ()
     traditional, simplified = found
@@ -226,6 +241,11 @@ def _chinese(text: str) -> tuple[str, str] | None:
         if inner is None:
             return None
         return f"{inner[0]}（{ends[0]}）", f"{inner[1]}（{ends[1]}）"
+    rate = PER.fullmatch(text)
+    if rate:
+        own = (f"人·{rate[2]} ",) * 2
+        unit = PERSON_TIME.get(rate[2].lower().removesuffix("s"), own)
+        return f"每 {rate[1]} {unit[0]}的差值", f"每 {rate[1]} {unit[1]}的差值"
     for form, traditional, simplified in FORMS:
         said = form.fullmatch(text)
         if said:

@@ -18,10 +18,15 @@ _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 
 @dataclass(frozen=True)
 class TermLabel:
-    """A term for a reader: its name, and what a category is compared with."""
+    """A term for a reader: its name, and what a category is compared with.
+
+    Attributes:
+        is_fixed: whether the name is the page's own word rather than the study's.
+    """
 
     text: str
     against: str = ""
+    is_fixed: bool = False
 
     @property
     def full(self) -> str:
@@ -62,7 +67,7 @@ def term_label(study: Study, name: str, others: Iterable[str] = ()) -> TermLabel
             its own, nothing is compared with it.
     """
     if name == INTERCEPT:
-        return TermLabel("Intercept")
+        return TermLabel("Intercept", is_fixed=True)
     factors = _split(name)
     if len(factors) > 1:
         return TermLabel(" × ".join(_factor(study, f, ()).text for f in factors))

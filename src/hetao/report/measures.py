@@ -8,6 +8,7 @@ from typing import Any
 from hetao.report.drawing import Drawing
 from hetao.report.forest import Row
 from hetao.report.forest_sites import Pooled, SiteRow, draw_sites
+from hetao.report.heads import Own
 from hetao.report.labels import INTERCEPT, event_label, term_label, variable_label
 from hetao.report.numerals import (
     DASH,
@@ -31,11 +32,16 @@ PER = 1000  # units of person-time that a rate is shown for
 
 @dataclass(frozen=True)
 class MeasureTable:
-    """One table: its caption, its column heads, and rows that start with a label."""
+    """One table: its caption, its column heads, and rows that start with a label.
+
+    Attributes:
+        is_fixed: whether the rows' labels are the page's own words, not the study's.
+    """
 
     caption: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    is_fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,8 @@ def quantiles_of(
         f"Median (quartiles){by}. Each is the middle of an interval that holds the "
         "quantile, and enough people; ± says how far its ends are"
     )
-    table = MeasureTable(caption, ("", *groups, "±"), tuple(rows))
+    heads = ("", *map(Own, groups), "±")
+    table = MeasureTable(caption, heads, tuple(rows))
     said = "; ".join(f"{row[0]} {row[1]}" for row in rows[:3] if groups)
     of = f" of “{groups[0]}”" if len(groups) > 1 else ""
     return MeasuresView((table,)), f"Median (quartiles){of}: {said or 'none'}."
@@ -227,7 +234,7 @@ def _pooled(term: Mapping[str, Any], label: str, measure: str) -> MeasureTable:
     caption = f"{label}. {_heterogeneity(term)}"
     heads = ("", f"{measure or 'difference'}".capitalize() + " (95% interval)")
     more = ("With HKSJ limits", "95% prediction interval", "τ²")
-    return MeasureTable(caption, heads + more, tuple(rows))
+    return MeasureTable(caption, heads + more, tuple(rows), is_fixed=True)
 
 
 def _heterogeneity(term: Mapping[str, Any]) -> str:
@@ -253,7 +260,8 @@ def _by_site(
         )
         for one in payload["sites"]
     ]
-    return MeasureTable("Each site's own estimates", ("Site", *labels), tuple(rows))
+    heads = ("Site", *map(Own, labels))
+    return MeasureTable("Each site's own estimates", heads, tuple(rows))
 
 
 def profile_of(
@@ -280,7 +288,7 @@ def profile_of(
     ]
     more = ("95% prediction interval", "τ²")
     table = MeasureTable(
-        f"{label}: the sites' curves added up", heads + more, tuple(rows)
+        f"{label}: the sites' curves added up", heads + more, tuple(rows), is_fixed=True
     )
     drawn = tuple(_drawn(name, one, measure) for name, one in found)
     ahead = found[-1][1].get("prediction")
@@ -392,7 +400,12 @@ def _interval(values: tuple[float | None, ...], *, is_ratio: bool) -> str:
 def _compared(
     comparisons: Sequence[Mapping[str, Any]], strata: str, unit: str
 ) -> MeasureTable:
-    heads = ["", "Rate ratio (95% interval)", "p", f"Difference for {PER:,} {unit}"]
+    heads = [
+        "",
+        "Rate ratio (95% interval)",
+        "p",
+        f"Difference for {PER:,} person-{unit}",
+    ]
     if strata:
         heads.append(f"Ratio adjusted for {strata}")
     rows = []

@@ -271,7 +271,7 @@ def _term(term: Mapping[str, Any], label: TermLabel, ratio: str) -> TermRow:
     is_ratio = bool(ratio)
     if str(term["name"]) == INTERCEPT and is_ratio:
         what = ratio.removesuffix(" ratio")
-        label = TermLabel(f"Intercept: {what} where every term is 0")
+        label = TermLabel(f"Intercept: {what} where every term is 0", is_fixed=True)
     return TermRow(
         label=label,
         interval=_interval(term, is_ratio),

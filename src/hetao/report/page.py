@@ -30,7 +30,7 @@ from hetao.report.custody import (
 from hetao.report.effects import EffectView
 from hetao.report.extras import Extras
 from hetao.report.headings import FEW, NONE, SECTIONS, facts, words_of
-from hetao.report.heads import chinese_of
+from hetao.report.heads import Own, chinese_of
 from hetao.report.labels import language_of, term_label
 from hetao.report.models import ModelView
 from hetao.report.numerals import count_text, difference_text, fixed_text, short_text
@@ -170,7 +170,7 @@ def _environment() -> Environment:
 def _estimand(study: Study) -> tuple[tuple[str, str], ...]:
     known = [key for key in ESTIMAND if key in study.estimand]
     others = [key for key in study.estimand if key not in ESTIMAND]
-    return tuple((ESTIMAND.get(k, k), study.estimand[k]) for k in known + others)
+    return tuple((ESTIMAND.get(k, Own(k)), study.estimand[k]) for k in known + others)
 
 
 @dataclass(frozen=True)
