@@ -163,7 +163,7 @@ HEADS: Final[dict[str, tuple[str, str]]] = {
     "By": ("簽署人", "签署人"),
     "Office": ("審批處", "审批处"),
     "Side": ("側", "侧"),
-    "Said": ("表態", "表态"),
+    "Said": ("審批意見", "审批意见"),
     "Rule": ("規則", "规则"),
     "Key fingerprint": ("密鑰指紋", "密钥指纹"),
     "Permit": ("許可", "许可"),
