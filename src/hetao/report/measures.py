@@ -400,12 +400,8 @@ def _interval(values: tuple[float | None, ...], *, is_ratio: bool) -> str:
 def _compared(
     comparisons: Sequence[Mapping[str, Any]], strata: str, unit: str
 ) -> MeasureTable:
-    heads = [
-        "",
-        "Rate ratio (95% interval)",
-        "p",
-        f"Difference for {PER:,} person-{unit}",
-    ]
+    heads = ["", "Rate ratio (95% interval)", "p"]
+    heads.append(f"Difference for {PER:,} person-{unit}")
     if strata:
         heads.append(f"Ratio adjusted for {strata}")
     rows = []
