@@ -165,6 +165,19 @@ def test_the_result_shows_itself_and_escapes_what_a_file_calls_its_columns():
     assert "&lt;b&gt;x&lt;/b&gt;" in page
 
 
+def test_a_site_that_a_file_names_in_chinese_alone_is_said_by_that_name():
+    wards = {"North": "瑪麗醫院", "East": "<深圳>", "South": "south"}
+    data = ROWS.assign(ward=ROWS["hospital"].map(wards))
+
+    result = fit("linear", "bmi ~ age", data, split_by="ward")
+
+    values = {"site-1": "瑪麗醫院", "site-2": "<深圳>"}
+    assert result.diagnostics()["site_values"] == values
+    assert set(result.diagnostics()["sites"]) == {*values, "south"}
+    assert "\nsite-1 is 瑪麗醫院, site-2 is <深圳>\n" in result.summary()
+    assert "site-2 is &lt;深圳&gt;" in result._repr_html_()
+
+
 def test_curves_come_as_one_frame():
     frame = fit("km", "Surv(time, dead) ~ sex", policy=OPEN).frame()
 

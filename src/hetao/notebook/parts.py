@@ -23,6 +23,13 @@ class Part:
     split_value: str = ""
     file: FlatFile | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def is_numbered(self) -> bool:
+        """Return whether the site's name is a number, and not made of its value."""
+        return self.site != self.split_value and bool(
+            re.fullmatch(r"site-\d+", self.site)
+        )
+
     def open(self, person: str = "", genes: tuple[str, ...] | None = None) -> FlatTable:
         """Return the site's rows, opened for reading; arguments as of `open_flat`.
 

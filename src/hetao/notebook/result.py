@@ -54,6 +54,8 @@ class FitResult:
     def summary(self) -> str:
         """Return the model as text, where a ratio is a ratio and not its logarithm."""
         parts = [self._head()]
+        named = self._named_sites()
+        parts += [named] if named else []
         for title, table in shown_of(self.body, self._ratio()):
             parts += [f"\n{title}:"] if title else []
             parts.append(table.to_string())
@@ -102,7 +104,7 @@ class FitResult:
         kept = (
             *("rounds", "converged", "condition", "loglik", "n", "events", "zph"),
             *("arms", "balance", "overlap"),
-            *("sites", "messages", "bytes_per_site", "withheld"),
+            *("sites", "site_values", "messages", "bytes_per_site", "withheld"),
         )
         return {key: self.body[key] for key in kept if key in self.body}
 
@@ -240,6 +242,11 @@ class FitResult:
         alone = analysis.alone if analysis.model else analysis
         return method_of(alone.method, alone.family).ratio
 
+    def _named_sites(self) -> str:
+        """Return what the file calls the sites that only have a number here."""
+        values = self.body.get("site_values", {})
+        return ", ".join(f"{site} is {value}" for site, value in values.items())
+
     def _head(self) -> str:
         body = self.body
         parts = [str(body["model"]), f"{len(body['sites'])} sites"]
@@ -273,6 +280,8 @@ class FitResult:
 
     def _repr_html_(self) -> str:
         parts = [f"<p><b>{html.escape(self._head())}</b></p>"]
+        named = self._named_sites()
+        parts += [f"<p>{html.escape(named)}</p>"] if named else []
         for title, table in shown_of(self.body, self._ratio()):
             parts += [f"<p>{html.escape(title)}</p>"] if title else []
             parts.append(table.to_html(border=0, float_format="{:.4g}".format))
@@ -308,7 +317,7 @@ def result_of(
         body["event"] = event
     if "sites" in finding:
         finding["by_site"] = finding.pop("sites")
-    body |= {
+    body |= _site_values(draft) | {
         "sites": item["members"],
         "rounds": item["rounds"],
         "messages": results["messages"],
@@ -324,6 +333,12 @@ def _with_names(one: Mapping[str, Any], draft: Draft) -> dict[str, Any]:
         k: draft.original(one[k]) for k in ("exposure", "outcome", "name") if k in one
     }
     return {**one, **own}
+
+
+def _site_values(draft: Draft) -> dict[str, Any]:
+    """Return what the file calls the sites whose names here are mere numbers."""
+    values = {one.site: one.split_value for one in draft.parts if one.is_numbered}
+    return {"site_values": values} if values else {}
 
 
 def _treatment(draft: Draft) -> str:
