@@ -72,9 +72,9 @@ def pytest_make_parametrize_id(val, argname):
     Bytes, digests, and texts longer than a sentence, may be of a key that each process
     draws anew; an object's name is its place.
     """
-    is_long = isinstance(val, str) and len(val) > LONGEST_NAME
-    is_drawn = isinstance(val, bytes) or str(val).startswith("sha256:")
-    return argname if is_long or is_drawn or type(val) is object else None
+    if isinstance(val, str):
+        return argname if len(val) > LONGEST_NAME or val[:7] == "sha256:" else None
+    return argname if isinstance(val, bytes) or type(val) is object else None
 
 
 def pytest_sessionfinish(session, exitstatus):
