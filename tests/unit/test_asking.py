@@ -62,6 +62,14 @@ def test_who_is_left_after_each_step_but_the_last_has_a_place(tmp_path):
     memory.close()
 
 
+def test_everybody_of_whom_anything_is_told_is_each_counted_once():
+    rows = np.array([3, 1, 1])
+
+    assert Places(rows, {}).everybody.tolist() == [1, 3]
+    steps = {"0 all": np.arange(6), "1 old": np.arange(2, 4)}
+    assert Places(rows, steps).everybody.tolist() == list(range(6))
+
+
 def test_of_each_pair_of_a_screen_a_round_tells_scores_and_information():
     screen = estimator_for(STUDY, ANALYSES["screen"])
     rows = make_rows(screen.plan, people(1, 300), "aa")

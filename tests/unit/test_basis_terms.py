@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from hetao.cli.main import main
@@ -31,7 +32,8 @@ from hetao.permit.facts import facts_from
 from hetao.permit.permit import check_form, permit_from
 from hetao.permit.signing_ask import ask_notice
 from hetao.permit.terms import Terms, check_terms, terms_told
-from support_federation import START, Federation
+from hetao.study import Criterion
+from support_federation import START, Federation, Plan, toy_study
 from support_permit import NOW, STUDY, Scene, at
 from support_rules import BOOK, HONG_KONG, SHENZHEN, facts
 
@@ -131,14 +133,19 @@ def federation(tmp_path_factory):
 
 def asked(federation, name, **terms):
     """Return what a site of 400 people answers under a basis with these terms."""
+    bundle = based(federation, name, **terms)
+    letter = federation.begin("b", bundle, run=name, permit=bundle.permit.digest)
+    return federation.refusals(federation.sites["b"].handle(letter.data))
+
+
+def based(federation, name, **terms):
+    """Return the study's permit on a basis with these terms."""
     permit = federation.bundle.permit
     ends = permit.not_before, permit.not_after
     basis = Basis(CONTRACT, name, "sha256:0", *ends, terms=Terms(**terms))
     number = f"{permit.number}-{name}"
     draft = Bundle(replace(permit, number=number, bases=(basis,)))
-    bundle = federation.cast.approved(draft, START)
-    letter = federation.begin("b", bundle, run=name, permit=bundle.permit.digest)
-    return federation.refusals(federation.sites["b"].handle(letter.data))
+    return federation.cast.approved(draft, START)
 
 
 def test_a_site_counts_its_people_against_a_basis(federation):
@@ -149,6 +156,30 @@ def test_a_site_counts_its_people_against_a_basis(federation):
 
     assert said.startswith("HT-336: cn-standard-contract allows 399 people of b")
     assert "400" not in said
+
+
+def test_who_left_before_the_cohort_is_among_the_people(tmp_path):
+    """The attrition tells of all 400 people; half of them are old enough."""
+    old = Criterion("Is 60 or older", rule="age >= 60")
+    with Federation(tmp_path, Plan(toy_study(criteria=(old,)))) as made:
+        (said,) = asked(made, "too many", most_people=399)
+        assert said.startswith("HT-336")
+        assert asked(made, "as many", most_people=400) == []
+
+        counted, nobody = [], ("person", np.zeros(0, np.int64))
+        made.sites["b"].memory.count(2026, nobody, counted.append)
+        assert counted == [400]
+
+
+def test_a_site_counts_its_people_at_each_task_too(federation, monkeypatch):
+    asked_of, site = [], federation.sites["a"]
+    monkeypatch.setattr(
+        "hetao.federation.site.count_people", lambda *said: asked_of.append(said)
+    )
+    site.handle(federation.begin("a").data)
+    site.handle(federation.task("a").data)
+
+    assert len(asked_of) == 2
 
 
 # --- drafts and files -----------------------------------------------------------------

@@ -55,6 +55,14 @@ class Places:
     rows: Ints
     steps: Mapping[str, Ints]
 
+    @functools.cached_property
+    def everybody(self) -> Ints:
+        """Return the place, each once, of whoever anything is told about.
+
+        That is who is in the cohort, and who left it before, if it is shown how many.
+        """
+        return np.unique(np.concatenate([self.rows, *self.steps.values()]))
+
 
 def places_of(
     memory: Memory, space: str, ids: Ids, flow: tuple[Sequence[str], Ids, Ints] | None

@@ -339,7 +339,7 @@ class Site:
             run.reserved[one.analysis, asking.Attempt(name), 0] = one.of_whom
 
     def _count(self, run: _Run) -> None:
-        who, permit = (run.cohort.space, run.places.rows), run.bundle.permit
+        who, permit = (run.cohort.space, run.places.everybody), run.bundle.permit
         site = self._setup.trusted[self.name]
         count_people(self.memory, site, permit, who, self._clock())
 

@@ -23,7 +23,8 @@ class Terms:
     Attributes:
         exporters: side whose sites it binds; every site if empty. The other terms of
             what leaves (`most_people`, `highest_grade`, `kinds`) are of those alone.
-        most_people: people of each such site, of whom anything is sent in a run.
+        most_people: people of each such site, of whom anything is sent in a run, be
+            it how many of them left the cohort at which step.
         highest_grade: highest class (1-5) of what leaves such a site.
         kinds: kinds of payload that may leave such a site; notices always may.
         sites, sides: that may take part.
