@@ -96,13 +96,7 @@ async def revoked_midway(
     stage.notices, stage.sites, heard = {}, {}, Heard()
     async with stage:
         held = HeldUp(net.transport("a"), POSTS)
-        stage.work("a", held)
-        stage.work_all("bc")
-        coordinator = stage.coordinator()
-        running = asyncio.create_task(coordinator.answer())
-        await held.reached.wait()
-        while {sums_in(site) for site in stage.sites.values()} != {SUMS}:
-            await asyncio.sleep(LOOK_SECONDS)  # until the others wait for it too
+        coordinator, running = await _under_way(stage, held)
         await asyncio.sleep(wait_seconds)
         before = {name: sums_in(site) for name, site in stage.sites.items()}
         signer = net.cast.identities["ethics-hk"]
@@ -120,6 +114,57 @@ async def revoked_midway(
         if certified:
             await _certify(stage, coordinator, heard)
     return heard
+
+
+async def killed_midway(net: Net) -> tuple[HetaoError, list[bytes], bytes]:
+    """Kill the coordinator of a run, revoke the permit, and let it come back.
+
+    Returns:
+        With which it ended; what it wrote, each of the two times; its log's last entry.
+    """
+    stage = Midway(net, study_of(SITES))
+    stage.notices, stage.sites, wrote = {}, {}, []
+    async with stage:
+        held = HeldUp(net.transport("a"), POSTS)
+        coordinator, running = await _under_way(stage, held)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        run = coordinator.run
+        stage.opened.remove(coordinator)
+        coordinator.close()
+        signer = net.cast.identities["ethics-hk"]
+        stage.bundle = sign_notice(stage.bundle, signer, "revoke", now())
+        stage.notices["b"] = stage.bundle.notices[-1:]
+        while not all(destroyed(site) for site in stage.sites.values()):
+            await asyncio.sleep(LOOK_SECONDS)
+        for _ in range(2):
+            again = stage.coordinator()
+            assert again.run == run
+            try:
+                await again.answer()
+            except HetaoError as error:
+                ended = error
+            await tell_revoked(again, stage.folder / "out")
+            wrote.append((stage.folder / "out" / "revoked.json").read_bytes())
+            last = again.log.size
+            (entry,) = again.log.entries(last - 1, last)
+            stage.opened.remove(again)
+            again.close()
+    return ended, wrote, entry
+
+
+async def _under_way(
+    stage: Midway, held: HeldUp
+) -> "tuple[Coordinator, asyncio.Task[object]]":
+    """Start sites and a run, and return once each site has released its sums."""
+    stage.work("a", held)
+    stage.work_all("bc")
+    coordinator = stage.coordinator()
+    running = asyncio.create_task(coordinator.answer())
+    await held.reached.wait()
+    while {sums_in(site) for site in stage.sites.values()} != {SUMS}:
+        await asyncio.sleep(LOOK_SECONDS)  # until the others wait for it too
+    return coordinator, running
 
 
 async def _certify(stage: Stage, coordinator: Coordinator, heard: Heard) -> None:

@@ -6,10 +6,12 @@ import pytest
 
 from hetao.cli.main import main
 from hetao.errors import NotApproved, Stopped
-from hetao.federation import gossip
+from hetao.federation import gossip, runs
+from hetao.federation.store import Store
 from hetao.ledger.revoked import Revoked, verify_any
-from support_revocation import SITES, SUMS, revoked_midway
-from support_transport import HUBS, NETS, play
+from hetao.permit import sign_notice
+from support_revocation import SITES, SUMS, killed_midway, revoked_midway
+from support_transport import HUBS, NETS, Stage, now, play, study_of
 
 
 @pytest.mark.parametrize(("way", "teller"), [("inproc", "b"), ("https", "c")])
@@ -34,6 +36,37 @@ def test_a_revocation_in_mid_study_reaches_everybody_and_nothing_leaves_after_it
     _check_commands(tmp_path / "out", heard, capsys)
     assert heard.kept == 0
     assert "what the log ends with" in str(heard.other)
+
+
+def test_a_coordinator_killed_before_the_revocation_certifies_what_had_left(
+    tmp_path, monkeypatch
+):
+    """The permit file bears the revocation by then; nothing is asked any more."""
+    monkeypatch.setattr(gossip, "GOSSIP_SECONDS", 0.05)
+
+    ended, wrote, entry = play(NETS["inproc"], tmp_path, killed_midway)
+
+    assert isinstance(ended, NotApproved)
+    assert "said 'revoke' to this permit" in str(ended)
+    found = verify_any(wrote[0])
+    assert isinstance(found, Revoked)
+    assert found.tainted == ("people", "model")
+    assert sum(one.releases for one in found.courses) >= (len(SITES) - 1) * SUMS
+    assert b'"what":"destroyed"' in entry
+    assert wrote[1] == wrote[0]  # it is issued once
+
+
+def test_a_revoked_permit_under_which_nothing_ran_opens_nothing(tmp_path):
+    async def scene(net):
+        stage = Stage(net, study_of(SITES))
+        signer = net.cast.identities["ethics-hk"]
+        stage.bundle = sign_notice(stage.bundle, signer, "revoke", now())
+        for _ in range(2):  # also where an empty journal lies
+            with pytest.raises(NotApproved):
+                stage.coordinator()
+            Store(stage.folder / "coordinator" / runs.JOURNAL, runs.SCHEMA).close()
+
+    play(NETS["inproc"], tmp_path, scene)
 
 
 def _check_certificate(heard):

@@ -31,6 +31,7 @@ from hetao.federation.reviewing import (
 )
 from hetao.federation.transport_https import HttpsTransport
 from hetao.ledger.certificate import published
+from hetao.ledger.revoked import verify_revoked
 from hetao.permit import (
     Bundle,
     Directory,
@@ -158,14 +159,16 @@ async def _certified(
 async def tell_revoked(coordinator: Coordinator, out: Path) -> None:
     """Where the permit was revoked, issue the certificate that says what had left.
 
-    Then what was asked is destroyed here, as at sites and hubs, whether it could be.
+    Then what was asked is destroyed here, as at sites and hubs, whether it could be. A
+    certificate that is there already stands.
     """
-    certificate = None
+    certificate = _issued(coordinator, out / "revoked.json")
     try:
-        certificate = await certify_revoked(coordinator, format_time(utc_now()))
+        if certificate is None:
+            certificate = await certify_revoked(coordinator, format_time(utc_now()))
     except HetaoError as error:
         say(f"no certificate of a revoked study could be issued: {error}")
-    if is_revoked(coordinator.mail.bundle):
+    if coordinator.mail.kept and is_revoked(coordinator.mail.bundle):
         coordinator.mail.destroy()
     if certificate is None:
         return
@@ -174,6 +177,16 @@ async def tell_revoked(coordinator: Coordinator, out: Path) -> None:
     _replace(out / "revoked.html", render_revoked(certificate).encode())
     write_directory(out / "parties.toml", coordinator.bundle.permit.directory)
     say(f"the permit was REVOKED: {out / 'revoked.json'} says what had been released")
+
+
+def _issued(coordinator: Coordinator, path: Path) -> bytes | None:
+    """Return the certificate of this revoked run, if it has been written before."""
+    try:
+        data = path.read_bytes()
+        found = verify_revoked(data, coordinator.trusted)
+    except (OSError, HetaoError):
+        return None
+    return data if found.run == coordinator.run else None
 
 
 def _lay(folder: Path, outcome: Outcome) -> Package:

@@ -9,7 +9,6 @@ finish wait for it together, so that one file goes in and one comes out.
 """
 
 import asyncio
-import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,6 +29,7 @@ from hetao.errors import (
     Unreachable,
     WrongStudy,
 )
+from hetao.federation import runs
 from hetao.federation.correspondence import (
     SENT,
     Correspondence,
@@ -49,24 +49,12 @@ from hetao.ledger.concept_sets import across_sites, are_told
 from hetao.permit import (
     Bundle,
     Statement,
-    check_standing,
     statement_from,
 )
 from hetao.release import STRICT, new_key, pack
 from hetao.study import Study
 
 TAG_KEY: Final = b"hetao-tag-key-v1\n"
-SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS run (
-    run TEXT NOT NULL PRIMARY KEY,
-    study TEXT NOT NULL,
-    permit TEXT NOT NULL,
-    finished INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE TABLE IF NOT EXISTS cosigned (
-    hub TEXT NOT NULL PRIMARY KEY, size INTEGER NOT NULL
-) STRICT;
-"""
 
 
 @dataclass(frozen=True)
@@ -138,23 +126,26 @@ class Coordinator:
             transport: the way to the hubs.
             by_file: sites to which one file is carried, and back, by hand.
 
+        A run that was under way when its permit was revoked is opened all the same, so
+        that it can be certified as revoked; it answers nothing any more.
+
         Raises:
             NotApproved, OutOfTime, WrongStudy, NotAParty: the permit does not stand.
             InvalidStudy: a site answers by file what takes more than one round.
         """
-        check_standing(bundle, study.digest, desk.clock(), desk.trusted)
+        self._ended = runs.end_of(desk, study, bundle)
         if set(study.sites) != set(bundle.permit.sites):
             raise WrongStudy("the study and the permit name different sites")
         _check_by_file(study, by_file)
         self._by_file = frozenset(by_file)
         self._desk, self.study, self.bundle = desk, study, bundle
         desk.folder.mkdir(parents=True, exist_ok=True)
-        tables = SCHEMA + SENT + HEARD + COUNTED + COPIED
-        self._store = Store(desk.folder / "coordinator.sqlite", tables)
+        tables = runs.SCHEMA + SENT + HEARD + COUNTED + COPIED
+        self._store = Store(desk.folder / runs.JOURNAL, tables)
         self.log = open_log(desk.folder, desk.identity, desk.log)
         self.identity, self.trusted = desk.identity, desk.trusted
         self.ballots = Ballots(self._store, self.log, desk.trusted)
-        self.run = self._resumed_run()
+        self.run = runs.taken_up(self._store, (study, bundle), self._ended, desk.say)
         question = (study, bundle, self.run)
         self._mail = Correspondence(desk, question, transport, self._store, self.log)
         self._rounds: list[RoundRecord] = []
@@ -170,19 +161,6 @@ class Coordinator:
         self._store.close()
         self.log.close()
 
-    def _resumed_run(self) -> str:
-        digests = (self.study.digest, self.bundle.permit.digest)
-        rows = self._store.rows(
-            "SELECT run FROM run WHERE study = ? AND permit = ? AND finished = 0",
-            digests,
-        )
-        if rows:
-            self._desk.say("resuming the run that was interrupted")
-            return str(rows[0][0])
-        run = secrets.token_hex(16)
-        self._store.write([("INSERT INTO run VALUES (?, ?, ?, 0)", (run, *digests))])
-        return run
-
     # --- the whole way ----------------------------------------------------------------
     async def answer(self) -> Outcome:
         """Carry out every analysis of the study and return the outcome.
@@ -193,6 +171,8 @@ class Coordinator:
             NotEstimable: the sums do not determine a model.
         """
         answers: list[Answer] = []
+        if self._ended is not None:
+            raise self._ended
         try:
             async with self._mail.listening():
                 members = await self._begin()
@@ -212,7 +192,7 @@ class Coordinator:
 
     def mark_finished(self) -> None:
         """Remember that results are written, so that asking again is a new run."""
-        self._store.write([("UPDATE run SET finished = 1 WHERE run = ?", (self.run,))])
+        runs.finish(self._store, self.run)
 
     def _outcome(
         self, answers: Sequence[Answer], closings: Mapping[str, Mapping[str, Any]]
