@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hetao.canonical import digest_bytes
 from hetao.cli.main import main
 from hetao.errors import (
     BeyondBasis,
+    InvalidData,
     InvalidFacts,
     InvalidNetwork,
     NotApproved,
@@ -385,3 +387,33 @@ def test_the_command_shows_conditions_and_asks_whether_they_were_read(
     assert "at most: most_people = 9" in shown
     assert "condition of cn-standard-contract (C-1): Not to be passed on." in shown
     assert main([*approve, "--conditions-read"]) == 0
+
+
+def test_an_approver_holds_the_instrument_against_what_the_permit_names(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("hetao.cli.permit.utc_now", lambda: NOW)
+    mine, other = tmp_path / "contract.pdf", tmp_path / "draft.pdf"
+    mine.write_bytes(b"the contract")
+    other.write_bytes(b"the contract.")
+    named = digest_bytes(b"the contract")
+    scene = SCENE.varied(bases=(replace(under().permit.bases[0], document=named),))
+    path = tmp_path / "permit.json"
+    write_bundle(path, Bundle(scene.permit))
+    key = write_identity(tmp_path, scene.identities["ethics-hk"])
+    show = ["permit", "show", str(path)]
+    approve = ["permit", "approve", str(path), "--key", str(key)]
+    before = path.read_bytes()
+
+    assert main(show) == 0
+    assert named in capsys.readouterr().err
+    assert main([*show, "--document", str(mine)]) == 0
+    assert f"{mine} is its document" in capsys.readouterr().err
+    for wrong, code in ((other, NotApproved), (tmp_path / "none", InvalidData)):
+        for words in (show, approve):
+            given = ["--document", str(mine), "--document", str(wrong)]
+            assert main([*words, *given]) == code.exit_code
+            assert str(wrong) in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert main([*approve, "--document", str(mine)]) == 0
+    assert path.read_bytes() != before

@@ -22,7 +22,7 @@ from hetao.cli.permit import (
     draft_lending,
     lent_by,
     read_pairs,
-    read_recalled,
+    words_of,
     write_delegation,
 )
 from hetao.errors import BadSignature, InvalidNetwork, Usage
@@ -83,14 +83,7 @@ def sign(chosen: argparse.Namespace) -> int:
     """Say one thing about a permit, signed with a passkey."""
     bundle = read_bundle(chosen.permit)
     key = _passkey(bundle.permit.keys, chosen.key_name)
-    words = Words(
-        reason=chosen.reason,
-        until=chosen.until,
-        change=read_pairs(chosen.set),
-        delegation=lent_by(chosen.delegation),
-        recalls=read_recalled(chosen.of),
-        read=chosen.conditions_read,
-    )
+    words = words_of(bundle.permit, chosen)
     body = draft_notice(bundle, key, chosen.verb, utc_now(), words)
     return _put(
         chosen, key.origin, ask_notice(bundle.permit, body), (chosen.permit, None)

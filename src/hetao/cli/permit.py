@@ -2,16 +2,18 @@
 
 import argparse
 import datetime
+import hashlib
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hetao.canonical import digest
 from hetao.cli.main import say
-from hetao.errors import InvalidNetwork, NotActive, Usage
+from hetao.errors import InvalidData, InvalidNetwork, NotActive, NotApproved, Usage
 from hetao.federation.clock import utc_now
 from hetao.federation.renewing import Renewal, keep
 from hetao.permit import (
@@ -47,6 +49,7 @@ def show(chosen: argparse.Namespace) -> int:
     """Say how a permit stands, and why."""
     bundle = read_bundle(chosen.permit)
     found = standing(bundle, utc_now())
+    check_documents(bundle.permit, chosen.document)
     if chosen.json:
         sys.stdout.write(json.dumps(_told(bundle, found), ensure_ascii=False) + "\n")
         return 0
@@ -55,7 +58,7 @@ def show(chosen: argparse.Namespace) -> int:
     say(f"code {code(permit.canonical)}: compare it with everybody else's")
     for reason in found.why:
         say(f"  {reason}")
-    _show_bases(permit)
+    _show_bases(permit, {digest_of(path): path for path in chosen.document})
     for approval in found.approvals:
         say(f"  approved by {approval.by} ({approval.role}, {approval.side})")
     for side, until in found.leases.items():
@@ -70,10 +73,14 @@ def show(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _show_bases(permit: Permit) -> None:
+def _show_bases(permit: Permit, seen: Mapping[str, Path]) -> None:
     for basis in permit.bases:
         what = f"{basis.instrument} ({basis.reference})"
         say(f"  basis {what}, until {basis.valid_until}")
+        if basis.document in seen:
+            say(f"    {seen[basis.document]} is its document")
+        elif basis.document:
+            say(f"    its document: {basis.document}")
         told = terms_told(basis.terms)
         if told:
             say(f"    at most: {told}")
@@ -101,7 +108,22 @@ def _told(bundle: Bundle, found: Standing) -> dict[str, Any]:
 def sign(chosen: argparse.Namespace) -> int:
     """Say one thing about a permit, signed with a key."""
     bundle = read_bundle(chosen.permit)
-    words = Words(
+    words = words_of(bundle.permit, chosen)
+    signer = read_identity(chosen.key)
+    signed = sign_notice(bundle, signer, chosen.verb, utc_now(), words)
+    write_bundle(chosen.permit, signed)
+    _say_back(signed, chosen)
+    return 0
+
+
+def words_of(permit: Permit, chosen: argparse.Namespace) -> Words:
+    """Return what a command's words say beside their verb.
+
+    Raises:
+        NotApproved: a document that is given is no basis's.
+    """
+    check_documents(permit, getattr(chosen, "document", []))
+    return Words(
         reason=chosen.reason,
         until=getattr(chosen, "until", ""),
         change=read_pairs(getattr(chosen, "set", [])),
@@ -109,11 +131,36 @@ def sign(chosen: argparse.Namespace) -> int:
         recalls=read_recalled(getattr(chosen, "of", [])),
         read=getattr(chosen, "conditions_read", False),
     )
-    signer = read_identity(chosen.key)
-    signed = sign_notice(bundle, signer, chosen.verb, utc_now(), words)
-    write_bundle(chosen.permit, signed)
-    _say_back(signed, chosen)
-    return 0
+
+
+def check_documents(permit: Permit, paths: Sequence[Path]) -> None:
+    """Return quietly if each file is, byte for byte, the document of some basis.
+
+    Raises:
+        InvalidData: a file cannot be read.
+        NotApproved: a file is no basis's document.
+    """
+    named = {basis.document for basis in permit.bases}
+    for path in paths:
+        if digest_of(path) not in named:
+            raise NotApproved(
+                f"{path} is not the document of any basis of {permit.number}",
+                fix="get the very file that the permit was drafted with, or have it "
+                "drafted anew with yours",
+            )
+
+
+def digest_of(path: Path) -> str:
+    """Return the digest of a file, as a basis names its document.
+
+    Raises:
+        InvalidData: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InvalidData(f"{path} cannot be read", fix="check the path") from error
 
 
 def _say_back(signed: Bundle, chosen: argparse.Namespace) -> None:

@@ -6,14 +6,13 @@ import sys
 from pathlib import Path
 
 from hetao.cli.main import say
-from hetao.cli.permit import lent_by, read_pairs, read_recalled
+from hetao.cli.permit import words_of
 from hetao.errors import BadSignature, InvalidData, InvalidNetwork
 from hetao.federation.clock import utc_now
 from hetao.federation.signing_csc import service_at
 from hetao.permit import (
     Key,
     Statement,
-    Words,
     add_notice,
     code,
     draft_notice,
@@ -30,14 +29,7 @@ def sign(chosen: argparse.Namespace) -> int:
     """Draft a notice, have the service sign its hash, and keep it once it holds."""
     bundle = read_bundle(chosen.permit)
     key = _key(bundle.permit.keys, chosen.key_name)
-    words = Words(
-        reason=chosen.reason,
-        until=chosen.until,
-        change=read_pairs(chosen.set),
-        delegation=lent_by(chosen.delegation),
-        recalls=read_recalled(chosen.of),
-        read=chosen.conditions_read,
-    )
+    words = words_of(bundle.permit, chosen)
     body = draft_notice(bundle, key, chosen.verb, utc_now(), words)
     data = signed_bytes(body)
     say(f"code {code(data)}: of all that is signed")

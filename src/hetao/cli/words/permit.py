@@ -27,6 +27,7 @@ def add_permit(commands: Commands) -> None:
     module = "hetao.cli.permit"
     show = command(verbs, "show", f"{module}:show", "how a permit stands, and why")
     show.add_argument("permit", type=Path, metavar="PERMIT")
+    _add_document(show)
     add_json(show)
     for verb, text in SAYING.items():
         function = verb if verb in ("amend", "renew") else "sign"
@@ -70,7 +71,19 @@ def add_permit(commands: Commands) -> None:
     listed.add_argument("--parties", type=Path, required=True, metavar="PARTIES.toml")
 
 
+def _add_document(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--document",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="an instrument that you hold: refuse unless a basis names this very file",
+    )
+
+
 def _add_read(one: argparse.ArgumentParser) -> None:
+    _add_document(one)
     one.add_argument(
         "--conditions-read",
         action="store_true",
