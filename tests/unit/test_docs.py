@@ -1,8 +1,8 @@
 """The documents are true: commands parse, links resolve, words and codes exist."""
 
 import argparse
-import functools
 import contextlib
+import functools
 import importlib
 import inspect
 import re
