@@ -5,7 +5,7 @@ import atexit
 import contextlib
 import datetime
 import functools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -395,39 +395,54 @@ class Federation:
         return log.entries(0, log.size)
 
     # --- a whole run ----------------------------------------------------------------
+    def desk(self, notices: Callable[[], tuple[Any, ...]] = tuple) -> Desk:
+        """Return what the coordinator works with; `notices` are those of its folder."""
+        return Desk(
+            self.cast.identities["coordinator"],
+            self.cast.directory,
+            self.folder / "coordinator",
+            self.clock,
+            self.plan.say,
+            notices,
+            self.plan.log,
+        )
+
+    @contextlib.asynccontextmanager
+    async def attended(self, exchange: Exchange) -> AsyncIterator[None]:
+        """Have every site that is online attend to its mail while the block runs."""
+        workers = [
+            asyncio.create_task(
+                attend(site, self.home(name), exchange.transport(name), lambda _: None)
+            )
+            for name, site in self.sites.items()
+            if name not in self.plan.by_file
+        ]
+        try:
+            yield
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
     def run(self) -> "Ran":
         """Carry out the study over these parties and certify it."""
         return asyncio.run(self._run())
 
     async def _run(self) -> "Ran":
         exchange = _Recording(self.hubs, self.carried)
-        desk = Desk(
-            self.cast.identities["coordinator"],
-            self.cast.directory,
-            self.folder / "coordinator",
-            self.clock,
-            self.plan.say,
-            log=self.plan.log,
-        )
         way, by_file = exchange.transport("coordinator"), self.plan.by_file
+        desk = self.desk()
         coordinator = Coordinator(desk, self.study, self.bundle, way, by_file)
-        workers = [
-            asyncio.create_task(
-                attend(site, self.home(name), exchange.transport(name), lambda _: None)
-            )
-            for name, site in self.sites.items()
-            if name not in by_file
-        ]
         try:
-            outcome = await coordinator.answer()
-            issued = format_time(self.clock())
-            votes = self.cast.reviewed(self.bundle, package_of(outcome), self.clock())
-            certificate = await certify(coordinator, outcome, issued, votes)
-            coordinator.mark_finished()
+            async with self.attended(exchange):
+                outcome = await coordinator.answer()
+                issued = format_time(self.clock())
+                votes = self.cast.reviewed(
+                    self.bundle, package_of(outcome), self.clock()
+                )
+                certificate = await certify(coordinator, outcome, issued, votes)
+                coordinator.mark_finished()
         finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
             coordinator.close()
         return Ran(outcome, certificate, self.cast)
 

@@ -11,7 +11,6 @@ from hetao.errors import NotApproved, Refused
 from hetao.federation import gossip as gossiping
 from hetao.federation import guard
 from hetao.federation.coordinator import Coordinator
-from hetao.federation.correspondence import Desk
 from hetao.federation.gossip import gossip
 from hetao.federation.register import News, news_from
 from hetao.federation.transport_inproc import Exchange
@@ -351,17 +350,10 @@ def test_a_notice_in_one_sites_folder_reaches_every_site(federation, quick):
 
 def test_a_coordinator_that_waits_ends_as_soon_as_the_permit_does(federation, quick):
     """Nobody answers it; the revocation comes through a hub."""
-    desk = Desk(
-        federation.cast.identities["coordinator"],
-        federation.cast.directory,
-        federation.folder / "coordinator",
-        federation.clock,
-        lambda _: None,
-    )
 
     async def run():
         exchange = Exchange(federation.hubs)
-        way = exchange.transport("coordinator")
+        way, desk = exchange.transport("coordinator"), federation.desk()
         coordinator = Coordinator(desk, federation.study, federation.bundle, way)
         waiting = asyncio.create_task(coordinator.answer())
         await asyncio.sleep(0.05)

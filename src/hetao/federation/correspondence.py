@@ -220,6 +220,20 @@ class Correspondence:
         )
         return int(rows[0][0])
 
+    def asked(self) -> dict[str, tuple[str, ...]]:
+        """Return task → the sites that were asked for their part, in the study's order.
+
+        Known though what was asked is destroyed.
+        """
+        text = "SELECT key FROM sent WHERE run = ? ORDER BY rowid"
+        found: dict[str, set[str]] = {}
+        for (key,) in self._store.rows(text, (self._run,)):
+            _, task, kind, to = json.loads(key)
+            if kind == "task":
+                found.setdefault(task, set()).add(to)
+        sites = self._study.sites
+        return {t: tuple(s for s in sites if s in asked) for t, asked in found.items()}
+
     # --- sending ----------------------------------------------------------------------
     async def send(self, *letters: Letter) -> None:
         """Journal, log and post; after a kill, the very same bytes go out again."""

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any, Final
 
+from hetao.analysis import estimator_for
 from hetao.canonical import parse_canonical
-from hetao.errors import HetaoError
+from hetao.errors import HetaoError, Unverified
 from hetao.federation.coordinator import Coordinator
 from hetao.federation.gossip import GOSSIP_SECONDS
 from hetao.ledger.certificate import sign_certificate
@@ -15,8 +16,8 @@ from hetao.ledger.revoked import Ended, verify_revoked
 from hetao.ledger.rounds import check_release, check_total
 from hetao.permit import Bundle, is_revoked
 from hetao.permit.lifecycle import REVOKING
+from hetao.study import Study
 
-PLACE: Final = ("analysis", "attempt", "round", "members")
 MALFORMED: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
@@ -79,48 +80,68 @@ def revoked_body(
 
 
 def _rounds(coordinator: Coordinator, draft: Ended) -> Iterator[dict[str, Any]]:
-    """Yield every round of which a release holds, with the sums that hold."""
-    said: dict[str, dict[str, dict[str, Any]]] = {}  # task → kind → sender → statement
-    for (task, kind, sender), (_, meta, _) in coordinator.mail.items.items():
-        if kind in ("receipt", "total") and isinstance(meta.get("body"), dict):
-            one = {"body": meta["body"], "signature": meta.get("signature")}
-            said.setdefault(task, {}).setdefault(kind, {})[sender] = one
-    for task, kinds in said.items():
-        found: dict[str, Any] | None = None
-        for site, receipt in kinds.get("receipt", {}).items():
-            round_ = _round_of(task, receipt["body"])
-            if not _holds(check_release, draft, site, _with(round_, site, receipt)):
-                continue
-            found = found or round_
-            if round_ == {**found, "receipts": {}}:
-                found["receipts"][site] = receipt
-        if found is None:
+    """Yield every round of which a release holds, with the sums that hold.
+
+    What a task was, is what was asked, whatever an answer says of itself; its members
+    are those that most releases name, and of as many those that were asked.
+    """
+    said = _said(coordinator)
+    for task, asked in coordinator.mail.asked().items():
+        answers, round_ = said.get(task, {}), _round_of(coordinator.study, task)
+        held: dict[tuple[str, ...], dict[str, Any]] = {}
+        for site, receipt in answers.get("receipt", {}).items():
+            names = receipt["body"].get("members")
+            one = {**round_, "members": names, "receipts": {site: receipt}}
+            if _holds(_check_release, draft, site, one):
+                held.setdefault(tuple(names), {})[site] = receipt
+        if not held:
             continue
-        for hub, total in kinds.get("total", {}).items():
-            shares = total["body"].get("shares", {})
-            given = {**found, "totals": {hub: total}}
-            if sorted(shares) == sorted(found["members"]) and _holds(
-                check_total, draft, hub, given, shares
-            ):
+        members = max(held, key=lambda one: (len(held[one]), one == asked))
+        found = {**round_, "members": list(members), "receipts": held[members]}
+        for hub, total in answers.get("total", {}).items():
+            if _holds(_check_total, draft, hub, {**found, "totals": {hub: total}}):
                 found["totals"][hub] = total
         yield found
 
 
-def _round_of(task: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the round that a release says it is of, with nothing in it."""
-    place = {name: body.get(name) for name in PLACE}
-    protocol = str(body.get("protocol")).partition("/")[0]
+def _said(coordinator: Coordinator) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return task → kind → sender → what came in of it, signed or not."""
+    said: dict[str, dict[str, dict[str, Any]]] = {}
+    for (task, kind, sender), (_, meta, _) in coordinator.mail.items.items():
+        if isinstance(meta.get("body"), dict):
+            one = {"body": meta["body"], "signature": meta.get("signature")}
+            said.setdefault(task, {}).setdefault(kind, {})[sender] = one
+    return said
+
+
+def _round_of(study: Study, task: str) -> dict[str, Any]:
+    """Return the round that was asked by this name, with nothing in it."""
+    name, attempt, number = task.rsplit("/", 2)
     return {
         "task": task,
-        **place,
-        "protocol": protocol,
+        "analysis": name,
+        "attempt": int(attempt),
+        "round": int(number),
+        "protocol": estimator_for(study, study.analysis(name)).name,
         "receipts": {},
         "totals": {},
     }
 
 
-def _with(round_: Mapping[str, Any], site: str, receipt: object) -> dict[str, Any]:
-    return {**round_, "receipts": {site: receipt}}
+def _check_release(draft: Ended, site: str, round_: Mapping[str, Any]) -> None:
+    members = round_["members"]
+    if not isinstance(members, list) or site not in members:
+        raise Unverified(f"{site} released for others")
+    if not set(members) <= set(draft.permit.sites):
+        raise Unverified(f"{site} released for a stranger")
+    check_release(draft, site, round_)
+
+
+def _check_total(draft: Ended, hub: str, round_: Mapping[str, Any]) -> None:
+    shares = dict(round_["totals"][hub]["body"]["shares"])
+    if set(shares) != set(round_["members"]):
+        raise Unverified(f"{hub} added shares of others")
+    check_total(draft, hub, round_, shares)
 
 
 def _holds(check: Callable[..., None], *given: object) -> bool:
