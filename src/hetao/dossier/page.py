@@ -92,7 +92,8 @@ def render_page(certificate: bytes) -> str:
     if any(end in words.lower() for end in _ENDS):
         raise InvalidData("a text of the study cannot stand in a page")
     script, style = _text("verify.js"), _style()
-    whole = hashlib.sha256(words.encode() + public).hexdigest()
+    packed = base64.b64encode(public).decode("ascii")
+    whole = hashlib.sha256((words + packed).encode()).hexdigest()
     study = value["body"]["study"]
     return (
         _environment()
@@ -107,7 +108,7 @@ def render_page(certificate: bytes) -> str:
             states=STATES,
             names=NAMES,
             words=Markup(words),  # noqa: S704 - escaped when it was rendered
-            certificate=base64.b64encode(public).decode("ascii"),
+            certificate=packed,
         )
     )
 

@@ -1,7 +1,11 @@
+//# allFunctionsCalledOnLoad
 "use strict";
 /* Checks the certificate that this page holds, by itself: no network, no library.
-   Steps as in docs/specs/certificate.md; what is left out stands in the page. */
+   Steps as in docs/specs/certificate.md; what is left out stands in the page.
+   Whoever opens a page runs this once, before a browser has made it fast: so digests and signatures are the
+   browser's own and are begun early, beside this script, and the first line has it read each function once. */
 (() => {
+const start = performance.now();
 const P = 2n ** 255n - 19n, L = 2n ** 252n + 27742317777372353535851937790883648493n;
 const utf8 = new TextEncoder(), text8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const subtle = globalThis.crypto && globalThis.crypto.subtle;
@@ -35,41 +39,7 @@ function same(a, b) {
   return true;
 }
 const sha = async (name, data) => new Uint8Array(await subtle.digest(name, data));
-/* Nodes of a tree are hashed here, for each way to the browser's own takes longer; longer texts there, all at once. */
-const ROUNDS = new Int32Array(64), FIRST = new Int32Array(8), W = new Int32Array(64);
-for (let n = 0, p = 2; n < 64; p++) {
-  let d = 2;
-  while (d * d <= p && p % d) d++;
-  if (d * d <= p) continue;
-  if (n < 8) FIRST[n] = Math.sqrt(p) % 1 * 2 ** 32 | 0;
-  ROUNDS[n++] = Math.cbrt(p) % 1 * 2 ** 32 | 0;
-}
-/* Written out: whoever opens a page runs this once, before a browser has made it fast. */
-function hashed(data) {
-  const whole = new Uint8Array(data.length + 72 & ~63), view = new DataView(whole.buffer), H = FIRST.slice();
-  whole.set(data);
-  whole[data.length] = 0x80;
-  view.setUint32(whole.length - 4, data.length * 8);
-  for (let at = 0; at < whole.length; at += 64) {
-    for (let i = 0; i < 16; i++) W[i] = view.getUint32(at + 4 * i);
-    for (let i = 16; i < 64; i++) {
-      const a = W[i - 15], b = W[i - 2];
-      W[i] = W[i - 16] + ((a >>> 7 | a << 25) ^ (a >>> 18 | a << 14) ^ a >>> 3)
-        + W[i - 7] + ((b >>> 17 | b << 15) ^ (b >>> 19 | b << 13) ^ b >>> 10) | 0;
-    }
-    let a = H[0], b = H[1], c = H[2], d = H[3], e = H[4], f = H[5], g = H[6], h = H[7];
-    for (let i = 0; i < 64; i++) {
-      const one = h + ((e >>> 6 | e << 26) ^ (e >>> 11 | e << 21) ^ (e >>> 25 | e << 7)) + (g ^ e & (f ^ g)) + ROUNDS[i] + W[i] | 0;
-      const two = ((a >>> 2 | a << 30) ^ (a >>> 13 | a << 19) ^ (a >>> 22 | a << 10)) + (a & b | c & (a | b)) | 0;
-      h = g; g = f; f = e; e = d + one | 0; d = c; c = b; b = a; a = one + two | 0;
-    }
-    H[0] += a; H[1] += b; H[2] += c; H[3] += d; H[4] += e; H[5] += f; H[6] += g; H[7] += h;
-  }
-  const made = new DataView(new ArrayBuffer(32));
-  for (let i = 0; i < 8; i++) made.setUint32(4 * i, H[i]);
-  return new Uint8Array(made.buffer);
-}
-const sha256 = async data => data.length < 256 ? hashed(data) : sha("SHA-256", data);
+const sha256 = data => sha("SHA-256", data);
 
 /* --- canonical JSON, RFC 8785 --------------------------------------------------- */
 /* Where all names of a value stand in their order, and ours do, the browser's own text is the canonical one.
@@ -132,40 +102,36 @@ async function holdsByHand(key, signature, message) {
   return same(Uint8Array.from({ length: 32 }, () => { const b = Number(n & 255n); n >>= 8n; return b; }), signature.slice(0, 32));
 }
 let own = true;
-const keys = new Map();
-async function holds(key, signature, message) {
-  if (key.length !== 32 || signature.length !== 64) return false;
-  if (own) try {
-    const name = hex(key);
-    if (!keys.has(name)) keys.set(name, subtle.importKey("raw", key, { name: "Ed25519" }, false, ["verify"]));
-    return await subtle.verify("Ed25519", await keys.get(name), signature, message);
-  } catch (error) {
-    if (error.name !== "NotSupportedError" && error.name !== "SyntaxError") return false;
-    own = false;
-  }
-  return holdsByHand(key, signature, message);
+/* A key, made ready beside: null if it is none, or if the browser knows no such keys. */
+function keyOf(text) {
+  const raw = unbase64(text), key = { raw, native: null, ready: null };
+  const mine = error => { if (error.name === "NotSupportedError" || error.name === "SyntaxError") own = false; };
+  if (own) key.ready = subtle.importKey("raw", raw, { name: "Ed25519" }, false, ["verify"]).then(made => { key.native = made; }, mine);
+  return key;
+}
+/* Or a promise of it. The key is ready. */
+function holds({ raw, native }, signature, message) {
+  if (raw.length !== 32 || signature.length !== 64) return false;
+  if (!own) return holdsByHand(raw, signature, message);
+  return native !== null && subtle.verify("Ed25519", native, signature, message);
 }
 
 /* --- the log ------------------------------------------------------------------------ */
-/* `nodes` are those of this tree that were hashed before: paths of one tree share many. */
+/* Where a path leads. `nodes` are those of this tree that were hashed before: paths of one tree share many. */
 async function rootOf(index, size, entry, path, nodes) {
   need(index >= 0 && index < size, "the entry lies outside the log");
   let at = index, last = size - 1, reached = await sha256(joined([0], entry));
-  const over = (left, right) => {
-    const both = joined([1], left, right), name = hex(both);
-    if (!nodes.has(name)) nodes.set(name, hashed(both));
-    return nodes.get(name);
-  };
   for (const sibling of path) {
     need(last > 0, "the path is longer than the log is deep");
-    if (at % 2 || at === last) {
-      reached = over(sibling, reached);
-      while (at && at % 2 === 0) { at = Math.floor(at / 2); last = Math.floor(last / 2); }
-    } else reached = over(reached, sibling);
+    const right = at % 2 || at === last;
+    const both = right ? joined([1], sibling, reached) : joined([1], reached, sibling), name = hex(both);
+    if (!nodes.has(name)) nodes.set(name, sha256(both));
+    if (right) while (at && at % 2 === 0) { at = Math.floor(at / 2); last = Math.floor(last / 2); }
+    reached = await nodes.get(name);
     at = Math.floor(at / 2); last = Math.floor(last / 2);
   }
   need(last === 0, "the path is shorter than the log is deep");
-  return reached;
+  return base64(reached);
 }
 function readNote(note) {
   const cut = note.lastIndexOf("\n\n");
@@ -179,10 +145,11 @@ function readNote(note) {
     need(dash === "\u2014" && packed !== undefined && more === undefined, "a signature line is malformed");
     return [name, unbase64(packed)];
   });
-  return { text, origin, size: Number(size), root: unbase64(root), signed };
+  unbase64(root);
+  return { text, origin, size: Number(size), root, signed };
 }
 async function signedNote(note, name, kind, key) {
-  const id = (await sha256(joined(utf8.encode(name + "\n"), [kind], key))).slice(0, 4);
+  const id = (await sha256(joined(utf8.encode(name + "\n"), [kind], key.raw))).slice(0, 4);
   let first = null;
   for (const [who, data] of note.signed) {
     if (who !== name || !same(data.slice(0, 4), id)) continue;
@@ -223,151 +190,174 @@ function courses(body, canonical) {
     need(members.every(site => logged.has(site) && !Object.hasOwn(body.lost, site)), `${analysis} counts a site that has no log here`);
   }
 }
-async function verify(data) {
+/* The parts of a certificate, and what is asked about them. Digests and signatures are made beside this script:
+   each is a promise, with the one good answer and words for any other. What stands there is looked at meanwhile;
+   all of it has to hold. */
+function opened(data) {
   let value, text;
   try { text = text8.decode(data); value = JSON.parse(text); } catch { throw new Refused("it is not JSON"); }
   need(Object.keys(value).sort().join() === "body,log,signature,sums", "not a certificate");
   const { body, log, signature, sums } = value, permit = body.permit.permit;
-  const canonical = writing(value), digest = value => digestOf(utf8.encode(canonical(value)));
-  need(canonical(value) === text, "the text is not in canonical form");
+  need(body.type !== "hetao.revoked-certificate/1", "this study was REVOKED: check its certificate with hetao verify");
   need(body.type === "hetao.certificate/3", "not a certificate of a known type");
   need(!Object.keys(sums).length, "a page holds no integers");
-  const parties = Object.fromEntries(permit.parties.map(p => [p.name, p]));
+  const parties = Object.fromEntries(permit.parties.map(p => [p.name, { role: p.role, key: keyOf(p.sign) }]));
   need(Object.keys(parties).length === permit.parties.length, "a party stands twice");
-  const key = name => unbase64(parties[name].sign);
   const hubs = permit.parties.filter(p => p.role === "hub").map(p => p.name);
   const bosses = permit.parties.filter(p => p.role === "coordinator").map(p => p.name);
   need(hubs.length === 2 && bosses.length === 1, "not one coordinator and two hubs");
-  const boss = bosses[0], bossKey = key(boss);
-  async function says(name, statement) {
-    const message = utf8.encode("hetao-statement-v1\n" + canonical(statement.body));
-    need(await holds(key(name), unbase64(statement.signature), message), `${name} did not sign what stands here`);
-    return statement.body;
+  const canonical = writing(value), bytes = value => utf8.encode(canonical(value)), asked = [], whole = canonical(body);
+  const rest = `"log":${canonical(log)},"signature":${canonical(signature)},"sums":{}`;
+  need(`{"body":${whole},${rest}}` === text, "the text is not in canonical form");
+  const ask = (promise, good, words) => { promise.catch?.(() => {}); asked.push([promise, good, words]); };
+  const said = new Map(); // statement → the text of its body
+  function says(name, statement) {
+    need(Object.keys(statement).join() === "body,signature", "a statement is malformed");
+    said.set(statement, canonical(statement.body));
+    const message = utf8.encode("hetao-statement-v1\n" + said.get(statement));
+    ask(holds(parties[name].key, unbase64(statement.signature), message), true, `${name} did not sign what stands here`);
   }
-  const run = body.run, RELEASE = "hetao.release/2";
-  const ACTS = "acts,at,dictionary,mapping,people,root,site,snapshot,type,vocabulary";
-  const fits = (said, place) => Object.keys(place).every(k => said[k] === place[k]);
-  courses(body, canonical);
+  const textOf = statement => utf8.encode(`{"body":${said.get(statement)},"signature":${canonical(statement.signature)}}`);
+  async function answered() {
+    const found = await Promise.all(asked.map(([promise]) => promise));
+    for (const [i, [, good, words]] of asked.entries()) need(found[i] === good, words);
+  }
+  return { body, whole, log, signature, permit, parties, hubs, boss: bosses[0], canonical, bytes, ask, says, textOf, answered };
+}
+const fits = (said, place) => Object.keys(place).every(k => said[k] === place[k]);
+const RELEASE = "hetao.release/2", ACTS = "acts,at,dictionary,mapping,people,root,site,snapshot,type,vocabulary";
 
-  /* All at once, signatures first; what fails after the first failure is heard by nobody. */
-  const begun = promise => { promise.catch(() => {}); return promise; };
-  const digests = begun(Promise.all([body, body.study, permit, body.findings, body.checks].map(digest)));
-  const placed = begun(digests.then(([, study, permit]) => ({ run, study, permit })));
-  const issued = begun((async () => {
-    const [name, study] = await digests;
-    need(permit.study === study, "the permit is for another study");
-    await says(boss, { body: { body: name, log, type: "hetao.signed-certificate/1" }, signature });
-  })());
-  const rounds = body.rounds.map(one => begun((async () => {
-    need(Object.keys(one.receipts).sort().join() === [...one.members].sort().join(), `${one.task} lacks a release`);
-    need(Object.keys(one.totals).sort().join() === [...hubs].sort().join(), `${one.task} lacks a sum`);
-    need(one.members.length, `${one.task} has no member`);
-    const totals = Object.fromEntries(hubs.map(hub => [hub, begun(says(hub, one.totals[hub]))]));
-    const receipts = Object.entries(one.receipts).map(([site, r]) => [site, begun(says(site, r))]);
-    const place = { ...await placed, task: one.task, analysis: one.analysis, attempt: one.attempt, round: one.round };
-    const said = await Promise.all(receipts.map(async ([site, told]) => {
-      const b = await told;
+/* Each release and each sum is signed, of this place, and they fit. */
+function releases({ body, parties, hubs, canonical }, run) {
+  let count = 0;
+  for (const one of body.rounds) {
+    const { task, analysis, attempt, round, members, receipts, totals } = one;
+    const place = { ...run, task, analysis, attempt, round };
+    need(Object.keys(receipts).sort().join() === [...members].sort().join(), `${task} lacks a release`);
+    need(Object.keys(totals).sort().join() === [...hubs].sort().join(), `${task} lacks a sum`);
+    need(members.length, `${task} has no member`);
+    const named = canonical(members);
+    for (const site of members) {
+      const said = receipts[site].body;
       need(parties[site].role === "site", `${site} is not a site`);
-      need(fits(b, { ...place, type: RELEASE, kind: "sum", site }) && canonical(b.members) === canonical(one.members), `a release of ${site} belongs elsewhere`);
-      return [site, b];
-    }));
-    await Promise.all(hubs.map(async hub => {
-      const total = await totals[hub];
-      const shares = Object.fromEntries(said.map(([site, b]) => [site, b.shares[hub]]));
-      need(fits(total, { ...place, type: "hetao.total/1", hub }) && canonical(total.shares) === canonical(shares), `${hub} summed something else in ${one.task}`);
-    }));
-    return said.length;
-  })()));
-  const sites = body.sites.map(entry => begun((async () => {
-    const note = readNote(entry.checkpoint), noted = begun(signedNote(note, entry.name, 1, key(entry.name)));
-    const told = { ready: begun(says(entry.name, entry.ready)), closing: begun(says(entry.name, entry.closing)) };
-    if (entry.extract !== null) told.extract = begun(says(entry.name, entry.extract.record));
-    need(note.origin === entry.name && await noted === 0, `the checkpoint of ${entry.name} is not its own`);
-    const { snapshot, policy, concepts, quality, checkpoint, proofs, extract, ready } = entry;
-    const { committed } = permit;
-    need(extract !== null || !committed, `${entry.name} had not committed`);
-    const extractDigest = extract === null ? null : await digest(committed ? { record: extract.record, seen: extract.seen } : extract.record);
-    const first = {
-      ...(concepts.length ? { concepts } : {}), dictionary: body.study.dictionary,
-      ...(extract !== null ? { extract: extractDigest } : {}), policy, site: entry.name, snapshot };
-    const last = { checkpoint, ...(extract !== null ? { extract } : {}), proofs, quality, site: entry.name };
-    await Promise.all([["ready", first], ["closing", last]].map(async ([kind, content]) => {
-      const b = await told[kind], place = { ...await placed, type: RELEASE, kind, site: entry.name };
-      need(fits(b, { ...place, content: await digest(content) }), `the ${kind} of ${entry.name} belongs elsewhere`);
-    }));
-    const nodes = new Map(), stands = async (data, { index, path }, what) =>
-      need(same(await rootOf(index, note.size, data, path.map(unhex), nodes), note.root), `${what} does not stand in the log of ${entry.name}`);
-    if (extract !== null) {
-      const b = await told.extract;
-      const fields = committed ? "growth,index,path,record,seen,then" : "index,path,record";
-      need(Object.keys(extract).sort().join() === fields, `the extract of ${entry.name} is malformed`);
-      need(Object.keys(b).sort().join() === ACTS, `the extract of ${entry.name} says other fields`);
-      need(fits(b, { type: "hetao.extract/1", site: entry.name, snapshot }), `the extract of ${entry.name} belongs elsewhere`);
-      await stands(utf8.encode(canonical(extract.record)), extract, "the extract");
-      need(proofs.every(p => extract.index < p.index), `${entry.name} committed to its extract after a release`);
+      need(fits(said, { ...place, type: RELEASE, kind: "sum", site }) && canonical(said.members) === named, `a release of ${site} belongs elsewhere`);
+      count++;
     }
-    /* Each release cites the one before, and stands in the log; all of one analysis are of one input. */
-    const places = new Map(proofs.map(p => [p.task, p])), own = new Map(), inputs = new Map();
-    for (const one of body.rounds) if (one.receipts[entry.name]) own.set(one.task, utf8.encode(canonical(one.receipts[entry.name])));
-    /* What is not among the rounds is of an attempt that was given up for a later one. */
-    for (const task of places.keys()) if (!own.has(task)) {
-      const parts = task.split("/"), attempt = Number(parts.at(-2)), name = parts.slice(0, -2).join("/");
-      need(body.rounds.some(one => one.analysis === name && one.attempt > attempt), `a release of ${entry.name} is left out`);
+    for (const hub of hubs) {
+      const said = totals[hub].body, shares = Object.entries(said.shares);
+      const these = shares.length === members.length && shares.every(([site, share]) => share === receipts[site].body.shares[hub]);
+      need(fits(said, { ...place, type: "hetao.total/1", hub }) && these, `${hub} summed something else in ${task}`);
     }
-    await Promise.all(body.rounds.map(async one => {
-      const receipt = one.receipts[entry.name];
-      if (!receipt) return;
-      need(places.has(one.task), `a release of ${entry.name} has no place in its log`);
-      await stands(own.get(one.task), places.get(one.task), "a release");
-      const parts = one.task.split("/"), number = Number(parts.pop()), b = receipt.body;
-      const before = number ? own.get(`${parts.join("/")}/${number - 1}`) : utf8.encode(canonical(ready));
-      need(before && b.cites === await digestOf(before), `${entry.name} does not cite what went before ${one.task}`);
-      const name = parts.slice(0, -1).join("/");
-      if (!inputs.has(name)) inputs.set(name, b.input);
-      need(inputs.get(name) === b.input, `${entry.name} took other rows in ${one.task} than before`);
-      need(canonical(b.policy) === canonical(policy) && b.snapshot === snapshot, `${entry.name} released by another policy or snapshot`);
-    }));
-    return extract !== null;
-  })()));
-  const inLog = (async () => {
-    const [head, noteText] = [log.proof.slice(0, log.proof.indexOf("\n\n")), log.proof.slice(log.proof.indexOf("\n\n") + 2)];
-    const [first, place, ...path] = head.split("\n");
-    need(first === "c2sp.org/tlog-proof@v1" && /^index (0|[1-9][0-9]{0,14})$/.test(place), "the log's proof is malformed");
-    const index = Number(place.slice(6)), note = readNote(noteText), issuer = didKey(bossKey);
-    const noted = begun(signedNote(note, boss, 1, bossKey)), seen = hubs.map(hub => begun(signedNote(note, hub, 4, key(hub))));
-    const [name, study, permit, findings, checks] = await digests;
-    const short = issuer.slice(issuer.lastIndexOf(":") + 1);
-    const header = { alg: "EdDSA", cty: "vc", kid: `${issuer}#${short}`, typ: "vc+jwt" };
-    const terms = ["HetaoCertificate", "body", "checks", "findings", "permit", "sites", "software", "study"];
-    const claims = {
-      "@context": ["https://www.w3.org/ns/credentials/v2", Object.fromEntries(terms.map(t => [t, `urn:hetao:terms#${t}`]))],
-      credentialStatus: ["revocation", "suspension"].map(purpose => ({
-        statusListCredential: `urn:hetao:status:${short}:${purpose}`, statusListIndex: String(index),
-        statusPurpose: purpose, type: "BitstringStatusListEntry" })),
-      credentialSubject: { body: name, checks, findings, id: `urn:hetao:run:${body.run}`, permit,
-        sites: body.sites.map(s => s.name).sort((a, b) => { const x = [...a], y = [...b];
-          for (let i = 0; i < Math.min(x.length, y.length); i++) if (x[i] !== y[i]) return x[i].codePointAt(0) - y[i].codePointAt(0);
-          return x.length - y.length; }),
-        software: body.software, study },
-      id: `urn:hetao:certificate:${name}`, issuer: { id: issuer, name: boss },
-      type: ["VerifiableCredential", "HetaoCertificate"], validFrom: body.issued };
-    const signed = url64(utf8.encode(canonical(header))) + "." + url64(utf8.encode(canonical(claims)));
-    need(log.credential.startsWith(signed + "."), "the credential in the log says something else");
-    const last = log.credential.slice(signed.length + 1).replace(/-/g, "+").replace(/_/g, "/");
-    const raw = unbase64(last + "=".repeat((4 - last.length % 4) % 4));
-    need(await holds(bossKey, raw, utf8.encode(signed)), "the credential is not its issuer's");
-    need(note.origin === boss && await noted === 0, "the log did not sign its checkpoint");
-    const reached = await rootOf(index, note.size, utf8.encode(log.credential), path.map(unbase64), new Map());
-    need(same(reached, note.root), "the certificate does not stand in the log");
-    const at = Date.parse(body.issued) / 1000;
-    for (const [n, hub] of hubs.entries()) {
-      const when = await seen[n];
-      need(when !== null && Math.abs(when - at) <= 3600, `${hub} did not cosign the log when it was issued`);
-    }
-    return [index, note.size];
-  })();
-  const [, counts, bound, [index, size]] = await Promise.all([issued, Promise.all(rounds), Promise.all(sites), inLog]);
-  return { releases: counts.reduce((a, b) => a + b, 0), sites: sites.length, bound: bound.filter(Boolean).length, index, size, hubs, boss, own };
+  }
+  return count;
+}
+/* A site's log: each of its releases stands there and cites the one before. Returns its checkpoint. */
+function logOf({ body, textOf, ask }, { name, checkpoint, extract, proofs, ready }) {
+  const note = readNote(checkpoint), nodes = new Map(), own = new Map(), places = new Map(proofs.map(p => [p.task, p]));
+  const stands = (data, { index, path }, what) =>
+    ask(rootOf(index, note.size, data, path.map(unhex), nodes), note.root, `${what} does not stand in the log of ${name}`);
+  if (extract !== null) stands(textOf(extract.record), extract, "the extract");
+  for (const { task, receipts } of body.rounds) if (receipts[name]) {
+    need(places.has(task), `a release of ${name} has no place in its log`);
+    own.set(task, textOf(receipts[name]));
+    stands(own.get(task), places.get(task), "a release");
+  }
+  for (const { task, receipts } of body.rounds) if (receipts[name]) {
+    const parts = task.split("/"), number = Number(parts.pop());
+    const before = number ? own.get(`${parts.join("/")}/${number - 1}`) : textOf(ready);
+    need(before, `${name} does not cite what went before ${task}`);
+    ask(digestOf(before), receipts[name].body.cites, `${name} does not cite what went before ${task}`);
+  }
+  /* What is not among the rounds is of an attempt that was given up for a later one. */
+  for (const task of places.keys()) if (!own.has(task)) {
+    const parts = task.split("/"), attempt = Number(parts.at(-2)), analysis = parts.slice(0, -2).join("/");
+    need(body.rounds.some(one => one.analysis === analysis && one.attempt > attempt), `a release of ${name} is left out`);
+  }
+  return note;
+}
+/* What a site said of itself, first and last, and of its rows: the same in all that it released. */
+function siteOf(c, entry, note, bound, run) {
+  const { name, snapshot, policy, concepts, quality, checkpoint, proofs, extract, ready, closing } = entry;
+  const { committed } = c.permit, inputs = new Map(), rules = c.canonical(policy);
+  need(note.origin === name, `the checkpoint of ${name} is not its own`);
+  c.ask(signedNote(note, name, 1, c.parties[name].key), 0, `the checkpoint of ${name} is not its own`);
+  need(extract !== null || !committed, `${name} had not committed`);
+  const first = {
+    ...(concepts.length ? { concepts } : {}), dictionary: c.body.study.dictionary,
+    ...(extract !== null ? { extract: bound } : {}), policy, site: name, snapshot };
+  const last = { checkpoint, ...(extract !== null ? { extract } : {}), proofs, quality, site: name };
+  for (const [kind, { body: said }, content] of [["ready", ready, first], ["closing", closing, last]]) {
+    need(fits(said, { ...run, type: RELEASE, kind, site: name }), `the ${kind} of ${name} belongs elsewhere`);
+    c.ask(digestOf(c.bytes(content)), said.content, `the ${kind} of ${name} is of other things`);
+  }
+  if (extract !== null) {
+    const said = extract.record.body, fields = committed ? "growth,index,path,record,seen,then" : "index,path,record";
+    need(Object.keys(extract).sort().join() === fields, `the extract of ${name} is malformed`);
+    need(Object.keys(said).sort().join() === ACTS, `the extract of ${name} says other fields`);
+    need(fits(said, { type: "hetao.extract/1", site: name, snapshot }), `the extract of ${name} belongs elsewhere`);
+    need(proofs.every(p => extract.index < p.index), `${name} committed to its extract after a release`);
+  }
+  for (const { task, receipts } of c.body.rounds) if (receipts[name]) {
+    const said = receipts[name].body, analysis = task.split("/").slice(0, -2).join("/");
+    if (!inputs.has(analysis)) inputs.set(analysis, said.input);
+    need(inputs.get(analysis) === said.input, `${name} took other rows in ${task} than before`);
+    need(c.canonical(said.policy) === rules && said.snapshot === snapshot, `${name} released by another policy or snapshot`);
+  }
+}
+/* The credential of exactly this certificate stands in its issuer's log, seen by both hubs. */
+function inLog({ body, log, parties, hubs, boss, canonical, ask }, [name, study, permit, findings, checks]) {
+  const cut = log.proof.indexOf("\n\n"), [first, place, ...path] = log.proof.slice(0, cut).split("\n");
+  need(first === "c2sp.org/tlog-proof@v1" && /^index (0|[1-9][0-9]{0,14})$/.test(place), "the log's proof is malformed");
+  const index = Number(place.slice(6)), note = readNote(log.proof.slice(cut + 2)), bossKey = parties[boss].key, issuer = didKey(bossKey.raw);
+  need(note.origin === boss, "the log did not sign its checkpoint");
+  ask(signedNote(note, boss, 1, bossKey), 0, "the log did not sign its checkpoint");
+  const at = Date.parse(body.issued) / 1000;
+  for (const hub of hubs)
+    ask(signedNote(note, hub, 4, parties[hub].key).then(when => when !== null && Math.abs(when - at) <= 3600), true, `${hub} did not cosign the log when it was issued`);
+  const short = issuer.slice(issuer.lastIndexOf(":") + 1);
+  const header = { alg: "EdDSA", cty: "vc", kid: `${issuer}#${short}`, typ: "vc+jwt" };
+  const terms = ["HetaoCertificate", "body", "checks", "findings", "permit", "sites", "software", "study"];
+  const claims = {
+    "@context": ["https://www.w3.org/ns/credentials/v2", Object.fromEntries(terms.map(t => [t, `urn:hetao:terms#${t}`]))],
+    credentialStatus: ["revocation", "suspension"].map(purpose => ({
+      statusListCredential: `urn:hetao:status:${short}:${purpose}`, statusListIndex: String(index),
+      statusPurpose: purpose, type: "BitstringStatusListEntry" })),
+    credentialSubject: { body: name, checks, findings, id: `urn:hetao:run:${body.run}`, permit,
+      sites: body.sites.map(s => s.name).sort((a, b) => { const x = [...a], y = [...b];
+        for (let i = 0; i < Math.min(x.length, y.length); i++) if (x[i] !== y[i]) return x[i].codePointAt(0) - y[i].codePointAt(0);
+        return x.length - y.length; }),
+      software: body.software, study },
+    id: `urn:hetao:certificate:${name}`, issuer: { id: issuer, name: boss },
+    type: ["VerifiableCredential", "HetaoCertificate"], validFrom: body.issued };
+  const signed = url64(utf8.encode(canonical(header))) + "." + url64(utf8.encode(canonical(claims)));
+  need(log.credential.startsWith(signed + "."), "the credential in the log says something else");
+  const last = log.credential.slice(signed.length + 1).replace(/-/g, "+").replace(/_/g, "/");
+  const raw = unbase64(last + "=".repeat((4 - last.length % 4) % 4));
+  ask(holds(bossKey, raw, utf8.encode(signed)), true, "the credential is not its issuer's");
+  ask(rootOf(index, note.size, utf8.encode(log.credential), path.map(unbase64), new Map()), note.root, "the certificate does not stand in the log");
+  return [index, note.size];
+}
+async function verify(data) {
+  const c = opened(data), { body, log, signature, permit, parties, hubs, boss, bytes } = c;
+  const parts = [body.study, permit, body.findings, body.checks].map(bytes);
+  const digests = Promise.all([utf8.encode(c.whole), ...parts].map(digestOf));
+  const bound = Promise.all(body.sites.map(({ extract }) =>
+    extract && digestOf(bytes(permit.committed ? { record: extract.record, seen: extract.seen } : extract.record))));
+  await Promise.all(Object.values(parties).map(party => party.key.ready));
+  for (const { receipts, totals } of body.rounds)
+    for (const told of [receipts, totals]) for (const name in told) c.says(name, told[name]);
+  for (const { name, ready, closing, extract } of body.sites)
+    for (const told of extract === null ? [ready, closing] : [ready, closing, extract.record]) c.says(name, told);
+  const notes = body.sites.map(entry => logOf(c, entry));
+  courses(body, c.canonical);
+  const found = await digests, rows = await bound, run = { run: body.run, study: found[1], permit: found[2] };
+  need(permit.study === found[1], "the permit is for another study");
+  c.says(boss, { body: { body: found[0], log, type: "hetao.signed-certificate/1" }, signature });
+  const [index, size] = inLog(c, found);
+  for (const [i, entry] of body.sites.entries()) siteOf(c, entry, notes[i], rows[i], run);
+  const count = releases(c, run);
+  await c.answered();
+  return { releases: count, sites: notes.length, bound: rows.filter(Boolean).length, index, size, hubs, boss, own };
 }
 
 /* --- the page ------------------------------------------------------------------------ */
@@ -386,9 +376,8 @@ async function begin() {
   for (const one of document.querySelectorAll("button[data-language]")) one.onclick = () => show(one.dataset.language);
   try {
     if (!subtle) { mark("unable"); return; }
-    const start = performance.now();
-    const words = at("words").textContent, data = unbase64(at("certificate").textContent.trim());
-    const whole = sha256(joined(utf8.encode(words), data)), verified = verify(data);
+    const words = at("words").textContent, packed = at("certificate").textContent;
+    const verified = verify(unbase64(packed)), whole = sha256(utf8.encode(words + packed));
     verified.catch(() => {}); // it is heard below, if the words are true
     need(hex(await whole) === document.body.dataset.digest, "the words of this page were changed");
     const found = await verified;
