@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import (
 from hetao.canonical import canonical, parse_canonical
 from hetao.dossier.one_file import one_file
 from hetao.errors import InvalidData, Unverified
-from hetao.ledger import verify_hetao
+from hetao.ledger import verify_hetao, verify_log
 from hetao.ledger.certificate import published, verify_certificate
 from hetao.ledger.note import (
     COSIGNATURE,
@@ -34,7 +34,8 @@ from hetao.ledger.note import (
     vkey,
 )
 from hetao.ledger.policy import parse_policy
-from hetao.ledger.verify_hetao import Note, Refused, check_policy, root_of, verify
+from hetao.ledger.verify_hetao import Refused, verify
+from hetao.ledger.verify_log import Note, check_policy, root_of
 from hetao.ledger.verify_signatures import L, holds, holds_44
 from support_federation import (
     restated,
@@ -90,6 +91,20 @@ def test_it_is_written_for_python_3_9_and_imports_the_standard_library_alone():
         if isinstance(node, ast.ImportFrom)
     }
 
+    made = [
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    ]
+    made += [
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in ast.walk(node)
+        if isinstance(target, ast.Name) and isinstance(target.ctx, ast.Store)
+    ]
+
+    assert len(made) == len(set(made))  # no part of it hides a name of another
     assert named <= sys.stdlib_module_names
     assert not any(isinstance(node, ast.Match) for node in ast.walk(tree))
 
@@ -219,6 +234,18 @@ def test_a_record_of_another_kind_or_analysis_is_no_release(model_run):
         receipts["a"] = restated(model_run, receipts["a"], "a", **change)
         with pytest.raises(Refused, match="belongs elsewhere"):
             verify(model_run.resigned(body))
+
+
+def test_what_a_file_says_cannot_turn_or_wipe_the_screen(small_run, tmp_path, capsys):
+    """A name of a party, or a title, is somebody's text: controls are written out."""
+    path, name = tmp_path / "certificate.json", b'"name":"coordinator"'
+    bent = b'"name":"\\u001b[2Jc\xe2\x80\xae"'  # wipes the screen, turns what follows
+    path.write_bytes(small_run.certificate.replace(name, bent))
+
+    assert verify_hetao.main([str(path)]) == 6
+
+    said = capsys.readouterr().out
+    assert said == "REFUSED  \\u001b[2Jc\\u202e did not sign what stands here\n"
 
 
 def test_the_keys_that_nobody_vouched_for_are_always_named(small_run, tmp_path, capsys):
@@ -406,8 +433,8 @@ def test_canonical_text_is_that_of_the_library():
     values += [{"\U0001f600": 1, "\ufb33": [None, True], "ö": 'a"\\\n\x1f'}, 2**53 - 1]
 
     for value in values:
-        assert verify_hetao.canonical(value) == canonical(value)
-        assert verify_hetao.read(canonical(value)) == parse_canonical(canonical(value))
+        assert verify_log.canonical(value) == canonical(value)
+        assert verify_log.read(canonical(value)) == parse_canonical(canonical(value))
 
 
 def test_the_notes_that_go_signed_are_read_alike():
@@ -419,6 +446,6 @@ def test_the_notes_that_go_signed_are_read_alike():
         line = signer["line"].split(" ")
         signature = base64.b64decode(line[2])
 
-        assert signature[:4] == verify_hetao.key_id(name, 1, key)
+        assert signature[:4] == verify_log.key_id(name, 1, key)
         assert holds(key, signature[4:], vectors["published"]["text"].encode())
         assert not holds(key, signature[4:], b"another text")

@@ -16,7 +16,7 @@ from hetao.errors import InvalidData, NotApproved, Refused, Unverified, Usage
 from hetao.federation.binding import log_extract
 from hetao.federation.replay import replay
 from hetao.federation.showing import Showing, answer_ask, opened_of, show_acts
-from hetao.ledger import verify_hetao
+from hetao.ledger import verify_hetao, verify_log
 from hetao.ledger.acts import decode_act
 from hetao.ledger.audit import draws, extract_of, seed_of
 from hetao.ledger.certificate import verify_certificate
@@ -170,13 +170,13 @@ def test_other_rows_in_a_later_round_are_refused_by_the_one_file(ran):
         said |= {"cites": digest(before)} if before else {}
         before = one["receipts"][site] = _signed_again(ran, site, said)
         leaves.append((proofs[one["task"]], before))
-    note = verify_hetao.Note(entry["checkpoint"])
+    note = verify_log.Note(entry["checkpoint"])
     certificate = verify_hetao.Certificate(ran.certificate)
 
     with pytest.raises(verify_hetao.Refused, match="other rows"):
         certificate._chain(entry, {one["task"]: one["receipts"][site] for one in own})
     with pytest.raises(verify_hetao.Refused, match="stand in its log"):
-        verify_hetao.stands(leaves[0][1], leaves[0][0], note, "it")
+        verify_log.stands(leaves[0][1], leaves[0][0], note, "it")
 
 
 def test_the_pages_script_refuses_them_too(ran, tmp_path):

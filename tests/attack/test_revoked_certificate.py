@@ -14,6 +14,7 @@ from hetao.ledger.merkle import inclusion_path, leaf_hash, root
 from hetao.ledger.note import Checkpoint, parse_note, sign_note
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.revoked import check_announced, verify_any, verify_revoked
+from hetao.ledger.verify_hetao import Refused
 from hetao.permit import bundle_from, format_time, sign_notice, state
 from support_federation import START, restated
 
@@ -202,8 +203,12 @@ def test_what_does_not_hold_is_refused_though_its_issuer_signs_it(
 ):
     verify_revoked(signed(small_run, body))
 
+    data = signed(small_run, bend(small_run, body))
     with pytest.raises(Unverified):
-        verify_revoked(signed(small_run, bend(small_run, body)))
+        verify_revoked(data)
+    if bend is not of_a_lower_class:  # which the one file leaves out, and says so
+        with pytest.raises(Refused):
+            verify_hetao.verify(data)
 
 
 def test_integers_and_a_hub_that_saw_nothing_are_refused(small_run, body):
@@ -230,6 +235,8 @@ def test_changed_bytes_are_refused(small_run, body):
         spoilt[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
         with pytest.raises(Unverified):
             verify_any(bytes(spoilt))
+        with pytest.raises(Refused):
+            verify_hetao.verify(bytes(spoilt))
 
 
 def test_neither_kind_passes_for_the_other(small_run, body):
@@ -241,8 +248,81 @@ def test_neither_kind_passes_for_the_other(small_run, body):
         verify_revoked(small_run.certificate)
     with pytest.raises(Unverified, match="needs no list"):
         verify_any(small_run.certificate, lists=[{}])
-    with pytest.raises(verify_hetao.Refused):
+
+
+# --- the verifier of one file ---------------------------------------------------------
+@pytest.mark.parametrize("verb", ["revoke", "withdraw"])
+def test_the_one_file_says_that_the_study_was_revoked(
+    small_run, tmp_path, capsys, verb
+):
+    path = tmp_path / "revoked.json"
+    path.write_bytes(signed(small_run, revoked_body(small_run, LATER, verb)))
+
+    assert verify_hetao.main([str(path)]) == 0
+
+    said = capsys.readouterr().out
+    assert f"the permit was REVOKED at {format_time(LATER)}, by ethics-hk" in said
+    assert "TAINTED, whatever was worked out of: attrition" in said
+    assert "VERIFIED: THE STUDY WAS REVOKED  A toy" in said
+    assert "VERIFIED  " not in said
+    for words in verify_hetao.NOT_CHECKED_REVOKED:
+        assert words in said
+
+
+def test_the_one_file_takes_a_run_that_was_stopped_midway(small_run, body):
+    body = copy.deepcopy(body)
+    del body["rounds"][0]["receipts"]["c"]
+    del body["rounds"][0]["totals"]["hub-sz"]
+
+    assert "2 releases" in verify_hetao.verify(signed(small_run, body))[3]
+    assert verify_hetao.verify(signed(small_run, {**body, "rounds": []}))
+    for more in ({"without": "hub-sz"}, {"after": 3 * 3600}):
+        with pytest.raises(Refused, match="cosign"):
+            verify_hetao.verify(signed(small_run, body, **more))
+    with pytest.raises(Refused, match="integers"):
+        verify_hetao.verify(small_run.resigned(body))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"side": "SZ"},
+        {"role": "data-protection"},
+        {"by": "investigator"},
+        {"key": "operator-hk"},
+        {"permit": "sha256:" + "0" * 64},
+        {"type": "hetao.notice/1"},
+        {"at": "2046-11-22T08:01:00Z"},
+        {"at": "2026-11-22 08:01:00Z"},
+        {"delegation": {}},
+    ],
+    ids=str,
+)
+def test_a_notice_that_is_not_its_office_s_ends_nothing(small_run, body, change):
+    """Each signed by the key of the one whose office was first spoken in."""
+    body = copy.deepcopy(body)
+    notice = body["permit"]["notices"][-1]
+    said = {**notice["body"], **change}
+    ended = state(small_run.cast.identities["ethics-hk"], said).as_json()
+    body["permit"]["notices"][-1] = ended
+    body["revoked"] = said["at"]
+    body["issued"] = max(body["issued"], said["at"])
+    data = signed(small_run, body)
+
+    with pytest.raises(Refused):
         verify_hetao.verify(data)
+    with pytest.raises(Unverified):
+        verify_revoked(data)
+
+
+def test_a_notice_that_another_signed_ends_nothing(small_run, body):
+    body = copy.deepcopy(body)
+    notice = body["permit"]["notices"][-1]
+    forged = state(small_run.cast.identities["coordinator"], notice["body"]).as_json()
+    body["permit"]["notices"][-1] = forged
+
+    with pytest.raises(Refused, match="did not sign the notice"):
+        verify_hetao.verify(signed(small_run, body))
 
 
 def test_a_list_that_is_none_is_refused(small_run, body):

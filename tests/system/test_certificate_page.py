@@ -145,7 +145,8 @@ EMPTIED = """
   const said = [];
   for (const packed of LIES) {
     const data = Uint8Array.from(atob(packed), c => c.charCodeAt(0));
-    try { await hetaoVerify(data); said.push("accepted"); } catch { said.push("no"); }
+    try { await hetaoVerify(data); said.push("accepted"); }
+    catch (error) { said.push(/REVOKED/.test(error.message) ? "revoked" : "no"); }
   }
   document.body.dataset.more = said.join(" ");
 })()</script></body>
@@ -167,13 +168,15 @@ def test_the_script_refuses_what_a_coordinator_wrote_alone(page, model_run):
     lies += [published(with_a_release_left_out(model_run, n)) for n in (0, 2)]
     lies.append(published(with_a_longer_checkpoint(model_run)))
     lies.append(_in_another_order(lies[0]))
+    ended = {**true, "type": "hetao.revoked-certificate/1", "sums": {}}
+    lies.append(model_run.resigned(ended))  # of which the page's script knows the name
     packed = str([base64.b64encode(data).decode() for data in lies])
     text = re.sub("<meta http-equiv[^>]*>", "", page.read_text("utf-8"))
     path = page.with_name("alone.html")
     more = EMPTIED.replace("LIES", packed)
     path.write_text(text.replace("</body>", more), encoding="utf-8")
 
-    assert 'data-more="accepted no no no no accepted no no no"' in browse(path)
+    assert 'data-more="accepted no no no no accepted no no no revoked"' in browse(path)
 
 
 def _in_another_order(certificate):

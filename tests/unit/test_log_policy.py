@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from hetao.errors import InvalidData, Unverified
-from hetao.ledger import verify_hetao
+from hetao.ledger import verify_log
 from hetao.ledger.note import (
     COSIGNATURE,
     LOG_SIGNATURE,
@@ -22,6 +22,7 @@ from hetao.ledger.note import (
     vkey,
 )
 from hetao.ledger.policy import Group, parse_policy, read_policy
+from hetao.ledger.verify_signatures import Refused
 
 ORIGIN = "log.example.org/study"
 LOG_KEY = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
@@ -269,19 +270,19 @@ def test_a_policy_of_the_vectors_accepts_what_they_say(case):
     if case["witnesses"] is None:
         with pytest.raises(Unverified):
             rule.check(case["note"])
-        with pytest.raises(verify_hetao.Refused):
-            verify_hetao.check_policy(case["policy"], verify_hetao.Note(case["note"]))
+        with pytest.raises(Refused):
+            verify_log.check_policy(case["policy"], verify_log.Note(case["note"]))
         return
     assert [*rule.check(case["note"]).witnesses] == case["witnesses"]
-    verify_hetao.check_policy(case["policy"], verify_hetao.Note(case["note"]))
+    verify_log.check_policy(case["policy"], verify_log.Note(case["note"]))
 
 
 @pytest.mark.parametrize("case", VECTORS["malformed"], ids=lambda case: case["name"])
 def test_what_the_vectors_call_malformed_is_no_policy(case):
     with pytest.raises(InvalidData):
         policy(case["policy"])
-    with pytest.raises(verify_hetao.Refused):
-        verify_hetao.Policy(case["policy"])
+    with pytest.raises(Refused):
+        verify_log.Policy(case["policy"])
 
 
 SPARE = ("none", "all", "any", "02", "٢", "\u00a0", "\x7f", "\r", "\t", "#", "hk1", "G")
@@ -297,8 +298,8 @@ def is_policy(text):
 
 def is_policy_to_the_one_file(text):
     try:
-        verify_hetao.Policy(text)
-    except (verify_hetao.Refused, *verify_hetao.ODD):
+        verify_log.Policy(text)
+    except (Refused, *verify_log.ODD):
         return False
     return True
 
@@ -315,7 +316,7 @@ def test_a_key_without_a_name_or_with_a_space_in_it_is_none_to_both():
         (SUBTREE, 1312, "a" * 256, False),
     ):
         key = bytes([kind]) + bytes(raw)
-        known = verify_hetao.key_id(name, kind, key[1:]).hex()
+        known = verify_log.key_id(name, kind, key[1:]).hex()
         text = f"log {name}+{known}+{b64encode(key).decode()}\nquorum none\n"
         assert (is_policy(text), is_policy_to_the_one_file(text)) == (good, good), name
 
@@ -328,8 +329,8 @@ def test_a_group_may_be_long_and_a_policy_is_not_to_both():
     ):
         with pytest.raises(InvalidData, match=words):
             policy(text)
-        with pytest.raises(verify_hetao.Refused, match=words):
-            verify_hetao.Policy(text)
+        with pytest.raises(Refused, match=words):
+            verify_log.Policy(text)
 
 
 def test_the_one_file_takes_the_policies_that_the_library_takes():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetao.errors import InvalidData, Unverified
-from hetao.ledger import verify_hetao
+from hetao.ledger import verify_log
 from hetao.ledger.merkle import inclusion_path, leaf_hash, root
 from hetao.ledger.note import COSIGNATURE, Checkpoint, cosign, sign_checkpoint, vkey
 from hetao.ledger.policy import parse_policy
@@ -159,8 +159,8 @@ def test_a_proof_of_the_vectors_holds_and_has_one_text(case):
     assert proof.text == case["proof"]
     assert proof.verify(entry, THEIRS).checkpoint.size > proof.index
     if proof.extra is None:  # which the verifier of one file takes from nobody
-        index, path, note = verify_hetao.read_proof(case["proof"])
-        assert verify_hetao.root_of(index, note.size, entry, path) == note.root
+        index, path, note = verify_log.read_proof(case["proof"])
+        assert verify_log.root_of(index, note.size, entry, path) == note.root
 
 
 @pytest.mark.parametrize("case", VECTORS["refused"], ids=lambda case: case["name"])

@@ -50,7 +50,8 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "unlisted": "{site}: its own list was not given. That nothing more left it is "
         "the coordinator's word.",
         "check": "This page does not check itself. Check revoked.json with hetao "
-        "verify, and with the hospitals' own lists (--list).",
+        "verify, and with the hospitals' own lists (--list); verify_hetao.py checks it "
+        "without them.",
         "comma": ", ",
     },
     "zh-Hant": {
@@ -77,7 +78,7 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "unlisted": "{site}：未提供其自行簽署的清單；"
         "並無其他內容離開該院，僅憑統籌方所言。",
         "check": "本頁不會自行核驗。請以 hetao verify 核驗 revoked.json，"
-        "並附上各醫院的清單（--list）。",
+        "並附上各醫院的清單（--list）；verify_hetao.py 亦可核驗，但不含清單。",
         "comma": "、",
     },
     "zh-Hans": {
@@ -104,7 +105,7 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "unlisted": "{site}：未提供其自行签署的清单；"
         "并无其他内容离开该院，仅凭统筹方所言。",
         "check": "本页不会自行核验。请以 hetao verify 核验 revoked.json，"
-        "并附上各医院的清单（--list）。",
+        "并附上各医院的清单（--list）；verify_hetao.py 亦可核验，但不含清单。",
         "comma": "、",
     },
 }

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Check a Hetao certificate with nothing but Python 3.9 or newer: one file, no library.
 
-The one file is what `hetao certificate export --verifier` writes: this text, with that
-of `verify_signatures.py` in place of its import.
+The one file is what `hetao certificate export --verifier` writes: this text, and before
+it those of `verify_signatures.py` and `verify_log.py`.
 
     python3 verify_hetao.py certificate.json [--policy POLICY] [--key NAME=HEX …]
 
-It holds a certificate against the signatures and logs in it. It is written apart from
-the `hetao` package, shares no line with it, and may be read in one sitting. What it
-leaves out is said at the end of what it prints, and in NOT_CHECKED.
+It holds a certificate, of a study that ended well or was revoked, against the
+signatures and logs in it. It is written apart from the `hetao` package, shares no line
+with it, and may be read in one sitting. What it leaves out is said at the end of what
+it prints, and in NOT_CHECKED and NOT_CHECKED_REVOKED.
 
 Exit code 0: all that is checked here holds. 6: something does not. 2: called wrongly.
 """
@@ -18,24 +19,39 @@ from __future__ import annotations
 import argparse
 import base64
 import datetime
-import decimal
 import hashlib
-import json
-import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hetao.ledger.verify_signatures import Refused, holds, holds_44, need
+from hetao.ledger.verify_log import (
+    ODD,
+    Note,
+    canonical,
+    check_policy,
+    digest,
+    read,
+    read_proof,
+    root_of,
+    stands,
+    unbase64,
+    url64,
+)
+from hetao.ledger.verify_signatures import Refused, holds, need
 
+# --- what a certificate holds ---------------------------------------------------------
 TYPE = "hetao.certificate/3"
 BODY = "type software issued study permit run sites lost rounds findings smallest_shown"
 BODY += " rounded_to checks review"
+REVOKED, NOTICE = "hetao.revoked-certificate/1", "hetao.notice/2"
+REVOKING = ("revoke", "withdraw")
+ROUND = "task analysis protocol attempt round members receipts totals"
+BODY_REVOKED = "type software issued study permit run revoked rounds"
 RELEASE, TOTAL, EXTRACT = "hetao.release/2", "hetao.total/1", "hetao.extract/1"
 ACTS = "type site at snapshot dictionary vocabulary mapping acts people root"
 LATEST = 3600  # seconds between a certificate's date and its cosignatures
-LARGEST = 512 * 2**20
-ODD = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, OverflowError)
+SKEW = 300  # seconds that clocks may differ
 DOMAIN = b"hetao-statement-v1\n"
 NOT_CHECKED = (
     "that the approvals in the permit hold: whether they are enough, by whom, and when",
@@ -50,247 +66,19 @@ NOT_CHECKED = (
     "whether the certificate was revoked since (ask its issuer for status.json)",
     "`hetao verify` checks these. No program checks that hospitals' records are true",
 )
+NOT_CHECKED_REVOKED = (
+    "that the approvals in the permit held, and that no notice of it was left out",
+    "that each release was of a class, a code and checks that the permit allowed",
+    "that no more left a site, which is the issuer's word, and when it destroyed what "
+    "it kept: ask for its own list, for `hetao verify --list`",
+    *NOT_CHECKED[7:8],
+    *NOT_CHECKED[9:],
+)
 
 
 def placed(said: dict[str, Any], place: dict[str, Any], what: str) -> None:
     """Return quietly if a record is of this place."""
     need(all(said[k] == v for k, v in place.items()), f"{what} belongs elsewhere")
-
-
-# --- canonical JSON, RFC 8785 ---------------------------------------------------------
-def canonical(value: Any) -> bytes:
-    """Return the one text of a JSON value."""
-    return _text(value).encode("utf-8")
-
-
-def _text(value: Any) -> str:
-    if value is None or isinstance(value, (bool, str)):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, int):
-        need(abs(value) < 2**53, "a number is too large")
-        return str(value)
-    if isinstance(value, float):
-        return _number(value)
-    if isinstance(value, list):
-        return "[" + ",".join(map(_text, value)) + "]"
-    keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
-    return "{" + ",".join(f"{_text(key)}:{_text(value[key])}" for key in keys) + "}"
-
-
-def _number(value: float) -> str:
-    need(math.isfinite(value), "a number is not finite")
-    if value == 0:
-        return "0"
-    minus, numbers, exponent = decimal.Decimal(repr(value)).normalize().as_tuple()
-    sign, digits, count = "-" * minus, "".join(map(str, numbers)), len(numbers)
-    point = count + int(exponent)
-    if -6 < point <= 0:
-        return sign + "0." + "0" * -point + digits
-    at = point if 0 < point <= 21 else 1
-    shown = sign + digits[:at].ljust(at, "0") + "." * (count > at) + digits[at:]
-    return shown if at == point else f"{shown}e{point - 1:+d}"
-
-
-def _whole(text: str) -> float:
-    small = len(text) <= 17 and abs(int(text)) < 2**53
-    return int(text) if small else float(text)
-
-
-def read(data: bytes) -> Any:
-    """Return the value of a text that is in canonical form."""
-    need(len(data) <= LARGEST, "the file is larger than a certificate can be")
-    value = json.loads(data.decode("utf-8"), parse_int=_whole)
-    need(canonical(value) == data, "the text is not in canonical form")
-    return value
-
-
-def digest(value: Any) -> str:
-    """Return the digest of a value's one text."""
-    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
-
-
-# --- base64, one spelling of each -----------------------------------------------------
-def unbase64(text: str) -> bytes:
-    """Return the bytes of a text in base64."""
-    data = base64.b64decode(text.encode("ascii"), validate=True)
-    need(base64.b64encode(data).decode() == text, "base64 in another form")
-    return data
-
-
-def url64(data: bytes) -> str:
-    """Return bytes in base64url without padding."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-# --- the log: RFC 6962, C2SP signed-note, tlog-cosignature, tlog-proof ----------------
-def root_of(index: int, size: int, entry: bytes, path: list[bytes]) -> bytes:
-    """Return the root that a path leads to from an entry."""
-    need(0 <= index < size, "the entry lies outside the log")
-    at, last, reached = index, size - 1, hashlib.sha256(b"\x00" + entry).digest()
-    for sibling in path:
-        need(last > 0, "the path is longer than the log is deep")
-        if at & 1 or at == last:
-            reached = hashlib.sha256(b"\x01" + sibling + reached).digest()
-            while at and not at & 1:
-                at, last = at >> 1, last >> 1
-        else:
-            reached = hashlib.sha256(b"\x01" + reached + sibling).digest()
-        at, last = at >> 1, last >> 1
-    need(last == 0, "the path is shorter than the log is deep")
-    return reached
-
-
-def stands(entry: Any, proof: dict[str, Any], note: Note, what: str) -> None:
-    """Return quietly if an entry stands at its place in a log."""
-    path = [bytes.fromhex(node) for node in proof["path"]]
-    reached = root_of(proof["index"], note.size, canonical(entry), path)
-    need(reached == note.root, f"{what} does not stand in its log")
-
-
-def key_id(name: str, kind: int, key: bytes) -> bytes:
-    """Return the four bytes by which a note's line names its key."""
-    return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + key).digest()[:4]
-
-
-class Note:
-    """A checkpoint with its signatures."""
-
-    def __init__(self, note: str) -> None:
-        """Read a note."""
-        text, blank, tail = note.rpartition("\n\n")
-        lines = tail.split("\n")
-        need(bool(blank) and lines.pop() == "" and lines != [], "a note is malformed")
-        self.text, self.lines = text + "\n", []
-        for line in lines:
-            dash, name, packed = line.split(" ")
-            need(dash == "\u2014", "a signature line is malformed")
-            self.lines.append((name, unbase64(packed)))
-        self.origin, size, root = text.split("\n")
-        need(size.isascii() and str(int(size)) == size, "a size is malformed")
-        self.size, self.root = int(size), unbase64(root)
-
-    def signed(self, name: str, kind: int, key: bytes) -> int | None:
-        """Return when a key signed (0 for a log's), None if no line bears its name."""
-        known, times = key_id(name, kind, key), []
-        for who, data in self.lines:
-            if (who, data[:4]) != (name, known):
-                continue
-            rest, when, message = data[4:], 0, self.text.encode()
-            if kind != 1:
-                when, rest = int.from_bytes(rest[:8], "big"), rest[8:]
-                message = f"cosignature/v1\ntime {when}\n{self.text}".encode()
-            if kind == 6:
-                place = [when.to_bytes(8, "big"), _counted(self.origin), bytes(8)]
-                place += [self.size.to_bytes(8, "big"), self.root]
-                message = b"subtree/v1\n\0" + _counted(name) + b"".join(place)
-            good = (holds_44 if kind == 6 else holds)(key, rest, message)
-            need(good, f"the signature of {name} in the log does not hold")
-            times.append(when)
-        return min(times) if times else None
-
-
-def _counted(name: str) -> bytes:
-    return bytes([len(name.encode())]) + name.encode()
-
-
-def read_proof(text: str) -> tuple[int, list[bytes], Note]:
-    """Return index, path and note of a tlog-proof."""
-    head, _, note = text.partition("\n\n")
-    first, index, *path = head.split("\n")
-    need(first == "c2sp.org/tlog-proof@v1", "the proof is none")
-    number = index[len("index ") :]
-    need(index == f"index {int(number)}", "the proof's index is malformed")
-    return int(number), [unbase64(one) for one in path], Note(note)
-
-
-# --- whom the reader believes: C2SP tlog-policy ---------------------------------------
-Key = tuple[str, int, bytes]  # name, kind (1 log, 4 witness, 6 ML-DSA-44), public key
-
-
-class Policy:
-    """A reader's own logs, witnesses and quorum, each named apart from the others."""
-
-    def __init__(self, text: str) -> None:
-        """Read a policy; what `hetao` refuses in one is refused."""
-        self.logs: list[Key] = []
-        self.eyes: dict[str, Key] = {}  # name in the policy → a witness's key
-        self.groups, self.quorum = dict[str, tuple[int, list[str]]](), ""
-        need(len(text.encode("utf-8", "replace")) <= 2**20, "the policy is over 1 MiB")
-        text = text.replace("\t", " ")
-        plain = not any(one < " " or one == "\x7f" for one in text.replace("\n", ""))
-        need(plain and text.endswith("\n"), "the policy is cut short or holds controls")
-        for line in text.split("\n"):
-            what, *rest = line.strip(" ").split(" ")
-            if what and not what.startswith("#"):
-                self._take(what, [word for word in rest if word])
-        need(bool(self.quorum), "your policy has no quorum")
-
-    def _take(self, what: str, rest: list[str]) -> None:
-        many = {"log": (1, 2), "witness": (2, 3), "quorum": (1, 1), "group": (3, 2**20)}
-        least, most = many.get(what, (1, 0))
-        need(least <= len(rest) <= most, "a line of the policy is malformed")
-        named = {*self.eyes, *self.groups}
-        if what == "log":
-            self.logs.append(self._key(rest[0], 1))
-        elif what == "quorum":
-            good = not self.quorum and rest[0] in {*named, "none"}
-            need(good, "a quorum of the policy is named twice or names nobody")
-            self.quorum = rest[0]
-        else:
-            need(rest[0] not in {*named, "none"}, "a name stands twice in the policy")
-            if what == "witness":
-                self.eyes[rest[0]] = self._key(rest[1], 4)
-            else:
-                self.groups[rest[0]] = self._group(rest[1], rest[2:], named)
-
-    def _group(
-        self, rule: str, members: list[str], named: set[str]
-    ) -> tuple[int, list[str]]:
-        needed = {"all": len(members), "any": 1}.get(rule, 0)
-        if not needed:
-            need(rule.isascii() and str(int(rule)) == rule, "a group is malformed")
-            needed = int(rule)
-        need(1 <= needed <= len(members), "a group asks for more than it has")
-        taken = [one for _, group in self.groups.values() for one in group] + members
-        need(len(taken) == len(set(taken)), "a witness would count twice in the policy")
-        need(set(members) <= named, "a group names whom the policy does not yet name")
-        return needed, members
-
-    def _key(self, vkey: str, kind: int) -> Key:
-        name, known, packed = vkey.split("+", 2)  # base64 may hold a plus
-        raw = unbase64(packed)
-        good = (raw[0], len(raw)) in {(kind, 33), (6, 1313)}
-        good &= name.split() == [name] and (raw[0] != 6 or len(name.encode()) < 256)
-        good &= known == key_id(name, raw[0], raw[1:]).hex()
-        need(good, "a key of the policy is malformed, or of another kind")
-        before = [key for _, _, key in [*self.logs, *self.eyes.values()]]
-        need(raw[1:] not in before, "a key stands twice in the policy")
-        return name, raw[0], raw[1:]
-
-    def check(self, note: Note) -> str:
-        """Return a sentence if a note has all that is asked for."""
-        signed = [key for key in self.logs if note.signed(*key) is not None]
-        kinds = {kind for name, kind, _ in signed if name == note.origin}
-        need(bool(kinds), "the log is not one of your policy")
-        asked = {kind for name, kind, _ in self.logs if name == note.origin}
-        lacks = "".join(("Ed25519", "ML-DSA-44")[kind == 6] for kind in asked - kinds)
-        need(not lacks, f"the {lacks} line of the log, which you list, is missing")
-        held = {n: note.signed(*key) is not None for n, key in self.eyes.items()}
-        seen = ", ".join(name for name, saw in held.items() if saw) or "nobody"
-        for name, (needed, members) in self.groups.items():
-            held[name] = sum(held[one] for one in members) >= needed
-        held["none"] = True
-        need(held[self.quorum], f"your policy's quorum {self.quorum} is not reached")
-        second = "its ML-DSA-44 line holds" if 6 in kinds else "no ML-DSA-44 key listed"
-        return f"seen by {seen}; of the log, {second}"
-
-
-def check_policy(text: str, note: Note) -> str:
-    """Return a sentence if a note satisfies a policy."""
-    try:
-        return Policy(text).check(note)
-    except ODD as error:
-        raise Refused("your policy is malformed") from error
 
 
 # --- the certificate ------------------------------------------------------------------
@@ -303,8 +91,12 @@ class Certificate:
         need(set(value) == {"body", "log", "signature", "sums"}, "not a certificate")
         self.body, self.log, self.sums = value["body"], value["log"], value["sums"]
         self.signature = value["signature"]
-        need(self.body.get("type") == TYPE, f"no {TYPE}; `hetao verify` knows others")
-        need(set(self.body) == set(BODY.split()), "the body holds other fields")
+        self.revoked = self.body.get("type") == REVOKED
+        known = self.revoked or self.body.get("type") == TYPE
+        need(known, f"no {TYPE} nor {REVOKED}; `hetao verify` knows others")
+        fields = BODY_REVOKED if self.revoked else BODY
+        need(set(self.body) == set(fields.split()), "the body holds other fields")
+        need(not (self.revoked and self.sums), "a revoked study's shows integers")
         self.permit = self.body["permit"]["permit"]
         named = [(party["name"], party) for party in self.permit["parties"]]
         self.parties: dict[str, dict[str, str]] = dict(named)
@@ -313,6 +105,14 @@ class Certificate:
         bosses = [p for p in self.parties.values() if p["role"] == "coordinator"]
         need(len(bosses) == 1 and len(self.hubs) == 2, "not one coordinator, two hubs")
         self.boss, self.demands = bosses[0], bool(self.permit.get("committed"))
+
+    def steps(self) -> list[Callable[[], str]]:
+        """Return the steps in their order; each returns a sentence, or is Refused."""
+        if self.revoked:
+            ends = [self.ended, self.releases, self.tainted]
+            return [self.issuer, *ends, self.logged]
+        parts = [self.releases, self.integers, self.sites, self.courses]
+        return [self.issuer, *parts, self.logged]
 
     def key(self, name: str) -> bytes:
         """Return a party's key, as the permit names it."""
@@ -339,6 +139,50 @@ class Certificate:
         need(self.permit["study"] == study, "the permit is for another study")
         return f"{self.boss['name']} signed exactly this text"
 
+    def ended(self) -> str:
+        """Check that an office of the permit revoked it, and when the body says."""
+        notices = [one["body"] for one in self.body["permit"]["notices"]]
+        places = [n for n, one in enumerate(notices) if one["verb"] in REVOKING]
+        need(bool(places), "nobody has revoked the permit, or withdrawn from it")
+        for place in places:
+            self._notice(self.body["permit"]["notices"][place])
+        times = [notices[n]["at"] for n in places]
+        need(self.body["revoked"] == min(times), "it was revoked at another time")
+        last, issued = max(map(_seconds, times)), _seconds(self.body["issued"])
+        need(last <= issued + SKEW, "it was revoked after the certificate was issued")
+        who = ", ".join(sorted({notices[n]["by"] for n in places}))
+        return f"the permit was REVOKED at {min(times)}, by {who}"
+
+    def _notice(self, statement: dict[str, Any]) -> None:
+        """Check a notice that ends the permit: its signer, and the signer's office."""
+        need(set(statement) == {"body", "signature"}, "a notice is malformed")
+        said, by = statement["body"], statement["body"]["by"]
+        (key,) = (one for one in self.permit["keys"] if one["name"] == said["key"])
+        (person,) = (one for one in self.permit["persons"] if one["name"] == by)
+        plain = key["kind"] == "ed25519" and "delegation" not in said
+        need(plain, f"{by} revoked with a passkey, or for another: use `hetao verify`")
+        place = {"type": NOTICE, "permit": digest(self.permit), "by": key["owner"]}
+        placed(said, {**place, "side": person["side"]}, f"the notice of {by}")
+        offices = [(one["side"], one["role"]) for one in self.permit["required"]]
+        holds_it = said["role"] in person["roles"] and key["scope"] == "any"
+        good = holds_it and (said["side"], said["role"]) in offices
+        need(good, f"{by} spoke in an office that is not theirs")
+        at, ends = _seconds(said["at"]), [key["valid_until"], key["revoked_at"]]
+        stood = _seconds(key["valid_from"]) <= at
+        stood &= all(at < _seconds(end) for end in ends if end)
+        need(stood, f"the key of {by} did not count when it signed")
+        message = DOMAIN + canonical(said)
+        good = holds(unbase64(key["public"]), unbase64(statement["signature"]), message)
+        need(good, f"{by} did not sign the notice that stands here")
+
+    def tainted(self) -> str:
+        """Return what of the study somebody may have worked out."""
+        names = [one["name"] for one in self.body["study"]["analyses"]]
+        of = {one["analysis"] for one in self.body["rounds"]}
+        need(of <= set(names), "a round is of no analysis of the study")
+        said = ", ".join(name for name in names if name in of) or "nothing"
+        return f"no finding was shown; TAINTED, whatever was worked out of: {said}"
+
     def logged(self) -> str:
         """Check the credential in the issuer's log, and both hubs' cosignatures."""
         name, key = self.boss["name"], self.key(self.boss["name"])
@@ -355,25 +199,29 @@ class Certificate:
         need(note.signed(name, 1, key) == 0, "the log did not sign its checkpoint")
         reached = root_of(index, note.size, credential.encode("ascii"), path)
         need(reached == note.root, "the certificate does not stand in the log")
-        issued = datetime.datetime.strptime(self.body["issued"], "%Y-%m-%dT%H:%M:%S%z")
+        issued = _seconds(self.body["issued"])
         for hub in self.hubs:
             seen = note.signed(hub, 4, self.key(hub))
-            near = seen is not None and abs(seen - issued.timestamp()) <= LATEST
+            near = seen is not None and abs(seen - issued) <= LATEST
             need(near, f"{hub} did not cosign the log when it was issued")
         return f"entry {index} of its issuer's log, seen by {' and '.join(self.hubs)}"
 
     def _claims(self, key: bytes, index: int) -> tuple[Any, Any]:
         """Return header and claims of the one credential of this certificate."""
         issuer, body, name = _did(key), self.body, digest(self.body)
-        terms = "HetaoCertificate body checks findings permit sites software study"
-        context = {term: f"urn:hetao:terms#{term}" for term in terms.split()}
+        own = {k: digest(body[k]) for k in ("checks", "findings") if not self.revoked}
+        own |= {"revoked": body["revoked"]} if self.revoked else {}
+        kind = "HetaoRevokedStudy" if self.revoked else "HetaoCertificate"
+        terms = {kind, *own, "body", "permit", "sites", "software", "study"}
+        context = {term: f"urn:hetao:terms#{term}" for term in terms}
         short = issuer.rpartition(":")[2]
         bit = {"statusListIndex": str(index), "type": "BitstringStatusListEntry"}
-        subject = {k: digest(body[k]) for k in ("checks", "findings", "study")}
-        subject |= {"body": name, "permit": digest(self.permit)}
+        subject = {"body": name, "permit": digest(self.permit), **own}
+        subject |= {"study": digest(body["study"])}
         subject |= {"id": f"urn:hetao:run:{body['run']}", "software": body["software"]}
         url = f"urn:hetao:status:{short}:"
-        sites = sorted(one["name"] for one in body["sites"])
+        released = {site for one in body["rounds"] for site in one["receipts"]}
+        sites = released if self.revoked else [one["name"] for one in body["sites"]]
         header = {"alg": "EdDSA", "cty": "vc", "kid": f"{issuer}#{short}"}
         return {**header, "typ": "vc+jwt"}, {
             "@context": ["https://www.w3.org/ns/credentials/v2", context],
@@ -381,10 +229,10 @@ class Certificate:
                 {**bit, "statusPurpose": one, "statusListCredential": url + one}
                 for one in ("revocation", "suspension")
             ],
-            "credentialSubject": {**subject, "sites": sites},
+            "credentialSubject": {**subject, "sites": sorted(sites)},
             "id": f"urn:hetao:certificate:{name}",
             "issuer": {"id": issuer, "name": self.boss["name"]},
-            "type": ["VerifiableCredential", "HetaoCertificate"],
+            "type": ["VerifiableCredential", kind],
             "validFrom": body["issued"],
         }
 
@@ -422,8 +270,13 @@ class Certificate:
             need(seen.isdisjoint((task, at)), f"{task} stands twice")
             seen |= {task, at}
             need(bool(members), f"{task} has no member")
-            need(sorted(one["receipts"]) == sorted(members), f"{task} lacks a release")
-            need(sorted(one["totals"]) == sorted(self.hubs), f"{task} lacks a sum")
+            whole = sorted(one["receipts"]) == sorted(members)
+            whole &= sorted(one["totals"]) == sorted(self.hubs)
+            if self.revoked:  # what had come in by then
+                need(set(one) == set(ROUND.split()), f"{task} holds other fields")
+                whole = bool(one["receipts"]) and set(one["receipts"]) <= set(members)
+                whole &= set(one["totals"]) <= set(self.hubs)
+            need(whole, f"{task} lacks a release or a sum, or has one of others")
             said = {s: self.says(s, r) for s, r in one["receipts"].items()}
             place = {**self.place(), "task": task, "analysis": one["analysis"]}
             place |= {"attempt": one["attempt"], "round": one["round"]}
@@ -431,11 +284,13 @@ class Certificate:
             for site, body in said.items():
                 need(self.parties[site]["role"] == "site", f"{site} is not a site")
                 placed(body, {**sum_of, "site": site}, f"a release in {task}")
-            for hub in self.hubs:
+            for hub in one["totals"]:
                 total = self.says(hub, one["totals"][hub])
                 shares = {site: body["shares"][hub] for site, body in said.items()}
                 placed(total, {**place, "type": TOTAL, "hub": hub}, f"a sum in {task}")
-                need(total["shares"] == shares, f"{task} sums other shares")
+                same = {**total["shares"], **shares} == total["shares"]
+                same &= set(total["shares"]) == set(members)
+                need(same, f"{task} sums other shares")
         count = sum(len(one["receipts"]) for one in self.body["rounds"])
         return f"{count} releases, each signed by its site; sums of exactly these"
 
@@ -530,6 +385,12 @@ class Certificate:
                 need(body[field] == entry[field], f"{site} released by another {field}")
 
 
+def _seconds(time: str) -> float:
+    """Return a UTC time, of the one form, as seconds since 1970."""
+    need(len(time) == 20 and time[-1] == "Z", "a time is written in another form")
+    return datetime.datetime.strptime(time, "%Y-%m-%dT%H:%M:%S%z").timestamp()
+
+
 def _did(key: bytes) -> str:
     alphabet = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
     number, digits = int.from_bytes(b"\xed\x01" + key, "big"), ""
@@ -553,8 +414,7 @@ def verify(
         for name, told in (keys or {}).items():
             need(prints.get(name) == told, f"the key of {name} is another one")
         said = [f"the text is canonical, {len(data)} bytes"]
-        said += [found.issuer(), found.releases(), found.integers(), found.sites()]
-        said += [found.courses(), found.logged()]
+        said += [step() for step in found.steps()]
         if policy is not None:
             said.append(check_policy(policy, read_proof(found.log["proof"])[2]))
     except ODD as error:
@@ -576,7 +436,7 @@ def main(words: list[str] | None = None) -> int:
         keys = dict(one.split("=", 1) for one in chosen.key)
         steps, found = verify(data, policy, keys), Certificate(data)
     except Refused as error:
-        sys.stdout.write(_shown(f"REFUSED  {error}\n"))
+        sys.stdout.write(_shown(f"REFUSED  {error}"))
         return 6
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
@@ -585,14 +445,17 @@ def main(words: list[str] | None = None) -> int:
     told = {n: f for n, f in found.fingerprints().items() if n not in keys}
     compare = "     these keys come from the file itself; compare with the parties:"
     lines += [compare] * bool(told) + [f"       {told[name]}  {name}" for name in told]
-    lines += ["     not checked here:", *(f"       - {line}" for line in NOT_CHECKED)]
-    lines.append(f"VERIFIED  {found.body['study'].get('title', '')}")
-    sys.stdout.write(_shown("\n".join(lines) + "\n"))
+    left = NOT_CHECKED_REVOKED if found.revoked else NOT_CHECKED
+    lines += ["     not checked here:", *(f"       - {line}" for line in left)]
+    verdict = "VERIFIED: THE STUDY WAS REVOKED" if found.revoked else "VERIFIED"
+    lines.append(f"{verdict}  {found.body['study'].get('title', '')}")
+    sys.stdout.write("".join(_shown(line) for line in lines))
     return 0
 
 
-def _shown(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+def _shown(line: str) -> str:
+    """Return a line for a screen; what turns, hides or ends one of others is told."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in line) + "\n"
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 
 
+# --- what does not hold ---------------------------------------------------------------
 class Refused(Exception):
     """The certificate does not hold; the message says which step."""
 
