@@ -69,9 +69,8 @@ def staged(kind: str) -> Callable[[Path], object]:
 
 def units_in(engine: Connection, path: Path) -> object:
     """Return nothing; read a list of units as a curation does."""
-    for name in ("unit_of", "any_unit", "analyte_concept"):
-        engine.execute(f"DROP TABLE IF EXISTS {name}")
-    return load_units(engine, path)
+    with engine.cursor() as connection:  # its temporary tables go with it
+        return load_units(connection, path)
 
 
 @functools.cache
@@ -84,7 +83,10 @@ def of_tables() -> Parsers:
         "table in a workbook": (of_file(staged("excel"), "t.xlsx"), workbook()),
         "table in JSON lines": (of_file(staged("ndjson"), "t.ndjson"), LINES.encode()),
         "table in Parquet": (of_file(staged("parquet"), "t.parquet"), parquet()),
-        "list of codes": (of_file(read_codes, "codes.csv"), CODES.encode()),
+        "list of codes": (
+            of_file(functools.partial(read_codes, engine), "codes.csv"),
+            CODES.encode(),
+        ),
         "list of units": (
             of_file(functools.partial(units_in, engine), "units.csv"),
             UNITS.encode(),

@@ -4,6 +4,7 @@ import datetime
 
 import pytest
 
+from hetao.cdm.engine_duckdb import connect
 from hetao.cdm.vocabulary import load_athena
 from hetao.cdm.vocabulary.codes_file import CodeRow, read_codes, write_codes
 from hetao.cdm.vocabulary.suggesting import (
@@ -160,9 +161,10 @@ def test_the_file_reads_back_as_it_was_written(tmp_path):
 
     write_codes(tmp_path / "codes.csv", rows)
 
-    assert read_codes(tmp_path / "codes.csv") == rows
+    with connect() as reader:
+        assert read_codes(reader, tmp_path / "codes.csv") == rows
+        assert read_codes(reader, tmp_path / "none.csv") == []
     assert [path.name for path in tmp_path.iterdir()] == ["codes.csv"]
-    assert read_codes(tmp_path / "none.csv") == []
 
 
 def test_new_suggestions_take_the_place_of_old_ones_and_touch_nothing_else():

@@ -58,6 +58,7 @@ def load_units(connection: Connection, path: Path) -> None:
     Raises:
         InvalidMapping: a row of `units.csv` does not hold; its line is named.
     """
+    own = _own_units(path)
     known = dictionary()
     connection.execute(f"CREATE TEMP TABLE unit_of AS {conversion_sql(known)}")
     spelled = [
@@ -77,7 +78,7 @@ def load_units(connection: Connection, path: Path) -> None:
         "analyte_concept",
         [(name, analyte.concept_id) for name, analyte in known.analytes.items()],
     )
-    for analyte, spelling, unit in _own_units(path):
+    for analyte, spelling, unit in own:
         connection.execute(
             "DELETE FROM unit_of WHERE analyte = ? AND spelling = ?",
             [analyte, spelling],

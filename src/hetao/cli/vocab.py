@@ -7,6 +7,7 @@ import os
 import sys
 
 from hetao.cdm import CuratedTables, open_site
+from hetao.cdm.engine_duckdb import connect
 from hetao.cdm.mapping import read_folder
 from hetao.cdm.vocabulary import current_vocabulary, load_athena
 from hetao.cdm.vocabulary.codes_file import read_codes, write_codes
@@ -50,14 +51,15 @@ def make_suggestions(chosen: argparse.Namespace) -> int:
     """Write suggestions for codes that nobody mapped into the site's codes.csv."""
     os.umask(0o077)
     folder = read_folder(chosen.site)
-    rows = read_codes(folder.codes_path)
+    with connect() as reader:
+        rows = read_codes(reader, folder.codes_path)
+        others = [row for path in chosen.others for row in read_codes(reader, path)]
     with open_site(chosen.site) as source:
         if not isinstance(source, CuratedTables):
             raise InvalidData(
                 "a flat file has no codes to map", fix="name a site that is curated"
             )
         terms = unmapped_terms(source.engine, rows)
-    others = [row for path in chosen.others for row in read_codes(path)]
     candidates = code_candidates([*rows, *others])
     candidates += [*analyte_candidates(), *catalogue_candidates()]
     loaded = current_vocabulary(folder.store_path)
@@ -80,8 +82,10 @@ def settle(chosen: argparse.Namespace) -> int:
     """Confirm one suggestion of a code, by name and today's date; reject its others."""
     os.umask(0o077)
     path = read_folder(chosen.site).codes_path
+    with connect() as reader:
+        known = read_codes(reader, path)
     rows = confirm(
-        read_codes(path),
+        known,
         (chosen.system, chosen.code),
         chosen.concept if chosen.concept is not None else chosen.analyte,
         chosen.by,

@@ -1,6 +1,8 @@
 """`codes.csv`: what a site's codes mean, and what of that a person confirmed."""
 
 import csv
+import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +49,11 @@ def load_codes(connection: Connection, path: Path | None) -> None:
         InvalidMapping: the file cannot be read, or a row cannot hold; the line, the
             column and the rule are named.
     """
+    header: tuple[str, ...] = ()
+    if path is not None:  # refused before anything is made, where it does not hold
+        header = _header(path)
+        _read(connection, path, header)
+        _check(connection, path, header)
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {TABLE} (line BIGINT, system VARCHAR, "
         "code VARCHAR, concept_id BIGINT, name VARCHAR, analyte VARCHAR, "
@@ -55,8 +62,6 @@ def load_codes(connection: Connection, path: Path | None) -> None:
     )
     if path is None:
         return
-    header = _read(connection, path)
-    _check(connection, path, header)
     cells = ", ".join(
         _typed(column) if column in header else f"NULL AS {column}"
         for column in COLUMNS
@@ -71,12 +76,11 @@ def _typed(column: str) -> str:
     return f"CAST({column} AS {kinds.get(column, 'VARCHAR')}) AS {column}"
 
 
-def _read(connection: Connection, path: Path) -> tuple[str, ...]:
+def _read(connection: Connection, path: Path, header: tuple[str, ...]) -> None:
     """Make the temporary table `codes_file`, every cell trimmed text or NULL.
 
     What a machine compares, and no person reads, has no full-width forms either.
     """
-    header = _header(path)
     names = ", ".join(f"{text(name)}: 'VARCHAR'" for name in header)
     source = (
         f"read_csv({text(str(path))}, delim=',', quote='\"', escape='\"', header=true, "
@@ -92,7 +96,6 @@ def _read(connection: Connection, path: Path) -> tuple[str, ...]:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE codes_file AS {rows}")
     except Problem as problem:
         raise _unreadable(path, str(problem)) from None
-    return header
 
 
 def _header(path: Path) -> tuple[str, ...]:
@@ -132,11 +135,23 @@ def _check_header(header: tuple[str, ...], path: Path) -> None:
 
 def _check(connection: Connection, path: Path, header: tuple[str, ...]) -> None:
     """Refuse the first row that breaks a rule; every rule is one SQL condition."""
+    rules = {name: rule for name, rule in _rules().items() if name in header}
+    asked = ", ".join(f"min(line) FILTER ({broken})" for broken, _ in rules.values())
+    lines = connection.execute(f"SELECT {asked} FROM codes_file").fetchone() or ()  # noqa: S608
+    for line, (column, (_, says)) in zip(lines, rules.items(), strict=True):
+        if line:
+            raise InvalidMapping(f"{path.name} line {line}: {column} {says}")
+    _check_once(connection, path, header)
+
+
+@functools.cache
+def _rules() -> Mapping[str, tuple[str, str]]:
+    """Return column → (SQL of what a cell of it may not be, what is then said)."""
     known = dictionary()
     systems = ", ".join(map(text, known.systems))
     analytes = ", ".join(map(text, known.analytes))
     statuses = ", ".join(map(text, STATUSES))
-    rules = {
+    return {
         "code": ("code IS NULL", "is empty"),
         "system": (
             f"system IS NULL OR system NOT IN ({systems})",
@@ -167,15 +182,6 @@ def _check(connection: Connection, path: Path, header: tuple[str, ...]) -> None:
             "is no number from 0 to 100",
         ),
     }
-    for column, (broken, says) in rules.items():
-        if column not in header:
-            continue
-        row = connection.execute(
-            f"SELECT min(line) FROM codes_file WHERE {broken}"  # noqa: S608
-        ).fetchone()
-        if row and row[0]:
-            raise InvalidMapping(f"{path.name} line {row[0]}: {column} {says}")
-    _check_once(connection, path, header)
 
 
 def _check_once(connection: Connection, path: Path, header: tuple[str, ...]) -> None:

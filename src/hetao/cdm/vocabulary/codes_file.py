@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from hetao.cdm.engine_duckdb import connect
+from hetao.cdm.engine_duckdb import Connection
 from hetao.cdm.vocabulary.codes import COLUMNS, TABLE, load_codes
 from hetao.errors import InvalidData, InvalidMapping
 from hetao.records import record
@@ -53,8 +53,12 @@ class CodeRow:
         return (self.concept_id, self.analyte, self.classes)
 
 
-def read_codes(path: Path) -> list[CodeRow]:
+def read_codes(connection: Connection, path: Path) -> list[CodeRow]:
     """Return the rows of a `codes.csv`, checked as a curation checks them; [] for none.
+
+    Args:
+        connection: any DuckDB connection; one serves many files.
+        path: the file; it need not be there.
 
     Raises:
         InvalidMapping: as `load_codes`.
@@ -62,14 +66,10 @@ def read_codes(path: Path) -> list[CodeRow]:
     if not path.exists():
         return []
     names = [field.name for field in fields(CodeRow)]
-    connection = connect()
-    try:
-        load_codes(connection, path)
-        found = connection.execute(
-            f"SELECT {', '.join(names)} FROM {TABLE} ORDER BY line"  # noqa: S608
-        ).fetchall()
-    finally:
-        connection.close()
+    load_codes(connection, path)
+    found = connection.execute(
+        f"SELECT {', '.join(names)} FROM {TABLE} ORDER BY line"  # noqa: S608
+    ).fetchall()
     return [
         record(
             CodeRow,
