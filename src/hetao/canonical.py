@@ -18,6 +18,8 @@ _quoted = json.encoder.encode_basestring
 _simple = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":")
 ).encode
+# How UTF-8 begins a character beyond the basic plane: keys of these sort otherwise.
+_BEYOND = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
 LARGEST_INTEGER = 2**53 - 1  # RFC 8785 3.2.2.3: what every JSON reader keeps exactly
 
 
@@ -34,9 +36,12 @@ def canonical(value: Any) -> bytes:
     Source:
         RFC 8785. Law: `tests/laws/test_canonical.py`.
     """
+    return _written(value, _is_simple(value))
+
+
+def _written(value: Any, simple: bool) -> bytes:
     try:
-        text = _simple(value) if _is_simple(value) else _text(value)
-        return text.encode("utf-8")
+        return (_simple(value) if simple else _text(value)).encode("utf-8")
     except UnicodeEncodeError as error:
         raise NotCanonical("a text holds a lone surrogate") from error
     except RecursionError as error:
@@ -59,9 +64,25 @@ def parse_canonical(data: bytes) -> Any:
     Raises:
         NotCanonical: the bytes are not JSON, or are not the canonical text of it.
     """
+    simple = not any(lead in data for lead in _BEYOND)
+
+    def whole(text: str) -> int | float:
+        # JSON has one kind of number, so a large one is a float.
+        if len(text) <= 17 and abs(int(text)) <= LARGEST_INTEGER:
+            return int(text)
+        return broken(text)
+
+    def broken(text: str) -> float:
+        nonlocal simple
+        number = float(text)
+        simple = simple and _is_plain(number)
+        return number
+
     try:
-        value = json.loads(data, parse_int=_whole)
-        same = canonical(value) == data
+        value = json.loads(
+            data, parse_int=whole, parse_float=broken, parse_constant=broken
+        )
+        same = _written(value, simple) == data
     except (ValueError, RecursionError, OverflowError) as error:
         raise NotCanonical("the text is not JSON in UTF-8") from error
     if not same:
@@ -69,11 +90,10 @@ def parse_canonical(data: bytes) -> Any:
     return value
 
 
-def _whole(text: str) -> int | float:
-    """Read a number without a point: JSON has one kind, so a large one is a float."""
-    if len(text) <= 17 and abs(int(text)) <= LARGEST_INTEGER:
-        return int(text)
-    return float(text)
+def _is_plain(number: float) -> bool:
+    """Say whether Python writes a float as JavaScript does: with a point alone."""
+    written = repr(number)
+    return not ("e" in written or "n" in written or written.endswith(".0"))
 
 
 def _is_simple(value: Any) -> bool:
@@ -89,9 +109,7 @@ def _is_simple(value: Any) -> bool:
             if is_text is None:
                 waiting += item.values() if kind is dict else item
         elif kind is float:
-            # Where Python writes a point and no exponent, JavaScript does too.
-            written = repr(item)
-            if "e" in written or "n" in written or written.endswith(".0"):
+            if not _is_plain(item):
                 return False
         elif kind is int:
             if not -LARGEST_INTEGER <= item <= LARGEST_INTEGER:

@@ -74,7 +74,7 @@ def revoked_body(
         "run": coordinator.run,
         "revoked": min(ends),
     }
-    draft = Ended(body, {}, "", {}, coordinator.trusted)
+    draft = Ended(body, {}, "", {}, "", coordinator.trusted)  # nothing signs it
     rounds = list(_rounds(coordinator, draft))
     return {**body, "rounds": sorted(rounds, key=lambda one: str(one["task"]))}
 

@@ -113,7 +113,7 @@ def sign_certificate(
     sums: Mapping[str, Any],
 ) -> bytes:
     """Return the certificate's bytes, signed by the coordinator."""
-    signature = state(identity, _signed(body, log)).signature
+    signature = state(identity, _signed(digest(body), log)).signature
     return canonical({"body": body, "log": log, "signature": signature, "sums": sums})
 
 
@@ -129,12 +129,8 @@ def published(certificate: bytes) -> bytes:
     return canonical({**value, "sums": {}})
 
 
-def _signed(body: Mapping[str, Any], log: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "hetao.signed-certificate/1",
-        "body": digest(body),
-        "log": dict(log),
-    }
+def _signed(body: str, log: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "hetao.signed-certificate/1", "body": body, "log": dict(log)}
 
 
 def read_certificate(path: Path) -> bytes:
@@ -196,9 +192,8 @@ def step(name: str) -> Iterator[None]:
 def check_issuer(certificate: Opened) -> str:  # 2
     """Hold the text to the coordinator's signature; say whose it is."""
     coordinator = certificate.permit.coordinator
-    Statement(_signed(certificate.body, certificate.log), certificate.signature).verify(
-        coordinator
-    )
+    signed = _signed(certificate.digest, certificate.log)
+    Statement(signed, certificate.signature).verify(coordinator)
     return f"{coordinator.name} signed exactly this text"
 
 
@@ -245,7 +240,8 @@ def check_issue_log(certificate: Opened) -> str:  # 9
         str(certificate.log["credential"]),
         parse_proof(certificate.log["proof"]),
     )
-    check_certificate_entry(entry, name, key, certificate.body, proof.index)
+    body, named = certificate.body, certificate.digest
+    check_certificate_entry(entry, name, key, body, proof.index, named)
     checkpoint = parse_checkpoint(verify_note(proof.note, name, key))
     if checkpoint.origin != name:
         raise Unverified("the issuer's log bears another name")

@@ -30,7 +30,7 @@ LONGEST: Final = 65_535  # bytes: an entry of the log
 CONTEXT: Final = "https://www.w3.org/ns/credentials/v2"
 REVOKED: Final = "hetao.revoked-certificate/1"  # type of the body
 REVOKED_KIND: Final = "HetaoRevokedStudy"
-Claims = Callable[[Mapping[str, Any], Mapping[str, str], int], dict[str, Any]]
+Claims = Callable[[Mapping[str, Any], Mapping[str, str], int, str], dict[str, Any]]
 PURPOSES: Final = ("revocation", "suspension")
 _TERMS: Final = (
     "HetaoCertificate",
@@ -126,7 +126,7 @@ def read_credential(text: str, key: Ed25519PublicKey) -> dict[str, Any]:
 
 
 def certificate_claims(
-    body: Mapping[str, Any], issuer: Mapping[str, str], index: int
+    body: Mapping[str, Any], issuer: Mapping[str, str], index: int, named: str = ""
 ) -> dict[str, Any]:
     """Return what the credential of a certificate states.
 
@@ -135,6 +135,7 @@ def certificate_claims(
         issuer: `id`, its did:key, and `name`.
         index: where the credential is to stand in the issuer's log; it is also the
             certificate's place in the issuer's status lists, so that no two share one.
+        named: digest of the body; "" where it is still to be taken.
     """
     subject = {
         "checks": digest(body["checks"]),
@@ -142,11 +143,11 @@ def certificate_claims(
         "sites": sorted(str(entry["name"]) for entry in body["sites"]),
     }
     kind = "HetaoCertificate", _TERMS
-    return _claims(body, kind, subject, (issuer, index))
+    return _claims(body, kind, subject, (issuer, index, named or digest(body)))
 
 
 def revoked_claims(
-    body: Mapping[str, Any], issuer: Mapping[str, str], index: int
+    body: Mapping[str, Any], issuer: Mapping[str, str], index: int, named: str = ""
 ) -> dict[str, Any]:
     """Return what the credential of a revoked study's certificate states.
 
@@ -154,23 +155,23 @@ def revoked_claims(
         body: of the certificate.
         issuer: as of `certificate_claims`.
         index: likewise.
+        named: likewise.
     """
     subject = {
         "revoked": body["revoked"],
         "sites": sorted({site for r in body["rounds"] for site in r["receipts"]}),
     }
     kind = REVOKED_KIND, _TERMS_OF_REVOKED
-    return _claims(body, kind, subject, (issuer, index))
+    return _claims(body, kind, subject, (issuer, index, named or digest(body)))
 
 
 def _claims(
     body: Mapping[str, Any],
     kind: tuple[str, Sequence[str]],
     subject: Mapping[str, Any],
-    place: tuple[Mapping[str, str], int],
+    place: tuple[Mapping[str, str], int, str],
 ) -> dict[str, Any]:
-    (named, terms), (issuer, index) = kind, place
-    name = digest(body)
+    (called, terms), (issuer, index, name) = kind, place
     return {
         "@context": [CONTEXT, {term: f"urn:hetao:terms#{term}" for term in terms}],
         "credentialStatus": [
@@ -192,7 +193,7 @@ def _claims(
         },
         "id": f"urn:hetao:certificate:{name}",
         "issuer": dict(issuer),
-        "type": ["VerifiableCredential", named],
+        "type": ["VerifiableCredential", called],
         "validFrom": body["issued"],
     }
 
@@ -219,7 +220,7 @@ def certificate_entry(
         index: the place that the entry will have in the issuer's log.
     """
     issuer = issuer_of(name, key.public_key())
-    return sign_credential(key, _claims_of(body)(body, issuer, index))
+    return sign_credential(key, _claims_of(body)(body, issuer, index, ""))
 
 
 def _claims_of(body: Mapping[str, Any]) -> Claims:
@@ -228,15 +229,22 @@ def _claims_of(body: Mapping[str, Any]) -> Claims:
 
 
 def check_certificate_entry(
-    text: str, name: str, key: Ed25519PublicKey, body: Mapping[str, Any], index: int
+    text: str,
+    name: str,
+    key: Ed25519PublicKey,
+    body: Mapping[str, Any],
+    index: int,
+    named: str = "",
 ) -> None:
     """Return quietly if this is the credential of that certificate, at that place.
+
+    `named` is the body's digest; "" where it is still to be taken.
 
     Raises:
         Unverified: it is not.
     """
     claims = read_credential(text, key)
-    if claims != _claims_of(body)(body, issuer_of(name, key), index):
+    if claims != _claims_of(body)(body, issuer_of(name, key), index, named):
         raise Unverified("the credential in the log says something else than this file")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from hetao.canonical import parse_canonical
+from hetao.canonical import canonical, digest_bytes, parse_canonical
 from hetao.errors import HetaoError, Unverified
 from hetao.ledger.classes import Lineages
 from hetao.permit import (
@@ -46,6 +46,7 @@ class Opened:
     """The parts of a certificate, none of them believed until its step has passed.
 
     Attributes:
+        digest: of the body, over the very bytes that stand in the file.
         trusted: the verifier's own list of parties, if there is one.
     """
 
@@ -53,6 +54,7 @@ class Opened:
     log: Mapping[str, Any]
     signature: str
     sums: Mapping[str, Any]
+    digest: str
     trusted: Directory | None = None
 
     @cached_property
@@ -128,8 +130,8 @@ def open_certificate(data: bytes, trusted: Directory | None = None) -> Opened:
 
 def parts_of(
     data: bytes,
-) -> tuple[Mapping[str, Any], Mapping[str, Any], str, Mapping[str, Any]]:
-    """Return body, log, signature and sums of a certificate's file, of any type.
+) -> tuple[Mapping[str, Any], Mapping[str, Any], str, Mapping[str, Any], str]:
+    """Return body, log, signature, sums and the body's digest, of any certificate.
 
     Raises:
         Unverified: the text is not the canonical one of such a file.
@@ -137,7 +139,11 @@ def parts_of(
     value = parse_canonical(data)
     if not isinstance(value, dict) or set(value) != FILE:
         raise Unverified("not a certificate")
-    return value["body"], value["log"], str(value["signature"]), value["sums"]
+    body = value.pop("body")
+    # The text is {"body":…,"log":…}: what is not the rest of it is the body's own.
+    text = data[len(b'{"body":') : -len(canonical(value))]
+    signature = str(value["signature"])
+    return body, value["log"], signature, value["sums"], digest_bytes(text)
 
 
 def match(body: Mapping[str, Any], expected: Mapping[str, Any], what: str) -> None:

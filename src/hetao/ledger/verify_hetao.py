@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import base64
 import datetime
+import functools
 import hashlib
 import sys
 from collections.abc import Callable
@@ -89,7 +90,10 @@ class Certificate:
         """Read a certificate's text."""
         value = read(data)
         need(set(value) == {"body", "log", "signature", "sums"}, "not a certificate")
-        self.body, self.log, self.sums = value["body"], value["log"], value["sums"]
+        self.body, self.log, self.sums = value.pop("body"), value["log"], value["sums"]
+        # The text is {"body":…,"log":…}: what is not the rest of it is the body's own.
+        whole = data[len(b'{"body":') : -len(canonical(value))]
+        self.name = "sha256:" + hashlib.sha256(whole).hexdigest()
         self.signature = value["signature"]
         self.revoked = self.body.get("type") == REVOKED
         known = self.revoked or self.body.get("type") == TYPE
@@ -132,7 +136,7 @@ class Certificate:
 
     def issuer(self) -> str:
         """Check the issuer's signature over body and log."""
-        signed = {"type": "hetao.signed-certificate/1", "body": digest(self.body)}
+        signed = {"type": "hetao.signed-certificate/1", "body": self.name}
         whole = {"body": {**signed, "log": self.log}, "signature": self.signature}
         self.says(self.boss["name"], whole)
         study = digest(self.body["study"])
@@ -208,7 +212,7 @@ class Certificate:
 
     def _claims(self, key: bytes, index: int) -> tuple[Any, Any]:
         """Return header and claims of the one credential of this certificate."""
-        issuer, body, name = _did(key), self.body, digest(self.body)
+        issuer, body, name = _did(key), self.body, self.name
         own = {k: digest(body[k]) for k in ("checks", "findings") if not self.revoked}
         own |= {"revoked": body["revoked"]} if self.revoked else {}
         kind = "HetaoRevokedStudy" if self.revoked else "HetaoCertificate"
@@ -236,6 +240,7 @@ class Certificate:
             "validFrom": body["issued"],
         }
 
+    @functools.cached_property
     def place(self) -> dict[str, Any]:
         """Return what each signed record of this run must name."""
         permit = {"study": self.permit["study"], "permit": digest(self.permit)}
@@ -278,7 +283,7 @@ class Certificate:
                 whole &= set(one["totals"]) <= set(self.hubs)
             need(whole, f"{task} lacks a release or a sum, or has one of others")
             said = {s: self.says(s, r) for s, r in one["receipts"].items()}
-            place = {**self.place(), "task": task, "analysis": one["analysis"]}
+            place = {**self.place, "task": task, "analysis": one["analysis"]}
             place |= {"attempt": one["attempt"], "round": one["round"]}
             sum_of = {**place, "type": RELEASE, "kind": "sum", "members": members}
             for site, body in said.items():
@@ -369,7 +374,7 @@ class Certificate:
             first["extract"] = digest(cited if self.demands else bound["record"])
         for kind, more in (("ready", first), ("closing", last)):
             content = {"site": site, **more, **{k: entry[k] for k in told[kind]}}
-            place = {**self.place(), "type": RELEASE, "site": site, "kind": kind}
+            place = {**self.place, "type": RELEASE, "site": site, "kind": kind}
             place["content"] = digest(content)
             placed(self.says(site, entry[kind]), place, f"the {kind} of {site}")
         for task, receipt in own.items():

@@ -11,6 +11,7 @@ import decimal
 import hashlib
 import json
 import math
+import re
 from typing import Any
 
 from hetao.ledger.verify_signatures import Refused, holds, holds_44, need
@@ -19,23 +20,29 @@ from hetao.ledger.verify_signatures import Refused, holds, holds_44, need
 LARGEST = 512 * 2**20  # bytes of a certificate
 # What a text that is none raises, wherever in it.
 ODD = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, OverflowError)
+# Python's own text of what JSON holds is the canonical one, but for numbers that it
+# writes with an exponent or as 1.0, and for the order of keys beyond the basic plane.
+PLAIN = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+OTHERWISE = re.compile(r"[:,\[]-?(?:\d[\d.]*(?:e[-+]|\.0(?!\d))|NaN|Infinity)")
+BEYOND = range(0xF0, 0xF5)  # how UTF-8 begins such a character
 
 
 def canonical(value: Any) -> bytes:
     """Return the one text of a JSON value."""
-    return _text(value).encode("utf-8")
+    text = PLAIN.encode(value)
+    data = text.encode("utf-8")
+    if OTHERWISE.search(f":{text}") or any(byte in data for byte in BEYOND):
+        return _text(value).encode("utf-8")
+    return data
 
 
 def _text(value: Any) -> str:
-    if value is None or isinstance(value, (bool, str)):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, int):
-        need(abs(value) < 2**53, "a number is too large")
-        return str(value)
     if isinstance(value, float):
         return _number(value)
     if isinstance(value, list):
         return "[" + ",".join(map(_text, value)) + "]"
+    if not isinstance(value, dict):
+        return PLAIN.encode(value)
     keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
     return "{" + ",".join(f"{_text(key)}:{_text(value[key])}" for key in keys) + "}"
 

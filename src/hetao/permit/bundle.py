@@ -115,18 +115,20 @@ class Bundle:
                 held.add(one.digest)
                 for name, number in {**said.heard, said.by: said.sequence}.items():
                     known[name] = max(number, known.get(name, 0))
-        return Bundle(
-            self.permit,
-            tuple(
-                one.statement
-                for one in self.heard
-                if one.digest in held
-                or (
-                    one.notice.verb != "renew"
-                    and one.notice.sequence <= known.get(one.notice.by, 0)
-                )
-            ),
+        kept = tuple(
+            one
+            for one in self.heard
+            if one.digest in held
+            or (
+                one.notice.verb != "renew"
+                and one.notice.sequence <= known.get(one.notice.by, 0)
+            )
         )
+        if kept == self.heard:
+            return self
+        then = Bundle(self.permit, tuple(one.statement for one in kept))
+        vars(then)["heard"] = kept  # each was read under this very permit
+        return then
 
     def as_json(self) -> dict[str, Any]:
         """Return the form of a permit file."""
