@@ -34,6 +34,7 @@ from types import FrameType
 
 from hetao.errors import HetaoError
 
+QUOTED = json.encoder.encode_basestring
 SLOW = 1.0  # seconds of processor time of an input
 BATCH = 2_000  # inputs between two notes of how far it came
 TOKENS = (b"{}", b"[]", b'""', b"null", b"-0", b"1e999", b"NaN", b'{"a":', b"\x00")
@@ -60,18 +61,36 @@ def bent(draw: random.Random, true: bytes, others: list[bytes]) -> bytes:
         value = _read(true)
         if value is None:
             return _changed(draw, bytearray(true))
-        return _written(_with_another(draw, value))
+        return _with_another(draw, value)
     if choice < 0.9:
         return _written(_value(draw, 4))
     return draw.randbytes(draw.randrange(200))
 
 
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """The text of a JSON value; of a list's items or a table's fields too, if any."""
+
+    text: bytes
+    items: "list[Written] | None" = None
+    fields: "dict[str, Written] | None" = None
+
+
 @functools.lru_cache(maxsize=4)
-def _read(true: bytes) -> object:
+def _read(true: bytes) -> Written | None:
     try:
-        return json.loads(true)
+        return _parts(json.loads(true))
     except ValueError:
         return None
+
+
+def _parts(value: object) -> Written:
+    if isinstance(value, list):
+        return Written(_written(value), items=[_parts(item) for item in value])
+    if isinstance(value, dict):
+        fields = {name: _parts(item) for name, item in value.items()}
+        return Written(_written(value), fields=fields)
+    return Written(_written(value))
 
 
 def _written(value: object) -> bytes:
@@ -79,24 +98,38 @@ def _written(value: object) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _with_another(draw: random.Random, value: object) -> object:
-    """Return the value with one thing in it another, left out, or there twice."""
-    if not isinstance(value, dict | list) or not value or draw.random() < 0.05:
-        return _value(draw, 2)
-    copy = value.copy()
-    at = (
-        draw.choice(list(copy)) if isinstance(copy, dict) else draw.randrange(len(copy))
-    )
-    how = draw.random()
+def _with_another(draw: random.Random, true: Written) -> bytes:
+    """Return a text with one thing in it another, left out, or there twice.
+
+    Only what holds the change is written anew, so that a long text costs no more.
+    """
+    if not (true.items or true.fields) or draw.random() < 0.05:
+        return _written(_value(draw, 2))
+    if true.fields:
+        return _fields_with_another(draw, true.fields)
+    items = list(true.items or ())
+    texts = [item.text for item in items]
+    at, how = draw.randrange(len(items)), draw.random()
     if how < 0.85:
-        copy[at] = _with_another(draw, copy[at])
+        texts[at] = _with_another(draw, items[at])
     elif how < 0.95:
-        del copy[at]
-    elif isinstance(copy, dict):
-        copy[draw.choice(list(copy)) + draw.choice(("", "x"))] = copy[at]
+        del texts[at]
     else:
-        copy.append(copy[at])
-    return copy
+        texts.append(texts[at])
+    return b"[" + b",".join(texts) + b"]"
+
+
+def _fields_with_another(draw: random.Random, fields: Mapping[str, Written]) -> bytes:
+    texts = {name: field.text for name, field in fields.items()}
+    at, how = draw.choice(list(texts)), draw.random()
+    if how < 0.85:
+        texts[at] = _with_another(draw, fields[at])
+    elif how < 0.95:
+        del texts[at]
+    else:
+        texts[draw.choice(list(texts)) + draw.choice(("", "x"))] = texts[at]
+    named = [QUOTED(name).encode() + b":" + texts[name] for name in sorted(texts)]
+    return b"{" + b",".join(named) + b"}"
 
 
 def _changed(draw: random.Random, data: bytearray) -> bytes:

@@ -61,11 +61,11 @@ def record(cls: type[T], table: object, where: str, error: type[HetaoError]) -> 
     Raises:
         Invalid: (of type `error`) a field is unknown, missing or of another type.
     """
-    if not isinstance(table, Mapping):
+    if type(table) is not dict and not isinstance(table, Mapping):
         raise error(f"{where}: expected a table")
     fields = _fields((cls,))
-    unknown = [key for key in table if key not in fields]
-    if unknown:
+    if not table.keys() <= fields.keys():
+        unknown = [key for key in table if key not in fields]
         raise error(
             f"{where}: unknown field {str(unknown[0])[:60]!r}",
             fix="known fields: " + ", ".join(fields),
@@ -89,18 +89,26 @@ def fields_of(value: Any) -> dict[str, Any]:
 
     Tuples become lists, dataclasses in it tables; nothing is copied that need not be.
     """
-    return {name: _plain(getattr(value, name)) for name in _fields((type(value),))}
+    return {
+        name: item if type(item := getattr(value, name)) in _KINDS else _plain(item)
+        for name in _fields((type(value),))
+    }
+
+
+_KINDS = frozenset((str, int, float, bool, type(None)))
 
 
 def _plain(value: Any) -> Any:
     kind = type(value)
-    if kind is str or kind is int or kind is float or kind is bool or value is None:
+    if kind in _KINDS:
         return value
     if kind is tuple or kind is list:
-        return [_plain(item) for item in value]
+        return [item if type(item) is str else _plain(item) for item in value]
+    if dataclasses.is_dataclass(kind):
+        return fields_of(value)
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
-    return fields_of(value) if dataclasses.is_dataclass(value) else value
+    return value
 
 
 @functools.cache
@@ -172,7 +180,7 @@ def _one_of(kinds: tuple[Any, ...]) -> Reader:
 
 def _record(cls: type[Any]) -> Reader:
     def read(value: Any, where: str, error: type[HetaoError]) -> Any:
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):
             raise _refusal(value, where, error, "a table")
         return record(cls, value, where, error)
 
@@ -213,7 +221,7 @@ def _tuple(arguments: tuple[Any, ...]) -> Reader:
 
 def _called(item: object) -> str:
     """Return what an author calls an item, where it has a name or a label."""
-    if not isinstance(item, Mapping):
+    if type(item) is not dict and not isinstance(item, Mapping):
         return ""
     name = item.get("name") or item.get("label")
     return f" ({name[:60]!r})" if isinstance(name, str) and name else ""

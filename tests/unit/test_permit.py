@@ -11,6 +11,7 @@ from hetao.permit import (
     Bundle,
     bundle_from,
     check_standing,
+    coordinator_of,
     format_time,
     new_identity,
     parse_time,
@@ -53,6 +54,25 @@ def test_a_permit_file_is_read_as_it_was_written(federation, tmp_path):
     assert read_bundle(path).permit == federation.bundle.permit
     assert read_bundle(path).permit.digest == federation.bundle.permit.digest
     assert read_bundle(path).as_json() == federation.bundle.as_json()
+
+
+def test_the_coordinator_of_a_file_is_the_permits_own(federation):
+    table, permit = federation.bundle.as_json(), federation.bundle.permit
+
+    assert coordinator_of(table) == permit.coordinator
+    hubs = [p for p in table["permit"]["parties"] if p["role"] == "hub"]
+    with pytest.raises(InvalidNetwork, match="no coordinator"):
+        coordinator_of({"permit": {"parties": hubs}})
+
+
+def test_what_stood_then_is_what_had_been_said_by_then(federation):
+    later = START + DAY
+    renewed = federation.cast.renewed(federation.bundle, later)
+
+    assert renewed.as_of(later) is renewed
+    before = renewed.as_of(later - SECOND)
+    assert before.notices == federation.bundle.notices
+    assert before.heard == Bundle(renewed.permit, before.notices).heard
 
 
 def test_the_order_of_approvals_does_not_matter(federation):

@@ -19,7 +19,7 @@ from hetao.ledger.policy import read_policy
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.revoked import is_of_revoked, verify_any
 from hetao.ledger.status import append_lists, check_status, last_marks, mark, snapshot
-from hetao.permit import bundle_from, read_identity
+from hetao.permit import coordinator_of, read_identity
 
 if TYPE_CHECKING:
     from hetao.federation.network import Network
@@ -40,7 +40,7 @@ def read_file(path: Path) -> bytes:
 
 def place_of(certificate: dict[str, Any]) -> tuple[int, tuple[str, Ed25519PublicKey]]:
     """Return where a verified certificate stands in whose log."""
-    boss = bundle_from(certificate["body"]["permit"]).permit.coordinator
+    boss = coordinator_of(certificate["body"]["permit"])
     index = parse_proof(certificate["log"]["proof"]).index
     return index, (boss.name, boss.sign_key)
 

@@ -29,7 +29,7 @@ from hetao.ledger.log import Log
 from hetao.ledger.policy import Policy
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.status import check_status
-from hetao.permit import Identity, bundle_from, format_time, parse_time
+from hetao.permit import Identity, coordinator_of, format_time, parse_time
 from hetao.permit.facts import shipped_facts
 from hetao.records import read_toml, record
 
@@ -211,7 +211,7 @@ def check(
             now, not presented by whom it names, or names nobody where a nonce was
             given; or the snapshot does not verify.
     """
-    boss = bundle_from(certificate["body"]["permit"]).permit.coordinator
+    boss = coordinator_of(certificate["body"]["permit"])
     bare = text[: text.rindex("~") + 1] if "~" in text else text
     claims = _claims(bare, boss.sign_key)
     if claims["certificate"] != digest(certificate["body"]):

@@ -5,7 +5,7 @@ from typing import Any
 from hetao.canonical import parse_canonical
 from hetao.errors import Unverified
 from hetao.ledger.certificate import verify_certificate
-from hetao.permit import Identity, Party, bundle_from
+from hetao.permit import Identity, Party, coordinator_of
 
 
 def issuers_own(
@@ -23,7 +23,7 @@ def issuers_own(
     """
     verify_certificate(certificate)
     value: dict[str, Any] = parse_canonical(certificate)
-    boss = bundle_from(value["body"]["permit"]).permit.coordinator
+    boss = coordinator_of(value["body"]["permit"])
     if (boss.name, boss.sign) != (issuer.name, issuer.sign_public):
         raise Unverified(
             f"the certificate is {boss.name}'s, under another key than yours",

@@ -52,7 +52,7 @@ class Directory:
             if key.owner not in self._persons:
                 raise InvalidNetwork(f"the key {key.name} belongs to nobody listed")
             key.check_form()
-        publics = [party.sign_key.public_bytes_raw() for party in self.parties]
+        publics = [party.sign_half for party in self.parties]
         publics += [key.public_half for key in self.keys]
         _once(publics, "a signing key")
 

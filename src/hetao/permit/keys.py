@@ -70,7 +70,12 @@ class Party:
     @property
     def sign_key(self) -> Ed25519PublicKey:
         """Return the key that verifies what this party signed."""
-        return Ed25519PublicKey.from_public_bytes(_raw(self.sign, self.name))
+        return _public(self.sign_half)
+
+    @property
+    def sign_half(self) -> bytes:
+        """Return the 32 bytes of that key."""
+        return _raw(self.sign, self.name)
 
     @property
     def seal_key(self) -> X25519PublicKey:
@@ -85,7 +90,7 @@ class Party:
 
 def _raw(text: str, name: str) -> bytes:
     try:
-        raw = decoded(text)
+        raw = _half(text) if len(text) == _HALF else decoded(text)
     except BadSignature as error:
         raise InvalidNetwork(
             f"{name}: a public key is not base64 in its one form"
@@ -478,13 +483,25 @@ def _verify_raw(public: str, name: str, data: bytes, signature: bytes) -> None:
 
 
 def _check(key: bytes, signature: bytes, data: bytes) -> None:
-    Ed25519PublicKey.from_public_bytes(key).verify(signature, data)
+    _public(key).verify(signature, data)
+
+
+# The same few public keys are asked for again in each file and in each message.
+_public = lru_cache(maxsize=1024)(Ed25519PublicKey.from_public_bytes)
 
 
 # A permit's notices are asked again at each release's time. Only that a signature holds
 # is remembered, never that it fails; and no envelope, whose bytes would be held on to.
 _REMEMBERED: Final = 16_384  # bytes
 _remembered = lru_cache(maxsize=256)(_check)
+
+
+_HALF: Final = 44  # letters of 32 bytes in base64
+
+
+@lru_cache(maxsize=1024)
+def _half(text: str) -> bytes:
+    return decoded(text)
 
 
 def decoded(text: str) -> bytes:

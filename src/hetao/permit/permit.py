@@ -14,7 +14,7 @@ from typing import Any, Final
 from hetao.canonical import canonical, digest, digest_bytes
 from hetao.errors import InvalidNetwork
 from hetao.permit.dates import parse_time
-from hetao.permit.directory import Directory, directory_from
+from hetao.permit.directory import Directory
 from hetao.permit.grades import KINDS
 from hetao.permit.keys import Key, Party
 from hetao.permit.law import Law
@@ -299,8 +299,6 @@ def check_form(permit: Permit, where: str) -> None:
         raise InvalidNetwork(f"{where}: committed is of data, and up to 16,384 long")
     if permit.crossing not in CROSSINGS:
         raise InvalidNetwork(f"{where}: crossing is one of {', '.join(CROSSINGS)}")
-    table = fields_of(permit)
-    directory_from({k: table[k] for k in ("parties", "persons", "keys")}, where)
     _check_lists(permit, where)
     _check_numbers(permit, where)
     if not parse_time(permit.not_before) < parse_time(permit.not_after):
@@ -313,13 +311,14 @@ def check_form(permit: Permit, where: str) -> None:
 
 
 def _check_lists(permit: Permit, where: str) -> None:
-    never_empty = ["sites", "persons", "keys", "authors", "operators"]
+    never_empty = ["parties", "sites", "persons", "keys", "authors", "operators"]
     never_empty += ["required", "checks"]
     never_empty += ["protocols", "reviews"] if permit.crossing == "data" else ["limits"]
     for name in never_empty:
         if not getattr(permit, name):
             raise InvalidNetwork(f"{where}: {name} is empty")
-    roles = {party.name: party.role for party in permit.parties}
+    # The list itself refuses a name or key that stands twice, or is no key.
+    roles = {party.name: party.role for party in permit.directory.parties}
     if any(roles.get(site) != "site" for site in permit.sites):
         raise InvalidNetwork(f"{where}: a site of the permit is not among its parties")
     if len(permit.directory.of_role("coordinator")) != 1:
