@@ -72,7 +72,7 @@ def test_it_runs_alone_in_a_python_without_any_library(small_run, tmp_path):
         )
 
     assert said["good"].returncode == 0, said["good"]
-    assert "VERIFIED  A toy" in said["good"].stdout
+    assert "VERIFIED, SEEN BY NOBODY INDEPENDENT  A toy" in said["good"].stdout
     for words in verify_hetao.NOT_CHECKED:
         assert words in said["good"].stdout
     assert (said["bad"].returncode, said["bad"].stdout[:8]) == (6, "REFUSED ")
@@ -269,7 +269,7 @@ def test_the_readers_own_keys_and_policy_are_asked(small_run):
     good = f"log {log}\nwitness hk {eye}\ngroup G all hk\nquorum G\n"
     other = vkey(hub.name, boss.sign_key, COSIGNATURE)
 
-    said = "seen by hk; of the log, no ML-DSA-44 key listed"
+    said = "seen by hk, NOBODY INDEPENDENT; of the log, no ML-DSA-44 key listed"
     assert verify(small_run.certificate, good)[-1] == said
     for bad in (
         good.replace(eye, other),
@@ -387,18 +387,18 @@ def test_a_policy_asks_for_both_lines_of_a_log_and_names_witnesses_apart():
     first, other, witness = keys
     plain, asked = f"log {first}\n", f"log {first}\nlog {other}\n"
 
-    assert check_policy(plain + "quorum none\n", Note(both)).endswith("key listed")
-    assert check_policy(asked + "quorum none\n", Note(both)).endswith("line holds")
+    assert check_policy(plain + "quorum none\n", Note(both), {}).endswith("key listed")
+    assert check_policy(asked + "quorum none\n", Note(both), {}).endswith("line holds")
     with pytest.raises(Refused, match="ML-DSA-44 line of the log"):
-        check_policy(asked + "quorum none\n", Note(one))
+        check_policy(asked + "quorum none\n", Note(one), {})
     spoilt = both[:-40] + ("A" if both[-40] != "A" else "B") + both[-39:]
     with pytest.raises(Refused):
-        check_policy(asked + "quorum none\n", Note(spoilt))
+        check_policy(asked + "quorum none\n", Note(spoilt), {})
     lines = f"witness eye {witness}\nquorum eye\n"
     cosigned = both + cosign(both, "eye.example.org", eye, 1_800_000_000)
-    assert check_policy(asked + lines, Note(cosigned)).startswith("seen by eye;")
+    assert check_policy(asked + lines, Note(cosigned), {}).startswith("seen by eye; ")
     with pytest.raises(Refused, match="quorum eye"):
-        check_policy(asked + lines, Note(both))
+        check_policy(asked + lines, Note(both), {})
     for text in (
         asked + f"witness eye {other}\nquorum eye\n",  # the log, as its own witness
         plain + f"log {first}\nquorum none\n",
@@ -409,7 +409,7 @@ def test_a_policy_asks_for_both_lines_of_a_log_and_names_witnesses_apart():
         with pytest.raises(InvalidData):
             parse_policy(text.encode())
         with pytest.raises(Refused):
-            check_policy(text, Note(cosigned))
+            check_policy(text, Note(cosigned), {})
 
 
 def test_paths_lead_where_the_library_says():

@@ -315,6 +315,22 @@ def test_a_missing_or_garbled_key_is_named(capsys, tmp_path, asked):
     assert refused(capsys, *words) == (4, "HT-103")
 
 
+def test_a_run_whose_witnesses_nobody_named_does_not_begin(capsys, tmp_path, asked):
+    """Both hubs alone is a choice of the coordinator, and never what nobody said."""
+    network = asked[0].network
+    unsaid, _, rest = network.read_text().partition("[log]")
+    assert rest.strip() == 'witnesses = "hubs"'
+    words = run_words(asked, tmp_path / "out")
+    words[3] = network.with_name("unsaid.toml")
+    words[3].write_text(unsaid)
+
+    said = called(capsys, *words)
+
+    assert (said.code, said.error) == (4, "HT-103")
+    assert "does not say who is to see what is certified" in said.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_party_with_somebody_elses_key_does_not_start(capsys, asked):
     pilot = asked[0]
     path = pilot.sites["a"].with_name("other.toml")

@@ -271,10 +271,10 @@ def test_a_policy_of_the_vectors_accepts_what_they_say(case):
         with pytest.raises(Unverified):
             rule.check(case["note"])
         with pytest.raises(Refused):
-            verify_log.check_policy(case["policy"], verify_log.Note(case["note"]))
+            verify_log.check_policy(case["policy"], verify_log.Note(case["note"]), {})
         return
     assert [*rule.check(case["note"]).witnesses] == case["witnesses"]
-    verify_log.check_policy(case["policy"], verify_log.Note(case["note"]))
+    verify_log.check_policy(case["policy"], verify_log.Note(case["note"]), {})
 
 
 @pytest.mark.parametrize("case", VECTORS["malformed"], ids=lambda case: case["name"])

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from hetao.cli.main import say
 from hetao.errors import InvalidData, Unverified, Usage
 from hetao.ledger.certificate import read_certificate
 from hetao.ledger.log import Log
-from hetao.ledger.policy import read_policy
+from hetao.ledger.policy import Policy, Seen, read_policy
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.revoked import is_of_revoked, verify_any
 from hetao.ledger.status import append_lists, check_status, last_marks, mark, snapshot
@@ -43,6 +43,29 @@ def place_of(certificate: dict[str, Any]) -> tuple[int, tuple[str, Ed25519Public
     boss = coordinator_of(certificate["body"]["permit"])
     index = parse_proof(certificate["log"]["proof"]).index
     return index, (boss.name, boss.sign_key)
+
+
+def independent(
+    policy: Policy | None, seen: Seen | None, certificate: Mapping[str, Any]
+) -> list[str]:
+    """Return the witnesses of a verifier's policy that are no party of the study.
+
+    Args:
+        policy: the verifier's own; None if there is none.
+        seen: what the issuer's checkpoint proves under it.
+        certificate: that was verified.
+    """
+    permit = bundle_from(certificate["body"]["permit"]).permit
+    taking_part = {one.name for one in permit.parties}
+    keys = {one.sign_key.public_bytes_raw() for one in permit.parties}
+    if policy is None or seen is None:
+        return []
+    found = {name: policy.witnesses[name] for name in seen.witnesses}
+    return [
+        name
+        for name, key in found.items()
+        if key.name not in taking_part and key.public not in keys
+    ]
 
 
 def say_nobody_asked() -> None:
@@ -97,7 +120,7 @@ def publish_state(
                 say(f"note: {name} did not cosign: {why}")
         else:
             note = asyncio.run(witnessed(log, note, network.log, ()))
-            if not network.log.witnesses:
+            if network.log.policy is None:
                 say("note: nobody but the issuer saw this; name witnesses, in [log] or")
                 say("      with --policy")
         written = snapshot(log, note)

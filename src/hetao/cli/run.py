@@ -62,6 +62,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Carry out an approved study and write findings, certificate and report."""
     study = read_study(chosen.study)
     network = read_network(chosen.network)
+    network.log.check_said(chosen.network.name)
     permit = chosen.permit or chosen.study.with_name("permit.json")
     bundle = read_bundle(permit)
     folder_for(chosen.out)

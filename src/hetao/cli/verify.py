@@ -12,7 +12,12 @@ from dataclasses import asdict
 from typing import Any
 
 from hetao.canonical import parse_canonical
-from hetao.cli.certificate import place_of, read_file, say_nobody_asked
+from hetao.cli.certificate import (
+    independent,
+    place_of,
+    read_file,
+    say_nobody_asked,
+)
 from hetao.cli.main import plain, say
 from hetao.cli.verify_revoked import verify_ended
 from hetao.errors import Unverified, Usage
@@ -37,7 +42,7 @@ def verify(chosen: argparse.Namespace) -> int:
     verified = verify_certificate(data, trusted, later)
     certificate = parse_canonical(data)
     steps = [*verified.steps, _worked_out(certificate)]
-    seen = None
+    seen, policy = None, None
     second: dict[str, Any] | None = None
     if chosen.policy:
         policy = read_policy(chosen.policy)
@@ -50,6 +55,7 @@ def verify(chosen: argparse.Namespace) -> int:
 
         steps.append(check_code(chosen.qr, certificate))
     status = _status(chosen, certificate)
+    eyes = independent(policy, seen, certificate)
     edition = str(certificate["body"]["study"].get("dictionary_digest", ""))
     if chosen.json:
         body = {
@@ -70,6 +76,7 @@ def verify(chosen: argparse.Namespace) -> int:
             "concept_sets": [_told(one) for one in verified.concept_sets],
             "status": asdict(status) if status else None,
             "witnesses": None if seen is None else list(seen.witnesses),
+            "independent": eyes,
             "second": second,
         }
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
@@ -82,9 +89,10 @@ def verify(chosen: argparse.Namespace) -> int:
     if edition:
         sys.stdout.write(f"     data dictionary {edition}\n")
     if status:
-        eyes = ", ".join(status.witnesses) or "nobody but the issuer"
-        sys.stdout.write(f"     {status.state} as of {status.as_of}, seen by {eyes}\n")
+        who = ", ".join(status.witnesses) or "nobody but the issuer"
+        sys.stdout.write(f"     {status.state} as of {status.as_of}, seen by {who}\n")
     word = "VERIFIED" if not _exit_of(status) else f"VERIFIED, BUT {status_of(status)}"
+    word += "" if eyes else ", SEEN BY NOBODY INDEPENDENT"
     sys.stdout.write(f"{word}  {plain(verified.title)}\n")
     return _exit_of(status)
 

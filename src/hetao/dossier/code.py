@@ -16,7 +16,12 @@ PREFIX: Final = "urn:hetao:certificate:"
 
 @dataclass(frozen=True)
 class Facts:
-    """What names a certificate: digests, and its place in the issuer's log."""
+    """What names a certificate: digests, its place in the issuer's log, who signed it.
+
+    Attributes:
+        signers: names on the lines under the log's checkpoint, each once; whose keys
+            they are nobody has looked at here.
+    """
 
     body: str
     study: str
@@ -24,6 +29,7 @@ class Facts:
     origin: str
     index: int
     size: int
+    signers: tuple[str, ...]
 
     @property
     def code(self) -> str:
@@ -35,7 +41,8 @@ def facts_of(certificate: Mapping[str, Any]) -> Facts:
     """Return what names a certificate that was verified before."""
     body = certificate["body"]
     proof = parse_proof(certificate["log"]["proof"])
-    checkpoint = parse_checkpoint(parse_note(proof.note)[0])
+    text, lines = parse_note(proof.note)
+    checkpoint = parse_checkpoint(text)
     return Facts(
         body=digest(body),
         study=digest(body["study"]),
@@ -43,6 +50,7 @@ def facts_of(certificate: Mapping[str, Any]) -> Facts:
         origin=checkpoint.origin,
         index=proof.index,
         size=checkpoint.size,
+        signers=tuple(dict.fromkeys(line.name for line in lines)),
     )
 
 

@@ -142,6 +142,16 @@ def told_of(value: Mapping[str, Any]) -> dict[str, Any]:
         ]
         for language in LANGUAGES
     }
+    others = [one for one in facts.signers if one not in (boss, *hubs)]
+    limits = {
+        language: (
+            said["seen" if others else "unseen"].format(
+                names=said["comma"].join(others), hubs=said["comma"].join(hubs)
+            ),
+            *said["limits"],
+        )
+        for language, said in WORDS.items()
+    }
     return {
         "study": study,
         "body": body,
@@ -153,6 +163,7 @@ def told_of(value: Mapping[str, Any]) -> dict[str, Any]:
         "sites": sites_of(body),
         "answers": tuple(_found(one) for one in answers_of(study, body)),
         "proofs": proofs,
+        "limits": limits,
         "facts": facts,
         "prints": {p.name: p.fingerprint for p in bundle.permit.parties},
     }

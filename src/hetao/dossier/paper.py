@@ -112,7 +112,7 @@ def _data(value: Mapping[str, Any], language: str) -> dict[str, Any]:
             smallest=body["smallest_shown"], base=body["rounded_to"]
         ),
         "proofs": told["proofs"][language],
-        "limits": list(said["limits"]),
+        "limits": list(told["limits"][language]),
         "code": _code(facts.code),
         "code_says": said["code"],
         "code_text": facts.code,

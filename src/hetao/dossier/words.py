@@ -120,6 +120,12 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "The permit is for exactly this study.",
         ),
         "unproved": "What is NOT proved",
+        "unseen": "That anybody independent saw the coordinator's log. NOT WITNESSED "
+        "BY ANYBODY INDEPENDENT: both hubs, {hubs}, which are parties of this study, "
+        "signed that they saw it, and nobody else did.",
+        "seen": "That {names}, who signed beside both hubs that they saw the "
+        "coordinator's log, are independent, and who they say: this page has no list "
+        "of witnesses. Ask hetao verify, with a policy of your own.",
         "limits": (
             "That the hospitals' records are true. A wrong diagnosis stays wrong.",
             "That a hospital computed what it said: it signed which program it ran.",
@@ -220,6 +226,10 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "許可正是為這項研究而發。",
         ),
         "unproved": "未證明的事項",
+        "unseen": "有沒有獨立第三方見過統籌方的日誌。沒有任何獨立見證者聯署："
+        "聯署的只有兩個樞紐 {hubs}，二者均為本研究的參與方。",
+        "seen": "除兩個樞紐外聯署統籌方日誌的 {names} 是否獨立、是否名副其實："
+        "本頁沒有見證者名單，請用 hetao verify 並附上自己的見證規則。",
         "limits": (
             "醫院的記錄是否真實。診斷若有錯，結果也會有錯。",
             "醫院是否如其所言計算：醫院只簽署了所用程式的雜湊值。",
@@ -311,6 +321,10 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "许可正是为这项研究而发。",
         ),
         "unproved": "未证明的事项",
+        "unseen": "有没有独立第三方见过统筹方的日志。没有任何独立见证者联署："
+        "联署的只有两个枢纽 {hubs}，二者均为本研究的参与方。",
+        "seen": "除两个枢纽外联署统筹方日志的 {names} 是否独立、是否名副其实："
+        "本页没有见证者名单，请用 hetao verify 并附上自己的见证规则。",
         "limits": (
             "医院的记录是否真实。诊断若有错，结果也会有错。",
             "医院是否如其所言计算：医院只签署了所用程序的哈希值。",

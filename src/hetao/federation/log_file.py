@@ -48,9 +48,10 @@ def read_log_table(path: Path) -> LogTable:
 
     Raises:
         InvalidNetwork: it names no witnesses, or does not hold.
+        InvalidData: the policy does not.
     """
     table = log_of(read_toml(path, InvalidNetwork), path.parent, path.name)
-    if not table.witnesses:
+    if table.policy is None:
         raise InvalidNetwork(
             f"{path.name} names no witnesses", fix='add [log] witnesses = "FILE"'
         )

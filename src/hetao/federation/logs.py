@@ -7,15 +7,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from hetao.errors import Unreachable
+from hetao.errors import InvalidNetwork, Unreachable
 from hetao.ledger.head import FileHead
 from hetao.ledger.log import Log
 from hetao.ledger.note import open_note
-from hetao.ledger.policy import read_policy
+from hetao.ledger.policy import Policy, read_policy
 from hetao.permit import Identity
 from hetao.transparency.heads import head_at
 
 NAME = "log.sqlite"
+HUBS = "hubs"  # said in place of a policy's file: both hubs, and nobody independent
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class LogTable:
             if empty, where a backup of the folder restores it too.
         witnesses: a policy's file; its witnesses are asked what they have seen before
             the log signs, and to cosign what the coordinator issues. Nobody is asked if
-            empty.
+            it is empty or `HUBS`; a coordinator has to say which, for both hubs alone
+            cosign its certificates then.
         authority: a file of those who vouch for the witnesses' servers, PEM, trusted
             beside the system's; the system's alone if empty.
     """
@@ -35,6 +37,31 @@ class LogTable:
     head: str = ""
     witnesses: str = ""
     authority: str = ""
+
+    @property
+    def policy(self) -> Policy | None:
+        """Return by whose rule witnesses are asked; None if nobody is.
+
+        Raises:
+            InvalidData: the file is no policy, or is not there.
+        """
+        named = self.witnesses not in ("", HUBS)
+        return read_policy(Path(self.witnesses)) if named else None
+
+    def check_said(self, where: str) -> None:
+        """Return quietly if it says who is to see what the coordinator certifies.
+
+        Raises:
+            InvalidNetwork: it does not. The usual rule asks for a witness of each side
+                and an independent one, and which one, no program can know.
+        """
+        if not self.witnesses:
+            raise InvalidNetwork(
+                f"{where} does not say who is to see what is certified",
+                fix='name a policy with [log] witnesses = "FILE", as hetao witness '
+                f'policy writes it; or say "{HUBS}": each certificate then tells '
+                "its readers that nobody independent saw it",
+            )
 
     @property
     def tls(self) -> ssl.SSLContext | None:
@@ -68,11 +95,11 @@ def open_log(
     """
     place = head_at(table.head, folder, identity.name)
     path, keys = folder / NAME, identity.log_keys
-    if not asks or not table.witnesses:
+    policy = table.policy if asks else None
+    if policy is None:
         return Log.open(path, identity.name, keys, head=place)
     from hetao.transparency.sightings import sightings  # few ask, and it is dear
 
-    policy = read_policy(Path(table.witnesses))
     seen = functools.partial(sightings, policy=policy, tls=table.tls)
     return Log.open(path, identity.name, keys, head=place, seen=seen)
 
@@ -91,11 +118,11 @@ async def witnessed(log: Log, note: str, table: LogTable, lines: Sequence[str]) 
         InvalidData, Unverified: the policy's file does not hold.
     """
     whole = note + "".join(lines)
-    if not table.witnesses:
+    policy = table.policy
+    if policy is None:
         return whole
     from hetao.transparency.client import cosignatures  # few ask, and it is dear
 
-    policy = read_policy(Path(table.witnesses))
     more, failed = await cosignatures(log, note, policy, table.tls)
     signed = open_note(whole + more, list(policy.witnesses.values()))[1]
     names = [name for name, key in policy.witnesses.items() if key in signed]

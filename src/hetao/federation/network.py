@@ -6,7 +6,8 @@
     [hubs] NAME = "https://host:port"        [keys], [log] as on the left
     [keys] sign, tls_certificate,
            tls_key, tls_authority
-    [log]  head, witnesses, authority, which may be left out
+    [log]  head, witnesses, authority, which may be left out; but a coordinator that
+           certifies has to say witnesses
 
 Paths are relative to the file. Keys are pinned in `parties.toml`, which each party
 keeps a copy of its own; nothing is ever fetched from a hub.
@@ -21,7 +22,7 @@ from urllib.parse import urlsplit
 
 from hetao.errors import InvalidNetwork
 from hetao.federation.hub_https import server_tls
-from hetao.federation.logs import NOWHERE, LogTable
+from hetao.federation.logs import HUBS, NOWHERE, LogTable
 from hetao.federation.transport_https import client_tls
 from hetao.permit import Directory, Identity, read_directory, read_identity
 from hetao.records import read_toml, record
@@ -243,7 +244,7 @@ def log_of(tables: Mapping[str, Any], base: Path, where: str) -> LogTable:
     paths = {
         name: str((base / path).absolute())
         for name, path in asdict(table).items()
-        if path and "://" not in path
+        if path and "://" not in path and (name, path) != ("witnesses", HUBS)
     }
     return replace(table, **paths)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from hetao.errors import InvalidNetwork
 from hetao.federation.embedded import Cast, new_cast
+from hetao.federation.logs import HUBS
 from hetao.federation.pki import Authority, new_authority, write_certificate
 from hetao.permit import (
     SIDES,
@@ -177,6 +178,8 @@ class _Writer:
         folder = self._root / "coordinator"
         keys = self._keys(folder, "coordinator")
         text = '[coordinator]\nfolder = "state"\n\n[hubs]\n' + self._addresses() + keys
+        text += "\n# Nobody on one machine is independent.\n"
+        text += f'[log]\nwitnesses = "{HUBS}"\n'
         return _write(folder / "network.toml", text)
 
     def hub(self, name: str) -> Path:

@@ -27,8 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from hetao.ledger.verify_log import (
+    NOBODY,
     ODD,
     Note,
+    Parties,
     canonical,
     check_policy,
     digest,
@@ -103,7 +105,7 @@ class Certificate:
         need(not (self.revoked and self.sums), "a revoked study's shows integers")
         self.permit = self.body["permit"]["permit"]
         named = [(party["name"], party) for party in self.permit["parties"]]
-        self.parties: dict[str, dict[str, str]] = dict(named)
+        self.parties: Parties = dict(named)
         need(len(self.parties) == len(named), "a party stands twice")
         self.hubs = [p["name"] for p in self.parties.values() if p["role"] == "hub"]
         bosses = [p for p in self.parties.values() if p["role"] == "coordinator"]
@@ -421,7 +423,8 @@ def verify(
         said = [f"the text is canonical, {len(data)} bytes"]
         said += [step() for step in found.steps()]
         if policy is not None:
-            said.append(check_policy(policy, read_proof(found.log["proof"])[2]))
+            note = read_proof(found.log["proof"])[2]
+            said.append(check_policy(policy, note, found.parties))
     except ODD as error:
         raise Refused("it is malformed") from error
     return said
@@ -452,7 +455,9 @@ def main(words: list[str] | None = None) -> int:
     lines += [compare] * bool(told) + [f"       {told[name]}  {name}" for name in told]
     left = NOT_CHECKED_REVOKED if found.revoked else NOT_CHECKED
     lines += ["     not checked here:", *(f"       - {line}" for line in left)]
-    verdict = "VERIFIED: THE STUDY WAS REVOKED" if found.revoked else "VERIFIED"
+    alone = policy is None or NOBODY in steps[-1]
+    verdict = "VERIFIED, SEEN BY NOBODY INDEPENDENT" if alone else "VERIFIED"
+    verdict = "VERIFIED: THE STUDY WAS REVOKED" if found.revoked else verdict
     lines.append(f"{verdict}  {found.body['study'].get('title', '')}")
     sys.stdout.write("".join(_shown(line) for line in lines))
     return 0

@@ -174,6 +174,8 @@ def read_proof(text: str) -> tuple[int, list[bytes], Note]:
 
 
 # --- whom the reader believes: C2SP tlog-policy ---------------------------------------
+NOBODY = ", NOBODY INDEPENDENT"
+Parties = dict[str, dict[str, str]]  # name → what a permit says of a party
 Key = tuple[str, int, bytes]  # name, kind (1 log, 4 witness, 6 ML-DSA-44), public key
 
 
@@ -237,8 +239,11 @@ class Policy:
         need(raw[1:] not in before, "a key stands twice in the policy")
         return name, raw[0], raw[1:]
 
-    def check(self, note: Note) -> str:
-        """Return a sentence if a note has all that is asked for."""
+    def check(self, note: Note, parties: Parties) -> str:
+        """Return a sentence if a note has all that is asked for.
+
+        `parties` took part in the study, by their names; they are not independent.
+        """
         signed = [key for key in self.logs if note.signed(*key) is not None]
         kinds = {kind for name, kind, _ in signed if name == note.origin}
         need(bool(kinds), "the log is not one of your policy")
@@ -247,17 +252,21 @@ class Policy:
         need(not lacks, f"the {lacks} line of the log, which you list, is missing")
         held = {n: note.signed(*key) is not None for n, key in self.eyes.items()}
         seen = ", ".join(name for name, saw in held.items() if saw) or "nobody"
+        keys = [unbase64(one["sign"]) for one in parties.values()]
+        others = [n for n, (name, _, key) in self.eyes.items()
+                  if name not in parties and key not in keys]  # fmt: skip
+        alone = "" if any(held[name] for name in others) else NOBODY
         for name, (needed, members) in self.groups.items():
             held[name] = sum(held[one] for one in members) >= needed
         held["none"] = True
         need(held[self.quorum], f"your policy's quorum {self.quorum} is not reached")
         second = "its ML-DSA-44 line holds" if 6 in kinds else "no ML-DSA-44 key listed"
-        return f"seen by {seen}; of the log, {second}"
+        return f"seen by {seen}{alone}; of the log, {second}"
 
 
-def check_policy(text: str, note: Note) -> str:
+def check_policy(text: str, note: Note, parties: Parties) -> str:
     """Return a sentence if a note satisfies a policy."""
     try:
-        return Policy(text).check(note)
+        return Policy(text).check(note, parties)
     except ODD as error:
         raise Refused("your policy is malformed") from error
