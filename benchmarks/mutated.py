@@ -2,7 +2,8 @@
 
 Three verifiers: the library's own, `verify_hetao.py` and, with --node, the page's
 script in node; --only takes one of them, --every 8 one byte in eight. What they accept
-is counted, and ends with exit code 1.
+is counted, and ends with exit code 1. A long run is made in pieces, all of one
+certificate: --kept FILE --every 8 with --first 0 to --first 7.
 """
 
 import argparse
@@ -25,13 +26,13 @@ IN_NODE = """
 const { webcrypto } = require("crypto"); globalThis.crypto ??= webcrypto;
 const fs = require("fs");
 const [script, packed] = process.argv.slice(2, 4).map(f => fs.readFileSync(f, "utf8"));
-const every = Number(process.argv[4]);
+const [first, every] = process.argv.slice(4).map(Number);
 (0, eval)(script.replace("begin();\\n})();", "})();"));
 const data = new Uint8Array(Buffer.from(packed, "base64"));
 (async () => {
   await hetaoVerify(data);
   let accepted = 0;
-  for (let i = 0; i < data.length; i += every) {
+  for (let i = first; i < data.length; i += every) {
     data[i] ^= 1;
     try { await hetaoVerify(data); accepted++; } catch (error) { /* refused */ }
     data[i] ^= 1;
@@ -46,11 +47,18 @@ def certificate():
         return f.run().certificate
 
 
-def accepted(verify, refusal, data, every):
+def kept(path):
+    """Return the certificate of a file, which is written where there is none."""
+    if path and not path.exists():
+        path.write_bytes(certificate())
+    return path.read_bytes() if path else certificate()
+
+
+def accepted(verify, refusal, data, places):
     """Return how many of the copies with one bit flipped are accepted."""
     verify(data)
     found, spoilt = 0, bytearray(data)
-    for place in range(0, len(data), every):
+    for place in places:
         spoilt[place] ^= 1
         try:
             verify(bytes(spoilt))
@@ -61,13 +69,14 @@ def accepted(verify, refusal, data, every):
     return found
 
 
-def in_node(data, every):
+def in_node(data, places):
     with tempfile.TemporaryDirectory() as folder:
         there = Path(folder)
         (there / "data").write_text(base64.b64encode(data).decode())
         (there / "run.js").write_text(IN_NODE)
         script = Path(page.__file__).with_name("verify.js")
-        words = ["node", there / "run.js", script, there / "data", str(every)]
+        words = ["node", there / "run.js", script, there / "data"]
+        words += [str(places.start), str(places.step)]
         done = subprocess.run(words, check=True, capture_output=True, text=True)
     return int(done.stdout)
 
@@ -83,24 +92,24 @@ def main():
     parser.add_argument("--node", action="store_true")
     parser.add_argument("--only", choices=("library", "one-file", "page"))
     parser.add_argument("--every", type=int, default=1, metavar="N")
+    parser.add_argument("--first", type=int, default=0, metavar="PLACE")
+    parser.add_argument("--kept", type=Path, metavar="FILE")
     chosen = parser.parse_args()
-    whole, wrong, n = certificate(), 0, chosen.every
-    data = published(whole)
-    one = verify_hetao
+    whole, wrong = kept(chosen.kept), 0
+    data, one = published(whole), verify_hetao
+    all_of, of = (range(chosen.first, len(d), chosen.every) for d in (whole, data))
     verifiers = {
-        "library": (whole, lambda: accepted(verify_certificate, Unverified, whole, n)),
-        "one-file": (data, lambda: accepted(one.verify, one.Refused, data, n)),
-        "page": (data, lambda: in_node(data, n)),
+        "library": lambda: accepted(verify_certificate, Unverified, whole, all_of),
+        "one-file": lambda: accepted(one.verify, one.Refused, data, of),
+        "page": lambda: in_node(data, of),
     }
     names = [*verifiers][: 3 if chosen.node else 2]
     for name in [chosen.only] if chosen.only else names:
-        given, count = verifiers[name]
-        start = used()
-        found = count()
+        start, places = used(), all_of if name == "library" else of
+        found = verifiers[name]()
         wrong += found
         print(
-            f"{name}: {found} of {len(range(0, len(given), n))} accepted, "
-            f"{used() - start:.0f} s of CPU",
+            f"{name}: {found} of {len(places)} accepted, {used() - start:.0f} s of CPU",
             flush=True,
         )
     return int(wrong > 0)
