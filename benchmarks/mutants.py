@@ -108,13 +108,19 @@ MODULES = {
     "permit/packs": ("attack/test_rule_packs", "spec/test_rulebook"),
     "permit/rule": ("unit/test_rule_edges", "spec/test_rulebook"),
     "permit/rulebook": ("spec/test_rulebook", "unit/test_permit"),
-    "federation/hub": ("attack/test_hub",),
+    "federation/hub": ("unit/test_hub_edges", "attack/test_hub"),
     "federation/totals": ("unit/test_totals",),
     "federation/closeness": ("unit/test_gate_edges", "attack/test_differencing"),
     "federation/asking": ("unit/test_asking", "attack/test_differencing_sites"),
     "federation/memory": ("attack/test_differencing", "attack/test_yearly_count"),
     "federation/memory_key": ("attack/test_differencing",),
     "federation/private_budget": ("attack/test_private_counts",),
+    "federation/recalling": ("attack/test_restored_memory",),
+    "federation/told_uses": ("unit/test_book_edges", "attack/test_restored_memory"),
+    "federation/book": ("unit/test_book_edges", "attack/test_uses"),
+    "federation/begun": ("unit/test_begun",),
+    "federation/counter": ("unit/test_counter",),
+    "federation/ending": ("unit/test_ending",),
 }  # fmt: skip
 # Not the exhaustive search of permits' lives, each of which would be looked through;
 # nor tests of many processes, or of thousands of questions.
@@ -130,6 +136,11 @@ LONG = (
     "attack/test_yearly_count.py::test_permits_that_ask_at_once_never_reach_it_together",
     "attack/test_private_counts.py::test_many_processes_together_never_spend_more_than_"
     "there_is",
+    "attack/test_uses.py::test_of_200_spends_of_several_processes_at_once_no_more_than_"
+    "the_limit_passes",
+    "attack/test_uses.py::test_of_600_random_acts_no_book_ever_says_more_than_was_"
+    "granted",
+    "attack/test_uses.py::test_every_changed_byte_of_a_record_is_refused",
 )
 LOADED = (  # once for all modules, whatever their tests load of it again
     "jsonschema", "hetao.federation.coordinator", "hetao.federation.hub",

@@ -94,6 +94,26 @@ def test_a_memory_that_cannot_be_worked_out_again_keeps_the_site_shut(
         federation.open_site("a")
 
 
+def test_a_run_that_cannot_be_worked_out_again_is_named_to_the_site_alone(
+    federation, tmp_path
+):
+    (tmp_path / "kept").mkdir()
+    site, run = federation.sites["a"], "r" * 61
+    site.handle(federation.begin("a", run=run).data)
+    site.handle(federation.task("a", run=run).data)
+    site.close()
+    put_back(federation, tmp_path / "kept")
+    with closing(sqlite3.connect(federation.setup("a").folder / "site.sqlite")) as db:
+        db.execute("UPDATE begun SET data = x''")
+        db.commit()
+
+    with pytest.raises(MemoryLost) as refused:
+        federation.open_site("a")
+
+    assert refused.value.local.startswith(f"run {'r' * 60}: ")
+    assert "rrr" not in str(refused.value)
+
+
 def test_other_tables_than_it_ran_on_tell_nothing_of_whom_it_showed(
     federation, tmp_path
 ):

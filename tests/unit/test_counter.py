@@ -3,11 +3,69 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from hetao.errors import BadSignature, Replayed
 from hetao.federation.counter import Counter
 from hetao.ledger.envelope import parse_envelope
 
 HUB = "hub-hk"
+
+
+def soon(waiting):
+    """Run what must not wait for ever."""
+    return asyncio.run(asyncio.wait_for(waiting, 20))
+
+
+def test_what_a_hub_refused_is_told_to_who_handed_it_in(federation):
+    hub = federation.open_hub(HUB)
+    forged = replace(federation.begin(HUB), signature=bytes(64)).data
+
+    with pytest.raises(BadSignature):
+        soon(Counter(hub).hand_in("coordinator", forged))
+
+
+class EndedError(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("fault", [OSError, EndedError])
+def test_a_fault_while_taking_is_told_to_everybody_and_an_end_goes_on(
+    federation, fault
+):
+    """An error is theirs who wait; what ends the process ends the loop too."""
+    counter = Counter(federation.open_hub(HUB))
+    letters = [federation.begin(name).data for name in "ab"]
+
+    def fails(posts):
+        raise fault
+
+    counter.hub.accept_all = fails
+
+    async def hand_in():
+        posts = [counter.hand_in("coordinator", data) for data in letters]
+        tasks = [asyncio.create_task(post) for post in posts]
+        await asyncio.sleep(0)
+        ended = None
+        try:
+            counter.close()
+        except EndedError as error:
+            ended = error
+        counter.hub.accept_all = lambda posts: []
+        return ended, await asyncio.gather(*tasks, return_exceptions=True)
+
+    ended, told = soon(hand_in())
+
+    assert [type(one) for one in told] == [fault, fault]
+    assert (ended is None) == (fault is OSError)
+
+
+def test_a_letter_to_somebody_who_never_asked_rings_nobody(federation):
+    hub = federation.open_hub(HUB)
+
+    assert soon(Counter(hub).hand_in("coordinator", federation.begin("a").data)) is None
+
+    assert len(hub.waiting("a", 0).items) == 1
 
 
 def test_a_refused_post_does_not_touch_those_handed_in_beside_it(federation):
@@ -21,7 +79,7 @@ def test_a_refused_post_does_not_touch_those_handed_in_beside_it(federation):
         posts = [counter.hand_in("coordinator", d) for d in (forged, good, good)]
         return await asyncio.gather(*posts, return_exceptions=True)
 
-    first, second, third = asyncio.run(hand_in())
+    first, second, third = soon(hand_in())
 
     assert isinstance(first, BadSignature)
     assert (second, third) == (None, None)
@@ -42,7 +100,7 @@ def test_posts_of_one_moment_are_one_entry_of_the_log_each_and_one_commit(federa
     async def hand_in():
         await asyncio.gather(*(counter.hand_in("coordinator", d) for d in posts))
 
-    asyncio.run(hand_in())
+    soon(hand_in())
 
     assert taken == [len(posts)]
     assert hub._log.size == before + len(posts)
@@ -63,7 +121,7 @@ def test_a_letter_wakes_its_recipient_and_a_closed_counter_everybody(federation)
         counter.close()
         return found, still_waiting, await polls[1]
 
-    found, still_waiting, nothing = asyncio.run(wait())
+    found, still_waiting, nothing = soon(wait())
 
     assert [data for _, data in found.items] == [to_a]
     assert still_waiting

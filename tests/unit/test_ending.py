@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import datetime
 from dataclasses import dataclass
 
 import pytest
@@ -15,7 +16,8 @@ from hetao.permit import format_time, sign_notice, state
 from support_federation import START, Federation
 
 TASK = "attrition/1/0"
-ISSUED = format_time(START)
+END = START + datetime.timedelta(seconds=60)
+ISSUED = format_time(END)
 
 
 @dataclass
@@ -30,7 +32,7 @@ class Stage:
     def ended(self):
         federation = self.federation
         signer = federation.cast.identities["ethics-hk"]
-        return sign_notice(federation.bundle, signer, "revoke", federation.clock())
+        return sign_notice(federation.bundle, signer, "revoke", END)
 
     def rounds(self, **bent):
         """Return the rounds that are told where some senders' mail is other, and first.
@@ -143,6 +145,12 @@ def test_what_only_a_liar_answered_is_told_as_the_liar_signed_it(stage):
 
     assert (one["members"], set(one["receipts"])) == (["a", "b"], {"a"})
     assert one["totals"] == {}
+
+
+def test_a_release_among_strangers_is_told_by_nobodys_word(stage):
+    lie = stage.signed("receipt", "a", members=["a", "z"])
+
+    assert stage.rounds(receipt_a=lie, receipt_b=None, receipt_c=None) == []
 
 
 @pytest.mark.parametrize("meta", [None, {"body": 3}, {"body": {}}], ids=str)

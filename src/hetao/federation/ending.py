@@ -116,7 +116,7 @@ def _said(coordinator: Coordinator) -> dict[str, dict[str, dict[str, Any]]]:
 
 def _round_of(study: Study, task: str) -> dict[str, Any]:
     """Return the round that was asked by this name, with nothing in it."""
-    name, attempt, number = task.rsplit("/", 2)
+    name, attempt, number = task.split("/")
     return {
         "task": task,
         "analysis": name,
