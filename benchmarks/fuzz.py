@@ -28,7 +28,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -69,11 +69,11 @@ def bent(draw: random.Random, true: bytes, others: list[bytes]) -> bytes:
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """The text of a JSON value; of a list's items or a table's fields too, if any."""
+    """The text of a JSON value, and of a list's items or a table's fields."""
 
     text: bytes
-    items: "list[Written] | None" = None
-    fields: "dict[str, Written] | None" = None
+    items: "Sequence[Written]" = ()
+    fields: "Mapping[str, Written] | None" = None
 
 
 @functools.lru_cache(maxsize=4)
@@ -86,10 +86,10 @@ def _read(true: bytes) -> Written | None:
 
 def _parts(value: object) -> Written:
     if isinstance(value, list):
-        return Written(_written(value), items=[_parts(item) for item in value])
+        return Written(_written(value), [_parts(item) for item in value])
     if isinstance(value, dict):
         fields = {name: _parts(item) for name, item in value.items()}
-        return Written(_written(value), fields=fields)
+        return Written(_written(value), [*fields.values()], fields)
     return Written(_written(value))
 
 
@@ -103,33 +103,24 @@ def _with_another(draw: random.Random, true: Written) -> bytes:
 
     Only what holds the change is written anew, so that a long text costs no more.
     """
-    if not (true.items or true.fields) or draw.random() < 0.05:
+    if not true.items or draw.random() < 0.05:
         return _written(_value(draw, 2))
-    if true.fields:
-        return _fields_with_another(draw, true.fields)
-    items = list(true.items or ())
-    texts = [item.text for item in items]
-    at, how = draw.randrange(len(items)), draw.random()
+    names = [""] * len(true.items) if true.fields is None else list(true.fields)
+    parts = [(name, one.text) for name, one in zip(names, true.items, strict=True)]
+    at, how = draw.randrange(len(parts)), draw.random()
+    name, text = parts[at]
     if how < 0.85:
-        texts[at] = _with_another(draw, items[at])
+        parts[at] = name, _with_another(draw, true.items[at])
     elif how < 0.95:
-        del texts[at]
+        del parts[at]
+    elif true.fields is None:
+        parts.append(parts[at])
     else:
-        texts.append(texts[at])
-    return b"[" + b",".join(texts) + b"]"
-
-
-def _fields_with_another(draw: random.Random, fields: Mapping[str, Written]) -> bytes:
-    texts = {name: field.text for name, field in fields.items()}
-    at, how = draw.choice(list(texts)), draw.random()
-    if how < 0.85:
-        texts[at] = _with_another(draw, fields[at])
-    elif how < 0.95:
-        del texts[at]
-    else:
-        texts[draw.choice(list(texts)) + draw.choice(("", "x"))] = texts[at]
-    named = [QUOTED(name).encode() + b":" + texts[name] for name in sorted(texts)]
-    return b"{" + b",".join(named) + b"}"
+        parts.append((draw.choice(names) + draw.choice(("", "x")), text))
+    if true.fields is None:
+        return b"[" + b",".join(text for _, text in parts) + b"]"
+    last = sorted(dict(parts).items())
+    return b"{" + b",".join(QUOTED(k).encode() + b":" + v for k, v in last) + b"}"
 
 
 def _changed(draw: random.Random, data: bytearray) -> bytes:

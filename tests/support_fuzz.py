@@ -55,6 +55,7 @@ from hetao.permit import (
 from hetao.permit.passkey import Assertion, assertion_from
 from hetao.release import read_policy
 from hetao.study import read_study
+from support_fuzz_asked import of_auditors, of_minimised, of_revoked, of_signers
 from support_fuzz_chains import of_chains
 from support_fuzz_outside import of_files, of_licences, of_readers
 from support_fuzz_run import of_a_run
@@ -149,6 +150,10 @@ def parsers() -> Parsers:
         **of_readers(),
         **of_files(),
         **of_tables(),
+        **of_revoked(),
+        **of_auditors(),
+        **of_signers(),
+        **of_minimised(),
     }
 
 

@@ -54,15 +54,20 @@ def certificate_of(trusted: Directory, data: bytes) -> object:
     return verified
 
 
-def signed_anew(cast: Cast, data: bytes) -> object:
-    """Return what a certificate proves that a lying coordinator signed as it stands."""
+def resigned(cast: Cast, data: bytes) -> bytes:
+    """Return a certificate of any type that a lying coordinator signed as it stands."""
     _, log, _, sums, named = parts_of(data)
     if not isinstance(log, dict):
         raise BadEnvelope("not a log")
     at = data.rindex(b',"signature":')
     signed = state(cast.identities["coordinator"], certificate._signed(named, log))
     end = canonical({"signature": signed.signature, "sums": sums})
-    return certificate_of(cast.directory, data[:at] + b"," + end[1:])
+    return data[:at] + b"," + end[1:]
+
+
+def signed_anew(cast: Cast, data: bytes) -> object:
+    """Return what a certificate proves that a lying coordinator signed as it stands."""
+    return certificate_of(cast.directory, resigned(cast, data))
 
 
 def of_one_file(data: bytes) -> object:

@@ -103,6 +103,14 @@ NAMES = (
     "table in Parquet",
     "list of codes",
     "list of units",
+    "certificate of a revoked study",
+    "revoked study signed anew",
+    "revoked study in one file",
+    "ask of an auditor",
+    "draw of acts",
+    "answers of a signing service",
+    "keys of three kinds",
+    "enrolled of a trial",
 )
 DEAR = 40  # of a certificate and what is made of it, up to 50 ms each
 INPUTS = 400
@@ -110,6 +118,9 @@ BIG = (
     "certificate",
     "certificate signed anew",
     "certificate in one file",
+    "certificate of a revoked study",
+    "revoked study signed anew",
+    "revoked study in one file",
     "findings to be checked",
     "word of an attestor",
     "licence",

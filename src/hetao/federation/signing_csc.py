@@ -115,6 +115,15 @@ class CscService:
         return _said(self._post("credentials/authorize", asked)["SAD"])
 
     def _post(self, method: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            found = json.loads(self._sent(method, body))
+        except (ValueError, RecursionError):  # which hold the answer, secrets and all
+            raise BadSignature("the signing service does not answer in JSON") from None
+        if not isinstance(found, dict):
+            raise BadSignature("the signing service does not answer with an object")
+        return found
+
+    def _sent(self, method: str, body: Mapping[str, Any]) -> bytes:
         request = urllib.request.Request(  # noqa: S310 - https, by `service_at`
             f"{self.url}/{method}",
             data=json.dumps(dict(body)).encode(),
@@ -127,7 +136,7 @@ class CscService:
         opener = urllib.request.build_opener(*handlers)
         try:
             with opener.open(request, timeout=SECONDS) as answer:
-                data = answer.read(LARGEST)
+                return bytes(answer.read(LARGEST))
         except urllib.error.HTTPError as error:
             raise NotApproved(
                 f"the signing service refuses {method} with status {error.code}",
@@ -137,13 +146,6 @@ class CscService:
             raise Unreachable(
                 f"the signing service cannot be reached: {type(error).__name__}"
             ) from error
-        try:
-            found = json.loads(data)
-        except (ValueError, RecursionError):  # which hold the answer, secrets and all
-            raise BadSignature("the signing service does not answer in JSON") from None
-        if not isinstance(found, dict):
-            raise BadSignature("the signing service does not answer with an object")
-        return found
 
 
 def _decoded(text: str) -> bytes:
