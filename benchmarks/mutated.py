@@ -3,7 +3,8 @@
 Three verifiers: the library's own, `verify_hetao.py` and, with --node, the page's
 script in node; --only takes one of them, --every 8 one byte in eight. What they accept
 is counted, and ends with exit code 1. A long run is made in pieces, all of one
-certificate: --kept FILE --every 8 with --first 0 to --first 7.
+certificate: --kept FILE --every 8 with --first 0 to --first 7. With --revoked it is a
+revoked study's, of which the page's script takes none.
 """
 
 import argparse
@@ -20,7 +21,9 @@ from hetao.dossier import page
 from hetao.errors import Unverified
 from hetao.ledger import verify_hetao
 from hetao.ledger.certificate import published, verify_certificate
+from hetao.ledger.revoked import verify_revoked
 from support_federation import Federation
+from support_revoked import revoked_body, signed
 
 IN_NODE = """
 const { webcrypto } = require("crypto"); globalThis.crypto ??= webcrypto;
@@ -42,16 +45,17 @@ const data = new Uint8Array(Buffer.from(packed, "base64"));
 """
 
 
-def certificate():
+def certificate(revoked):
     with tempfile.TemporaryDirectory() as folder, Federation(Path(folder) / "f") as f:
-        return f.run().certificate
+        run = f.run()
+        return signed(run, revoked_body(run)) if revoked else run.certificate
 
 
-def kept(path):
+def kept(path, revoked):
     """Return the certificate of a file, which is written where there is none."""
     if path and not path.exists():
-        path.write_bytes(certificate())
-    return path.read_bytes() if path else certificate()
+        path.write_bytes(certificate(revoked))
+    return path.read_bytes() if path else certificate(revoked)
 
 
 def accepted(verify, refusal, data, places):
@@ -94,12 +98,14 @@ def main():
     parser.add_argument("--every", type=int, default=1, metavar="N")
     parser.add_argument("--first", type=int, default=0, metavar="PLACE")
     parser.add_argument("--kept", type=Path, metavar="FILE")
+    parser.add_argument("--revoked", action="store_true")
     chosen = parser.parse_args()
-    whole, wrong = kept(chosen.kept), 0
-    data, one = published(whole), verify_hetao
+    whole, wrong = kept(chosen.kept, chosen.revoked), 0
+    data = whole if chosen.revoked else published(whole)
+    one, verify = verify_hetao, verify_revoked if chosen.revoked else verify_certificate
     all_of, of = (range(chosen.first, len(d), chosen.every) for d in (whole, data))
     verifiers = {
-        "library": lambda: accepted(verify_certificate, Unverified, whole, all_of),
+        "library": lambda: accepted(verify, Unverified, whole, all_of),
         "one-file": lambda: accepted(one.verify, one.Refused, data, of),
         "page": lambda: in_node(data, of),
     }

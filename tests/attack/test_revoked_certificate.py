@@ -15,30 +15,9 @@ from hetao.ledger.note import Checkpoint, parse_note, sign_note
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.revoked import check_announced, verify_any, verify_revoked
 from hetao.ledger.verify_hetao import Refused
-from hetao.permit import bundle_from, format_time, sign_notice, state
+from hetao.permit import bundle_from, format_time, state
 from support_federation import START, restated
-
-LATER = START + datetime.timedelta(seconds=60)
-
-
-def revoked_body(run, when=LATER, verb="revoke", signer="ethics-hk"):
-    """Return what a run's certificate would state, had it been revoked at that time."""
-    bundle = bundle_from(run.body["permit"])
-    identity = run.cast.identities[signer]
-    said = sign_notice(bundle, identity, verb, when) if verb else bundle
-    kept = ("study", "run", "rounds", "software", "issued")
-    body = {name: run.body[name] for name in kept}
-    return {
-        **body,
-        "type": "hetao.revoked-certificate/1",
-        "permit": said.as_json(),
-        "revoked": format_time(when),
-        "issued": format_time(max(when, START)),
-    }
-
-
-def signed(run, body, **more):
-    return run.resigned({**body, "sums": {}}, **more)
+from support_revoked import LATER, revoked_body, signed
 
 
 @pytest.fixture(scope="module")
