@@ -17,7 +17,7 @@ from hetao.cli import trial
 from hetao.errors import NotApproved, NotCanonical
 from hetao.federation.signing_csc import CscService
 from hetao.ledger.coin import Ask, answered, ask_from, bound, draw_of, joint_seed
-from hetao.ledger.revoked import verify_any
+from hetao.ledger.revoked import verify_any, verify_revoked
 from hetao.permit import bundle_from, format_time, new_identity, services, sign_notice
 from hetao.permit.directory import directory_from
 from hetao.permit.passkey import challenge
@@ -55,7 +55,7 @@ def of_revoked() -> Parsers:
         return verify_any(data, trusted)
 
     def signed_anew(data: bytes) -> object:
-        return verified(resigned(ran.cast, data))
+        return verify_revoked(resigned(ran.cast, data), trusted)
 
     return {
         "certificate of a revoked study": (verified, data),

@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -23,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import (
 from hetao.canonical import canonical, parse_canonical
 from hetao.dossier.one_file import one_file
 from hetao.errors import InvalidData, Unverified
-from hetao.ledger import verify_hetao, verify_log
+from hetao.ledger import verify_hetao, verify_log, verify_signatures
 from hetao.ledger.certificate import published, verify_certificate
 from hetao.ledger.note import (
     COSIGNATURE,
@@ -36,7 +37,7 @@ from hetao.ledger.note import (
 from hetao.ledger.policy import parse_policy
 from hetao.ledger.verify_hetao import Refused, verify
 from hetao.ledger.verify_log import Note, check_policy, root_of
-from hetao.ledger.verify_signatures import L, holds, holds_44
+from hetao.ledger.verify_signatures import BASE, L, holds, holds_44
 from support_federation import (
     restated,
     with_a_longer_checkpoint,
@@ -321,6 +322,28 @@ def test_signatures_hold_where_those_of_the_library_do():
             assert holds(public, signature, message) is by_library(
                 public, signature, message
             )
+
+
+def test_keys_with_a_part_of_small_order_are_taken_as_the_library_takes_them():
+    """A sum of a key's points that were worked out before must be that key's own."""
+    odd = bytes.fromhex(
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"
+    )
+    some, base = verify_signatures._point(odd), verify_signatures._multiples(BASE)
+    key = verify_signatures._bytes(verify_signatures._product(7, base, some))
+    nonce = verify_signatures._bytes(verify_signatures._product(9, base, (0, 1, 1, 0)))
+    held = set()
+    for number in range(24):
+        message = bytes([number])
+        h = int.from_bytes(hashlib.sha512(nonce + key + message).digest(), "little") % L
+        signature = nonce + ((9 + 7 * h) % L).to_bytes(32, "little")
+
+        held.add(holds(key, signature, message))
+        assert holds(key, signature, message) is by_library(key, signature, message)
+        assert holds(odd, odd + bytes(32), message) is by_library(
+            odd, odd + bytes(32), message
+        )
+    assert held == {True, False}
 
 
 def by_library(public, signature, message):

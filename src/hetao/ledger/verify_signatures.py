@@ -62,21 +62,25 @@ BASE = (4 * pow(5, P - 2, P) % P).to_bytes(32, "little")
 
 @functools.lru_cache(maxsize=64)  # a few keys sign all there is
 def _multiples(data: bytes) -> list[list[Point]]:
-    """Return 16^i · j of a point, so that each of its products is a sum of 64."""
+    """Return 16^i · j of a point for j to 8: its products are sums of 64 of these."""
     point, rows = _point(data), []
     for _ in range(64):
         row = [(0, 1, 1, 0)]
-        for _ in range(16):
+        for _ in range(8):
             row.append(_add(row[-1], point))
-        point = row.pop()
+        point = _add(row[8], row[8])
         rows.append(row)
     return rows
 
 
 def _product(number: int, multiples: list[list[Point]], plus: Point) -> Point:
-    for place, row in enumerate(multiples):
-        digit = number >> 4 * place & 15
-        plus = _add(plus, row[digit]) if digit else plus
+    for row in multiples:
+        number, digit = number >> 4, number & 15
+        if digit > 8:  # 16 more of the next, and so many fewer of this
+            x, y, z, w = row[16 - digit]
+            number, plus = number + 1, _add(plus, (P - x, y, z, P - w))
+        elif digit:
+            plus = _add(plus, row[digit])
     return plus
 
 
