@@ -61,6 +61,7 @@ from support_fuzz_outside import of_files, of_licences, of_readers
 from support_fuzz_run import of_a_run
 from support_fuzz_signed import of_acts, of_passkeys, of_status, of_uses
 from support_fuzz_tables import of_tables
+from support_fuzz_watched import of_witnesses
 from support_fuzz_written import of_plans, of_settlement, of_studies
 from support_parsers import Parsers, of_file, of_object, of_text, signed_by
 from support_permit import NOW, PEOPLE, VALID, Scene
@@ -154,6 +155,7 @@ def parsers() -> Parsers:
         **of_auditors(),
         **of_signers(),
         **of_minimised(),
+        **of_witnesses(),
     }
 
 

@@ -111,6 +111,9 @@ NAMES = (
     "answers of a signing service",
     "keys of three kinds",
     "enrolled of a trial",
+    "submission to a witness",
+    "answer of a witness",
+    "name of a tile",
 )
 DEAR = 40  # of a certificate and what is made of it, up to 50 ms each
 INPUTS = 400
