@@ -86,7 +86,7 @@ THREATS = (
          "attack/network_inversion", "attack/what_sums_reveal",
          "attack/differencing", "attack/differencing_sites",
          "attack/dominance", "attack/saturating_states"),
-        "combinations of yes/no columns",
+        "cells of two columns beside a number",
     ),
     Threat(
         "analyst", "code that hides rows in weights, errors, notices",

@@ -19,11 +19,12 @@ from hetao.cdm import FlatFile, FlatTable
 from hetao.errors import HetaoError
 from hetao.federation.attend import attend
 from hetao.federation.certify import certify, package_of
-from hetao.federation.coordinator import Coordinator, Outcome
+from hetao.federation.coordinator import Coordinator
 from hetao.federation.correspondence import Desk
 from hetao.federation.embedded import Cast, new_cast
 from hetao.federation.hub import Hub
 from hetao.federation.logs import NOWHERE, LogTable
+from hetao.federation.outcome import Outcome
 from hetao.federation.propose import draft_permit
 from hetao.federation.site import Site, SiteSetup
 from hetao.federation.totals import total_of
@@ -500,11 +501,14 @@ class Ran:
             after: how many seconds later the hubs cosign.
         """
         body = dict(body)
-        there = (
-            {r.get("task") for r in body.get("rounds") or () if isinstance(r, dict)}
-            if isinstance(body.get("rounds"), list)
-            else set()
-        )
+        listed = [body.get(one) or () for one in ("rounds", "sealed_counts")]
+        there = {
+            one.get("task")
+            for each in listed
+            if isinstance(each, list)
+            for one in each
+            if isinstance(one, dict)
+        }
         own = {task: words for task, words in self.sums.items() if task in there}
         sums = body.pop("sums", own)
         keys = self.cast.identities

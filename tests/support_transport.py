@@ -18,11 +18,12 @@ import numpy as np
 import pandas as pd
 
 from hetao.federation.attend import attend
-from hetao.federation.coordinator import Coordinator, Outcome
+from hetao.federation.coordinator import Coordinator
 from hetao.federation.correspondence import Desk
 from hetao.federation.embedded import Cast, new_cast
 from hetao.federation.hub import Hub
 from hetao.federation.hub_https import serve_hub, server_tls
+from hetao.federation.outcome import Outcome
 from hetao.federation.pki import Authority, new_authority, write_certificate
 from hetao.federation.propose import draft_permit
 from hetao.federation.site import Site, SiteSetup

@@ -78,6 +78,8 @@ class Scene:
     own_parts: bool = False
     own_cells: bool = False
     numbers: int | None = None
+    needs_count: bool = False
+    counted: int | None = None
     declared: dict = field(
         default_factory=lambda: {"x": Sum((2,), 1.0, 0.0), "y": Sum((1,), 2.0)}
     )
@@ -142,6 +144,8 @@ class Scene:
             own_cells=self.own_cells,
             numbers=self.numbers,
             budget=self.budget,
+            needs_count=self.needs_count,
+            counted=self.counted,
         )
         return decide(summary, door, Place(**place), self.now)
 
@@ -195,7 +199,11 @@ def test_the_record_says_what_left_and_under_which_rules(scene):
             "leverage": STRICT.leverage,
             "differencing": 10,
         },
-        "not_asked": {"own_cells": STRICT.cell, "dominance": USUAL_DOMINANCE.two},
+        "not_asked": {
+            "own_cells": STRICT.cell,
+            "dominance": USUAL_DOMINANCE.two,
+            "sealed_count": None,
+        },
     }
     assert record["class"] == {
         "kind": "model_update_secagg",
@@ -737,6 +745,26 @@ def test_of_a_cell_of_two_people_combinations_are_asked_and_of_one_they_are_not(
     scene.policy = Policy(Minimum(cell=2), reason="a survey of households")
     with pytest.raises(SmallCell, match="fewer than 2 people in a combination of"):
         scene.decide()
+
+
+@pytest.mark.parametrize("counted", [None, 9])
+def test_what_had_to_be_counted_for_so_few_people_and_was_not_does_not_leave(
+    scene, counted
+):
+    scene.needs_count, scene.counted = True, counted
+    with pytest.raises(SmallCell, match="was not shown that no combination"):
+        scene.decide()
+
+    scene.counted = 10
+    passed = scene.decide().record.body["checks"]["passed"]
+    assert passed["sealed_count"] == 10
+
+
+def test_where_no_count_is_small_nothing_had_to_be_counted(scene):
+    scene.needs_count = True
+    scene.policy = Policy(Minimum(cell=1), reason="a survey of households")
+
+    assert scene.decide().record.body["class"]["released"] == 2
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ all columns than numbers that a model's rounds tell, their counts can be solved 
 Everything in this file stays inside the site.
 """
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -75,6 +76,32 @@ def combinations(plan: Plan, rows: Rows) -> Combinations | None:
     )
 
 
+def categories(plan: Plan) -> dict[str, int]:
+    """Return the categories of a design, and how many levels each has."""
+    names = sorted({name for column in plan.columns for name, _ in column.levels})
+    return {name: len(plan.variable(name).levels) for name in names}
+
+
+def designs(plan: Plan, most: int) -> Floats:
+    """Return (combinations, p) the design of each combination of levels.
+
+    Args:
+        plan: of a design of categories alone.
+        most: combinations; of more, one too many are returned.
+    """
+    sizes = categories(plan)
+    every = itertools.product(*(range(size) for size in sizes.values()))
+    levels = np.array(list(itertools.islice(every, most + 1)))
+    at = {name: place for place, name in enumerate(sizes)}
+    columns = [
+        np.all([levels[:, at[name]] == level for name, level in column.levels], axis=0)
+        if column.levels
+        else np.ones(len(levels))
+        for column in plan.columns
+    ]
+    return np.array(columns, dtype=np.float64).T
+
+
 def _least(counts: Iterable[int | None]) -> int | None:
     known = [count for count in counts if count is not None]
     return min(known, default=None)
@@ -89,7 +116,7 @@ def _of_design(
     possible = _possible(plan, codes, used)
     if possible > MOST_COMBINATIONS:
         return Combinations(pair, None, possible)
-    joint = _joint([code for code in codes if code is not None])
+    joint = joint_codes([code for code in codes if code is not None])
     return Combinations(pair, int(_people(joint, person).min()), possible)
 
 
@@ -104,7 +131,7 @@ def _codes(values: Floats) -> Ints | None:
     return codes if len(known) <= MOST_VALUES else None
 
 
-def _joint(codes: list[Ints]) -> Ints:
+def joint_codes(codes: list[Ints]) -> Ints:
     """Return one code of all, without gaps."""
     joint = np.zeros(len(codes[0]), dtype=np.int64)
     for code in codes:

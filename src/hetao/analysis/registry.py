@@ -48,6 +48,7 @@ from hetao.analysis.screen import (
     NegativeBinomialScreen,
     PoissonScreen,
 )
+from hetao.analysis.sealed_count import SealedCount
 from hetao.analysis.strata import Strata
 from hetao.analysis.table1 import Table1
 from hetao.errors import InvalidStudy
@@ -138,7 +139,8 @@ def protocol(name: str) -> Protocol:
     Raises:
         InvalidStudy: it is not installed.
     """
-    for one in INSTALLED:
+    known: tuple[type[Estimator], ...] = (*INSTALLED, SealedCount)
+    for one in known:
         if one.name == name:
             return protocol_of(one)
     raise InvalidStudy(f"no protocol {name!r} is installed")

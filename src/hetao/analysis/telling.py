@@ -7,12 +7,12 @@ solved for here as `benchmarks/sums/cells.py` does, and whatever cannot be is ta
 small.
 """
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 
+from hetao.analysis.combinations import categories, designs
 from hetao.analysis.estimator import Estimator, Message, State, unpacked
 from hetao.analysis.expressions import Floats
 from hetao.analysis.plan import Plan
@@ -36,14 +36,14 @@ def tells_of_few(estimator: Estimator, course: Course, smallest: int) -> bool:
         smallest: smallest count that may be shown.
     """
     plan = estimator.plan
-    if smallest <= 1 or not course or not _is_asked(estimator):
+    if smallest <= 1 or not course or not is_asked(estimator):
         return False
     counts = _pairs(plan, course[0][1])
     if any(_is_small(count, smallest) for count in counts):
         return True
     if any(column.factors for column in plan.columns):
         return False  # a number: its combinations are more than the sums
-    if len(_categories(plan)) < 3:
+    if len(categories(plan)) < 3:
         return False  # the pairs are the combinations
     try:
         found = _solved(estimator, course)
@@ -52,7 +52,8 @@ def tells_of_few(estimator: Estimator, course: Course, smallest: int) -> bool:
     return found is None or any(_is_small(count, smallest) for count in found)
 
 
-def _is_asked(estimator: Estimator) -> bool:
+def is_asked(estimator: Estimator) -> bool:
+    """Return whether a model is a regression whose rows are people and count alike."""
     plan, method = estimator.plan, estimator.plan.method
     return (
         estimator.publishable
@@ -64,12 +65,6 @@ def _is_asked(estimator: Estimator) -> bool:
 
 def _is_small(count: float, smallest: int) -> bool:
     return 0 < round(count) < smallest
-
-
-def _categories(plan: Plan) -> dict[str, int]:
-    """Return the categories of a design, and how many levels each has."""
-    names = sorted({name for column in plan.columns for name, _ in column.levels})
-    return {name: len(plan.variable(name).levels) for name in names}
 
 
 # --- pairs --------------------------------------------------------------------------
@@ -86,7 +81,7 @@ def _pairs(plan: Plan, opening: Message) -> Iterator[float]:
     p = plan.parameters
     sides = [np.eye(p)[place] for place, _ in levels]
     if plan.intercept:
-        for name, size in _categories(plan).items():
+        for name, size in categories(plan).items():
             own = [place for place, (of, _) in levels if of == name]
             if len(own) == size - 1:
                 sides.append(np.eye(p)[0] - np.eye(p)[own].sum(axis=0))
@@ -120,12 +115,12 @@ def _solved(estimator: Estimator, course: Course) -> Floats | None:
     Every number of the information is a sum over combinations, of what one person of
     each would send alone.
     """
-    designs = _designs(estimator.plan)
-    if len(designs) > MOST_SOLVED:
+    every = designs(estimator.plan, MOST_SOLVED)
+    if len(every) > MOST_SOLVED:
         return None
     rows, values = [], []
     for state, total in course:
-        alone = [_alone(estimator, design, state) for design in designs]
+        alone = [_alone(estimator, design, state) for design in every]
         rows.append(np.array([_information(estimator.plan, one) for one in alone]).T)
         values.append(_information(estimator.plan, total))
     equations, sums = np.concatenate(rows), np.concatenate(values)
@@ -134,25 +129,9 @@ def _solved(estimator: Estimator, course: Course) -> Floats | None:
     found, _, _, spread = np.linalg.lstsq(equations, sums, rcond=None)
     whole = np.rint(found)
     away = np.abs(equations @ whole - sums).max()
-    is_one = spread[-1] > SOLVED * spread[0] and len(spread) == len(designs)
+    is_one = spread[-1] > SOLVED * spread[0] and len(spread) == len(every)
     is_whole = np.abs(found - whole).max() < NEAR and away < NEAR
     return whole if is_one and is_whole and whole.min() >= 0 else None
-
-
-def _designs(plan: Plan) -> Floats:
-    """Return (combinations, p) the design of each combination of levels."""
-    categories = _categories(plan)
-    sizes = [range(size) for size in categories.values()]
-    every = itertools.islice(itertools.product(*sizes), MOST_SOLVED + 1)
-    levels = np.array(list(every))
-    at = {name: place for place, name in enumerate(categories)}
-    columns = [
-        np.all([levels[:, at[name]] == level for name, level in column.levels], axis=0)
-        if column.levels
-        else np.ones(len(levels))
-        for column in plan.columns
-    ]
-    return np.array(columns, dtype=np.float64).T
 
 
 def _alone(estimator: Estimator, design: Floats, state: State | None) -> Message:

@@ -17,10 +17,11 @@ from hetao.dossier.revoked import render_revoked
 from hetao.errors import HetaoError, Usage
 from hetao.federation.certify import certify, package_of, results_of
 from hetao.federation.clock import utc_now
-from hetao.federation.coordinator import Coordinator, Outcome
+from hetao.federation.coordinator import Coordinator
 from hetao.federation.correspondence import Desk
 from hetao.federation.ending import certify_revoked
 from hetao.federation.network import Network, read_network
+from hetao.federation.outcome import Outcome
 from hetao.federation.register import read_notices
 from hetao.federation.reviewing import (
     WAITS,

@@ -27,6 +27,7 @@ from hetao.dossier.code import code_svg, facts_of
 from hetao.dossier.words import LANGUAGES, NAMES, STATES, WORDS
 from hetao.errors import InvalidData
 from hetao.ledger.certificate import published, verify_certificate
+from hetao.ledger.sealed_counts import FIELD
 from hetao.permit import bundle_from
 from hetao.report.answers import Answer, answers_of
 from hetao.report.custody import approvals_of, sites_of, time_text
@@ -126,7 +127,8 @@ def told_of(value: Mapping[str, Any]) -> dict[str, Any]:
     body, facts = value["body"], facts_of(value)
     study, bundle = study_from(body["study"]), bundle_from(body["permit"])
     boss, hubs = bundle.permit.coordinator.name, bundle.permit.hubs
-    releases = sum(len(one["receipts"]) for one in body["rounds"])
+    released = (*body["rounds"], *body.get(FIELD, ()))
+    releases = sum(len(one["receipts"]) for one in released)
     proofs = {
         language: [
             one.format(

@@ -227,10 +227,23 @@ function opened(data) {
 const fits = (said, place) => Object.keys(place).every(k => said[k] === place[k]);
 const RELEASE = "hetao.release/2", ACTS = "acts,at,dictionary,mapping,people,root,site,snapshot,type,vocabulary";
 
+/* What sites released: for the rounds, and for the sealed counts before them, which nobody opened. */
+function released({ rounds, sealed_counts: counts = [] }) { return [...rounds, ...counts]; }
+function counted({ body, permit }) {
+  const counts = body.sealed_counts ?? [], own = one => one.protocol === "sealed_count";
+  need(permit.protocols.some(one => one.name === "sealed_count") === Object.hasOwn(body, "sealed_counts"), "sealed counts are missing, or nobody permitted them");
+  need(!body.rounds.some(own), "a sealed count stands among what was opened");
+  for (const one of counts) {
+    need(own(one) && one.round === 0 && one.task === `${one.analysis}/${one.attempt}/count`, "what stands among the sealed counts is none");
+    const [first, second] = Object.values(one.totals).map(told => told.body);
+    need(["cell", "combinations", "control"].every(k => first[k] === second[k]), `${one.task} is of two counts`);
+  }
+  need(new Set(counts.map(one => one.task)).size === counts.length, "a sealed count stands twice");
+}
 /* Each release and each sum is signed, of this place, and they fit. */
 function releases({ body, parties, hubs, canonical }, run) {
   let count = 0;
-  for (const one of body.rounds) {
+  for (const one of released(body)) {
     const { task, analysis, attempt, round, members, receipts, totals } = one;
     const place = { ...run, task, analysis, attempt, round };
     need(Object.keys(receipts).sort().join() === [...members].sort().join(), `${task} lacks a release`);
@@ -246,7 +259,8 @@ function releases({ body, parties, hubs, canonical }, run) {
     for (const hub of hubs) {
       const said = totals[hub].body, shares = Object.entries(said.shares);
       const these = shares.length === members.length && shares.every(([site, share]) => share === receipts[site].body.shares[hub]);
-      need(fits(said, { ...place, type: "hetao.total/1", hub }) && these, `${hub} summed something else in ${task}`);
+      const type = one.protocol === "sealed_count" ? "hetao.sealed-count/1" : "hetao.total/1";
+      need(fits(said, { ...place, type, hub }) && these, `${hub} summed something else in ${task}`);
     }
   }
   return count;
@@ -257,13 +271,13 @@ function logOf({ body, textOf, ask }, { name, checkpoint, extract, proofs, ready
   const stands = (data, { index, path }, what) =>
     ask(rootOf(index, note.size, data, path.map(unhex), nodes), note.root, `${what} does not stand in the log of ${name}`);
   if (extract !== null) stands(textOf(extract.record), extract, "the extract");
-  for (const { task, receipts } of body.rounds) if (receipts[name]) {
+  for (const { task, receipts } of released(body)) if (receipts[name]) {
     need(places.has(task), `a release of ${name} has no place in its log`);
     own.set(task, textOf(receipts[name]));
     stands(own.get(task), places.get(task), "a release");
   }
-  for (const { task, receipts } of body.rounds) if (receipts[name]) {
-    const parts = task.split("/"), number = Number(parts.pop());
+  for (const { task, receipts } of released(body)) if (receipts[name]) {
+    const parts = task.split("/"), end = parts.pop(), number = end === "count" ? 0 : Number(end);
     const before = number ? own.get(`${parts.join("/")}/${number - 1}`) : textOf(ready);
     need(before, `${name} does not cite what went before ${task}`);
     ask(digestOf(before), receipts[name].body.cites, `${name} does not cite what went before ${task}`);
@@ -297,7 +311,7 @@ function siteOf(c, entry, note, bound, run) {
     need(fits(said, { type: "hetao.extract/1", site: name, snapshot }), `the extract of ${name} belongs elsewhere`);
     need(proofs.every(p => extract.index < p.index), `${name} committed to its extract after a release`);
   }
-  for (const { task, receipts } of c.body.rounds) if (receipts[name]) {
+  for (const { task, receipts } of released(c.body)) if (receipts[name]) {
     const said = receipts[name].body, analysis = task.split("/").slice(0, -2).join("/");
     if (!inputs.has(analysis)) inputs.set(analysis, said.input);
     need(inputs.get(analysis) === said.input, `${name} took other rows in ${task} than before`);
@@ -344,7 +358,7 @@ async function verify(data) {
   const bound = Promise.all(body.sites.map(({ extract }) =>
     extract && digestOf(bytes(permit.committed ? { record: extract.record, seen: extract.seen } : extract.record))));
   await Promise.all(Object.values(parties).map(party => party.key.ready));
-  for (const { receipts, totals } of body.rounds)
+  for (const { receipts, totals } of released(body))
     for (const told of [receipts, totals]) for (const name in told) c.says(name, told[name]);
   for (const { name, ready, closing, extract } of body.sites)
     for (const told of extract === null ? [ready, closing] : [ready, closing, extract.record]) c.says(name, told);
@@ -356,6 +370,7 @@ async function verify(data) {
   const [index, size] = inLog(c, found);
   for (const [i, entry] of body.sites.entries()) siteOf(c, entry, notes[i], rows[i], run);
   const count = releases(c, run);
+  counted(c);
   await c.answered();
   return { releases: count, sites: notes.length, bound: rows.filter(Boolean).length, index, size, hubs, boss, own };
 }

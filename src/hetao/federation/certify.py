@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hetao.analysis import Finding, estimator_for, protocols
+from hetao.analysis import Finding, estimator_for, protocol, protocols
 from hetao.analysis.estimator import Message, State
 from hetao.analysis.telling import tells_of_few
 from hetao.canonical import parse_canonical
 from hetao.errors import HetaoError, Unverified
-from hetao.federation.coordinator import Answer, Coordinator, Outcome, RoundRecord
+from hetao.federation.coordinator import Coordinator
+from hetao.federation.outcome import Answer, Outcome, RoundRecord
 from hetao.federation.totals import check_tags, total_of
 from hetao.ledger.certificate import sign_certificate, verify_certificate
 from hetao.ledger.credential import certificate_entry
 from hetao.ledger.proof import Proof
+from hetao.ledger.sealed_counts import FIELD, NAME
 from hetao.permit import (
     Directory,
     Statement,
@@ -26,6 +28,7 @@ from hetao.permit import (
     statement_from,
 )
 from hetao.release import final_checks
+from hetao.release.minimums import needs_count
 from hetao.study import Study, study_from
 
 
@@ -115,7 +118,10 @@ def checks_of(outcome: Outcome) -> list[dict[str, Any]]:
 
 def package_of(outcome: Outcome) -> dict[str, Any]:
     """Return all that output checkers look at: a certificate not yet issued."""
+    permit = outcome.bundle.permit
+    counts = {FIELD: [_round(r) for r in outcome.counts]}
     return {
+        **(counts if permit.protocol(NAME) else {}),
         "type": "hetao.certificate/3",
         "software": f"hetao {version('hetao')}",
         "study": parse_canonical(outcome.study.canonical),
@@ -161,7 +167,8 @@ def sums_of(outcome: Outcome) -> dict[str, Any]:
 
     With each hub's words goes its sum of tags, which is an equation over them. Where a
     small count stands in a sum, neither hub's part is given: a digest of one part
-    alone, itself uniformly random, gives nothing away.
+    alone, itself uniformly random, gives nothing away. Of a sealed count stand both
+    hubs' tokens, which would tell the counts to either hub.
     """
     withheld = {f["analysis"] for f in findings_of(outcome) if f["withheld"]}
     return {
@@ -173,6 +180,13 @@ def sums_of(outcome: Outcome) -> dict[str, Any]:
             for hub, part in record.words.items()
         }
         for record in outcome.rounds
+        if record.analysis not in withheld
+    } | {
+        record.task: {
+            hub: {"tokens": base64.b64encode(part.astype("<u8").tobytes()).decode()}
+            for hub, part in record.words.items()
+        }
+        for record in outcome.counts
         if record.analysis not in withheld
     }
 
@@ -250,6 +264,7 @@ def recompute(certificate: Mapping[str, Any], tolerance: float = 1e-9) -> str:
     try:
         body, sums = certificate["body"], certificate["sums"]
         study = study_from(body["study"])
+        _check_counted(body, study)
         # Whoever says "withheld" and shows the integers is held to them all the same.
         open_ = {r["analysis"] for r in body["rounds"] if r["task"] in sums}
         shown = [item for item in body["findings"] if item["analysis"] in open_]
@@ -258,6 +273,8 @@ def recompute(certificate: Mapping[str, Any], tolerance: float = 1e-9) -> str:
             for item in shown
             if not _follows(item, study, certificate, tolerance)
         ]
+    except Unverified:
+        raise
     except (HetaoError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise Unverified("a finding cannot be worked out from its sums") from error
     if wrong:
@@ -265,6 +282,28 @@ def recompute(certificate: Mapping[str, Any], tolerance: float = 1e-9) -> str:
     other = _other_code(body)
     more = f", by another code of {', '.join(other)} than was run" if other else ""
     return f"{len(shown)} findings follow from the certified integers{more}"
+
+
+def _check_counted(body: Mapping[str, Any], study: Study) -> None:
+    """Refuse a model whose rounds told of combinations without a sealed count before.
+
+    Of permits of before there were sealed counts none is asked.
+    """
+    permit = body["permit"]["permit"]
+    if not any(one["name"] == NAME for one in permit["protocols"]):
+        return
+    counted = {(one["analysis"], one["attempt"]): one for one in body[FIELD]}
+    cells = {one["name"]: one["policy"]["minimum"]["cell"] for one in body["sites"]}
+    for finding in body["findings"]:
+        name, members = finding["analysis"], finding["members"]
+        attempts = [r["attempt"] for r in body["rounds"] if r["analysis"] == name]
+        if max(cells[site] for site in members) == 1 or not needs_count(
+            estimator_for(study, study.analysis(name))
+        ):
+            continue
+        one = counted.get((name, max(attempts)))
+        if one is None or one["members"] != members:
+            raise Unverified(f"nobody was counted, sealed, before {name}")
 
 
 def replayed(certificate: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -286,7 +325,7 @@ def replayed(certificate: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _other_code(body: Mapping[str, Any]) -> list[str]:
     """Return the protocols of the permit that are installed here in another version."""
-    here = {protocol.name: protocol.hash for protocol in protocols()}
+    here = {one.name: one.hash for one in (*protocols(), protocol(NAME))}
     then = body["permit"]["permit"]["protocols"]
     return [p["name"] for p in then if here.get(p["name"]) != p["hash"]]
 

@@ -10,13 +10,13 @@ finish wait for it together, so that one file goes in and one comes out.
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetao.analysis import Estimator, Finding, estimator_for
+from hetao.analysis.sealed_count import SealedCount
 from hetao.canonical import canonical, parse_canonical
 from hetao.errors import (
     BadEnvelope,
@@ -38,7 +38,9 @@ from hetao.federation.correspondence import (
     Lost,
     Place,
 )
+from hetao.federation.counting import ALSO, check_record
 from hetao.federation.logs import open_log, witnessed
+from hetao.federation.outcome import Answer, Outcome, RoundRecord
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.replica import SCHEMA as COPIED
 from hetao.federation.reviewing import COUNTED, Ballots
@@ -46,64 +48,17 @@ from hetao.federation.store import Store
 from hetao.federation.totals import Words, check_tags, check_total, total_of
 from hetao.federation.transport import Transport
 from hetao.ledger.concept_sets import across_sites, are_told
+from hetao.ledger.sealed_counts import task_of
 from hetao.permit import (
     Bundle,
     Statement,
     statement_from,
 )
 from hetao.release import STRICT, new_key, pack
+from hetao.release.minimums import needs_count
 from hetao.study import Study
 
 TAG_KEY: Final = b"hetao-tag-key-v1\n"
-
-
-@dataclass(frozen=True)
-class RoundRecord:
-    """One sum that was opened, with everything that proves how it came about.
-
-    Attributes:
-        receipts: site → its signed release record.
-        totals: hub → its signed statement of the sum of its shares.
-        words: hub → that sum, (2, n + 1); one alone is uniformly random.
-        tags: hub → its sum of tags, 32 hex digits; as secret as the words.
-    """
-
-    task: str
-    analysis: str
-    protocol: str
-    attempt: int
-    round: int
-    members: tuple[str, ...]
-    receipts: Mapping[str, Statement]
-    totals: Mapping[str, Statement]
-    words: Mapping[str, Words]
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One analysis of the study, answered."""
-
-    finding: Finding
-    members: tuple[str, ...]
-    rounds: int
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A finished run: what was found, and the material of its certificate."""
-
-    study: Study
-    bundle: Bundle
-    run: str
-    answers: tuple[Answer, ...]
-    rounds: tuple[RoundRecord, ...]
-    ready: Mapping[str, Mapping[str, Any]]
-    closings: Mapping[str, Mapping[str, Any]]
-    lost: Mapping[str, str]
-    messages: int
-    bytes_per_site: Mapping[str, int]
-    seconds: Mapping[str, float]
 
 
 class Coordinator:
@@ -149,6 +104,7 @@ class Coordinator:
         question = (study, bundle, self.run)
         self._mail = Correspondence(desk, question, transport, self._store, self.log)
         self._rounds: list[RoundRecord] = []
+        self._counts: list[RoundRecord] = []
         self._seconds: dict[str, float] = {}
 
     @property
@@ -203,7 +159,7 @@ class Coordinator:
             if kind == "ready"
         }
         sizes: dict[str, int] = dict.fromkeys(self.study.sites, 0)
-        for record in self._rounds:
+        for record in (*self._rounds, *self._counts):
             for site, receipt in record.receipts.items():
                 sizes[site] += int(receipt.body["bytes"])
         return Outcome(
@@ -212,6 +168,7 @@ class Coordinator:
             run=self.run,
             answers=tuple(answers),
             rounds=tuple(self._rounds),
+            counts=tuple(self._counts),
             ready=ready,
             closings=closings,
             lost=self._mail.let_go,
@@ -268,7 +225,7 @@ class Coordinator:
         for analysis in self.study.analyses:
             estimator = estimator_for(self.study, analysis)
             at = (analysis.name, 1, 0)
-            asked = self._asked(members, at, None)
+            asked = self._asked(members, at, None, None)
             letters = [self._task(estimator, at, s, asked, lasting=True) for s in sites]
             await self._mail.send(*letters)
             tasks.append(letters[0].task)
@@ -351,12 +308,14 @@ class Coordinator:
         self, estimator: Estimator, name: str, attempt: int, members: tuple[str, ...]
     ) -> Answer:
         state: Mapping[str, NDArray[np.float64]] | None = None
-        opened = False
+        opened, counted = False, None
+        if self._needs_count(estimator, members):
+            counted = await self._count(estimator, name, attempt, members)
         for number in range(estimator.most_rounds):
             self._desk.say(f"{name}: round {number + 1}, {len(members)} sites")
             try:
                 total = await self._round(
-                    estimator, (name, attempt, number), members, state
+                    estimator, (name, attempt, number), members, state, counted
                 )
             except Lost as lost:
                 raise Lost(lost.why, opened=opened) from lost
@@ -376,20 +335,18 @@ class Coordinator:
         at: tuple[str, int, int],
         members: tuple[str, ...],
         state: Mapping[str, NDArray[np.float64]] | None,
+        counted: RoundRecord | None,
     ) -> dict[str, NDArray[np.float64]]:
         """Ask every member for its part and return the sum of all of them."""
         hubs = self.bundle.permit.hubs
         frozen, content = (
             pack({"members": list(members)}),
-            self._asked(members, at, state),
+            self._asked(members, at, state, counted),
         )
         letters = [self._task(estimator, at, hub, frozen) for hub in hubs]
         letters += [self._task(estimator, at, site, content) for site in members]
         task, number = letters[0].task, at[2]
-        await self._mail.send(*letters)
-        wanted: list[Place] = [(task, "receipt", site) for site in members]
-        wanted += [(task, "total", hub) for hub in hubs]
-        await self._mail.wait(wanted, task)
+        await self._send(letters, task, members)
         record = self._record(estimator, at, task, members)
         self._rounds.append(record)
         words = list(record.words.values())
@@ -397,6 +354,59 @@ class Coordinator:
         signed = record.totals, record.receipts
         check_tags(words, record.tags, *signed, members, task)
         return sums
+
+    async def _send(
+        self, letters: Sequence[Letter], task: str, members: Sequence[str]
+    ) -> None:
+        """Ask, and wait until all parts and both hubs' totals are here."""
+        await self._mail.send(*letters)
+        wanted: list[Place] = [(task, "receipt", site) for site in members]
+        wanted += [(task, "total", hub) for hub in self.bundle.permit.hubs]
+        await self._mail.wait(wanted, task)
+
+    # --- before a model whose rounds tell of combinations -----------------------------
+    def _needs_count(self, estimator: Estimator, members: Sequence[str]) -> bool:
+        """Return whether a sealed count goes before it: not where none is small."""
+        ready = (self._mail.items["begin", "ready", s][1] for s in members)
+        cells = [one["policy"]["minimum"]["cell"] for one in ready]
+        return max(cells) > 1 and needs_count(estimator)
+
+    async def _count(
+        self, estimator: Estimator, name: str, attempt: int, members: tuple[str, ...]
+    ) -> RoundRecord:
+        """Have the hubs count, sealed, and return what they signed.
+
+        Raises:
+            SmallCell: few people share a combination of the model's columns.
+        """
+        self._desk.say(f"{name}: a sealed count, {len(members)} sites")
+        counts, task = SealedCount(estimator.plan), task_of(name, attempt)
+        place = self._place(counts, (name, attempt, 0))
+        content = pack({"members": list(members)})
+        hubs = self.bundle.permit.hubs
+        letters = [Letter(task, "task", hub, content, place) for hub in hubs]
+        content = pack({"members": list(members), "key": self._key(task)})
+        letters += [Letter(task, "task", site, content, place) for site in members]
+        await self._send(letters, task, members)
+        receipts = {s: self._statement((task, "receipt", s)) for s in members}
+        said = {hub: self._statement((task, "total", hub)) for hub in hubs}
+        arrays = {hub: self._mail.items[task, "total", hub][2] for hub in hubs}
+        tokens = {hub: arrays[hub].get("tokens", np.empty(0)) for hub in hubs}
+        at = (task, name, counts.name, attempt, 0, members)
+        record = RoundRecord(*at, receipts, said, tokens, {})
+        check_record(record, self.run, self.bundle.permit)
+        self._counts.append(record)
+        return record
+
+    @staticmethod
+    def _place(estimator: Estimator, at: tuple[str, int, int]) -> dict[str, Any]:
+        """Return what an envelope says of its place in the course."""
+        of = {"protocol": estimator.name, "version": estimator.version}
+        return dict(zip(("analysis", "attempt", "round"), at, strict=True)) | of
+
+    def _key(self, task: str) -> str:
+        """Return the key of a sum's tags, the same after a restart."""
+        return new_key(self.identity.sign(TAG_KEY, canonical([self.run, task])))
 
     def _task(
         self,
@@ -407,14 +417,7 @@ class Coordinator:
         *,
         lasting: bool = False,
     ) -> Letter:
-        name, attempt, number = at
-        place = {
-            "analysis": name,
-            "attempt": attempt,
-            "round": number,
-            "protocol": estimator.name,
-            "version": estimator.version,
-        }
+        place = self._place(estimator, at)
         return Letter(_named(at), "task", to, content, place, lasting)
 
     def _asked(
@@ -422,17 +425,22 @@ class Coordinator:
         members: tuple[str, ...],
         at: tuple[str, int, int],
         state: Mapping[str, NDArray[np.float64]] | None,
+        counted: RoundRecord | None,
     ) -> bytes:
         """Return what a site is asked: the state, and the signed sums it follows from.
+
+        Of a first round it is the sealed count that went before, if one had to.
 
         With it goes the key of the sum's tags. No hub is told it, so that none can
         change the sum unseen. Made of the secret key, it is the same after a restart.
         """
-        place = canonical([self.run, _named(at)])
-        key = self.identity.sign(TAG_KEY, place)
-        meta: dict[str, Any] = {"members": list(members), "key": new_key(key)}
+        meta: dict[str, Any] = {"members": list(members), "key": self._key(_named(at))}
         if state is None:
-            return pack(meta)
+            if counted is None:
+                return pack(meta)
+            said = {hub: one.as_json() for hub, one in counted.totals.items()}
+            tokens = {f"{ALSO} {hub}": words for hub, words in counted.words.items()}
+            return pack({**meta, ALSO: said}, tokens)
         last = self._rounds[-1]
         totals = {hub: total.as_json() for hub, total in last.totals.items()}
         arrays: dict[str, NDArray[Any]] = {

@@ -6,6 +6,7 @@ of the round before, and the site takes the coordinator's step itself. Why, and 
 costs: `docs/decisions/0011-sites-take-the-step.md`.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -14,11 +15,14 @@ from numpy.typing import NDArray
 
 from hetao.analysis import Estimator
 from hetao.errors import WrongShape, WrongStudy
+from hetao.federation.counting import ALSO, check_count
 from hetao.federation.store import Store
 from hetao.federation.totals import check_total, total_of
 from hetao.ledger.envelope import Header
+from hetao.ledger.sealed_counts import NAME, task_of
 from hetao.permit import Permit, statement_from
 from hetao.release import pack, unpack
+from hetao.release.record import PASSED
 
 STATES: Final = """
 CREATE TABLE IF NOT EXISTS state (
@@ -70,7 +74,8 @@ class Course:
             if name.startswith("state ")
         }
         if header.round == 0:
-            if arrays or "totals" in meta:
+            counts = {f"{ALSO} {hub}" for hub in permit.hubs if ALSO in meta}
+            if set(arrays) - counts or "totals" in meta:
                 raise WrongShape("the first round starts from nothing")
             return None
         before = self._sum_before(header, permit, estimator, content)
@@ -86,6 +91,57 @@ class Course:
             [("INSERT OR REPLACE INTO state VALUES (?,?,?,?,?)", (*row, data))]
         )
         return given
+
+    def counted(
+        self,
+        header: Header,
+        permit: Permit,
+        content: tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]],
+    ) -> int | None:
+        """Return below how many people a sealed count looked, and found none.
+
+        The first round brings it; of a later one, what the record of the first says.
+
+        Returns:
+            None where there was none.
+
+        Raises:
+            SmallCell: it found a combination of few.
+            WrongStudy, WrongShape, BadEnvelope, BadSignature: it is none of this
+                attempt over these members, or this site's own part is not in it.
+        """
+        meta, arrays = content
+        if header.round:
+            return self._said(header)
+        if ALSO not in meta:
+            return None
+        task = task_of(header.analysis, header.attempt)
+        said = {hub: statement_from(meta[ALSO][hub]) for hub in permit.hubs}
+        shares = {}
+        for hub, statement in said.items():
+            added = dict(statement.body["shares"])
+            if sorted(added) != sorted(str(name) for name in meta["members"]):
+                raise WrongShape("people of other members were counted")
+            own = self._sent_share(header.run, task, hub)
+            shares[hub] = {**added, self._name: own}
+        expected = {
+            "study": header.study,
+            "permit": header.permit,
+            "run": header.run,
+            "task": task,
+        }
+        tokens = {hub: arrays[f"{ALSO} {hub}"] for hub in permit.hubs}
+        return check_count(said, tokens, expected, shares, permit)
+
+    def _said(self, header: Header) -> int | None:
+        """Return what this site's record of the first round says was counted."""
+        first = f"{header.run}|{header.analysis}/{header.attempt}/0|task"
+        query = "SELECT record FROM answered WHERE task = ?"
+        for (data,) in self._store.rows(query, (first,)):
+            passed = json.loads(data)["body"]["checks"].get(PASSED, {})
+            cell: int | None = passed.get(NAME)
+            return cell
+        return None
 
     def _kept(self, header: Header, number: int) -> State | None:
         if number == 0:

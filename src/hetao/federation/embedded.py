@@ -18,9 +18,10 @@ from hetao.cdm import CuratedTables, FlatTable
 from hetao.federation.attend import attend
 from hetao.federation.certify import certify, package_of
 from hetao.federation.clock import utc_now
-from hetao.federation.coordinator import Coordinator, Outcome
+from hetao.federation.coordinator import Coordinator
 from hetao.federation.correspondence import Desk
 from hetao.federation.hub import Hub
+from hetao.federation.outcome import Outcome
 from hetao.federation.propose import draft_permit
 from hetao.federation.site import Site, SiteSetup
 from hetao.federation.transport_inproc import Exchange

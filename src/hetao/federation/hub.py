@@ -41,6 +41,7 @@ from hetao.federation.store import Store
 from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
 from hetao.ledger.note import verify_note
 from hetao.ledger.revoked import check_announced
+from hetao.ledger.sealed_counts import NAME as SEALED_COUNT
 from hetao.ledger.witness import Witness
 from hetao.permit import (
     Bundle,
@@ -67,6 +68,7 @@ from hetao.release import (
     tag_text,
     unpack,
 )
+from hetao.release.sealed_count import count_of
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS hub (epoch TEXT NOT NULL) STRICT;
@@ -384,7 +386,8 @@ class Hub:
             if other.analysis == header.analysis and other.attempt > header.attempt:
                 raise Replayed(f"{header.task} was given up for a later attempt")
         protocol = bundle.permit.protocol(header.protocol)
-        if protocol is not None and protocol.publishable:
+        is_opened = header.protocol != SEALED_COUNT
+        if not is_opened or (protocol is not None and protocol.publishable):
             return
         ours = json.dumps(sorted(members))
         permit = bundle.permit.digest
@@ -420,8 +423,7 @@ class Hub:
                     f"{share.header.sender} differ in length"
                 )
             words, tag = add([words, part]), tag + more
-        body = {
-            "type": "hetao.total/1",
+        place = {
             "hub": self.identity.name,
             "study": study,
             "permit": bundle.permit.digest,
@@ -431,6 +433,17 @@ class Hub:
             "attempt": header.attempt,
             "round": header.round,
             "shares": {share.header.sender: share.digest for share in shares},
+        }
+        if header.protocol == SEALED_COUNT:  # neither words nor tag of it go to anybody
+            least = [self._content(share)[0].get("cell") for share in shares]
+            hubs = [self._party(name) for name in bundle.permit.hubs]
+            body, tokens = count_of(self.identity, hubs, place, words, least)
+            content = pack(state(self.identity, body).as_json(), {"tokens": tokens})
+            self._reply(header, "total", bundle.permit.coordinator.name, content)
+            return
+        body = {
+            **place,
+            "type": "hetao.total/1",
             "values": int(words.shape[1]) - 1,
             "words": digest_bytes(words.astype("<u8").tobytes()),
             "tag": tag_digest(tag),
@@ -445,13 +458,14 @@ class Hub:
     ) -> tuple[NDArray[np.uint64], int]:
         """Return a share as words (2, n) and its tag's, whichever form it has."""
         sender = share.header.sender
+        is_count = share.header.protocol == SEALED_COUNT
         try:
             meta, arrays = self._content(share)
             # The site froze this list with its share; a coordinator that could name a
             # shorter one would get one site's own part.
             if meta.get("members") != members:
                 raise NotAParty(f"{sender} gave its share for another member list")
-            values = meta.get("values")
+            values = meta.get("counted" if is_count else "values")
             if type(values) is not int or not 1 <= values <= MOST_VALUES:
                 raise WrongShape(f"{sender} sent a share of no length")
             if "seed" in meta:

@@ -4,7 +4,8 @@ import datetime
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from hetao.analysis import estimator_for, protocols
+from hetao.analysis import estimator_for, protocol, protocols
+from hetao.analysis.sealed_count import SealedCount
 from hetao.errors import BeyondBasis, ConflictOfDuties, InvalidNetwork
 from hetao.federation.grounds import Asked, Grounds, as_basis, grounds
 from hetao.permit import (
@@ -27,6 +28,7 @@ from hetao.permit import (
 )
 from hetao.permit.grades import KINDS
 from hetao.permit.within import beyond
+from hetao.release.minimums import needs_count
 from hetao.study import Study
 
 
@@ -69,9 +71,12 @@ def draft_permit(
         BeyondBasis: a basis does not allow what the draft would, by its own terms.
         ConflictOfDuties: one person asks, checks or runs a hub at the same time.
     """
-    used = {
-        estimator_for(study, analysis).name for analysis in study.analyses
-    }  # also checks that every analysis can be planned
+    # This also checks that every analysis can be planned.
+    asked_for = [estimator_for(study, analysis) for analysis in study.analyses]
+    used = {estimator.name for estimator in asked_for}
+    listed = [one for one in protocols() if one.name in used]
+    if any(map(needs_count, asked_for)):
+        listed.append(protocol(SealedCount.name))
     sites = tuple(site_of(trusted, name) for name in study.sites)
     hubs = trusted.of_role("hub")
     coordinators = trusted.of_role("coordinator")
@@ -108,9 +113,7 @@ def draft_permit(
         checks=KINDS["model_update"].demands,
         not_before=format_time(start),
         not_after=format_time(end),
-        protocols=tuple(
-            PermittedProtocol(**asdict(p)) for p in protocols() if p.name in used
-        ),
+        protocols=tuple(PermittedProtocol(**asdict(one)) for one in listed),
         bases=tuple(as_basis(b, start, end) for b in rests.bases) if rests else (),
         law=rests.law if rests else None,
         highest_grade=highest_grade,

@@ -21,6 +21,7 @@ from hetao.federation import asking
 from hetao.federation.memory import Memory, Purpose, Room
 from hetao.federation.store import Store
 from hetao.ledger.envelope import parse_envelope
+from hetao.ledger.sealed_counts import is_count
 from hetao.permit import Bundle, Identity, parse_time
 from hetao.permit.law import day_of_law
 from hetao.release import Policy, check_people
@@ -74,7 +75,7 @@ def recall(setup: Kept, memory: Memory, store: Store, size: int) -> None:
         "SELECT record FROM answered WHERE logged >= ? ORDER BY logged", (memory.heard,)
     )
     bodies = (json.loads(data)["body"] for (data,) in rows)
-    sums = [body for body in bodies if body["kind"] == "sum"]
+    sums = [body for body in bodies if body["kind"] == "sum" and not is_count(body)]
     forgotten = memory.unknown(sums)
     runs = dict.fromkeys(str(body["run"]) for body in forgotten)
     for run in runs:

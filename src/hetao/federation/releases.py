@@ -22,6 +22,7 @@ from hetao.federation.usage import Used, usage
 from hetao.ledger.envelope import parse_envelope
 from hetao.ledger.note import parse_checkpoint, verify_note
 from hetao.ledger.redaction import is_redaction
+from hetao.ledger.sealed_counts import is_count
 from hetao.permit import Bundle, bundle_from, statement_from
 from hetao.release import unpack
 from hetao.study import Study, study_from
@@ -29,6 +30,7 @@ from hetao.study import Study, study_from
 RECORD, ENTRY = "hetao.release/", "hetao.entry/"  # types of entries, any version
 WITH_NOISE: Final = "hetao.private/"  # an answer to a question of the site's own people
 SUM: Final = "sum"
+COUNT: Final = "count"  # of combinations, sealed: a sum that nobody opens
 PRIVATE: Final = "private"  # counts with noise, within the privacy budget
 REFUSED: Final = "refused"  # what was asked, and this site said no to
 RECEIVED: Final = "received"  # what was asked
@@ -72,7 +74,7 @@ class Departure:
     Attributes:
         place: in the log, from 0.
         at: UTC time.
-        kind: SUM, the kind of a notice, OPENED, REFUSED or DROPPED.
+        kind: SUM, COUNT, the kind of a notice, OPENED, REFUSED or DROPPED.
         course: which run it belongs to.
         analysis, attempt, round: where in it.
         values, bytes, people: of a sum, how many numbers, and sealed bytes, and the
@@ -217,7 +219,7 @@ def _departure(
     return replace(
         here,
         at=str(body["at"]),
-        kind=str(body["kind"]),
+        kind=COUNT if is_count(body) else str(body["kind"]),
         course=courses.get(run, Course(run, str(body["study"]), permit=body["permit"])),
         analysis=str(body["analysis"]),
         attempt=int(body["attempt"]),

@@ -14,7 +14,7 @@ import datetime
 import functools
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +32,7 @@ from hetao.analysis import (
     protocol,
     weighed,
 )
+from hetao.analysis.sealed_count import SealedCount
 from hetao.canonical import canonical
 from hetao.cdm import CuratedTables, FlatTable
 from hetao.cdm.quality import Quality
@@ -69,6 +70,7 @@ from hetao.federation.store import Store
 from hetao.federation.yearly import count_people
 from hetao.ledger.envelope import Envelope, parse_envelope
 from hetao.ledger.log import Log
+from hetao.ledger.sealed_counts import task_of
 from hetao.permit import (
     Bundle,
     Directory,
@@ -93,7 +95,7 @@ from hetao.release import (
 )
 from hetao.release.decide import decide
 from hetao.release.differencing import Asked, Budget
-from hetao.release.minimums import USUAL_ROUNDS, numbers_of
+from hetao.release.minimums import USUAL_ROUNDS, needs_count, numbers_of
 from hetao.study import Study
 
 TABLES: Final = BEGUN + ANSWERS + STATES + HEARD + COPIED + LATEST
@@ -404,12 +406,16 @@ class Site:
         meta, arrays = unpack(envelope.open(self._setup.identity))
         # The permit may have been withdrawn since `begin`: then nothing is computed.
         check_standing(run.bundle, run.study.digest, self._clock(), self._setup.trusted)
-        if header.task != f"{header.analysis}/{header.attempt}/{header.round}":
-            raise BadEnvelope("the task's name is not that of its place in the study")
         check_house(self._setup.house, run.bundle.permit, self._clock())
         self._count(run)  # the year may have turned since `begin`
+        if header.task == task_of(header.analysis, header.attempt):
+            return self._count_sealed(envelope, run, meta)
+        if header.task != f"{header.analysis}/{header.attempt}/{header.round}":
+            raise BadEnvelope("the task's name is not that of its place in the study")
         estimator, rows, facts = self._prepared(run, header.analysis)
-        state = self._course.state(header, run.bundle.permit, estimator, (meta, arrays))
+        permit = run.bundle.permit
+        counted = self._course.counted(header, permit, (meta, arrays))
+        state = self._course.state(header, permit, estimator, (meta, arrays))
         facts, own_cells = estimator.guarded(facts, rows, state)
         if state is None:
             message = estimator.start(rows)
@@ -435,6 +441,8 @@ class Site:
             or (not estimator.publishable and estimator.plan.tells_sites),
             budget=self._reserved(run, header.analysis, attempt),
             binding=self._bindings.of(header, rows),
+            needs_count=needs_count(estimator, header.round),
+            counted=counted,
         )
         release = self._decide(summary, run, envelope)
         among = asking.members_of(summary.members, run.bundle.permit.sites)
@@ -449,6 +457,29 @@ class Site:
             self._clock(),
         )
         return release
+
+    def _count_sealed(
+        self, envelope: Envelope, run: _Run, meta: Mapping[str, Any]
+    ) -> Release:
+        """Count the people of each combination of a model whose rounds tell of them."""
+        header = envelope.header
+        estimator, rows, facts = self._prepared(run, header.analysis)
+        if not needs_count(estimator):
+            raise BadEnvelope(f"nobody is counted before {header.analysis}")
+        counts = SealedCount(estimator.plan)
+        attempt = asking.Attempt(header.run, header.attempt)
+        summary = Summary(
+            protocol=protocol(counts.name),
+            publishable=counts.publishable,
+            declared=counts.declare(0),
+            arrays=counts.start(rows),
+            evidence=facts,
+            members=tuple(str(name) for name in meta["members"]),
+            key=key_from(meta),
+            budget=self._reserved(run, header.analysis, attempt),
+            binding=self._bindings.of(header, rows),
+        )
+        return self._decide(summary, run, envelope)
 
     def _reserved(
         self, run: _Run, name: str, of: asking.Attempt, at: int = 0

@@ -200,7 +200,7 @@ def check_issuer(certificate: Opened) -> str:  # 2
 def _permit_stands(certificate: Opened) -> str:  # 3
     study = digest(certificate.body["study"])
     times = {str(certificate.body["issued"])}
-    for round_ in certificate.body["rounds"]:
+    for round_ in (*certificate.body["rounds"], *certificate.counts):
         times |= {str(r["body"]["at"]) for r in round_["receipts"].values()}
     # As it stood then: a suspension may have come, and gone, between two releases.
     for when in map(parse_time, sorted(times)):
@@ -331,7 +331,7 @@ def _released_after(certificate: Opened, when: str) -> set[str]:
     """Return the analyses with a release from that time on."""
     return {
         str(round_["analysis"])
-        for round_ in certificate.body["rounds"]
+        for round_ in (*certificate.body["rounds"], *certificate.counts)
         for receipt in round_["receipts"].values()
         if when and str(receipt["body"]["at"]) >= when
     }

@@ -13,6 +13,7 @@ from hetao.ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
 from hetao.ledger.note import COSIGNATURE, Checkpoint, vkey
 from hetao.ledger.opened import Opened, match
 from hetao.ledger.policy import Policy, parse_policy
+from hetao.ledger.sealed_counts import task_of
 from hetao.permit import Party, statement_from
 
 TYPE: Final = "hetao.extract/1"
@@ -122,8 +123,8 @@ def check_citations(entry: Mapping[str, Any], receipts: Mapping[str, Any]) -> No
     for task, receipt in receipts.items():
         body = receipt["body"]
         analysis, attempt, number = task.rsplit("/", 2)
-        before = entry["ready"]
-        if int(number):
+        before, is_count = entry["ready"], task == task_of(analysis, int(attempt))
+        if not is_count and int(number):
             before = receipts.get(f"{analysis}/{attempt}/{int(number) - 1}")
         if before is None or body["cites"] != digest(before):
             raise Unverified(f"{site} does not cite what went before {task}")

@@ -1,7 +1,7 @@
 """A certificate that was read and not yet believed: what the steps of a check share."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -9,6 +9,7 @@ from typing import Any, Final
 from hetao.canonical import canonical, digest_bytes, parse_canonical
 from hetao.errors import HetaoError, Unverified
 from hetao.ledger.classes import Lineages
+from hetao.ledger.sealed_counts import FIELD, NAME
 from hetao.permit import (
     SKEW,
     Bundle,
@@ -68,6 +69,12 @@ class Opened:
         return self.bundle.permit
 
     @property
+    def counts(self) -> Sequence[Mapping[str, Any]]:
+        """Return the sealed counts, each in the form of a round."""
+        found: Sequence[Mapping[str, Any]] = self.body.get(FIELD, ())
+        return found
+
+    @property
     def smallest(self) -> int:
         """Return the smallest count that the findings may show."""
         return int(self.body["smallest_shown"])
@@ -123,7 +130,8 @@ def open_certificate(data: bytes, trusted: Directory | None = None) -> Opened:
     opened = Opened(*parts_of(data), trusted)
     if opened.body["type"] != TYPE:
         raise Unverified(f"not a {TYPE}")
-    if set(opened.body) != BODY:
+    listed = opened.permit.protocol(NAME) is not None
+    if set(opened.body) != (BODY | {FIELD} if listed else BODY):
         raise Unverified("the body holds other fields than a certificate's")
     return opened
 

@@ -44,6 +44,7 @@ from hetao.ledger.note import parse_checkpoint
 from hetao.ledger.opened import Opened, parts_of
 from hetao.ledger.released import Released, check_released, digests
 from hetao.ledger.rounds import check_release, check_total
+from hetao.ledger.sealed_counts import NAME
 from hetao.permit import (
     SKEW,
     Bundle,
@@ -286,7 +287,8 @@ def _releases(certificate: Ended) -> str:  # 5
     seen: set[tuple[str, int, int]] = set()
     count = 0
     for round_ in certificate.body["rounds"]:
-        place = (round_["analysis"], round_["attempt"], round_["round"])
+        number = -1 if round_["protocol"] == NAME else round_["round"]
+        place = (round_["analysis"], round_["attempt"], number)
         if set(round_) != ROUND or place in seen:
             raise Unverified(f"round {round_['task']} stands twice, or is malformed")
         seen.add(place)
@@ -308,8 +310,13 @@ def _totals(certificate: Ended) -> str:  # 6
             if set(shares) != set(round_["members"]):
                 raise Unverified(f"a sum of {round_['task']} is over other members")
             check_total(certificate, hub, round_, shares)
-        both += len(round_["totals"]) == len(certificate.permit.hubs)
+        both += _is_opened(round_, certificate.permit)
     return f"{both} sums had been opened; none of them was shown to anybody"
+
+
+def _is_opened(round_: Mapping[str, Any], permit: Permit) -> bool:
+    """Return whether both hubs' sums came; those of a sealed count nobody opens."""
+    return round_["protocol"] != NAME and len(round_["totals"]) == len(permit.hubs)
 
 
 def _lists(certificate: Ended) -> str:  # 7
@@ -395,14 +402,14 @@ def _courses(certificate: Ended) -> list[Course]:
             for receipt in round_["receipts"].values()
         ]
         if times:
-            hubs = len(certificate.permit.hubs)
+            permit = certificate.permit
             found.append(
                 Course(
                     analysis=str(asked["name"]),
                     sites=tuple(sorted({s for r in mine for s in r["receipts"]})),
                     releases=len(times),
                     late=sum(at >= end for at in times),
-                    opened=sum(len(r["totals"]) == hubs for r in mine),
+                    opened=sum(_is_opened(r, permit) for r in mine),
                     first=min(times),
                     last=max(times),
                 )

@@ -12,6 +12,8 @@ from hetao.canonical import digest_bytes
 from hetao.errors import Unverified
 from hetao.ledger.classes import PASSED, check_class
 from hetao.ledger.opened import Opened, match
+from hetao.ledger.sealed_counts import NAME, check_fit, finds_few, task_of
+from hetao.ledger.sealed_counts import TYPE as COUNTED
 from hetao.permit import Payload, parse_time, statement_from
 
 ONE: Final = 1 << 56  # a site's count word, in fixed point
@@ -21,8 +23,10 @@ def check_releases(certificate: Opened) -> str:  # 5
     """Hold each release to its site, the permit and its class; say how many."""
     count = 0
     seen: set[tuple[str, int, int]] = set()
-    for round_ in certificate.body["rounds"]:
-        place = (round_["analysis"], round_["attempt"], round_["round"])
+    _check_counts(certificate)
+    for round_ in (*certificate.body["rounds"], *certificate.counts):
+        number = -1 if round_["protocol"] == NAME else round_["round"]
+        place = (round_["analysis"], round_["attempt"], number)
         if place in seen:
             raise Unverified(f"round {round_['task']} stands twice")
         seen.add(place)
@@ -35,6 +39,16 @@ def check_releases(certificate: Opened) -> str:  # 5
         "" if certificate.lineages.known else ", graded by another dictionary's levels"
     )
     return f"{count} releases, each signed by its site under this permit{more}"
+
+
+def _check_counts(certificate: Opened) -> None:
+    """Hold a certificate's sealed counts, and its rounds, each to their own kind."""
+    if any(round_["protocol"] == NAME for round_ in certificate.body["rounds"]):
+        raise Unverified("a sealed count stands among what was opened")
+    for one in certificate.counts:
+        task = task_of(str(one["analysis"]), int(one["attempt"]))
+        if (one["protocol"], one["round"], one["task"]) != (NAME, 0, task):
+            raise Unverified("what stands among the sealed counts is none")
 
 
 def check_release(certificate: Opened, site: str, round_: Mapping[str, Any]) -> None:
@@ -83,12 +97,16 @@ def _class(certificate: Opened, site: str, body: Mapping[str, Any]) -> None:
 
 def check_totals(certificate: Opened) -> str:  # 6
     """Hold each hub's sum to the shares that sites released; say how many."""
-    for round_ in certificate.body["rounds"]:
+    for round_ in (*certificate.body["rounds"], *certificate.counts):
         if sorted(round_["totals"]) != sorted(certificate.permit.hubs):
             raise Unverified(f"{round_['task']} lacks a hub's sum")
         for hub in certificate.permit.hubs:
             check_total(certificate, hub, round_)
-    return f"{len(certificate.body['rounds'])} sums, each signed by both hubs"
+    for one in certificate.counts:
+        _check_said(certificate, one)
+    counted = len(certificate.counts)
+    more = f"; {counted} sealed counts, which nobody opened" * bool(counted)
+    return f"{len(certificate.body['rounds'])} sums, each signed by both hubs{more}"
 
 
 def check_total(
@@ -118,7 +136,7 @@ def check_total(
         },
     }
     expected = {
-        "type": "hetao.total/1",
+        "type": COUNTED if round_["protocol"] == NAME else "hetao.total/1",
         "hub": hub,
         "shares": shares,
         **certificate.place(round_),
@@ -129,10 +147,12 @@ def check_total(
 def check_integers(certificate: Opened) -> str:  # 7
     """Hold the integers that are here to the signed ones; say how many."""
     shown = 0
-    if set(certificate.sums) - {
-        round_["task"] for round_ in certificate.body["rounds"]
-    }:
+    certified = (*certificate.body["rounds"], *certificate.counts)
+    if set(certificate.sums) - {round_["task"] for round_ in certified}:
         raise Unverified("integers are shown of a round that is not certified")
+    for one in certificate.counts:
+        if one["task"] in certificate.sums:
+            _check_tokens(certificate, one)
     for round_ in certificate.body["rounds"]:
         if round_["task"] not in certificate.sums:
             continue
@@ -149,6 +169,29 @@ def check_integers(certificate: Opened) -> str:  # 7
     missing = len(certificate.body["rounds"]) - shown
     more = f"; those of {missing} are not here"
     return f"the exact integers of {shown} sums" + (more if missing else "")
+
+
+def _check_said(certificate: Opened, one: Mapping[str, Any]) -> None:
+    """Hold what both hubs signed of a count to each other, and to each site's least."""
+    said = [one["totals"][hub]["body"] for hub in certificate.permit.hubs]
+    check_fit(said, str(one["task"]))
+    for site, receipt in one["receipts"].items():
+        if receipt["body"]["policy"]["minimum"]["cell"] > said[0]["cell"]:
+            raise Unverified(f"{one['task']} looked for fewer people than {site} asks")
+
+
+def _check_tokens(certificate: Opened, one: Mapping[str, Any]) -> None:
+    """Find again, of both hubs' tokens, that no combination was of few people."""
+    shown, task = certificate.sums[one["task"]], str(one["task"])
+    hubs = certificate.permit.hubs
+    if set(shown) != set(hubs) or any(
+        set(part) != {"tokens"} for part in shown.values()
+    ):
+        raise Unverified(f"{task} shows something else than two hubs' tokens")
+    said = [one["totals"][hub]["body"] for hub in hubs]
+    raw = [base64.b64decode(shown[hub]["tokens"], validate=True) for hub in hubs]
+    if finds_few(said, raw, task):
+        raise Unverified(f"few people share a combination of {one['analysis']}")
 
 
 def _integers_of(

@@ -52,6 +52,7 @@ REVOKING = ("revoke", "withdraw")
 ROUND = "task analysis protocol attempt round members receipts totals"
 BODY_REVOKED = "type software issued study permit run revoked rounds"
 RELEASE, TOTAL, EXTRACT = "hetao.release/2", "hetao.total/1", "hetao.extract/1"
+COUNT, COUNTED = "sealed_count", "hetao.sealed-count/1"  # protocol; what hubs sign
 ACTS = "type site at snapshot dictionary vocabulary mapping acts people root"
 LATEST = 3600  # seconds between a certificate's date and its cosignatures
 SKEW = 300  # seconds that clocks may differ
@@ -66,6 +67,7 @@ NOT_CHECKED = (
     "that a permit's witnesses saw the extracts",
     "that anybody but both hubs saw the issuer's log, unless your policy asks for it",
     "that the findings follow from the integers",
+    "that a sealed count is there where one had to be, and of all combinations",
     "whether the certificate was revoked since (ask its issuer for status.json)",
     "`hetao verify` checks these. No program checks that hospitals' records are true",
 )
@@ -75,7 +77,7 @@ NOT_CHECKED_REVOKED = (
     "that no more left a site, which is the issuer's word, and when it destroyed what "
     "it kept: ask for its own list, for `hetao verify --list`",
     *NOT_CHECKED[7:8],
-    *NOT_CHECKED[9:],
+    *NOT_CHECKED[10:],
 )
 
 
@@ -100,10 +102,15 @@ class Certificate:
         self.revoked = self.body.get("type") == REVOKED
         known = self.revoked or self.body.get("type") == TYPE
         need(known, f"no {TYPE} nor {REVOKED}; `hetao verify` knows others")
-        fields = BODY_REVOKED if self.revoked else BODY
-        need(set(self.body) == set(fields.split()), "the body holds other fields")
-        need(not (self.revoked and self.sums), "a revoked study's shows integers")
         self.permit = self.body["permit"]["permit"]
+        fields = set((BODY_REVOKED if self.revoked else BODY).split())
+        if not self.revoked and any(
+            p["name"] == COUNT for p in self.permit["protocols"]
+        ):
+            fields.add("sealed_counts")
+        need(set(self.body) == fields, "the body holds other fields")
+        need(not (self.revoked and self.sums), "a revoked study's shows integers")
+        self.released = [*self.body["rounds"], *self.body.get("sealed_counts", [])]
         named = [(party["name"], party) for party in self.permit["parties"]]
         self.parties: Parties = dict(named)
         need(len(self.parties) == len(named), "a party stands twice")
@@ -253,7 +260,7 @@ class Certificate:
         asked = [one["name"] for one in self.body["study"]["analyses"]]
         found = [one["analysis"] for one in self.body["findings"]]
         need(bool(asked) and asked == found, "the findings are not those of the study")
-        extra = {one["analysis"] for one in self.body["rounds"]} - set(asked)
+        extra = {one["analysis"] for one in self.released} - set(asked)
         need(not extra, "a round is of no analysis of the study")
         logged = {one["name"] for one in self.body["sites"]} - set(self.body["lost"])
         for finding in self.body["findings"]:
@@ -271,9 +278,13 @@ class Certificate:
     def releases(self) -> str:
         """Check each site's releases and each hub's sums, and that they fit."""
         seen: set[Any] = set()
-        for one in self.body["rounds"]:
-            task, members = one["task"], one["members"]
-            at = (one["analysis"], one["attempt"], one["round"])
+        for place_in, one in enumerate(self.released):
+            task, members, count = one["task"], one["members"], one["protocol"] == COUNT
+            at = (one["analysis"], one["attempt"], "count" if count else one["round"])
+            good = self.revoked or count == (place_in >= len(self.body["rounds"]))
+            good &= not count or "/".join(map(str, at)) == task
+            need(good, f"{task} stands in a wrong place")
+            kind = COUNTED if count else TOTAL
             need(seen.isdisjoint((task, at)), f"{task} stands twice")
             seen |= {task, at}
             need(bool(members), f"{task} has no member")
@@ -294,33 +305,43 @@ class Certificate:
             for hub in one["totals"]:
                 total = self.says(hub, one["totals"][hub])
                 shares = {site: body["shares"][hub] for site, body in said.items()}
-                placed(total, {**place, "type": TOTAL, "hub": hub}, f"a sum in {task}")
+                placed(total, {**place, "type": kind, "hub": hub}, f"a sum in {task}")
                 same = {**total["shares"], **shares} == total["shares"]
                 same &= set(total["shares"]) == set(members)
                 need(same, f"{task} sums other shares")
-        count = sum(len(one["receipts"]) for one in self.body["rounds"])
-        return f"{count} releases, each signed by its site; sums of exactly these"
+            if count and len(one["totals"]) == len(self.hubs):
+                first, second = (one["totals"][hub]["body"] for hub in self.hubs)
+                for field in ("cell", "combinations", "control"):
+                    need(first[field] == second[field], f"{task} is of two counts")
+        many = sum(len(one["receipts"]) for one in self.released)
+        return f"{many} releases, each signed by its site; sums of exactly these"
 
     def integers(self) -> str:
         """Check the integers that are shown against the digests that hubs signed."""
-        rounds = {one["task"]: one for one in self.body["rounds"]}
+        rounds = {one["task"]: one for one in self.released}
         need(set(self.sums) <= set(rounds), "integers of a round that is not certified")
         for task, parts in self.sums.items():
             need(set(parts) == set(self.hubs), f"{task} shows other integers")
             for hub, part in parts.items():
                 total = rounds[task]["totals"][hub]["body"]
-                need(set(part) == {"words", "tag"}, f"{task} shows other fields")
-                shown = {"words": unbase64(part["words"])}
-                shown["tag"] = bytes.fromhex(part["tag"])
+                count = rounds[task]["protocol"] == COUNT
+                names = {"tokens"} if count else {"words", "tag"}
+                need(set(part) == names, f"{task} shows other fields")
+                shown = {name: unbase64(part[name]) for name in names - {"tag"}}
+                shown |= {} if count else {"tag": bytes.fromhex(part["tag"])}
                 for field, raw in shown.items():
                     named = "sha256:" + hashlib.sha256(raw).hexdigest()
                     good = total[field] == named
                     need(good, f"{hub} signed another {field} in {task}")
+            if rounds[task]["protocol"] == COUNT:
+                both = [unbase64(parts[hub]["tokens"]) for hub in self.hubs]
+                own = [{r[i : i + 16] for i in range(16, len(r), 16)} for r in both]
+                need(own[0].isdisjoint(own[1]), f"few people are in a cell of {task}")
         return f"the integers of {len(self.sums)} of {len(rounds)} sums are as signed"
 
     def sites(self) -> str:
         """Check that every release stands in the log of its site."""
-        told = [(one["task"], one["receipts"]) for one in self.body["rounds"]]
+        told = [(one["task"], one["receipts"]) for one in self.released]
         receipts = {(site, task): r for task, by in told for site, r in by.items()}
         bound = 0
         for entry in self.body["sites"]:
@@ -382,8 +403,9 @@ class Certificate:
         for task, receipt in own.items():
             body = receipt["body"]
             name, attempt, number = task.rsplit("/", 2)
-            before = own.get(f"{name}/{attempt}/{int(number) - 1}")
-            before = before if int(number) else entry["ready"]
+            before = entry["ready"]
+            if number not in ("0", "count"):
+                before = own.get(f"{name}/{attempt}/{int(number) - 1}")
             cites = before is not None and body["cites"] == digest(before)
             need(cites, f"{site} does not cite what went before {task}")
             same = inputs.setdefault(name, body["input"]) == body["input"]

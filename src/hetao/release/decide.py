@@ -41,6 +41,8 @@ from hetao.errors import (
 )
 from hetao.ledger.envelope import Envelope, Header, seal
 from hetao.ledger.log_signer import signer_of
+from hetao.ledger.sealed_counts import NAME as SEALED_COUNT
+from hetao.ledger.sealed_counts import task_of
 from hetao.permit import (
     Bundle,
     Directory,
@@ -61,6 +63,7 @@ from hetao.release.limits import check_limits, flags_of
 from hetao.release.message import pack
 from hetao.release.minimums import (
     check_combinations,
+    check_counted,
     check_counts,
     check_dominance,
     check_folds,
@@ -163,6 +166,8 @@ class Summary:
             they follow from the parameters.
         budget: of what the site reserved for it; None where it did not: none leaves.
         binding: to what it was made of and what went before; None binds it to nothing.
+        needs_count: whether a sealed count must have gone before it.
+        counted: below how many people that count looked for; None where there is none.
     """
 
     protocol: Protocol
@@ -177,6 +182,8 @@ class Summary:
     numbers: int | None = None
     budget: Budget | None = None
     binding: Binding | None = None
+    needs_count: bool = False
+    counted: int | None = None
 
 
 @dataclass(frozen=True)
@@ -268,12 +275,16 @@ def _check_protocol(summary: Summary, door: Door, place: Place) -> None:
         raise UnlistedProtocol(f"{protocol.name} has run its approved rounds")
     # A site answers a task once. If a task could bear any name, one round could be
     # asked for again and again, at other states and over other members.
-    if place.attempt < 1 or place.task != (
-        f"{place.analysis}/{place.attempt}/{place.round}"
-    ):
+    if place.attempt < 1 or place.task != _named(summary, place):
         raise UnlistedProtocol(
             "the task's name does not say its analysis, attempt and round"
         )
+
+
+def _named(summary: Summary, place: Place) -> str:
+    if summary.protocol.name == SEALED_COUNT:
+        return task_of(place.analysis, place.attempt)
+    return f"{place.analysis}/{place.attempt}/{place.round}"
 
 
 def _check_members(summary: Summary, door: Door, minimum: Minimum) -> None:
@@ -338,6 +349,8 @@ def _check_facts(
     summary: Summary, door: Door, round_number: int, policy: Policy
 ) -> None:
     facts, minimum, name = summary.evidence, policy.minimum, door.identity.name
+    if summary.needs_count and minimum.cell > 1:
+        check_counted(summary.counted, minimum, name)
     check_counts(facts, minimum, name)
     for part in facts.parts:
         check_counts(part, minimum, f"{name}, in a fold,")
@@ -386,6 +399,7 @@ def _graded(summary: Summary, door: Door, place: Place, policy: Policy) -> _Grad
         sealed=sealed,
         apart=summary.own_cells,
         dominance=_looks_at_dominance(summary, policy.minimum),
+        counted=summary.counted,
     )
     study = door.study
     fields = with_read(lineage(study, study.analysis(place.analysis)), study, door.read)
@@ -479,7 +493,11 @@ def _send_sum(
         version=summary.protocol.version,
     )
     # The hub adds this share to those of the very same members and to no others.
-    meta = {"values": len(vector), "members": list(summary.members)}
+    meta: dict[str, Any] = {"members": list(summary.members)}
+    if summary.protocol.name == SEALED_COUNT:  # no hub may take it for a sum to open
+        meta |= {"counted": len(vector), "cell": policy.minimum.cell}
+    else:
+        meta["values"] = len(vector)
     first, second = (permit.directory[hub] for hub in permit.hubs)
     of_rest = tag_text(split_tag(tag, seed, words.size))
     contents = (

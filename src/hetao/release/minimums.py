@@ -4,6 +4,7 @@ import math
 from typing import Final
 
 from hetao.analysis import Estimator, Evidence
+from hetao.analysis.sealed_count import possible
 from hetao.errors import (
     Dominated,
     HighLeverage,
@@ -134,6 +135,42 @@ def check_combinations(
                 "it is, or take more sites in",
                 local=f"{found}",
             )
+
+
+def check_counted(counted: int | None, minimum: Minimum, site: str) -> None:
+    """Refuse a model of which no sealed count, or one of fewer people, went before.
+
+    Args:
+        counted: below how many people it looked for; None where there is none.
+        minimum: in force.
+        site: whose.
+
+    Raises:
+        SmallCell: it was not looked for so few people as the minimum asks.
+    """
+    if counted is None or counted < minimum.cell:
+        raise SmallCell(
+            f"{site} was not shown that no combination of values of the model's "
+            f"columns is of fewer than {minimum.cell} people over all sites",
+            fix="let the hubs count before the first round, or put a number such as "
+            "age in as it is",
+        )
+
+
+def needs_count(estimator: Estimator, at: int = 0) -> bool:
+    """Return whether a model's rounds tell of each combination of its columns.
+
+    It follows from the public plan. Then a sealed count goes before them, or none of
+    them leaves.
+
+    Args:
+        estimator: of the public plan.
+        at: the round, from 0.
+    """
+    found, most = possible(estimator), estimator.most_rounds
+    if found is None:
+        return False
+    return found <= numbers_told(estimator.plan.parameters, rounds_counted(at, most))
 
 
 def rounds_counted(at: int, most: int) -> int:

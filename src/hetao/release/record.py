@@ -51,6 +51,7 @@ def checks_of_sum(
     sealed: bool,
     apart: bool,
     dominance: bool,
+    counted: int | None = None,
 ) -> tuple[Check, ...]:
     """Return the checks of a sum that the gate has let pass, in their order.
 
@@ -61,6 +62,7 @@ def checks_of_sum(
         sealed: whether only a sum over enough sites will ever be opened.
         apart: whether each cell at this site had to reach the minimum by itself.
         dominance: whether it was looked at how much of a sum is one person's.
+        counted: below how many people a sealed count looked for; None where none did.
     """
     minimum = policy.minimum
 
@@ -87,6 +89,7 @@ def checks_of_sum(
             policy.dominance.two,
         ),
         Check("differencing", PASSED, minimum.cell),
+        Check("sealed_count", asked(counted), counted),
     )
 
 

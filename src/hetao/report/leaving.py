@@ -8,6 +8,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hetao.federation.releases import (
+    COUNT,
     DROPPED,
     OPENED,
     PRIVATE,
@@ -39,6 +40,10 @@ WORDS: Final = {
         "allowed": "Allowed by {who}",
         "by": "{by} ({role}, {side})",
         "sum": "{analysis}, round {round}: {values} numbers about {people} people",
+        "count": "before {analysis}: how many of {people} people have each of {values} "
+        "combinations of its columns",
+        "unopened": "sealed in two shares, for {to}; nobody opens their sum: the hubs "
+        "found of it only whether any combination is of few people over {members}",
         "sealed": "sealed in two shares, for {to}; only the sum over {members} is ever "
         "opened",
         "class": "class {released}",
@@ -86,6 +91,10 @@ WORDS: Final = {
         "allowed": "批准者：{who}",
         "by": "{by}（{role}，{side}）",
         "sum": "{analysis}，第 {round} 輪：關於 {people} 人的 {values} 個數字",
+        "count": "在 {analysis} 之前：{people} 人之中，各變量的 {values} 種組合"
+        "各有多少人",
+        "unopened": "密封為兩份份額，交予 {to}；總和不會被任何人開啟，"
+        "樞紐只得知 {members} 合計是否有任何組合人數過少",
         "sealed": "密封為兩份份額，交予 {to}；只有 {members} 的總和會被開啟",
         "class": "{released} 級",
         "lowered": "{released} 級，源自 {source} 級數據",
@@ -131,6 +140,10 @@ WORDS: Final = {
         "allowed": "批准者：{who}",
         "by": "{by}（{role}，{side}）",
         "sum": "{analysis}，第 {round} 轮：关于 {people} 人的 {values} 个数字",
+        "count": "在 {analysis} 之前：{people} 人之中，各变量的 {values} 种组合"
+        "各有多少人",
+        "unopened": "密封为两份份额，交给 {to}；总和不会被任何人打开，"
+        "枢纽只得知 {members} 合计是否有任何组合人数过少",
         "sealed": "密封为两份份额，交给 {to}；只有 {members} 的总和会被打开",
         "class": "{released} 级",
         "lowered": "{released} 级，源自 {source} 级数据",
@@ -262,17 +275,17 @@ def sentence(one: Departure, language: str) -> str:
         fields |= {"spent": one.spent, "of": one.of}
         parts = [said[PRIVATE].format(**fields), class_text(one, language)]
         return said["then"].join(parts)
-    if one.kind != SUM:
+    if one.kind not in (SUM, COUNT):
         words = said.get(one.kind, one.kind)
         return said["then"].join([words, said["class"].format(released=one.released)])
     parts = [
-        said["sum"].format(
+        said[one.kind].format(
             analysis=one.analysis,
             round=one.round,
             values=one.values,
             people=one.people or "?",
         ),
-        said["sealed"].format(
+        said["unopened" if one.kind == COUNT else "sealed"].format(
             to=said["and"].join(one.to), members=said["comma"].join(one.members)
         ),
         class_text(one, language),
@@ -378,7 +391,7 @@ def _mark(drawing: Drawing, one: Departure, at: tuple[float, float]) -> None:
                 (x - MARK, y - sign * MARK), (x + MARK, y + sign * MARK), "refused"
             )
         return
-    size = MARK if one.kind == SUM else MARK / 2
+    size = MARK if one.kind in (SUM, COUNT) else MARK / 2
     drawing.box((x - size, y - size), (2 * size, 2 * size), f"class-{one.released}")
 
 
