@@ -193,8 +193,8 @@ def test_the_report_says_it_in_three_languages(ran):
     page = render_report(ran.certificate)
 
     assert "The sites&#39; vocabularies make 2 different lists of it" in page
-    assert '<small lang="zh-Hant">各機構的詞彙表解析出 2 種不同結果</small>' in page
-    assert '<small lang="zh-Hans">各机构的词汇表解析出 2 种不同结果</small>' in page
+    assert '<span class="zh" lang="zh-Hant">各機構的詞彙表解析出 2 種不同結果<' in page
+    assert '<span class="zh" lang="zh-Hans">各机构的词汇表解析出 2 种不同结果<' in page
     assert "The same list at every site that has a vocabulary" in page
     assert "River rhythm 河律" in page
     digest = told(ran.body, "c")["rhythm"].removeprefix("sha256:")[:12]

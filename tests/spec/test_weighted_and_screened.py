@@ -142,7 +142,7 @@ def test_a_reader_sees_the_weighted_curves_their_differences_and_the_test(certif
 
     assert "weighted by a propensity score to everyone (ATE)" in page
     assert "Difference of restricted means" in page
-    assert "The arms' differences at 300" in page
+    assert "The arms&#39; differences at 300" in page
     assert "Observed and expected are weighted, people and events are counts" in page
     assert [len(curve["se"]) for curve in curves["curves"]] == [2, 2]
     assert [one["name"] for one in curves["contrasts"]] == [

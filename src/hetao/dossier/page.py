@@ -199,7 +199,7 @@ def _found(answer: Answer) -> Found:
 
 def drawn(figure: Drawing, language: str) -> Markup:
     """Return a figure whose names are unique among the page's languages."""
-    text = str(figure.__html__())
+    text = figure.in_english()
     named = re.sub(r'( id=")([^"]*)"', rf'\1\2-{language}"', text)
     pattern = r'( aria-labelledby=")(\S+) (\S+)"'
     named = re.sub(pattern, rf'\1\2-{language} \3-{language}"', named)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hetao.report.drawing import Drawing
@@ -17,8 +17,9 @@ from hetao.report.effects import (
 )
 from hetao.report.flow import draw_flow
 from hetao.report.forest import tick_text
+from hetao.report.heads import named
 from hetao.report.indicators import indicators_of
-from hetao.report.labels import event_label, variable_label
+from hetao.report.labels import event_label, group_label, variable_label
 from hetao.report.measures import (
     MeasuresView,
     meta_of,
@@ -33,7 +34,7 @@ from hetao.report.numerals import (
     count_text,
     decimals_for,
     fixed_text,
-    interval_texts,
+    interval_said,
     number_of,
     p_sentence,
     short_text,
@@ -41,6 +42,7 @@ from hetao.report.numerals import (
 from hetao.report.penalised import PathView, path_of
 from hetao.report.performance import PerformanceView, performance_of
 from hetao.report.screens import screen_of
+from hetao.report.sentences import NOTHING, Said, joined, same, say
 from hetao.report.survival import Curve, curve_of, draw_curves, ticks_of
 from hetao.report.tables import Step, TableGroup, steps_of, table_of
 from hetao.study import Analysis, Study
@@ -65,12 +67,12 @@ class CurvesView:
     axis: str
     ticks: tuple[str, ...]
     curves: tuple[Curve, ...]
-    medians: tuple[str, ...]
-    means: tuple[str, ...]
+    medians: tuple[Said, ...]
+    means: tuple[Said, ...]
     horizon: str
     scale: str
-    logrank: str
-    counted: str = ""
+    logrank: Said
+    counted: Said = NOTHING
     contrasts: tuple[ContrastRow, ...] = ()
     balance: BalanceView | None = None
 
@@ -103,7 +105,7 @@ class TestView:
     outcome: str
     weighted: str
     rows: tuple[tuple[str, ...], ...]
-    counted: str = ""
+    counted: Said = NOTHING
     balance: BalanceView | None = None
 
 
@@ -126,8 +128,10 @@ View = (
     | MeasuresView
     | PerformanceView
 )
-Show = Callable[[Study, Analysis, Mapping[str, Any], str], tuple[View, str]]
-Draw = Callable[[Study, Analysis, Mapping[str, Any], tuple[str, str]], tuple[View, str]]
+Show = Callable[[Study, Analysis, Mapping[str, Any], str], tuple[View, Said]]
+Draw = Callable[
+    [Study, Analysis, Mapping[str, Any], tuple[str, str]], tuple[View, Said]
+]
 
 
 @dataclass(frozen=True)
@@ -143,8 +147,8 @@ class Answer:
 
     name: str
     method: str
-    title: str
-    sentence: str
+    title: Said
+    sentence: Said
     members: tuple[str, ...]
     absent: tuple[str, ...]
     rounds: int
@@ -169,7 +173,7 @@ def _answer(study: Study, item: Mapping[str, Any], few: str, key: str) -> Answer
     return Answer(
         name=analysis.name,
         method=analysis.method,
-        title=METHODS[analysis.method].title,
+        title=named(METHODS[analysis.method].title),
         sentence=sentence,
         members=members,
         absent=tuple(site for site in study.sites if site not in members),
@@ -184,12 +188,12 @@ def _view(
     analysis: Analysis,
     payload: Mapping[str, Any],
     style: tuple[str, str],
-) -> tuple[View | None, str]:
+) -> tuple[View | None, Said]:
     few = style[1]
     match payload.get("model"):
         case "counts":
             steps = steps_of(payload.get("steps", ()), few)
-            figure = draw_flow(style[0], f"{analysis.name}: who was counted", steps)
+            figure = draw_flow(style[0], say("flow_title", name=analysis.name), steps)
             return StepsView(steps, figure), _steps_sentence(steps)
         case (
             "km"
@@ -226,7 +230,7 @@ def _view(
     if METHODS[analysis.method].is_model and not analysis.model:
         model = path_of if analysis.shrinks else model_of
         return model(study, analysis, payload, style)
-    return None, "This page cannot show a finding of this kind; see the certificate."
+    return None, say("unknown_kind")
 
 
 # --- curves -------------------------------------------------------------------------
@@ -235,14 +239,17 @@ def _curves(
     analysis: Analysis,
     payload: Mapping[str, Any],
     style: tuple[str, str],
-) -> tuple[CurvesView, str]:
+) -> tuple[CurvesView, Said]:
     key, few = style
     found = list(payload.get("curves", ()))
     ticks = ticks_of(found)
-    curves = tuple(curve_of(curve, ticks, few) for curve in found)
+    curves = tuple(
+        replace(one, label=group_label(analysis, one.label))
+        for one in (curve_of(curve, ticks, few) for curve in found)
+    )
     axis = variable_label(study, analysis.time)
     event = event_label(study, analysis.event)
-    title = f"{analysis.name}: share without the event, {event}"
+    title = say("km_title", name=analysis.name, event=event)
     logrank = payload.get("logrank") or {}
     medians = tuple(_median(curve) for curve in found)
     horizon = number_of(payload.get("horizon"))
@@ -260,27 +267,27 @@ def _curves(
         contrasts=tuple(contrast_rows(payload.get("contrasts", ()))),
         balance=_balance(study, analysis, payload, style),
     )
-    said = "; ".join(
-        f"{curve.label}: {median}"
-        for curve, median in zip(curves, medians, strict=True)
+    said = joined(
+        "list",
+        (
+            say("named", label=curve.label, text=median)
+            for curve, median in zip(curves, medians, strict=True)
+        ),
     )
-    tail = f" Log-rank test: {p_sentence(logrank['p'])}." if logrank.get("p") else ""
-    return view, f"Median of {axis}: {said or 'none'}.{tail}"
+    told = [say("km_median", axis=axis, said=said or say("none"))]
+    if logrank.get("p"):
+        told.append(say("logrank_p", p=p_sentence(logrank["p"])))
+    return view, joined("run_on", told)
 
 
-def _counted_by(study: Study, payload: Mapping[str, Any]) -> str:
+def _counted_by(study: Study, payload: Mapping[str, Any]) -> Said:
     """Return by what people count, and what is robust for it; "" if all count alike."""
-    robust = "Errors, limits and tests are robust"
     if payload.get("score"):
-        whose = whose_of(payload)
-        return (
-            f"The arms are weighted by a propensity score to {whose}. {robust} and "
-            "count its estimation; counts are of people."
-        )
+        return say("counted_score", whose=whose_of(payload))
     if payload.get("weights"):
         name = variable_label(study, str(payload["weights"]))
-        return f"People are weighted by {name}. {robust}; counts are of people."
-    return ""
+        return say("counted_weights", name=name)
+    return NOTHING
 
 
 def _balance(
@@ -294,42 +301,41 @@ def _balance(
     return balance_view(study, analysis, payload, style)
 
 
-def _median(curve: Mapping[str, Any]) -> str:
+def _median(curve: Mapping[str, Any]) -> Said:
     median = number_of(curve.get("median"))
-    return "not reached within what is shown" if median is None else tick_text(median)
+    return say("km_not_reached") if median is None else same(tick_text(median))
 
 
-def _with_limits(curve: Mapping[str, Any], median: str) -> str:
+def _with_limits(curve: Mapping[str, Any], median: Said) -> Said:
     ends = [number_of(curve.get(f"median_{end}")) for end in ("lower", "upper")]
     if number_of(curve.get("median")) is None or ends[0] is None:
         return median
-    return " to ".join(DASH if end is None else tick_text(end) for end in ends).join(
-        (f"{median} (", ")")
-    )
+    lower, upper = (DASH if end is None else tick_text(end) for end in ends)
+    return say("interval", middle=median, lower=lower, upper=upper)
 
 
-def _mean(curve: Mapping[str, Any]) -> str:
+def _mean(curve: Mapping[str, Any]) -> Said:
     """Return a restricted mean with its 95% limits, or what may be said instead."""
     mean, se = number_of(curve.get("rmst")), number_of(curve.get("rmst_se"))
     if mean is not None and se is not None:
-        ends = (mean, mean - Z * se, mean + Z * se)
-        middle, lower, upper = interval_texts(ends, is_ratio=False)
-        return f"{middle} ({lower} to {upper})"
+        return interval_said((mean, mean - Z * se, mean + Z * se), is_ratio=False)
     least, most = (number_of(curve.get(f"rmst_{end}")) for end in ("least", "most"))
     if least is None or most is None:
-        return DASH
+        return same(DASH)
     decimals = decimals_for((most - least) / 2, 0, 6)
-    return f"between {fixed_text(least, decimals)} and {fixed_text(most, decimals)}"
+    lower, upper = (fixed_text(end, decimals) for end in (least, most))
+    return say("between", lower=lower, upper=upper)
 
 
-def _logrank(test: Mapping[str, Any]) -> str:
+def _logrank(test: Mapping[str, Any]) -> Said:
     if number_of(test.get("chi2")) is None:
-        return ""
+        return NOTHING
     df = number_of(test.get("df"))
-    freedom = f"{count_text(df)} degree{'' if df == 1 else 's'} of freedom"
-    return (
-        f"Log-rank test: chi-square {fixed_text(test['chi2'], 1)} on "
-        f"{freedom}, {p_sentence(test.get('p'))}."
+    return say(
+        "logrank_one" if df == 1 else "logrank_many",
+        chi2=fixed_text(test["chi2"], 1),
+        df=count_text(df),
+        p=p_sentence(test.get("p")),
     )
 
 
@@ -338,7 +344,7 @@ def _test(
     analysis: Analysis,
     payload: Mapping[str, Any],
     style: tuple[str, str],
-) -> tuple[TestView, str]:
+) -> tuple[TestView, Said]:
     few = style[1]
     rho = number_of(payload.get("rho")) or 0.0
     rows = [
@@ -357,7 +363,7 @@ def _test(
         counted=_counted_by(study, payload),
         balance=_balance(study, analysis, payload, style),
     )
-    return view, _logrank(payload) or "The groups were not compared."
+    return view, _logrank(payload) or say("logrank_none")
 
 
 def _counted(count: Any, few: str) -> str:
@@ -367,26 +373,32 @@ def _counted(count: Any, few: str) -> str:
 # --- tables -------------------------------------------------------------------------
 def _table(
     study: Study, analysis: Analysis, payload: Mapping[str, Any], few: str
-) -> tuple[TableView, str]:
-    groups = tuple(map(str, payload.get("groups", ())))
+) -> tuple[TableView, Said]:
+    groups = tuple(group_label(analysis, one) for one in payload.get("groups", ()))
     rows = table_of(payload.get("rows", ()), few)
     by = variable_label(study, analysis.by) if analysis.by else ""
     largest = max(
         ((row.difference or 0.0, row.label) for row in rows), default=(0.0, "")
     )
     if len(groups) > 1 and largest[0] > 0 and math.isfinite(largest[0]):
-        value = fixed_text(largest[0], 2)
-        return TableView(by, groups, rows), (
-            f"{largest[1]}: standardised difference {value}, the largest between "
-            f"“{groups[0]}” and “{groups[1]}”{f' of {by}' if by else ''}."
+        return TableView(by, groups, rows), say(
+            "table_largest_by" if by else "table_largest",
+            label=largest[1],
+            value=fixed_text(largest[0], 2),
+            first=groups[0],
+            second=groups[1],
+            by=by,
         )
-    what = f"{len(groups)} groups" if len(groups) > 1 else "One group"
-    return TableView(by, groups, rows), f"{what}, {max(len(rows) - 1, 0)} variables."
+    key = "table_groups" if len(groups) > 1 else "table_one"
+    variables = max(len(rows) - 1, 0)
+    return TableView(by, groups, rows), say(
+        key, groups=len(groups), variables=variables
+    )
 
 
-def _steps_sentence(steps: Sequence[Step]) -> str:
+def _steps_sentence(steps: Sequence[Step]) -> Said:
     if not steps:
-        return "No step was counted."
-    last, count = steps[-1], len(steps) - 1
-    criteria = "criterion" if count == 1 else "criteria"
-    return f"{last.n} of {steps[0].n} people stay after {count} {criteria}."
+        return say("steps_none")
+    count = len(steps) - 1
+    key = "steps_one" if count == 1 else "steps_many"
+    return say(key, last=steps[-1].n, first=steps[0].n, count=count)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from hetao.canonical import digest, digest_bytes
+from hetao.report.heads import named
 from hetao.report.numerals import short_text
 from hetao.report.quality import QualityView, quality_of
+from hetao.report.sentences import Said, say
 from hetao.study import Minimum
 
 MINIMA = {
@@ -22,11 +24,20 @@ MINIMA = {
 
 @dataclass(frozen=True)
 class Lowered:
-    """A count that a site's policy lowered under the strict default."""
+    """A count that a site's policy lowered under the strict default.
 
-    label: str
+    Attributes:
+        label: in the middle of a sentence.
+    """
+
+    label: Said
     here: str
     strict: str
+
+    @property
+    def said(self) -> Said:
+        """Return all three in words."""
+        return say("lowered_one", label=self.label, here=self.here, strict=self.strict)
 
 
 @dataclass(frozen=True)
@@ -143,8 +154,9 @@ def _log_size(checkpoint: str) -> str:
 
 def _lowered(name: str, minimum: Mapping[str, Any]) -> Lowered:
     strict = {f.name: getattr(Minimum(), f.name) for f in fields(Minimum)}
+    label = named(MINIMA.get(name, name))
     return Lowered(
-        MINIMA.get(name, name),
+        Said(label.lower(), label.traditional, label.simplified),
         short_text(minimum.get(name)),
         short_text(strict.get(name)),
     )

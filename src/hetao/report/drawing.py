@@ -1,10 +1,15 @@
 """A small pen for inline SVG: every text and attribute is escaped by the XML writer."""
 
+import copy
+import itertools
 import math
+import operator
 import re
 import unicodedata
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
+
+from hetao.report.sentences import Said, same
 
 # What XML 1.0 cannot hold, in no form.
 _UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -33,11 +38,13 @@ class Scale:
 class Drawing:
     """One figure: a title and a description for those who do not see it, and marks.
 
-    A Drawing is safe to put into a page as it is: jinja2 asks for `__html__`.
+    A Drawing is safe to put into a page as it is: jinja2 asks for `__html__`. Texts
+    that are said in three languages lie upon each other, classed `en` and `zh`: the
+    page's style shows those of one language.
     """
 
     def __init__(
-        self, key: str, size: tuple[float, float], about: tuple[str, str]
+        self, key: str, size: tuple[float, float], about: tuple[Said, Said]
     ) -> None:
         """Start an empty figure.
 
@@ -53,12 +60,21 @@ class Drawing:
                 "viewBox": f"0 0 {_short(width)} {_short(height)}",
                 "role": "img",
                 "class": "figure",
-                "aria-labelledby": f"{key}-title {key}-about",
             },
         )
-        for tag, text in zip(("title", "desc"), about, strict=True):
-            name = "title" if tag == "title" else "about"
-            ET.SubElement(self._root, tag, {"id": f"{key}-{name}"}).text = _clean(text)
+        named = list(zip(("title", "desc"), ("title", "about"), about, strict=True))
+        marks: list[tuple[str, dict[str, str], str]] = []
+        for tag, name, text in named:
+            kind = {"class": "en"} if same(text).chinese else {}
+            marks.append((tag, {"id": f"{key}-{name}", **kind}, str(text)))
+        for tag, name, text in named:
+            for language, told in same(text).chinese:
+                found = {"id": f"{key}-{name}-{language}", "lang": language}
+                marks.append((tag, {**found, "class": "zh"}, told))
+        for tag, attributes, words in marks:
+            ET.SubElement(self._root, tag, attributes).text = _clean(words)
+        names = " ".join(attributes["id"] for _, attributes, _ in marks)
+        self._root.set("aria-labelledby", names)
 
     def line(
         self, start: tuple[float, float], end: tuple[float, float], kind: str
@@ -88,18 +104,45 @@ class Drawing:
     def text(
         self, at: tuple[float, float], text: str, kind: str, lang: str = ""
     ) -> None:
-        """Write one line; its baseline begins, ends or is centred at a point."""
+        """Write one line; its baseline begins, ends or is centred at a point.
+
+        Args:
+            at: the point.
+            text: in three languages where it is said so.
+            kind: its class in the page's style.
+            lang: of a text that is the same in all.
+        """
         place = {"class": kind, "x": _short(at[0]), "y": _short(at[1])}
-        if lang:
-            place["lang"] = lang
-        ET.SubElement(self._root, "text", place).text = _clean(text)
+        chinese = text.chinese if isinstance(text, Said) else ()
+        told = [("en" if chinese else "", lang, str(text))]
+        told += [("zh", language, words) for language, words in chinese]
+        for name, language, words in filter(operator.itemgetter(2), told):
+            marked = {**place, "class": f"{kind} {name}".rstrip()}
+            if language:
+                marked["lang"] = language
+            ET.SubElement(self._root, "text", marked).text = _clean(words)
 
     def _mark(self, tag: str, kind: str, **numbers: float) -> None:
         marks = {key: _short(value) for key, value in numbers.items()}
         ET.SubElement(self._root, tag, {"class": kind, **marks})
 
+    def in_english(self) -> str:
+        """Return the figure's markup in English alone, well-formed XML."""
+        root = copy.deepcopy(self._root)
+        for mark in list(root):
+            *kinds, last = mark.get("class", "").split(" ")
+            if last == "zh":
+                root.remove(mark)
+            elif last == "en" and kinds:
+                mark.set("class", " ".join(kinds))
+            elif last == "en":
+                del mark.attrib["class"]
+        names = root.get("aria-labelledby", "").split(" ")
+        root.set("aria-labelledby", " ".join(names[:2]))
+        return ET.tostring(root, encoding="unicode")
+
     def __html__(self) -> str:
-        """Return the figure's markup, well-formed XML."""
+        """Return the figure's markup in all languages, well-formed XML."""
         return ET.tostring(self._root, encoding="unicode")
 
 
@@ -119,17 +162,22 @@ def text_width(text: str) -> float:
     )
 
 
-def wrapped(text: str, width: float, most: int) -> list[str]:
+def wrapped(text: str, width: float, most: int) -> list[Said]:
     """Return a text in at most `most` lines of `width` font sizes; the rest is cut."""
+    told = [_wrapped(one, width, most) for one in same(text).texts]
+    return [Said(*lines) for lines in itertools.zip_longest(*told, fillvalue="")]
+
+
+def _wrapped(text: str, width: float, most: int) -> list[str]:
     lines = [""]
     for piece in _pieces(" ".join(text.split())):
         if text_width((lines[-1] + piece).rstrip()) <= width or not lines[-1]:
             lines[-1] += piece
         else:
             lines.append(piece)
-    lines = [shortened(line.strip(), width) for line in lines]
+    lines = [_shortened(line.strip(), width) for line in lines]
     if len(lines) > most:
-        lines = [*lines[: most - 1], shortened(lines[most - 1] + " …", width)]
+        lines = [*lines[: most - 1], _shortened(lines[most - 1] + " …", width)]
     return lines
 
 
@@ -138,8 +186,12 @@ def _pieces(text: str) -> list[str]:
     return _PIECE.findall(text)
 
 
-def shortened(text: str, width: float) -> str:
+def shortened(text: str, width: float) -> Said:
     """Return a text cut, with an ellipsis, to so many font sizes."""
+    return Said(*(_shortened(one, width) for one in same(text).texts))
+
+
+def _shortened(text: str, width: float) -> str:
     if text_width(text) <= width:
         return text
     kept = text.rstrip("… ")

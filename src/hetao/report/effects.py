@@ -6,17 +6,19 @@ from typing import Any
 
 from hetao.report.drawing import Drawing, Scale, even_ticks, shortened, wrapped
 from hetao.report.forest import Row, draw_forest, tick_text
+from hetao.report.heads import named
 from hetao.report.labels import event_label, language_of, term_label, variable_label
 from hetao.report.numerals import (
     DASH,
     count_text,
     fixed_text,
-    interval_texts,
+    interval_said,
     number_of,
     p_text,
     ratio_of,
     short_text,
 )
+from hetao.report.sentences import Said, confident, joined, same, say
 from hetao.study import Analysis, Study
 
 WIDTH, LEFT, RIGHT = 860.0, 300.0, 800.0
@@ -38,19 +40,15 @@ WORDS = {
     "survival_difference": "Difference of survival",
     "rmst_difference": "Difference of restricted means",
 }
-WHOSE = {
-    "ATE": "everyone (ATE)",
-    "ATT": "the treated (ATT)",
-    "ATO": "the overlap of the arms (ATO)",
-}
+WHOSE = ("ATE", "ATT", "ATO")
 
 
 @dataclass(frozen=True)
 class ContrastRow:
     """One contrast of the arms as a reader sees it."""
 
-    label: str
-    interval: str
+    label: Said
+    interval: Said
     estimate: str
     se: str
     p: str
@@ -124,7 +122,7 @@ class EffectView:
 
     treatment: str
     outcome: str
-    whose: str
+    whose: Said
     contrasts: tuple[ContrastRow, ...]
     figures: tuple[Drawing, ...]
     balance: BalanceView
@@ -141,7 +139,7 @@ def effect_of(
     analysis: Analysis,
     payload: Mapping[str, Any],
     style: tuple[str, str],
-) -> tuple[EffectView, str]:
+) -> tuple[EffectView, Said]:
     """Return the view of an effect's finding and its sentence.
 
     Args:
@@ -165,15 +163,21 @@ def effect_of(
         strata=strata_rows(payload, style[1]),
     )
     if not rows:
-        return view, "No effect was estimated."
-    text = rows[0].interval.replace("(", "(95% CI ", 1)
-    between = f"“{labels[1]}” against “{labels[0]}”"
-    return view, f"{rows[0].label} of {between}, in {whose}: {text}."
+        return view, say("effect_none")
+    return view, say(
+        "effect",
+        label=rows[0].label,
+        first=labels[0],
+        second=labels[1],
+        whose=whose,
+        interval=confident(rows[0].interval),
+    )
 
 
-def whose_of(payload: Mapping[str, Any]) -> str:
+def whose_of(payload: Mapping[str, Any]) -> Said:
     """Return whose mean effect a finding is of."""
-    return WHOSE.get(str(payload.get("estimand")), str(payload.get("estimand")))
+    estimand = str(payload.get("estimand"))
+    return say(estimand.lower()) if estimand in WHOSE else same(estimand)
 
 
 def balance_view(
@@ -210,7 +214,7 @@ def balance_view(
     return BalanceView(
         arms=tuple(_arm(arm, few) for arm in arms),
         balance=balance,
-        love=draw_love(f"{key}-love", f"{name}: balance", balance) if weighs else None,
+        love=draw_love(f"{key}-love", name, balance) if weighs else None,
         overlap=(
             draw_overlap(f"{key}-overlap", name, labels, overlap) if overlap else None
         ),
@@ -223,12 +227,11 @@ def _is_ratio(term: Mapping[str, Any]) -> bool:
     return str(term["name"]).endswith("_ratio")
 
 
-def _interval(term: Mapping[str, Any]) -> str:
+def _interval(term: Mapping[str, Any]) -> Said:
     ends = tuple(number_of(term.get(k)) for k in ("estimate", "lower", "upper"))
     if _is_ratio(term):
         ends = tuple(None if end is None else ratio_of(end) for end in ends)
-    middle, lower, upper = interval_texts(ends, _is_ratio(term))
-    return f"{middle} ({lower} to {upper})"
+    return interval_said(ends, _is_ratio(term))
 
 
 def contrast_rows(terms: Sequence[Mapping[str, Any]]) -> list[ContrastRow]:
@@ -239,7 +242,7 @@ def contrast_rows(terms: Sequence[Mapping[str, Any]]) -> list[ContrastRow]:
 def _contrast(term: Mapping[str, Any]) -> ContrastRow:
     name = str(term["name"])
     return ContrastRow(
-        label=WORDS.get(name, name),
+        label=named(WORDS.get(name, name)),
         interval=_interval(term),
         estimate=short_text(term.get("estimate")),
         se=short_text(term.get("se")),
@@ -253,20 +256,21 @@ def strata_rows(payload: Mapping[str, Any], few: str) -> tuple[tuple[str, ...], 
 
 
 def _stratum(one: Mapping[str, Any], few: str) -> tuple[str, ...]:
-    counts = []
+    counts: list[str] = []
     for key in ("n", "events"):
         of_arms = one.get(key)
         if of_arms is None:
             counts.append(few if one.get("n") is None else DASH)
         else:
-            counts.append(" and ".join(count_text(count) for count in of_arms))
-    ends = f"{fixed_text(one['from'], 3)} to {fixed_text(one['to'], 3)}"
+            counts.append(joined("and", map(count_text, of_arms)))
+    low, high = fixed_text(one["from"], 3), fixed_text(one["to"], 3)
+    ends = say("range", lower=low, upper=high)
     if "time" in one:
         time = one["time"]
         return (
             ends,
             *counts,
-            few if time is None else " and ".join(map(short_text, time)),
+            few if time is None else joined("and", map(short_text, time)),
         )
     difference, se = short_text(one.get("difference")), short_text(one.get("se"))
     return (ends, *counts, difference, se)
@@ -290,7 +294,7 @@ def _forests(key: str, name: str, terms: Sequence[Mapping[str, Any]]) -> list[Dr
     for is_ratio in (False, True):
         rows = [
             Row(
-                WORDS.get(str(term["name"]), str(term["name"])),
+                named(WORDS.get(str(term["name"]), str(term["name"]))),
                 "",
                 number_of(term.get("estimate")),
                 number_of(term.get("lower")),
@@ -300,14 +304,14 @@ def _forests(key: str, name: str, terms: Sequence[Mapping[str, Any]]) -> list[Dr
             for term in terms
             if _is_ratio(term) == is_ratio
         ]
-        what = "Ratio" if is_ratio else "Difference"
-        title = f"{name}: {what.lower()}s with 95% intervals"
-        place = f"{key}-{what.lower()}"
-        figures += draw_forest(place, title, what, rows, is_ratio) if rows else []
+        what = "ratio" if is_ratio else "difference"
+        title, place = say(f"{what}s_title", name=name), f"{key}-{what}"
+        measure = named(what.capitalize())
+        figures += draw_forest(place, title, measure, rows, is_ratio) if rows else []
     return figures
 
 
-def draw_love(key: str, title: str, rows: Sequence[BalanceRow]) -> Drawing:
+def draw_love(key: str, name: str, rows: Sequence[BalanceRow]) -> Drawing:
     """Return the love plot: absolute differences before (open) and after (full)."""
     known = [abs(v) for row in rows for v in (row.before, row.after) if v is not None]
     scale = Scale(0.0, max([2 * LITTLE, *known]) * 1.05, LEFT, RIGHT)
@@ -318,9 +322,15 @@ def draw_love(key: str, title: str, rows: Sequence[BalanceRow]) -> Drawing:
     ]
     heights = [LINE * len(lines) + 10 for lines in labels]
     bottom = TOP + sum(heights)
-    about = "; ".join(f"{r.label}: {' then '.join(r.texts)}" for r in rows)
-    drawing = Drawing(key, (WIDTH, bottom + FOOT), (title, about or "No column."))
-    for x, kind, text in ((LEFT, "open", "before"), (LEFT + 110, "point", "after")):
+    texts = ((row.label, *row.texts) for row in rows)
+    about = joined(
+        "list", (say("love_about", label=r, before=b, after=a) for r, b, a in texts)
+    )
+    title = say("love_title", name=name)
+    size = (WIDTH, bottom + FOOT)
+    drawing = Drawing(key, size, (title, about or say("love_none")))
+    keys = ((LEFT, "open", say("before")), (LEFT + 110, "point", say("after")))
+    for x, kind, text in keys:
         drawing.box((x, 8), (10, 10), kind)
         drawing.text((x + 18, 18), text, "label")
     for tick in even_ticks(scale.low, scale.high):
@@ -330,7 +340,7 @@ def draw_love(key: str, title: str, rows: Sequence[BalanceRow]) -> Drawing:
     x = scale.at(LITTLE)
     drawing.line((x, TOP - 8), (x, bottom + 4), "null")
     drawing.line((LEFT, bottom + 4), (RIGHT, bottom + 4), "rule")
-    axis = "Absolute standardised mean difference"
+    axis = say("love_axis")
     drawing.text(((LEFT + RIGHT) / 2, bottom + 38), axis, "small middle")
     y = TOP
     for row, lines, height in zip(rows, labels, heights, strict=True):
@@ -358,10 +368,15 @@ def draw_overlap(
     shares = [[c / (sum(arm) or 1.0) for c in arm] for arm in shown]
     most = max([max(arm) for arm in shares] + [1e-9])
     middle = TOP + HEIGHT
-    title = f"{name}: propensity score in either arm"
-    about = "; ".join(
-        f"{label}: " + ", ".join("few" if c is None else str(c) for c in arm)
-        for label, arm in zip(labels, counts, strict=True)
+    title = say("overlap_title", name=name)
+    few = say("overlap_few")
+    listed = (joined("comma", (few if c is None else c for c in arm)) for arm in counts)
+    about = joined(
+        "list",
+        (
+            say("named", label=label, text=text)
+            for label, text in zip(labels, listed, strict=True)
+        ),
     )
     drawing = Drawing(key, (WIDTH, middle + HEIGHT + FOOT), (title, about))
     left, right = 20.0, WIDTH - 20.0
@@ -383,6 +398,6 @@ def draw_overlap(
     foot = middle + HEIGHT + 26
     for tick in even_ticks(0.0, 1.0, 10):
         drawing.text((scale.at(tick), foot), tick_text(tick), "small middle")
-    axis = "Propensity score"
+    axis = say("overlap_axis")
     drawing.text(((left + right) / 2, foot + 18), axis, "small middle")
     return drawing

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from hetao.report.drawing import Drawing, wrapped
+from hetao.report.sentences import Said, joined, say
 from hetao.report.tables import Step
 
 WIDTH, BOX, SIDE = 860.0, 520.0, 250.0  # of the figure, its boxes, those beside
@@ -11,7 +12,7 @@ LINE, PAD, GAP = 17.0, 9.0, 38.0
 HEAD = 5.0  # half the width of an arrow's head
 
 
-def draw_flow(key: str, title: str, steps: Sequence[Step]) -> Drawing:
+def draw_flow(key: str, title: Said, steps: Sequence[Step]) -> Drawing:
     """Return one box a step with the people left; beside each arrow who left there.
 
     Args:
@@ -22,7 +23,8 @@ def draw_flow(key: str, title: str, steps: Sequence[Step]) -> Drawing:
     labels = [wrapped(step.label, LABEL, 3) for step in steps]
     heights = [2 * PAD + LINE * len(lines) for lines in labels]
     size = (WIDTH, 2 + sum(heights) + GAP * max(len(steps) - 1, 0))
-    about = "; ".join(f"{step.label}: {step.n}" for step in steps) or "No step."
+    counts = (say("named", label=step.label, text=step.n) for step in steps)
+    about = joined("list", counts) or say("flow_none")
     drawing = Drawing(key, size, (title, about))
     y = 1.0
     for i, (step, lines, height) in enumerate(zip(steps, labels, heights, strict=True)):
@@ -54,5 +56,5 @@ def _arrow(drawing: Drawing, top: float, removed: str) -> None:
         closed=True,
     )
     drawing.box((left, side - 14), (SIDE - 1, 28), "frame")
-    drawing.text((left + 12, side + 5), "Left out", "small")
+    drawing.text((left + 12, side + 5), say("flow_out"), "small")
     drawing.text((WIDTH - 12, side + 5), removed, "small end")

@@ -1,6 +1,8 @@
 """The forest plot: a point and its interval for every term, in inline SVG."""
 
+import itertools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,8 +14,10 @@ from hetao.report.drawing import (
     text_width,
     wrapped,
 )
+from hetao.report.heads import named
 from hetao.report.labels import language_of
 from hetao.report.numerals import MINUS, SUPERSCRIPTS, short_text
+from hetao.report.sentences import Said, joined, same, say
 
 WIDTH, LEFT, RIGHT = 860.0, 300.0, 632.0  # of the figure; ends of the plot in it
 LABEL = 20.5  # width of a label, in font sizes
@@ -40,11 +44,11 @@ class Row:
     estimate: float | None
     lower: float | None
     upper: float | None
-    text: str
+    text: Said
 
 
 def draw_forest(
-    key: str, title: str, measure: str, rows: Sequence[Row], is_ratio: bool
+    key: str, title: Said, measure: Said, rows: Sequence[Row], is_ratio: bool
 ) -> list[Drawing]:
     """Return figures of at most `MOST_ROWS` rows each, all on one scale.
 
@@ -77,7 +81,7 @@ def ends_of(rows: Sequence[Row], is_ratio: bool) -> tuple[float, float]:
 
 def _draw(
     key: str,
-    names: tuple[str, str],
+    names: tuple[Said, Said],
     rows: Sequence[Row],
     scale: Scale,
     is_ratio: bool,
@@ -90,10 +94,10 @@ def _draw(
         for left, right in zip(labels, texts, strict=True)
     ]
     bottom = TOP + sum(heights)
-    about = "; ".join(f"{row.label}: {row.text}" for row in rows) or "No term."
+    about = about_rows(rows) or say("forest_none")
     drawing = Drawing(key, (WIDTH, bottom + FOOT), (title, about))
-    drawing.text((0, 18), "Term", "strong")
-    drawing.text((WIDTH, 18), f"{measure} (95% CI)", "strong end")
+    drawing.text((0, 18), named("Term"), "strong")
+    drawing.text((WIDTH, 18), say("axis", measure=measure), "strong end")
     drawing.line((0, TOP - 8), (WIDTH, TOP - 8), "rule")
     draw_axis(drawing, scale, (bottom, measure), is_ratio)
     y = TOP
@@ -107,28 +111,34 @@ def _draw(
     return drawing
 
 
-def _label(row: Row) -> list[tuple[str, str]]:
+def about_rows(rows: Sequence[Row]) -> Said:
+    """Return what each row says, for who does not see the figure."""
+    return joined("list", (say("named", label=r.label, text=r.text) for r in rows))
+
+
+def _label(row: Row) -> list[tuple[Said, str]]:
     """Return lines, each with its class."""
     lines = [(line, "label") for line in wrapped(row.label, LABEL, 3)]
     extra = wrapped(row.against, LABEL, 2) if row.against else []
     return lines + [(line, "small") for line in extra]
 
 
-def _lines(text: str) -> list[str]:
+def _lines(text: Said) -> list[Said]:
     """Return an estimate and its interval, beneath each other where both are wide."""
     if FONT * text_width(text) <= WIDTH - RIGHT - FONT:
-        return [text]
-    return text.replace(" (", "\n(", 1).split("\n")
+        return [same(text)]
+    split = (re.split(r" (?=\()|(?=（)", one, maxsplit=1) for one in same(text).texts)
+    return [Said(*lines) for lines in itertools.zip_longest(*split, fillvalue="")]
 
 
-def _write(drawing: Drawing, lines: Sequence[tuple[str, str]], y: float) -> None:
+def _write(drawing: Drawing, lines: Sequence[tuple[Said, str]], y: float) -> None:
     for i, (line, kind) in enumerate(lines):
         at = (0, y + GAP / 2 + LINE * i + 13)
         drawing.text(at, line, kind, language_of(line))
 
 
 def draw_axis(
-    drawing: Drawing, scale: Scale, foot: tuple[float, str], is_ratio: bool
+    drawing: Drawing, scale: Scale, foot: tuple[float, Said], is_ratio: bool
 ) -> None:
     """Draw ticks, the line of no difference, and the measure beneath.
 
@@ -151,7 +161,7 @@ def draw_axis(
     null = scale.at(0.0)
     drawing.line((null, TOP - 8), (null, bottom + 4), "null")
     drawing.line((scale.left, bottom + 4), (scale.right, bottom + 4), "rule")
-    note = f"{measure}, log scale" if is_ratio else measure
+    note = say("forest_log", measure=measure) if is_ratio else measure
     drawing.text(((scale.left + scale.right) / 2, bottom + 38), note, "small middle")
 
 

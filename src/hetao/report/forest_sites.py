@@ -9,11 +9,14 @@ from hetao.report.forest import (
     MOST_ROWS,
     TOP,
     Row,
+    about_rows,
     draw_axis,
     draw_interval,
     ends_of,
 )
+from hetao.report.heads import named
 from hetao.report.labels import language_of
+from hetao.report.sentences import Said, say
 
 WIDTH, LEFT, RIGHT = 860.0, 250.0, 574.0  # of the figure; ends of the plot in it
 TEXTS = 782.0  # where the texts of estimates end
@@ -47,12 +50,12 @@ class Pooled:
 
     estimates: tuple[Row, ...]
     prediction: Row | None
-    notes: tuple[str, ...]
+    notes: tuple[Said, ...]
 
 
 def draw_sites(
     key: str,
-    names: tuple[str, str],
+    names: tuple[Said, Said],
     sites: Sequence[SiteRow],
     pooled: Pooled,
     is_ratio: bool,
@@ -80,7 +83,7 @@ def draw_sites(
 
 def _draw(
     key: str,
-    names: tuple[str, str],
+    names: tuple[Said, Said],
     sites: Sequence[SiteRow],
     pooled: Pooled,
     form: tuple[Scale, bool, float],
@@ -91,11 +94,10 @@ def _draw(
     bottom = TOP + LINE * (len(sites) + len(beneath)) + 4
     height = bottom + FOOT + 18 * len(pooled.notes)
     every = [*(one.row for one in sites), *beneath]
-    about = "; ".join(f"{row.label}: {row.text}" for row in every)
-    drawing = Drawing(key, (WIDTH, height), (title, about))
-    drawing.text((0, 18), "Site" if sites else "", "strong")
-    drawing.text((TEXTS, 18), f"{measure} (95% CI)", "strong end")
-    drawing.text((WIDTH, 18), "Weight" if sites else "", "strong end")
+    drawing = Drawing(key, (WIDTH, height), (title, about_rows(every)))
+    drawing.text((0, 18), named("Site") if sites else "", "strong")
+    drawing.text((TEXTS, 18), say("axis", measure=measure), "strong end")
+    drawing.text((WIDTH, 18), named("Weight") if sites else "", "strong end")
     drawing.line((0, TOP - 8), (WIDTH, TOP - 8), "rule")
     draw_axis(drawing, scale, (bottom, measure), is_ratio)
     y = TOP + LINE / 2

@@ -1,17 +1,66 @@
 """The heads of the report's tables, and what a row is called, in Chinese.
 
-A head that is a label of the study or a group is the study's own text, marked so, and
-stays as it is.
+A head that is a label of the study or a group is the study's own text, the same in all
+languages, and stays as it is.
 """
 
 import re
 from typing import Final
+
+from hetao.report.sentences import Chinese, Said, same
 
 SAME: Final = ("", "τ²", "±")  # in every language
 CI: Final = re.compile(r"(.+) \(95% (?:CI|interval)\)")
 
 # English → (traditional, simplified)
 HEADS: Final[dict[str, tuple[str, str]]] = {
+    # methods
+    "Logistic regression": ("邏輯回歸", "逻辑回归"),
+    "Linear regression": ("線性回歸", "线性回归"),
+    "Poisson regression": ("Poisson 回歸", "Poisson 回归"),
+    "Negative binomial regression": ("負二項回歸", "负二项回归"),
+    "Gamma regression": ("Gamma 回歸", "Gamma 回归"),
+    "Cox regression": ("Cox 回歸", "Cox 回归"),
+    "Conditional logistic regression": ("條件邏輯回歸", "条件逻辑回归"),
+    "Case-crossover analysis": ("病例交叉分析", "病例交叉分析"),
+    "Self-controlled case series": ("自身對照病例系列", "自身对照病例系列"),
+    "Effect by propensity score weighting": (
+        "傾向性評分加權的效應",
+        "倾向性评分加权的效应",
+    ),
+    "Effect by standardisation": ("標準化的效應", "标准化的效应"),
+    "Doubly robust effect": ("雙重穩健效應", "双重稳健效应"),
+    "Effect by strata of the propensity score": (
+        "傾向性評分分層的效應",
+        "倾向性评分分层的效应",
+    ),
+    "Kaplan-Meier curves": ("Kaplan-Meier 曲線", "Kaplan-Meier 曲线"),
+    "Log-rank test": ("對數秩檢驗", "对数秩检验"),
+    "Linear mixed model, a random intercept for each site": (
+        "線性混合模型，各機構隨機截距",
+        "线性混合模型，各机构随机截距",
+    ),
+    "Generalised linear mixed model, a random intercept for each site": (
+        "廣義線性混合模型，各機構隨機截距",
+        "广义线性混合模型，各机构随机截距",
+    ),
+    "Meta-analysis": ("薈萃分析", "荟萃分析"),
+    "Performance of a prediction": ("預測效能", "预测效能"),
+    "Gradient-boosted trees": ("梯度提升樹", "梯度提升树"),
+    "Neural network": ("神經網絡", "神经网络"),
+    "Indicator over time": ("指標的時間變化", "指标的时间变化"),
+    "Meta-analysis by likelihood profiles": (
+        "按似然剖面的薈萃分析",
+        "按似然剖面的荟萃分析",
+    ),
+    "Medians and quartiles": ("中位數與四分位數", "中位数与四分位数"),
+    "Incidence rates": ("發病率", "发病率"),
+    "Screen of exposures and outcomes": (
+        "暴露因素與結局的篩查",
+        "暴露因素与结局的筛查",
+    ),
+    "Who was counted": ("納入人數", "纳入人数"),
+    "Who they were": ("研究對象", "研究对象"),
     # of models and effects
     "Term": ("項", "项"),
     "Intercept": ("截距", "截距"),
@@ -26,6 +75,7 @@ HEADS: Final[dict[str, tuple[str, str]]] = {
     "Risk ratio": ("相對危險度", "相对危险度"),
     "Mean ratio": ("均值比", "均值比"),
     "Difference": ("差值", "差值"),
+    "Ratio": ("比值", "比值"),
     "Risk difference": ("危險度差", "危险度差"),
     "Mean difference": ("均值差", "均值差"),
     "Rate difference": ("率差", "率差"),
@@ -126,6 +176,19 @@ HEADS: Final[dict[str, tuple[str, str]]] = {
     "Calibrated p": ("校準後 p 值", "校准后 p 值"),
     "Adjusted p": ("調整後 p 值", "调整后 p 值"),
     "Reason": ("原因", "原因"),
+    "Weight": ("權重", "权重"),
+    "not every site holds enough people, events or leverage for it": (
+        "並非每間機構都有足夠人數、事件或槓桿值",
+        "并非每家机构都有足够人数、事件或杠杆值",
+    ),
+    "columns determine each other, or no one has the outcome": (
+        "各列互相決定，或沒有人出現結局",
+        "各列互相决定，或没有人出现结局",
+    ),
+    "a site could not compute it, or one person would decide too much": (
+        "有機構未能計算，或單一個人的影響過大",
+        "有机构未能计算，或单一个人的影响过大",
+    ),
     # of sites and their data
     "Site": ("機構", "机构"),
     "People, at least": ("最少人數", "最少人数"),
@@ -194,11 +257,26 @@ HEADS: Final[dict[str, tuple[str, str]]] = {
     "Attrition": ("流失表", "流失表"),
     "All together": ("合計", "合计"),
 }
+# Steps of attrition that every study names alike.
+STEPS: Final[dict[str, tuple[str, str]]] = {
+    "Everyone in the data": ("數據中的所有人", "数据中的所有人"),
+    "Index day in the period": ("指標日在研究期間內", "索引日在研究期间内"),
+    "Of the age asked for": ("符合年齡要求", "符合年龄要求"),
+    "Of the sex asked for": ("符合性別要求", "符合性别要求"),
+    "Index day in the season": ("指標日在指定月份內", "索引日在指定月份内"),
+    "Observed for long enough": ("觀察時間足夠", "观察时间足够"),
+    "No entry event in the washout": (
+        "洗脫期內沒有進入事件",
+        "洗脱期内没有进入事件",
+    ),
+    "In one arm alone": ("只屬於一個組別", "只属于一个组别"),
+    "At risk": ("處於風險期", "处于风险期"),
+    "Matched": ("已配對", "已匹配"),
+}
 # What holds the study's own words or numbers in between.
 FORMS: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = (
     (re.compile(r"Mean up to (.+)"), "至 {} 的平均值", "至 {} 的平均值"),
     (re.compile(r"Ratio adjusted for (.+)"), "按 {} 調整的率比", "按 {} 调整的率比"),
-    (re.compile(r"(Intercept): .+"), "截距", "截距"),
 )
 
 
@@ -212,24 +290,38 @@ PERSON_TIME: Final = {
 }
 
 
-class Own(str):
-    """A head in the study's own words: shown as it is, whatever it looks like."""
+def named(text: str) -> Said:
+    """Return a head, or what a thing is called, in three languages.
 
-    __slots__ = ()
-
-
-def chinese_of(text: str) -> tuple[tuple[str, str], ...]:
-    """Return (language, text) of a head in either script, one where they agree.
-
-    Nothing of a head that is the same in every language, or that the study words.
+    A head that is said already, or the same in every language, stays as it is; so what
+    the study words is handed in as `same`.
     """
-    found = None if isinstance(text, Own) else _chinese(text)
-    if found is None:
-        return ()
-    traditional, simplified = found
-    if traditional == simplified:
-        return (("zh", traditional),)
-    return ("zh-Hant", traditional), ("zh-Hans", simplified)
+    if isinstance(text, Said):
+        return text
+    found = _chinese(text)
+    return same(text) if found is None else Said(text, *found)
+
+
+def step_named(text: str) -> Said:
+    """Return a step of attrition: in three languages, or as the study words it."""
+    return Said(text, *STEPS.get(text, (text, text)))
+
+
+def measure_named(measure: str) -> Said:
+    """Return a measure within a sentence, such as `odds ratio`."""
+    known = named(measure.capitalize())
+    return Said(measure, known.traditional, known.simplified)
+
+
+def person_time(unit: str) -> Said:
+    """Return `person-days` of a unit of time, or of the study's own label of it."""
+    own = (f"人·{unit} ",) * 2
+    return Said(f"person-{unit}", *PERSON_TIME.get(unit.lower().removesuffix("s"), own))
+
+
+def chinese_of(text: str) -> Chinese:
+    """Return (language, text) of a head in either script, as `Said.chinese`."""
+    return named(text).chinese
 
 
 def _chinese(text: str) -> tuple[str, str] | None:
@@ -243,9 +335,8 @@ def _chinese(text: str) -> tuple[str, str] | None:
         return f"{inner[0]}（{ends[0]}）", f"{inner[1]}（{ends[1]}）"
     rate = PER.fullmatch(text)
     if rate:
-        own = (f"人·{rate[2]} ",) * 2
-        unit = PERSON_TIME.get(rate[2].lower().removesuffix("s"), own)
-        return f"每 {rate[1]} {unit[0]}的差值", f"每 {rate[1]} {unit[1]}的差值"
+        _, traditional, simplified = person_time(rate[2]).texts
+        return f"每 {rate[1]} {traditional}的差值", f"每 {rate[1]} {simplified}的差值"
     for form, traditional, simplified in FORMS:
         said = form.fullmatch(text)
         if said:

@@ -12,11 +12,12 @@ from hetao.report.numerals import (
     count_text,
     decimals_for,
     fixed_text,
-    interval_texts,
+    interval_said,
     number_of,
     p_sentence,
     percent_text,
 )
+from hetao.report.sentences import Said, joined, same, say
 from hetao.report.tables import NOT_SHOWN
 from hetao.study import Analysis, Study
 
@@ -27,7 +28,7 @@ DOT = 3.5  # half of a point's side
 
 def indicators_of(
     study: Study, analysis: Analysis, payload: Mapping[str, Any], style: tuple[str, str]
-) -> tuple[MeasuresView, str]:
+) -> tuple[MeasuresView, Said]:
     """Return the view of an indicator over time and its sentence.
 
     Args:
@@ -42,11 +43,12 @@ def indicators_of(
     what = label(study, analysis.outcome)
     periods = list(payload.get("periods", ()))
     table = _table(what, periods, is_share, few)
-    title = f"{analysis.name}: {what} by {variable_label(study, analysis.by)}"
+    by = variable_label(study, analysis.by)
+    title = say("indicator_title", name=analysis.name, what=what, by=by)
     centre = number_of(payload.get("centre"))
     figure = draw_periods((key, title), periods, centre, is_share)
     said = _trend(payload.get("trend") or {}, is_share)
-    return MeasuresView((table,), (figure,)), f"{what}: {said}"
+    return MeasuresView((table,), (figure,)), say("named", label=what, text=said)
 
 
 def _table(
@@ -61,37 +63,40 @@ def _table(
             few if period.get(key) is None else count_text(period[key]) for key in keys
         ]
         rows.append((str(period.get("label")), *counts, _value(period, is_share)))
-    return MeasureTable(f"{what}, by period", tuple(heads), tuple(rows))
+    return MeasureTable(say("indicator_caption", what=what), tuple(heads), tuple(rows))
 
 
-def _value(period: Mapping[str, Any], is_share: bool) -> str:
+def _value(period: Mapping[str, Any], is_share: bool) -> Said:
     numbers = tuple(number_of(period.get(key)) for key in ("value", "lower", "upper"))
     if period.get("n") is None:
         return NOT_SHOWN
     if None in numbers:
-        return DASH
-    if is_share:
-        middle, lower, upper = (percent_text(100 * (v or 0.0)) for v in numbers)
-    else:
-        middle, lower, upper = interval_texts(numbers, is_ratio=False)
-    return f"{middle} ({lower} to {upper})"
+        return same(DASH)
+    if not is_share:
+        return interval_said(numbers, is_ratio=False)
+    middle, lower, upper = (percent_text(100 * (v or 0.0)) for v in numbers)
+    return say("interval", middle=middle, lower=lower, upper=upper)
 
 
-def _trend(trend: Mapping[str, Any], is_share: bool) -> str:
+def _trend(trend: Mapping[str, Any], is_share: bool) -> Said:
     ends = [number_of(trend.get(key)) for key in ("estimate", "lower", "upper")]
     if None in ends:
-        return "no trend is shown."
+        return say("no_trend")
     unit = 100.0 if is_share else 1.0
     change, lower, upper = (unit * (value or 0.0) for value in ends)
     decimals = decimals_for((upper - lower) / 2, 0, 6)
     texts = [fixed_text(value, decimals) for value in (change, lower, upper)]
-    points = " percentage points" if is_share else ""
-    said = f"{texts[0]}{points} a period (95% interval {texts[1]} to {texts[2]}"
-    return f"{said}; {p_sentence(trend.get('p'))})."
+    return say(
+        "trend_points" if is_share else "trend",
+        change=texts[0],
+        lower=texts[1],
+        upper=texts[2],
+        p=p_sentence(trend.get("p")),
+    )
 
 
 def draw_periods(
-    named: tuple[str, str],
+    named: tuple[str, Said],
     periods: Sequence[Mapping[str, Any]],
     centre: float | None,
     is_share: bool,
@@ -115,13 +120,17 @@ def draw_periods(
     room = 0.06 * (high - low) or 0.5
     up = Scale(low - room, high + room, BOTTOM, TOP)
     across = Scale(-0.5, max(len(periods), 1) - 0.5, LEFT, RIGHT)
-    about = "; ".join(
-        f"{period.get('label')}: {written(value)}"
-        for period in periods
-        if (value := number_of(period.get("value"))) is not None
+    about = joined(
+        "list",
+        (
+            say("named", label=period.get("label"), text=written(value))
+            for period in periods
+            if (value := number_of(period.get("value"))) is not None
+        ),
     )
     key, title = named
-    drawing = Drawing(key, (WIDTH, BOTTOM + FOOT), (title, about or "No period."))
+    size = (WIDTH, BOTTOM + FOOT)
+    drawing = Drawing(key, size, (title, about or say("no_period")))
     for tick in even_ticks(up.low, up.high):
         drawing.line((LEFT, up.at(tick)), (RIGHT, up.at(tick)), "grid")
         drawing.text((LEFT - 8, up.at(tick) + 5), written(tick), "small end")
@@ -131,10 +140,8 @@ def draw_periods(
         _control(drawing, periods, across, up)
     _values(drawing, periods, across, up)
     _names(drawing, [str(period.get("label")) for period in periods], across)
-    parts = ["■ value with its 95% interval"]
-    if centre is not None:
-        parts.append("dashed: mean of all periods; shaded: 3 standard errors about it")
-    drawing.text((LEFT, 16), "; ".join(parts), "small")
+    signs = say("chart_key" if centre is None else "chart_key_control")
+    drawing.text((LEFT, 16), signs, "small")
     return drawing
 
 

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hetao.errors import InvalidStudy
-from hetao.study import Study, Variable
+from hetao.report.heads import named
+from hetao.report.sentences import Said, joined, same, say
+from hetao.study import Analysis, Study, Variable
 
 INTERCEPT = "(Intercept)"
 YES = frozenset({"yes", "true", "是", "有"})
@@ -29,9 +31,16 @@ class TermLabel:
     is_fixed: bool = False
 
     @property
-    def full(self) -> str:
+    def full(self) -> Said:
         """Return both in one line."""
-        return f"{self.text} ({self.against})" if self.against else self.text
+        if not self.against:
+            return same(self.text)
+        return say("label_against", label=self.text, against=self.against)
+
+    @property
+    def listed(self) -> Said:
+        """Return both in one line of a list."""
+        return joined("aside", filter(None, (self.text, self.against)))
 
 
 def language_of(text: object) -> str:
@@ -57,6 +66,19 @@ def event_label(study: Study, name: str) -> str:
     return label if _is_yes(level, reference) else f"{label}: {level}"
 
 
+def group_label(analysis: Analysis, text: object) -> str:
+    """Return a group's name; `All`, in three languages, where nobody is divided."""
+    return str(text) if analysis.by else say("all")
+
+
+def outcome_said(outcome: str, n: str, events: str) -> Said:
+    """Return outcome and counts in sentences; "" is a count that is not said."""
+    said = [say("outcome", outcome=outcome)]
+    if n:
+        said.append(say("people_events" if events else "people", n=n, events=events))
+    return joined("run_on", said)
+
+
 def term_label(study: Study, name: str, others: Iterable[str] = ()) -> TermLabel:
     """Return the label of a model's column, such as `sex[male]` or `age/10`.
 
@@ -67,10 +89,10 @@ def term_label(study: Study, name: str, others: Iterable[str] = ()) -> TermLabel
             its own, nothing is compared with it.
     """
     if name == INTERCEPT:
-        return TermLabel("Intercept", is_fixed=True)
+        return TermLabel(named("Intercept"), is_fixed=True)
     factors = _split(name)
     if len(factors) > 1:
-        return TermLabel(" × ".join(_factor(study, f, ()).text for f in factors))
+        return TermLabel(joined("times", (_factor(study, f, ()).text for f in factors)))
     return _factor(study, name, tuple(others))
 
 
@@ -96,9 +118,11 @@ def _factor(study: Study, text: str, others: tuple[str, ...]) -> TermLabel:
 def _level(variable: Variable, level: str, others: tuple[str, ...]) -> TermLabel:
     label, reference = variable.label or variable.name, variable.levels[0].name
     if _is_yes(level, reference):
-        return TermLabel(label, f"{level} vs {reference}")
+        said = say("level_against", level=level, reference=reference)
+        return TermLabel(label, said)
     is_alone = level == reference or f"{variable.name}[{reference}]" in others
-    return TermLabel(f"{label}: {level}", "" if is_alone else f"vs {reference}")
+    against = "" if is_alone else say("against", reference=reference)
+    return TermLabel(f"{label}: {level}", against)
 
 
 def _number(study: Study, text: str) -> str:
@@ -108,8 +132,8 @@ def _number(study: Study, text: str) -> str:
     label = variable_label(study, per[1])
     unit = _UNIT.fullmatch(label)
     if unit is not None:
-        return f"{unit[1]}, per {per[2]} {unit[2]}"
-    return f"{label}, per {per[2]}"
+        return say("per", label=unit[1], step=f"{per[2]} {unit[2]}")
+    return say("per", label=label, step=per[2])
 
 
 def _category(study: Study, name: str) -> Variable | None:

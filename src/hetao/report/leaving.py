@@ -21,6 +21,7 @@ from hetao.federation.releases import (
 from hetao.federation.usage import Used
 from hetao.report.custody import short_digest, time_text
 from hetao.report.drawing import Drawing, Scale, shortened
+from hetao.report.sentences import same
 
 WIDTH, LANE, LEFT, RIGHT, TOP = 940.0, 46.0, 220.0, 24.0, 26.0
 MARK = 7.0  # half the side of a mark
@@ -350,7 +351,8 @@ def timeline(found: Releases, language: str = "en") -> Drawing:
     said, rows = WORDS[language], lanes(found.departures)
     height = TOP + LANE * len(rows) + 34
     title = said["title"].format(site=found.site)
-    drawing = Drawing("timeline", (WIDTH, height), (title, said["about"]))
+    about = (same(title), same(said["about"]))
+    drawing = Drawing("timeline", (WIDTH, height), about)
     times = [_seconds(one.at) for one in found.departures]
     low, high = min(times), max(times)
     scale = Scale(low, max(high, low + 1), LEFT + MARK, WIDTH - RIGHT - MARK)

@@ -8,8 +8,14 @@ from typing import Any
 from hetao.report.drawing import Drawing
 from hetao.report.forest import Row
 from hetao.report.forest_sites import Pooled, SiteRow, draw_sites
-from hetao.report.heads import Own
-from hetao.report.labels import INTERCEPT, event_label, term_label, variable_label
+from hetao.report.heads import measure_named, named, person_time
+from hetao.report.labels import (
+    INTERCEPT,
+    event_label,
+    group_label,
+    term_label,
+    variable_label,
+)
 from hetao.report.numerals import (
     DASH,
     count_text,
@@ -22,26 +28,23 @@ from hetao.report.numerals import (
     ratio_of,
     short_text,
 )
+from hetao.report.sentences import NOTHING, Said, joined, same, say
 from hetao.report.tables import NOT_SHOWN
 from hetao.study import SITE, Analysis, Study
 from hetao.study.methods import METHODS
 
 Z = 1.959964  # of a 95% interval
+ENDS = ("estimate", "lower", "upper")
 PER = 1000  # units of person-time that a rate is shown for
 
 
 @dataclass(frozen=True)
 class MeasureTable:
-    """One table: its caption, its column heads, and rows that start with a label.
+    """One table: its caption, its column heads, and rows that start with a label."""
 
-    Attributes:
-        is_fixed: whether the rows' labels are the page's own words, not the study's.
-    """
-
-    caption: str
+    caption: Said
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    is_fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,14 +53,14 @@ class MeasuresView:
 
     tables: tuple[MeasureTable, ...]
     figures: tuple[Drawing, ...] = ()
-    caption: str = ""
+    caption: Said = NOTHING
 
 
 def quantiles_of(
     study: Study, analysis: Analysis, payload: Mapping[str, Any], few: str
-) -> tuple[MeasuresView, str]:
+) -> tuple[MeasuresView, Said]:
     """Return the view of a finding of quantiles and its sentence, as `rates_of`."""
-    groups = tuple(map(str, payload.get("groups", ())))
+    groups = tuple(group_label(analysis, one) for one in payload.get("groups", ()))
     rows = [
         (
             variable_label(study, str(row["variable"])),
@@ -66,23 +69,26 @@ def quantiles_of(
         )
         for row in payload.get("rows", ())
     ]
-    by = f" by {variable_label(study, analysis.by)}" if analysis.by else ""
-    caption = (
-        f"Median (quartiles){by}. Each is the middle of an interval that holds the "
-        "quantile, and enough people; ± says how far its ends are"
-    )
-    heads = ("", *map(Own, groups), "±")
+    caption = say("quantiles_caption")
+    if analysis.by:
+        by = variable_label(study, analysis.by)
+        caption = say("quantiles_caption_by", by=by)
+    heads = ("", *map(same, groups), "±")
     table = MeasureTable(caption, heads, tuple(rows))
-    said = "; ".join(f"{row[0]} {row[1]}" for row in rows[:3] if groups)
-    of = f" of “{groups[0]}”" if len(groups) > 1 else ""
-    return MeasuresView((table,)), f"Median (quartiles){of}: {said or 'none'}."
+    first = [say("measured", label=r[0], text=r[1]) for r in rows[:3] if groups]
+    said = joined("list", first) or say("none")
+    if len(groups) > 1:
+        return MeasuresView((table,)), say("quantiles_of", group=groups[0], said=said)
+    return MeasuresView((table,)), say("quantiles", said=said)
 
 
-def _quartiles(cell: Mapping[str, Any], few: str) -> str:
+def _quartiles(cell: Mapping[str, Any], few: str) -> Said:
     found = {one["p"]: one for one in cell.get("quantiles") or ()}
-    texts = [_middle(found.get(p)) for p in (0.5, 0.25, 0.75)]
+    if not found:
+        return NOT_SHOWN
+    median, lower, upper = (_middle(found.get(p)) for p in (0.5, 0.25, 0.75))
     n = few if cell.get("n") is None else count_text(cell["n"])
-    return f"{texts[0]} ({texts[1]} to {texts[2]}), n {n}" if found else NOT_SHOWN
+    return say("quartiles", median=median, lower=lower, upper=upper, n=n)
 
 
 def _middle(one: Mapping[str, Any] | None) -> str:
@@ -108,7 +114,7 @@ def meta_of(
     analysis: Analysis,
     payload: Mapping[str, Any],
     style: tuple[str, str],
-) -> tuple[MeasuresView, str]:
+) -> tuple[MeasuresView, Said]:
     """Return the view of a meta-analysis and its sentence.
 
     Args:
@@ -131,26 +137,27 @@ def meta_of(
         tables.append(_by_site(payload, [label for _, label in pairs], measure))
     k = count_text(payload.get("pooled_sites"))
     n = few if payload.get("n") is None else count_text(payload["n"])
-    said = "; ".join(
-        f"{label} {_scaled(term, ('estimate', 'lower', 'upper'), measure)}"
-        for term, label in pairs[:3]
-    )
-    what = measure or "difference"
-    sentence = (
-        f"{what.capitalize()}s of {k} sites and {n} people, each fitted by itself, "
-        f"pooled with random effects (REML, HKSJ): {said or 'none'}."
+    first = ((label, _scaled(term, ENDS, measure)) for term, label in pairs[:3])
+    said = joined("list", (say("measured", label=i, text=j) for i, j in first))
+    sentence = say(
+        "meta",
+        measure=named((measure or "difference").capitalize()),
+        sites=k,
+        n=n,
+        said=said or say("none"),
     )
     figures = tuple(
         figure
         for i, (term, label) in enumerate(pairs)
         for figure in _forest(f"{key}-{i}", label, (measure, names), term, payload)
     )
-    return MeasuresView(tuple(tables), figures, DRAWN if figures else ""), sentence
+    caption = DRAWN if figures else NOTHING
+    return MeasuresView(tuple(tables), figures, caption), sentence
 
 
 def _forest(
     key: str,
-    label: str,
+    label: Said,
     form: tuple[str, list[str]],
     term: Mapping[str, Any],
     payload: Mapping[str, Any],
@@ -161,14 +168,14 @@ def _forest(
     if not methods:
         return []
     best = methods[-1]
-    pooled = [_drawn("Fixed effect", methods[0], measure)]
+    pooled = [_drawn(named("Fixed effect"), methods[0], measure)]
     prediction = None
     if len(methods) > 1:
         random = {**best, **(best.get("hksj") or {}), "estimate": best["estimate"]}
-        pooled.append(_drawn("Random effects (REML, HKSJ)", random, measure))
+        pooled.append(_drawn(say("meta_random"), random, measure))
     if best.get("prediction"):
         ahead = {**best["prediction"], "estimate": best["estimate"]}
-        row = _drawn("95% prediction interval", ahead, measure)
+        row = _drawn(named("95% prediction interval"), ahead, measure)
         prediction = replace(row, estimate=None, text=_range(ahead, measure))
     sites = [
         (str(one["site"]), one["estimate"][place], one["se"][place])
@@ -181,15 +188,13 @@ def _forest(
     ]
     notes = [_heterogeneity(term)] if len(methods) > 1 else []
     if not sites:
-        notes.append(
-            "Each site's own estimate is not shown: the study does not ask for it "
-            "(show_sites)."
-        )
+        notes.append(say("meta_hidden"))
     what = measure or "difference"
-    title = f"{label}: {what}s by site, pooled" if sites else f"{label}: pooled {what}s"
+    key_of = "meta_title_sites" if sites else "meta_title"
+    title = say(key_of, label=label, measure=measure_named(what))
     return draw_sites(
         key,
-        (title, what.capitalize()),
+        (title, named(what.capitalize())),
         rows,
         Pooled(tuple(pooled), prediction, tuple(notes)),
         bool(measure),
@@ -197,15 +202,11 @@ def _forest(
 
 
 def _drawn(label: str, found: Mapping[str, Any], measure: str) -> Row:
-    keys = ("estimate", "lower", "upper")
-    estimate, lower, upper = (number_of(found.get(key)) for key in keys)
-    return Row(label, "", estimate, lower, upper, _scaled(found, keys, measure))
+    estimate, lower, upper = (number_of(found.get(key)) for key in ENDS)
+    return Row(label, "", estimate, lower, upper, _scaled(found, ENDS, measure))
 
 
-DRAWN = (
-    "A square is as large as the site's weight in the random effects; a diamond "
-    "reaches from limit to limit; the bar is where a further site's effect would lie."
-)
+DRAWN = say("meta_caption")
 EFFECTS = {
     "FE": "Fixed effect",
     "DL": "Random, DerSimonian-Laird",
@@ -214,15 +215,13 @@ EFFECTS = {
 }
 
 
-def _pooled(term: Mapping[str, Any], label: str, measure: str) -> MeasureTable:
+def _pooled(term: Mapping[str, Any], label: Said, measure: str) -> MeasureTable:
     rows = [
         (
-            EFFECTS.get(str(one["method"]), str(one["method"])),
-            _scaled(one, ("estimate", "lower", "upper"), measure),
+            named(EFFECTS.get(str(one["method"]), str(one["method"]))),
+            _scaled(one, ENDS, measure),
             _scaled(
-                {"estimate": one["estimate"], **(one.get("hksj") or {})},
-                ("estimate", "lower", "upper"),
-                measure,
+                {"estimate": one["estimate"], **(one.get("hksj") or {})}, ENDS, measure
             )
             if one.get("hksj")
             else DASH,
@@ -231,20 +230,25 @@ def _pooled(term: Mapping[str, Any], label: str, measure: str) -> MeasureTable:
         )
         for one in term.get("methods") or ()
     ]
-    caption = f"{label}. {_heterogeneity(term)}"
+    caption = joined("stops", (label, _heterogeneity(term)))
     heads = ("", f"{measure or 'difference'}".capitalize() + " (95% interval)")
     more = ("With HKSJ limits", "95% prediction interval", "τ²")
-    return MeasureTable(caption, heads + more, tuple(rows), is_fixed=True)
+    return MeasureTable(caption, heads + more, tuple(rows))
 
 
-def _heterogeneity(term: Mapping[str, Any]) -> str:
-    limits = " to ".join(short_text(term.get(f"tau2_{k}")) for k in ("lower", "upper"))
+def _heterogeneity(term: Mapping[str, Any]) -> Said:
+    lower, upper = (short_text(term.get(f"tau2_{k}")) for k in ("lower", "upper"))
     methods = list(term.get("methods") or ())
     tau2 = short_text(methods[-1].get("tau2")) if methods else DASH
-    return (
-        f"I² {percent_text(term.get('i2'))}; Q {fixed_text(term.get('q'), 1)} on "
-        f"{count_text(term.get('q_df'))} df, {p_sentence(term.get('q_p'))}; "
-        f"τ² {tau2} (95% interval {limits})"
+    return say(
+        "heterogeneity",
+        i2=percent_text(term.get("i2")),
+        q=fixed_text(term.get("q"), 1),
+        df=count_text(term.get("q_df")),
+        p=p_sentence(term.get("q_p")),
+        tau2=tau2,
+        lower=lower,
+        upper=upper,
     )
 
 
@@ -260,8 +264,8 @@ def _by_site(
         )
         for one in payload["sites"]
     ]
-    heads = ("Site", *map(Own, labels))
-    return MeasureTable("Each site's own estimates", heads, tuple(rows))
+    heads = ("Site", *labels)
+    return MeasureTable(say("own_estimates"), heads, tuple(rows))
 
 
 def profile_of(
@@ -269,47 +273,48 @@ def profile_of(
     analysis: Analysis,
     payload: Mapping[str, Any],
     style: tuple[str, str],
-) -> tuple[MeasuresView, str]:
+) -> tuple[MeasuresView, Said]:
     """Return the view of a meta-analysis by likelihood profiles, as `meta_of`."""
     key, few = style
     measure = METHODS[analysis.model].ratio
     term = payload["terms"][0]
     label = term_label(study, str(term["name"])).full
-    keys = ("estimate", "lower", "upper")
     names = {"FE": "Fixed effect", "ML": "Random effects (ML)"}
-    found = [(names[str(one["method"])], one) for one in term["methods"]]
+    found = [(named(names[str(one["method"])]), one) for one in term["methods"]]
     heads = ("", f"{measure.capitalize()} (95% interval)", "p")
     rows = [
         (
-            *(name, _scaled(one, keys, measure), p_text(one.get("p"))),
+            *(name, _scaled(one, ENDS, measure), p_text(one.get("p"))),
             *(_range(one.get("prediction"), measure), short_text(one.get("tau2"))),
         )
         for name, one in found
     ]
     more = ("95% prediction interval", "τ²")
-    table = MeasureTable(
-        f"{label}: the sites' curves added up", heads + more, tuple(rows), is_fixed=True
-    )
+    caption = say("profile_caption", label=label)
+    table = MeasureTable(caption, heads + more, tuple(rows))
     drawn = tuple(_drawn(name, one, measure) for name, one in found)
     ahead = found[-1][1].get("prediction")
     wide = None
     if ahead:
-        wide = _drawn("95% prediction interval", ahead, measure)
+        wide = _drawn(named("95% prediction interval"), ahead, measure)
         wide = replace(wide, text=_range(ahead, measure))
-    title = (f"{label}: pooled {measure}s", measure.capitalize())
-    figures = draw_sites(key, title, (), Pooled(drawn, wide, ()), is_ratio=True)
+    title = say("meta_title", label=label, measure=measure_named(measure))
+    texts = (title, named(measure.capitalize()))
+    figures = draw_sites(key, texts, (), Pooled(drawn, wide, ()), is_ratio=True)
     n = few if payload.get("n") is None else count_text(payload["n"])
-    sentence = (
-        f"{measure.capitalize()} of {count_text(payload.get('pooled_sites'))} sites "
-        f"and {n} people by their likelihood profiles: {label} "
-        f"{_scaled(term, keys, measure)}."
+    sentence = say(
+        "profile",
+        measure=named(measure.capitalize()),
+        sites=count_text(payload.get("pooled_sites")),
+        n=n,
+        label=label,
+        interval=_scaled(term, ENDS, measure),
     )
     return MeasuresView((table,), tuple(figures)), sentence
 
 
-def _own(estimate: float, se: float, measure: str) -> str:
-    found = _own_limits(estimate, se)
-    return _scaled(found, ("estimate", "lower", "upper"), measure)
+def _own(estimate: float, se: float, measure: str) -> Said:
+    return _scaled(_own_limits(estimate, se), ENDS, measure)
 
 
 def _own_limits(estimate: float, se: float) -> dict[str, float]:
@@ -317,24 +322,26 @@ def _own_limits(estimate: float, se: float) -> dict[str, float]:
     return {"estimate": estimate, **ends}
 
 
-def _scaled(found: Mapping[str, Any], keys: tuple[str, str, str], measure: str) -> str:
+def _scaled(found: Mapping[str, Any], keys: tuple[str, ...], measure: str) -> Said:
     values = [number_of(found.get(key)) for key in keys]
     if measure:
         values = [None if value is None else ratio_of(value) for value in values]
     return _interval(tuple(values), is_ratio=bool(measure))
 
 
-def _range(found: Mapping[str, Any] | None, measure: str) -> str:
+def _range(found: Mapping[str, Any] | None, measure: str) -> Said:
     if not found:
-        return DASH
-    middle = (found["lower"] + found["upper"]) / 2
-    text = _scaled({**found, "m": middle}, ("m", "lower", "upper"), measure)
-    return text.partition("(")[2].removesuffix(")")
+        return same(DASH)
+    low, high = float(found["lower"]), float(found["upper"])
+    ends = ((low + high) / 2, low, high)
+    scaled = tuple(map(ratio_of, ends)) if measure else ends
+    _, lower, upper = interval_texts(scaled, is_ratio=bool(measure))
+    return say("range", lower=lower, upper=upper)
 
 
 def rates_of(
     study: Study, analysis: Analysis, payload: Mapping[str, Any], few: str
-) -> tuple[MeasuresView, str]:
+) -> tuple[MeasuresView, Said]:
     """Return the view of a finding of rates and its sentence.
 
     Args:
@@ -344,26 +351,34 @@ def rates_of(
         few: stands for a count that is not shown.
     """
     unit = str(payload.get("unit") or variable_label(study, analysis.time))
-    groups = list(payload.get("groups", ()))
+    groups = [
+        {**one, "label": group_label(analysis, one["label"])}
+        for one in payload.get("groups", ())
+    ]
     event = event_label(study, analysis.event or analysis.outcome)
-    tables = [_rates(f"{event}: rate for {PER:,} person-{unit}", groups, few)]
-    strata = " and ".join(variable_label(study, s) for s in analysis.strata)
+    per, time = f"{PER:,}", person_time(unit)
+    caption = say("rates_caption", event=event, per=per, time=time)
+    tables = [_rates(caption, groups, few)]
+    strata = joined("and", (variable_label(study, s) for s in analysis.strata))
     tables += [
-        _rates(f"{group['label']}, by {strata}", group["strata"], few)
+        _rates(
+            say("rates_by", group=group["label"], strata=strata), group["strata"], few
+        )
         for group in groups
         if group.get("strata")
     ]
     comparisons = list(payload.get("comparisons", ()))
     if comparisons:
         tables.append(_compared(comparisons, strata, unit))
-    said = "; ".join(f"{g['label']} {_rate(g)}" for g in groups)
-    where = " within sites" if SITE in analysis.strata else ""
-    more = "".join(_said(one, where) for one in comparisons[:1])
-    sentence = f"{event}, for {PER:,} person-{unit}: {said or 'none'}.{more}"
-    return MeasuresView(tuple(tables)), sentence
+    said = joined(
+        "list", (say("measured", label=g["label"], text=_rate(g)) for g in groups)
+    )
+    told = [say("rates", event=event, per=per, time=time, said=said or say("none"))]
+    told += [_said(one, SITE in analysis.strata) for one in comparisons[:1]]
+    return MeasuresView(tuple(tables)), joined("run_on", told)
 
 
-def _rates(caption: str, cells: Sequence[Mapping[str, Any]], few: str) -> MeasureTable:
+def _rates(caption: Said, cells: Sequence[Mapping[str, Any]], few: str) -> MeasureTable:
     heads = ["", "People", "Events", "Person-time", "Rate (95% interval)"]
     standardised = any(cell.get("standardised") for cell in cells)
     if standardised:
@@ -372,7 +387,7 @@ def _rates(caption: str, cells: Sequence[Mapping[str, Any]], few: str) -> Measur
     for cell in cells:
         is_hidden = cell.get("n") is None
         row = [
-            str(cell["label"]),
+            cell["label"],
             few if is_hidden else count_text(cell["n"]),
             few if is_hidden else count_text(cell["events"]),
             NOT_SHOWN if is_hidden else count_text(cell["time"]),
@@ -384,21 +399,22 @@ def _rates(caption: str, cells: Sequence[Mapping[str, Any]], few: str) -> Measur
     return MeasureTable(caption, tuple(heads), tuple(rows))
 
 
-def _rate(cell: Mapping[str, Any]) -> str:
+def _rate(cell: Mapping[str, Any]) -> Said:
     found = [number_of(cell.get(key)) for key in ("rate", "lower", "upper")]
     scaled = tuple(None if value is None else PER * value for value in found)
     return _interval(scaled, is_ratio=False)
 
 
-def _interval(values: tuple[float | None, ...], *, is_ratio: bool) -> str:
+def _interval(values: tuple[float | None, ...], *, is_ratio: bool) -> Said:
     if all(value is None for value in values):
-        return DASH
+        return same(DASH)
     middle, lower, upper = interval_texts(values, is_ratio)
-    return f"{middle} ({lower} to {upper if values[2] is not None else '∞'})"
+    upper = upper if values[2] is not None else "∞"
+    return say("interval", middle=middle, lower=lower, upper=upper)
 
 
 def _compared(
-    comparisons: Sequence[Mapping[str, Any]], strata: str, unit: str
+    comparisons: Sequence[Mapping[str, Any]], strata: Said, unit: str
 ) -> MeasureTable:
     heads = ["", "Rate ratio (95% interval)", "p"]
     heads.append(f"Difference for {PER:,} person-{unit}")
@@ -410,7 +426,7 @@ def _compared(
             number_of(one.get(f"difference{key}")) for key in ("", "_lower", "_upper")
         ]
         row = [
-            f"{one['group']} against {one['against']}",
+            say("group_against", group=one["group"], against=one["against"]),
             _ratio(one, "ratio", "ratio_lower", "ratio_upper"),
             p_text(one.get("p")),
             _interval(
@@ -420,19 +436,19 @@ def _compared(
         if strata:
             row.append(_ratio(one.get("adjusted") or {}, "ratio", "lower", "upper"))
         rows.append(tuple(row))
-    return MeasureTable("Rates compared", tuple(heads), tuple(rows))
+    return MeasureTable(say("rates_compared"), tuple(heads), tuple(rows))
 
 
-def _ratio(found: Mapping[str, Any], *keys: str) -> str:
+def _ratio(found: Mapping[str, Any], *keys: str) -> Said:
     return _interval(tuple(number_of(found.get(k)) for k in keys), is_ratio=True)
 
 
-def _said(one: Mapping[str, Any], where: str) -> str:
+def _said(one: Mapping[str, Any], is_within: bool) -> Said:
     adjusted = one.get("adjusted")
     if adjusted:
         ratio = _ratio(adjusted, "ratio", "lower", "upper")
-        what = f"adjusted rate ratio{where}"
+        key = "rate_ratio_within" if is_within else "rate_ratio_adjusted"
     else:
         ratio = _ratio(one, "ratio", "ratio_lower", "ratio_upper")
-        what = "rate ratio"
-    return f" {one['group']} against {one['against']}: {what} {ratio}."
+        key = "rate_ratio"
+    return say(key, group=one["group"], against=one["against"], ratio=ratio)

@@ -13,10 +13,12 @@ from hetao.report.effects import (
     whose_of,
 )
 from hetao.report.forest import Row, draw_forest, tick_text
+from hetao.report.heads import measure_named, named
 from hetao.report.labels import (
     INTERCEPT,
     TermLabel,
     event_label,
+    outcome_said,
     term_label,
     variable_label,
 )
@@ -24,29 +26,27 @@ from hetao.report.numerals import (
     DASH,
     count_text,
     fixed_text,
+    interval_said,
     interval_texts,
     number_of,
     p_text,
     ratio_of,
     short_text,
 )
+from hetao.report.sentences import Said, confident, joined, same, say
 from hetao.study import Analysis, Study
 from hetao.study.methods import method_of
 
 MOST_STEPS = 8  # of a baseline hazard
 
-HOLDS = (
-    "Each person is compared with themselves alone; this holds if an event changes "
-    "neither later exposure nor how long they are observed"
+# What a finding holds → the sentence of it, under the same name.
+SAID = (
+    ("penalty", "firth"),
+    ("likelihood", "exact"),
+    ("likelihood", "efron"),
+    ("likelihood", "breslow"),
+    ("model", "sccs"),
 )
-SAID = {
-    ("penalty", "firth"): "Firth's penalised likelihood",
-    ("likelihood", "exact"): "Exact conditional likelihood",
-    ("likelihood", "efron"): "Conditional likelihood by Efron's approximation",
-    ("likelihood", "breslow"): "Conditional likelihood by Breslow's approximation",
-    ("model", "sccs"): HOLDS,
-}
-SPREADS = {"dispersion": "Dispersion", "sigma": "Residual standard error"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TermRow:
     """One coefficient as a reader sees it."""
 
     label: TermLabel
-    interval: str
+    interval: Said
     coefficient: str
     se: str
     z: str
@@ -66,19 +66,22 @@ class ModelView:
     """A model: its measure, its coefficients and its forest plot.
 
     Attributes:
+        measure: in the middle of a sentence.
         ratio_sign: what estimate over standard error is called, z or t.
         spread: how the outcome varies about its expectation and how people count, of
             models that say so.
+        about: outcome, counts and `spread` in sentences.
         balance: of the arms under the propensity score that weighs people; None where
             none does.
     """
 
-    measure: str
+    measure: Said
     ratio_sign: str
     outcome: str
     n: str
     events: str
-    spread: str
+    spread: Said
+    about: Said
     terms: tuple[TermRow, ...]
     figures: tuple[Drawing, ...]
     drift: tuple[tuple[str, ...], ...] = ()
@@ -92,7 +95,7 @@ def model_of(
     analysis: Analysis,
     payload: Mapping[str, Any],
     style: tuple[str, str],
-) -> tuple[ModelView, str]:
+) -> tuple[ModelView, Said]:
     """Return the view of a model's finding and its sentence.
 
     Args:
@@ -103,26 +106,30 @@ def model_of(
     """
     key, few = style
     ratio = method_of(analysis.method, analysis.family).ratio
-    measure, is_ratio = ratio or "difference", bool(ratio)
+    measure, is_ratio = measure_named(ratio or "difference"), bool(ratio)
     terms = list(payload.get("terms", ()))
     names = [str(term["name"]) for term in terms]
     labels = [term_label(study, name, names) for name in names]
     rows = [_row(t, lab, is_ratio) for t, lab in zip(terms, labels, strict=True)]
     shown = [r for r, name in zip(rows, names, strict=True) if name != INTERCEPT]
-    event = analysis.event or analysis.outcome
+    outcome = event_label(study, analysis.event or analysis.outcome)
+    counts = tuple(_shown_count(payload, name, few) for name in ("n", "events"))
+    spread = _spread(study, payload)
+    stopped = [say("stopped", text=spread)] if spread else []
     view = ModelView(
         measure=measure,
         ratio_sign="t" if "df" in payload else "z",
-        outcome=event_label(study, event),
-        n=_shown_count(payload, "n", few),
-        events=_shown_count(payload, "events", few),
-        spread=_spread(study, payload),
+        outcome=outcome,
+        n=counts[0],
+        events=counts[1],
+        spread=spread,
+        about=joined("run_on", [outcome_said(outcome, *counts), *stopped]),
         terms=tuple(_term(t, lab, ratio) for t, lab in zip(terms, labels, strict=True)),
         figures=tuple(
             draw_forest(
                 key,
-                f"{analysis.name}: {measure}s with 95% intervals",
-                measure.capitalize(),
+                say("forest_title", name=analysis.name, measure=measure),
+                named(measure.capitalize()),
                 shown,
                 is_ratio,
             )
@@ -142,79 +149,85 @@ def model_of(
     return view, _model_sentence(used, shown, measure, is_ratio)
 
 
-def _spread(study: Study, payload: Mapping[str, Any]) -> str:
+def _spread(study: Study, payload: Mapping[str, Any]) -> Said:
     """Return how the outcome varies and how people count; "" where no model says."""
-    said = []
+    said: list[Said] = []
     if "theta" in payload:
         theta, se = short_text(payload["theta"]), short_text(payload.get("theta_se"))
-        said.append(f"Theta {theta} (standard error {se})")
-    for key, words in SPREADS.items():
-        if key in payload:
-            said.append(f"{words} {short_text(payload[key])}")
+        said.append(say("theta", theta=theta, se=se))
+    said += [
+        say(key, value=short_text(payload[key]))
+        for key in ("dispersion", "sigma")
+        if key in payload
+    ]
     if "tau" in payload:
         said.append(_between_intercepts(payload))
     elif "tau2" in payload:
-        between, share = short_text(payload["tau2"]), short_text(payload.get("icc"))
-        ends = [short_text(payload.get(f"tau2_{end}")) for end in ("lower", "upper")]
-        limits = "" if payload.get("singular") else f" (95% CI {' to '.join(ends)})"
-        said.append(f"Variance between sites {between}{limits}, a share of {share}")
-    said += [
-        words for (key, is_said), words in SAID.items() if payload.get(key) == is_said
-    ]
+        said.append(_between_sites(payload))
+    said += [say(name) for key, name in SAID if payload.get(key) == name]
     if payload.get("weights"):
-        said.append(f"Weighted by {variable_label(study, str(payload['weights']))}")
+        weights = variable_label(study, str(payload["weights"]))
+        said.append(say("weighted", name=weights))
     if payload.get("score"):
         said += _by_score(payload)
     elif payload.get("variance") == "robust":
-        said.append("Robust (sandwich) standard errors")
-    return ". ".join(said)
+        said.append(say("robust"))
+    return joined("stops", said)
 
 
-def _by_score(payload: Mapping[str, Any]) -> list[str]:
+def _between_sites(payload: Mapping[str, Any]) -> Said:
+    """Return how far the sites' intercepts lie apart in a linear model."""
+    lower, upper = (
+        short_text(payload.get(f"tau2_{end}")) for end in ("lower", "upper")
+    )
+    return say(
+        "variance" if payload.get("singular") else "variance_limits",
+        between=short_text(payload["tau2"]),
+        share=short_text(payload.get("icc")),
+        lower=lower,
+        upper=upper,
+    )
+
+
+def _by_score(payload: Mapping[str, Any]) -> list[Said]:
     """Return what a propensity score does to a model, sentence by sentence."""
     if payload.get("strata"):
         return [
-            f"Stratified by {len(payload['strata'])} strata of a propensity score",
+            say("stratified", count=len(payload["strata"])),
             *(
-                f"{row.label} over the same strata {row.interval}, p {row.p}"
+                say("over_strata", label=row.label, interval=row.interval, p=row.p)
                 for row in contrast_rows(payload.get("contrasts", ()))
             ),
-            "Standard errors take the score as given",
+            say("score_given"),
         ]
     whose = whose_of(payload)
     if payload.get("matching"):
         ratio, sets = (payload["matching"][key] for key in ("ratio", "sets"))
-        pairs = f"Matched 1 to {count_text(ratio)} on a propensity score inside sites"
-        many = "" if sets is None else f", {count_text(sets)} sets"
-        return [
-            f"{pairs}{many}, effect in {whose}",
-            "Standard errors are clustered by matched set",
-        ]
-    return [
-        f"Weighted by a propensity score to {whose}",
-        "Robust (sandwich) standard errors that count its estimation",
-    ]
+        key = "pairs" if sets is None else "pairs_sets"
+        many = count_text(sets)
+        pairs = say(key, ratio=count_text(ratio), sets=many, whose=whose)
+        return [pairs, say("clustered")]
+    return [say("weighted_score", whose=whose), say("robust_score")]
 
 
-def _between_intercepts(payload: Mapping[str, Any]) -> str:
+def _between_intercepts(payload: Mapping[str, Any]) -> Said:
     """Return how far the sites' intercepts lie apart, on the scale of the terms."""
     if payload.get("singular"):
-        return "The sites do not differ: no variance between them"
-    ends = (short_text(payload.get(f"tau_{end}")) for end in ("lower", "upper"))
-    return (
-        f"Standard deviation of the sites' intercepts {short_text(payload['tau'])} "
-        f"(95% CI {' to '.join(ends)}), a median ratio between two sites of "
-        f"{short_text(payload.get('median_ratio'))}"
+        return say("intercepts_same")
+    lower, upper = (short_text(payload.get(f"tau_{end}")) for end in ("lower", "upper"))
+    return say(
+        "intercepts",
+        tau=short_text(payload["tau"]),
+        lower=lower,
+        upper=upper,
+        ratio=short_text(payload.get("median_ratio")),
     )
 
 
 def _drift(study: Study, zph: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
     tests = list(zph.get("terms", ()))
     names = [str(test.get("name")) for test in tests]
-    labels = [term_label(study, name, names) for name in names]
-    texts = [
-        f"{one.text}, {one.against}" if one.against else one.text for one in labels
-    ]
+    texts = [term_label(study, name, names).listed for name in names]
     return tuple(
         (
             text,
@@ -223,7 +236,9 @@ def _drift(study: Study, zph: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
             p_text(test.get("p")),
         )
         for text, test in zip(
-            [*texts, "All together"], [*tests, zph.get("together") or {}], strict=True
+            [*texts, say("all_together")],
+            [*tests, zph.get("together") or {}],
+            strict=True,
         )
     )
 
@@ -260,18 +275,19 @@ def _row(term: Mapping[str, Any], label: TermLabel, is_ratio: bool) -> Row:
     )
 
 
-def _interval(term: Mapping[str, Any], is_ratio: bool) -> str:
-    middle, lower, upper = interval_texts(_natural(term, is_ratio), is_ratio)
+def _interval(term: Mapping[str, Any], is_ratio: bool) -> Said:
+    ends = _natural(term, is_ratio)
+    middle, lower, upper = interval_texts(ends, is_ratio)
     if middle == DASH:
-        return "not estimated"
-    return middle if DASH in (lower, upper) else f"{middle} ({lower} to {upper})"
+        return say("not_estimated")
+    return same(middle) if DASH in (lower, upper) else interval_said(ends, is_ratio)
 
 
 def _term(term: Mapping[str, Any], label: TermLabel, ratio: str) -> TermRow:
     is_ratio = bool(ratio)
     if str(term["name"]) == INTERCEPT and is_ratio:
         what = ratio.removesuffix(" ratio")
-        label = TermLabel(f"Intercept: {what} where every term is 0", is_fixed=True)
+        label = TermLabel(say("intercept_of", what=say(what)), is_fixed=True)
     return TermRow(
         label=label,
         interval=_interval(term, is_ratio),
@@ -285,9 +301,9 @@ def _term(term: Mapping[str, Any], label: TermLabel, ratio: str) -> TermRow:
 def _model_sentence(
     terms: Sequence[Mapping[str, Any]],
     rows: Sequence[Row],
-    measure: str,
+    measure: Said,
     is_ratio: bool,
-) -> str:
+) -> Said:
     """Name the term that lies furthest from no association, and count the others."""
     known = [
         (abs(number_of(t.get("z")) or 0.0), row)
@@ -295,18 +311,16 @@ def _model_sentence(
         if row.estimate is not None
     ]
     if not known:
-        return "No term was estimated."
+        return say("model_none")
     _, row = max(known, key=lambda pair: pair[0])
-    text = row.text.replace("(", "(95% CI ", 1)
-    name = f"{row.label}, {row.against}" if row.against else row.label
-    said = f"{name}: {measure} {text}"
-    if len(rows) == 1:
-        return f"{said}."
-    null = "1" if is_ratio else "0"
-    out = sum(_leaves_out_null(row) for row in rows)
-    return (
-        f"{said}, of {len(rows)} terms the largest relative to its standard error. "
-        f"{out} of {len(rows)} intervals leave out {null}."
+    return say(
+        "model_one" if len(rows) == 1 else "model_largest",
+        label=TermLabel(row.label, row.against).listed,
+        measure=measure,
+        interval=confident(row.text),
+        terms=len(rows),
+        out=sum(_leaves_out_null(row) for row in rows),
+        null="1" if is_ratio else "0",
     )
 
 

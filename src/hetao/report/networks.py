@@ -7,20 +7,12 @@ from typing import Any
 from hetao.report.drawing import Drawing, Scale, even_ticks
 from hetao.report.numerals import count_text, number_of, short_text
 from hetao.report.performance import PerformanceView, performance_of
+from hetao.report.sentences import Said, joined, say
 from hetao.study import Analysis, Network, Study
 from hetao.study.network import STRATEGY_TITLES
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, FOOT = 860.0, 260.0, 70.0, 845.0, 38.0, 52.0
-LINES = ("Loss of those it is trained on", "Loss of those left out")
-POOLED = (
-    "Each round is one step of gradient descent, the same as on pooled rows. Its "
-    "weights have no standard errors."
-)
-SPREAD = (
-    "Sites take several steps between two sums, so the weights depend on how people "
-    "are spread over the sites: they are no estimate from pooled rows, and have no "
-    "standard errors."
-)
+LINES = ("loss_trained", "loss_left_out")  # the sentence of each line
 
 
 def network_of(
@@ -28,7 +20,7 @@ def network_of(
     analysis: Analysis,
     payload: Mapping[str, Any],
     style: tuple[str, str],
-) -> tuple[PerformanceView, str]:
+) -> tuple[PerformanceView, Said]:
     """Return the view of a network's finding and its sentence, as `performance_of`."""
     view, said = performance_of(study, analysis, payload, style)
     network = analysis.network or Network()
@@ -38,28 +30,29 @@ def network_of(
         view,
         figures=(_draw(style[0], analysis.name, losses), *view.figures),
         training=_training(network, payload, style[1]),
-        note=POOLED if is_pooled else SPREAD,
+        note=say("network_pooled" if is_pooled else "network_spread"),
     )
-    return view, f"{_sentence(*losses)} {said}"
+    return view, joined("run_on", (_sentence(*losses), said))
 
 
 def _training(
     network: Network, payload: Mapping[str, Any], few: str
-) -> tuple[tuple[str, str], ...]:
-    batch = count_text(network.batch_size) if network.batch_size else "all"
+) -> tuple[tuple[Said, str], ...]:
+    batch = count_text(network.batch_size) if network.batch_size else say("batch_all")
     clipped = int(payload.get("clipped_rounds") or 0)
     weights = sum(len(m) * len(m[0]) for m in payload.get("weights", ()))
+    layers = joined("comma", network.layers) or say("none")
     return (
-        ("People trained on", _count(payload.get("learned"), few)),
-        ("Strategy", STRATEGY_TITLES[network.strategy]),
-        ("Hidden layers", ", ".join(map(str, network.layers)) or "none"),
-        ("Activation", network.activation),
-        ("Weights", count_text(weights)),
-        ("Rounds of training", count_text(network.rounds)),
-        ("Passes through a site's people a round", count_text(network.local_epochs)),
-        ("Most people behind a step", batch),
-        ("Length of a step", short_text(network.lr)),
-        ("Rounds in which a site's update was shortened", count_text(clipped)),
+        (say("trained_on"), _count(payload.get("learned"), few)),
+        (say("strategy"), STRATEGY_TITLES[network.strategy]),
+        (say("hidden_layers"), layers),
+        (say("activation"), network.activation),
+        (say("network_weights"), count_text(weights)),
+        (say("training_rounds"), count_text(network.rounds)),
+        (say("passes"), count_text(network.local_epochs)),
+        (say("batch"), batch),
+        (say("step_length"), short_text(network.lr)),
+        (say("clipped_rounds"), count_text(clipped)),
     )
 
 
@@ -72,16 +65,16 @@ def _numbers(payload: Mapping[str, Any], name: str) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def _sentence(loss: Sequence[float], held: Sequence[float]) -> str:
+def _sentence(loss: Sequence[float], held: Sequence[float]) -> Said:
     if not loss:
-        return "No loss was told."
-    text = (
-        f"Mean loss {short_text(loss[0])} before training and {short_text(loss[-1])} "
-        f"after {len(loss) - 1} rounds"
+        return say("no_loss")
+    return say(
+        "loss_held" if held else "loss",
+        first=short_text(loss[0]),
+        last=short_text(loss[-1]),
+        rounds=len(loss) - 1,
+        held=short_text(held[-1]) if held else "",
     )
-    if not held:
-        return f"{text}, of the people it was trained on."
-    return f"{text}; {short_text(held[-1])} of the people left out of training."
 
 
 def _draw(key: str, name: str, losses: Sequence[Sequence[float]]) -> Drawing:
@@ -91,14 +84,17 @@ def _draw(key: str, name: str, losses: Sequence[Sequence[float]]) -> Drawing:
     across = Scale(0.0, float(last), LEFT, RIGHT)
     shares = even_ticks(0.0, most or 1.0, 5)
     up = Scale(0.0, max(most, shares[-1]), TOP + HEIGHT, TOP)
-    about = "; ".join(
-        f"{name}: {short_text(line[0])} at first, {short_text(line[-1])} at last"
-        for name, line in zip(LINES, losses, strict=True)
+    ends = [
+        (say(label), short_text(line[0]), short_text(line[-1]))
+        for label, line in zip(LINES, losses, strict=True)
         if line
+    ]
+    about = joined(
+        "list", (say("loss_about", label=i, first=j, last=k) for i, j, k in ends)
     )
-    title = f"{name}: mean loss before each round and after"
+    title = say("loss_title", name=name)
     size = (WIDTH, TOP + HEIGHT + FOOT)
-    drawing = Drawing(f"{key}-loss", size, (title, about or "No loss."))
+    drawing = Drawing(f"{key}-loss", size, (title, about or say("loss_none")))
     for value in shares:
         y = up.at(value)
         drawing.line((LEFT, y), (RIGHT, y), "grid" if value else "rule")
@@ -109,13 +105,13 @@ def _draw(key: str, name: str, losses: Sequence[Sequence[float]]) -> Drawing:
                 (across.at(tick), up.left + 21), count_text(int(tick)), "small middle"
             )
     middle = (LEFT + RIGHT) / 2
-    drawing.text((middle, up.left + 44), "Rounds of training", "small middle")
+    drawing.text((middle, up.left + 44), say("training_rounds"), "small middle")
     for place, line in enumerate(losses):
         if not line:
             continue
         x, kind = LEFT + 395 * place, f"curve g{place}"
         drawing.line((x, 14), (x + 30, 14), kind)
-        drawing.text((x + 38, 18), LINES[place], "label")
+        drawing.text((x + 38, 18), say(LINES[place]), "label")
         points = [(across.at(i), up.at(value)) for i, value in enumerate(line)]
         drawing.path(points, kind)
     return drawing

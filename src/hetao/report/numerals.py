@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+from hetao.report.sentences import Said, say
+
 DASH = "–"
 MINUS = "−"
 LARGEST_RATIO = 1e4  # beyond, only the order is said
@@ -86,7 +88,7 @@ def difference_text(value: Any) -> str:
     if number is None:
         return DASH
     if abs(number) < 1e-12:
-        return "below 10⁻¹²"
+        return say("below", limit="10⁻¹²")
     return short_text(float(f"{number:.1e}"))
 
 
@@ -124,6 +126,12 @@ def interval_texts(values: tuple[float | None, ...], is_ratio: bool) -> tuple[st
     if spread is not None and not 1e-6 < spread < 1e7:
         return tuple(short_text(value) for value in values)
     return tuple(fixed_text(value, decimals) for value in values)
+
+
+def interval_said(values: tuple[float | None, ...], is_ratio: bool) -> Said:
+    """Return `3.21 (2.10 to 4.90)`, as `interval_texts` writes the three."""
+    middle, lower, upper = interval_texts(values, is_ratio)
+    return say("interval", middle=middle, lower=lower, upper=upper)
 
 
 def _ratio_text(value: float | None, decimals: int) -> str:

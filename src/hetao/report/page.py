@@ -19,7 +19,7 @@ from hetao.dictionary.checks import CATEGORIES
 from hetao.ledger.certificate import verify_certificate
 from hetao.ledger.proof import parse_proof
 from hetao.report.answers import Answer, answers_of
-from hetao.report.concept_sets import NOTE, in_languages, sets_of
+from hetao.report.concept_sets import sets_of
 from hetao.report.custody import (
     MINIMA,
     approvals_of,
@@ -29,12 +29,13 @@ from hetao.report.custody import (
 )
 from hetao.report.effects import EffectView
 from hetao.report.extras import Extras
-from hetao.report.headings import FEW, NONE, SECTIONS, facts, words_of
-from hetao.report.heads import Own, chinese_of
+from hetao.report.headings import FACTS, SECTIONS
+from hetao.report.heads import named
 from hetao.report.labels import language_of, term_label
 from hetao.report.models import ModelView
 from hetao.report.numerals import count_text, difference_text, fixed_text, short_text
 from hetao.report.penalised import PathView
+from hetao.report.sentences import joined, same, say
 from hetao.study import Study, study_from
 
 # The attributes of ICH E9(R1), in plain words.
@@ -120,11 +121,8 @@ def render_body(
             **by_method,
             sites=sites_of(body),
             concept_sets=sets_of(study, body),
-            concept_note=in_languages(NOTE),
             sections=SECTIONS,
-            facts=facts(),
-            no_rows=words_of(NONE, 0),
-            few=words_of(FEW, body["smallest_shown"]),
+            facts=FACTS,
             categories=CATEGORIES,
             minima=tuple(MINIMA.values()),
             approvals=approvals_of(body),
@@ -155,7 +153,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "chinese": chinese_of,
+        "named": named,
+        "same": same,
         "count": count_text,
         "fixed": fixed_text,
         "language": language_of,
@@ -164,13 +163,17 @@ def _environment() -> Environment:
         "tiny": difference_text,
         "short": short_text,
     }
+    environment.globals |= {"say": say, "joined": joined}
     return environment
 
 
 def _estimand(study: Study) -> tuple[tuple[str, str], ...]:
     known = [key for key in ESTIMAND if key in study.estimand]
     others = [key for key in study.estimand if key not in ESTIMAND]
-    return tuple((ESTIMAND.get(k, Own(k)), study.estimand[k]) for k in known + others)
+    return tuple(
+        (named(ESTIMAND[k]) if k in ESTIMAND else same(k), study.estimand[k])
+        for k in known + others
+    )
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,13 @@ from typing import Any
 
 from hetao.report.drawing import Drawing, Scale, even_ticks, shortened
 from hetao.report.forest import tick_text
+from hetao.report.heads import measure_named
 from hetao.report.labels import (
     INTERCEPT,
     TermLabel,
     event_label,
     language_of,
+    outcome_said,
     term_label,
     variable_label,
 )
@@ -24,12 +26,12 @@ from hetao.report.numerals import (
     ratio_of,
     short_text,
 )
+from hetao.report.sentences import Said, joined, say
 from hetao.study import Analysis, Study
 from hetao.study.methods import METHODS
 
 WIDTH, LEFT, RIGHT, HEIGHT, FOOT = 860.0, 70.0, 840.0, 260.0, 56.0
 COLOURS, NAMED = 6, 12  # colours of curves, and how many of them have a name
-WORDS = {"ridge": "Ridge", "lasso": "Lasso", "elastic_net": "Elastic net"}
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,17 @@ class PathView:
     """A penalised model.
 
     Attributes:
-        penalty: which, its lasso's share, and how its strength was chosen.
+        about: outcome, counts, which penalty, its lasso's share, and how its strength
+            was chosen.
         path: rows of the path.
         figures: the path of the coefficients, and the cross-validation curve, if any.
     """
 
-    measure: str
+    measure: Said
     outcome: str
     n: str
     events: str
-    penalty: str
+    about: Said
     terms: tuple[ShrunkRow, ...]
     path: tuple[StrengthRow, ...]
     figures: tuple[Drawing, ...]
@@ -78,7 +81,7 @@ def path_of(
     analysis: Analysis,
     payload: Mapping[str, Any],
     style: tuple[str, str],
-) -> tuple[PathView, str]:
+) -> tuple[PathView, Said]:
     """Return the view of a penalised model's finding and its sentence.
 
     Args:
@@ -102,29 +105,33 @@ def path_of(
         figures.append(draw_path(f"{key}-path", analysis.name, labels, payload))
         if payload["folds"]:
             figures.append(draw_deviance(f"{key}-cv", analysis.name, payload))
-    counts = [payload.get(name) for name in ("n", "events")]
-    has_events = analysis.method != "linear"
+    counts = [
+        few if payload.get(name) is None else count_text(payload[name])
+        for name in ("n", "events")
+    ]
+    if analysis.method == "linear":
+        counts[1] = ""
+    outcome = event_label(study, analysis.outcome)
+    penalty = say("stopped", text=_penalty(study, payload))
     view = PathView(
-        measure=ratio or "difference",
-        outcome=event_label(study, analysis.outcome),
-        n=few if counts[0] is None else count_text(counts[0]),
-        events=_events(counts[1], few) if has_events else "",
-        penalty=_penalty(study, payload),
+        measure=measure_named(ratio or "difference"),
+        outcome=outcome,
+        n=counts[0],
+        events=counts[1],
+        about=joined("run_on", (outcome_said(outcome, *counts), penalty)),
         terms=tuple(rows),
         path=tuple(_strength(one, payload) for one in path),
         figures=tuple(figures),
     )
     kept = sum(1 for term in payload["terms"][1:] if term["estimate"] != 0)
     strength = short_text(payload["lambda"])
-    return view, (
-        f"{WORDS[str(payload['penalty'])]}: {kept} of {len(names) - 1} columns are in "
-        f"at lambda {strength}. Their coefficients are drawn towards 0 and have no "
-        "confidence limits."
+    return view, say(
+        "shrunk",
+        penalty=say(str(payload["penalty"])),
+        kept=kept,
+        columns=len(names) - 1,
+        strength=strength,
     )
-
-
-def _events(count: Any, few: str) -> str:
-    return few if count is None else count_text(count)
 
 
 def _row(
@@ -147,21 +154,17 @@ def _ratio(estimate: float | None) -> str:
     return DASH if ratio is None else short_text(ratio)
 
 
-def _penalty(study: Study, payload: Mapping[str, Any]) -> str:
-    said = [WORDS[str(payload["penalty"])]]
+def _penalty(study: Study, payload: Mapping[str, Any]) -> Said:
+    said = [say(str(payload["penalty"]))]
     if payload["penalty"] == "elastic_net":
-        said[0] += f", alpha {short_text(payload['alpha'])}"
+        said = [say("elastic_net_alpha", alpha=short_text(payload["alpha"]))]
     if payload["folds"]:
-        rule = "the strongest within one standard error of the best"
-        if payload["select"] == "lambda.min":
-            rule = "the one of least deviance"
-        said.append(
-            f"Lambda by cross-validation in {payload['folds']} folds inside each site: "
-            f"{rule}"
-        )
+        key = "folds_min" if payload["select"] == "lambda.min" else "folds_1se"
+        said.append(say(key, folds=payload["folds"]))
     if payload.get("weights"):
-        said.append(f"Weighted by {variable_label(study, str(payload['weights']))}")
-    return ". ".join(said)
+        weights = variable_label(study, str(payload["weights"]))
+        said.append(say("weighted", name=weights))
+    return joined("stops", said)
 
 
 def _strength(one: Mapping[str, Any], payload: Mapping[str, Any]) -> StrengthRow:
@@ -183,7 +186,7 @@ def _logs(payload: Mapping[str, Any]) -> list[float]:
 
 
 def _frame(
-    drawing: Drawing, across: Scale, up: Scale, payload: Mapping[str, Any], axis: str
+    drawing: Drawing, across: Scale, up: Scale, payload: Mapping[str, Any], axis: Said
 ) -> None:
     for value in even_ticks(min(up.low, up.high), max(up.low, up.high), 5):
         y = up.at(value)
@@ -214,11 +217,7 @@ def draw_path(
         for i in range(1, len(labels))
         if units[i]
     ]
-    texts = [
-        f"{label.text}, {label.against}" if label.against else label.text
-        for i, label in enumerate(labels)
-        if i and units[i]
-    ]
+    texts = [label.listed for i, label in enumerate(labels) if i and units[i]]
     order = sorted(range(len(curves)), key=lambda i: -max(map(abs, curves[i])))
     legend = 22.0 * math.ceil(min(len(curves), NAMED) / 2) + 12
     ends = [value for curve in curves for value in curve] or [0.0]
@@ -226,13 +225,11 @@ def draw_path(
     room = 0.05 * (high - low) or 1.0
     up = Scale(low - room, high + room, legend + HEIGHT, legend + 8)
     across = Scale(min(logs), max(logs), LEFT, RIGHT)
-    about = "; ".join(
-        f"{texts[i]}: {short_text(curves[i][-1])} at the weakest" for i in order
-    )
-    title = f"{name}: coefficients by strength of the penalty"
-    drawing = Drawing(key, (WIDTH, legend + HEIGHT + FOOT), (title, about or "None."))
-    axis = "log10 lambda; coefficients of columns of unit variance"
-    _frame(drawing, across, up, payload, axis)
+    ends_at = [(texts[i], short_text(curves[i][-1])) for i in order]
+    about = joined("list", (say("path_about", label=i, value=j) for i, j in ends_at))
+    title, size = say("path_title", name=name), (WIDTH, legend + HEIGHT + FOOT)
+    drawing = Drawing(key, size, (title, about or say("path_none")))
+    _frame(drawing, across, up, payload, say("path_axis"))
     for rank, i in enumerate(order):
         kind = f"curve g{rank % COLOURS} d{rank // COLOURS % 4}"
         points = zip(logs, curves[i], strict=True)
@@ -258,11 +255,11 @@ def draw_deviance(key: str, name: str, payload: Mapping[str, Any]) -> Drawing:
     up = Scale(low - room, high + room, HEIGHT + 8, 16.0)
     across = Scale(min(logs), max(logs), LEFT, RIGHT)
     best = short_text(payload["lambda_min"])
-    title = f"{name}: deviance of those whom the fits left out"
-    about = f"Least at lambda {best}; the answer is at {short_text(payload['lambda'])}."
+    title = say("deviance_title", name=name)
+    chosen = short_text(payload["lambda"])
+    about = say("deviance_about", best=best, chosen=chosen)
     drawing = Drawing(key, (WIDTH, HEIGHT + FOOT + 8), (title, about))
-    axis = "log10 lambda; mean deviance a person outside the folds, ± 1 standard error"
-    _frame(drawing, across, up, payload, axis)
+    _frame(drawing, across, up, payload, say("deviance_axis"))
     for x, (mean, error) in zip(map(across.at, logs), rows, strict=True):
         drawing.line((x, up.at(mean - error)), (x, up.at(mean + error)), "whisker")
         drawing.box((x - 4, up.at(mean) - 4), (8, 8), "point")

@@ -19,45 +19,45 @@ from hetao.report.drawing import (
     wrapped,
 )
 from hetao.report.forest import tick_text
-from hetao.report.labels import event_label, language_of, term_label
+from hetao.report.heads import named
+from hetao.report.labels import event_label, language_of, outcome_said, term_label
 from hetao.report.numerals import (
     DASH,
     count_text,
     fixed_text,
-    interval_texts,
+    interval_said,
     number_of,
     p_text,
     ratio_of,
     short_text,
 )
+from hetao.report.sentences import NOTHING, Said, confident, joined, same, say
 from hetao.study import Analysis, Study
 
 WIDTH, HEIGHT, LEFT, SIDE, TOP, FOOT = 860.0, 400.0, 66.0, 400.0, 34.0, 50.0
 NOTE = LEFT + SIDE + 34  # where the text beside a square figure begins
 NOTE_WIDTH = 25.0  # in font sizes
 MOST_BARS, BAR, BARS = 20, 28.0, 290.0
+# Measure → its name, and which sentence says what it means.
 WORDS = {
-    "auc": ("Area under the ROC curve", "0.5 is chance, 1 perfect"),
-    "brier": ("Brier score", "mean squared error; 0 is perfect"),
-    "scaled_brier": ("Scaled Brier score", "1 is perfect, 0 what the mean tells"),
-    "oe_ratio": ("Observed to expected events", "1 is right on average"),
-    "calibration_in_the_large": ("Calibration in the large", "0 is right on average"),
-    "calibration_intercept": ("Calibration intercept", "0, where the slope is 1"),
-    "calibration_slope": ("Calibration slope", "below 1: too extreme"),
-    "mse": ("Mean squared error", "0 is perfect"),
-    "rmse": ("Root mean squared error", "in the unit of the outcome"),
-    "r_squared": ("R²", "1 is perfect, 0 what the mean tells"),
+    "auc": ("Area under the ROC curve", "auc_means"),
+    "brier": ("Brier score", "brier_means"),
+    "scaled_brier": ("Scaled Brier score", "scaled_means"),
+    "oe_ratio": ("Observed to expected events", "right_at_1"),
+    "calibration_in_the_large": ("Calibration in the large", "right_at_0"),
+    "calibration_intercept": ("Calibration intercept", "intercept_means"),
+    "calibration_slope": ("Calibration slope", "slope_means"),
+    "mse": ("Mean squared error", "perfect_at_0"),
+    "rmse": ("Root mean squared error", "unit_of_outcome"),
+    "r_squared": ("R²", "scaled_means"),
 }
+# What predicts → which sentence says so.
 WHOSE = {
-    "published": "a published model, which none of these people was used to fit",
-    "fitted to these people": "a model fitted to these very people: apparent "
-    "performance, better than what it would be in others",
-    "held out": "a model fitted to other people of the same sites; these were held out "
-    "by a hash of their own columns",
-    "left out": "a network trained on other people of the same sites; these were left "
-    "out by the study's seed",
-    "each site by the others": "for each site, the model fitted to all other sites "
-    "(internal-external validation, leaving one site out)",
+    "published": "of_published",
+    "fitted to these people": "of_fitted",
+    "held out": "of_held_out",
+    "left out": "of_left_out",
+    "each site by the others": "of_others",
 }
 Row = tuple[str, ...]
 Point = tuple[float, float]
@@ -69,6 +69,7 @@ class PerformanceView:
 
     Attributes:
         whose: which model predicts.
+        about: outcome, counts and `whose` in sentences.
         measures: label, what it means, estimate with limits.
         bounds: where the area before binning lies.
         thresholds, groups: rows of the tables.
@@ -82,11 +83,12 @@ class PerformanceView:
     """
 
     outcome: str
-    whose: str
+    whose: Said
     n: str
     events: str
+    about: Said
     measures: tuple[Row, ...]
-    bounds: str
+    bounds: Said
     thresholds: tuple[Row, ...]
     groups: tuple[Row, ...]
     figures: tuple[Drawing, ...]
@@ -94,7 +96,7 @@ class PerformanceView:
     importance: tuple[Row, ...] = ()
     trees: tuple[Row, ...] = ()
     training: tuple[Row, ...] = ()
-    note: str = ""
+    note: Said = NOTHING
 
 
 def performance_of(
@@ -102,7 +104,7 @@ def performance_of(
     analysis: Analysis,
     payload: Mapping[str, Any],
     style: tuple[str, str],
-) -> tuple[PerformanceView, str]:
+) -> tuple[PerformanceView, Said]:
     """Return the view of a performance finding and its sentence, as `effect_of`."""
     key, few = style
     terms = {str(term["name"]): term for term in payload.get("terms", ())}
@@ -110,6 +112,11 @@ def performance_of(
     thresholds = list(payload.get("thresholds", ()))
     groups = list(payload.get("calibration", ()))
     n, events = payload.get("n"), payload.get("events")
+    counts = (few if n is None else count_text(n), _events(payload, few))
+    outcome = event_label(study, analysis.outcome)
+    kind = str(payload.get("prediction"))
+    whose = say(WHOSE[kind]) if kind in WHOSE else NOTHING
+    predictions = say("predictions", whose=whose)
     least, most = (fixed_text(auc.get(key), 3) for key in ("least", "most"))
     names = [str(row["name"]) for row in payload.get("importance", ())]
     importance = [
@@ -123,15 +130,16 @@ def performance_of(
         draw_decision(f"{key}-decision", analysis.name, payload),
     )
     view = PerformanceView(
-        outcome=event_label(study, analysis.outcome),
-        whose=WHOSE.get(str(payload.get("prediction")), ""),
-        n=few if n is None else count_text(n),
-        events=_events(payload, few),
+        outcome=outcome,
+        whose=whose,
+        n=counts[0],
+        events=counts[1],
+        about=joined("run_on", (outcome_said(outcome, *counts), predictions)),
         measures=tuple(
-            (*WORDS.get(name, (name, "")), _limits(term), p_text(term.get("p")))
+            (*_named(name), _limits(term), p_text(term.get("p")))
             for name, term in terms.items()
         ),
-        bounds=f"between {least} and {most}" if auc else "",
+        bounds=say("between", lower=least, upper=most) if auc else NOTHING,
         thresholds=tuple(map(_threshold, thresholds)),
         groups=tuple(map(_group, groups)),
         figures=tuple(figure for figure in figures if figure is not None),
@@ -148,13 +156,22 @@ def performance_of(
         or any(row.get("tp") is None for row in thresholds),
     )
     said = [
-        f"{WORDS[name][0]} {_limits(terms[name])}"
+        say("measured", label=_named(name)[0], text=_limits(terms[name]))
         for name in ("auc", "calibration_slope", "oe_ratio", "rmse", "r_squared")
         if name in terms
     ]
-    first = (said[0] if said else "").replace("(", "(95% CI ", 1)
-    measured = f"{'; '.join([first, *said[1:]])}. " if said else ""
-    return view, f"{measured}Predictions: {view.whose}."
+    if not said:
+        return view, predictions
+    measured = joined("list", (confident(said[0]), *said[1:]))
+    return view, joined("run_on", (say("stopped", text=measured), predictions))
+
+
+def _named(name: str) -> tuple[Said, Said]:
+    """Return a measure's name and what it means."""
+    if name not in WORDS:
+        return same(name), NOTHING
+    title, means = WORDS[name]
+    return named(title), say(means)
 
 
 def _events(payload: Mapping[str, Any], few: str) -> str:
@@ -167,40 +184,40 @@ def _events(payload: Mapping[str, Any], few: str) -> str:
 
 def _rules(
     tree: Sequence[Mapping[str, Any]], labels: Mapping[str, str]
-) -> Iterable[str]:
+) -> Iterable[Said]:
     """Return each leaf as the conditions that lead to it and what it adds."""
     nodes = {int(node["node"]): node for node in tree}
     for node in tree:
         if "value" not in node:
             continue
-        said: list[str] = []
+        said: list[Said] = []
         place = int(node["node"])
         while place:
             parent = nodes[(place - 1) // 2]
             sign = "<" if place % 2 else "≥"
             label = labels.get(parent["column"], parent["column"])
-            said.append(f"{label} {sign} {short_text(parent['below'])}")
+            below = f"{sign} {short_text(parent['below'])}"
+            said.append(say("measured", label=label, text=below))
             place = (place - 1) // 2
-        value = short_text(node["value"])
-        yield f"{' and '.join(reversed(said)) or 'everyone'}: {value}"
+        rule = joined("and", reversed(said)) or say("everyone")
+        yield say("named", label=rule, text=short_text(node["value"]))
 
 
-def _limits(term: Mapping[str, Any]) -> str:
+def _limits(term: Mapping[str, Any]) -> Said:
     is_ratio = str(term.get("name", "")).endswith("_ratio")
     ends = tuple(number_of(term.get(k)) for k in ("estimate", "lower", "upper"))
     if is_ratio:
         ends = tuple(None if end is None else ratio_of(end) for end in ends)
-    middle, lower, upper = interval_texts(ends, is_ratio)
-    return f"{middle} ({lower} to {upper})"
+    return interval_said(ends, is_ratio)
 
 
-def _share(share: Mapping[str, Any] | None) -> str:
+def _share(share: Mapping[str, Any] | None) -> Said:
     if share is None:
-        return DASH
+        return same(DASH)
     middle, lower, upper = (
         fixed_text(100 * share[key], 1) for key in ("estimate", "lower", "upper")
     )
-    return f"{middle}% ({lower} to {upper})"
+    return say("interval", middle=f"{middle}%", lower=lower, upper=upper)
 
 
 def _threshold(row: Mapping[str, Any]) -> Row:
@@ -216,7 +233,7 @@ def _threshold(row: Mapping[str, Any]) -> Row:
 def _group(group: Mapping[str, Any]) -> Row:
     low, high = (100 * float(group[key]) for key in ("low", "high"))
     return (
-        f"{low:.1f}% to {high:.1f}%",
+        say("range", lower=f"{low:.1f}%", upper=f"{high:.1f}%"),
         count_text(group["n"]),
         count_text(group["events"]),
         f"{100 * float(group['predicted']):.1f}%",
@@ -232,9 +249,10 @@ def draw_importance(
     rows = rows[:MOST_BARS]
     if not rows:
         return None
-    about = "; ".join(f"{label}: {100 * gain:.1f}%" for label, gain, _ in rows)
+    gains = ((label, f"{100 * gain:.1f}%") for label, gain, _ in rows)
+    about = joined("list", (say("named", label=i, text=j) for i, j in gains))
     height = TOP + BAR * len(rows) + FOOT
-    drawing = Drawing(key, (WIDTH, height), (f"{name}: importance", about))
+    drawing = Drawing(key, (WIDTH, height), (say("gain_title", name=name), about))
     scale = Scale(0.0, max(gain for _, gain, _ in rows), BARS, WIDTH - 70)
     for place, (label, gain, _) in enumerate(rows):
         y = TOP + BAR * place
@@ -243,7 +261,7 @@ def draw_importance(
         drawing.box((BARS, y), (max(scale.at(gain) - BARS, 1.0), BAR - 8), "bar g0")
         drawing.text((scale.at(gain) + 8, y + 15), f"{100 * gain:.1f}%", "small")
     middle = (BARS + (WIDTH - BARS) / 2, height - 16)
-    drawing.text(middle, "Share of all gain", "small middle")
+    drawing.text(middle, say("gain_axis"), "small middle")
     return drawing
 
 
@@ -256,12 +274,11 @@ def draw_roc(key: str, name: str, payload: Mapping[str, Any]) -> Drawing | None:
     n0 = n - n1
     curve = [(0.0, 0.0), *((p["fp"] / n0, p["tp"] / n1) for p in points), (1.0, 1.0)]
     auc = next(t for t in payload["terms"] if t["name"] == "auc")
-    title = f"{name}: ROC curve"
     drawing = _square(
         key,
-        (title, f"Area under the curve {_limits(auc)}."),
+        (say("roc_title", name=name), say("roc_about", interval=_limits(auc))),
         ((0.0, 1.0), (0.0, 1.0)),
-        ("1 − specificity", "Sensitivity"),
+        (say("roc_across"), named("Sensitivity")),
     )
     across, up = _scales((0.0, 1.0), (0.0, 1.0))
     drawing.line((across.at(0), up.at(0)), (across.at(1), up.at(1)), "null")
@@ -280,9 +297,9 @@ def draw_roc(key: str, name: str, payload: Mapping[str, Any]) -> Drawing | None:
     _note(
         drawing,
         [
-            f"Area {_limits(auc)}",
-            f"of binned predictions; before binning between {least} and {most}",
-            "Squares: thresholds" if payload.get("thresholds") else "",
+            say("roc_area", interval=_limits(auc)),
+            say("roc_binned", least=least, most=most),
+            *([say("roc_squares")] if payload.get("thresholds") else []),
         ],
     )
     return drawing
@@ -299,9 +316,9 @@ def draw_calibration(key: str, name: str, payload: Mapping[str, Any]) -> Drawing
     end = min(1.0, next((t for t in ticks if t >= top), 1.0))
     drawing = _square(
         key,
-        (f"{name}: calibration", _calibration_text(groups)),
+        (say("calibration_title", name=name), _calibration_text(groups)),
         ((0.0, end), (0.0, end)),
-        ("Predicted", "Observed"),
+        (named("Predicted"), named("Observed")),
     )
     across, up = _scales((0.0, end), (0.0, end))
     drawing.line((across.at(0), up.at(0)), (across.at(end), up.at(end)), "null")
@@ -315,15 +332,13 @@ def draw_calibration(key: str, name: str, payload: Mapping[str, Any]) -> Drawing
         x, seen = across.at(group["predicted"]), group["observed"]
         drawing.line((x, up.at(seen["lower"])), (x, up.at(seen["upper"])), "whisker")
         drawing.box((x - 4, up.at(seen["estimate"]) - 4), (8, 8), "point")
-    _note(
-        drawing,
-        [
-            f"Slope {_limits(terms['calibration_slope'])}" if all(line) else "",
-            f"Intercept {_limits(terms['calibration_intercept'])}" if all(line) else "",
-            "Squares: groups by prediction, with exact 95% limits of their share",
-            "Coloured line: the logistic regression on the prediction's logit",
-        ],
-    )
+    fitted = [
+        say(key, interval=_limits(terms[key]))
+        for key in ("calibration_slope", "calibration_intercept")
+        if all(line)
+    ]
+    signs = [say("calibration_squares"), say("calibration_line")]
+    _note(drawing, [*fitted, *signs])
     return drawing
 
 
@@ -336,11 +351,17 @@ def _recalibrated(a: float, b: float, low: float, high: float) -> Iterable[Point
         yield 1 / (1 + math.exp(-x)), 1 / (1 + math.exp(-min(max(a + b * x, -50), 50)))
 
 
-def _calibration_text(groups: Sequence[Mapping[str, Any]]) -> str:
-    return "; ".join(
-        f"predicted {100 * g['predicted']:.1f}%, observed "
-        f"{100 * g['observed']['estimate']:.1f}%"
-        for g in groups
+def _calibration_text(groups: Sequence[Mapping[str, Any]]) -> Said:
+    return joined(
+        "list",
+        (
+            say(
+                "calibration_about",
+                predicted=f"{100 * g['predicted']:.1f}%",
+                observed=f"{100 * g['observed']['estimate']:.1f}%",
+            )
+            for g in groups
+        ),
     )
 
 
@@ -351,18 +372,22 @@ def draw_decision(key: str, name: str, payload: Mapping[str, Any]) -> Drawing | 
         return None
     cuts = [float(row["threshold"]) for row in rows]
     lines = (
-        ("The model", "g0", [float(row["net_benefit"]["estimate"]) for row in rows]),
-        ("Treat all", "g1", [float(row["treat_all"]) for row in rows]),
-        ("Treat none", "g2", [0.0] * len(rows)),
+        (
+            say("decision_model"),
+            "g0",
+            [float(row["net_benefit"]["estimate"]) for row in rows],
+        ),
+        (say("decision_all"), "g1", [float(row["treat_all"]) for row in rows]),
+        (say("decision_none"), "g2", [0.0] * len(rows)),
     )
     top = max(max(values) for _, _, values in lines) * 1.1 or 0.1
     low = -top / 2  # treating all may cost any amount: it leaves the figure
     ends = ((cuts[0], cuts[-1]), (low, top))
     drawing = _square(
         key,
-        (f"{name}: decision curve", _decision_text(rows)),
+        (say("decision_title", name=name), _decision_text(rows)),
         ends,
-        ("Threshold probability", "Net benefit"),
+        (say("decision_across"), named("Net benefit")),
     )
     across, up = _scales(*ends)
     for place, (label, kind, values) in enumerate(lines):
@@ -374,12 +399,18 @@ def draw_decision(key: str, name: str, payload: Mapping[str, Any]) -> Drawing | 
     return drawing
 
 
-def _decision_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    return "; ".join(
-        f"at {100 * row['threshold']:.4g}% net benefit "
-        f"{fixed_text(row['net_benefit']['estimate'], 3)}, treating all "
-        f"{fixed_text(row['treat_all'], 3)}"
-        for row in rows
+def _decision_text(rows: Sequence[Mapping[str, Any]]) -> Said:
+    return joined(
+        "list",
+        (
+            say(
+                "decision_about",
+                threshold=f"{100 * row['threshold']:.4g}%",
+                benefit=fixed_text(row["net_benefit"]["estimate"], 3),
+                all=fixed_text(row["treat_all"], 3),
+            )
+            for row in rows
+        ),
     )
 
 
@@ -392,7 +423,10 @@ def _scales(x: Ends, y: Ends) -> tuple[Scale, Scale]:
 
 
 def _square(
-    key: str, about: tuple[str, str], ends: tuple[Ends, Ends], axes: tuple[str, str]
+    key: str,
+    about: tuple[Said, Said],
+    ends: tuple[Ends, Ends],
+    axes: tuple[Said, Said],
 ) -> Drawing:
     """Return an empty figure with its grid, its ticks and what its axes are."""
     drawing = Drawing(key, (WIDTH, TOP + HEIGHT + FOOT), about)
@@ -412,10 +446,10 @@ def _square(
     return drawing
 
 
-def _note(drawing: Drawing, texts: Sequence[str]) -> None:
+def _note(drawing: Drawing, texts: Sequence[Said]) -> None:
     """Write paragraphs beside a square figure."""
     y = TOP + 20
-    for text in filter(None, texts):
+    for text in texts:
         for line in wrapped(text, NOTE_WIDTH, 4):
             drawing.text((NOTE, y), line, "label", language_of(line))
             y += 19

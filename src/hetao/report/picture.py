@@ -29,7 +29,7 @@ class Picture:
 
     def __init__(self, drawing: Drawing) -> None:
         """Take over a drawing, which stays as it is."""
-        root = ET.fromstring(drawing.__html__())  # noqa: S314 - our own writer's
+        root = ET.fromstring(drawing.in_english())  # noqa: S314 - our own writer's
         self.title = root.findtext("title") or ""
         _, _, width, height = root.attrib["viewBox"].split()
         root.attrib |= {"xmlns": NAMESPACE, "width": width, "height": height}

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hetao.dictionary.checks import CATEGORIES, check_types
+from hetao.dictionary.checks import CATEGORIES, LANGUAGES, check_types
+from hetao.report.sentences import Said, same, say
 
 # Bands of `hetao.release.quality`, as steps of a heat scale.
 SHARE_HEAT = {"<1%": 1, "few": 1, "1-5%": 2, "5-20%": 3, "20-50%": 4, ">50%": 5}
@@ -25,8 +26,8 @@ class Failure:
     """One check that failed, as a reader is told of it."""
 
     type: str
-    label: str
-    meaning: str
+    label: Said
+    meaning: Said
     place: str
     concept: str
     share: str
@@ -58,7 +59,7 @@ def quality_of(closing: Mapping[str, Any]) -> QualityView:
     for entry in stated.get("summary") or ():
         passing = str(entry.get("passing", ""))
         row = cells.setdefault(str(entry.get("table", "")), {})
-        cell = Cell(passing, PASSING_HEAT.get(passing, 5))
+        cell = Cell(_band(passing), PASSING_HEAT.get(passing, 5))
         row[str(entry.get("category", ""))] = cell
     tables = tuple((name, _row(row)) for name, row in cells.items())
     failures = tuple(_failure(entry) for entry in stated.get("failed") or ())
@@ -70,6 +71,10 @@ def quality_of(closing: Mapping[str, Any]) -> QualityView:
             _worst(row[place] for _, row in tables) for place in range(len(CATEGORIES))
         ),
     )
+
+
+def _band(text: str) -> str:
+    return say(f"band_{text}") if text in ("all", "few") else text
 
 
 def _row(found: Mapping[str, Cell]) -> tuple[Cell, ...]:
@@ -84,14 +89,14 @@ def _worst(cells: Any) -> Cell:
 def _failure(entry: Mapping[str, Any]) -> Failure:
     name, share = str(entry.get("type", "")), str(entry.get("share", ""))
     known = check_types().get(name)
-    words = known.wording["en"] if known else None
+    words = [known.wording[one] for one in LANGUAGES] if known else []
     place = ".".join(filter(None, (str(entry.get(k, "")) for k in ("table", "field"))))
     return Failure(
         type=name,
-        label=words.label if words else name,
-        meaning=words.meaning if words else "",
+        label=Said(*(one.label for one in words)) if words else same(name),
+        meaning=Said(*(one.meaning for one in words)) if words else same(""),
         place=place,
         concept=str(entry.get("concept", "")),
-        share=share,
+        share=_band(share),
         heat=SHARE_HEAT.get(share, 5),
     )

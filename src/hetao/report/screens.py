@@ -7,28 +7,26 @@ from typing import Any
 
 from hetao.report.drawing import Drawing, Scale, even_ticks, ratio_ticks
 from hetao.report.forest import tick_text
+from hetao.report.heads import measure_named, named
 from hetao.report.labels import event_label, variable_label
 from hetao.report.measures import MeasuresView, MeasureTable
 from hetao.report.numerals import (
     DASH,
     count_text,
     fixed_text,
-    interval_texts,
+    interval_said,
     number_of,
     p_text,
     ratio_of,
     short_text,
 )
+from hetao.report.sentences import Said, same, say
 from hetao.study import Analysis, Study
 from hetao.study.methods import METHODS
 
 COUNTS = ("n", "events")
 MOST_SHOWN = 100  # pairs of a table; the certificate holds all
 MOST_FUNNELS = 12
-FUNNEL = (
-    "Outside the dashed lines a plain p is below 0.05; outside the curve, where there "
-    "is one, the p that negative controls calibrate."
-)
 DISCOVERY = 0.05  # adjusted p value up to which a pair is counted as found
 SIZE, LEFT, RIGHT, TOP, BOTTOM = (860.0, 420.0), 90.0, 820.0, 40.0, 360.0
 Z = 1.959964
@@ -41,7 +39,7 @@ def screen_of(
     analysis: Analysis,
     payload: Mapping[str, Any],
     style: tuple[str, str],
-) -> tuple[MeasuresView, str]:
+) -> tuple[MeasuresView, Said]:
     """Return the view of a screen's finding and its sentence.
 
     Args:
@@ -70,12 +68,15 @@ def screen_of(
         tables.append(_refused(study, refused))
     figures = _funnels(study, payload, fitted, (key, measure))
     found = sum(_number(pair.get("q"), 1.0) <= DISCOVERY for pair in asked)
-    sentence = (
-        f"{len(fitted)} of {len(pairs)} pairs were fitted, {len(controls)} of them "
-        f"negative controls. An adjusted p of at most 0.05: {found} of the "
-        f"{len(asked)} others."
+    caption = say("funnel_caption")
+    return MeasuresView(tuple(tables), tuple(figures), caption), say(
+        "screen",
+        fitted=len(fitted),
+        pairs=len(pairs),
+        controls=len(controls),
+        found=found,
+        others=len(asked),
     )
-    return MeasuresView(tuple(tables), tuple(figures), FUNNEL), sentence
 
 
 def _number(value: Any, instead: float) -> float:
@@ -83,18 +84,20 @@ def _number(value: Any, instead: float) -> float:
     return instead if found is None else found
 
 
-def _pair_text(study: Study, pair: Mapping[str, Any]) -> str:
-    outcome = event_label(study, str(pair["outcome"]))
-    return f"{outcome} by {variable_label(study, str(pair['exposure']))}"
+def _pair_text(study: Study, pair: Mapping[str, Any]) -> Said:
+    return say(
+        "screen_pair",
+        outcome=event_label(study, str(pair["outcome"])),
+        exposure=variable_label(study, str(pair["exposure"])),
+    )
 
 
-def _interval(found: Mapping[str, Any] | None) -> str:
+def _interval(found: Mapping[str, Any] | None) -> Said:
     if not found:
-        return DASH
+        return same(DASH)
     ends = tuple(number_of(found.get(k)) for k in ("estimate", "lower", "upper"))
     ratios = tuple(None if end is None else ratio_of(end) for end in ends)
-    middle, lower, upper = interval_texts(ratios, is_ratio=True)
-    return f"{middle} ({lower} to {upper})"
+    return interval_said(ratios, is_ratio=True)
 
 
 def _counts(pair: Mapping[str, Any], few: str) -> tuple[str, str]:
@@ -105,7 +108,6 @@ def _counts(pair: Mapping[str, Any], few: str) -> tuple[str, str]:
 def _pairs(
     study: Study, pairs: Sequence[Mapping[str, Any]], measure: str, few: str
 ) -> MeasureTable:
-    cut = "" if len(pairs) <= MOST_SHOWN else f", the first {MOST_SHOWN}"
     rows = [
         (
             _pair_text(study, pair),
@@ -118,12 +120,11 @@ def _pairs(
         )
         for pair in pairs[:MOST_SHOWN]
     ]
-    heads = ("", "People", "Events", f"{measure} (95% CI)", "p")
+    limits = say("axis", measure=measure_named(measure))
+    heads = ("", "People", "Events", limits, "p")
     more = ("Calibrated (95% CI)", "Calibrated p", "Adjusted p")
-    caption = (
-        f"Pairs of an outcome and an exposure{cut}, by the p value adjusted for their "
-        "number (Benjamini-Hochberg), which is of the calibrated one where there is one"
-    )
+    key = "screen_pairs" if len(pairs) <= MOST_SHOWN else "screen_pairs_first"
+    caption = say(key, most=MOST_SHOWN)
     return MeasureTable(caption, (*heads, *more), tuple(rows))
 
 
@@ -137,12 +138,8 @@ def _errors(study: Study, errors: Sequence[Mapping[str, Any]]) -> MeasureTable:
         )
         for one in errors
     )
-    caption = (
-        "Systematic error by negative controls, a normal distribution on the log "
-        "scale; fewer than five controls say nothing of it"
-    )
     heads = ("Exposure", "Controls fitted", "Mean", "Standard deviation")
-    return MeasureTable(caption, heads, rows)
+    return MeasureTable(say("screen_errors"), heads, rows)
 
 
 def _controls(
@@ -152,15 +149,16 @@ def _controls(
         (_pair_text(study, pair), *_counts(pair, few), _interval(pair))
         for pair in pairs[:MOST_SHOWN]
     )
-    heads = ("", "People", "Events", f"{measure} (95% CI)")
-    return MeasureTable("Negative controls", heads, rows)
+    heads = ("", "People", "Events", say("axis", measure=measure_named(measure)))
+    return MeasureTable(say("screen_controls"), heads, rows)
 
 
 def _refused(study: Study, pairs: Sequence[Mapping[str, Any]]) -> MeasureTable:
     rows = tuple(
-        (_pair_text(study, pair), str(pair["refused"])) for pair in pairs[:MOST_SHOWN]
+        (_pair_text(study, pair), named(str(pair["refused"])))
+        for pair in pairs[:MOST_SHOWN]
     )
-    return MeasureTable("Pairs that were not fitted", ("", "Reason"), rows)
+    return MeasureTable(say("screen_refused"), ("", "Reason"), rows)
 
 
 # --- funnels ------------------------------------------------------------------------
@@ -203,11 +201,14 @@ def draw_funnel(
     wide = max([WIDEST / 5, *(abs(float(pair["estimate"])) for pair in pairs)]) * 1.08
     across = Scale(-wide, wide, LEFT, RIGHT)
     up = Scale(0.0, most, TOP, BOTTOM)
-    about = (
-        f"{label}: {measure} against standard error of {len(pairs)} pairs, "
-        f"{sum(bool(pair['is_control']) for pair in pairs)} of them negative controls."
+    about = say(
+        "funnel_about",
+        label=label,
+        measure=measure_named(measure),
+        pairs=len(pairs),
+        controls=sum(bool(pair["is_control"]) for pair in pairs),
     )
-    drawing = Drawing(key, SIZE, (f"{label}: funnel of estimates", about))
+    drawing = Drawing(key, SIZE, (say("funnel_title", label=label), about))
     _axes(drawing, across, up, measure)
     _limits(drawing, across, up, (0.0, 0.0), "null")
     if error.get("mean") is not None:
@@ -218,8 +219,8 @@ def draw_funnel(
         kind = "open" if pair["is_control"] else "point"
         drawing.box((x - 4, y - 4), (8, 8), kind)
     for x, kind, text in (
-        (LEFT, "open", "negative control"),
-        (LEFT + 190, "point", "other pair"),
+        (LEFT, "open", say("funnel_control")),
+        (LEFT + 190, "point", say("funnel_other")),
     ):
         drawing.box((x, 8), (10, 10), kind)
         drawing.text((x + 18, 18), text, "label")
@@ -237,8 +238,8 @@ def _axes(drawing: Drawing, across: Scale, up: Scale, measure: str) -> None:
         drawing.text((LEFT - 46, y + 4), fixed_text(tick, 2), "small")
     drawing.line((LEFT, BOTTOM), (RIGHT, BOTTOM), "rule")
     middle = (LEFT + RIGHT) / 2
-    drawing.text((middle, BOTTOM + 40), measure.capitalize(), "small middle")
-    drawing.text((8, TOP - 10), "Standard error", "small")
+    drawing.text((middle, BOTTOM + 40), named(measure.capitalize()), "small middle")
+    drawing.text((8, TOP - 10), named("Standard error"), "small")
 
 
 def _limits(

@@ -10,6 +10,7 @@ from hetao.report.drawing import Drawing, Scale, even_ticks, shortened
 from hetao.report.forest import tick_text
 from hetao.report.labels import language_of
 from hetao.report.numerals import DASH, count_text, fixed_text, number_of
+from hetao.report.sentences import Said, joined, same, say
 
 WIDTH, HEIGHT, LEFT, RIGHT, FOOT = 860.0, 340.0, 62.0, 845.0, 52.0
 COLOURS = 6  # of the page's style; further curves differ by their dashes
@@ -41,7 +42,7 @@ class Curve:
     label: str
     steps: tuple[Step, ...]
     at_risk: tuple[str, ...] = ()
-    shares: tuple[str, ...] = ()
+    shares: tuple[Said, ...] = ()
     hazards: tuple[str, ...] = ()
 
 
@@ -68,16 +69,17 @@ def curve_of(payload: Mapping[str, Any], ticks: Sequence[float], few: str) -> Cu
         str(payload.get("stratum", "")),
         steps,
         tuple(counts),
-        tuple(_share(steps[i]) if i >= 0 else DASH for i in last),
+        tuple(_share(steps[i]) if i >= 0 else same(DASH) for i in last),
         tuple(fixed_text(hazards[i], 3) if i >= 0 else DASH for i in last),
     )
 
 
-def _share(step: Step) -> str:
+def _share(step: Step) -> Said:
     share = f"{100 * step.survival:.1f}%"
     if step.lower is None or step.upper is None:
-        return share
-    return f"{share} ({100 * step.lower:.1f} to {100 * step.upper:.1f})"
+        return same(share)
+    lower, upper = (f"{100 * end:.1f}" for end in (step.lower, step.upper))
+    return say("interval", middle=share, lower=lower, upper=upper)
 
 
 def _numbers(payload: Mapping[str, Any], key: str) -> list[float]:
@@ -85,14 +87,14 @@ def _numbers(payload: Mapping[str, Any], key: str) -> list[float]:
 
 
 def draw_curves(
-    key: str, title: str, axis: str, curves: Sequence[Curve], ticks: Sequence[float]
+    key: str, title: Said, axis: str, curves: Sequence[Curve], ticks: Sequence[float]
 ) -> Drawing:
     """Return the figure: curves as steps, shaded 95% bands, a legend above."""
     legend = 22.0 * math.ceil(len(curves) / 2) + 12
     last = max((s.time for c in curves for s in c.steps), default=1.0)
     across = Scale(0.0, max(last, *ticks), LEFT, RIGHT)
     up = Scale(0.0, 1.0, legend + HEIGHT, legend + 8)
-    about = "; ".join(_about(curve) for curve in curves) or "No curve."
+    about = joined("list", map(_about, curves)) or say("km_none")
     drawing = Drawing(key, (WIDTH, legend + HEIGHT + FOOT), (title, about))
     _grid(drawing, across, up, ticks)
     drawing.text(
@@ -113,11 +115,13 @@ def draw_curves(
     return drawing
 
 
-def _about(curve: Curve) -> str:
-    if not curve.steps:
-        return f"{curve.label}: no step may be shown"
-    last = curve.steps[-1]
-    return f"{curve.label}: {100 * last.survival:.0f}% at {tick_text(last.time)}"
+def _about(curve: Curve) -> Said:
+    text = say("km_no_step")
+    if curve.steps:
+        last = curve.steps[-1]
+        share, time = f"{100 * last.survival:.0f}%", tick_text(last.time)
+        text = say("km_last", share=share, time=time)
+    return say("named", label=curve.label, text=text)
 
 
 def _grid(drawing: Drawing, across: Scale, up: Scale, ticks: Sequence[float]) -> None:

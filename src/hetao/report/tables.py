@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hetao.report.heads import named, step_named
 from hetao.report.numerals import (
     DASH,
     count_text,
@@ -17,8 +18,10 @@ from hetao.report.numerals import (
     number_of,
     percent_text,
 )
+from hetao.report.sentences import Said, say
 
-NOT_SHOWN = "not shown*"
+MISSING = "(missing)"  # level of those whose category is not known
+NOT_SHOWN = say("not_shown")
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class TableGroup:
     """
 
     label: str
-    form: str
+    form: Said
     rows: tuple[TableRow, ...]
     smd: str
     difference: float | None
@@ -74,12 +77,13 @@ def _group(rows: Sequence[Mapping[str, Any]], few: str) -> TableGroup:
     first = rows[0]
     counted = all("count" in cell for cell in first.get("by_group", ()))
     difference = number_of(first.get("smd"))
+    label = str(first.get("label") or first.get("variable") or "")
     return TableGroup(
-        label=str(first.get("label") or first.get("variable") or ""),
-        form="n (%)" if counted else "mean (SD)",
+        label=label if first.get("variable") else named(label),
+        form=say("form_count" if counted else "form_mean"),
         rows=tuple(
             TableRow(
-                str(row.get("level", "")),
+                _level(str(row.get("level", ""))),
                 tuple(_cell(cell, few) for cell in row.get("by_group", ())),
             )
             for row in rows
@@ -87,6 +91,10 @@ def _group(rows: Sequence[Mapping[str, Any]], few: str) -> TableGroup:
         smd=fixed_text(difference, 2),
         difference=difference,
     )
+
+
+def _level(text: str) -> str:
+    return say("level_missing") if text == MISSING else text
 
 
 def _cell(cell: Mapping[str, Any], few: str) -> Cell:
@@ -105,9 +113,11 @@ def _number_cell(cell: Mapping[str, Any], few: str) -> Cell:
         return Cell(few, is_hidden=True)
     text = mean_text(cell.get("mean"), cell.get("sd"))
     if n is None:
-        return Cell(text, f"{few} missing", is_hidden=True)
-    known = f"n {count_text(n)}"
-    return Cell(text, f"{known}, {count_text(missing)} missing" if missing else "")
+        return Cell(text, say("missing", count=few), is_hidden=True)
+    if not missing:
+        return Cell(text)
+    known = say("known_missing", count=count_text(n), missing=count_text(missing))
+    return Cell(text, known)
 
 
 def steps_of(steps: Iterable[Mapping[str, Any]], few: str) -> tuple[Step, ...]:
@@ -127,7 +137,7 @@ def steps_of(steps: Iterable[Mapping[str, Any]], few: str) -> tuple[Step, ...]:
         removed = row.get("removed")
         found.append(
             Step(
-                str(row.get("label", "")),
+                step_named(str(row.get("label", ""))),
                 text,
                 NOT_SHOWN if removed is None else count_text(removed),
                 None if n is None else n / (first or 1.0),
