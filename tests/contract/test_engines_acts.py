@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hetao.cdm.acts import CHUNK_ROWS, read_acts, read_all_acts, used_columns
+from hetao.cdm.acts import FETCHED_ROWS, read_acts, read_all_acts, used_columns
 from hetao.ledger.acts import decode_act, encode_act
 from support_acts import PEOPLE, USED, acts_by_hand, write_acts
 from support_engines import ENGINES, serve
@@ -30,13 +30,25 @@ def holding(request, extract, started):
 
 
 def test_every_engine_makes_the_golden_bytes(holding):
-    used, many = used_columns(holding), 3 * CHUNK_ROWS  # so that people come in ranges
+    used, many = (
+        used_columns(holding),
+        3 * FETCHED_ROWS,
+    )  # so that people come in ranges
     found = data_of(read_all_acts(holding, used, PEOPLE, many))
     made = [data.hex() for who in (None, *PEOPLE) for data in found[who]]
     alone = data_of(read_acts(holding, used, [PEOPLE[0]], nobody=False))
 
     assert made == json.loads(GOLDEN.read_text("utf-8"))["acts"]
     assert alone == {PEOPLE[0]: found[PEOPLE[0]]}
+
+
+def test_every_engine_makes_nothing_of_a_text_that_is_missing(holding):
+    used = {"care_site": ("care_site_id", "care_site_name")}
+    found = data_of(read_acts(holding, used, []))
+
+    told = [decode_act(data).rows[0].values["care_site_name"] for data in found[None]]
+    assert told == [None, "Ward 5 東"]
+    assert found == data_of(read_all_acts(holding, used, [], 2))
 
 
 def data_of(acts):

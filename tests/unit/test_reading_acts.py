@@ -127,11 +127,32 @@ def test_visits_whose_ids_differ_at_their_ends_alone_come_in_their_order(tmp_pat
         assert numbers == sorted(set(numbers))
 
 
-@pytest.mark.parametrize("rows", [1, 100, 1400])
-def test_reading_fewer_rows_at_once_changes_no_act(engine, expected, rows, monkeypatch):
-    monkeypatch.setattr(acts, "CHUNK_ROWS", rows)
+@pytest.mark.parametrize("fetched", [1, 700, 10_000])
+@pytest.mark.parametrize("packed", [1, 100, 1400])
+@pytest.mark.parametrize("order", ["person_id", "hash(measurement_id)"])
+def test_reading_fewer_rows_at_once_changes_no_act(
+    engine, expected, fetched, packed, order, monkeypatch
+):
+    engine.connection.execute("DELETE FROM measurement")
+    engine.connection.execute(f"INSERT INTO measurement FROM kept ORDER BY {order}")
+    monkeypatch.setattr(acts, "FETCHED_ROWS", fetched)
+    monkeypatch.setattr(acts, "PACKED_ROWS", packed)
 
     assert _read(engine) == expected
+
+
+def test_rows_that_are_stored_by_person_are_packed_a_few_people_at_a_time(
+    engine, expected, monkeypatch
+):
+    engine.connection.execute("DELETE FROM measurement")
+    engine.connection.execute("INSERT INTO measurement FROM kept ORDER BY person_id")
+    monkeypatch.setattr(acts, "PACKED_ROWS", 100)
+    people, used = _people(engine), used_columns(engine)
+    found = list(read_all_acts(engine, used, people, ROWS + 40))
+
+    assert len(found) > 10
+    assert max(some.rows for some in found) < 300
+    assert _told(found) == expected
 
 
 def test_a_few_people_are_read_alone(engine, expected):

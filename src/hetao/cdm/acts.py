@@ -13,15 +13,17 @@ import numpy as np
 
 from hetao.cdm.engine import Engine
 from hetao.cdm.engine_duckdb import DuckDBEngine, Packed
-from hetao.cdm.packing import FIRST_DAY, FOR_GOOD, Acts, TableRows, packed
+from hetao.cdm.packing import FIRST_DAY, FOR_GOOD, Acts, TableRows, apart, packed
 from hetao.dictionary import Table, dictionary
 from hetao.errors import InvalidData
 from hetao.ledger.acts import MILLION, PERSON, VISIT, cells_of, mask_of, told_columns
 
 Used = Mapping[str, Sequence[str]]  # table → the columns of it that hold anything
 
-# Rows that are in memory at once, more or less: DuckDB hands on 131,072 in one piece.
-CHUNK_ROWS: Final = 200_000
+# Rows that are fetched at once, more or less: each range is a plan for every table. And
+# of these, those that are packed at once: they fit into a cache.
+FETCHED_ROWS: Final = 800_000
+PACKED_ROWS: Final = 200_000
 _KEYS: Final = ("person", "act", "id")  # of each row, in front of its cells
 _WORDS: Final = "words"  # all texts of a row
 # What an act can state: a visit's number is none of a day's, and days are a calendar's.
@@ -142,12 +144,12 @@ def read_acts(
 ) -> Iterator[Acts]:
     """Yield the acts of these people alone, and of nobody: see `read_all_acts`."""
     if nobody:
-        yield from _read(engine, used, None)
+        yield from _read(engine, used, None, few=True)
     if people:
         ids = ", ".join(map(str, people))
         # DuckDB compares a row with each of a list; of a table it makes a hash table.
         few = f"SELECT unnest([{ids}])" if isinstance(engine, DuckDBEngine) else ids
-        yield from _read(engine, used, f"{PERSON} IN ({few})")
+        yield from _read(engine, used, f"{PERSON} IN ({few})", few=True)
 
 
 def read_all_acts(
@@ -167,36 +169,50 @@ def read_all_acts(
         InvalidData: the tables do not bear it.
     """
     yield from _read(engine, used, None)
-    ids, chunks = sorted(people), -(-rows // CHUNK_ROWS)
-    cuts = {ids[n * len(ids) // chunks] for n in range(1, chunks) if ids}
+    ids = sorted(people)
+    fine = _cuts(ids, rows, PACKED_ROWS)
     # Whoever is not among the people is in a range as well, and is found out there.
-    for low, high in pairwise([None, *sorted(cuts), None]):
+    for low, high in pairwise([None, *_cuts(ids, rows, FETCHED_ROWS), None]):
         over = f"{PERSON} >= {low}" if low is not None else "TRUE"
         below = f"{PERSON} < {high}" if high is not None else "TRUE"
-        yield from _read(engine, used, f"{over} AND {below}")
+        yield from _read(engine, used, f"{over} AND {below}", fine)
 
 
-def _read(engine: Engine, used: Used, whose: str | None) -> Iterator[Acts]:
+def _cuts(ids: Sequence[int], rows: int, most: int) -> list[int]:
+    """Return the people with whom ranges of about so many rows begin, but the first."""
+    ranges = -(-rows // most)
+    return sorted({ids[n * len(ids) // ranges] for n in range(1, ranges) if ids})
+
+
+def _read(
+    engine: Engine,
+    used: Used,
+    whose: str | None,
+    cuts: Sequence[int] = (),
+    *,
+    few: bool = False,
+) -> Iterator[Acts]:
+    where = f" WHERE {whose}" if whose else ""
     tables = [
-        _fetched(engine, table, used[name], whose)
+        _fetched(engine, table, used[name], where, few=few)
         for name, table in act_tables().items()
         if name in used and (PERSON in table.columns) == (whose is not None)
     ]
     tables = [rows for rows in tables if len(rows.key)]
-    if tables:
-        yield packed(tables, of_people=whose is not None)
+    for some in apart(tables, cuts):
+        yield packed(some, of_people=whose is not None)
 
 
 def _fetched(
-    engine: Engine, table: Table, used: Sequence[str], whose: str | None
+    engine: Engine, table: Table, used: Sequence[str], where: str, *, few: bool
 ) -> TableRows:
-    own, (plain, texts) = isinstance(engine, DuckDBEngine), cells_of(table, used)
-    plan = act_rows_plan(table, used, own=own)
-    where, text = f" WHERE {whose}" if whose else "", _WORDS if texts else ""
-    if isinstance(engine, DuckDBEngine):
+    plain, texts = cells_of(table, used)
+    text = _WORDS if texts else ""
+    if isinstance(engine, DuckDBEngine) and not few:
+        plan = act_rows_plan(table, used, own=True)
         found = engine.fetch_packed(plan, text, where)
     else:
-        found = _packed(engine, plan + where, text)
+        found = _packed(engine, act_rows_plan(table, used), where, text)
     if not found.missing.keys().isdisjoint(_KEYS):
         raise InvalidData("a row of the tables lacks its key, or whose it is")
     names, told = [f"c{n}" for n in range(len(used))], told_columns(table)
@@ -214,11 +230,17 @@ def _fetched(
     )
 
 
-def _packed(engine: Engine, plan: str, text: str) -> Packed:
-    """Return a plan's columns as the embedded engine gives them."""
-    columns = engine.fetch(plan)
+def _packed(engine: Engine, plan: str, where: str, text: str) -> Packed:
+    """Return a plan's columns as the embedded engine gives many of them.
+
+    Of a few rows it hands arrays over in less time than it plans a stream of them.
+    """
+    if isinstance(engine, DuckDBEngine):
+        columns = engine.fetch(plan, where)
+    else:
+        columns = engine.fetch(plan + where)
     masks = {name: np.ma.getmaskarray(values) for name, values in columns.items()}
-    texts = [words.encode() for words in columns.pop(text, ())]
+    texts = [words.encode() for words in np.ma.getdata(columns.pop(text, ()))]
     return Packed(
         {
             name: np.ma.getdata(cells).astype(np.int64)

@@ -388,6 +388,11 @@ class Extract:
         return found
 
     @cached_property
+    def _firsts(self) -> Array:
+        """Return the first leaf of each place, as numbers that are searched fast."""
+        return self._starts["start"].astype(np.int64)
+
+    @cached_property
     def _tiles(self) -> Tiles:
         data = (self.folder / TILES).read_bytes()
         return Tiles.from_bytes(data, self.commitment.acts)
@@ -491,7 +496,7 @@ class Extract:
 
     def _place_at(self, index: int) -> int:
         """Return whose act stands at an index; the last place that begins there."""
-        return int(np.searchsorted(self._starts["start"], index, side="right")) - 1
+        return int(np.searchsorted(self._firsts, index, side="right")) - 1
 
     def _acts(
         self, first: int, last: int, without: frozenset[int] = frozenset()

@@ -175,9 +175,14 @@ class DuckDBEngine(ClosesItself):
             finally:
                 self.connection.unregister("handed")
 
-    def fetch(self, sql: str) -> Columns:
-        """Return a plan's columns as arrays, in the plan's order of rows."""
-        plan = translate(sql, self.name)
+    def fetch(self, sql: str, where: str = "") -> Columns:
+        """Return a plan's columns as arrays, in the plan's order of rows.
+
+        Args:
+            sql: the plan.
+            where: as of `fetch_packed`.
+        """
+        plan = translate(sql, self.name) + where
         with failures():
             answer = self.connection.execute(plan)  # a plan is bound once: a third of
             forms = result_forms(answer.description)  # what a small site's plan costs

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from hetao.cdm.engine import Column as Array
 from hetao.ledger.acts import (
@@ -34,6 +35,7 @@ FOR_GOOD: Final = 2 * FIRST_DAY
 DAY_BITS: Final = 22  # of days since 1970, as many as a calendar has
 NONCE_WORDS: Final = HASH_BYTES // WORD
 SHORT: Final = 64  # bytes of a text that are moved one by one
+BLOCK: Final = 2**13  # rows that are put in place at once: they fit into a cache
 LITTLE: Final = np.dtype("<i8")
 
 
@@ -60,6 +62,23 @@ class TableRows(NamedTuple):
     bits: Sequence[int]
     edges: Array
     text: bytes | memoryview | None
+
+    def part(self, start: int, stop: int) -> "TableRows":
+        """Return some of the rows that follow each other; nothing is copied."""
+        some, edges, text = slice(start, stop), self.edges, self.text
+        if text is not None:
+            edges = edges[start : stop + 1]
+            text = memoryview(text)[int(edges[0]) : int(edges[-1])]
+            edges = edges - edges[0]
+        return self._replace(
+            person=self.person[some],
+            act=self.act[some],
+            key=self.key[some],
+            cells=[cells[some] for cells in self.cells],
+            missing=[one if one is None else one[some] for one in self.missing],
+            edges=edges,
+            text=text,
+        )
 
 
 @dataclass(frozen=True)
@@ -94,8 +113,7 @@ class Acts:
         """
         gaps = np.array(self.starts[:-1], dtype=np.int64) // WORD
         given = np.frombuffer(nonces, dtype=LITTLE).reshape(-1, NONCE_WORDS)
-        for n in range(NONCE_WORDS):
-            self.words[gaps + n] = given[:, n]
+        _stretches(self.words, NONCE_WORDS)[gaps] = given
         data = memoryview(self.words.data).cast("B")
         return act_leaves(data, self.starts, self.text, self.edges)
 
@@ -167,6 +185,30 @@ class _Runs(NamedTuple):
         for key in (self.person, self.act, self.table):
             cross &= key[:-1] == key[1:]
         return bool(cross.any())
+
+
+def apart(
+    tables: Sequence[TableRows], cuts: Sequence[int]
+) -> Iterator[list[TableRows]]:
+    """Yield rows of tables range by range of people, and no range without a row.
+
+    They stay together where a table is not stored by person: that costs memory alone.
+
+    Args:
+        tables: each with a row at least.
+        cuts: the people with whom ranges begin, but the first, in order.
+    """
+    if not all((table.person[1:] >= table.person[:-1]).all() for table in tables):
+        cuts = ()
+    edges = [
+        [0, *np.searchsorted(table.person, cuts).tolist(), len(table.key)]
+        for table in tables
+    ]
+    for starts, stops in pairwise(zip(*edges, strict=True)):
+        places = zip(tables, starts, stops, strict=True)
+        some = [table.part(low, high) for table, low, high in places if low < high]
+        if some:
+            yield some
 
 
 def packed(tables: Sequence[TableRows], *, of_people: bool) -> Acts:
@@ -251,21 +293,22 @@ def _write_heads(
     given = HAS_PERSON * of_people + HAS_VISIT * visit + HAS_DAY * day
     person = acts.person if of_people else 0
     visits, days = np.where(visit, acts.act, 0), np.where(day, acts.act - FIRST_DAY, 0)
-    cells = [*form.tolist(), given, person, visits, days, sections]
-    for n, cell in enumerate(cells):
-        words[at + n] = cell
+    heads = np.empty((len(at), HEAD_WORDS), dtype=LITTLE)
+    for n, cell in enumerate((*form, given, person, visits, days, sections)):
+        heads[:, n] = cell
+    _stretches(words, HEAD_WORDS)[at] = heads
 
 
 def _write_sections(
     words: Array, at: Array, tables: Sequence[TableRows], of: Array, rows: Array
 ) -> None:
+    names = [np.frombuffer(name_bytes(table.name), dtype=LITTLE) for table in tables]
     fronts = [
-        [*np.frombuffer(name_bytes(table.name), dtype=LITTLE).tolist(), table.columns]
-        for table in tables
+        [*name, table.columns, 0] for name, table in zip(names, tables, strict=True)
     ]
-    for n, cell in enumerate(np.array(fronts, dtype=LITTLE).T):
-        words[at + n] = cell[of]
-    words[at + SECTION_WORDS - 1] = rows
+    sections = np.array(fronts, dtype=LITTLE)[of]
+    sections[:, -1] = rows
+    _stretches(words, SECTION_WORDS)[at] = sections
 
 
 def _write_rows(
@@ -281,15 +324,32 @@ def _write_rows(
         within = np.arange(int(count.sum())) - np.repeat(behind, count)
         at = np.empty(len(within), dtype=np.int64)
         at[np.repeat(first, count) + within] = np.repeat(begins, count) + within * width
-    if any(missing is not None for missing in table.missing):
-        nulls = np.zeros(len(at), dtype=LITTLE)
-        for missing, bit in zip(table.missing, table.bits, strict=True):
-            if missing is not None:
-                nulls |= missing.astype(np.int64) << bit
-        words[at] = nulls
-    for values, missing in zip(table.cells, table.missing, strict=True):
-        at += 1
-        words[at] = values if missing is None else np.where(missing, 0, values)
+    stretches = _stretches(words, width)
+    for start in range(0, len(at), BLOCK):
+        some = slice(start, start + BLOCK)
+        stretches[at[some]] = _cells(table, some)
+
+
+def _cells(table: TableRows, some: slice) -> Array:
+    """Return the words of some rows, each row's behind each other."""
+    keys = table.key[some]
+    rows = np.empty((len(keys), 1 + len(table.cells)), dtype=LITTLE)
+    rows[:, 0] = 0
+    for n, (values, missing) in enumerate(zip(table.cells, table.missing, strict=True)):
+        rows[:, n + 1] = values[some]
+        if missing is not None:
+            gone = missing[some]
+            rows[gone, n + 1] = 0
+            rows[:, 0] |= gone.astype(np.int64) << table.bits[n]
+    return rows
+
+
+def _stretches(words: Array, width: int) -> Array:
+    """Return a view in which the n-th row is the so many words from the n-th on.
+
+    To put words there by stretches takes a third of what it takes one by one.
+    """
+    return sliding_window_view(words, width, writeable=True)
 
 
 def _texts(
