@@ -39,6 +39,7 @@ _MOST_SIGNATURES = 100
 _LONGEST_NAME = 255  # bytes of a name in what ML-DSA-44 signs
 _DECIMAL = re.compile("0|[1-9][0-9]{0,18}")
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f]")
+_NAME = re.compile(r"[^\s+]+")
 
 
 @dataclass(frozen=True)
@@ -460,9 +461,7 @@ def _is_note_text(text: object) -> bool:
 
 
 def _is_name(name: str) -> bool:
-    if not name or "+" in name or any(c.isspace() for c in name):
-        return False
-    return _is_note_text(name)
+    return _NAME.fullmatch(name) is not None and _is_note_text(name)
 
 
 def _require_name(name: str) -> None:
