@@ -1,6 +1,7 @@
 """How each function and operator of a plan is said on each engine."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import cast
 
 from sqlglot import exp, parse_one
@@ -89,13 +90,13 @@ ARGUMENTS: dict[type[exp.Expr], tuple[str, ...]] = {
 
 
 def rewrite(plan: exp.Expr, engine: str) -> exp.Expr:
-    """Return the plan's tree in one engine's words."""
+    """Return the plan's tree in one engine's words; the given one is used up."""
     # Outermost first: an average holds a sum, a quotient holds what it divides.
-    plan = plan.transform(_average)
+    plan = plan.transform(_average, copy=False)
     if engine != "duckdb":
-        plan = plan.transform(_without_qualify)
+        plan = plan.transform(_without_qualify, copy=False)
     if engine == "spark":
-        plan = plan.transform(_without_filtered_window)
+        plan = plan.transform(_without_filtered_window, copy=False)
     return _deepest_first(plan, lambda node: _said(node, engine))
 
 
@@ -113,7 +114,7 @@ def _said(node: exp.Expr, engine: str) -> exp.Expr:
     words = FORMS.get(type(node), {}).get(engine)
     if words is None:
         return SPECIAL[engine](node)
-    form = parse_one(words, read=engine)
+    form = _form(words, engine).copy()
     arguments: list[exp.Expr] = []
     for name in ARGUMENTS.get(type(node), ("this", "expression")):
         value = node.args.get(name)
@@ -122,6 +123,11 @@ def _said(node: exp.Expr, engine: str) -> exp.Expr:
     for slot in list(form.find_all(exp.Placeholder)):
         slot.replace(_whole(given[slot.name].copy()))
     return form
+
+
+@cache
+def _form(words: str, engine: str) -> exp.Expr:
+    return parse_one(words, read=engine)
 
 
 def _whole(node: exp.Expr) -> exp.Expr:

@@ -51,8 +51,11 @@ def _write(rows: Iterable[list[str]], copy: Path) -> int:
     with copy.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
         for row in rows:
-            cells = [" ".join(cell.replace("\0", " ").splitlines()) for cell in row]
-            if any(cell.strip() for cell in cells):
+            cells = row
+            # Looked at together: hardly a row holds a line end or a NUL.
+            if not "".join(cells).isprintable():
+                cells = [" ".join(c.replace("\0", " ").splitlines()) for c in row]
+            if "".join(cells).strip():
                 out.writerow(cells)
                 number += 1
     return number
@@ -73,7 +76,10 @@ def _html_rows(plain: Path, file: str) -> Iterator[list[str]]:
         for _, row in etree.iterparse(
             str(plain), events=("end",), tag="tr", html=True, encoding="utf-8"
         ):
-            cells = ["".join(cell.itertext()) for cell in row if cell.tag in CELLS]
+            cells = [
+                "".join(cell.itertext()) if len(cell) else cell.text or ""
+                for cell in row.iterchildren(*CELLS)
+            ]
             if cells:
                 yield cells
             row.clear()
