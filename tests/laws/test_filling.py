@@ -3,7 +3,7 @@
 from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlglot import parse_one
 
@@ -34,7 +34,9 @@ NOT = (
 )
 
 
-@settings(deadline=None)
+CONNECTION = connect()
+
+
 @given(number=numbers, a=factors, b=factors)
 @example(Decimal("0.5"), Decimal("0.000001"), Decimal(0))
 @example(Decimal("-0.5"), Decimal("0.000001"), Decimal(0))
@@ -45,8 +47,7 @@ def test_a_result_is_converted_to_the_nearest_step(number, a, b):
     sql = converted_sql("$number::DECIMAL(18,6)", "$a", "$b::DECIMAL(28,9)")
     cells = {"number": str(number), "a": str(a), "b": str(b)}
 
-    with connect() as connection:
-        ((found,),) = connection.execute(f"SELECT {sql}", cells).fetchall()
+    ((found,),) = CONNECTION.execute(f"SELECT {sql}", cells).fetchall()
 
     assert found == (a * number + b).quantize(STEP, ROUND_HALF_UP)
 

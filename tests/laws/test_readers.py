@@ -12,6 +12,7 @@ from hetao.cdm.mapping import SiteFolder, SiteTable, Source, StoreTable
 from hetao.cdm.staging import Staged, stage_sources
 from hetao.errors import InvalidData
 
+COUNTER = connect()
 FUZZ = settings(
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -81,13 +82,12 @@ def staged(source: Source, body: bytes) -> tuple[Staged, int, int]:
             folder, SiteTable("north"), StoreTable("store"), (source,), {}
         )
         (found,) = stage_sources(site, lambda _: None)
-        with connect() as connection:
-            rows, unfit = (
-                connection.execute(
-                    f"SELECT count(*) FROM '{found.folder}/{part}.parquet'"  # noqa: S608
-                ).fetchone()[0]
-                for part in ("rows", "unfit")
-            )
+        rows, unfit = (
+            COUNTER.execute(
+                f"SELECT count(*) FROM '{found.folder}/{part}.parquet'"  # noqa: S608
+            ).fetchone()[0]
+            for part in ("rows", "unfit")
+        )
         assert list(folder.rglob(".part*")) == []
         return found, rows, unfit
 
