@@ -121,6 +121,8 @@ MODULES = {
     "federation/begun": ("unit/test_begun",),
     "federation/counter": ("unit/test_counter",),
     "federation/ending": ("unit/test_ending",),
+    "federation/shelf": ("unit/test_hub_edges", "attack/test_hub"),
+    "ledger/revoked": ("attack/test_revoked_certificate",),
 }  # fmt: skip
 # Not the exhaustive search of permits' lives, each of which would be looked through;
 # nor tests of many processes, or of thousands of questions.

@@ -3,6 +3,7 @@
 import copy
 import datetime
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -15,8 +16,8 @@ from hetao.ledger.note import Checkpoint, parse_note, sign_note
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.revoked import check_announced, verify_any, verify_revoked
 from hetao.ledger.verify_hetao import Refused
-from hetao.permit import bundle_from, format_time, state
-from support_federation import START, restated
+from hetao.permit import SKEW, Bundle, bundle_from, format_time, state
+from support_federation import START, Federation, Plan, restated, toy_study
 from support_revoked import LATER, revoked_body, signed
 
 
@@ -218,6 +219,62 @@ def test_changed_bytes_are_refused(small_run, body):
             verify_hetao.verify(bytes(spoilt))
 
 
+def test_a_revoked_run_of_which_a_notice_was_left_out_is_refused(small_run, body):
+    """Though nothing left in it: what else was said of the permit is not known."""
+    body = {**copy.deepcopy(body), "rounds": []}
+    verify_revoked(signed(small_run, body))
+    notices = body["permit"]["notices"]
+    first = next(n for n in notices if n["body"]["by"] == "ethics-hk")
+    notices.remove(first)
+
+    with pytest.raises(Unverified, match="step 3, permit and its end"):
+        verify_revoked(signed(small_run, body))
+
+
+def test_a_step_that_fails_is_named_with_its_rule(small_run, body):
+    with pytest.raises(Unverified, match=r"step 1.*not a hetao.revoked-certificate/1"):
+        verify_revoked(small_run.certificate)
+    other = signed(small_run, body).replace(b'"hetao ', b'"Hetao ')
+    with pytest.raises(Unverified, match=r"step 2, issuer's signature"):
+        verify_revoked(other)
+    with pytest.raises(Unverified, match=r"step 3.*nobody who may has revoked"):
+        verify_revoked(signed(small_run, never_revoked(small_run, body)))
+
+
+def test_a_verdict_counts_the_releases_and_the_sums_of_both_hubs(small_run, body):
+    body = copy.deepcopy(body)
+    steps = verify_revoked(signed(small_run, body)).steps
+    assert [words.partition(" ")[0] for words in steps[4:6]] == ["3", "1"]
+
+    del body["rounds"][0]["totals"]["hub-sz"]
+    steps = verify_revoked(signed(small_run, body)).steps
+    assert [words.partition(" ")[0] for words in steps[4:6]] == ["3", "0"]
+
+
+def test_a_sum_of_fewer_than_its_members_is_refused(small_run, body):
+    """Though the one that it leaves out released nothing that is here."""
+    bent = with_a_sum_over_fewer(small_run, body)
+    del bent["rounds"][0]["receipts"]["a"]
+
+    with pytest.raises(Unverified, match="is over other members"):
+        verify_revoked(signed(small_run, bent))
+
+
+def test_a_sum_of_who_is_no_hub_is_named(small_run, body):
+    with pytest.raises(Unverified, match="a sum of attrition/1/0 is no hub's"):
+        verify_revoked(signed(small_run, with_a_sum_by_a_site(small_run, body)))
+
+
+def test_an_end_may_be_dated_ahead_by_as_much_as_clocks_may_differ(small_run):
+    body = revoked_body(small_run, START + SKEW)
+    issued = {**body, "issued": format_time(START)}
+    verify_revoked(signed(small_run, issued))
+
+    earlier = format_time(START - datetime.timedelta(seconds=1))
+    with pytest.raises(Unverified, match="revoked after the certificate was issued"):
+        verify_revoked(signed(small_run, {**body, "issued": earlier}))
+
+
 def test_neither_kind_passes_for_the_other(small_run, body):
     data = signed(small_run, body)
 
@@ -403,6 +460,49 @@ def test_a_list_s_times_are_held_to_its_log_and_the_revocation(small_run, body, 
 
     with pytest.raises(Unverified, match="sites' own lists"):
         held(small_run, body, listed(small_run, body, "a", **more))
+
+
+def test_a_list_of_another_run_or_of_other_releases_is_refused(small_run, body):
+    run, mine = {**body, "run": "0" * 32}, listed(small_run, body, "a")
+    receipt = body["rounds"][0]["receipts"]["a"]
+    ready = restated(small_run, receipt, "a", kind="ready")
+    other = restated(small_run, ready, "a", run=run["run"])
+    for lists, words in (
+        ((mine, listed(small_run, body, "a")), "two lists of a are given"),
+        (
+            (listed(small_run, run, "a", records=[other]),),
+            "the list of a is of another run",
+        ),
+        ((listed(small_run, body, "a", records=[ready]),), "a lists other releases"),
+    ):
+        with pytest.raises(Unverified, match=words):
+            held(small_run, body, *lists)
+
+
+def test_a_list_of_a_site_that_takes_no_part_is_refused(tmp_path):
+    """The permit knows its key, and does not name it among those that contribute."""
+    four = Plan(toy_study(sites=("a", "b", "c", "d")))
+    with Federation(tmp_path / "four", four) as federation:
+        federation.study = study = toy_study()
+        permit = replace(
+            federation.bundle.permit, study=study.digest, sites=study.sites
+        )
+        federation.bundle = federation.cast.approved(Bundle(permit), START)
+        run = federation.run()
+    body = revoked_body(run)
+    receipt = body["rounds"][0]["receipts"]["a"]
+    ready = restated(run, receipt, "d", site="d", kind="ready")
+
+    with pytest.raises(Unverified, match="d is not a site of the permit"):
+        held(run, body, listed(run, body, "d", records=[ready]))
+
+
+def test_a_site_may_have_heard_of_the_end_by_a_slower_clock(small_run, body):
+    first = format_time(LATER - SKEW)
+
+    found = held(small_run, body, listed(small_run, body, "a", destroyed=first))
+
+    assert found.destroyed == {"a": first}
 
 
 @pytest.mark.parametrize("kind", [5, None])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hetao.canonical import digest_bytes, parse_canonical
-from hetao.errors import NotAParty, OutOfTime
+from hetao.errors import NotAParty, OutOfTime, Replayed
 from hetao.federation.hub import MOST_VALUES, Hub
 from hetao.federation.logs import open_log
 from hetao.federation.register import News
@@ -376,6 +376,21 @@ def test_nobody_sends_in_anothers_name(federation, hub):
 
     assert hub._log.size == 0
     assert hub.waiting(HUB, 0).items == ()
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_place_is_taken_once(federation, hub, at_once):
+    first, second = federation.begin(HUB), federation.begin(HUB)
+    posts = [("coordinator", one.data) for one in (first, second, first)]
+
+    batches = [posts] if at_once else [[post] for post in posts]
+    none, refusal, again = [e for batch in batches for e in hub.accept_all(batch)]
+
+    assert (none, again) == (None, None)
+    assert isinstance(refusal, Replayed)
+    assert "another envelope already stands in this place" in str(refusal)
+    assert [data for _, data in hub.waiting(HUB, 0).items] == [first.data]
+    assert hub._log.size == 1
 
 
 def test_an_order_that_a_site_gives_is_refused(federation, hub):
