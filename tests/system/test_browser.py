@@ -62,6 +62,40 @@ def test_the_report_opens_from_disk_and_chinese_stands_in_it(page):
     assert not re.search(r"Refused to (load|apply|execute)|Uncaught", said)
 
 
+SEEN = """<script>
+document.getElementById("read-CHOICE").click();
+const drawn = [...document.querySelectorAll("svg text")]
+  .filter(mark => getComputedStyle(mark).display !== "none")
+  .map(mark => mark.textContent);
+const shown = document.querySelector("main").innerText;
+document.body.textContent = [shown, ...drawn].join("\\n");
+</script></body>"""
+HEADINGS = {"en": "Models", "hant": "離開各機構的內容", "hans": "离开各机构的内容"}
+AXES = {
+    "en": "Odds ratio, log scale",
+    "hant": "優勢比，對數刻度",
+    "hans": "优势比，对数刻度",
+}
+
+
+@pytest.mark.parametrize("choice", ["all", *HEADINGS])
+def test_a_language_that_is_chosen_is_the_only_one_shown(page, choice):
+    """The page has no script: its own style does it. One is put in here, to look."""
+    whole = page.read_text("utf-8").replace("</body>", SEEN.replace("CHOICE", choice))
+    sheet = page.parent / f"chosen-{choice}.html"
+    policy = r'<meta http-equiv="Content-Security-Policy"[^>]*>'
+    sheet.write_text(re.sub(policy, "", whole), encoding="utf-8")
+
+    dom = browse(sheet, "--dump-dom").stdout.decode("utf-8")
+    text = dom.partition("<body>")[2]
+
+    is_shown = {one: heading in text for one, heading in HEADINGS.items()}
+    is_drawn = {one: axis in text for one, axis in AXES.items()}
+    assert is_shown == {one: choice in ("all", one) for one in HEADINGS}
+    assert is_drawn == {one: one == choice.replace("all", "en") for one in HEADINGS}
+    assert choice != "en" or not re.search(r"[\u4e00-\u9fff]", text)
+
+
 def test_chinese_is_drawn_with_a_font_that_has_it(page):
     """Two different characters leave different ink; missing ones would be one box."""
     shots = []
