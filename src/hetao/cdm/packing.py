@@ -356,41 +356,39 @@ def _texts(
     tables: Sequence[TableRows], runs: _Runs, acts: Array
 ) -> tuple[bytes, list[int]]:
     """Return all texts in the order of acts, and where each act's begin and end."""
-    first, last = runs.first, runs.first + runs.rows
-    begins, ends = np.zeros_like(first), np.zeros_like(first)
-    for place, table in enumerate(tables):
-        if table.text is not None:
-            own = runs.table == place
-            begins[own], ends[own] = table.edges[first[own]], table.edges[last[own]]
+    whole = b"".join([table.text or b"" for table in tables])
+    edges, rows, size = list[Array](), [0], 0
+    for table in tables:
+        none = table.text is None
+        own = np.zeros(len(table.key) + 1, np.int64) if none else table.edges
+        edges.append(own + size)
+        rows.append(rows[-1] + len(own))
+        size += int(own[-1])
+    places, bounds = np.array(rows)[runs.table] + runs.first, np.concatenate(edges)
+    begins, ends = bounds[places], bounds[places + runs.rows]
     sizes = np.add.reduceat(ends - begins, acts)
     until = [0, *np.cumsum(sizes).tolist()]
     told = np.flatnonzero(ends > begins)
     if not len(told):
         return b"", until
     # Most follow each other where they stand, and are taken together.
-    kinds, begins, ends = runs.table[told], begins[told], ends[told]
-    apart = (kinds[1:] != kinds[:-1]) | (begins[1:] != ends[:-1])
-    opens = np.flatnonzero(np.append(True, apart))
+    begins, ends = begins[told], ends[told]
+    opens = np.flatnonzero(np.append(True, begins[1:] != ends[:-1]))
     closes = np.append(opens[1:], len(told)) - 1
-    kinds, begins, ends = kinds[opens], begins[opens], ends[closes]
+    begins, ends = begins[opens], ends[closes]
     if int((ends - begins).sum()) < SHORT * len(opens):
-        return _gathered(tables, kinds, begins, ends), until
-    texts = [memoryview(table.text or b"") for table in tables]
-    stretches = (kinds.tolist(), begins.tolist(), ends.tolist())
-    pieces = [
-        texts[kind][begin:end] for kind, begin, end in zip(*stretches, strict=True)
-    ]
-    return b"".join(pieces), until
+        return _gathered(whole, begins, ends), until
+    view, stretches = (
+        memoryview(whole),
+        zip(begins.tolist(), ends.tolist(), strict=True),
+    )
+    return b"".join([view[begin:end] for begin, end in stretches]), until
 
 
-def _gathered(
-    tables: Sequence[TableRows], kinds: Array, begins: Array, ends: Array
-) -> bytes:
+def _gathered(text: bytes, begins: Array, ends: Array) -> bytes:
     """Return stretches of text behind each other, byte by byte: most are short."""
-    texts = [table.text or b"" for table in tables]
-    before = np.cumsum([0, *map(len, texts)])
     sizes = ends - begins
-    moved = before[kinds] + begins - (np.cumsum(sizes) - sizes)
+    moved = begins - (np.cumsum(sizes) - sizes)
     places = np.repeat(moved, sizes)
     places += np.arange(len(places))
-    return bytes(np.frombuffer(b"".join(texts), dtype=np.uint8)[places])
+    return bytes(np.frombuffer(text, dtype=np.uint8)[places])
