@@ -64,6 +64,8 @@ MODULES = {
     "release/quality": ("unit/test_release_edges", "attack/test_quality_release"),
     "release/record": ("unit/test_release_edges", "attack/test_release_record"),
     "release/binding": ("unit/test_release_edges", "attack/test_provenance"),
+    "release/sealed_count": ("unit/test_sealed_count_edges",
+                             "laws/test_sealed_count"),
     "release/concepts": ("unit/test_release_edges",),
     "permit/permit": ("unit/test_permit_form", "unit/test_permit",
                       "unit/test_basis_terms", "unit/test_vote_edges"),
@@ -121,6 +123,7 @@ MODULES = {
     "federation/begun": ("unit/test_begun",),
     "federation/counter": ("unit/test_counter",),
     "federation/ending": ("unit/test_ending",),
+    "federation/course": ("attack/test_state",),
     "federation/shelf": ("unit/test_hub_edges", "attack/test_hub"),
     "ledger/revoked": ("attack/test_revoked_certificate",),
 }  # fmt: skip

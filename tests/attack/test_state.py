@@ -135,6 +135,24 @@ def test_a_state_that_does_not_follow_is_refused(fitted, bend):
     assert "the state" in said
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda beta: beta[:2],
+        lambda beta: beta.reshape(3, 1),
+        lambda beta: beta.astype(int),
+    ],
+    ids=["shorter", "on its side", "of integers"],
+)
+def test_a_state_of_another_form_is_named(fitted, change):
+    sums = fitted.play()
+    bent = replace(sums, state={"beta": change(sums.state["beta"])})
+
+    said = rule(fitted, asked(fitted, bent))
+
+    assert "the state 'beta' has another shape or type" in said
+
+
 @pytest.mark.parametrize("array", ["state beta", "words hub-hk", "anything"])
 def test_the_first_round_takes_no_array(fitted, array):
     fitted.sites["a"].handle(fitted.begin("a").data)
