@@ -5,7 +5,7 @@ import pytest
 
 from hetao.cdm import acts
 from hetao.cdm.acts import act_number, read_acts, read_all_acts, used_columns
-from hetao.cdm.engine_duckdb import DuckDBEngine, connect
+from hetao.cdm.engine_duckdb import DuckDBEngine, connect, connect_read_only
 from hetao.errors import InvalidData
 from hetao.ledger.acts import decode_act
 from hetao.ledger.commitments import act_leaf
@@ -271,3 +271,24 @@ def test_acts_of_several_tables_hold_the_rows_of_each(tmp_path, order):
         ]
         assert len(told) > 300
         assert sorted(told, key=str) == sorted(expected[name], key=str)
+
+
+def test_plans_that_are_asked_at_once_answer_in_their_order(tmp_path):
+    write_many_acts(tmp_path, people=3, rows=30)
+    path = tmp_path / "cdm.duckdb"
+    plans = [
+        "SELECT person_id AS a FROM person",
+        "SELECT measurement_id AS b FROM measurement",
+    ]
+    for engine in (DuckDBEngine(connect_read_only(path)), DuckDBEngine(connect(path))):
+        with engine:
+            for where in (" WHERE person_id > 0", " WHERE person_id < 0"):
+                alone = [engine.fetch(plan, where) for plan in plans]
+                at_once = engine.fetch_at_once(plans, where)
+
+                assert [list(one) for one in at_once] == [["a"], ["b"]]
+                for one, other in zip(alone, at_once, strict=True):
+                    assert all((one[name] == other[name]).all() for name in one)
+            with pytest.raises(InvalidData):
+                engine.fetch_at_once([*plans, "SELECT x FROM person"], "")
+            assert engine.fetch_at_once([], "") == []

@@ -5,13 +5,13 @@ Spark answer it alike, and `hetao.cdm.packing` makes the same bytes of it. What 
 are says `hetao.ledger.acts`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
-from hetao.cdm.engine import Engine
+from hetao.cdm.engine import Columns, Engine
 from hetao.cdm.engine_duckdb import DuckDBEngine, Packed
 from hetao.cdm.packing import FIRST_DAY, FOR_GOOD, Acts, TableRows, apart, packed
 from hetao.dictionary import Table, dictionary
@@ -193,10 +193,15 @@ def _read(
     few: bool = False,
 ) -> Iterator[Acts]:
     where = f" WHERE {whose}" if whose else ""
-    tables = [
-        _fetched(engine, table, used[name], where, few=few)
+    asked = [
+        table
         for name, table in act_tables().items()
         if name in used and (PERSON in table.columns) == (whose is not None)
+    ]
+    found = _fetched(engine, [(one, used[one.name]) for one in asked], where, few=few)
+    tables = [
+        _rows_of(one, used[one.name], rows)
+        for one, rows in zip(asked, found, strict=True)
     ]
     tables = [rows for rows in tables if len(rows.key)]
     for some in apart(tables, cuts):
@@ -204,15 +209,30 @@ def _read(
 
 
 def _fetched(
-    engine: Engine, table: Table, used: Sequence[str], where: str, *, few: bool
-) -> TableRows:
+    engine: Engine,
+    asked: Sequence[tuple[Table, Sequence[str]]],
+    where: str,
+    *,
+    few: bool,
+) -> Iterable[Packed]:
+    """Return the rows of each table, with those of its columns that hold anything.
+
+    Of a few rows the embedded engine hands arrays over in less time than it plans a
+    stream of them, and spends more time on planning than on rows.
+    """
+    own = isinstance(engine, DuckDBEngine) and not few
+    plans = [act_rows_plan(table, used, own=own) for table, used in asked]
+    texts = [_WORDS if cells_of(table, used)[1] else "" for table, used in asked]
+    if not isinstance(engine, DuckDBEngine):
+        return map(_packed, (engine.fetch(plan + where) for plan in plans), texts)
+    if few:
+        return map(_packed, engine.fetch_at_once(plans, where), texts)
+    both = zip(plans, texts, strict=True)
+    return (engine.fetch_packed(plan, text, where) for plan, text in both)
+
+
+def _rows_of(table: Table, used: Sequence[str], found: Packed) -> TableRows:
     plain, texts = cells_of(table, used)
-    text = _WORDS if texts else ""
-    if isinstance(engine, DuckDBEngine) and not few:
-        plan = act_rows_plan(table, used, own=True)
-        found = engine.fetch_packed(plan, text, where)
-    else:
-        found = _packed(engine, act_rows_plan(table, used), where, text)
     if not found.missing.keys().isdisjoint(_KEYS):
         raise InvalidData("a row of the tables lacks its key, or whose it is")
     names, told = [f"c{n}" for n in range(len(used))], told_columns(table)
@@ -230,15 +250,8 @@ def _fetched(
     )
 
 
-def _packed(engine: Engine, plan: str, where: str, text: str) -> Packed:
-    """Return a plan's columns as the embedded engine gives many of them.
-
-    Of a few rows it hands arrays over in less time than it plans a stream of them.
-    """
-    if isinstance(engine, DuckDBEngine):
-        columns = engine.fetch(plan, where)
-    else:
-        columns = engine.fetch(plan + where)
+def _packed(columns: Columns, text: str) -> Packed:
+    """Return columns as the embedded engine gives many of them."""
     masks = {name: np.ma.getmaskarray(values) for name, values in columns.items()}
     texts = [words.encode() for words in np.ma.getdata(columns.pop(text, ()))]
     return Packed(
