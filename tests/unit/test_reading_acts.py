@@ -6,7 +6,7 @@ import pytest
 from hetao.cdm import acts
 from hetao.cdm.acts import act_number, read_acts, read_all_acts, used_columns
 from hetao.cdm.engine_duckdb import DuckDBEngine, connect, connect_read_only
-from hetao.errors import InvalidData
+from hetao.errors import InvalidData, UnportablePlan
 from hetao.ledger.acts import decode_act
 from hetao.ledger.commitments import act_leaf
 from support_acts import write_many_acts
@@ -280,8 +280,8 @@ def test_plans_that_are_asked_at_once_answer_in_their_order(tmp_path):
         "SELECT person_id AS a FROM person",
         "SELECT measurement_id AS b FROM measurement",
     ]
-    for engine in (DuckDBEngine(connect_read_only(path)), DuckDBEngine(connect(path))):
-        with engine:
+    for connected in (connect_read_only, connect):
+        with DuckDBEngine(connected(path)) as engine:
             for where in (" WHERE person_id > 0", " WHERE person_id < 0"):
                 alone = [engine.fetch(plan, where) for plan in plans]
                 at_once = engine.fetch_at_once(plans, where)
@@ -289,6 +289,6 @@ def test_plans_that_are_asked_at_once_answer_in_their_order(tmp_path):
                 assert [list(one) for one in at_once] == [["a"], ["b"]]
                 for one, other in zip(alone, at_once, strict=True):
                     assert all((one[name] == other[name]).all() for name in one)
-            with pytest.raises(InvalidData):
+            with pytest.raises(UnportablePlan):
                 engine.fetch_at_once([*plans, "SELECT x FROM person"], "")
             assert engine.fetch_at_once([], "") == []
