@@ -21,6 +21,7 @@ from support_federation import (
     with_a_longer_checkpoint,
     with_a_release_left_out,
 )
+from support_lies import LIES, told
 
 FLAGS = (
     "--headless",
@@ -170,13 +171,26 @@ def test_the_script_refuses_what_a_coordinator_wrote_alone(page, model_run):
     lies.append(_in_another_order(lies[0]))
     ended = {**true, "type": "hetao.revoked-certificate/1", "sums": {}}
     lies.append(model_run.resigned(ended))  # of which the page's script knows the name
-    packed = str([base64.b64encode(data).decode() for data in lies])
+    said = "accepted no no no no accepted no no no revoked"
+
+    assert said_of(page, lies) == said.split()
+
+
+def test_the_script_refuses_what_the_other_verifiers_refuse(page, model_run):
+    """Each told to its output checkers too; `support_lies` says what."""
+    lies = [published(told(model_run, lie)) for lie in (None, *LIES)]
+
+    assert said_of(page, lies) == ["accepted", *["no"] * len(LIES)]
+
+
+def said_of(page, certificates):
+    """Return what the script says of each certificate."""
+    packed = str([base64.b64encode(data).decode() for data in certificates])
     text = re.sub("<meta http-equiv[^>]*>", "", page.read_text("utf-8"))
     path = page.with_name("alone.html")
     more = EMPTIED.replace("LIES", packed)
     path.write_text(text.replace("</body>", more), encoding="utf-8")
-
-    assert 'data-more="accepted no no no no accepted no no no revoked"' in browse(path)
+    return re.search(r'data-more="([^"]*)"', browse(path))[1].split()
 
 
 def _in_another_order(certificate):

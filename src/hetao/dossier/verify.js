@@ -137,12 +137,12 @@ function readNote(note) {
   const cut = note.lastIndexOf("\n\n");
   need(cut >= 0, "a note is malformed");
   const text = note.slice(0, cut + 1), lines = note.slice(cut + 2).split("\n");
-  need(lines.pop() === "" && lines.length, "a note is malformed");
+  need(lines.pop() === "" && lines.length && lines.length <= 100, "a note is malformed");
   const [origin, size, root, end, more] = text.split("\n");
   need(end === "" && more === undefined && /^(0|[1-9][0-9]{0,14})$/.test(size), "a checkpoint is malformed");
   const signed = lines.map(line => {
     const [dash, name, packed, more] = line.split(" ");
-    need(dash === "\u2014" && packed !== undefined && more === undefined, "a signature line is malformed");
+    need(dash === "\u2014" && packed !== undefined && more === undefined && /^[^+\x00-\x20]+$/.test(name), "a signature line is malformed");
     return [name, unbase64(packed)];
   });
   unbase64(root);
@@ -171,18 +171,27 @@ function didKey(key) {
   for (; n; n /= 58n) digits = alphabet[Number(n % 58n)] + digits;
   return "did:key:z" + digits;
 }
+const fields = (value, names, what) => need(Object.keys(value).sort().join() === names, `${what} holds other fields`);
+const ROUND = "analysis,attempt,members,protocol,receipts,round,task,totals";
+const SITE = "checkpoint,closing,concepts,extract,name,policy,proofs,quality,ready,side,snapshot";
 /* Each analysis of the study has a finding, over one unbroken course of its rounds. */
-function courses(body, canonical) {
+function courses({ body, parties, canonical }) {
   const asked = body.study.analyses.map(a => a.name), logged = new Set(body.sites.map(s => s.name));
   need(asked.length && canonical(asked) === canonical(body.findings.map(f => f.analysis)), "the findings are not those of the study");
   const once = (all, words) => need(new Set(all).size === all.length, words);
   once(body.rounds.map(one => one.task), "a round stands twice");
   once(body.rounds.map(one => canonical([one.analysis, one.attempt, one.round])), "a round stands twice");
-  for (const one of body.rounds) {
+  once(body.sites.map(one => one.name), "a site stands twice");
+  need(Object.getPrototypeOf(body.lost) === Object.prototype && Object.entries(body.lost).every(([site, why]) => parties[site].role === "site" && typeof why === "string"), "who is lost is malformed");
+  for (const one of released(body)) {
+    fields(one, ROUND, one.task);
     need(asked.includes(one.analysis), "a round is of no analysis of the study");
     for (const site of one.members) need(logged.has(site) || Object.hasOwn(body.lost, site), `a release of ${site} has no place in a log`);
   }
-  for (const { analysis, members, rounds } of body.findings) {
+  for (const one of body.findings) {
+    const { analysis, members, rounds, withheld } = one;
+    fields(one, "analysis,finding,members,rounds,withheld", analysis);
+    need(typeof withheld === "boolean", `${analysis} does not say whether it is withheld`);
     const own = body.rounds.filter(one => one.analysis === analysis), last = Math.max(...own.map(one => one.attempt));
     const course = own.filter(one => one.attempt === last);
     need(own.length && course.length === rounds && course.every((one, i) => one.round === i), `${analysis} lacks a round`);
@@ -201,7 +210,9 @@ function opened(data) {
   need(body.type !== "hetao.revoked-certificate/1", "this study was REVOKED: check its certificate with hetao verify");
   need(body.type === "hetao.certificate/3", "not a certificate of a known type");
   need(!Object.keys(sums).length, "a page holds no integers");
-  const parties = Object.fromEntries(permit.parties.map(p => [p.name, { role: p.role, key: keyOf(p.sign) }]));
+  fields(body.permit, "notices,permit", "the permit");
+  need(typeof body.software === "string", "the software is no text");
+  const parties = Object.fromEntries(permit.parties.map(p => [p.name, { role: p.role, side: p.side, key: keyOf(p.sign) }]));
   need(Object.keys(parties).length === permit.parties.length, "a party stands twice");
   const hubs = permit.parties.filter(p => p.role === "hub").map(p => p.name);
   const bosses = permit.parties.filter(p => p.role === "coordinator").map(p => p.name);
@@ -293,6 +304,10 @@ function logOf({ body, textOf, ask }, { name, checkpoint, extract, proofs, ready
 function siteOf(c, entry, note, bound, run) {
   const { name, snapshot, policy, concepts, quality, checkpoint, proofs, extract, ready, closing } = entry;
   const { committed } = c.permit, inputs = new Map(), rules = c.canonical(policy);
+  fields(entry, SITE, name);
+  need(entry.side === c.parties[name].side, `${name} is on another side`);
+  for (const proof of proofs) fields(proof, "index,path,task", name);
+  need(new Set(proofs.map(p => p.task)).size === proofs.length, `${name} gives a place twice`);
   need(note.origin === name, `the checkpoint of ${name} is not its own`);
   c.ask(signedNote(note, name, 1, c.parties[name].key), 0, `the checkpoint of ${name} is not its own`);
   need(extract !== null || !committed, `${name} had not committed`);
@@ -326,6 +341,7 @@ function inLog({ body, log, parties, hubs, boss, canonical, ask }, [name, study,
   need(note.origin === boss, "the log did not sign its checkpoint");
   ask(signedNote(note, boss, 1, bossKey), 0, "the log did not sign its checkpoint");
   const at = Date.parse(body.issued) / 1000;
+  need(new Date(at * 1000).toISOString() === body.issued.replace("Z", ".000Z"), "a time is written in another form");
   for (const hub of hubs)
     ask(signedNote(note, hub, 4, parties[hub].key).then(when => when !== null && Math.abs(when - at) <= 3600), true, `${hub} did not cosign the log when it was issued`);
   const short = issuer.slice(issuer.lastIndexOf(":") + 1);
@@ -363,7 +379,7 @@ async function verify(data) {
   for (const { name, ready, closing, extract } of body.sites)
     for (const told of extract === null ? [ready, closing] : [ready, closing, extract.record]) c.says(name, told);
   const notes = body.sites.map(entry => logOf(c, entry));
-  courses(body, c.canonical);
+  courses(c);
   const found = await digests, rows = await bound, run = { run: body.run, study: found[1], permit: found[2] };
   need(permit.study === found[1], "the permit is for another study");
   c.says(boss, { body: { body: found[0], log, type: "hetao.signed-certificate/1" }, signature });

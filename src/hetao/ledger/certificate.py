@@ -249,6 +249,8 @@ def check_issue_log(certificate: Opened) -> str:  # 9
         raise Unverified("the proof bears bytes that nothing vouches for")
     leaf, root = leaf_hash(entry.encode("ascii")), checkpoint.root
     verify_inclusion(proof.index, checkpoint.size, leaf, proof.path, root)
+    if not isinstance(body["software"], str):
+        raise Unverified("which version wrote it is not told in words")
     issued = parse_time(str(certificate.body["issued"])).timestamp()
     for hub in certificate.permit.hubs:
         hub_key = certificate.party(hub, "hub").sign_key
@@ -301,6 +303,11 @@ def _finding(certificate: Opened, finding: Mapping[str, Any]) -> None:
     ]
     if set(finding) != FINDING:
         raise Unverified("a finding holds other fields than it should")
+    numbers = finding["rounds"], certificate.body["smallest_shown"]
+    if any(type(one) is not int for one in (*numbers, certificate.body["rounded_to"])):
+        raise Unverified(f"{finding['analysis']} counts in no whole numbers")
+    if type(finding["withheld"]) is not bool:
+        raise Unverified(f"{finding['analysis']} does not say whether it is withheld")
     payload = finding["finding"]
     if finding["withheld"] and "terms" in payload and not _hides(payload):
         raise Unverified(f"{finding['analysis']} hides nothing, so it is checkable")

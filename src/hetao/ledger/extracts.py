@@ -9,7 +9,12 @@ from typing import Any, Final
 
 from hetao.canonical import canonical, digest
 from hetao.errors import InvalidData, Unverified
-from hetao.ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
+from hetao.ledger.merkle import (
+    from_hex,
+    leaf_hash,
+    verify_consistency,
+    verify_inclusion,
+)
 from hetao.ledger.note import COSIGNATURE, Checkpoint, vkey
 from hetao.ledger.opened import Opened, match
 from hetao.ledger.policy import Policy, parse_policy
@@ -84,7 +89,7 @@ def check_extract(
         raise Unverified(f"{site} signed an extract of other fields")
     expected = {"type": TYPE, "site": site, "snapshot": entry["snapshot"]}
     match(record.body, expected, f"the extract of {site}")
-    path = [bytes.fromhex(node) for node in extract["path"]]
+    path = list(map(from_hex, extract["path"]))
     leaf = leaf_hash(canonical(extract["record"]))
     index = extract["index"]
     verify_inclusion(index, checkpoint.size, leaf, path, checkpoint.root)
@@ -104,10 +109,10 @@ def _check_seen(
     """
     extract, site = entry["extract"], entry["name"]
     seen = policy.check("\n".join(map(str, extract["seen"]))).checkpoint
-    then = [bytes.fromhex(node) for node in extract["then"]]
+    then = list(map(from_hex, extract["then"]))
     leaf = leaf_hash(canonical(extract["record"]))
     verify_inclusion(extract["index"], seen.size, leaf, then, seen.root)
-    growth = [bytes.fromhex(node) for node in extract["growth"]]
+    growth = list(map(from_hex, extract["growth"]))
     verify_consistency(seen.size, checkpoint.size, seen.root, checkpoint.root, growth)
     if any(proof["index"] < seen.size for proof in entry["proofs"]):
         raise Unverified(f"witnesses saw the extract of {site} after a release")

@@ -262,6 +262,21 @@ def _left_leaves(size: int) -> int:
     return 1 << ((size - 1).bit_length() - 1)
 
 
+def from_hex(text: str) -> bytes:
+    """Return the bytes of the one text in hex that they have.
+
+    Raises:
+        Unverified: it is another spelling, or none.
+    """
+    try:
+        data = bytes.fromhex(text)
+    except (TypeError, ValueError) as error:
+        raise Unverified("a hash is not in hex") from error
+    if data.hex() != text:
+        raise Unverified("a hash is in hex of another spelling")
+    return data
+
+
 def _are_sizes(*values: object) -> bool:
     return all(type(value) is int and 0 <= value <= LARGEST_SIZE for value in values)
 

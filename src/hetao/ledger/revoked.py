@@ -43,7 +43,7 @@ from hetao.ledger.merkle import leaf_hash, verify_inclusion
 from hetao.ledger.note import parse_checkpoint
 from hetao.ledger.opened import Opened, parts_of
 from hetao.ledger.released import Released, check_released, digests
-from hetao.ledger.rounds import check_release, check_total
+from hetao.ledger.rounds import check_place, check_release, check_total
 from hetao.ledger.sealed_counts import NAME
 from hetao.permit import (
     SKEW,
@@ -66,16 +66,6 @@ BODY: Final = {
     "run",
     "revoked",
     "rounds",
-}
-ROUND: Final = {
-    "task",
-    "analysis",
-    "protocol",
-    "attempt",
-    "round",
-    "members",
-    "receipts",
-    "totals",
 }
 
 
@@ -284,14 +274,10 @@ def _ended(certificate: Ended) -> str:  # 3
 
 
 def _releases(certificate: Ended) -> str:  # 5
-    seen: set[tuple[str, int, int]] = set()
+    seen: set[object] = set()
     count = 0
     for round_ in certificate.body["rounds"]:
-        number = -1 if round_["protocol"] == NAME else round_["round"]
-        place = (round_["analysis"], round_["attempt"], number)
-        if set(round_) != ROUND or place in seen:
-            raise Unverified(f"round {round_['task']} stands twice, or is malformed")
-        seen.add(place)
+        check_place(round_, seen)
         if not round_["receipts"] or set(round_["receipts"]) - set(round_["members"]):
             raise Unverified(f"round {round_['task']} has a release of no member")
         for site in round_["receipts"]:

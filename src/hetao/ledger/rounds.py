@@ -11,25 +11,32 @@ from typing import Any, Final
 from hetao.canonical import digest_bytes
 from hetao.errors import Unverified
 from hetao.ledger.classes import PASSED, check_class
+from hetao.ledger.merkle import from_hex
 from hetao.ledger.opened import Opened, match
 from hetao.ledger.sealed_counts import NAME, check_fit, finds_few, task_of
 from hetao.ledger.sealed_counts import TYPE as COUNTED
 from hetao.permit import Payload, parse_time, statement_from
 
+ROUND: Final = {
+    "task",
+    "analysis",
+    "protocol",
+    "attempt",
+    "round",
+    "members",
+    "receipts",
+    "totals",
+}
 ONE: Final = 1 << 56  # a site's count word, in fixed point
 
 
 def check_releases(certificate: Opened) -> str:  # 5
     """Hold each release to its site, the permit and its class; say how many."""
     count = 0
-    seen: set[tuple[str, int, int]] = set()
+    seen: set[object] = set()
     _check_counts(certificate)
     for round_ in (*certificate.body["rounds"], *certificate.counts):
-        number = -1 if round_["protocol"] == NAME else round_["round"]
-        place = (round_["analysis"], round_["attempt"], number)
-        if place in seen:
-            raise Unverified(f"round {round_['task']} stands twice")
-        seen.add(place)
+        check_place(round_, seen)
         if sorted(round_["receipts"]) != sorted(round_["members"]):
             raise Unverified(f"round {round_['task']} lacks a member's release")
         for site in round_["members"]:
@@ -39,6 +46,27 @@ def check_releases(certificate: Opened) -> str:  # 5
         "" if certificate.lineages.known else ", graded by another dictionary's levels"
     )
     return f"{count} releases, each signed by its site under this permit{more}"
+
+
+def check_place(round_: Mapping[str, Any], seen: set[object]) -> None:
+    """Hold a round to its form, and to a place and a name of its own.
+
+    Args:
+        round_: or a sealed count.
+        seen: places and names of those before it; its own are added.
+
+    Raises:
+        Unverified: it holds another field, or one of these stands twice.
+    """
+    if set(round_) != ROUND:
+        raise Unverified(f"round {round_['task']} holds other fields than it should")
+    if type(round_["attempt"]) is not int or type(round_["round"]) is not int:
+        raise Unverified(f"round {round_['task']} is not numbered")
+    number = -1 if round_["protocol"] == NAME else round_["round"]
+    own = {(round_["analysis"], round_["attempt"], number), str(round_["task"])}
+    if not seen.isdisjoint(own):
+        raise Unverified(f"round {round_['task']} stands twice")
+    seen |= own
 
 
 def _check_counts(certificate: Opened) -> None:
@@ -202,7 +230,7 @@ def _integers_of(
     raw = base64.b64decode(part["words"], validate=True)
     if set(part) != {"words", "tag"} or digest_bytes(raw) != body["words"]:
         raise Unverified(f"{hub} signed other integers in {task}")
-    if digest_bytes(bytes.fromhex(part["tag"])) != body["tag"]:
+    if digest_bytes(from_hex(part["tag"])) != body["tag"]:
         raise Unverified(f"{hub} signed another sum of tags in {task}")
     if len(raw) != 16 * (body["values"] + 1):
         raise Unverified(f"the sum of {task} has another length")

@@ -10,11 +10,25 @@ from hetao.canonical import canonical, digest
 from hetao.errors import Unverified
 from hetao.ledger.classes import check_class
 from hetao.ledger.extracts import check_citations, check_extract, cited
-from hetao.ledger.merkle import leaf_hash, verify_inclusion
+from hetao.ledger.merkle import from_hex, leaf_hash, verify_inclusion
 from hetao.ledger.note import parse_checkpoint, verify_note
 from hetao.ledger.opened import Opened, match
 from hetao.permit import statement_from
 
+SITE: Final = {
+    "name",
+    "side",
+    "snapshot",
+    "policy",
+    "concepts",
+    "ready",
+    "quality",
+    "checkpoint",
+    "proofs",
+    "extract",
+    "closing",
+}
+PROOF: Final = {"task", "index", "path"}
 TOLD: Final = {"name", "digest"}  # of a concept set
 
 
@@ -25,6 +39,9 @@ def check_site_logs(certificate: Opened) -> str:  # 8
         for site, receipt in round_["receipts"].items():
             tasks.setdefault(site, {})[round_["task"]] = receipt
     proved = {entry["name"] for entry in certificate.body["sites"]}
+    if len(proved) != len(certificate.body["sites"]):
+        raise Unverified("a site stands twice")
+    _check_lost(certificate)
     for site in set(tasks) - proved - set(certificate.body["lost"]):
         raise Unverified(f"the log of {site} is missing")
     for entry in certificate.body["sites"]:
@@ -39,10 +56,21 @@ def check_site_logs(certificate: Opened) -> str:  # 8
     )
 
 
+def _check_lost(certificate: Opened) -> None:
+    """Hold what is said of lost sites to its form: the words are the issuer's own."""
+    lost = certificate.body["lost"]
+    if not isinstance(lost, dict) or set(lost) - set(certificate.permit.sites):
+        raise Unverified("one that is no site of the permit is said to be lost")
+    if not all(isinstance(why, str) for why in lost.values()):
+        raise Unverified("why a site was lost is not told in words")
+
+
 def _site_log(
     certificate: Opened, entry: Mapping[str, Any], receipts: Mapping[str, Any]
 ) -> None:
     site = entry["name"]
+    if set(entry) != SITE or any(set(one) != PROOF for one in entry["proofs"]):
+        raise Unverified(f"what is told of {site} holds other fields than it should")
     party = certificate.party(site, "site")
     key = party.sign_key
     if entry["side"] != party.side:
@@ -52,6 +80,8 @@ def _site_log(
     if checkpoint.origin != site:
         raise Unverified(f"the log of {site} bears another name")
     proofs = {proof["task"]: proof for proof in entry["proofs"]}
+    if len(proofs) != len(entry["proofs"]):
+        raise Unverified(f"{site} gives a place twice")
     _ready(certificate, entry)
     _closing(certificate, entry)
     check_extract(certificate, entry, checkpoint)
@@ -66,7 +96,7 @@ def _site_log(
             if receipt["body"][field] != entry[field]:
                 raise Unverified(f"{site} signed another {field}")
         proof = proofs[task]
-        path = [bytes.fromhex(node) for node in proof["path"]]
+        path = list(map(from_hex, proof["path"]))
         leaf = leaf_hash(canonical(receipt))
         verify_inclusion(proof["index"], checkpoint.size, leaf, path, checkpoint.root)
 

@@ -39,6 +39,7 @@ from hetao.ledger.verify_log import (
     root_of,
     stands,
     unbase64,
+    unhex,
     url64,
 )
 from hetao.ledger.verify_signatures import Refused, holds, need
@@ -50,6 +51,9 @@ BODY += " rounded_to checks review"
 REVOKED, NOTICE = "hetao.revoked-certificate/1", "hetao.notice/2"
 REVOKING = ("revoke", "withdraw")
 ROUND = "task analysis protocol attempt round members receipts totals"
+SITE = "name side snapshot policy concepts ready quality checkpoint proofs extract"
+SITE += " closing"
+FINDING = "analysis members rounds withheld finding"
 BODY_REVOKED = "type software issued study permit run revoked rounds"
 RELEASE, TOTAL, EXTRACT = "hetao.release/2", "hetao.total/1", "hetao.extract/1"
 COUNT, COUNTED = "sealed_count", "hetao.sealed-count/1"  # protocol; what hubs sign
@@ -102,6 +106,8 @@ class Certificate:
         self.revoked = self.body.get("type") == REVOKED
         known = self.revoked or self.body.get("type") == TYPE
         need(known, f"no {TYPE} nor {REVOKED}; `hetao verify` knows others")
+        need(set(self.body["permit"]) == {"permit", "notices"}, "no permit's file")
+        need(type(self.body["software"]) is str, "the software is no text")
         self.permit = self.body["permit"]["permit"]
         fields = set((BODY_REVOKED if self.revoked else BODY).split())
         if not self.revoked and any(
@@ -265,6 +271,9 @@ class Certificate:
         logged = {one["name"] for one in self.body["sites"]} - set(self.body["lost"])
         for finding in self.body["findings"]:
             name, members = finding["analysis"], finding["members"]
+            whole = type(finding["rounds"]) is int and type(finding["withheld"]) is bool
+            whole &= set(finding) == set(FINDING.split())
+            need(whole, f"{name} holds other fields")
             own = [one for one in self.body["rounds"] if one["analysis"] == name]
             need(bool(own), f"{name} has no round")
             last = max(one["attempt"] for one in own)
@@ -290,8 +299,10 @@ class Certificate:
             need(bool(members), f"{task} has no member")
             whole = sorted(one["receipts"]) == sorted(members)
             whole &= sorted(one["totals"]) == sorted(self.hubs)
+            numbers = type(one["attempt"]) is int and type(one["round"]) is int
+            good = numbers and set(one) == set(ROUND.split())
+            need(good, f"{task} holds other fields")
             if self.revoked:  # what had come in by then
-                need(set(one) == set(ROUND.split()), f"{task} holds other fields")
                 whole = bool(one["receipts"]) and set(one["receipts"]) <= set(members)
                 whole &= set(one["totals"]) <= set(self.hubs)
             need(whole, f"{task} lacks a release or a sum, or has one of others")
@@ -328,7 +339,7 @@ class Certificate:
                 names = {"tokens"} if count else {"words", "tag"}
                 need(set(part) == names, f"{task} shows other fields")
                 shown = {name: unbase64(part[name]) for name in names - {"tag"}}
-                shown |= {} if count else {"tag": bytes.fromhex(part["tag"])}
+                shown |= {} if count else {"tag": unhex(part["tag"])}
                 for field, raw in shown.items():
                     named = "sha256:" + hashlib.sha256(raw).hexdigest()
                     good = total[field] == named
@@ -343,8 +354,18 @@ class Certificate:
         """Check that every release stands in the log of its site."""
         told = [(one["task"], one["receipts"]) for one in self.released]
         receipts = {(site, task): r for task, by in told for site, r in by.items()}
-        bound = 0
+        bound, names = 0, [entry["name"] for entry in self.body["sites"]]
+        need(len(names) == len(set(names)), "a site stands twice")
+        for name, why in self.body["lost"].items():
+            good = self.parties[name]["role"] == "site" and type(why) is str
+            need(good, "who is lost is malformed")
         for entry in self.body["sites"]:
+            good = set(entry) == set(SITE.split())
+            good &= entry["side"] == self.parties[entry["name"]]["side"]
+            good &= all(
+                set(one) == {"task", "index", "path"} for one in entry["proofs"]
+            )
+            need(good, f"what is told of {entry['name']} is malformed")
             site, note = entry["name"], Note(entry["checkpoint"])
             good = note.signed(site, 1, self.key(site)) == 0 and note.origin == site
             need(good, f"the checkpoint of {site} is not its own")
@@ -417,7 +438,9 @@ class Certificate:
 def _seconds(time: str) -> float:
     """Return a UTC time, of the one form, as seconds since 1970."""
     need(len(time) == 20 and time[-1] == "Z", "a time is written in another form")
-    return datetime.datetime.strptime(time, "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    when = datetime.datetime.strptime(time, "%Y-%m-%dT%H:%M:%S%z")
+    need(when.strftime("%Y-%m-%dT%H:%M:%SZ") == time, "a time is spelt otherwise")
+    return when.timestamp()
 
 
 def _did(key: bytes) -> str:

@@ -79,11 +79,18 @@ def digest(value: Any) -> str:
     return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
 
 
-# --- base64, one spelling of each -----------------------------------------------------
+# --- base64 and hex, one spelling of each ---------------------------------------------
 def unbase64(text: str) -> bytes:
     """Return the bytes of a text in base64."""
     data = base64.b64decode(text.encode("ascii"), validate=True)
     need(base64.b64encode(data).decode() == text, "base64 in another form")
+    return data
+
+
+def unhex(text: str) -> bytes:
+    """Return the bytes of a text in hex."""
+    data = bytes.fromhex(text)
+    need(data.hex() == text, "hex in another form")
     return data
 
 
@@ -112,7 +119,7 @@ def root_of(index: int, size: int, entry: bytes, path: list[bytes]) -> bytes:
 
 def stands(entry: Any, proof: dict[str, Any], note: Note, what: str) -> None:
     """Return quietly if an entry stands at its place in a log."""
-    path = [bytes.fromhex(node) for node in proof["path"]]
+    path = [unhex(node) for node in proof["path"]]
     reached = root_of(proof["index"], note.size, canonical(entry), path)
     need(reached == note.root, f"{what} does not stand in its log")
 
@@ -129,12 +136,15 @@ class Note:
         """Read a note."""
         text, blank, tail = note.rpartition("\n\n")
         lines = tail.split("\n")
-        need(bool(blank) and lines.pop() == "" and lines != [], "a note is malformed")
+        good = bool(blank) and lines.pop() == "" and 1 <= len(lines) <= 100
+        need(good, "a note is malformed")
         self.text, self.lines = text + "\n", []
         for line in lines:
             dash, name, packed = line.split(" ")
-            need(dash == "\u2014", "a signature line is malformed")
+            plain = name.split() == [name] and "+" not in name and min(name) >= " "
+            need(dash == "\u2014" and plain, "a signature line is malformed")
             self.lines.append((name, unbase64(packed)))
+            need(len(self.lines[-1][1]) > 4, "a signature line is too short")
         self.origin, size, root = text.split("\n")
         need(size.isascii() and str(int(size)) == size, "a size is malformed")
         self.size, self.root = int(size), unbase64(root)
@@ -149,6 +159,7 @@ class Note:
             if kind != 1:
                 when, rest = int.from_bytes(rest[:8], "big"), rest[8:]
                 message = f"cosignature/v1\ntime {when}\n{self.text}".encode()
+            need(when < 2**63, f"the time of {name} in the log is none")
             if kind == 6:
                 place = [when.to_bytes(8, "big"), _counted(self.origin), bytes(8)]
                 place += [self.size.to_bytes(8, "big"), self.root]

@@ -1,0 +1,102 @@
+"""What one verifier refuses no other takes: the library, the one file, the page.
+
+The page is held to the same lies in `tests/system/test_certificate_page.py`.
+"""
+
+import pytest
+
+from hetao.canonical import canonical, digest
+from hetao.errors import Unverified
+from hetao.ledger.certificate import published, verify_certificate
+from hetao.ledger.merkle import from_hex
+from hetao.ledger.note import cosign, parse_note, vkey
+from hetao.ledger.policy import parse_policy
+from hetao.ledger.proof import parse_proof
+from hetao.ledger.verify_hetao import Refused, verify
+from hetao.ledger.verify_log import Note, check_policy
+from hetao.permit import new_identity
+from support_federation import restated
+from support_lies import LIES, told
+
+
+def test_the_truth_signed_anew_is_taken_by_both(model_run):
+    for data in (told(model_run), published(told(model_run))):
+        assert verify_certificate(data)
+        assert verify(data)
+
+
+@pytest.mark.parametrize("lie", LIES, ids=lambda f: f.__name__)
+def test_a_lie_is_refused_by_both(model_run, lie):
+    data = told(model_run, lie)
+
+    with pytest.raises(Unverified):
+        verify_certificate(data)
+    with pytest.raises(Refused):
+        verify(data)
+
+
+@pytest.mark.parametrize("bend", [str.upper, lambda t: f"{t[:2]} {t[2:]}"])
+def test_a_tag_has_one_spelling(model_run, bend):
+    value = model_run.value
+    task = sorted(value["sums"])[0]
+    part = value["sums"][task]["hub-hk"]
+    part["tag"] = bend(part["tag"])
+    data = model_run.resigned({**value["body"], "sums": value["sums"]})
+
+    with pytest.raises(Unverified, match="step 7"):
+        verify_certificate(data)
+    with pytest.raises(Refused):
+        verify(data)
+
+
+@pytest.mark.parametrize("text", ["AA", " aa", "a", "zz", None, 1])
+def test_a_hash_has_one_spelling(text):
+    with pytest.raises(Unverified, match="hex"):
+        from_hex(text)
+
+
+def with_lines(run, lines):
+    """Return a certificate under whose checkpoint its issuer put more lines."""
+    value = run.value
+    log = {**value["log"], "proof": value["log"]["proof"] + lines}
+    boss = run.cast.identities["coordinator"]
+    signed = {"type": "hetao.signed-certificate/1", "body": digest(value["body"])}
+    said = restated(run, {"body": {}}, boss.name, **signed, log=log)
+    return canonical({**value, "log": log, "signature": said["signature"]})
+
+
+def test_no_more_and_no_other_lines_stand_under_a_checkpoint(small_run):
+    junk = "\u2014 other AAAAAAAA\n"
+    own = len(parse_note(parse_proof(small_run.value["log"]["proof"]).note)[1])
+    full = junk * (100 - own)
+    assert verify_certificate(with_lines(small_run, full))
+    assert verify(with_lines(small_run, full))
+
+    for lines in (full + junk, "\u2014 o+r AAAAAAAA\n", "\u2014 o\u3000r AAAAAAAA\n",
+                  "\u2014 o\u0001 AAAAAAAA\n", "\u2014 other AAAAAA==\n"):  # fmt: skip
+        data = with_lines(small_run, lines)
+        with pytest.raises(Unverified):
+            verify_certificate(data)
+        with pytest.raises(Refused):
+            verify(data)
+
+
+def test_a_witness_that_signs_a_time_that_is_none_has_seen_nothing(
+    small_run, monkeypatch
+):
+    """Of 64 bits; the standard gives a time 63."""
+    note = parse_proof(small_run.value["log"]["proof"]).note
+    eye = new_identity("eye.example", sealing=False).signing_key
+    key = small_run.cast.identities["coordinator"].signing_key.public_key()
+    lines = f"log {vkey('coordinator', key)}\n"
+    lines += f"witness eye {vkey('eye.example', eye.public_key(), 4)}\nquorum eye\n"
+    monkeypatch.setattr("hetao.ledger.note._LATEST_TIME", 2**64 - 1)
+    seen = [note + cosign(note, "eye.example", eye, when) for when in (1, 2**63)]
+    monkeypatch.undo()
+
+    assert parse_policy(lines.encode()).check(seen[0])
+    assert check_policy(lines, Note(seen[0]), {})
+    with pytest.raises(Unverified, match="time"):
+        parse_policy(lines.encode()).check(seen[1])
+    with pytest.raises(Refused, match="time"):
+        check_policy(lines, Note(seen[1]), {})
