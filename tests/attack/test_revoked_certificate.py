@@ -299,7 +299,7 @@ def test_the_one_file_says_that_the_study_was_revoked(
     said = capsys.readouterr().out
     assert f"the permit was REVOKED at {format_time(LATER)}, by ethics-hk" in said
     assert "TAINTED, whatever was worked out of: attrition" in said
-    assert "VERIFIED: THE STUDY WAS REVOKED  A toy" in said
+    assert "VERIFIED: THE STUDY WAS REVOKED, SEEN BY NOBODY INDEPENDENT  A toy" in said
     assert "VERIFIED  " not in said
     for words in verify_hetao.NOT_CHECKED_REVOKED:
         assert words in said

@@ -97,13 +97,15 @@ def _check_commands(out, heard, capsys):
 
     assert main(words) == 0
     said = capsys.readouterr().out
-    assert "VERIFIED: THE STUDY WAS REVOKED  Contract" in said
+    verdict = "VERIFIED: THE STUDY WAS REVOKED, SEEN BY NOBODY INDEPENDENT  Contract"
+    assert verdict in said
     assert "TAINTED, whatever was worked out of the sums of: people, model" in said
     assert "no finding was shown to anybody" in said
     assert all(f"{site} destroyed what it kept at" in said for site in SITES)
     assert main([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["kind"], told["tainted"]) == ("revoked", ["people", "model"])
+    assert (told["independent"], told["witnesses"]) == ([], None)
     assert "findings" not in told
     page = (out / "revoked.html").read_text("utf-8")
     assert all(word in page for word in ("REVOKED at", "已於", "已于", "people"))

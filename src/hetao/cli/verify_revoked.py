@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from hetao.canonical import parse_canonical
-from hetao.cli.certificate import place_of, read_file, say_nobody_asked
+from hetao.cli.certificate import (
+    independent,
+    place_of,
+    read_file,
+    say_nobody_asked,
+)
 from hetao.cli.main import plain, say
 from hetao.errors import InvalidNetwork, Unverified, Usage
 from hetao.ledger.policy import read_policy
@@ -28,7 +33,7 @@ def verify_ended(
         raise Usage("--qr and --notices are for certificates of studies that ended")
     found = verify_revoked(data, trusted, [read_list(path) for path in chosen.list])
     certificate = parse_canonical(data)
-    steps, status = list(found.steps), None
+    steps, status, seen = list(found.steps), None, None
     policy = read_policy(chosen.policy) if chosen.policy else None
     if policy:
         seen = policy.check(parse_proof(certificate["log"]["proof"]).note)
@@ -37,10 +42,14 @@ def verify_ended(
     if chosen.status:
         place, issuer = place_of(certificate)
         status = check_status(read_file(chosen.status), issuer, place, policy)
+    eyes = independent(policy, seen, certificate)
     if chosen.json:
-        sys.stdout.write(json.dumps(_told(found, steps, status)) + "\n")
+        witnesses = None if seen is None else list(seen.witnesses)
+        told = {"witnesses": witnesses, "independent": eyes}
+        told = {**_told(found, steps, status), **told}
+        sys.stdout.write(json.dumps(told) + "\n")
     else:
-        _say(found, steps, status)
+        _say(found, steps, status, alone=not eyes)
         if not policy:
             say_nobody_asked()
     return Unverified.exit_code if status and status.state != "valid" else 0
@@ -59,7 +68,9 @@ def _told(found: Revoked, steps: list[str], status: Status | None) -> dict[str, 
     }
 
 
-def _say(found: Revoked, steps: list[str], status: Status | None) -> None:
+def _say(
+    found: Revoked, steps: list[str], status: Status | None, *, alone: bool
+) -> None:
     def write(text: str) -> None:
         sys.stdout.write(plain(text))
 
@@ -87,12 +98,13 @@ def _say(found: Revoked, steps: list[str], status: Status | None) -> None:
         for name, fingerprint in found.fingerprints.items():
             say(f"        {fingerprint}  {name}")
     if status:
-        seen = ", ".join(status.witnesses) or "nobody but the issuer"
-        write(f"     {status.state} as of {status.as_of}, seen by {seen}\n")
+        who = ", ".join(status.witnesses) or "nobody but the issuer"
+        write(f"     {status.state} as of {status.as_of}, seen by {who}\n")
     word = (
         "" if not status or status.state == "valid" else f", BUT {status.state.upper()}"
     )
-    write(f"VERIFIED{word}: THE STUDY WAS REVOKED  {found.title}\n")
+    seen = ", SEEN BY NOBODY INDEPENDENT" * alone
+    write(f"VERIFIED{word}: THE STUDY WAS REVOKED{seen}  {found.title}\n")
 
 
 def _say_unproved(found: Revoked) -> None:

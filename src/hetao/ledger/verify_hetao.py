@@ -501,8 +501,8 @@ def main(words: list[str] | None = None) -> int:
     left = NOT_CHECKED_REVOKED if found.revoked else NOT_CHECKED
     lines += ["     not checked here:", *(f"       - {line}" for line in left)]
     alone = policy is None or NOBODY in steps[-1]
-    verdict = "VERIFIED, SEEN BY NOBODY INDEPENDENT" if alone else "VERIFIED"
-    verdict = "VERIFIED: THE STUDY WAS REVOKED" if found.revoked else verdict
+    verdict = "VERIFIED" + ": THE STUDY WAS REVOKED" * found.revoked
+    verdict += ", SEEN BY NOBODY INDEPENDENT" * alone
     lines.append(f"{verdict}  {found.body['study'].get('title', '')}")
     sys.stdout.write("".join(_shown(line) for line in lines))
     return 0
