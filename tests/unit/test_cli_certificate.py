@@ -13,8 +13,9 @@ import pytest
 
 from hetao.canonical import parse_canonical
 from hetao.cli import main
-from hetao.cli.certificate import place_of
+from hetao.cli.certificate import place_of, replace_file
 from hetao.dossier.code import facts_of
+from hetao.errors import Usage
 from hetao.federation.logs import LogTable, open_log
 from hetao.federation.network import Network
 from hetao.ledger.note import COSIGNATURE, open_note, vkey
@@ -275,3 +276,14 @@ def test_a_certificate_is_verified_with_cryptography_alone(issued):
     assert "VERIFIED" in done.stdout
     assert "NOT worked out again" in done.stdout
     assert "numpy is not installed" in done.stderr
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
+    """What /dev/full answers to each byte."""
+    out = tmp_path / "page.html"
+    (tmp_path / "page.html.part").symlink_to("/dev/full")
+
+    with pytest.raises(Usage, match="cannot be written: No space left"):
+        replace_file(out, b"x")
+
+    assert list(tmp_path.iterdir()) == []

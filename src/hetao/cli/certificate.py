@@ -209,7 +209,15 @@ def _export_revoked(chosen: argparse.Namespace, data: bytes) -> int:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file whole, in the place of one that may be there."""
+    """Write a file whole, in the place of one that may be there.
+
+    Raises:
+        Usage: the disk is full, or fails; nothing is left of it.
+    """
     temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(data)
+    try:
+        temporary.write_bytes(data)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise Usage(f"{path} cannot be written: {error.strerror}") from error
     os.replace(temporary, path)
