@@ -197,18 +197,26 @@ CROSSED = Analysis("model", "logistic", outcome="ill", terms=("1", "age", "sex",
 
 def certified(folder, women, sites=("a", "b", "c")):
     """Run a model where 40 men, and so many women, at each site are of one level."""
-    study = toy_study((CROSSED,), sites=sites)
-    study = replace(study, variables=(*study.variables, flat_category("old", "n", "y")))
-    with Federation(folder, Plan(study=study)) as federation:
-        header, *lines = federation.patients.read_text().splitlines()
+    with Federation(folder, Plan(study=crossed(sites))) as federation:
         left = {(site, sex): most for site in sites for sex, most in _of(women)}
-        out = [f"{header},old"]
-        for line in lines:
-            site, _, sex, _ = line.split(",")
-            left[site, sex] -= 1
-            out.append(f"{line},{'ny'[left[site, sex] >= 0]}")
-        federation.patients.write_text("\n".join(out) + "\n")
+        make_old(federation.patients, left)
         return federation.run()
+
+
+def crossed(sites, **fields):
+    study = toy_study((CROSSED,), sites=sites, **fields)
+    return replace(study, variables=(*study.variables, flat_category("old", "n", "y")))
+
+
+def make_old(patients, left):
+    """Add a column: of each site and sex so many are old."""
+    header, *lines = patients.read_text().splitlines()
+    out = [f"{header},old"]
+    for line in lines:
+        site, _, sex, _ = line.split(",")
+        left[site, sex] -= 1
+        out.append(f"{line},{'ny'[left[site, sex] >= 0]}")
+    patients.write_text("\n".join(out) + "\n")
 
 
 def _of(women):
@@ -241,3 +249,20 @@ def test_a_certificate_whose_cross_products_tell_of_many_shows_its_integers(tmp_
 def test_a_sum_over_two_sites_whose_cross_products_tell_of_few_is_refused(tmp_path):
     with pytest.raises(HetaoError, match="HT-402"):
         certified(tmp_path, women=2, sites=("a", "b"))
+
+
+@pytest.mark.parametrize("women", [3, 12])
+def test_who_says_that_a_site_was_lost_learns_of_no_few_by_subtraction(tmp_path, women):
+    """Two sums over lists that differ by a site are that site's own cross products."""
+    study = crossed(("a", "b", "c", "d"), on_lost_site="continue")
+    with Federation(tmp_path, Plan(study=study)) as federation:
+        left = {(name, sex): 40 for name in study.sites for sex in "fm"}
+        make_old(federation.patients, left | {("d", "f"): women})
+        site = federation.sites["d"]
+        site.handle(federation.begin("d").data)
+
+        posts = site.handle(federation.task("d").data)
+
+    refused = federation.refusals(posts)
+    assert bool(refused) == (women < CELL)
+    assert all(rule.startswith("HT-402") for rule in refused)

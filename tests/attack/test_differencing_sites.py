@@ -13,6 +13,7 @@ from hetao.cohort import build
 from hetao.errors import InvalidStudy
 from hetao.federation.asking import by_name, places_of
 from hetao.federation.propose import draft_permit
+from hetao.federation.totals import total_of
 from hetao.federation.usage import usage
 from hetao.ledger.envelope import parse_envelope
 from hetao.release import Policy
@@ -425,3 +426,34 @@ def test_steps_that_are_labelled_alike_are_each_remembered(federation):
     places = places_of(memory, "flat", ids[30:], flow)
 
     assert [len(who) for who in places.steps.values()] == [40, 30, 20]
+
+
+@pytest.mark.xfail(strict=True, reason="a known gap: docs/security/threats.md")
+def test_a_second_permit_without_one_site_does_not_tell_that_sites_cells(tmp_path):
+    """Three people at d are old, whom two Tables 1 over enough sites give away."""
+    table = Analysis("table", "table1", variables=("old",))
+    sums = []
+    with Federation(tmp_path, Plan(study=of_old(table, "abcd"))) as federation:
+        header, *lines = federation.patients.read_text().splitlines()
+        old = {"a": 90, "b": 80, "c": 70, "d": 3}
+        out = [f"{header},old"]
+        for line in lines:
+            old[line[0]] -= 1
+            out.append(f"{line},{'ny'[old[line[0]] >= 0]}")
+        federation.patients.write_text("\n".join(out) + "\n")
+        for run, sites in (("first", "abcd"), ("second", "abc")):
+            federation.study = of_old(table, sites)
+            cast, now = federation.cast, federation.clock()
+            draft = draft_permit(federation.study, cast.directory, now)
+            federation.bundle = cast.approved(draft, now)
+            words = federation.play(run=run).words.values()
+            declared = federation.estimator("table").declare(0)
+            sums.append(total_of(list(words), declared, run, len(sites)))
+
+    (few,) = sums[0]["levels"][1] - sums[1]["levels"][1]
+    assert few != 3
+
+
+def of_old(table, sites):
+    study = toy_study((table,), sites=tuple(sites))
+    return replace(study, variables=(*study.variables, category("old", "n", "y")))

@@ -8,6 +8,7 @@ import pytest
 from hetao.errors import InvalidNetwork, OutOfTime
 from hetao.federation.propose import Request, draft_permit
 from hetao.permit import Bundle, check_standing, read_bundle, write_bundle
+from hetao.permit.decision import situation_of
 from support_federation import START, Federation
 from support_rules import BOOK, HONG_KONG, SHENZHEN, facts
 
@@ -15,6 +16,7 @@ HELD = ("cn-standard-contract", "cn-impact-assessment", "cn-separate-consent")
 # Hospitals of both sides: what each of them sends leaves it.
 BOTH = {**SHENZHEN, **HONG_KONG, "route.leaves_mainland": True}
 DAY = datetime.timedelta(days=1)
+MINUTE = datetime.timedelta(minutes=1)
 
 
 def drafted(federation, held=HELD, **changed):
@@ -49,6 +51,22 @@ def test_a_permit_carries_what_the_rules_said_and_is_read_as_written(
     assert {basis.instrument for basis in permit.bases} == set(HELD)
     assert all(basis.reference for basis in permit.bases)
     check_standing(bundle, federation.study.digest, START, federation.cast.directory)
+
+
+def test_a_law_begins_at_midnight_in_hong_kong_and_shenzhen(federation):
+    """Data protection and output checks are asked from 1 November 2021 there."""
+    midnight = datetime.datetime(2021, 10, 31, 16, tzinfo=datetime.UTC)
+    who = federation.study, federation.cast.directory
+
+    permit = draft_permit(*who, midnight).permit
+    others = tuple(need for need in permit.required if need.rule == "data-ethics")
+    less = Bundle(replace(permit, required=others))
+
+    assert 0 < len(others) < len(permit.required)
+    assert situation_of(less, permit.study, midnight, None).unasked
+    assert not situation_of(less, permit.study, midnight - MINUTE, None).unasked
+    with pytest.raises(InvalidNetwork, match="reviews is empty"):
+        draft_permit(*who, midnight - MINUTE)
 
 
 def test_a_run_under_such_a_permit_is_answered(federation):

@@ -226,6 +226,15 @@ def test_facts_bear_the_terms_and_their_digest_tells_them_apart():
         facts_from({"bases": {CONTRACT: unknown}}, {}, known)
 
 
+@pytest.mark.parametrize("empty", [{"recipients": []}, {"exporters": ""}])
+def test_an_empty_term_of_the_facts_is_not_read_as_no_limit(empty):
+    """Whoever writes that nobody may receive has not said that anybody may."""
+    table = {"reference": "C-1", "terms": {"most_people": 9, **empty}}
+
+    with pytest.raises(InvalidFacts, match="limits nothing"):
+        facts_from({"bases": {CONTRACT: table}}, {}, {CONTRACT})
+
+
 def test_a_permit_without_terms_reads_as_it_always_did():
     permit = under().permit
     form = permit.as_json()

@@ -17,6 +17,7 @@ from hetao.permit.explanation import (
     rule_lines,
 )
 from hetao.permit.explanation import say as phrase
+from hetao.permit.law import day_of_law
 
 
 def explain_facts(chosen: argparse.Namespace) -> int:
@@ -68,13 +69,13 @@ def write_form(chosen: argparse.Namespace) -> int:
 
 
 def day_of(text: str | None) -> datetime.date:
-    """Return the day that is named, or today's in UTC.
+    """Return the day that is named, or today's in Hong Kong and the Mainland.
 
     Raises:
         Usage: it is no day.
     """
     if text is None:
-        return utc_now().date()
+        return day_of_law(utc_now())
     try:
         return datetime.date.fromisoformat(text)
     except ValueError as error:

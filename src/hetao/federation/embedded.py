@@ -43,6 +43,7 @@ from hetao.permit import (
     sign_notice,
     sign_vote,
 )
+from hetao.permit.law import day_of_law
 from hetao.release import Policy
 from hetao.study import Study
 
@@ -126,8 +127,8 @@ def new_cast(
     people += [
         (f"{need.role}-{need.side.lower()}", need.side, need.role)
         for need in (
-            *requirements("data", SIDES, now.date()),
-            *reviews("data", SIDES, now.date()),
+            *requirements("data", SIDES, day_of_law(now)),
+            *reviews("data", SIDES, day_of_law(now)),
         )
     ]
     identities = {name: new_identity(name) for name, _, _ in machines}

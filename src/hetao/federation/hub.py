@@ -396,7 +396,8 @@ class Hub:
             raise TooFewSites(
                 "sums of this permit ran over other members before; beside them, "
                 f"{header.analysis} would show one site's part",
-                fix="ask for a new permit",
+                fix="ask for a permit of other people: of the same ones, it would "
+                "show that part all the same",
             )
         add_one = "INSERT OR IGNORE INTO opened VALUES (?, ?)"
         self._store.write([(add_one, (permit, ours))])

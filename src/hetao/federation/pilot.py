@@ -30,6 +30,7 @@ from hetao.permit import (
     write_directory,
     write_identity,
 )
+from hetao.permit.law import day_of_law
 
 HOST = "127.0.0.1"
 FIRST_PORT, PORTS, TRIES = 20_000, 12_000, 1_000
@@ -90,8 +91,8 @@ def write_pilot(
         hubs={name: writer.hub(name) for name in hubs},
         sites={name: writer.site(name, site) for name, site in sites.items()},
         people=people,
-        approvers=_holding(requirements("data", SIDES, now.date()), cast, people),
-        checkers=_holding(reviews("data", SIDES, now.date()), cast, people),
+        approvers=_holding(requirements("data", SIDES, day_of_law(now)), cast, people),
+        checkers=_holding(reviews("data", SIDES, day_of_law(now)), cast, people),
     )
     write_directory(found.parties, cast.directory)  # last: marks it whole
     return found

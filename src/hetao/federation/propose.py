@@ -27,6 +27,7 @@ from hetao.permit import (
     reviews,
 )
 from hetao.permit.grades import KINDS
+from hetao.permit.law import day_of_law
 from hetao.permit.within import beyond
 from hetao.release.minimums import needs_count
 from hetao.study import Study
@@ -90,10 +91,9 @@ def draft_permit(
         theirs = tuple(party.side for party in sites)
         asks = Asked(theirs, tuple(sorted(sides)), highest_grade, start, end)
         rests = grounds(request.facts, request.book, asks)
-    required = both(
-        requirements("data", sides, now.date()), rests.required if rests else ()
-    )
-    checks = both(reviews("data", sides, now.date()), rests.reviews if rests else ())
+    day = day_of_law(now)
+    required = both(requirements("data", sides, day), rests.required if rests else ())
+    checks = both(reviews("data", sides, day), rests.reviews if rests else ())
     asked = (*required, *checks)
     authors, operators, persons = people_of(trusted, asked)
     kept = {person.name for person in persons}

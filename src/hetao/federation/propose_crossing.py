@@ -32,6 +32,7 @@ from hetao.permit import (
     reviews,
 )
 from hetao.permit.decision import MANDATORY
+from hetao.permit.law import day_of_law
 from hetao.permit.uses import KIND_OF
 from hetao.permit.within import beyond
 from hetao.records import read_toml, record
@@ -119,7 +120,7 @@ def draft_crossing(
             asked.crossing,
         ),
     )
-    day = now.date()
+    day = day_of_law(now)
     required = both(requirements(asked.crossing, sides, day), rests.required)
     checks = both(reviews(asked.crossing, sides, day), rests.reviews)
     authors, operators, persons = people_of(trusted, (*required, *checks))

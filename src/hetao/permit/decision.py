@@ -31,6 +31,7 @@ from hetao.permit.dates import parse_time
 from hetao.permit.directory import Directory
 from hetao.permit.grades import KINDS
 from hetao.permit.keys import Key, Party
+from hetao.permit.law import day_of_law
 from hetao.permit.lifecycle import Standing, standing
 from hetao.permit.permit import CROSSING_KINDS, Permit
 from hetao.permit.persons import Person
@@ -430,7 +431,7 @@ def voided_in(bundle: Bundle, trusted: Directory) -> tuple[str, ...]:
 
 
 def _unasked(bundle: Bundle, now: datetime.datetime) -> tuple[str, ...]:
-    permit, day = bundle.permit, now.date()
+    permit, day = bundle.permit, day_of_law(now)
     if day in bundle.asked_on:
         return ()
     found = tuple(

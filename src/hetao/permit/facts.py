@@ -243,6 +243,12 @@ def _basis(instrument: str, value: object, known: set[str], where: str) -> Held:
     if not isinstance(value, Mapping) or "instrument" in value:
         raise InvalidFacts(f"{where}: expected a table with a reference")
     basis = record(Held, {"instrument": instrument, **value}, where, InvalidFacts)
+    for name, limit in value.get("terms", {}).items():
+        if limit in ([], ""):
+            raise InvalidFacts(
+                f"{where}: the term {name} is empty, which limits nothing",
+                fix="name what is allowed, or leave the term out",
+            )
     if basis.valid_from and basis.valid_until and basis.valid_until < basis.valid_from:
         raise InvalidFacts(f"{where}: valid_until lies before valid_from")
     return basis

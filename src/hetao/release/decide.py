@@ -354,30 +354,33 @@ def _check_facts(
     check_counts(facts, minimum, name)
     for part in facts.parts:
         check_counts(part, minimum, f"{name}, in a fold,")
-    if _looks_at_dominance(summary, minimum):
+    if _looks_at_dominance(summary, door, minimum):
         check_dominance(facts, policy.dominance, name)
     listed = door.bundle.permit.protocol(summary.protocol.name)
     if listed is None or summary.numbers == 0:
         return
     rounds = (round_number, listed.most_rounds)
-    if minimum.cell > 1 and _tells_apart(summary, minimum):
+    if minimum.cell > 1 and _tells_apart(summary, door, minimum):
         check_combinations(facts, rounds, minimum, name)
     check_numbers(facts, rounds, minimum, name, summary.numbers)
 
 
-def _looks_at_dominance(summary: Summary, minimum: Minimum) -> bool:
+def _looks_at_dominance(summary: Summary, door: Door, minimum: Minimum) -> bool:
     """Return whether somebody may read a sum of this site's people by itself.
 
-    That is where few sites are summed, or the sum tells them apart. A minimum cell of
-    one asks for nothing.
+    A minimum cell of one asks for nothing.
     """
-    apart = _tells_apart(summary, minimum) or summary.own_cells
+    apart = _tells_apart(summary, door, minimum) or summary.own_cells
     return minimum.cell > 1 and apart
 
 
-def _tells_apart(summary: Summary, minimum: Minimum) -> bool:
-    """Return whether a sum is over few sites, or may show one site's own part."""
-    return len(summary.members) < minimum.sites or summary.own_parts
+def _tells_apart(summary: Summary, door: Door, minimum: Minimum) -> bool:
+    """Return whether a sum is over few sites, or may show one site's own part.
+
+    So may a sum that hubs open once more over other sites, when one was lost.
+    """
+    again = summary.publishable and door.study.on_lost_site == "continue"
+    return len(summary.members) < minimum.sites or summary.own_parts or again
 
 
 @dataclass(frozen=True)
@@ -398,7 +401,7 @@ def _graded(summary: Summary, door: Door, place: Place, policy: Policy) -> _Grad
         policy,
         sealed=sealed,
         apart=summary.own_cells,
-        dominance=_looks_at_dominance(summary, policy.minimum),
+        dominance=_looks_at_dominance(summary, door, policy.minimum),
         counted=summary.counted,
     )
     study = door.study
