@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import lsq_linear
 
 from hetao.analysis import make_rows
 from hetao.cdm import open_flat
@@ -457,3 +458,29 @@ def test_a_second_permit_without_one_site_does_not_tell_that_sites_cells(tmp_pat
 def of_old(table, sites):
     study = toy_study((table,), sites=tuple(sites))
     return replace(study, variables=(*study.variables, category("old", "n", "y")))
+
+
+@pytest.mark.xfail(strict=True, reason="a known gap: docs/security/threats.md")
+def test_a_table_by_an_outcome_does_not_tell_everybodys_outcome(tmp_path):
+    """Of 300 people 150 yes/no columns are known; one table counts each by outcome."""
+    names = [f"v{place}" for place in range(150)]
+    known = tuple(category(name, "n", "y") for name in names)
+    study = toy_study((Analysis("t", "table1", variables=tuple(names), by="ill"),))
+    study = replace(study, variables=(*study.variables, *known))
+    with Federation(tmp_path, Plan(study=study, people=100)) as federation:
+        header, *lines = federation.patients.read_text().splitlines()
+        values = np.random.default_rng(1).random((len(lines), len(names))) < 0.5
+        rows = zip(lines, values, strict=True)
+        out = [",".join([one, *("ny"[int(v)] for v in row)]) for one, row in rows]
+        text = "\n".join([",".join([header, *names]), *out])
+        federation.patients.write_text(text + "\n")
+        words = federation.play().words.values()
+        declared = federation.estimator("t").declare(0)
+    sums = total_of(list(words), declared, "t", len(SITES))
+
+    ill = np.array([line.endswith(",yes") for line in lines])
+    told = np.append(sums["levels"][1::2, 1], sums["people"][1])
+    columns = np.vstack([values.T, np.ones(len(ill))])
+    found = lsq_linear(columns, told, (0, 1)).x > 0.5
+    guessed = max(ill.mean(), 1 - ill.mean())
+    assert (found == ill).mean() < guessed + 0.1
