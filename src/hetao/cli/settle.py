@@ -139,7 +139,11 @@ def write_new(path: Path, data: bytes) -> None:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise Usage(f"{path} cannot be written: {error.strerror}") from error
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:  # half an order is none
+        path.unlink(missing_ok=True)
+        raise Usage(f"{path} cannot be written: {error.strerror}") from error
