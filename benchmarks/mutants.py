@@ -122,8 +122,9 @@ MODULES = {
     "federation/book": ("unit/test_book_edges", "attack/test_uses"),
     "federation/begun": ("unit/test_begun",),
     "federation/counter": ("unit/test_counter",),
+    "federation/counting": ("unit/test_counting",),
     "federation/ending": ("unit/test_ending",),
-    "federation/course": ("attack/test_state",),
+    "federation/course": ("unit/test_counting", "attack/test_state"),
     "federation/shelf": ("unit/test_hub_edges", "attack/test_hub"),
     "ledger/revoked": ("attack/test_revoked_certificate",),
 }  # fmt: skip

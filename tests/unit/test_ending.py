@@ -215,6 +215,15 @@ def test_what_nobody_asked_for_is_no_round(stage, monkeypatch):
     assert [one["task"] for one in stage.rounds()] == [TASK]
 
 
+def test_a_sealed_count_is_told_as_one_and_not_as_a_round_of_its_estimator(stage):
+    told = ending._round_of(stage.coordinator.study, "attrition/2/count")
+
+    place = ("task", "analysis", "protocol", "attempt", "round")
+    assert [told[name] for name in place] == [
+        "attrition/2/count", "attrition", "sealed_count", 2, 0,
+    ]  # fmt: skip
+
+
 def test_a_round_without_a_release_is_not_told(stage):
     assert stage.rounds(receipt_a=None, receipt_b=None, receipt_c=None) == []
 

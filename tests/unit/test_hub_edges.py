@@ -1,7 +1,10 @@
 """A hub at the edges of what it adds, sends and cosigns; shares are made by hand."""
 
+import contextlib
 import datetime
 import json
+import shutil
+import sqlite3
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -16,6 +19,7 @@ from hetao.federation.reports import Report, report_from
 from hetao.ledger.credential import REVOKED, certificate_entry
 from hetao.ledger.envelope import parse_envelope
 from hetao.ledger.note import COSIGNATURE, Verifier, open_note
+from hetao.ledger.sealed_counts import NAME as SEALED_COUNT
 from hetao.permit import Bundle, Directory, format_time, new_identity, sign_notice
 from hetao.release import add, mask, pack, stream, tag_digest, tag_text
 from support_federation import RUN, START, Federation, Plan
@@ -202,9 +206,7 @@ def test_a_share_that_is_none_is_refused_for_what_it_is(federation, hub, case):
 
     tell(federation, hub, *(share(federation, site) for site in "bc"), odd)
 
-    ((kind, meta),) = said(federation, hub)
-    assert (kind, meta["code"]) == ("refusal", code)
-    assert words in meta["rule"]
+    check_refused(federation, hub, code, words)
 
 
 def test_a_share_of_garbage_is_refused_in_its_senders_name(federation, hub):
@@ -216,9 +218,7 @@ def test_a_share_of_garbage_is_refused_in_its_senders_name(federation, hub):
 
     tell(federation, hub, *(share(federation, site) for site in "bc"), odd)
 
-    ((kind, meta),) = said(federation, hub)
-    assert (kind, meta["code"]) == ("refusal", "HT-311")
-    assert "a sent a garbled share" in meta["rule"]
+    check_refused(federation, hub, "HT-311", "a sent a garbled share")
 
 
 def test_shares_of_several_lengths_are_refused_in_both_names(federation, hub):
@@ -228,9 +228,8 @@ def test_shares_of_several_lengths_are_refused_in_both_names(federation, hub):
     tell(federation, hub, share(federation, "b", longer))
     tell(federation, hub, *(share(federation, site) for site in "ac"))
 
-    ((kind, meta),) = said(federation, hub)
-    assert (kind, meta["code"]) == ("refusal", "HT-412")
-    assert "the shares of a and b differ in length" in meta["rule"]
+    words = "the shares of a and b differ in length"
+    check_refused(federation, hub, "HT-412", words)
 
 
 @pytest.mark.parametrize("field", ["study", "permit"])
@@ -244,9 +243,8 @@ def test_one_share_of_another_study_or_permit_stops_the_sum(
         other = {field: "sha256:" + "0" * 64} if one == site else {}
         tell(federation, hub, share(federation, one, **other))
 
-    ((kind, meta),) = said(federation, hub)
-    assert (kind, meta["code"]) == ("refusal", "HT-305")
-    assert f"{site} sent a share of another study" in meta["rule"]
+    words = f"{site} sent a share of another study"
+    check_refused(federation, hub, "HT-305", words)
 
 
 # --- which sums -----------------------------------------------------------------------
@@ -367,6 +365,188 @@ def test_only_what_could_be_published_is_summed_over_two_lists(
     refusals = [meta["code"] for kind, meta in found if kind == "refusal"]
     assert refusals == ["HT-405"] * expected.count("refusal")
     assert opened(hub) == ([] if listed == {"publishable": True} else [["a", "b", "c"]])
+
+
+def test_a_share_that_is_none_leaves_a_later_smaller_list_open(federation, hub):
+    begin(federation, hub)
+    tell(federation, hub, *(share(federation, site) for site in "ab"))
+    tell(federation, hub, share(federation, "c", {**SEEDED, "seed": "no"}))
+    tell(federation, hub, federation.task(HUB, ("a", "b"), attempt=2))
+
+    answer(federation, hub, ("a", "b"), attempt=2)
+
+    assert kinds(federation, hub) == ["refusal", "total"]
+    assert opened(hub) == [["a", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [("_log", "append"), ("_shelf", "put"), ("", "on_letter")]
+)
+def test_a_list_is_noted_with_its_sum_whenever_a_kill_comes(
+    federation, hub, monkeypatch, owner, name
+):
+    """What is on the disk at any moment is what a hub finds that was killed then."""
+    found = []
+
+    def look():
+        copy = federation.folder / f"killed-{len(found)}"
+        shutil.copytree(federation.folder / HUB, copy)
+        with contextlib.closing(sqlite3.connect(copy / "hub.sqlite")) as db:
+            lists = db.execute("SELECT members FROM opened").fetchall()
+            sums = db.execute("SELECT 1 FROM envelope WHERE kind = 'total'").fetchall()
+        found.append((len(lists), len(sums)))
+
+    begin(federation, hub)
+    *first, last = [share(federation, site) for site in MEMBERS]
+    tell(federation, hub, *first)
+    keeper = getattr(hub, owner) if owner else hub
+    usual = getattr(keeper, name)
+
+    def looked_at(*given):
+        look()
+        result = usual(*given)
+        look()
+        return result
+
+    monkeypatch.setattr(keeper, name, looked_at)
+    tell(federation, hub, last)
+    look()
+
+    assert len(found) >= 3
+    assert found[-1] == (1, 1)
+    assert {*found} == {(0, 0), (1, 1)}
+
+
+def test_a_hub_that_was_killed_as_it_sent_opens_one_list_afterwards(
+    federation, hub, monkeypatch
+):
+    def killed(_):
+        raise KeyboardInterrupt
+
+    begin(federation, hub)
+    *first, last = [share(federation, site) for site in MEMBERS]
+    tell(federation, hub, *first)
+    monkeypatch.setattr(hub, "on_letter", lambda to: to == HUB or killed(to))
+    with pytest.raises(KeyboardInterrupt):
+        tell(federation, hub, last)
+    assert (kinds(federation, hub), opened(hub)) == ([], [])
+
+    hub = federation.open_hub(HUB)
+    hub.resume()
+    tell(federation, hub, federation.task(HUB, ("a", "b"), attempt=2))
+    answer(federation, hub, ("a", "b"), attempt=2)
+
+    assert kinds(federation, hub) == ["total", "refusal"]
+    assert opened(hub) == [["a", "b", "c"]]
+
+
+# --- sealed counts --------------------------------------------------------------------
+COUNTED = {"protocol": SEALED_COUNT, "version": "1", "task": "attrition/1/count"}
+
+
+def count_share(federation, site, members=MEMBERS, course=(), **fields):
+    """Return a site's share of the counts of two combinations, but for `fields`."""
+    content = {"members": list(members), "counted": 3, "cell": 5}
+    content = {**content, "seed": seed_of(site).hex(), **fields}
+    content = {name: value for name, value in content.items() if value is not None}
+    return share(federation, site, content, **{**COUNTED, **dict(course)})
+
+
+def test_of_a_sealed_count_neither_words_nor_tag_are_sent_nor_a_list_noted(
+    federation, hub
+):
+    begin(federation, hub, **COUNTED)
+    cells = {"a": 5, "b": 7, "c": 6}
+    shares = [count_share(federation, site, cell=cells[site]) for site in MEMBERS]
+    tell(federation, hub, *shares)
+
+    (data,) = [data for _, data in hub.waiting("coordinator", 0).items]
+    kind, meta, arrays = federation.opened(data)
+
+    assert (kind, set(meta), set(arrays)) == (
+        "total",
+        {"body", "signature"},
+        {"tokens"},
+    )
+    assert arrays["tokens"].shape == (1 + 2, 2)
+    control = meta["body"].pop("control")
+    assert len(bytes.fromhex(control)) == 16
+    assert meta["body"] == {
+        "type": "hetao.sealed-count/1",
+        "hub": HUB,
+        "study": federation.study.digest,
+        "permit": federation.bundle.permit.digest,
+        "run": RUN,
+        "task": "attrition/1/count",
+        "analysis": "attrition",
+        "attempt": 1,
+        "round": 0,
+        "shares": {one.header.sender: one.digest for one in shares},
+        "cell": 7,
+        "combinations": 2,
+        "tokens": digest_bytes(arrays["tokens"].astype("<u8").tobytes()),
+    }
+    assert opened(hub) == []
+
+
+NO_CELL = ("HT-311", "a site does not say which counts are small")
+BAD_COUNTS = {
+    "a sum's length": ({"counted": None, "values": 3}, LENGTH),
+    "a length of nothing": ({"counted": 0}, LENGTH),
+    "no cell": ({"cell": None}, NO_CELL),
+    "a cell of nothing": ({"cell": 0}, NO_CELL),
+    "another list": ({"members": ["a", "b"]}, OTHER_LIST),
+    "another length": ({"counted": 4}, ("HT-412", "differ in length")),
+    "a short seed": ({"seed": "00" * 15}, GARBLED),
+}
+
+
+@pytest.mark.parametrize("case", BAD_COUNTS)
+@pytest.mark.parametrize("is_last", [True, False])
+def test_a_share_of_a_count_that_is_none_is_refused(federation, hub, case, is_last):
+    fields, (code, words) = BAD_COUNTS[case]
+    odd = count_share(federation, "a", **fields)
+    others = [count_share(federation, site) for site in "bc"]
+    begin(federation, hub, **COUNTED)
+
+    tell(federation, hub, *([*others, odd] if is_last else [odd, *others]))
+
+    check_refused(federation, hub, code, words)
+
+
+def test_a_share_of_a_count_is_not_added_to_a_sum(federation, hub):
+    counted = {"members": list(MEMBERS), "counted": 3, "cell": 5}
+    odd = share(federation, "a", {**counted, "seed": seed_of("a").hex()})
+    begin(federation, hub)
+
+    tell(federation, hub, *(share(federation, site) for site in "bc"), odd)
+
+    check_refused(federation, hub, *LENGTH)
+
+
+def test_counts_are_made_over_two_lists_and_shut_no_sum(federation, hub):
+    begin(federation, hub, **COUNTED)
+    tell(federation, hub, *(count_share(federation, site) for site in MEMBERS))
+    second = {"attempt": 2, "task": "attrition/2/count"}
+    tell(federation, hub, federation.task(HUB, ("a", "b"), **{**COUNTED, **second}))
+    for site in "ab":
+        tell(federation, hub, count_share(federation, site, ("a", "b"), second))
+    tell(federation, hub, federation.task(HUB, ("a", "b"), attempt=2))
+    answer(federation, hub, ("a", "b"), attempt=2)
+
+    assert kinds(federation, hub) == ["total"] * 3
+    assert opened(hub) == [["a", "b"]]
+
+
+def test_a_count_of_an_attempt_that_was_given_up_is_refused(federation, hub):
+    begin(federation, hub, **COUNTED)
+    second = {"attempt": 2, "task": "attrition/2/count"}
+    tell(federation, hub, federation.task(HUB, ("a", "b"), **{**COUNTED, **second}))
+
+    tell(federation, hub, *(count_share(federation, site) for site in MEMBERS))
+
+    words = "attrition/1/count was given up for a later attempt"
+    check_refused(federation, hub, "HT-312", words)
 
 
 # --- carrying -------------------------------------------------------------------------

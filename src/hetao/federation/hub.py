@@ -347,8 +347,10 @@ class Hub:
                 raise NotAParty(
                     f"{share.header.sender} answered another task than this"
                 )
-        self._check_reopening(header, bundle, members)
-        self._send_total(header, (study, bundle, members), shares)
+        # A list is noted as its sum is kept, in one step: both, or neither.
+        with self._store.transaction():
+            self._check_reopening(header, bundle, members)
+            self._send_total(header, (study, bundle, members), shares)
 
     def _asked(
         self, run: str, task: str, bundle: Bundle
