@@ -406,3 +406,23 @@ def test_a_package_holds_no_exact_integer_and_no_small_count(ran, folder):
     assert "sums" not in body
     steps = body["findings"][0]["finding"]["steps"]
     assert all(step["n"] % 5 == 0 for step in steps)
+
+
+@pytest.mark.parametrize("how", ["passed", "left out", "no list", "another limit"])
+def test_checks_that_are_not_those_of_the_findings_are_shown_to_no_checker(
+    how, folder, tmp_path
+):
+    body = parse_canonical((folder / "package.json").read_bytes())
+    read_package(folder)
+    if how == "passed":
+        body["checks"][0]["outcome"] = "flag"
+    elif how == "left out":
+        del body["checks"][-1]
+    elif how == "no list":
+        body["checks"] = "x"
+    else:
+        body["smallest_shown"] += 1
+    (tmp_path / "package.json").write_bytes(canonical(body))
+
+    with pytest.raises(Unverified, match="the checks are not those"):
+        read_package(tmp_path)

@@ -27,7 +27,7 @@ from hetao.permit import (
     package_digest,
     statement_from,
 )
-from hetao.release import final_checks
+from hetao.release import checks_of
 from hetao.release.minimums import needs_count
 from hetao.study import Study, study_from
 
@@ -101,24 +101,10 @@ def results_of(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def checks_of(outcome: Outcome) -> list[dict[str, Any]]:
-    """Return what was checked of every finding, as output checkers see it."""
-    limits = smallest_shown(outcome), rounded_to(outcome)
-    return [
-        check
-        for item in findings_of(outcome)
-        for check in final_checks(
-            outcome.study,
-            item["analysis"],
-            item["finding"],
-            (item["withheld"], *limits),
-        )
-    ]
-
-
 def package_of(outcome: Outcome) -> dict[str, Any]:
     """Return all that output checkers look at: a certificate not yet issued."""
-    permit = outcome.bundle.permit
+    permit, findings = outcome.bundle.permit, findings_of(outcome)
+    limits = smallest_shown(outcome), rounded_to(outcome)
     counts = {FIELD: [_round(r) for r in outcome.counts]}
     return {
         **(counts if permit.protocol(NAME) else {}),
@@ -130,10 +116,10 @@ def package_of(outcome: Outcome) -> dict[str, Any]:
         "sites": [_site(outcome, site) for site in outcome.closings],
         "lost": dict(outcome.lost),
         "rounds": [_round(r) for r in outcome.rounds],
-        "findings": findings_of(outcome),
-        "checks": checks_of(outcome),
-        "smallest_shown": smallest_shown(outcome),
-        "rounded_to": rounded_to(outcome),
+        "findings": findings,
+        "checks": checks_of(outcome.study, findings, limits),
+        "smallest_shown": limits[0],
+        "rounded_to": limits[1],
     }
 
 

@@ -24,6 +24,7 @@ from hetao.errors import (
     InvalidNetwork,
     NotApproved,
     NotCanonical,
+    Unverified,
 )
 from hetao.federation.store import Store
 from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
@@ -44,8 +45,18 @@ from hetao.permit import (
     tally,
 )
 from hetao.permit.votes import checker_of, draft_vote, voter_of
-from hetao.release import pack, unpack
+from hetao.release import checks_of, pack, unpack
+from hetao.study import study_from
 
+MALFORMED: Final = (
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    IndexError,
+    NotCanonical,
+)
 LONGEST_COMMENT: Final = 4_000  # characters
 SIZE: Final = 32 * 2**10  # bytes of every vote, so that its length tells nothing
 VOTE_GRADE: Final = 2
@@ -96,19 +107,31 @@ def lay_package(folder: Path, body: Mapping[str, Any]) -> Package:
 def read_package(folder: Path) -> Package:
     """Return what lies in a folder to be checked.
 
+    Its checks are worked out again: a coordinator that shows another outcome to those
+    who decide is refused.
+
     Raises:
         InvalidNetwork: there is nothing, or nothing that can be read.
+        Unverified: its checks are not those of its findings.
     """
     try:
         body = parse_canonical((folder / "package.json").read_bytes())
         bundle = bundle_from(body["permit"], "package.json")
+        limits = body["smallest_shown"], body["rounded_to"]
+        again = checks_of(study_from(body["study"]), body["findings"], limits)
+        if canonical(again) != canonical(body["checks"]):
+            raise Unverified(
+                f"{folder}: the checks are not those that its findings pass",
+                fix="ask for it to be laid anew, by the release of Hetao that you run: "
+                f"it names {str(body['software'])[:60]}",
+            )
         return Package(body, bundle, package_digest(body))
     except OSError as error:
         raise InvalidNetwork(
             f"{folder} holds nothing to be checked: {error.strerror}",
             fix="name the folder `review` that `hetao run` wrote",
         ) from error
-    except (KeyError, TypeError, ValueError, NotCanonical) as error:
+    except MALFORMED as error:
         raise InvalidNetwork(f"{folder}: package.json is malformed") from error
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         Summary,
         check_values,
     )
-    from hetao.release.finals import final_checks
+    from hetao.release.finals import checks_of, final_checks
     from hetao.release.message import pack, unpack
     from hetao.release.policy import (
         STRICT,
@@ -57,6 +57,7 @@ __all__ = [
     "check_people",
     "check_tag",
     "check_values",
+    "checks_of",
     "commit",
     "decode",
     "encode",
@@ -88,7 +89,7 @@ _IN = {
         "Summary",
         "check_values",
     ),
-    "finals": ("final_checks",),
+    "finals": ("checks_of", "final_checks"),
     "message": ("pack", "unpack"),
     "policy": ("STRICT", "Policy", "check_people", "policy_from", "read_policy"),
     "quality": ("Counted", "check_graded", "grade_quality"),

@@ -9,7 +9,7 @@ Source:
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -69,6 +69,25 @@ def final_checks(
             Check("class-disclosure", CLASS_SHARE, "flag" if where else "pass", says)
         )
     return [{"analysis": name, **asdict(check)} for check in checks]
+
+
+def checks_of(
+    study: Study, findings: Sequence[Mapping[str, Any]], limits: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """Return every check of a study's findings, in their order.
+
+    Args:
+        study: what was asked.
+        findings: as a package has them: `analysis`, `finding`, `withheld`.
+        limits: the smallest count that is shown, what counts are multiples of.
+    """
+    return [
+        check
+        for item in findings
+        for check in final_checks(
+            study, item["analysis"], item["finding"], (item["withheld"], *limits)
+        )
+    ]
 
 
 def _outcome(is_changed: bool, is_on: bool) -> str:
