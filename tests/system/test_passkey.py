@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from hetao.canonical import parse_canonical
 from hetao.cli.main import main
 from hetao.errors import BadSignature, NotApproved
 from hetao.federation.reviewing import gather_votes, lay_package, read_package
@@ -35,6 +36,7 @@ from hetao.permit import (
 from hetao.permit.signing_words import LANGUAGES, WORDS
 from hetao.records import read_toml
 from support_chromium import LIMIT_SECONDS, Browser
+from support_federation import toy_study
 from support_permit import PEOPLE, Scene
 
 HOLDERS = ("ethics-hk", "checker-hk")  # whose keys are passkeys here
@@ -373,7 +375,9 @@ def test_an_output_checker_votes_with_a_passkey(
     review = tmp_path / "review"
     nothing = {key: [] for key in ("lost", "findings", "checks", "sites")}
     body = {**nothing, "permit": read_bundle(permit).as_json(), "run": "f" * 32}
-    body |= {"study": {"title": "河套"}, "smallest_shown": 10, "rounded_to": 5}
+    study = replace(toy_study(), title="河套")
+    body |= {"study": parse_canonical(study.canonical)}
+    body |= {"smallest_shown": 10, "rounded_to": 5}
     package = lay_package(review, body)
     browser.held_by("checker-hk")
     words = ("--key-name", "checker-hk-passkey", "--comment", "well done")

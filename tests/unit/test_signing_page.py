@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from hetao.canonical import digest
+from hetao.canonical import digest, parse_canonical
 from hetao.cli import passkey
 from hetao.cli.localhost import LARGEST, Desk, ask_here
 from hetao.cli.main import main
@@ -47,6 +47,7 @@ from hetao.permit.signing_ask import (
 )
 from hetao.permit.signing_page import page
 from hetao.permit.signing_words import LANGUAGES, WORDS
+from support_federation import toy_study
 from support_permit import NOW, VALID, Scene
 
 SCENE = Scene()
@@ -452,7 +453,8 @@ def review(tmp_path):
     keys = tuple(held if key.owner == "checker-hk" else key for key in SCENE.keys)
     scene = SCENE.varied(keys=keys)
     body = {key: [] for key in ("lost", "findings", "checks", "sites")}
-    body |= {"permit": Bundle(scene.permit).as_json(), "run": "f" * 32, "study": {}}
+    body |= {"permit": Bundle(scene.permit).as_json(), "run": "f" * 32}
+    body |= {"study": parse_canonical(toy_study().canonical)}
     body |= {"smallest_shown": 10, "rounded_to": 5}
     return scene, tmp_path, lay_package(tmp_path, body)
 
