@@ -16,11 +16,15 @@ MANY = 25_000  # times the rows of the small extract: enough to be busy for a wh
 
 
 @pytest.fixture(autouse=True)
-def hanging_up_is_heard():
-    """Undo a `nohup` before the tests, which the processes would inherit."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def signals_are_heard():
+    """Undo a `nohup`, or a `&`, before the tests, which processes would inherit."""
+    ours = signal.SIGHUP, signal.SIGINT
+    ignored = [one for one in ours if signal.getsignal(one) is signal.SIG_IGN]
+    for one in ignored:
+        signal.signal(one, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGHUP, before)
+    for one in ignored:
+        signal.signal(one, signal.SIG_IGN)
 
 
 @pytest.fixture(scope="module")
