@@ -12,7 +12,6 @@ be another root. Specification: `docs/specs/provenance.md`.
 """
 
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +23,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from hetao.alone import alone
 from hetao.canonical import canonical, parse_canonical
 from hetao.cdm.acts import (
     Used,
@@ -35,6 +35,7 @@ from hetao.cdm.acts import (
 from hetao.cdm.engine import Column as Array
 from hetao.cdm.engine import Engine
 from hetao.cdm.packing import Acts
+from hetao.cdm.secret_file import replace_secret, wipe_old, write_secret
 from hetao.cdm.store import Manifest, folder_of, settle, sync_folder
 from hetao.errors import InvalidData, NotCanonical, Shredded, Unverified, Usage
 from hetao.ledger.commitments import (
@@ -313,21 +314,13 @@ def _keep(home: Path, files: Mapping[str, bytes]) -> None:
     built.mkdir(mode=0o700)
     try:
         for name, data in files.items():
-            _write(built / name, data)
+            write_secret(built / name, data)
         sync_folder(built)
         if not settle(built, home, COMMITMENT):
             raise InvalidData("another run commits to this snapshot", fix="run again")
         sync_folder(home.parent)
     finally:
         shutil.rmtree(built, ignore_errors=True)
-
-
-def _write(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _events_text(events: Sequence[Event]) -> bytes:
@@ -349,8 +342,14 @@ def _keys_text(keys: PersonKeys, gone: Mapping[int, Sequence[bytes]]) -> bytes:
 
 def _read_keys(path: Path) -> tuple[PersonKeys, dict[int, list[bytes]]]:
     """Return the keys that are left, and the leaves of those whose key is destroyed."""
+    with alone(path.parent):
+        return _keys_in(path)
+
+
+def _keys_in(path: Path) -> tuple[PersonKeys, dict[int, list[bytes]]]:
+    """Return the same; the caller is alone in the folder."""
     try:
-        _wipe_old(path)
+        wipe_old(path)
         body = parse_canonical(path.read_bytes())
         kept = {(int(n), int(at)): bytes.fromhex(key) for n, at, key in body["keys"]}
         gone = {int(n): list(map(bytes.fromhex, leaves)) for n, leaves in body["gone"]}
@@ -556,42 +555,13 @@ class Extract:
         """
         place = self._place_of(person)
         path = self.folder / KEYS
-        keys, gone = _read_keys(path)
-        key = keys.of(place)
-        if key is None:
-            raise Shredded("this person's key was destroyed before")
         self.open(int(self._starts["start"][place]))  # the tables are what they were
         acts = self._acts(place, place)[place]
-        gone[place] = _leaves_of(key, self._secret(NONCE), acts.data)
-        _replace_secret(path, _keys_text(keys.without(place), gone))
+        with alone(self.folder):  # else another's shredding would be undone
+            keys, gone = _keys_in(path)
+            key = keys.of(place)
+            if key is None:
+                raise Shredded("this person's key was destroyed before")
+            gone[place] = _leaves_of(key, self._secret(NONCE), acts.data)
+            replace_secret(path, _keys_text(keys.without(place), gone))
         return len(gone[place])
-
-
-def _replace_secret(path: Path, data: bytes) -> None:
-    """Put new keys in the place of the old, and write over the old ones."""
-    _wipe_old(path)
-    new, old = _beside(path, "new"), _beside(path, "old")
-    new.unlink(missing_ok=True)
-    _write(new, data)
-    os.link(path, old)
-    new.replace(path)
-    sync_folder(path.parent)
-    _wipe_old(path)
-
-
-def _wipe_old(path: Path) -> None:
-    """Write over keys that were replaced, also where a run was killed before it did."""
-    old = _beside(path, "old")
-    if not old.exists():
-        return
-    if not old.samefile(path):  # else they were not replaced
-        with old.open("r+b") as file:
-            file.write(bytes(old.stat().st_size))
-            file.flush()
-            os.fsync(file.fileno())
-    old.unlink()
-    sync_folder(path.parent)
-
-
-def _beside(path: Path, end: str) -> Path:
-    return path.with_name(f".{path.name}.{end}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from hetao.alone import alone
 from hetao.canonical import parse_canonical
 from hetao.cli.main import say
 from hetao.errors import InvalidData, Unverified, Usage
@@ -108,10 +109,11 @@ def publish_state(
     policy = read_policy(chosen.policy) if chosen.policy else None
     with issuers_log(chosen.network, issuer) as (log, network):
         key = network.identity.signing_key
-        marks = last_marks(log, *issuer)
-        if chosen.state:
-            marks = mark(marks, index, chosen.state)
-        note = append_lists(log, issuer[0], key, marks, utc_now())
+        with alone(network.folder):  # else what another took back would stand again
+            marks = last_marks(log, *issuer)
+            if chosen.state:
+                marks = mark(marks, index, chosen.state)
+            note = append_lists(log, issuer[0], key, marks, utc_now())
         if policy:
             lines, failed = asyncio.run(
                 cosignatures(log, note, policy, network.log.tls)

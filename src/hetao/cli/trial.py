@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hetao.alone import alone
 from hetao.canonical import canonical, parse_canonical
 from hetao.cli.main import folder_for, say
 from hetao.errors import InvalidData, Usage
@@ -104,16 +105,18 @@ def enrol(chosen: argparse.Namespace) -> int:
     rule = read_trial(chosen.trial).plan
     if not isinstance(rule, Minimisation):
         raise Usage("the trial has a list; use `hetao trial open`")
-    before = _enrolled(chosen.enrolled) if chosen.enrolled.exists() else []
     levels = tuple(part.strip() for part in chosen.levels.split(","))
-    found = assign(rule, _secret(chosen.secret), before, levels)
-    rows = [{"levels": [*p.levels], "arm": p.arm} for p in (*before, found)]
-    part = chosen.enrolled.with_name(f".{chosen.enrolled.name}.part")
-    with part.open("wb") as file:
-        file.write(canonical(rows) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(chosen.enrolled)
+    secret = _secret(chosen.secret)
+    with alone(chosen.enrolled.parent):  # else two people would be of one number
+        before = _enrolled(chosen.enrolled) if chosen.enrolled.exists() else []
+        found = assign(rule, secret, before, levels)
+        rows = [{"levels": [*p.levels], "arm": p.arm} for p in (*before, found)]
+        part = chosen.enrolled.with_name(f".{chosen.enrolled.name}.part")
+        with part.open("wb") as file:
+            file.write(canonical(rows) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(chosen.enrolled)
     return _print({"number": len(rows), **asdict(found)})
 
 

@@ -65,9 +65,10 @@ class Renewal:
         if not standing(bundle, now).is_final:
             for signer in self.signers:
                 bundle = sign_notice(bundle, signer, "renew", now, self.words)
-        bundle = without_old(bundle, now)
         for target in (self.path, *(folder / self.path.name for folder in self.into)):
-            write_bundle(target, bundle)
+            bundle = write_bundle(
+                target, bundle, trimmed=lambda told: without_old(told, now)
+            )
         return bundle
 
 

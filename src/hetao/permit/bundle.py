@@ -3,12 +3,13 @@
 import datetime
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from hetao.alone import alone
 from hetao.canonical import canonical
 from hetao.errors import ConflictOfDuties, InvalidNetwork, NotAParty, NotApproved
 from hetao.permit.dates import format_time, parse_time
@@ -202,12 +203,29 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-def write_bundle(path: Path, bundle: Bundle) -> None:
-    """Write a permit file, whole or not at all."""
-    text = json.dumps(bundle.as_json(), ensure_ascii=False, indent=1)
+def write_bundle(
+    path: Path, bundle: Bundle, *, trimmed: Callable[[Bundle], Bundle] = lambda b: b
+) -> Bundle:
+    """Write a permit file, whole or not at all, and return what stands in it.
+
+    What somebody else has said in it meanwhile, such as a revocation, stays in it.
+
+    Args:
+        path: the file.
+        bundle: what is to stand in it.
+        trimmed: takes out of it, at last, what need not stay.
+    """
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    with alone(path.parent):
+        if path.exists():
+            there = read_bundle(path)
+            if there.permit.digest == bundle.permit.digest:
+                bundle = bundle.with_notices(there.notices)
+        bundle = trimmed(bundle)
+        text = json.dumps(bundle.as_json(), ensure_ascii=False, indent=1)
+        temporary.write_text(text + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    return bundle
 
 
 # --- saying something --------------------------------------------------------------
