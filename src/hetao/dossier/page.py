@@ -29,9 +29,11 @@ from hetao.errors import InvalidData
 from hetao.ledger.certificate import published, verify_certificate
 from hetao.ledger.sealed_counts import FIELD
 from hetao.permit import bundle_from
+from hetao.permit.signing_words import office_named
 from hetao.report.answers import Answer, answers_of
 from hetao.report.custody import approvals_of, sites_of, time_text
 from hetao.report.drawing import Drawing
+from hetao.report.sentences import in_language, same
 from hetao.study import explain, study_from
 
 _HERE: Final = Path(__file__).parent
@@ -50,7 +52,11 @@ class Term:
 
 @dataclass(frozen=True)
 class Found:
-    """One answer, as far as a reader who is no statistician needs it."""
+    """One answer, as far as a reader who is no statistician needs it.
+
+    What the page words is said in three languages; the study's own words are as it has
+    them.
+    """
 
     name: str
     title: str
@@ -179,16 +185,16 @@ def _found(answer: Answer) -> Found:
         name=answer.name,
         title=answer.title,
         sentence=answer.sentence,
-        outcome=str(getattr(view, "outcome", "")),
-        n=str(getattr(view, "n", "")),
-        events=str(getattr(view, "events", "")),
+        outcome=same(getattr(view, "outcome", "")),
+        n=same(getattr(view, "n", "")),
+        events=same(getattr(view, "events", "")),
         measure=str(getattr(view, "measure", "")),
         terms=tuple(
             Term(
                 one.label.text,
                 one.label.against,
-                str(getattr(one, "interval", "") or getattr(one, "ratio", "")),
-                str(getattr(one, "p", "")),
+                same(getattr(one, "interval", "") or getattr(one, "ratio", "")),
+                same(getattr(one, "p", "")),
             )
             for one in terms
         ),
@@ -198,11 +204,11 @@ def _found(answer: Answer) -> Found:
 
 
 def drawn(figure: Drawing, language: str) -> Markup:
-    """Return a figure whose names are unique among the page's languages."""
-    text = figure.in_english()
-    named = re.sub(r'( id=")([^"]*)"', rf'\1\2-{language}"', text)
+    """Return a figure in a language; its names are unique among those of the page."""
+    text = figure.in_language(language)
+    named = re.sub(r'( id=")([^"]*)"', rf'\1\2-in-{language}"', text)
     pattern = r'( aria-labelledby=")(\S+) (\S+)"'
-    named = re.sub(pattern, rf'\1\2-{language} \3-{language}"', named)
+    named = re.sub(pattern, rf'\1\2-in-{language} \3-in-{language}"', named)
     return Markup(named)  # noqa: S704 - escaped by the XML writer
 
 
@@ -233,5 +239,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     drawing: Callable[[Drawing, str], Markup] = drawn
-    environment.filters |= {"time": time_text, "drawn": drawing}
+    environment.filters |= {"time": time_text, "drawn": drawing, "of": in_language}
+    environment.filters["office"] = office_named
     return environment

@@ -5,6 +5,7 @@ Debian's `fonts-noto-cjk`. A PDF proves nothing: it names the certificate that d
 print and as a QR code. The same certificate gives the same bytes on one machine.
 """
 
+import functools
 import io
 import json
 from collections.abc import Mapping
@@ -19,8 +20,10 @@ from hetao.dossier.words import WORDS
 from hetao.errors import Usage
 from hetao.ledger.certificate import published, verify_certificate
 from hetao.permit import parse_time
-from hetao.report.custody import time_text
+from hetao.permit.signing_words import office_named
+from hetao.report.custody import Approval, time_text
 from hetao.report.picture import Picture
+from hetao.report.sentences import in_language
 
 _PLACES: Final = {
     "en": ("en", "GB", "Noto Sans CJK SC"),
@@ -96,7 +99,12 @@ def _data(value: Mapping[str, Any], language: str) -> dict[str, Any]:
         "approvals": {
             "head": [said[key] for key in ("who", "office", "did", "when")],
             "rows": [
-                [a.by, f"{a.role}, {a.side}", said["verbs"].get(a.verb, a.verb), a.at]
+                [
+                    a.by,
+                    _office(a, said, language),
+                    said["verbs"].get(a.verb, a.verb),
+                    a.at,
+                ]
                 for a in told["approvals"]
             ],
         },
@@ -127,6 +135,10 @@ def _data(value: Mapping[str, Any], language: str) -> dict[str, Any]:
     }
 
 
+def _office(one: Approval, said: Mapping[str, Any], language: str) -> str:
+    return f"{office_named(one.role, language)}{said['aside']}{one.side}"
+
+
 def _sent(sites: Any, said: Mapping[str, Any]) -> dict[str, Any]:
     head = [said[k] for k in ("site", "side", "sums", "numbers", "class", "fewest")]
     rows = [
@@ -140,8 +152,7 @@ def _sent(sites: Any, said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _answer(found: Found, said: Mapping[str, Any], language: str) -> dict[str, Any]:
-    plain = not (found.terms or found.steps)
-    line = found.sentence if plain or language == "en" else ""
+    of = functools.partial(in_language, language=language)
     head: list[str] = []
     rows: list[list[str]] = []
     if found.terms:
@@ -151,18 +162,20 @@ def _answer(found: Found, said: Mapping[str, Any], language: str) -> dict[str, A
             said["p"],
         ]
         names = (
-            f"{t.label} ({t.against})" if t.against else t.label for t in found.terms
+            f"{of(t.label)} ({of(t.against)})" if t.against else of(t.label)
+            for t in found.terms
         )
         rows = [
-            [name, t.interval, t.p] for name, t in zip(names, found.terms, strict=True)
+            [name, of(t.interval), of(t.p)]
+            for name, t in zip(names, found.terms, strict=True)
         ]
     elif found.steps:
         head = [said[key] for key in ("step", "n", "removed")]
-        rows = [list(step) for step in found.steps]
+        rows = [[of(part) for part in step] for step in found.steps]
     return {
         "name": found.name,
-        "line": line,
-        "figures": [Picture(figure).svg for figure in found.figures],
+        "line": of(found.sentence),
+        "figures": [Picture(figure, language).svg for figure in found.figures],
         "head": head,
         "rows": rows,
     }

@@ -155,6 +155,7 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "fingerprints": "Fingerprints of the keys",
         "paper": "This paper proves nothing by itself. It names the certificate that "
         "does; the square at the end says which.",
+        "aside": ", ",
         "comma": ", ",
     },
     "zh-Hant": {
@@ -250,6 +251,7 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "permit_digest": "許可",
         "fingerprints": "金鑰指紋",
         "paper": "本文件本身不構成證明，只指明可供核驗的證書；文末二維碼載明是哪一份。",
+        "aside": "，",
         "comma": "、",
     },
     "zh-Hans": {
@@ -345,6 +347,7 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "permit_digest": "许可",
         "fingerprints": "密钥指纹",
         "paper": "本文件本身不构成证明，只指明可供核验的证书；文末二维码载明是哪一份。",
+        "aside": "，",
         "comma": "、",
     },
 }

@@ -5,6 +5,10 @@ from typing import Final
 
 LANGUAGES: Final = {"en": "English", "zh-Hant": "繁體中文", "zh-Hans": "简体中文"}
 
+_OFFICES: Final = (  # whose names WORDS holds
+    *("ethics", "data-protection", "output-checker", "finance", "host"),
+    *("sample-custody", "author"),
+)
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "en": {
         "sign": "Sign a permit with your passkey",
@@ -111,6 +115,9 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "ethics": "ethics",
         "data-protection": "data protection",
         "output-checker": "output check",
+        "finance": "finance",
+        "host": "host institution",
+        "sample-custody": "sample custody",
         "author": "author",
     },
     "zh-Hant": {
@@ -212,6 +219,9 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "ethics": "倫理審查",
         "data-protection": "資料保護",
         "output-checker": "輸出審查",
+        "finance": "財務",
+        "host": "接待機構",
+        "sample-custody": "樣本保管",
         "author": "研究者",
     },
     "zh-Hans": {
@@ -313,6 +323,14 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "ethics": "伦理审查",
         "data-protection": "资料保护",
         "output-checker": "输出审查",
+        "finance": "财务",
+        "host": "接待机构",
+        "sample-custody": "样本保管",
         "author": "研究者",
     },
 }
+
+
+def office_named(role: str, language: str) -> str:
+    """Return what an office is called in a language; its code where it has no name."""
+    return WORDS[language][role] if role in _OFFICES else role

@@ -126,19 +126,22 @@ class Drawing:
         marks = {key: _short(value) for key, value in numbers.items()}
         ET.SubElement(self._root, tag, {"class": kind, **marks})
 
-    def in_english(self) -> str:
-        """Return the figure's markup in English alone, well-formed XML."""
+    def in_language(self, language: str = "en") -> str:
+        """Return the figure's markup in one of three languages, well-formed XML."""
         root = copy.deepcopy(self._root)
+        shown = ("",) if language == "en" else ("zh", language)
         for mark in list(root):
             *kinds, last = mark.get("class", "").split(" ")
-            if last == "zh":
+            if last not in ("en", "zh"):
+                continue
+            if (mark.get("lang", "") if last == "zh" else "") not in shown:
                 root.remove(mark)
-            elif last == "en" and kinds:
+            elif kinds:
                 mark.set("class", " ".join(kinds))
-            elif last == "en":
+            else:
                 del mark.attrib["class"]
-        names = root.get("aria-labelledby", "").split(" ")
-        root.set("aria-labelledby", " ".join(names[:2]))
+        names = [mark.attrib["id"] for mark in root if mark.tag in ("title", "desc")]
+        root.set("aria-labelledby", " ".join(names))
         return ET.tostring(root, encoding="unicode")
 
     def __html__(self) -> str:

@@ -27,9 +27,10 @@ class Picture:
         title: what it shows.
     """
 
-    def __init__(self, drawing: Drawing) -> None:
-        """Take over a drawing, which stays as it is."""
-        root = ET.fromstring(drawing.in_english())  # noqa: S314 - our own writer's
+    def __init__(self, drawing: Drawing, language: str = "en") -> None:
+        """Take over a drawing, which stays as it is, in one of three languages."""
+        own = drawing.in_language(language)
+        root = ET.fromstring(own)  # noqa: S314 - our own writer's
         self.title = root.findtext("title") or ""
         _, _, width, height = root.attrib["viewBox"].split()
         root.attrib |= {"xmlns": NAMESPACE, "width": width, "height": height}

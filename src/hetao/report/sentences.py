@@ -94,6 +94,11 @@ def confident(said: Said) -> Said:
     )
 
 
+def in_language(text: str, language: str) -> str:
+    """Return a text in one of LANGUAGES; as it is, if it is the same in all."""
+    return same(text).texts[LANGUAGES.index(language)]
+
+
 def _texts(value: object) -> tuple[str, str, str]:
     return value.texts if isinstance(value, Said) else (str(value),) * 3
 
