@@ -59,6 +59,7 @@ from support_fuzz_asked import of_auditors, of_minimised, of_revoked, of_signers
 from support_fuzz_chains import of_chains
 from support_fuzz_outside import of_files, of_licences, of_readers
 from support_fuzz_run import of_a_run
+from support_fuzz_scitt import of_transparency
 from support_fuzz_signed import of_acts, of_passkeys, of_status, of_uses
 from support_fuzz_tables import of_tables
 from support_fuzz_watched import of_witnesses
@@ -156,6 +157,7 @@ def parsers() -> Parsers:
         **of_signers(),
         **of_minimised(),
         **of_witnesses(),
+        **of_transparency(),
     }
 
 

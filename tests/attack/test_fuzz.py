@@ -114,6 +114,10 @@ NAMES = (
     "submission to a witness",
     "answer of a witness",
     "name of a tile",
+    "transparent statement",
+    "receipt of a statement signed anew",
+    "keys of a transparency service",
+    "answer of a transparency service",
 )
 DEAR = 40  # of a certificate and what is made of it, up to 50 ms each
 INPUTS = 400

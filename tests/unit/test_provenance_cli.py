@@ -109,28 +109,6 @@ def _shown_first(out):
     return decode_act(base64.b64decode(shown["act"]))
 
 
-def test_an_extract_that_cannot_be_opened_keeps_nobody_from_being_shredded(
-    site, capsys
-):
-    """As one of another version, or whose snapshot is damaged."""
-    _, out = _opened(site, "--index", "3")
-    person = str(_shown_first(out).person)
-    home = next((site.parent / "store" / "acts").iterdir())
-    digest = json.loads((home / "commitment.json").read_text("utf-8"))["snapshot"]
-    for kind in ("acts", "snapshots"):
-        of_old = home.parent.parent / kind / ("0" * 12)
-        shutil.copytree(home.parent.parent / kind / home.name, of_old)
-        for file in of_old.glob("*.json"):
-            text = file.read_text("utf-8").replace(digest, "sha256:" + "0" * 64)
-            file.write_text(text.replace("hetao.commitment/3", "hetao.commitment/2"))
-    capsys.readouterr()
-
-    for _ in range(2):
-        assert main(["provenance", "shred", str(site), "--person", person]) == 4
-        assert "000000000000: commitment.json" in capsys.readouterr().err
-        assert _opened(site, "--index", "3")[0] == 3
-
-
 def test_a_shredded_person_is_shown_no_more(site, capsys):
     _, out = _opened(site, "--index", "3")
     person = _shown_first(out).person

@@ -84,15 +84,6 @@ def test_the_verdict_bears_the_date_at_which_a_witness_saw_it(log):
     assert (alone.as_of, alone.witnesses) == ("2026-11-22T08:00:00Z", ())
 
 
-@pytest.mark.parametrize("seconds", [2**40, 2**62])
-def test_a_witness_with_a_clock_beyond_every_calendar_says_nothing(log, seconds):
-    note = append_lists(log, "boss", KEY, last_marks(log, *ISSUER), START)
-    data = snapshot(log, note + cosign(note, "eye", EYE.signing_key, seconds))
-
-    with pytest.raises(Unverified, match="calendar"):
-        state(data)
-
-
 def test_below_the_quorum_nothing_is_said(log):
     marks = last_marks(log, *ISSUER)
     data = snapshot(log, append_lists(log, "boss", KEY, marks, START))

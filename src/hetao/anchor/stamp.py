@@ -1,20 +1,28 @@
 """What an anchor gives back, as a file, and what every anchor can do."""
 
-import base64
 import datetime
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from hetao.canonical import canonical, parse_canonical
 from hetao.errors import InvalidData, NotCanonical, Unverified
-from hetao.ledger.note import parse_checkpoint, parse_note
+from hetao.ledger.note import (
+    COSIGNATURE,
+    LOG_SIGNATURE,
+    from_base64,
+    key_id,
+    parse_checkpoint,
+    parse_note,
+)
 from hetao.records import fields_of, record
 
 TYPE: Final = "hetao.anchor/1"
 LARGEST: Final = 1 << 20  # bytes
-KINDS: Final = ("rfc3161", "evm")
+KINDS: Final = ("rfc3161", "evm", "scitt")
 _ROOT = re.compile("[0-9a-f]{64}")
 
 
@@ -23,10 +31,12 @@ class Stamp:
     """An anchor's word about one root.
 
     Attributes:
-        kind: "rfc3161" or "evm".
+        kind: "rfc3161", "evm" or "scitt".
         root: 64 hex digits; of a checkpoint of a log.
-        where: who keeps it: the authority's address, or `chain:contract`.
-        proof: base64 of the authority's token; of a chain, of the transaction's hash.
+        where: who keeps it: the authority's address, `chain:contract`, or the
+            thumbprint of a transparency service's key.
+        proof: base64 of the authority's token; of a chain, of the transaction's hash;
+            of a service, of the statement with its receipt.
     """
 
     kind: str
@@ -44,20 +54,23 @@ class Stamp:
         """Return the proof's bytes.
 
         Raises:
-            Unverified: they are not base64.
+            Unverified: they are not base64, or not in its one spelling.
         """
-        try:
-            return base64.b64decode(self.proof, validate=True)
-        except ValueError as error:
-            raise Unverified("the stamp's proof is not base64") from error
+        return from_base64(self.proof)
 
 
 @dataclass(frozen=True)
 class Stamped:
-    """What a stamp proves: this root was there at that time, says whom."""
+    """What a stamp proves: this root was there at that time, says whom.
+
+    Attributes:
+        root: 32 bytes.
+        at: when, by the clock of whoever says so; None where they state no time.
+        by: who.
+    """
 
     root: bytes
-    at: datetime.datetime
+    at: datetime.datetime | None
     by: str
 
 
@@ -89,6 +102,21 @@ def root_of(path: Path) -> bytes:
     """
     text = _read(path).decode("utf-8", "replace")
     return parse_checkpoint(parse_note(text)[0]).root
+
+
+def is_signed_by(path: Path, key: Ed25519PublicKey) -> bool:
+    """Return whether a signature under a checkpoint names this key.
+
+    Raises:
+        InvalidData: the file cannot be read.
+        Unverified: it is no checkpoint.
+    """
+    _, lines = parse_note(_read(path).decode("utf-8", "replace"))
+    return any(
+        line.key_id == key_id(line.name, key, kind)
+        for line in lines
+        for kind in (LOG_SIGNATURE, COSIGNATURE)
+    )
 
 
 def read_stamp(path: Path) -> Stamp:

@@ -2,14 +2,25 @@
 
 import argparse
 import os
+import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from hetao.anchor import Stamp, read_stamp, root_of
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from hetao.anchor import Stamp, is_signed_by, read_stamp, root_of
 from hetao.cli.main import say
 from hetao.errors import InvalidData, Usage
+from hetao.ledger.credential import did_key
 
 CURVE_ORDER: Final = (1 << 256) - 0x14551231950B75FC4402DA1732FC9BEBF  # secp256k1
 
@@ -37,6 +48,33 @@ def chain(chosen: argparse.Namespace) -> int:
     return _keep(chosen.out, lambda: node.stamp(root))
 
 
+def key(chosen: argparse.Namespace) -> int:
+    """Make a key for anchoring, and print the name that it gives itself."""
+    made = Ed25519PrivateKey.generate()
+    pem = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    _write(chosen.out, lambda: pem, 0o600)
+    sys.stdout.write(did_key(made.public_key()) + "\n")
+    return 0
+
+
+def scitt(chosen: argparse.Namespace) -> int:
+    """Have a transparency service enter a statement about a checkpoint's root."""
+    from hetao.anchor.scitt import TransparencyService
+
+    root, own = root_of(chosen.checkpoint), _anchor_key(chosen.key)
+    if is_signed_by(chosen.checkpoint, own.public_key()):
+        raise Usage(
+            "the log's own key would tell whose log it is",
+            fix="make a key for anchoring: hetao anchor key",
+        )
+    try:
+        tls = ssl.create_default_context(cafile=chosen.authority)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidData(f"{chosen.authority} holds no certificate") from error
+    service = TransparencyService(chosen.url, chosen.keys, own, tls)
+    return _keep(chosen.out, lambda: service.stamp(root))
+
+
 def verify(chosen: argparse.Namespace) -> int:
     """Say when the root of a checkpoint was there, and who says so."""
     stamp, root = read_stamp(chosen.stamp), root_of(chosen.checkpoint)
@@ -44,29 +82,51 @@ def verify(chosen: argparse.Namespace) -> int:
         from hetao.anchor.rfc3161 import Authority
 
         found = Authority("", _roots(chosen)).verify(stamp, root)
+    elif stamp.kind == "scitt":
+        from hetao.anchor.scitt import TransparencyService
+
+        if chosen.keys is None:
+            raise Usage("name the keys of services that you trust with --keys")
+        found = TransparencyService("", chosen.keys).verify(stamp, root)
     else:
         from hetao.anchor.evm import Chain
 
         found = Chain(chosen.url, read_address(chosen.contract)).verify(stamp, root)
-    when = found.at.strftime("%Y-%m-%d %H:%M:%S UTC")
-    sys.stdout.write(f"the root was there at {when}, says {found.by}\n")
+    when = f"at {found.at:%Y-%m-%d %H:%M:%S} UTC" if found.at else "at no stated time"
+    sys.stdout.write(f"the root was there {when}, says {found.by}\n")
     return 0
 
 
 def _keep(path: Path, stamp: Callable[[], Stamp]) -> int:
     """Have the stamp made, and written to a file that is not there yet."""
+    _write(path, lambda: stamp().data, 0o644)
+    say(f"the stamp is in {path}; keep it beside the checkpoint")
+    return 0
+
+
+def _write(path: Path, made: Callable[[], bytes], mode: int) -> None:
+    """Write what is made to a file that is not there yet, or leave none."""
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except OSError as error:
         raise Usage(f"{path} cannot be written: {error.strerror}") from error
     with os.fdopen(handle, "wb") as file:
         try:
-            file.write(stamp().data)
+            file.write(made())
         except BaseException:
             path.unlink()
             raise
-    say(f"the stamp is in {path}; keep it beside the checkpoint")
-    return 0
+
+
+def _anchor_key(path: Path) -> Ed25519PrivateKey:
+    """Return the key that `hetao anchor key` wrote."""
+    try:
+        found = load_pem_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm, InternalError):
+        found = None
+    if not isinstance(found, Ed25519PrivateKey):
+        raise InvalidData(f"{path} holds no key for anchoring", fix="hetao anchor key")
+    return found
 
 
 def _roots(chosen: argparse.Namespace) -> Path:

@@ -27,6 +27,7 @@ from hetao.errors import NotCanonical, Unverified
 ALGORITHM: Final = "EdDSA"
 MEDIA_TYPE: Final = "vc+jwt"
 LONGEST: Final = 65_535  # bytes: an entry of the log
+LONGEST_DID: Final = 64  # digits of a key in did:key, which has 47
 CONTEXT: Final = "https://www.w3.org/ns/credentials/v2"
 REVOKED: Final = "hetao.revoked-certificate/1"  # type of the body
 REVOKED_KIND: Final = "HetaoRevokedStudy"
@@ -68,6 +69,24 @@ def did_key(key: Ed25519PublicKey) -> str:
         number, rest = divmod(number, 58)
         digits = _BASE58[rest] + digits
     return f"did:key:z{digits}"
+
+
+def key_of_did(name: str) -> Ed25519PublicKey:
+    """Return the key that a `did:key` holds.
+
+    Raises:
+        Unverified: it is none of an Ed25519 key, in its one spelling.
+    """
+    number = 0
+    for digit in name.removeprefix("did:key:z")[:LONGEST_DID]:
+        number = number * 58 + _BASE58.find(digit)
+    size = len(_ED25519) + 32
+    data = number.to_bytes(size, "big") if 0 < number < 1 << 8 * size else b""
+    if data.startswith(_ED25519):
+        key = Ed25519PublicKey.from_public_bytes(data[len(_ED25519) :])
+        if did_key(key) == name:
+            return key
+    raise Unverified("a name is no did:key of an Ed25519 key")
 
 
 def header_of(key: Ed25519PublicKey) -> dict[str, str]:

@@ -139,7 +139,31 @@ def verify_inclusion(
     Source:
         RFC 9162 2.1.3.2. Law: `tests/laws/test_merkle.py`.
     """
-    if not (_are_sizes(index, size) and index < size and _are_hashes(leaf, root)):
+    if not _are_hashes(root):
+        raise Unverified("the inclusion proof is malformed")
+    if root_above(index, size, leaf, path) != root:
+        raise Unverified("the entry is not in the log: its path misses the root")
+
+
+def root_above(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
+    """Return the root to which the path leads from this leaf, at this index.
+
+    Whoever knows it to be a tree's knows that the leaf is in the tree. Trees of more
+    than one size may have it, so that it does not show the size.
+
+    Args:
+        index: where the leaf stands, from 0.
+        size: how many leaves the tree has.
+        leaf: the leaf hash, not the entry.
+        path: as `inclusion_path` returns it.
+
+    Raises:
+        Unverified: an argument is not what it should be.
+
+    Source:
+        RFC 9162 2.1.3.2. Law: `tests/laws/test_merkle.py`.
+    """
+    if not (_are_sizes(index, size) and index < size and _are_hashes(leaf)):
         raise Unverified("the inclusion proof is malformed")
     sides = _siblings_left(index, size - 1)
     if not _is_path(path) or len(path) != len(sides):
@@ -149,8 +173,7 @@ def verify_inclusion(
         reached = (
             node_hash(sibling, reached) if is_left else node_hash(reached, sibling)
         )
-    if reached != root:
-        raise Unverified("the entry is not in the log: its path misses the root")
+    return reached
 
 
 def verify_consistency(

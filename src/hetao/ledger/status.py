@@ -295,16 +295,9 @@ def check_status(
         raise Unverified("the status lists are older than the certificate")
     seen = policy.check(proof.note).witnesses if policy else {}
     if seen:
-        when = _time_of(min(seen.values()))
+        first = datetime.datetime.fromtimestamp(min(seen.values()), datetime.UTC)
+        when = format_time(first)
     return Status(_state(marks, index), when, tuple(seen))
-
-
-def _time_of(seconds: int) -> str:
-    """Return a witness's time, who may have any clock."""
-    try:
-        return format_time(datetime.datetime.fromtimestamp(seconds, datetime.UTC))
-    except (ValueError, OverflowError, OSError) as error:
-        raise Unverified("a witness dates the lists beyond every calendar") from error
 
 
 def _state(marks: Mapping[str, bytes], index: int) -> str:

@@ -1,6 +1,7 @@
 """Orders to pay as ISO 20022 `pain.001.001.09`: what banks on both sides take."""
 
 import datetime
+import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
@@ -9,13 +10,7 @@ from lxml import etree
 
 from hetao.canonical import digest
 from hetao.settlement.book import Instruction
-from hetao.settlement.contract import (
-    DECIMALS,
-    Account,
-    Contract,
-    is_iban,
-    written,
-)
+from hetao.settlement.contract import DECIMALS, Account, Contract
 
 NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"
 _ECNY: Final = "ECNY"
@@ -48,14 +43,14 @@ def pain001(
     _add(header, "CreDtTm", now.strftime("%Y-%m-%dT%H:%M:%SZ"))
     _add(header, "NbOfTxs", str(len(orders)))
     _add(header, "CtrlSum", money(total, contract.currency))
-    _add(etree.SubElement(header, _q("InitgPty")), "Nm", written(contract.payer.owner))
+    _add(etree.SubElement(header, _q("InitgPty")), "Nm", _text(contract.payer.owner))
     batch = etree.SubElement(body, _q("PmtInf"))
     _add(batch, "PmtInfId", message)
     _add(batch, "PmtMtd", "TRF")
     _add(batch, "NbOfTxs", str(len(orders)))
     _add(batch, "CtrlSum", money(total, contract.currency))
     _add(etree.SubElement(batch, _q("ReqdExctnDt")), "Dt", now.strftime("%Y-%m-%d"))
-    _add(etree.SubElement(batch, _q("Dbtr")), "Nm", written(contract.payer.owner))
+    _add(etree.SubElement(batch, _q("Dbtr")), "Nm", _text(contract.payer.owner))
     _account(etree.SubElement(batch, _q("DbtrAcct")), contract.payer)
     _agent(etree.SubElement(batch, _q("DbtrAgt")), contract.payer)
     for order in orders:
@@ -78,7 +73,7 @@ def _transfer(batch: etree._Element, contract: Contract, order: Instruction) -> 
     due.set("Ccy", contract.currency)
     if payee.bank:
         _agent(etree.SubElement(transfer, _q("CdtrAgt")), payee)
-    _add(etree.SubElement(transfer, _q("Cdtr")), "Nm", written(payee.owner))
+    _add(etree.SubElement(transfer, _q("Cdtr")), "Nm", _text(payee.owner))
     _account(etree.SubElement(transfer, _q("CdtrAcct")), payee)
     about = etree.SubElement(transfer, _q("RmtInf"))
     _add(about, "Ustrd", f"{contract.name} {milestone.name}")
@@ -87,7 +82,7 @@ def _transfer(batch: etree._Element, contract: Contract, order: Instruction) -> 
 def _account(parent: etree._Element, account: Account) -> None:
     number = account.number.replace(" ", "")
     ids = etree.SubElement(parent, _q("Id"))
-    if is_iban(number):
+    if number[:2].isalpha() and number[:2].isupper() and number[2:4].isdigit():
         _add(ids, "IBAN", number)
         return
     other = etree.SubElement(ids, _q("Othr"))
@@ -107,6 +102,12 @@ def _agent(parent: etree._Element, account: Account) -> None:
 def money(amount: int, currency: str) -> str:
     """Return an amount in a currency's smallest unit as banks write it."""
     return str(Decimal(amount).scaleb(-DECIMALS[currency]))
+
+
+def _text(value: str) -> str:
+    """Return a name without what XML or a bank's screen cannot hold."""
+    kept = "".join(c for c in value if unicodedata.category(c)[0] != "C")
+    return " ".join(kept.split())
 
 
 def _add(parent: etree._Element, tag: str, text: str) -> etree._Element:
