@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hetao.canonical import canonical, digest_bytes, parse_canonical
+from hetao.cdm import open_flat
 from hetao.errors import ChangedSum
 from hetao.federation.certify import package_of
 from hetao.ledger.certificate import published
@@ -22,6 +23,7 @@ from hetao.release import (
     tag_of,
     tag_text,
 )
+from support_federation import Federation
 
 MODULUS = 1 << 128
 NEAR = range(-2, 3)  # of a count rounded to 5
@@ -119,3 +121,28 @@ def test_no_tag_stands_in_what_is_published_or_laid_before_output_checkers(small
             for spelling in (tag_text(tag), str(tag), base64.b64encode(raw).decode()):
                 assert spelling.encode() not in data
     assert [parse_canonical(data).get("sums", {}) for data in files] == [{}, {}]
+
+
+@pytest.mark.not_yet(reason="docs/security/threats.md, known gaps")
+def test_a_guess_at_a_flat_table_is_not_confirmed_by_a_digest(tmp_path):
+    """Somebody knows all rows but whether one person is ill, and tries both."""
+    with Federation(tmp_path / "f") as made:
+        ran = made.run()
+        rows, site = made.patients.read_text("utf-8"), made.study.sites[0]
+    (told,) = [
+        one["snapshot"]
+        for one in parse_canonical(published(ran.certificate))["body"]["sites"]
+        if one["name"] == site
+    ]
+
+    assert not any(told == _guess(tmp_path, rows, site, ill) for ill in ("no", "yes"))
+
+
+def _guess(folder, rows, site, ill):
+    """Return the digest of a site's rows if the first person were ill, or not."""
+    header, first, *others = rows.splitlines()
+    path = folder / f"{ill}.csv"
+    known = first.rpartition(",")[0]
+    path.write_text("\n".join([header, f"{known},{ill}", *others]) + "\n")
+    with open_flat(path, "hospital", site) as table:
+        return table.snapshot

@@ -445,6 +445,20 @@ def test_a_book_of_the_version_before_gets_the_table_it_lacks(tmp_path, contract
         book.check()
 
 
+def test_a_second_book_by_mistake_gives_a_milestone_the_same_number(tmp_path, contract):
+    """So that a bank drops its order: to it that is a copy of the first book's."""
+    told = []
+    for name in ("books", "book"):
+        (tmp_path / name).mkdir()
+        with Book(tmp_path / name, KEEPER) as book:
+            book.add_contract(contract)
+            book.accept(contract, agreed(contract, "curated"), NOW)
+            order = book.instruct(contract, "curated", "bank", NOW)
+        told.append((order, RAILS["bank"].write(contract, [order], NOW)))
+
+    assert told[0] == told[1]
+
+
 def test_a_book_opens_with_its_own_key_alone(tmp_path, book):
     with pytest.raises(InvalidContract, match="another key"):
         Book(tmp_path, new_identity("sponsor"))

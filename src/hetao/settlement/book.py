@@ -14,7 +14,6 @@ import datetime
 import hmac
 import json
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +109,7 @@ class Book:
         """
         path = folder / FILE
         if not path.exists():
-            values = (keeper.sign_public, secrets.token_bytes(32))
+            values = (keeper.sign_public, _secret_of(keeper))
             create_store(path, _SCHEMA, "INSERT INTO book VALUES(?, ?)", values)
         self._store = _opened(path)
         kept, secret = self._store.execute("SELECT * FROM book").fetchone()
@@ -563,6 +562,16 @@ def _opened(path: Path) -> Database:
                 if statement not in _FORMER:
                     store.execute(statement)
     return open_store(path, _SCHEMA)
+
+
+def _secret_of(keeper: Identity) -> bytes:
+    """Return what numbers of orders are made with: one milestone has one number.
+
+    Also in a second book that was begun by mistake: a bank then drops its order as a
+    copy of the first one's.
+    """
+    raw = keeper.signing_key.private_bytes_raw()
+    return hmac.digest(raw, b"hetao-settlement-book-v1", "sha256")
 
 
 def _contract(data: bytes) -> Contract:
