@@ -4,7 +4,7 @@ Three verifiers: the library's own, `verify_hetao.py` and, with --node, the page
 script in node; --only takes one of them, --every 8 one byte in eight. What they accept
 is counted, and ends with exit code 1. A long run is made in pieces, all of one
 certificate: --kept FILE --every 8 with --first 0 to --first 7. With --revoked it is a
-revoked study's, of which the page's script takes none.
+revoked study's.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from hetao.dossier import page
+from hetao.dossier.script import script_of
 from hetao.errors import Unverified
 from hetao.ledger import verify_hetao
 from hetao.ledger.certificate import published, verify_certificate
@@ -73,13 +73,13 @@ def accepted(verify, refusal, data, places):
     return found
 
 
-def in_node(data, places):
+def in_node(data, places, kind):
     with tempfile.TemporaryDirectory() as folder:
         there = Path(folder)
         (there / "data").write_text(base64.b64encode(data).decode())
         (there / "run.js").write_text(IN_NODE)
-        script = Path(page.__file__).with_name("verify.js")
-        words = ["node", there / "run.js", script, there / "data"]
+        (there / "script.js").write_text(script_of(kind), "utf-8")
+        words = ["node", there / "run.js", there / "script.js", there / "data"]
         words += [str(places.start), str(places.step)]
         done = subprocess.run(words, check=True, capture_output=True, text=True)
     return int(done.stdout)
@@ -107,7 +107,7 @@ def main():
     verifiers = {
         "library": lambda: accepted(verify, Unverified, whole, all_of),
         "one-file": lambda: accepted(one.verify, one.Refused, data, of),
-        "page": lambda: in_node(data, of),
+        "page": lambda: in_node(data, of, "revoked" if chosen.revoked else "study"),
     }
     names = [*verifiers][: 3 if chosen.node else 2]
     for name in [chosen.only] if chosen.only else names:

@@ -18,7 +18,18 @@ from hetao.ledger.revoked import check_announced, verify_any, verify_revoked
 from hetao.ledger.verify_hetao import Refused
 from hetao.permit import SKEW, Bundle, bundle_from, format_time, state
 from support_federation import START, Federation, Plan, restated, toy_study
-from support_revoked import LATER, revoked_body, signed
+from support_revoked import (
+    BENT,
+    LATER,
+    NOT_THEIRS,
+    ended_by,
+    never_revoked,
+    of_a_lower_class,
+    revoked_body,
+    signed,
+    with_a_sum_by_a_site,
+    with_a_sum_over_fewer,
+)
 
 
 @pytest.fixture(scope="module")
@@ -68,115 +79,6 @@ def test_a_run_that_was_stopped_midway_bears_what_was_there(small_run, body):
 
 
 # --- what is refused ------------------------------------------------------------------
-def never_revoked(run, body):
-    return {**body, "permit": run.body["permit"]}
-
-
-def at_another_time(run, body):
-    return {**body, "revoked": format_time(START)}
-
-
-def issued_before(run, body):
-    return {**body, "issued": format_time(START - datetime.timedelta(hours=1))}
-
-
-def of_another_study(run, body):
-    return {**body, "study": {**body["study"], "title": "Another"}}
-
-
-def with_a_finding(run, body):
-    return {**body, "findings": run.body["findings"]}
-
-
-def without_its_rounds(run, body):
-    return {key: value for key, value in body.items() if key != "rounds"}
-
-
-def of_another_run(run, body):
-    return {**body, "run": "0" * 32}
-
-
-def with_a_round_twice(run, body):
-    return {**body, "rounds": [*body["rounds"], *body["rounds"]]}
-
-
-def bent(change):
-    def bend(run, body):
-        body = copy.deepcopy(body)
-        change(run, body["rounds"][0])
-        return body
-
-    bend.__name__ = change.__name__
-    return bend
-
-
-@bent
-def by_another_site(run, round_):
-    receipts = round_["receipts"]
-    receipts["a"], receipts["b"] = receipts["b"], receipts["a"]
-
-
-@bent
-def by_no_member(run, round_):
-    round_["receipts"]["d"] = round_["receipts"]["a"]
-
-
-@bent
-def by_nobody(run, round_):
-    round_["receipts"] = {}
-
-
-@bent
-def of_a_lower_class(run, round_):
-    receipt = round_["receipts"]["a"]
-    said = {**receipt["body"]["class"], "released": 1}
-    round_["receipts"]["a"] = restated(run, receipt, "a", **{"class": said})
-
-
-@bent
-def with_other_numbers(run, round_):
-    round_["receipts"]["a"]["body"]["values"] = 1
-
-
-@bent
-def with_a_sum_of_other_shares(run, round_):
-    total = round_["totals"]["hub-hk"]
-    shares = {**total["body"]["shares"], "a": "sha256:" + "0" * 64}
-    round_["totals"]["hub-hk"] = restated(run, total, "hub-hk", shares=shares)
-
-
-@bent
-def with_a_sum_over_fewer(run, round_):
-    total = round_["totals"]["hub-hk"]
-    shares = {k: v for k, v in total["body"]["shares"].items() if k != "a"}
-    round_["totals"]["hub-hk"] = restated(run, total, "hub-hk", shares=shares)
-
-
-@bent
-def with_a_sum_by_a_site(run, round_):
-    round_["totals"]["a"] = round_["totals"]["hub-hk"]
-
-
-BENT = (
-    never_revoked,
-    at_another_time,
-    issued_before,
-    of_another_study,
-    with_a_finding,
-    without_its_rounds,
-    of_another_run,
-    with_a_round_twice,
-    by_another_site,
-    by_no_member,
-    by_nobody,
-    of_a_lower_class,
-    with_other_numbers,
-    with_a_sum_of_other_shares,
-    with_a_sum_over_fewer,
-    with_a_sum_by_a_site,
-)
-
-
 @pytest.mark.parametrize("bend", BENT, ids=lambda bend: bend.__name__)
 def test_what_does_not_hold_is_refused_though_its_issuer_signs_it(
     small_run, body, bend
@@ -321,29 +223,12 @@ def test_the_one_file_takes_a_run_that_was_stopped_midway(small_run, body):
 
 @pytest.mark.parametrize(
     "change",
-    [
-        {"side": "SZ"},
-        {"role": "data-protection"},
-        {"by": "investigator"},
-        {"key": "operator-hk"},
-        {"permit": "sha256:" + "0" * 64},
-        {"type": "hetao.notice/1"},
-        {"at": "2046-11-22T08:01:00Z"},
-        {"at": "2026-11-22 08:01:00Z"},
-        {"delegation": {}},
-    ],
+    NOT_THEIRS,
     ids=str,
 )
 def test_a_notice_that_is_not_its_office_s_ends_nothing(small_run, body, change):
     """Each signed by the key of the one whose office was first spoken in."""
-    body = copy.deepcopy(body)
-    notice = body["permit"]["notices"][-1]
-    said = {**notice["body"], **change}
-    ended = state(small_run.cast.identities["ethics-hk"], said).as_json()
-    body["permit"]["notices"][-1] = ended
-    body["revoked"] = said["at"]
-    body["issued"] = max(body["issued"], said["at"])
-    data = signed(small_run, body)
+    data = signed(small_run, ended_by(small_run, body, change))
 
     with pytest.raises(Refused):
         verify_hetao.verify(data)

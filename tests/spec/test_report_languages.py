@@ -268,7 +268,9 @@ def test_every_sentence_of_the_catalogue_is_said_somewhere():
         "ridge",
     }
     ratios = {method.ratio.removesuffix(" ratio") for method in METHODS.values()}
-    assert set(catalogue()) - written - made - ratios == set()
+    left = set(catalogue()) - written - made - ratios
+    # of the script of a certificate's page: tests/system/test_certificate_page.py
+    assert {key for key in left if not key.startswith("refused_")} == set()
 
 
 def test_neither_script_strays_into_the_other():

@@ -13,15 +13,19 @@ from markupsafe import escape
 from hetao.canonical import parse_canonical
 from hetao.dossier import render_page, write_page
 from hetao.dossier.code import check_code, facts_of
+from hetao.dossier.revoked import render_revoked
+from hetao.dossier.script import REFUSED, script_of
 from hetao.dossier.words import LANGUAGES, WORDS
 from hetao.errors import Unverified
 from hetao.ledger.certificate import published
+from hetao.report.sentences import catalogue
 from support_federation import (
     restated,
     with_a_longer_checkpoint,
     with_a_release_left_out,
 )
 from support_lies import LIES, told
+from support_revoked import revoked_body, signed
 
 FLAGS = (
     "--headless",
@@ -94,7 +98,35 @@ def test_one_changed_character_is_invalid(page, where):
 
     assert state_of(dom) == "invalid"
     assert "INVALID" in dom
+    why = dict(re.findall(r'class="why" lang="([^"]+)">([^<]+)<', dom))
+    assert why == {one: catalogue()["refused_page"][one] for one in LANGUAGES}
     assert 'id="page"></div>' in dom  # nothing of it is shown
+
+
+def test_the_page_of_a_revoked_study_checks_itself(small_run, tmp_path):
+    page = tmp_path / "revoked.html"
+    page.write_text(render_revoked(signed(small_run, revoked_body(small_run))), "utf-8")
+
+    dom = browse(page, language="zh-Hans")
+    assert state_of(dom) == "valid"
+    assert "已撤销——本研究已被终止" in dom
+    assert "VALID — checked" not in dom
+
+    dom = browse(bent(page, "bent.html", "08:01:00 UTC", "09:01:00 UTC"))
+    assert state_of(dom) == "invalid"
+    assert 'id="page"></div>' in dom
+
+
+def test_why_the_script_refuses_is_said_in_three_languages():
+    """Each key of the script has its sentences, and each of these is of the script."""
+    said = {key.removeprefix(REFUSED) for key in catalogue() if key.startswith(REFUSED)}
+    text = script_of("study") + script_of("revoked")
+    asked = {"revoked", "type"} | set(re.findall(r'Refused\("([a-z_]+)"', text))
+    asked |= set(re.findall(r', "([a-z_]+)"(?:, [a-z]+){0,2}\);', text))
+
+    assert len(said) > 50
+    assert asked == said
+    assert said <= set(re.findall(r'"([a-z_]+)"', text))
 
 
 MORE = """
@@ -147,7 +179,7 @@ EMPTIED = """
   for (const packed of LIES) {
     const data = Uint8Array.from(atob(packed), c => c.charCodeAt(0));
     try { await hetaoVerify(data); said.push("accepted"); }
-    catch (error) { said.push(/REVOKED/.test(error.message) ? "revoked" : "no"); }
+    catch (error) { said.push(error.message === "revoked" ? "revoked" : "no"); }
   }
   document.body.dataset.more = said.join(" ");
 })()</script></body>

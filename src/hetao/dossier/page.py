@@ -1,43 +1,31 @@
 """`certificate.html`: a certificate that checks itself, from disk, for anybody's eyes.
 
-One file, no address, no library. It holds the published certificate (no integers), the
-words about it in three languages, and a script that shows them only when the digest of
-both is the page's own and every step of the certificate that the script takes holds.
-Until then, and whenever anything was changed, it says in red that nothing is verified.
-The page's policy names the one script and the one style that may run.
+One file, no address, no library (`script.py`). It holds the published certificate (no
+integers) and the words about it in three languages.
 
 A page can lie about itself, and says so: whoever decides by it checks the certificate.
 """
 
-import base64
-import functools
-import hashlib
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hetao.canonical import parse_canonical
 from hetao.dossier.code import code_svg, facts_of
-from hetao.dossier.words import LANGUAGES, NAMES, STATES, WORDS
-from hetao.errors import InvalidData
+from hetao.dossier.script import render_shell, render_words
+from hetao.dossier.words import LANGUAGES, WORDS
 from hetao.ledger.certificate import published, verify_certificate
 from hetao.ledger.sealed_counts import FIELD
 from hetao.permit import bundle_from
-from hetao.permit.signing_words import office_named
 from hetao.report.answers import Answer, answers_of
-from hetao.report.custody import approvals_of, sites_of, time_text
+from hetao.report.custody import approvals_of, sites_of
 from hetao.report.drawing import Drawing
-from hetao.report.sentences import in_language, same
+from hetao.report.sentences import same
 from hetao.study import explain, study_from
-
-_HERE: Final = Path(__file__).parent
-_ENDS: Final = ("</script", "<!--", "<script")  # what a script's text may not hold
 
 
 @dataclass(frozen=True)
@@ -95,37 +83,16 @@ def render_page(certificate: bytes) -> str:
     verify_certificate(certificate)
     public = published(certificate)
     value = parse_canonical(public)
-    words = _words(value)
-    if any(end in words.lower() for end in _ENDS):
-        raise InvalidData("a text of the study cannot stand in a page")
-    script, style = _text("verify.js"), _style()
-    packed = base64.b64encode(public).decode("ascii")
-    whole = hashlib.sha256((words + packed).encode()).hexdigest()
     study = value["body"]["study"]
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            title=study.get("title") or study["name"],
-            script=Markup(script),  # noqa: S704 - our own file
-            style=Markup(style),  # noqa: S704 - our own file
-            script_digest=_source(script),
-            style_digest=_source(style),
-            digest=whole,
-            states=STATES,
-            names=NAMES,
-            words=Markup(words),  # noqa: S704 - escaped when it was rendered
-            certificate=packed,
-        )
-    )
+    title = study.get("title") or study["name"]
+    return render_shell("study", title, _words(value), public)
 
 
 def _words(value: Mapping[str, Any]) -> str:
     """Return what the page says of a certificate, in every language, as HTML."""
-    template = _environment().get_template("words.html.j2")
     told = told_of(value)
     code = Markup(code_svg(told["facts"]))  # noqa: S704 - drawn of digests alone
-    return template.render(languages=LANGUAGES, said=WORDS, code=code, **told)
+    return render_words("words.html.j2", {"said": WORDS, "code": code, **told})
 
 
 def told_of(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,44 +168,3 @@ def _found(answer: Answer) -> Found:
         steps=tuple((s.label, s.n, s.removed) for s in getattr(view, "steps", ())),
         figures=(single,) if single else tuple(getattr(view, "figures", ())),
     )
-
-
-def drawn(figure: Drawing, language: str) -> Markup:
-    """Return a figure in a language; its names are unique among those of the page."""
-    text = figure.in_language(language)
-    named = re.sub(r'( id=")([^"]*)"', rf'\1\2-in-{language}"', text)
-    pattern = r'( aria-labelledby=")(\S+) (\S+)"'
-    named = re.sub(pattern, rf'\1\2-in-{language} \3-in-{language}"', named)
-    return Markup(named)  # noqa: S704 - escaped by the XML writer
-
-
-def _source(text: str) -> str:
-    packed = base64.b64encode(hashlib.sha256(text.encode()).digest())
-    return f"sha256-{packed.decode('ascii')}"
-
-
-@functools.cache
-def _text(name: str) -> str:
-    return (_HERE / name).read_text("utf-8")
-
-
-@functools.cache
-def _style() -> str:
-    report = (_HERE.parent / "report" / "report.css").read_text("utf-8")
-    return report + _text("page.css")
-
-
-@functools.cache
-def _environment() -> Environment:
-    """Return the templates, compiled once a process."""
-    environment = Environment(
-        loader=PackageLoader("hetao.dossier", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    drawing: Callable[[Drawing, str], Markup] = drawn
-    environment.filters |= {"time": time_text, "drawn": drawing, "of": in_language}
-    environment.filters["office"] = office_named
-    return environment

@@ -1,28 +1,17 @@
-"""The page of a revoked study's certificate: what had left, what is tainted.
+"""`revoked.html`: a revoked study's certificate: what had left, what is tainted.
 
-Three languages one after the other, no script and no address. It does not check itself,
-and says so: whoever decides by it checks the certificate beside it.
+Three languages, and it checks itself as the page of any certificate does
+(`script.py`); what hospitals' own lists show, it does not, and says so.
 """
 
-import base64
-import functools
-import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
-
+from hetao.canonical import parse_canonical
+from hetao.dossier.script import render_shell, render_words
+from hetao.dossier.words import WORDS as PAGES
 from hetao.ledger.revoked import verify_revoked
-from hetao.report.custody import time_text
-
-_REPORT: Final = Path(__file__).parent.parent / "report" / "report.css"
-_STYLE: Final = (
-    "\n.revoked { padding: .8rem 1.1rem; border-radius: 6px; background: var(--bad); "
-    "color: #fff; font-weight: 600; }\n"
-    "@media screen and (prefers-color-scheme: dark) { .revoked { color: #14191d; } }\n"
-)
+from hetao.permit import bundle_from
 
 WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "en": {
@@ -49,9 +38,31 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "word.",
         "unlisted": "{site}: its own list was not given. That nothing more left it is "
         "the coordinator's word.",
-        "check": "This page does not check itself. Check revoked.json with hetao "
-        "verify, and with the hospitals' own lists (--list); verify_hetao.py checks it "
-        "without them.",
+        "reason": "The reason given: “{reason}”",
+        "tainted_none": "Nothing: nothing had been released.",
+        "proofs": (
+            "{boss} signed exactly this certificate, to the last character.",
+            "Whoever is named above as having ended the study held an office that had "
+            "to approve it, and signed that word with a key that counted then.",
+            "Each of the {releases} releases was signed by its hospital, under this "
+            "permit and for this run; each sum that was made is of these releases.",
+            "The certificate stands in the coordinator's log, and both hubs, {hubs}, "
+            "signed that they saw it.",
+        ),
+        "limits": (
+            "That nothing more left a hospital, and when one destroyed what it kept: "
+            "this page does not check the hospitals' own lists. Ask each for its own, "
+            "and use hetao verify --list.",
+            "That the approvals held until then, and that each release was of a class "
+            "that the permit allows: hetao verify checks these.",
+            "That anybody independent saw the coordinator's log: ask hetao verify, "
+            "with a policy of your own.",
+            "That the keys in this file belong to whom they name. Compare the "
+            "fingerprints below with the parties, by telephone or from your own list.",
+            "That this page is honest. A forged page could say anything; for a "
+            "decision, check revoked.json with your own copy of hetao verify or "
+            "verify_hetao.py.",
+        ),
         "comma": ", ",
     },
     "zh-Hant": {
@@ -77,8 +88,24 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "其後並無其他內容離開該院，僅憑統籌方所言。",
         "unlisted": "{site}：未提供其自行簽署的清單；"
         "並無其他內容離開該院，僅憑統籌方所言。",
-        "check": "本頁不會自行核驗。請以 hetao verify 核驗 revoked.json，"
-        "並附上各醫院的清單（--list）；verify_hetao.py 亦可核驗，但不含清單。",
+        "reason": "所述理由：「{reason}」",
+        "tainted_none": "無：沒有放行任何內容。",
+        "proofs": (
+            "{boss} 簽署了這份證書，一字不差。",
+            "上文所列終止研究者，均擔任須予批准的職務，並以當時有效的金鑰簽署其聲明。",
+            "全部 {releases} 次放行均由所屬醫院就本許可及本次運行簽署；"
+            "已作出的總和均由這些放行相加而成。",
+            "證書記於統籌方的日誌，兩個樞紐 {hubs} 均簽署見證。",
+        ),
+        "limits": (
+            "有沒有其他內容離開醫院，以及醫院何時銷毀所保存的內容："
+            "本頁不核驗各醫院自己的清單。請向各醫院索取，並用 hetao verify --list。",
+            "批准是否一直有效，以及每次放行是否屬許可容許的級別：請用 hetao verify。",
+            "有沒有獨立第三方見過統籌方的日誌：請用 hetao verify，附上自己的見證規則。",
+            "本檔內的金鑰是否屬於所示各方。請以電話或自己的名單，核對下列指紋。",
+            "本頁本身是否可信。偽造的頁面可以任意顯示；作決定前，請用自己的 "
+            "hetao verify 或 verify_hetao.py 核驗 revoked.json。",
+        ),
         "comma": "、",
     },
     "zh-Hans": {
@@ -104,8 +131,24 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "其后并无其他内容离开该院，仅凭统筹方所言。",
         "unlisted": "{site}：未提供其自行签署的清单；"
         "并无其他内容离开该院，仅凭统筹方所言。",
-        "check": "本页不会自行核验。请以 hetao verify 核验 revoked.json，"
-        "并附上各医院的清单（--list）；verify_hetao.py 亦可核验，但不含清单。",
+        "reason": "所述理由：“{reason}”",
+        "tainted_none": "无：没有放行任何内容。",
+        "proofs": (
+            "{boss} 签署了这份证书，一字不差。",
+            "上文所列终止研究者，均担任须予批准的职务，并以当时有效的密钥签署其声明。",
+            "全部 {releases} 次放行均由所属医院就本许可及本次运行签署；"
+            "已作出的总和均由这些放行相加而成。",
+            "证书记于统筹方的日志，两个枢纽 {hubs} 均签署见证。",
+        ),
+        "limits": (
+            "有没有其他内容离开医院，以及医院何时销毁所保存的内容："
+            "本页不核验各医院自己的清单。请向各医院索取，并用 hetao verify --list。",
+            "批准是否一直有效，以及每次放行是否属许可允许的级别：请用 hetao verify。",
+            "有没有独立第三方见过统筹方的日志：请用 hetao verify，附上自己的见证规则。",
+            "本文件内的密钥是否属于所示各方。请通过电话或自己的名单，核对下列指纹。",
+            "本页本身是否可信。伪造的页面可以任意显示；作决定前，请用自己的 "
+            "hetao verify 或 verify_hetao.py 核验 revoked.json。",
+        ),
         "comma": "、",
     },
 }
@@ -120,31 +163,20 @@ def render_revoked(certificate: bytes, lists: Sequence[object] = ()) -> str:
 
     Raises:
         Unverified: it does not verify.
+        InvalidData: a text in it cannot stand in a page.
     """
     found = verify_revoked(certificate, None, lists)
-    style = _style()
-    packed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    return _template().render(
-        found=found,
-        words=WORDS,
-        style=Markup(style),  # noqa: S704 - our own file
-        style_digest=f"sha256-{packed}",
-    )
-
-
-@functools.cache
-def _style() -> str:
-    return _REPORT.read_text("utf-8") + _STYLE
-
-
-@functools.cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("hetao.dossier", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["time"] = time_text
-    return environment.get_template("revoked.html.j2")
+    body = parse_canonical(certificate)["body"]
+    permit = bundle_from(body["permit"]).permit
+    title = found.title or str(body["study"]["name"])
+    told = {
+        "found": found,
+        "title": title,
+        "boss": permit.coordinator.name,
+        "hubs": permit.hubs,
+        "releases": sum(one.releases for one in found.courses),
+        "words": WORDS,
+        "pages": PAGES,
+    }
+    words = render_words("revoked_words.html.j2", told)
+    return render_shell("revoked", title, words, certificate)

@@ -7,7 +7,7 @@ LANGUAGES: Final = ("en", "zh-Hant", "zh-Hans")
 NAMES: Final = {"en": "English", "zh-Hant": "繁體中文", "zh-Hans": "简体中文"}
 
 # Before and after the page checked itself; told in all three languages at once.
-STATES: Final = {
+_UNCHECKED: Final = {
     "waiting": {
         "en": "NOT VERIFIED — this page could not check itself. Open it in a current "
         "browser with scripts allowed, or use hetao verify.",
@@ -31,10 +31,27 @@ STATES: Final = {
         "zh-Hans": "未验证——此浏览器无法核验签名。请改用新版浏览器，或使用 hetao "
         "verify。",
     },
-    "valid": {
-        "en": "VALID — checked just now, in this browser, without a network.",
-        "zh-Hant": "有效——剛剛在此瀏覽器中離線核驗。",
-        "zh-Hans": "有效——刚刚在此浏览器中离线核验。",
+}
+# kind of certificate → state → language → what the page says
+STATES: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
+    "study": {
+        **_UNCHECKED,
+        "valid": {
+            "en": "VALID — checked just now, in this browser, without a network.",
+            "zh-Hant": "有效——剛剛在此瀏覽器中離線核驗。",
+            "zh-Hans": "有效——刚刚在此浏览器中离线核验。",
+        },
+    },
+    "revoked": {
+        **_UNCHECKED,
+        "valid": {
+            "en": "REVOKED — this study was stopped; rely on no result of it. That it "
+            "was is checked just now, in this browser, without a network.",
+            "zh-Hant": "已撤銷——本研究已被終止，請勿採信其任何結果。"
+            "此事剛剛在此瀏覽器中離線核驗。",
+            "zh-Hans": "已撤销——本研究已被终止，请勿采信其任何结果。"
+            "此事刚刚在此浏览器中离线核验。",
+        },
     },
 }
 
