@@ -20,6 +20,7 @@ _simple = json.JSONEncoder(
 ).encode
 # How UTF-8 begins a character beyond the basic plane: keys of these sort otherwise.
 _BEYOND = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
+DEEPEST = 100  # how deep a text that is read may be nested: every reader can
 LARGEST_INTEGER = 2**53 - 1  # RFC 8785 3.2.2.3: what every JSON reader keeps exactly
 
 
@@ -87,7 +88,24 @@ def parse_canonical(data: bytes) -> Any:
         raise NotCanonical("the text is not JSON in UTF-8") from error
     if not same:
         raise NotCanonical("the JSON text is not in canonical form (RFC 8785)")
+    if data.count(b"[") + data.count(b"{") > DEEPEST and _is_deep(value):
+        raise NotCanonical("a value is nested too deeply")
     return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Say whether a value is nested deeper than may be, whatever stack is left here."""
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        inner = [one for one in level if type(one) is dict or type(one) is list]
+        level = [
+            item
+            for one in inner
+            for item in (one.values() if type(one) is dict else one)
+        ]
+        if not inner:
+            return False
+    return True
 
 
 def _is_plain(number: float) -> bool:

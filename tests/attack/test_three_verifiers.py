@@ -35,6 +35,27 @@ def test_a_lie_is_refused_by_both(model_run, lie):
         verify(data)
 
 
+@pytest.mark.parametrize("inner", [1e-7, "", []])
+def test_a_text_is_nested_as_deep_by_both(model_run, inner):
+    def nested(times):
+        def lie(_, body):
+            value = inner
+            for _ in range(times):
+                value = [value]
+            body["findings"][0]["finding"]["more"] = value
+
+        return told(model_run, lie)
+
+    most = 100 - 5 - isinstance(inner, list)  # file, body, findings, one
+    assert verify_certificate(nested(most))
+    assert verify(nested(most))
+    for times in (most + 1, 150):
+        with pytest.raises(Unverified):
+            verify_certificate(nested(times))
+        with pytest.raises(Refused):
+            verify(nested(times))
+
+
 @pytest.mark.parametrize("bend", [str.upper, lambda t: f"{t[:2]} {t[2:]}"])
 def test_a_tag_has_one_spelling(model_run, bend):
     value = model_run.value

@@ -18,6 +18,7 @@ from hetao.ledger.verify_signatures import Refused, holds, holds_44, need
 
 # --- canonical JSON, RFC 8785 ---------------------------------------------------------
 LARGEST = 512 * 2**20  # bytes of a certificate
+DEEPEST = 100  # how deep it may be nested
 # What a text that is none raises, wherever in it.
 ODD = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, OverflowError)
 # Python's own text of what JSON holds is the canonical one, but for numbers that it
@@ -71,7 +72,19 @@ def read(data: bytes) -> Any:
     need(len(data) <= LARGEST, "the file is larger than a certificate can be")
     value = json.loads(data.decode("utf-8"), parse_int=_whole)
     need(canonical(value) == data, "the text is not in canonical form")
+    need(_deep(value) <= DEEPEST, "the text is nested too deeply")
     return value
+
+
+def _deep(value: Any) -> int:
+    """Return how deep a value is nested, 0 for a text or a number."""
+    deep, level = 0, [value]
+    while True:
+        inner = [one for one in level if isinstance(one, (dict, list))]
+        if not inner:
+            return deep
+        parts = [one.values() if isinstance(one, dict) else one for one in inner]
+        deep, level = deep + 1, [item for part in parts for item in part]
 
 
 def digest(value: Any) -> str:
