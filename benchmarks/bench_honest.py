@@ -1,12 +1,17 @@
 """How many questions of people who mean no harm a site's memory refuses.
 
     python benchmarks/bench_honest.py [--people 20000 100000 200000] [--seeds 3]
+                                      [--variables 6 12 24]
 
 Made-up people of a hospital, twelve diseases; a question is everybody with a disease,
 of an age and a sex as studies ask for them, and shows women, those over 70, and women
 over 70 apart: what a table by sex counts. All questions of one hospital are asked one
 after the other, each under a permit of its own. Nothing is refused that does not truly
 lie close to what was answered before; each such question counts here all the same.
+
+Then of each question a Table 1 by an outcome: of how many is more told than the budget
+of a snapshot has, if nothing was asked of it before? Half of its variables are numbers;
+a third of all have somebody whose value is missing.
 """
 
 import argparse
@@ -20,9 +25,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hetao.analysis import make_plan, make_rows, statistics, sums_of_groups
 from hetao.errors import TooClose
+from hetao.federation.asking import over_of
 from hetao.federation.memory import Memory, Purpose, Room
-from hetao.release.differencing import Asked
+from hetao.release import Policy
+from hetao.release.differencing import Asked, is_over, load_of
+from hetao.study import Analysis, Level, Study, Variable
 
 NOW = datetime.datetime(2026, 11, 28, tzinfo=datetime.UTC)
 AGES = ((18, 200), (18, 65), (40, 75), (50, 200), (65, 200), (60, 80))
@@ -37,6 +46,7 @@ def main() -> None:
         "--people", type=int, nargs="+", default=[20_000, 100_000, 200_000]
     )
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--variables", type=int, nargs="+", default=[6, 12, 24])
     options = parser.parse_args()
     for people in options.people:
         asked, refused = 0, Counter[str]()
@@ -48,6 +58,18 @@ def main() -> None:
         print(
             f"{people}: {asked} asked, {share:.1%} refused {dict(refused)}", flush=True
         )
+        sizes = [
+            int(chosen.sum())
+            for seed in range(11, 11 + options.seeds)
+            for chosen, _ in questions(people, seed)
+        ]
+        for variables in options.variables:
+            told, least = tables(variables, sizes)
+            print(
+                f"{people}: Table 1 of {variables} variables by an outcome, "
+                f"{told} of {len(sizes)} refused, all of fewer than {least} people",
+                flush=True,
+            )
 
 
 def asked_of(people: int, folder: Path, seed: int) -> tuple[int, Counter[str]]:
@@ -87,6 +109,48 @@ def questions(people: int, seed: int) -> Iterator[tuple[Chosen, dict[str, Chosen
                 parts = {"women": chosen & women, "old": old, "old women": old & women}
                 if chosen.sum() >= LEAST:
                     yield chosen, parts
+
+
+def tables(variables: int, sizes: list[int]) -> tuple[int, int]:
+    """Return how many of some cohorts are too small for a table, and what suffices."""
+    least = 1
+    while is_over(load_of([table(variables, least)], least, OVER), POLICY.shown_share):
+        least += 1
+    return sum(size < least for size in sizes), least
+
+
+POLICY, SITES = Policy(), ("a", "b", "c")
+
+
+def table(variables: int, people: int) -> Asked:
+    """Return what a Table 1 of so many variables by an outcome would show."""
+    yes = (Level("n", "n"), Level("y", "y"))
+    described = [
+        Variable(f"v{n}", "number", "column", column=f"v{n}", bounds=(0.0, 1.0))
+        if n % 2
+        else Variable(f"v{n}", "category", "column", column=f"v{n}", levels=yes)
+        for n in range(variables)
+    ]
+    outcome = Variable("ill", "category", "column", column="ill", levels=yes)
+    names = tuple(one.name for one in described)
+    analysis = Analysis("t", "table1", variables=names, by="ill")
+    every = (*described, outcome)
+    study = Study("s", "S", "?", "1", "flat", SITES, every, (analysis,))
+    plan = make_plan(study, analysis)
+    columns = {one.name: np.zeros(2, np.int64) for one in every}
+    for n, one in enumerate(described):
+        if one.kind == "number":
+            columns[one.name] = np.zeros(2)
+        if n % 3 == 0:
+            columns[one.name][0] = -1 if one.kind == "category" else np.nan
+    shown, pooled = (
+        statistics(plan),
+        sums_of_groups(plan, make_rows(plan, columns, "a")),
+    )
+    return Asked("t", np.arange(people), {}, shown, pooled)
+
+
+OVER = over_of(POLICY, Study("s", "S", "?", "1", "flat", SITES, (), ()), len(SITES))
 
 
 if __name__ == "__main__":

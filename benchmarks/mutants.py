@@ -127,6 +127,7 @@ MODULES = {
     "federation/course": ("unit/test_counting", "attack/test_state"),
     "federation/shelf": ("unit/test_hub_edges", "attack/test_hub"),
     "ledger/revoked": ("attack/test_revoked_certificate",),
+    "analysis/shown": ("unit/test_shown",),
 }  # fmt: skip
 # Not the exhaustive search of permits' lives, each of which would be looked through;
 # nor tests of many processes, or of thousands of questions.

@@ -1,9 +1,10 @@
 """What a regression's sums reveal about single people: measures, writes the page.
 
-    python benchmarks/what_sums_reveal.py [--seeds 10] [--page]
+    python benchmarks/what_sums_reveal.py [--seeds 10] [--only tables …] [--page]
 
-With `--page` the page and its figures are written anew from the kept measurements.
-The attacks stand in `benchmarks/sums`.
+With `--only` those parts are measured anew and the others kept; with `--page` the page
+and its figures are written anew from the kept measurements. The attacks stand in
+`benchmarks/sums`.
 """
 
 import argparse
@@ -17,9 +18,9 @@ sys.path.insert(0, str(HERE))
 KEPT = HERE.parent / "docs" / "explanation" / "what-sums-reveal.json"
 
 
-def measured(seeds: int) -> dict:
-    """Run every measurement."""
-    from sums import measuring
+def measured(seeds: int, only: list[str]) -> dict:
+    """Run every measurement, or some."""
+    from sums import measuring, tables
 
     parts = {
         "exact": (measuring.exact, seeds),
@@ -28,9 +29,12 @@ def measured(seeds: int) -> dict:
         "lattice": (measuring.lattice, min(seeds, 5)),
         "outcomes": (measuring.outcomes, seeds),
         "combinations": (measuring.combinations, min(seeds, 10)),
+        "tables": (tables.tables, seeds),
+        "grids": (tables.grids, seeds),
     }
     found = {}
-    for name, (measure, count) in parts.items():
+    for name in only or parts:
+        measure, count = parts[name]
         start = time.perf_counter()
         found[name] = measure(count)
         print(name, round(time.perf_counter() - start), "s", file=sys.stderr)
@@ -40,13 +44,16 @@ def measured(seeds: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--only", nargs="+", default=[], help="parts, such as tables")
     parser.add_argument("--page", action="store_true", help="from kept measurements")
     asked = parser.parse_args()
     if not asked.page:
         from sums.page import summary
 
         KEPT.parent.mkdir(exist_ok=True)
-        KEPT.write_text(json.dumps(summary(measured(asked.seeds)), indent=1) + "\n")
+        kept = json.loads(KEPT.read_text()) if asked.only else {}
+        kept |= summary(measured(asked.seeds, asked.only))
+        KEPT.write_text(json.dumps(kept, indent=1) + "\n")
     from sums.page import write
 
     write(json.loads(KEPT.read_text()), KEPT.parent)

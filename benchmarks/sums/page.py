@@ -13,6 +13,8 @@ KEYS = {
     "lattice": ("target", "n", "p"),
     "outcomes": ("n", "p", "rounds"),
     "combinations": ("n", "k", "rounds"),
+    "tables": ("kind", "n", "prevalence", "share"),
+    "grids": ("n", "bins", "prevalence"),
 }
 COLOURS = ("#1b5e8a", "#c0532b", "#4a7c3a", "#7b4a9e", "#8a6d1b", "#555555")
 
@@ -43,6 +45,11 @@ def _means(rows: list[dict]) -> dict:
     of_all["interval"] = [
         round(float(above.mean() + s * 1.96 * spread), 3) for s in (-1, 1)
     ]
+    tried = [row for row in rows if row.get("sought")]
+    if tried:
+        whole = [row["whole"] for row in tried if row["whole"] is not None]
+        of_all["whole"] = round(float(np.mean(whole)), 3) if whole else None
+        of_all["whole found"] = f"{len(whole)} of {len(tried)}"
     for name in ("numbers", "rank"):
         if name in rows[0]:
             people = rows[0]["n"] * rows[0].get("sites", 1)
@@ -222,7 +229,48 @@ def tables(found: dict) -> str:
         out.append(
             f"| {n} | {k} | " + " | ".join(row) + f" | {reads[n, k, 25]['guess']:.0%} |"
         )
-    return "\n".join(out)
+    return "\n".join([*out, "", *_by_group(found), "", *_by_bin(found)])
+
+
+def _by_group(found: dict) -> list[str]:
+    """Return the table of tables by a group."""
+    kinds = ("yes/no", "yes/no, rounded", "numbers")
+    out = [
+        "| people | in the group | sums a person | guess | yes/no columns "
+        "| rounded to 5 | numbers | yes/no, whole | numbers, whole |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    of = {(r["n"], r["prevalence"], r["share"], r["kind"]): r for r in found["tables"]}
+    for n, prevalence, share in sorted({key[:3] for key in of}):
+        cells = [of[n, prevalence, share, kind] for kind in kinds]
+        told = " | ".join(f"{cell['right']:.2f}" for cell in cells)
+        whole = " | ".join(_whole(cells[at]) for at in (0, 2))
+        out.append(
+            f"| {n} | {prevalence:.0%} | {share:.2f} | {cells[0]['guess']:.2f} | "
+            f"{told} | {whole} |"
+        )
+    return out
+
+
+def _whole(cell: dict) -> str:
+    if "whole found" not in cell:
+        return ""
+    if cell["whole"] is None:
+        return f"none, {cell['whole found']}"
+    return f"{cell['whole']:.2f}, {cell['whole found']}"
+
+
+def _by_bin(found: dict) -> list[str]:
+    """Return the table of curves by a group, bin by bin."""
+    shares = sorted({r["prevalence"] for r in found["grids"]})
+    head = " | ".join(f"{share:.0%} in the group | guess" for share in shares)
+    out = [f"| people | bins | {head} |", "|---:|---:" * (1 + len(shares)) + "|"]
+    of = {(r["n"], r["bins"], r["prevalence"]): r for r in found["grids"]}
+    for n, bins in sorted({key[:2] for key in of}):
+        cells = [of[n, bins, share] for share in shares]
+        told = " | ".join(f"{c['right']:.2f} | {c['guess']:.2f}" for c in cells)
+        out.append(f"| {n} | {bins} | {told} |")
+    return out
 
 
 def write(found: dict, folder: Path) -> None:

@@ -477,7 +477,8 @@ def test_a_study_that_is_run_again_spends_nothing(hospital):
 
     budget = hospital.memory.budget(purpose, asked, 0.1)
 
-    assert (budget.used, budget.limit, budget.intermediate) == (60, 100, 9)
+    assert (budget.used, budget.limit) == (pytest.approx(60), 100)
+    assert budget.intermediate == 9
     assert budget.as_json() == {
         "linear_stats": "50-75%",
         "intermediate": "<25%",

@@ -13,11 +13,13 @@ from hetao.cdm import open_flat
 from hetao.cohort import build
 from hetao.errors import InvalidStudy
 from hetao.federation.asking import by_name, places_of
+from hetao.federation.memory import REMEDY, WORDS
 from hetao.federation.propose import draft_permit
 from hetao.federation.totals import total_of
 from hetao.federation.usage import usage
 from hetao.ledger.envelope import parse_envelope
 from hetao.release import Policy
+from hetao.release.policy import STRICT
 from hetao.study import Analysis, Criterion
 from support_federation import (
     COUNTS,
@@ -460,27 +462,92 @@ def of_old(table, sites):
     return replace(study, variables=(*study.variables, category("old", "n", "y")))
 
 
-@pytest.mark.not_yet(reason="docs/security/threats.md, known gaps")
-def test_a_table_by_an_outcome_does_not_tell_everybodys_outcome(tmp_path):
-    """Of 300 people 150 yes/no columns are known; one table counts each by outcome."""
-    names = [f"v{place}" for place in range(150)]
-    known = tuple(category(name, "n", "y") for name in names)
-    study = toy_study((Analysis("t", "table1", variables=tuple(names), by="ill"),))
-    study = replace(study, variables=(*study.variables, *known))
-    with Federation(tmp_path, Plan(study=study, people=100)) as federation:
-        header, *lines = federation.patients.read_text().splitlines()
-        values = np.random.default_rng(1).random((len(lines), len(names))) < 0.5
-        rows = zip(lines, values, strict=True)
-        out = [",".join([one, *("ny"[int(v)] for v in row)]) for one, row in rows]
-        text = "\n".join([",".join([header, *names]), *out])
-        federation.patients.write_text(text + "\n")
+# --- tables by a variable -------------------------------------------------------------
+def by_outcome(columns, policy):
+    """Return the plan of a Table 1 by outcome of so many yes/no columns, at 3 sites."""
+    names = [f"v{place}" for place in range(columns)]
+    described = tuple(category(name, "n", "y") for name in names)
+    table = Analysis("t", "table1", variables=tuple(names), by="ill")
+    study = toy_study((table,))
+    study = replace(study, variables=(*study.variables, *described))
+    return Plan(study=study, people=100, policies=dict.fromkeys(SITES, policy))
+
+
+def with_columns(federation, columns):
+    """Write yes/no columns of everybody; return them, all known, and who is ill."""
+    header, *lines = federation.patients.read_text().splitlines()
+    values = np.random.default_rng(1).random((len(lines), columns)) < 0.5
+    rows = zip(lines, values, strict=True)
+    out = [",".join([one, *("ny"[int(v)] for v in row)]) for one, row in rows]
+    names = [f"v{place}" for place in range(columns)]
+    federation.patients.write_text("\n".join([",".join([header, *names]), *out]) + "\n")
+    return values, np.array([line.endswith(",yes") for line in lines])
+
+
+def told_by_table(tmp_path, columns, policy):
+    """Return the share told right by what the coordinator sees, and by guessing."""
+    with Federation(tmp_path, by_outcome(columns, policy)) as federation:
+        values, ill = with_columns(federation, columns)
         words = federation.play().words.values()
         declared = federation.estimator("t").declare(0)
     sums = total_of(list(words), declared, "t", len(SITES))
-
-    ill = np.array([line.endswith(",yes") for line in lines])
     told = np.append(sums["levels"][1::2, 1], sums["people"][1])
-    columns = np.vstack([values.T, np.ones(len(ill))])
-    found = lsq_linear(columns, told, (0, 1)).x > 0.5
-    guessed = max(ill.mean(), 1 - ill.mean())
-    assert (found == ill).mean() < guessed + 0.1
+    found = lsq_linear(np.vstack([values.T, np.ones(len(ill))]), told, (0, 1)).x > 0.5
+    return (found == ill).mean(), max(ill.mean(), 1 - ill.mean())
+
+
+ANY_BUDGET = Policy(minimum=replace(STRICT, share=10.0), reason="a test of what it is")
+
+
+def test_a_table_by_an_outcome_does_not_tell_everybodys_outcome(tmp_path):
+    """Of 300 people 150 yes/no columns are known; one table counts each by outcome."""
+    with Federation(tmp_path / "usual", by_outcome(150, Policy())) as federation:
+        with_columns(federation, 150)
+
+        for name in SITES:
+            sent = begin(federation, "run-1", name)
+            assert kinds(sent) == ["refusal"]
+            (rule,) = federation.refusals(sent)
+            assert rule == f"HT-416: {WORDS} ({REMEDY})"
+
+    # Else it would: with room for any number of sums, each outcome is read off.
+    found, _ = told_by_table(tmp_path / "any", 150, ANY_BUDGET)
+    assert found == 1
+
+
+def test_as_many_columns_as_may_be_tell_hardly_more_than_a_guess(tmp_path):
+    """One sum of people and 19 of columns are a tenth of any two sites' people."""
+    with Federation(tmp_path / "more", by_outcome(20, Policy())) as federation:
+        with_columns(federation, 20)
+        assert kinds(begin(federation, "run-1")) == ["refusal"]
+
+    found, guessed = told_by_table(tmp_path / "most", 19, Policy())
+    assert found < guessed + 0.1
+
+
+@pytest.mark.parametrize(("columns", "answered"), [(9, "ready"), (10, "refusal")])
+def test_where_a_site_can_be_seen_a_table_tells_half_as_many_sums(
+    tmp_path, columns, answered
+):
+    """Two sites, where three must be summed that none is seen."""
+    plan = by_outcome(columns, Policy())
+    plan = replace(plan, study=replace(plan.study, sites=SITES[:2]), policies={})
+    with Federation(tmp_path, plan) as federation:
+        with_columns(federation, columns)
+
+        assert kinds(begin(federation, "run-1")) == [answered]
+
+
+@pytest.mark.not_yet(reason="docs/security/threats.md, known gaps")
+def test_quartiles_by_an_outcome_do_not_tell_everybodys_outcome(tmp_path):
+    """Who carries out the rounds sees the outcomes of each of 1,024 bins of an age."""
+    quartiles = Analysis("q", "quantiles", variables=("age",), by="ill")
+    plan = Plan(study=toy_study((quartiles,)), people=100)
+    with Federation(tmp_path, plan) as federation:
+        words = federation.play().words.values()
+        declared = federation.estimator("q").declare(0)
+    (well, ill) = total_of(list(words), declared, "q", len(SITES))["counts"][0]
+
+    told = np.maximum(ill, well).sum() / (ill + well).sum()
+    guessed = max(ill.sum(), well.sum()) / (ill + well).sum()
+    assert told < guessed + 0.1

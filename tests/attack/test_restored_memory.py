@@ -4,11 +4,14 @@ import shutil
 import sqlite3
 from contextlib import closing
 
+import numpy as np
 import pytest
 
 from hetao.errors import MemoryLost
 from hetao.ledger.log import Log
-from support_federation import RUN, Federation
+from hetao.release.differencing import UNITS
+from hetao.study import Analysis
+from support_federation import RUN, Federation, Plan, toy_study
 from support_permit import HOUR, NOW
 from support_uses import HK, a_use, approved, book_of, scene_of
 
@@ -79,6 +82,21 @@ def test_a_memory_set_back_works_out_again_whom_it_showed(federation, tmp_path, 
 
     assert before["numbers"]
     assert everything(federation) == before
+
+
+def test_a_table_by_a_group_weighs_what_it_weighed_when_it_is_worked_out(tmp_path):
+    """Over three sites a sum about the group weighs half, then and again."""
+    table = Analysis("t", "table1", variables=("age", "sex"), by="ill")
+    with Federation(tmp_path, Plan(study=toy_study((table,)))) as federation:
+        answered(federation, tmp_path / "kept")
+        before = rows(federation, "SELECT units FROM load")
+        put_back(federation, tmp_path / "kept")
+
+        federation.open_site("a").close()
+
+        assert rows(federation, "SELECT units FROM load") == before
+        ((units,),) = before
+        assert np.frombuffer(units, "<u8").max() / UNITS == pytest.approx(2 / 400)
 
 
 def test_a_memory_that_cannot_be_worked_out_again_keeps_the_site_shut(

@@ -1,5 +1,7 @@
 """Of whom a study asks, and how close its answers may come, at the edges of each."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,12 +13,14 @@ from hetao.federation.asking import (
     asked_of,
     by_name,
     members_of,
+    over_of,
     places_of,
     room_of,
 )
 from hetao.federation.memory import Memory
 from hetao.release import Policy
 from hetao.release.minimums import numbers_told
+from hetao.release.policy import STRICT
 from support_analysis import ANALYSES, STUDY, people
 
 SITES = ("a", "b", "c")
@@ -31,6 +35,59 @@ def test_a_site_can_be_seen_where_fewer_are_summed_than_the_minimum():
         True,
         False,
     ]
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "sites", "over"),
+    [
+        (3, None, 5, 2),
+        (3, None, 3, 2),
+        (3, None, 2, 1),
+        (3, 4, 4, 2),  # a study's stricter minimum makes nothing lighter
+        (3, 4, 3, 1),
+        (3, 2, 2, 1),
+        (5, None, 5, 4),
+        (2, None, 2, 1),
+        (1, None, 3, 1),
+    ],
+)
+def test_a_pooled_sum_is_seen_over_all_sites_of_the_minimum_but_one(
+    own, asked, sites, over
+):
+    policy = Policy(minimum=replace(STRICT, sites=own))
+    study = replace(STUDY, minimum=asked and replace(STRICT, sites=asked))
+
+    assert over_of(policy, study, sites) == over
+    assert room_of(policy, study, None, sites).over == over
+
+
+@pytest.mark.parametrize(
+    ("by", "pooled"), [("treated", {"treated"}), ("site", set()), ("", set())]
+)
+def test_what_tells_sites_apart_is_not_seen_over_several(by, pooled):
+    table = replace(ANALYSES["table1"], by=by)
+    study = replace(STUDY, analyses=(table,))
+    estimator = estimator_for(study, table)
+    columns = people(1, 60)
+    rows = make_rows(estimator.plan, columns, study.sites[0])
+    everybody = Places(np.arange(60), {})
+
+    asked = asked_of(estimator, rows, everybody, 0, Attempt("run"))
+
+    assert set(asked.pooled) == pooled
+    assert set(asked.statistics) >= {"age", "chol", "grade", "ill"}
+
+
+def test_the_parts_of_sites_that_a_model_tells_apart_are_not_seen_over_several():
+    by_site = replace(ANALYSES["rates"], by="site", standard=())
+    study = replace(STUDY, analyses=(by_site,))
+    estimator = estimator_for(study, by_site)
+    rows = make_rows(estimator.plan, people(1, 60), study.sites[0])
+
+    asked = asked_of(estimator, rows, Places(np.arange(60), {}), 0, Attempt("run"))
+
+    assert not asked.pooled
+    assert len(asked.statistics["grade"]) == 3 * len(study.sites)
 
 
 def test_a_sum_over_all_sites_of_a_permit_has_no_list_and_any_other_its_own():

@@ -27,6 +27,7 @@ from hetao.federation.closeness import AskedSet, Room, sets_of
 from hetao.permit import new_identity
 from hetao.release import differencing
 from hetao.release.differencing import (
+    ROUNDING,
     UNITS,
     Asked,
     Budget,
@@ -331,6 +332,22 @@ def test_what_a_study_shows_of_a_person_is_that_of_its_most_shown_variable():
     assert load_of(asked[:1], 4).tolist() == [whole] * 4
 
 
+def test_what_is_pooled_weighs_less_by_over_how_many_sites_it_is_seen():
+    all_ = places(0, 1, 2, 3)
+    asked = [
+        Asked("a", all_, {}, {"ill": ("age",)}, {"ill": ("age", "sex", "dose")}),
+        Asked("b", all_, {}, {}, {"ill": ("sex",), "by": ("age",)}),
+    ]
+
+    loads = {over: load_of(asked, 4, over).tolist() for over in (1, 2, 4)}
+
+    assert loads == {over: [(UNITS + 2 * UNITS // over) // 4] * 4 for over in (1, 2, 4)}
+    assert load_of(asked[1:], 4).tolist() == [UNITS // 4] * 4
+    assert load_of(asked[::-1], 4, 2).tolist() == loads[2]  # in whichever order
+    third = UNITS // 3 + 1  # rounded up, and then once more
+    assert load_of(asked[1:], 4, 3).tolist() == [-(-third // 4)] * 4
+
+
 def test_shares_are_rounded_up():
     one = Asked(
         "a", places(0, 1, 2), {}, {"age": ("mean",)}, told=[(places(0, 1, 2), 1)]
@@ -346,13 +363,14 @@ def test_shares_are_rounded_up():
     ]
 
 
-def test_a_budget_counts_whole_sums_of_whom_most_was_shown():
+def test_a_budget_counts_the_sums_of_whom_most_was_shown():
     load = np.array([UNITS // 2, UNITS // 4, 0], dtype=np.uint64)
 
-    assert budget_of(load, places(0, 1), 0.5) == (1, 1)
-    assert budget_of(load, places(1, 2), 0.5) == (1, 1)
-    assert budget_of(load, places(0, 1, 2), 0.1) == (2, 0)
-    assert budget_of(load, places(), 0.1) == (0, 0)
+    assert budget_of(load, places(0, 1), 0.5) == (1.0, 1.0)
+    assert budget_of(load, places(1, 2), 0.5) == (0.5, 1.0)
+    assert budget_of(load, places(0, 1, 2), 0.1) == (1.5, pytest.approx(0.3))
+    assert budget_of(load, places(2), 0.1) == (0.0, 0.1)
+    assert budget_of(load, places(), 0.1) == (0.0, 0.0)
 
 
 def test_a_share_is_passed_only_beyond_it():
@@ -394,8 +412,9 @@ def test_a_budget_of_nothing_is_used_up():
 
 def test_there_is_room_to_the_last_sum_and_none_that_nobody_reserved():
     check_room(Budget(10, 10, 0), SITE)
+    check_room(Budget(10 + ROUNDING, 10, 0), SITE)
 
-    for budget in (Budget(11, 10, 0), None):
+    for budget in (Budget(10 + 2 * ROUNDING, 10, 0), Budget(11, 10, 0), None):
         with pytest.raises(TooClose):
             check_room(budget, SITE)
 

@@ -7,7 +7,8 @@ from hetao.analysis.oracle import check_message, oracle
 from hetao.analysis.plan import Plan, make_plan
 from hetao.analysis.registry import estimator_for, protocol, protocols
 from hetao.analysis.rows import Columns, Rows, key_codes, make_rows
-from hetao.analysis.subsets import statistics, subsets
+from hetao.analysis.shown import statistics, sums_of_groups
+from hetao.analysis.subsets import subsets
 
 __all__ = [
     "Columns",
@@ -30,5 +31,6 @@ __all__ = [
     "protocols",
     "statistics",
     "subsets",
+    "sums_of_groups",
     "weighed",
 ]

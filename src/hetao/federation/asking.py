@@ -13,6 +13,7 @@ from hetao.analysis import (
     Rows,
     statistics,
     subsets,
+    sums_of_groups,
 )
 from hetao.canonical import digest
 from hetao.errors import InvalidStudy
@@ -124,16 +125,29 @@ def asked_of(
     else:
         mine = _People(own)
         found += [(name, mine.of(who)) for name, who in subsets(plan, rows)]
+    alone, pooled = statistics(plan), sums_of_groups(plan, rows)
+    if plan.tells_sites or estimator.own_parts or estimator.publishable:
+        alone, pooled = _joined(alone, pooled), {}
     return Asked(
         plan.analysis.name,
         people,
         by_name(found),
-        statistics(plan),
+        alone,
+        pooled,
         [(who, numbers) for who, numbers in told if numbers],
         rounds_counted(at, estimator.most_rounds),
         attempt.members,
         f"{attempt.run}|{attempt.number}",
     )
+
+
+def _joined(
+    one: Mapping[str, frozenset[str]], other: Mapping[str, frozenset[str]]
+) -> dict[str, frozenset[str]]:
+    """Return the names of the sums about each variable in either."""
+    names = dict.fromkeys([*one, *other])
+    none: frozenset[str] = frozenset()
+    return {name: one.get(name, none) | other.get(name, none) for name in names}
 
 
 class _People:
@@ -184,7 +198,23 @@ def room_of(policy: Policy, study: Study, everyone: int | None, sites: int) -> R
     minimum = policy.tightened(study.minimum).minimum
     few, own = sites < minimum.sites, policy.minimum.cell
     shown, told = policy.shown_share, policy.told_share
-    return Room(minimum.cell, shown, everyone, few, told, own)
+    over = over_of(policy, study, sites)
+    return Room(minimum.cell, shown, everyone, few, told, own, over)
+
+
+def over_of(policy: Policy, study: Study, sites: int) -> int:
+    """Return over how many sites a party sees a pooled sum at least, its own taken off.
+
+    It follows from the site's own minimum: a study's stricter one bounds nothing here.
+
+    Args:
+        policy: the site's own.
+        study: whose own minimum may be stricter.
+        sites: how many are summed, or are to be.
+    """
+    if sites < policy.tightened(study.minimum).minimum.sites:
+        return 1
+    return max(policy.minimum.sites - 1, 1)
 
 
 def members_of(members: Sequence[str], sites: Sequence[str]) -> str:

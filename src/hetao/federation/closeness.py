@@ -47,6 +47,7 @@ class Room:
         told: most numbers that models' rounds tell for each person, over everything
             from one snapshot.
         own: the site's own `cell`, where the study asks for a stricter one.
+        over: over how many sites a party sees a pooled sum at least, its own taken off.
     """
 
     cell: int
@@ -55,6 +56,7 @@ class Room:
     parts_too: bool = False
     told: float = math.inf
     own: int | None = None
+    over: int = 1
 
     def reach(self, one: "AskedSet") -> int:
         """Return by how many people others must differ from a set; 0 of a small part.

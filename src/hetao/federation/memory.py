@@ -211,7 +211,7 @@ class Memory:
             sets = sets_of(asked, weights, size)
             earlier = Earlier(db, purpose.space, format_time(now), weights)
             check_closeness(sets, earlier, room, purpose.permit)
-            self._spend(db, purpose, asked, (size, room.share))
+            self._spend(db, purpose, asked, (size, room))
             for each in asked:
                 self._tell(db, purpose, each, (size, room.told))
             for one in sets:
@@ -232,10 +232,10 @@ class Memory:
         db: sqlite3.Connection,
         purpose: Purpose,
         asked: Sequence[Asked],
-        most: tuple[int, float],
+        most: tuple[int, Room],
     ) -> None:
         """Add what a study shows to what each person carries, where there is room."""
-        size, share = most
+        size, room = most
         key = (purpose.snapshot, purpose.space, purpose.study)
         rows = db.execute(
             "SELECT analysis FROM spent WHERE snapshot = ? AND space = ? AND study = ?",
@@ -245,9 +245,9 @@ class Memory:
         new = [one for one in asked if one.analysis not in done]
         if not new:
             return
-        more = load_of(new, size)
+        more = load_of(new, size, room.over)
         load = _load(db, purpose, size) + more
-        if is_over(load[more > 0], share):
+        if is_over(load[more > 0], room.share):
             raise TooClose(
                 WORDS, fix=REMEDY, local="the budget of the snapshot is spent"
             )

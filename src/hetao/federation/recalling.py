@@ -10,7 +10,7 @@ showed how much. Where that can no longer be done, the site does not open.
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from hetao import cohort as cohorts
@@ -133,11 +133,14 @@ class _Again:
             cohort.space,
             permit.not_after,
         )
+        sites = len(permit.sites)
+        over = asking.over_of(self.setup.policy, self.study, sites)
+        room = replace(ANYTHING, over=over)
         for body in bodies:
             when = parse_time(str(body["at"]))
             year, who = day_of_law(when).year, (cohort.space, places.rows)
             memory.count(year, who, lambda _: None)
-            memory.reserve(purpose, [self._asked(places, body)], ANYTHING, when)
+            memory.reserve(purpose, [self._asked(places, body)], room, when)
             task = f"{body['run']}|{body['task']}", int(body["values"])
             memory.sent(purpose, str(body["analysis"]), task, when)
 

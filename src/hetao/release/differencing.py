@@ -30,7 +30,7 @@ SECRET_BYTES: Final = 32
 WORD: Final = 8  # bytes
 BLOCK: Final = 1 << 22  # bytes of earlier sets that are looked at together
 UNITS: Final = 1 << 40  # into which one statistic of one person is divided
-ROUNDING: Final = 1e-6  # of a sum, that rounding up in units may add
+ROUNDING: Final = 1e-3  # of a sum, that rounding up in units adds at most
 BANDS: Final = ((0.25, "<25%"), (0.5, "25-50%"), (0.75, "50-75%"))
 
 
@@ -45,6 +45,7 @@ class Asked:
             a level, those with the event.
         statistics: variable of the study → names of the sums about it that would be
             shown; the same name about the same people is the same sum.
+        pooled: the same, of those that leave in sums over sites alone.
         told: of models, (m,) places of people and how many numbers about all of them
             each round tells.
         rounds: how many rounds are counted.
@@ -58,6 +59,7 @@ class Asked:
     people: Ints
     parts: Mapping[str, Ints] = field(default_factory=dict)
     statistics: Mapping[str, Collection[str]] = field(default_factory=dict)
+    pooled: Mapping[str, Collection[str]] = field(default_factory=dict)
     told: Sequence[tuple[Ints, int]] = ()
     rounds: int = 0
     members: str = ""
@@ -66,7 +68,7 @@ class Asked:
     @property
     def of_whom(self) -> "Asked":
         """Return it with its people alone, without its parts: those may be many."""
-        return replace(self, parts={}, statistics={}, told=())
+        return replace(self, parts={}, statistics={}, pooled={}, told=())
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,8 @@ class Budget:
             all permits, that is used about those of whom most was told.
     """
 
-    used: int
-    limit: int
+    used: float
+    limit: float
     intermediate: int
     told: float = 0.0
 
@@ -111,7 +113,7 @@ def check_room(budget: Budget | None, site: str) -> None:
     Raises:
         TooClose: nothing was reserved, or more was shown than may be.
     """
-    if budget is None or budget.used > budget.limit:
+    if budget is None or budget.used > budget.limit + ROUNDING:
         raise TooClose(f"{site} holds no room for this beside what it has answered")
 
 
@@ -189,19 +191,27 @@ def _added(sets: Sequence[Words]) -> tuple[Words, Words]:
     return low, high
 
 
-def load_of(asked: Sequence[Asked], size: int) -> NDArray[np.uint64]:
+def load_of(asked: Sequence[Asked], size: int, over: int = 1) -> NDArray[np.uint64]:
     """Return (size,) by how much a study adds to what was shown about each person.
 
     An analysis that shows q sums about n people adds q/n to each of them; of a study
     the variable counts about which most is shown. If no person's sum over all studies
-    exceeds a share b, then about any people S at most b·|S| sums were shown that are
-    about nobody else, whoever chooses S. In units of 1/`UNITS`, rounded up.
+    exceeds a share b, then all analyses whose people lie within any S, whoever chooses
+    S, show at most b·|S| sums of one variable. A sum that is seen over the people of
+    `over` sites together weighs so much less at each: added up over these it weighs
+    one. In units of 1/`UNITS`, rounded up.
+
+    Args:
+        asked: the analyses of a study.
+        size: how many places there are.
+        over: over how many sites a party sees what is pooled, its own taken off.
     """
     most = np.zeros(size, dtype=np.uint64)
-    for variable in sorted({name for one in asked for name in one.statistics}):
+    names = {name for one in asked for name in (*one.statistics, *one.pooled)}
+    for variable in sorted(names):
         of_one = np.zeros(size, dtype=np.uint64)
-        for people, shown in _sums_about(variable, asked):
-            of_one[people] += np.uint64(-(-shown * UNITS // len(people)))
+        for people, units in _sums_about(variable, asked, over):
+            of_one[people] += np.uint64(-(-units // len(people)))
         most = np.maximum(most, of_one)
     return most
 
@@ -219,24 +229,30 @@ def told_of(asked: Asked, rounds: int, size: int) -> NDArray[np.uint64]:
     return load
 
 
-def _sums_about(variable: str, asked: Sequence[Asked]) -> Iterator[tuple[Ints, int]]:
-    """Yield sets of people, and how many different sums about each are shown."""
-    shown: dict[bytes, set[str]] = {}
+def _sums_about(
+    variable: str, asked: Sequence[Asked], over: int
+) -> Iterator[tuple[Ints, int]]:
+    """Yield sets of people, and what the different sums about each weigh, in units."""
+    shown: dict[bytes, dict[str, int]] = {}
     sets: dict[bytes, Ints] = {}
     for one in asked:
-        if len(one.people) and variable in one.statistics:
-            key = hashlib.sha256(one.people.tobytes()).digest()
-            sets[key] = one.people
-            shown.setdefault(key, set()).update(one.statistics[variable])
-    for key, names in shown.items():
-        yield sets[key], len(names)
+        if not len(one.people):
+            continue
+        key = hashlib.sha256(one.people.tobytes()).digest()
+        sets[key], names = one.people, shown.setdefault(key, {})
+        names |= dict.fromkeys(one.statistics.get(variable, ()), UNITS)
+        for name in one.pooled.get(variable, ()):
+            names.setdefault(name, -(-UNITS // over))
+    for key, found in shown.items():
+        yield sets[key], sum(found.values())
 
 
-def budget_of(load: NDArray[np.uint64], people: Ints, share: float) -> tuple[int, int]:
+def budget_of(
+    load: NDArray[np.uint64], people: Ints, share: float
+) -> tuple[float, float]:
     """Return (sums used, most sums) about some people, from what each one carries."""
     most = int(load[people].max(initial=0))
-    used = most * len(people) / UNITS
-    return math.ceil(used - ROUNDING), math.floor(share * len(people) + ROUNDING)
+    return most * len(people) / UNITS, share * len(people)
 
 
 def is_over(load: NDArray[np.uint64], share: float) -> bool:
