@@ -17,10 +17,13 @@ from hetao.cdm.engine_duckdb import DuckDBEngine, connect_read_only
 from hetao.cdm.store import Manifest
 from hetao.cli.certificate import publish_state
 from hetao.cli.main import main
-from hetao.errors import Shredded
+from hetao.errors import Shredded, Unverified
 from hetao.federation.logs import open_log
 from hetao.federation.network import Network
 from hetao.federation.renewing import Renewal
+from hetao.ledger.merkle import leaf_hash
+from hetao.ledger.note import LOG_SIGNATURE, Checkpoint, Verifier, sign_checkpoint
+from hetao.ledger.policy import Policy
 from hetao.ledger.status import REVOCATION, last_marks
 from hetao.permit import (
     Directory,
@@ -152,6 +155,31 @@ def test_of_two_people_who_are_allotted_at_once_both_stand_in_the_file(
     done()
 
     assert len(json.loads(enrolled.read_bytes())) == 2
+
+
+def test_a_log_that_shows_two_histories_at_once_is_found(tmp_path, meanwhile):
+    from hetao.transparency import follower
+
+    key = new_identity("log", sealing=False).signing_key
+    log = Verifier.of("log", key.public_key(), LOG_SIGNATURE)
+    reader = follower.Reader(tmp_path / "seen", Policy(logs=(log,)))
+    notes = [
+        sign_checkpoint(Checkpoint("log", 1, leaf_hash(entry)), key).encode()
+        for entry in (b"this", b"that")
+    ]
+    refused = []
+
+    def follow(note):
+        try:
+            reader.follow(lambda _: note)
+        except Unverified as error:
+            refused.append(error)
+
+    done = meanwhile(follower, "_write", lambda: follow(notes[1]))
+    follow(notes[0])
+    done()
+
+    assert ["two histories" in str(one) for one in refused] == [True]
 
 
 def test_who_waits_for_another_goes_on_when_that_one_ends(tmp_path):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from hetao.alone import alone
 from hetao.canonical import digest_bytes
 from hetao.errors import InvalidData, Unreachable, Unverified, Usage
 from hetao.ledger.fraud import write_fraud
@@ -157,6 +158,10 @@ class Reader:
                 signed, which is kept too.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        with alone(self.folder):  # else two at once could be shown two histories
+            return self._follow(read)
+
+    def _follow(self, read: Reads) -> Checkpoint:
         note = _text(read(CHECKPOINT))
         try:
             new = self.policy.check(note).checkpoint
