@@ -258,6 +258,7 @@ def test_what_is_no_root_or_has_no_key_is_not_stamped(service):
         ("bracket", Unverified, "another server"),
         ("tomorrow", Unreachable, "no receipt in time"),
         ("dated", Unreachable, "no receipt in time"),
+        ("huge", Unverified, "answers with too much"),
     ],
 )
 def test_a_service_that_refuses_or_sends_us_away_is_named(at, way, error, said):
