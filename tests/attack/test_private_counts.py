@@ -11,6 +11,8 @@ import pytest
 from scipy import stats
 
 import hetao
+from hetao.cdm import open_flat
+from hetao.cohort import build
 from hetao.errors import (
     InvalidStudy,
     PrivacySpent,
@@ -21,7 +23,7 @@ from hetao.errors import (
 from hetao.federation.guard import stop
 from hetao.federation.private_budget import FILE, PrivateBudget
 from hetao.federation.releases import read_releases
-from hetao.federation.self_service import Question, ask, spent_of
+from hetao.federation.self_service import Question, _counts, ask, spent_of
 from hetao.release.policy import Policy, Privacy, policy_from
 from hetao.release.private import GRAIN, margin, noisy, probability
 from hetao.study import Analysis, Criterion
@@ -294,6 +296,75 @@ def test_a_field_of_limited_use_is_not_counted_without_a_permit(setup):
 
     with pytest.raises(UseNotAllowed):
         ask(setup, question(by=("sex",)), START)
+
+
+# --- no refusal tells of a person -----------------------------------------------------
+def odd_one(tmp_path, federation, age, sex="f"):
+    """Return a site, and the same with one more person, whose cells are given."""
+    rows = ["hospital,age,sex,ill", *(f"a,{40 + i % 40},f,no" for i in range(50))]
+    found = []
+    for name, more in (("without", []), ("with", [f"a,{age},{sex},no"])):
+        path = tmp_path / f"{name}.csv"
+        path.write_text("\n".join([*rows, *more]) + "\n", encoding="utf-8")
+        setup = replace(
+            federation.setup("a"),
+            folder=tmp_path / name,
+            open_source=lambda path=path: open_flat(path),
+        )
+        found.append(setup)
+    return found
+
+
+def bounded(high):
+    age = replace(STUDY.variables[0], bounds=(0.0, high))
+    return replace(STUDY, variables=(age, *STUDY.variables[1:]))
+
+
+def test_no_bound_can_be_halved_until_it_closes_on_one_persons_value(
+    tmp_path, federation
+):
+    """Each question is answered, and paid for, whichever side the value lies on."""
+    _, site = odd_one(tmp_path, federation, age=103.25)
+    low, high = 80.0, 120.0
+    for number in range(1, 9):
+        middle = (low + high) / 2
+        answer = ask(site, question(bounded(middle), epsilon=0.01), START)
+        assert answer.body["spent"] == pytest.approx(number * 0.01)
+        low, high = (low, middle) if number % 2 else (middle, high)
+
+
+@pytest.mark.parametrize("epsilon", [0.01, 0.5])
+@pytest.mark.parametrize(
+    ("age", "sex"),
+    [
+        ("103.25", "f"),
+        ("-1e300", "f"),
+        ("1e400", "f"),
+        ("inf", "f"),
+        ("about 60", "f"),
+        ("1_0", "f"),
+        ("\u0663", "f"),
+        ("0x1F", "f"),
+        ("", ""),
+        ("60", "x"),
+        ("60", "F "),
+        ("9" * 400, "\ud7ff"),
+    ],
+)
+def test_whoever_is_in_the_data_a_question_is_answered(
+    age, sex, epsilon, tmp_path, federation
+):
+    """A person more changes one count by one, at most; never whether there is one."""
+    exact = []
+    for site in odd_one(tmp_path, federation, age, sex):
+        asked = question(bounded(100.0), by=("sex",), epsilon=epsilon)
+        assert ask(site, asked, START).body["spent"] == epsilon
+        with site.open_source() as source:
+            cohort = build(asked.study, source, refuses_unfit=False)
+        exact.append(np.array(_counts(asked, cohort)))
+
+    assert np.abs(exact[1] - exact[0]).sum() == 1
+    assert (exact[1] >= exact[0]).all()
 
 
 def test_differencing_two_answers_tells_nobody():

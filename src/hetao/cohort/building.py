@@ -69,6 +69,8 @@ def build(
     study: Study,
     source: CuratedTables | FlatTable,
     enough: Callable[[int], None] = lambda _: None,
+    *,
+    refuses_unfit: bool = True,
 ) -> Cohort:
     """Return the cohort of a study in a site's data, the same at every call.
 
@@ -82,12 +84,16 @@ def build(
         enough: raises for too few people. It is asked before anything is said that
             the values of these people decide: of one person, a refusal that a value
             lies beyond a bound is that person's value, a bit at a time.
+        refuses_unfit: whether values that do not fit the study are refused. Where they
+            are not, one beyond its bounds stands as it is, and any other is missing:
+            whether a study is answered hangs on nobody's values then.
 
     Raises:
         InvalidStudy: the study is written for another dictionary, by name or by
             digest, or asks a source that this dictionary does not have.
         InvalidData: a variable's values do not fit its unit, bounds or levels, or a
             concept set of an OHDSI definition takes a vocabulary that is not loaded.
+            Only the latter where `refuses_unfit` is False.
         HetaoError: what `enough` raises.
     """
     if study.dictionary != source.dictionary:
@@ -142,7 +148,7 @@ def build(
     enough(_people_behind(study, counts, people))
     if not _counts_only(study):
         faults += [f for v in study.variables for f in _beyond(v, final[v.name])]
-    if faults:
+    if faults and refuses_unfit:
         raise faults[0]
     return Cohort(
         people=people,

@@ -78,6 +78,8 @@ def ask(setup: SiteSetup, question: Question, now: datetime.datetime) -> Stateme
         StoppedHere: the site's people have stopped it.
         InvalidStudy: a row is not a person, people are matched to each other, or
             what is to be counted is no category of the study.
+        InvalidData: a column or a vocabulary that the study asks for is not there.
+            Nothing that a patient's values decide is ever refused.
         PrivacySpent: the site's privacy budget does not allow it.
         UngradedRelease, UseNotAllowed: the class, genes or a limited use forbid it.
     """
@@ -85,7 +87,8 @@ def ask(setup: SiteSetup, question: Question, now: datetime.datetime) -> Stateme
     check_switch(setup.folder)
     _check_question(question)
     with setup.open_source() as source:
-        cohort = cohorts.build(question.study, source)
+        # A refusal that values decide would cost nothing, and tell a value bit by bit.
+        cohort = cohorts.build(question.study, source, refuses_unfit=False)
     counts = _counts(question, cohort)
     class_ = _class(setup, question, cohort)
     name = setup.identity.name
