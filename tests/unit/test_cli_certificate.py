@@ -287,3 +287,36 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
         replace_file(out, b"x")
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["verify", "{}"],
+        ["verify", "{good}", "--trust", "{}"],
+        ["verify", "{good}", "--policy", "{}"],
+        ["verify", "{good}", "--notices", "{}"],
+        ["certificate", "export", "{}", "--html", "x.html"],
+        ["appraise", "{}"],
+    ],
+)
+@pytest.mark.parametrize("kind", ["nothing", "folder"])
+def test_a_path_where_nothing_is_is_an_input_and_no_broken_proof(
+    words, kind, issued, tmp_path, capsys
+):
+    path = tmp_path / "there"
+    if kind == "folder":
+        path.mkdir()
+
+    code = main([word.format(path, good=issued[2]) for word in words])
+
+    assert code == 4
+    said = capsys.readouterr().err
+    assert str(path) in said
+
+
+def test_what_is_there_and_is_no_certificate_stays_a_proof_that_does_not_hold(tmp_path):
+    for data in (b"", b"{}", b"\0" * 100):
+        path = tmp_path / "certificate.json"
+        path.write_bytes(data)
+        assert main(["verify", str(path)]) == 6

@@ -360,8 +360,9 @@ def test_a_certificate_that_is_missing_a_folder_or_endless_does_not_verify(
     with endless.open("wb") as file:
         file.truncate(1024 * MEBIBYTE)
 
-    for path in (tmp_path / "no.json", tmp_path, endless):
-        assert refused(capsys, "verify", path) == (6, "HT-600")
+    for path in (tmp_path / "no.json", tmp_path):  # an input, as of any command
+        assert refused(capsys, "verify", path) == (4, "HT-110")
+    assert refused(capsys, "verify", endless) == (6, "HT-600")
 
 
 # --- streams --------------------------------------------------------------------------

@@ -41,7 +41,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hetao.canonical import canonical, digest, parse_canonical
-from hetao.errors import HetaoError, Unverified
+from hetao.errors import HetaoError, InvalidData, Unverified
 from hetao.ledger.concept_sets import AcrossSites, across_sites
 from hetao.ledger.credential import check_certificate_entry
 from hetao.ledger.merkle import leaf_hash, verify_inclusion
@@ -137,14 +137,15 @@ def read_certificate(path: Path) -> bytes:
     """Return the bytes of a certificate file.
 
     Raises:
-        Unverified: it cannot be read, or is larger than a certificate can be.
+        InvalidData: there is none that could be read.
+        Unverified: it is larger than a certificate can be.
     """
     try:
         if path.stat().st_size > LARGEST:
             raise Unverified(f"{path.name} is larger than a certificate can be")
         return path.read_bytes()
     except OSError as error:
-        raise Unverified(
+        raise InvalidData(
             f"{path} cannot be read: {error.strerror}", fix="check the path"
         ) from error
 
