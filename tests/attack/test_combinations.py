@@ -8,9 +8,10 @@ import pytest
 from hetao.analysis import Finding, estimator_for, evidence, make_rows
 from hetao.analysis.combinations import combinations
 from hetao.analysis.telling import tells_of_few
-from hetao.errors import HetaoError, SmallCell
-from hetao.federation.certify import recompute
+from hetao.errors import HetaoError, SmallCell, Unverified
+from hetao.federation.certify import recompute, sums_of
 from hetao.ledger.certificate import verify_certificate
+from hetao.release import checks_of
 from hetao.release.minimums import check_combinations
 from hetao.study import Analysis, Minimum
 from support_analysis import category, number, study_of
@@ -235,6 +236,19 @@ def test_a_certificate_withholds_the_integers_whose_cross_products_tell_of_few(
     assert item["finding"]["n"] == 1200
     assert ran.sums == {}
     assert verify_certificate(ran.certificate).withheld == ("model",)
+
+
+def test_who_shows_the_integers_that_tell_of_few_is_refused(tmp_path):
+    ran = certified(tmp_path, women=2)
+    body, (item,) = ran.body, ran.body["findings"]
+    sums = sums_of(replace(ran.outcome, answers=()))  # no finding withholds any
+    del item["finding"]["combinations"]
+    told = [{**item, "withheld": False}]
+    limits = body["smallest_shown"], body["rounded_to"]
+    checks = checks_of(ran.outcome.study, told, limits)
+
+    with pytest.raises(Unverified, match="model does not follow"):
+        recompute({"body": {**body, "findings": told, "checks": checks}, "sums": sums})
 
 
 def test_a_certificate_whose_cross_products_tell_of_many_shows_its_integers(tmp_path):

@@ -5,14 +5,15 @@ The page is held to the same lies in `tests/system/test_certificate_page.py`.
 
 import pytest
 
-from hetao.canonical import canonical, digest
+from hetao.canonical import canonical, digest, parse_canonical
 from hetao.errors import Unverified
+from hetao.federation.certify import recompute
 from hetao.ledger.certificate import published, verify_certificate
 from hetao.ledger.merkle import from_hex
 from hetao.ledger.note import cosign, parse_note, vkey
 from hetao.ledger.policy import parse_policy
 from hetao.ledger.proof import parse_proof
-from hetao.ledger.verify_hetao import Refused, verify
+from hetao.ledger.verify_hetao import NOT_CHECKED, Refused, verify
 from hetao.ledger.verify_log import Note, check_policy
 from hetao.permit import new_identity
 from support_federation import restated
@@ -121,3 +122,43 @@ def test_a_witness_that_signs_a_time_that_is_none_has_seen_nothing(
         parse_policy(lines.encode()).check(seen[1])
     with pytest.raises(Refused, match="time"):
         check_policy(lines, Note(seen[1]), {})
+
+
+# --- what only the estimators can say -------------------------------------------------
+def a_check_was_passed(run, body):
+    one = next(check for check in body["checks"] if check["outcome"] != "pass")
+    one["outcome"] = "pass"
+
+
+def a_check_says_less(run, body):
+    body["checks"].pop()
+
+
+def a_limit_is_softer(run, body):
+    body["checks"][0]["parameter"] += 1
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [a_check_was_passed, a_check_says_less, a_limit_is_softer],
+    ids=lambda f: f.__name__,
+)
+def test_checks_that_were_not_passed_are_refused_where_they_can_be_asked_again(
+    model_run, lie
+):
+    """No step over signatures sees it; the others say that they do not look."""
+    data = told(model_run, lie)
+
+    assert verify_certificate(data)
+    assert verify(data)
+    assert any("findings" in line and "checks" in line for line in NOT_CHECKED)
+    with pytest.raises(Unverified, match="checks are not those"):
+        recompute(parse_canonical(data))
+    assert recompute(parse_canonical(told(model_run)))
+
+
+def test_checks_are_asked_again_of_a_published_certificate_too(model_run):
+    data = published(told(model_run, a_check_was_passed))
+
+    with pytest.raises(Unverified, match="checks are not those"):
+        recompute(parse_canonical(data))

@@ -1,7 +1,8 @@
 """An outcome → the body of its certificate, and the certificate itself."""
 
 import base64
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -9,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetao.analysis import Finding, estimator_for, protocol, protocols
-from hetao.analysis.estimator import Message, State
-from hetao.analysis.telling import tells_of_few
-from hetao.canonical import parse_canonical
+from hetao.analysis.estimator import Estimator, Message, State
+from hetao.analysis.telling import Course, tells_of_few
+from hetao.canonical import canonical, parse_canonical
 from hetao.errors import HetaoError, Unverified
 from hetao.federation.coordinator import Coordinator
 from hetao.federation.outcome import Answer, Outcome, RoundRecord
@@ -46,13 +47,12 @@ def rounded_to(outcome: Outcome) -> int:
 
 def findings_of(outcome: Outcome) -> list[dict[str, Any]]:
     """Return the findings as people may see them, small counts suppressed."""
-    smallest, base = smallest_shown(outcome), rounded_to(outcome)
+    limits = smallest_shown(outcome), rounded_to(outcome)
     found = []
     for answer in outcome.answers:
-        shown, withheld = answer.finding.shown(smallest, base)
-        payload = shown.as_json()
-        if not withheld and _tells_of_few(outcome, answer, smallest):
-            payload, withheld = {**payload, "combinations": None}, True
+        payload, withheld = _told(
+            answer.finding, limits, functools.partial(_tells_of_few, outcome, answer)
+        )
         found.append(
             {
                 "analysis": answer.finding.analysis,
@@ -65,11 +65,34 @@ def findings_of(outcome: Outcome) -> list[dict[str, Any]]:
     return found
 
 
+def _told(
+    finding: Finding, limits: tuple[int, int], tells_few: Callable[[int], bool]
+) -> tuple[dict[str, Any], bool]:
+    """Return a finding as people may see it, and whether its sums are withheld.
+
+    Args:
+        finding: exact.
+        limits: the smallest count that is shown, what counts are multiples of.
+        tells_few: given the former, whether the sums tell of few though the finding
+            shows none; asked where only that can decide.
+    """
+    shown, withheld = finding.shown(*limits)
+    payload = shown.as_json()
+    if not withheld and tells_few(limits[0]):
+        return {**payload, "combinations": None}, True
+    return payload, withheld
+
+
+def _can_tell(estimator: Estimator) -> bool:
+    """Return whether sums could tell of few of whom the finding says nothing."""
+    return len(estimator.plan.columns) > 1 and estimator.publishable
+
+
 def _tells_of_few(outcome: Outcome, answer: Answer, smallest: int) -> bool:
     """Return whether the sums behind a finding tell of few, though it shows none."""
     name = answer.finding.analysis
     estimator = estimator_for(outcome.study, outcome.study.analysis(name))
-    if len(estimator.plan.columns) < 2 or not estimator.publishable:
+    if not _can_tell(estimator):
         return False
     rounds = [r for r in outcome.rounds if r.analysis == name]
     last = max(r.attempt for r in rounds)
@@ -233,7 +256,7 @@ async def certify(
 
 
 def recompute(certificate: Mapping[str, Any], tolerance: float = 1e-9) -> str:
-    """Work every finding out again from the certificate's own integers.
+    """Work every finding out again from the certificate's own integers, and its checks.
 
     Args:
         certificate: one that `verify_certificate` accepted, parsed. Findings whose
@@ -245,7 +268,8 @@ def recompute(certificate: Mapping[str, Any], tolerance: float = 1e-9) -> str:
         A sentence that says how many findings were recomputed.
 
     Raises:
-        Unverified: a finding does not follow from the sums.
+        Unverified: a finding does not follow from the sums, its sums should have been
+            withheld, or the checks are not those that the findings pass.
     """
     try:
         body, sums = certificate["body"], certificate["sums"]
@@ -259,12 +283,19 @@ def recompute(certificate: Mapping[str, Any], tolerance: float = 1e-9) -> str:
             for item in shown
             if not _follows(item, study, certificate, tolerance)
         ]
+        again = checks_of(study, body["findings"], _limits(body))
+        is_checked = canonical(again) == canonical(body["checks"])
     except Unverified:
         raise
     except (HetaoError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise Unverified("a finding cannot be worked out from its sums") from error
     if wrong:
         raise Unverified(f"the finding of {wrong[0]} does not follow from its sums")
+    if not is_checked:
+        raise Unverified(
+            "the checks are not those that its findings pass",
+            fix=f"compare releases of Hetao: it names {str(body['software'])[:60]}",
+        )
     other = _other_code(body)
     more = f", by another code of {', '.join(other)} than was run" if other else ""
     return f"{len(shown)} findings follow from the certified integers{more}"
@@ -306,7 +337,8 @@ def replayed(certificate: Mapping[str, Any], name: str) -> dict[str, Any]:
             fix="take the parties' certificate.json, not the one that is published",
         )
     study = study_from(body["study"])
-    return _replayed(study, name, certificate).as_json()
+    estimator = estimator_for(study, study.analysis(name))
+    return _replayed(estimator, name, certificate)[0].as_json()
 
 
 def _other_code(body: Mapping[str, Any]) -> list[str]:
@@ -316,24 +348,40 @@ def _other_code(body: Mapping[str, Any]) -> list[str]:
     return [p["name"] for p in then if here.get(p["name"]) != p["hash"]]
 
 
+def _limits(body: Mapping[str, Any]) -> tuple[int, int]:
+    return int(body["smallest_shown"]), int(body["rounded_to"])
+
+
 def _follows(
     item: Mapping[str, Any],
     study: Study,
     certificate: Mapping[str, Any],
     tolerance: float,
 ) -> bool:
-    body = certificate["body"]
-    limits = int(body["smallest_shown"]), int(body["rounded_to"])
-    found, _ = _replayed(study, item["analysis"], certificate).shown(*limits)
-    return _close(found.as_json(), item["finding"], tolerance)
+    """Return whether a finding, and whether it is withheld, follow from its sums."""
+    estimator = estimator_for(study, study.analysis(item["analysis"]))
+    found, course = _replayed(estimator, item["analysis"], certificate)
+
+    def tells_few(smallest: int) -> bool:
+        return _can_tell(estimator) and tells_of_few(estimator, course, smallest)
+
+    payload, withheld = _told(found, _limits(certificate["body"]), tells_few)
+    is_said = item["withheld"] is withheld
+    return is_said and _close(payload, item["finding"], tolerance)
 
 
-def _replayed(study: Study, name: str, certificate: Mapping[str, Any]) -> Finding:
-    """Take the coordinator's steps again over the certified sums of one analysis."""
-    estimator = estimator_for(study, study.analysis(name))
+def _replayed(
+    estimator: Estimator, name: str, certificate: Mapping[str, Any]
+) -> tuple[Finding, Course]:
+    """Take the coordinator's steps again over the certified sums of one analysis.
+
+    Returns:
+        The finding, and of each round the state that was asked for and the sums.
+    """
     rounds = [r for r in certificate["body"]["rounds"] if r["analysis"] == name]
     last = max(r["attempt"] for r in rounds)
-    state = None
+    state: State | None = None
+    course = list[tuple[State | None, Message]]()
     for r in (r for r in rounds if r["attempt"] == last):
         parts = certificate["sums"][r["task"]]
         words, tags = _words(parts), {hub: part["tag"] for hub, part in parts.items()}
@@ -343,9 +391,10 @@ def _replayed(study: Study, name: str, certificate: Mapping[str, Any]) -> Findin
             for which in ("totals", "receipts")
         )
         check_tags(words, tags, totals, receipts, r["members"], r["task"])
+        course.append((state, total))
         result = estimator.step(total, state, r["round"])
         if isinstance(result, Finding):
-            return result
+            return result, course
         state = result
     raise Unverified(f"{name} does not come to an end in its certified rounds")
 

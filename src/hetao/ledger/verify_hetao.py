@@ -70,7 +70,7 @@ NOT_CHECKED = (
     "second signatures (ML-DSA-44) of sites' logs, or where your policy lists no key",
     "that a permit's witnesses saw the extracts",
     "that anybody but both hubs saw the issuer's log, unless your policy asks for it",
-    "that the findings follow from the integers",
+    "that the findings follow from the integers, and pass the checks that are said",
     "that a sealed count is there where one had to be, and of all combinations",
     "whether the certificate was revoked since (ask its issuer for status.json)",
     "`hetao verify` checks these. No program checks that hospitals' records are true",
