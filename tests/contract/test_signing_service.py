@@ -129,7 +129,7 @@ def words(path, url, pem, token):
 
 @pytest.fixture
 def file(tmp_path, monkeypatch):
-    monkeypatch.setattr("hetao.cli.signing_service.utc_now", lambda: NOW)
+    monkeypatch.setattr("hetao.cli.permit.utc_now", lambda: NOW)
     token = tmp_path / "token"
     token.write_text(TOKEN + "\n")
     return tmp_path / "permit.json", token

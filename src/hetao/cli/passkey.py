@@ -20,9 +20,10 @@ from hetao.cli.permit import (
     amended,
     check_new,
     draft_lending,
+    drafted,
+    key_named,
     lent_by,
     read_pairs,
-    words_of,
     write_delegation,
 )
 from hetao.errors import BadSignature, InvalidNetwork, Usage
@@ -34,7 +35,6 @@ from hetao.federation.reviewing import (
     read_package,
 )
 from hetao.permit import (
-    Key,
     Words,
     add_notice,
     bundle_from,
@@ -81,20 +81,16 @@ def register(chosen: argparse.Namespace) -> int:
 
 def sign(chosen: argparse.Namespace) -> int:
     """Say one thing about a permit, signed with a passkey."""
-    bundle = read_bundle(chosen.permit)
-    key = _passkey(bundle.permit.keys, chosen.key_name)
-    words = words_of(bundle.permit, chosen)
-    body = draft_notice(bundle, key, chosen.verb, utc_now(), words)
-    return _put(
-        chosen, key.origin, ask_notice(bundle.permit, body), (chosen.permit, None)
-    )
+    bundle, key, body = drafted(chosen, "passkey")
+    ask = ask_notice(bundle.permit, body)
+    return _put(chosen, key.origin, ask, (chosen.permit, None))
 
 
 def amend(chosen: argparse.Namespace) -> int:
     """End a permit in favour of a new version, signed with a passkey."""
     bundle = read_bundle(chosen.permit)
     check_new(chosen.out)
-    key = _passkey(bundle.permit.keys, chosen.key_name)
+    key = key_named(bundle.permit.keys, chosen.key_name, "passkey")
     new = amended(bundle.permit, read_pairs(chosen.set))
     words = Words(
         chosen.reason, replaced_by=new.digest, delegation=lent_by(chosen.delegation)
@@ -108,7 +104,7 @@ def delegate(chosen: argparse.Namespace) -> int:
     """Let somebody act in the office of a passkey's owner, for a time."""
     permit = read_bundle(chosen.permit).permit
     check_new(chosen.out)
-    key = _passkey(permit.keys, chosen.key_name)
+    key = key_named(permit.keys, chosen.key_name, "passkey")
     ask = ask_delegation(permit, draft_lending(permit, key, chosen))
     return _put(chosen, key.origin, ask, (chosen.permit, chosen.out))
 
@@ -116,7 +112,7 @@ def delegate(chosen: argparse.Namespace) -> int:
 def vote(chosen: argparse.Namespace) -> int:
     """Vote on findings, signed with a passkey."""
     package = read_package(chosen.folder)
-    key = _passkey(package.bundle.permit.keys, chosen.key_name)
+    key = key_named(package.bundle.permit.keys, chosen.key_name, "passkey")
     said = chosen.vote, chosen.comment
     body = draft_vote_about(package, key.name, said, utc_now())
     about = {
@@ -239,22 +235,6 @@ def _write(chosen: argparse.Namespace, origin: str, ask: Ask) -> int:
     say(f"what the page saves: `passkey take … --asked {asked}`")
     sys.stdout.write(f"{chosen.page}\n")
     return 0
-
-
-def _passkey(keys: tuple[Key, ...], name: str) -> Key:
-    """Return the passkey of that name.
-
-    Raises:
-        InvalidNetwork: there is none.
-    """
-    found = [key for key in keys if key.kind == "passkey"]
-    for key in found:
-        if key.name == name:
-            return key
-    names = ", ".join(key.name for key in found) or "none"
-    raise InvalidNetwork(
-        f"no passkey is named {name[:60]!r} in the permit", fix=f"its passkeys: {names}"
-    )
 
 
 def _read(path: Path, largest: int) -> object:

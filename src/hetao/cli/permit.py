@@ -26,6 +26,7 @@ from hetao.permit import (
     check_form,
     code,
     draft_delegation,
+    draft_notice,
     format_time,
     key_of,
     office_of,
@@ -114,6 +115,40 @@ def sign(chosen: argparse.Namespace) -> int:
     write_bundle(chosen.permit, signed)
     _say_back(signed, chosen)
     return 0
+
+
+def drafted(
+    chosen: argparse.Namespace, kind: str
+) -> tuple[Bundle, Key, dict[str, str]]:
+    """Return a permit's file, the key that is to sign, and what it is to sign.
+
+    Args:
+        chosen: `permit`, `key_name`, `verb`, and the words of `words_of`.
+        kind: of the key, "passkey" or "certificate".
+
+    Raises:
+        InvalidNetwork: the permit lists no such key.
+    """
+    bundle = read_bundle(chosen.permit)
+    key = key_named(bundle.permit.keys, chosen.key_name, kind)
+    words = words_of(bundle.permit, chosen)
+    return bundle, key, draft_notice(bundle, key, chosen.verb, utc_now(), words)
+
+
+def key_named(keys: Sequence[Key], name: str, kind: str) -> Key:
+    """Return the key of that name and kind.
+
+    Raises:
+        InvalidNetwork: there is none.
+    """
+    found = {key.name: key for key in keys if key.kind == kind}
+    if name not in found:
+        raise InvalidNetwork(
+            f"no {kind} is named {name[:60]!r} in the permit",
+            fix=f"name one with --key-name as parties.toml does: "
+            f"{', '.join(found) or 'the permit lists none'}",
+        )
+    return found[name]
 
 
 def words_of(permit: Permit, chosen: argparse.Namespace) -> Words:

@@ -6,20 +6,10 @@ import sys
 from pathlib import Path
 
 from hetao.cli.main import say
-from hetao.cli.permit import words_of
-from hetao.errors import BadSignature, InvalidData, InvalidNetwork
-from hetao.federation.clock import utc_now
+from hetao.cli.permit import drafted
+from hetao.errors import BadSignature, InvalidData
 from hetao.federation.signing_csc import service_at
-from hetao.permit import (
-    Key,
-    Statement,
-    add_notice,
-    code,
-    draft_notice,
-    read_bundle,
-    signed_bytes,
-    write_bundle,
-)
+from hetao.permit import Statement, add_notice, code, signed_bytes, write_bundle
 from hetao.permit.passkey import challenge
 
 LARGEST = 2**14  # characters of a token
@@ -27,10 +17,7 @@ LARGEST = 2**14  # characters of a token
 
 def sign(chosen: argparse.Namespace) -> int:
     """Draft a notice, have the service sign its hash, and keep it once it holds."""
-    bundle = read_bundle(chosen.permit)
-    key = _key(bundle.permit.keys, chosen.key_name)
-    words = words_of(bundle.permit, chosen)
-    body = draft_notice(bundle, key, chosen.verb, utc_now(), words)
+    bundle, _, body = drafted(chosen, "certificate")
     data = signed_bytes(body)
     say(f"code {code(data)}: of all that is signed")
     say(f"code {code(bundle.permit.canonical)}: of the permit")
@@ -44,16 +31,6 @@ def sign(chosen: argparse.Namespace) -> int:
     say(f"{body['by']} ({body['role']}, {body['side']}) said {body['verb']!r} to")
     sys.stdout.write(signed.permit.digest + "\n")
     return 0
-
-
-def _key(keys: tuple[Key, ...], name: str) -> Key:
-    for key in keys:
-        if key.name == name and key.kind == "certificate":
-            return key
-    raise InvalidNetwork(
-        f"the permit lists no certificate called {name[:60]!r}",
-        fix="name the key with --key-name as parties.toml does",
-    )
 
 
 def _ask(name: str) -> str:

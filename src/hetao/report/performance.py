@@ -352,14 +352,13 @@ def _recalibrated(a: float, b: float, low: float, high: float) -> Iterable[Point
 
 
 def _calibration_text(groups: Sequence[Mapping[str, Any]]) -> Said:
-    return joined(
-        "list",
+    return _listed(
+        "calibration_about",
         (
-            say(
-                "calibration_about",
-                predicted=f"{100 * g['predicted']:.1f}%",
-                observed=f"{100 * g['observed']['estimate']:.1f}%",
-            )
+            {
+                "predicted": f"{100 * g['predicted']:.1f}%",
+                "observed": f"{100 * g['observed']['estimate']:.1f}%",
+            }
             for g in groups
         ),
     )
@@ -400,18 +399,22 @@ def draw_decision(key: str, name: str, payload: Mapping[str, Any]) -> Drawing | 
 
 
 def _decision_text(rows: Sequence[Mapping[str, Any]]) -> Said:
-    return joined(
-        "list",
+    return _listed(
+        "decision_about",
         (
-            say(
-                "decision_about",
-                threshold=f"{100 * row['threshold']:.4g}%",
-                benefit=fixed_text(row["net_benefit"]["estimate"], 3),
-                all=fixed_text(row["treat_all"], 3),
-            )
+            {
+                "threshold": f"{100 * row['threshold']:.4g}%",
+                "benefit": fixed_text(row["net_benefit"]["estimate"], 3),
+                "all": fixed_text(row["treat_all"], 3),
+            }
             for row in rows
         ),
     )
+
+
+def _listed(sentence: str, each: Iterable[Mapping[str, str]]) -> Said:
+    """Return one sentence said of each, one after the other."""
+    return joined("list", (say(sentence, **words) for words in each))
 
 
 Ends = tuple[float, float]
