@@ -5,7 +5,8 @@ import json
 import pytest
 
 from hetao.cli import main
-from support_system import estimates
+from support_federation import toy_study
+from support_system import estimates, write_asked
 
 pytestmark = pytest.mark.xdist_group("system")
 
@@ -47,11 +48,12 @@ def test_nothing_is_shown_until_both_checkers_have_accepted(
 
 
 def test_an_objection_is_read_once_both_have_voted_and_ends_it(network, tmp_path):
-    out = tmp_path / "out"
-    network.finish(network.run(network.asked, out, wait=0))
+    study = toy_study(deadline_seconds=40)  # its own: it waits for ever
+    asked, out = write_asked(tmp_path / "asked", network.pilot, study), tmp_path / "out"
+    network.finish(network.run(asked, out, wait=0))
     network.vote(out / "review", ("change", "leave the small age band out"))
 
-    said = network.finish(network.run(network.asked, out, wait=0), code=3)
+    said = network.finish(network.run(asked, out, wait=0), code=3)
 
     assert "leave the small age band out" in said
     assert "HT-301" in said
