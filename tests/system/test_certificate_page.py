@@ -26,6 +26,7 @@ from support_federation import (
 )
 from support_lies import LIES, told
 from support_revoked import revoked_body, signed
+from support_weak import WEAK, of_party, of_passkey, of_person
 
 FLAGS = (
     "--headless",
@@ -179,7 +180,9 @@ EMPTIED = """
   for (const packed of LIES) {
     const data = Uint8Array.from(atob(packed), c => c.charCodeAt(0));
     try { await hetaoVerify(data); said.push("accepted"); }
-    catch (error) { said.push(error.message === "revoked" ? "revoked" : "no"); }
+    catch ({ message }) {
+      said.push(["revoked", "weak_key"].includes(message) ? message : "no");
+    }
   }
   document.body.dataset.more = said.join(" ");
 })()</script></body>
@@ -213,6 +216,20 @@ def test_the_script_refuses_what_the_other_verifiers_refuse(page, model_run):
     lies = [published(told(model_run, lie)) for lie in (None, *LIES)]
 
     assert said_of(page, lies) == ["accepted", *["no"] * len(LIES)]
+
+
+def test_the_script_takes_no_key_under_which_a_signature_proves_nothing(
+    page, model_run
+):
+    """Each is refused for its key, before anything else."""
+    data = []
+    for whose in (of_party, of_person, of_passkey):
+        for raw in WEAK:
+            body = model_run.body
+            whose(body, raw)
+            data.append(published(model_run.resigned(body)))
+
+    assert said_of(page, data) == ["weak_key"] * len(data)
 
 
 def said_of(page, certificates):

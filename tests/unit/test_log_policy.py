@@ -315,7 +315,7 @@ def test_a_key_without_a_name_or_with_a_space_in_it_is_none_to_both():
         (SUBTREE, 1312, "a" * 255, True),
         (SUBTREE, 1312, "a" * 256, False),
     ):
-        key = bytes([kind]) + bytes(raw)
+        key = bytes([kind]) + bytes([9]) * raw
         known = verify_log.key_id(name, kind, key[1:]).hex()
         text = f"log {name}+{known}+{b64encode(key).decode()}\nquorum none\n"
         assert (is_policy(text), is_policy_to_the_one_file(text)) == (good, good), name

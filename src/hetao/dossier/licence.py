@@ -31,6 +31,7 @@ from hetao.ledger.proof import parse_proof
 from hetao.ledger.status import check_status
 from hetao.permit import Identity, coordinator_of, format_time, parse_time
 from hetao.permit.facts import shipped_facts
+from hetao.permit.points import is_weak
 from hetao.records import read_toml, record
 
 KIND: Final = "urn:hetao:licence"
@@ -307,17 +308,23 @@ def _check_presenter(
         )
     try:
         raw = from_url64(str(claims["cnf"]["jwk"]["x"]))
-        holder = Ed25519PublicKey.from_public_bytes(raw)
+        holder = _key(raw)
     except (KeyError, TypeError, ValueError) as error:
         raise Unverified("the licence names a key that is none") from error
     sd_jwt.unbind(text, holder, *asked, now)
+
+
+def _key(raw: bytes) -> Ed25519PublicKey:
+    if is_weak(raw):
+        raise ValueError("of small order")
+    return Ed25519PublicKey.from_public_bytes(raw)
 
 
 def _holder(key: str) -> None:
     if not key:
         return
     try:
-        Ed25519PublicKey.from_public_bytes(base64.b64decode(key, validate=True))
+        _key(base64.b64decode(key, validate=True))
     except ValueError as error:
         raise InvalidData("the holder's key is no Ed25519 key in base64") from error
 

@@ -101,9 +101,21 @@ async function holdsByHand(key, signature, message) {
   return same(Uint8Array.from({ length: 32 }, () => { const b = Number(n & 255n); n >>= 8n; return b; }), signature.slice(0, 32));
 }
 let own = true;
+/* Whether a key is no point of small order, and in its one form: by its y, which of order 8 solves d y^4 + 2 y^2 = 1. */
+function isStrong(raw) {
+  const y = number(raw) & (2n ** 255n - 1n), y2 = y * y;
+  D ??= mod(-121665n * power(121666n, P - 2n));
+  return raw.length === 32 && y < P && mod(y * (y2 - 1n) * (D * y2 * y2 + 2n * y2 - 1n)) !== 0n;
+}
+const ED25519 = "06032b6570"; // how a key's DER says so
+function halfOf({ public: text, kind }) {
+  const raw = unbase64(text);
+  return kind === "ed25519" ? raw : hex(raw).includes(ED25519) ? raw.slice(-32) : null;
+}
 /* A key, made ready beside: null if it is none, or if the browser knows no such keys. */
 function keyOf(text) {
   const raw = unbase64(text), key = { raw, native: null, ready: null };
+  need(isStrong(raw), "weak_key");
   const mine = error => { if (error.name === "NotSupportedError" || error.name === "SyntaxError") own = false; };
   if (own) key.ready = subtle.importKey("raw", raw, { name: "Ed25519" }, false, ["verify"]).then(made => { key.native = made; }, mine);
   return key;
@@ -186,6 +198,8 @@ function opened(data, type) {
   need(has(body.permit, "notices,permit") && typeof body.software === "string", "malformed");
   const parties = Object.fromEntries(permit.parties.map(p => [p.name, { role: p.role, side: p.side, key: keyOf(p.sign) }]));
   need(Object.keys(parties).length === permit.parties.length, "party_twice");
+  const halves = permit.keys.filter(k => k.kind === "ed25519" || k.kind === "passkey").map(halfOf);
+  need(halves.every(half => half === null || isStrong(half)), "weak_key");
   const hubs = permit.parties.filter(p => p.role === "hub").map(p => p.name);
   const bosses = permit.parties.filter(p => p.role === "coordinator").map(p => p.name);
   need(hubs.length === 2 && bosses.length === 1, "parties");

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import (
 
 from hetao.errors import InvalidData, Unverified
 from hetao.ledger.merkle import EMPTY_ROOT, HASH_BYTES, LARGEST_SIZE
+from hetao.permit.points import is_weak
 
 LOG_SIGNATURE = 0x01  # signed-note: plain Ed25519
 COSIGNATURE = 0x04  # tlog-cosignature, cosignature/v1: Ed25519 with a time
@@ -108,6 +109,12 @@ class Verifier:
             self._key  # noqa: B018
         except ValueError as error:
             raise InvalidData(f"the key of {self.name} is not whole") from error
+        if self.kind != SUBTREE and is_weak(self.public):
+            raise InvalidData(
+                f"the key of {self.name} is of small order, or in another form than "
+                "its one: a signature under it proves nothing",
+                fix="have its owner make a new key",
+            )
 
     @classmethod
     def of(cls, name: str, key: "PublicKey", kind: int) -> "Verifier":

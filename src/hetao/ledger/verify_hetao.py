@@ -42,9 +42,11 @@ from hetao.ledger.verify_log import (
     unhex,
     url64,
 )
-from hetao.ledger.verify_signatures import Refused, holds, need
+from hetao.ledger.verify_signatures import Refused, holds, is_strong, need
 
 # --- what a certificate holds ---------------------------------------------------------
+CURVED = ("ed25519", "passkey")  # kinds of keys that may be points of Ed25519
+ED25519 = bytes.fromhex("06032b6570")  # how a key's DER says so
 TYPE = "hetao.certificate/3"
 BODY = "type software issued study permit run sites lost rounds findings smallest_shown"
 BODY += " rounded_to checks review"
@@ -120,6 +122,10 @@ class Certificate:
         named = [(party["name"], party) for party in self.permit["parties"]]
         self.parties: Parties = dict(named)
         need(len(self.parties) == len(named), "a party stands twice")
+        keys = [self.key(name) for name in self.parties]
+        curved = [key for key in self.permit["keys"] if key["kind"] in CURVED]
+        keys += filter(None, map(_half, curved))
+        need(all(map(is_strong, keys)), "a key is of small order")
         self.hubs = [p["name"] for p in self.parties.values() if p["role"] == "hub"]
         bosses = [p for p in self.parties.values() if p["role"] == "coordinator"]
         need(len(bosses) == 1 and len(self.hubs) == 2, "not one coordinator, two hubs")
@@ -441,6 +447,12 @@ def _seconds(time: str) -> float:
     when = datetime.datetime.strptime(time, "%Y-%m-%dT%H:%M:%S%z")
     need(when.strftime("%Y-%m-%dT%H:%M:%SZ") == time, "a time is spelt otherwise")
     return when.timestamp()
+
+
+def _half(key: dict[str, Any]) -> bytes:
+    """Return a person's Ed25519 key; nothing of a passkey on another curve."""
+    raw = unbase64(key["public"])
+    return raw if key["kind"] == "ed25519" else raw[-32:] if ED25519 in raw else b""
 
 
 def _did(key: bytes) -> str:

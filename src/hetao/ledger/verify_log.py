@@ -14,7 +14,13 @@ import math
 import re
 from typing import Any
 
-from hetao.ledger.verify_signatures import Refused, holds, holds_44, need
+from hetao.ledger.verify_signatures import (
+    Refused,
+    holds,
+    holds_44,
+    is_strong,
+    need,
+)
 
 # --- canonical JSON, RFC 8785 ---------------------------------------------------------
 LARGEST = 512 * 2**20  # bytes of a certificate
@@ -259,6 +265,7 @@ class Policy:
         good &= name.split() == [name] and (raw[0] != 6 or len(name.encode()) < 256)
         good &= known == key_id(name, raw[0], raw[1:]).hex()
         need(good, "a key of the policy is malformed, or of another kind")
+        need(raw[0] == 6 or is_strong(raw[1:]), "a key of the policy proves nothing")
         before = [key for _, _, key in [*self.logs, *self.eyes.values()]]
         need(raw[1:] not in before, "a key stands twice in the policy")
         return name, raw[0], raw[1:]

@@ -57,6 +57,17 @@ def _bytes(a: Point) -> bytes:
     return bytes((y | (x & 1) << 255).to_bytes(32, "little"))
 
 
+def is_strong(key: bytes) -> bool:
+    """Return whether a key is no point of small order, and in its one form.
+
+    Under one a signature proves nothing. By its y: it is 1, -1 or 0 of orders 1, 2 and
+    4; of order 8 the double has a y of 0, so that d y^4 + 2 y^2 = 1.
+    """
+    y = int.from_bytes(key, "little") & (2**255 - 1)
+    small = y * (y * y - 1) * (D * y**4 + 2 * y * y - 1) % P == 0
+    return len(key) == 32 and y < P and not small
+
+
 BASE = (4 * pow(5, P - 2, P) % P).to_bytes(32, "little")
 
 

@@ -40,6 +40,7 @@ from hetao.canonical import canonical, digest_bytes
 from hetao.errors import BadSignature, InvalidNetwork
 from hetao.permit import passkey, services
 from hetao.permit.dates import parse_time
+from hetao.permit.points import is_weak
 
 SIDES = ("HK", "SZ")
 DOMAIN = b"hetao-statement-v1\n"  # no other protocol signs bytes that start so
@@ -75,7 +76,7 @@ class Party:
     @property
     def sign_half(self) -> bytes:
         """Return the 32 bytes of that key."""
-        return _raw(self.sign, self.name)
+        return _point(self.sign, self.name)
 
     @property
     def seal_key(self) -> X25519PublicKey:
@@ -85,7 +86,7 @@ class Party:
     @property
     def fingerprint(self) -> str:
         """Return sixteen hex digits to compare over the telephone."""
-        return digest_bytes(_raw(self.sign, self.name)).removeprefix("sha256:")[:16]
+        return digest_bytes(self.sign_half).removeprefix("sha256:")[:16]
 
 
 def _raw(text: str, name: str) -> bytes:
@@ -97,6 +98,17 @@ def _raw(text: str, name: str) -> bytes:
         ) from error
     if len(raw) != 32:
         raise InvalidNetwork(f"{name}: a public key is not 32 bytes")
+    return raw
+
+
+def _point(text: str, name: str) -> bytes:
+    raw = _raw(text, name)
+    if is_weak(raw):
+        raise InvalidNetwork(
+            f"{name}: a public key is of small order, or in another form than its one: "
+            "a signature under it proves nothing",
+            fix="have its owner make new keys",
+        )
     return raw
 
 
@@ -235,7 +247,7 @@ class Key:
                     "certificate a subject"
                 )
         if self.kind == "ed25519":
-            _raw(self.public, self.name)
+            _point(self.public, self.name)
         elif self.kind == "passkey":
             passkey.check_key(self.name, self.public, self.origin)
         else:
@@ -251,7 +263,7 @@ class Key:
             InvalidNetwork, BadSignature: the entry cannot be used; see `check_form`.
         """
         if self.kind == "ed25519":
-            return _raw(self.public, self.name)
+            return _point(self.public, self.name)
         if self.kind == "passkey":
             return passkey.public_half(self.public)
         return services.public_half(self.public, self.subject)
@@ -477,7 +489,7 @@ def verify(party: Party, domain: bytes, data: bytes, signature: bytes) -> None:
 def _verify_raw(public: str, name: str, data: bytes, signature: bytes) -> None:
     try:
         check = _remembered if len(data) <= _REMEMBERED else _check
-        check(_raw(public, name), signature, data)
+        check(_point(public, name), signature, data)
     except InvalidSignature as error:
         raise BadSignature(f"the signature is not {name}'s") from error
 

@@ -32,6 +32,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from hetao.canonical import canonical
 from hetao.errors import BadSignature, InvalidNetwork, NotCanonical
+from hetao.permit.points import is_weak
 
 PRESENT, VERIFIED = 0x01, 0x04  # bits of the authenticator's flags
 HEAD: Final = 37  # bytes: hash of the relying party, flags, counter
@@ -156,6 +157,8 @@ def _public(text: str) -> EllipticCurvePublicKey | Ed25519PublicKey:
     if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
         return key
     if isinstance(key, Ed25519PublicKey):
+        if is_weak(key.public_bytes_raw()):
+            raise BadSignature("a passkey's public key is of small order")
         return key
     raise BadSignature("a passkey signs by ES256 or EdDSA")
 
