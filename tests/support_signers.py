@@ -120,3 +120,19 @@ def issue(name, secret, issuer, *, ca=False, days=(-1, 9), usage=True):
         )
     )
     return made.sign(issuer[1] if issuer else secret, SHA256())
+
+
+def below_zero(certificate, signer):
+    """Return the DER of a certificate whose serial number is negative, signed anew."""
+    tbs = bytearray(certificate.tbs_certificate_bytes)
+    serial = certificate.serial_number
+    size = serial.bit_length() // 8 + 1
+    at = tbs.index(bytes([2, size]) + serial.to_bytes(size, "big")) + 2
+    tbs[at] |= 0x80
+    whole = certificate.public_bytes(Encoding.DER)
+    start = whole.index(certificate.tbs_certificate_bytes)
+    after = whole[start + len(tbs) :]
+    algorithm = after[: 2 + after[1]]
+    made = b"\0" + signer.sign(bytes(tbs), ec.ECDSA(SHA256()))
+    rest = bytes(tbs) + algorithm + bytes([3, len(made)]) + made
+    return b"\x30\x82" + len(rest).to_bytes(2, "big") + rest

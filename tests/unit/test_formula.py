@@ -4,6 +4,7 @@ import pytest
 
 from hetao.errors import BadFormula
 from hetao.notebook.formula import parse_formula
+from hetao.study.terms import parse_criterion
 
 READ = {
     "y ~ a + b": ("a", "b"),
@@ -122,3 +123,25 @@ def test_what_is_no_formula_is_refused_in_one_sentence(text, monkeypatch):
 
     assert "\n" not in str(caught.value)
     assert not ran
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "y ~ 1or x",
+        "y ~ I(x*1or 2)",
+        "1if y else 2 ~ x",
+        'y ~ C(x, "\\d")',
+        "y ~ 0xfor x",
+    ],
+)
+def test_what_python_warns_of_is_refused_and_no_warning_reaches_the_reader(text):
+    """Of what it will read otherwise one day; here a warning fails the test."""
+    with pytest.raises(BadFormula):
+        parse_formula(text)
+
+
+@pytest.mark.parametrize("rule", ["x > 1and y == 2", 'x == "\\d"'])
+def test_a_criterion_that_python_warns_of_is_refused(rule):
+    with pytest.raises(BadFormula, match="cannot be read"):
+        parse_criterion(rule)

@@ -12,7 +12,7 @@ from hetao.errors import BadSignature, InvalidNetwork, NotApproved
 from hetao.permit import Bundle, ServiceSigner, code, sign_notice, standing
 from hetao.permit.passkey import assertion_from, challenge
 from support_permit import NOW, VALID, Scene
-from support_signers import ORIGIN, Authenticator, Example, der
+from support_signers import ORIGIN, Authenticator, Example, below_zero, der
 
 SCENE = Scene()
 DATA = b"hetao-statement-v1\n{}"
@@ -211,6 +211,30 @@ def test_a_certificate_of_a_version_that_nobody_knows_is_refused():
 
     with pytest.raises(BadSignature, match="malformed"):
         Example().key().verify(DATA, bent.as_signature(), NOW)
+
+
+class Bent:
+    """A service whose holder's certificate has a serial number below zero."""
+
+    def __init__(self, service):
+        self.service = service
+
+    def sign_hash(self, digest):
+        made = self.service.sign_hash(digest)
+        leaf = below_zero(self.service.leaf, self.service.authority)
+        return replace(made, certificate=leaf)
+
+
+def test_a_serial_number_below_zero_is_refused_without_a_word_of_the_librarys():
+    """The library warns on the reader's screen; here a warning fails the test."""
+    service = Example()
+    root = base64.b64encode(below_zero(service.root, service.authority)).decode()
+    signature = Bent(service).sign_hash(challenge(DATA)).as_signature()
+
+    with pytest.raises(BadSignature, match="malformed"):
+        service.key().verify(DATA, signature, NOW)
+    with pytest.raises(InvalidNetwork, match="is not one"):
+        service.key(public=root).check_form()
 
 
 def test_every_changed_byte_of_a_services_signature_is_refused():

@@ -17,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hetao.anchor.stamp import Stamp, Stamped, check_root
 from hetao.errors import InvalidData, Unreachable, Unverified, Usage
+from hetao.permit.certificates import certificate_from, unwarned
 
 try:
     import rfc3161_client as tsp
@@ -41,7 +42,8 @@ class Authority:
         """
         self.url = url
         try:
-            self._roots = x509.load_pem_x509_certificates(roots.read_bytes())
+            with unwarned():
+                self._roots = x509.load_pem_x509_certificates(roots.read_bytes())
         except (OSError, ValueError, x509.InvalidVersion) as error:
             raise InvalidData(
                 f"{roots} holds no certificate", fix="name the authority's root as PEM"
@@ -98,7 +100,7 @@ def _authority(certificates: Iterable[bytes]) -> str:
     found = []
     for data in certificates:
         try:
-            certificate = x509.load_der_x509_certificate(data)
+            certificate = certificate_from(data)
             usage = certificate.extensions.get_extension_for_class(
                 x509.ExtendedKeyUsage
             )

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from hetao.errors import BadSignature, InvalidData, NotApproved, Unreachable, Usage
+from hetao.permit.certificates import certificate_from
 from hetao.permit.services import BENT, HashSignature
 
 SECONDS: Final = 120.0  # in which the holder may be asked on their telephone
@@ -159,7 +159,7 @@ def _said(text: object) -> str:
 
 
 def _algorithm(certificate: bytes) -> str:
-    key = x509.load_der_x509_certificate(certificate).public_key()
+    key = certificate_from(certificate).public_key()
     return ECDSA_SHA256 if isinstance(key, EllipticCurvePublicKey) else RSA_SHA256
 
 

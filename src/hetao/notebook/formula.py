@@ -6,6 +6,7 @@ left is translated here, by name, into our grammar. Nothing is ever evaluated.
 
 import ast
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from formulaic.errors import FormulaicError
 from formulaic.parser import DefaultFormulaParser
 
 from hetao.errors import BadFormula
-from hetao.study.terms import BOUNDARY, parse_expression, parse_term
+from hetao.study.terms import BOUNDARY, parse_expression, parse_term, parsed
 
 FUNCTIONS = {
     "np.log": "log",
@@ -106,7 +107,9 @@ def _with_powers(right: str) -> str:
 
 def _terms(right: str, text: str) -> Sequence[list[str]]:
     try:
-        terms = DefaultFormulaParser(include_intercept=True).get_terms(right)
+        with warnings.catch_warnings():  # of what `parsed` refuses, factor by factor
+            warnings.simplefilter("ignore")
+            terms = DefaultFormulaParser(include_intercept=True).get_terms(right)
         return [[str(factor.expr) for factor in term.factors] for term in terms]
     except (
         FormulaicError,
@@ -124,7 +127,7 @@ def _terms(right: str, text: str) -> Sequence[list[str]]:
 
 
 def _left(text: str) -> dict[str, str]:
-    node = _node(text)
+    node = parsed(text)
     match node:
         case ast.Call(ast.Name("Surv"), [ast.Name(time), event], []):
             return {"time": time, **_event(event, text)}
@@ -148,13 +151,6 @@ def _event(node: ast.expr, text: str) -> dict[str, str]:
         case ast.Compare(ast.Name(name), [ast.Eq()], [ast.Constant(value)]):
             return {"event": name, "level": str(value)}
     raise BadFormula(f"the left side {text[:100]!r} cannot be read")
-
-
-def _node(text: str) -> ast.expr:
-    try:
-        return ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise BadFormula(f"{text[:100]!r} cannot be read") from error
 
 
 class _Right:
@@ -183,7 +179,7 @@ class _Right:
 
     def _factor(self, text: str) -> str:
         """Return a factor in our grammar; "" of an offset, strata or a cluster."""
-        node = _node(text)
+        node = parsed(text)
         match node:
             case ast.Call(ast.Name("C" | "factor"), [ast.Name(name), *rest], keywords):
                 self.categories[name] = _reference(rest, keywords, text)

@@ -7,6 +7,7 @@ grammar is refused before any row is read.
 
 import ast
 import math
+import warnings
 from dataclasses import dataclass
 
 from hetao.errors import BadFormula
@@ -150,7 +151,7 @@ def parse_term(text: str) -> Term:
 
 def _factor(text: str) -> Expression:
     """Return a factor of a term: a spline, or an expression."""
-    node = _parse(text.replace("Boundary.knots", BOUNDARY))
+    node = parsed(text.replace("Boundary.knots", BOUNDARY))
     match node:
         case ast.Call(ast.Name("ns" | "bs" as function), [argument, *rest], keywords):
             given = {str(k.arg): k.value for k in keywords}
@@ -206,7 +207,7 @@ def parse_expression(text: str) -> Expression:
     Raises:
         BadFormula: the text is not in the grammar.
     """
-    return _expression(_parse(text), text)
+    return _expression(parsed(text), text)
 
 
 def parse_criterion(text: str) -> tuple[Comparison, ...]:
@@ -215,7 +216,7 @@ def parse_criterion(text: str) -> tuple[Comparison, ...]:
     Raises:
         BadFormula: the text is not in the grammar.
     """
-    node = _parse(text)
+    node = parsed(text)
     match node:
         case ast.Call(ast.Name("known"), [ast.Name(), *_] as names, []) if all(
             isinstance(name, ast.Name) for name in names
@@ -246,15 +247,30 @@ def _constant(node: ast.AST, text: str) -> float | str:
     )
 
 
-def _parse(text: str) -> ast.expr:
+def parsed(text: str) -> ast.expr:
+    """Return the tree of a text of at most LONGEST_TERM characters.
+
+    Raises:
+        BadFormula: it has none, or Python warns of what it reads, such as `2and` or a
+            backslash: the next release may read it otherwise.
+    """
     if len(text) > LONGEST_TERM or "\0" in text:
         raise _too_long()
     try:
-        return ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings(record=True) as odd:
+            warnings.simplefilter("always")
+            tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise BadFormula(
-            f"the term {text!r} cannot be read", fix="check brackets and operators"
-        ) from error
+        raise _unreadable(text) from error
+    if odd:
+        raise _unreadable(text)
+    return tree
+
+
+def _unreadable(text: str) -> BadFormula:
+    return BadFormula(
+        f"the term {text!r} cannot be read", fix="check brackets and operators"
+    )
 
 
 def _too_long() -> BadFormula:
