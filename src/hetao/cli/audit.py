@@ -33,6 +33,7 @@ from hetao.ledger.coin import (
 from hetao.ledger.opened import Opened as Certificate
 from hetao.ledger.opened import open_certificate
 from hetao.permit import Directory, Party, read_directory, statement_from
+from hetao.whole import write_whole
 
 LARGEST: Final = 2**16  # bytes of an ask or an answer
 
@@ -55,7 +56,7 @@ def ask(chosen: argparse.Namespace) -> int:
     with os.fdopen(place, "w", encoding="ascii") as file:
         file.write(secret.hex() + "\n")
     asked = bound(Ask(chosen.site, chosen.to, extract, chosen.acts, ""), secret)
-    chosen.out.write_bytes(canonical(asked.as_json()))
+    write_whole(chosen.out, canonical(asked.as_json()))
     say(f"{chosen.out} is for {chosen.site}")
     say(f"{chosen.secret} is for nobody until the site has answered")
     return 0
@@ -70,7 +71,7 @@ def answer(chosen: argparse.Namespace) -> int:
     extract = digest(extract_of(certificate, setup.identity.name))
     with open_log(setup.folder, setup.identity, setup.log) as log:
         said = answer_ask(setup, log, asked, extract, utc_now())
-    chosen.out.write_bytes(canonical(said.as_json()))
+    write_whole(chosen.out, canonical(said.as_json()))
     sys.stdout.write(f"{chosen.out} is for {asked.to}: {asked.draws} acts are drawn\n")
     return 0
 

@@ -10,9 +10,11 @@ verifier, and the coordinator's process never loads what opens patient rows.
 
 import argparse
 import contextlib
+import errno
 import importlib
 import os
 import signal
+import sqlite3
 import sys
 import tempfile
 import threading
@@ -79,6 +81,14 @@ AT_A_SITE = (
     "hetao.cli.log",
     "hetao.cli.provenance",
 )
+# What the system, and SQLite, say of a disk that is full, fails or may not be written.
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+OF_SQLITE = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+)
 IN_A_QUERY = "Query interrupted"  # what DuckDB makes of a signal that it hears first
 
 
@@ -95,7 +105,14 @@ def main(words: Sequence[str] | None = None) -> int:
 def carry_out(chosen: argparse.Namespace) -> int:
     """Carry out a command whose words were read; return its exit code."""
     with _unwound_by_signals() as heard:
-        return _carried_out(chosen, heard)
+        try:
+            return _carried_out(chosen, heard)
+        except (OSError, sqlite3.OperationalError) as problem:
+            fault = _unusable(problem)
+            if fault is None:
+                raise
+    say(f"error: {fault}")
+    return fault.exit_code
 
 
 @contextlib.contextmanager
@@ -147,16 +164,24 @@ def _carried_out(chosen: argparse.Namespace, heard: Sequence[int]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as problem:
-        if problem.filename is None:  # no file of the user's: a fault of ours
-            raise
-        fault = Usage(
-            f"{problem.filename} cannot be used: {problem.strerror}",
-            fix="check the path and its permissions",
-        )
-        say(f"error: {fault}")
-        return fault.exit_code
     return status
+
+
+def _unusable(problem: Exception) -> Usage | None:
+    """Return what to say of a file that cannot be used; None of a fault of ours."""
+    path, why = None, str(problem)
+    if isinstance(problem, OSError):
+        is_full = problem.errno in OF_THE_DISK
+        path = problem.filename or ("a file" if is_full else None)
+        why = str(problem.strerror)
+    elif getattr(problem, "sqlite_errorcode", 0) & 0xFF in OF_SQLITE:
+        path = getattr(problem, "__notes__", ["a file"])[0]
+    if path is None:
+        return None
+    return Usage(
+        f"{path} cannot be used: {why}",
+        fix="check the path, its permissions and the room on its disk",
+    )
 
 
 def _interrupted(chosen: argparse.Namespace, heard: Sequence[int]) -> int:

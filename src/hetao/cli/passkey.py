@@ -59,6 +59,7 @@ from hetao.permit.signing_ask import (
     key_from,
 )
 from hetao.permit.signing_page import page
+from hetao.whole import write_whole
 
 MOST_DAYS: Final = 366 * 5
 LARGEST: Final = 2**20  # bytes of an answer's file
@@ -168,7 +169,7 @@ def _kept(asked: Asked, answer: Answer, paths: Paths) -> str:
 
 def _keep_key(answer: Answer, path: Path) -> str:
     key = key_from(answer)
-    path.write_text(key_text(key), encoding="utf-8")
+    write_whole(path, key_text(key).encode())
     return f"{key.name}, fingerprint {key.fingerprint}"
 
 

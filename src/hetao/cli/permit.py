@@ -40,6 +40,7 @@ from hetao.permit import (
     write_bundle,
 )
 from hetao.permit.terms import terms_told
+from hetao.whole import write_whole
 
 NUMBERS = ("highest_grade", "most_attempts", "most_runs", "lease_hours", "report_days")
 TEXTS = ("number", "purpose", "not_before", "not_after")
@@ -352,5 +353,5 @@ def write_delegation(permit: Permit, statement: Statement, path: Path) -> str:
     """
     lent = read_delegation(permit, statement)
     text = json.dumps(statement.as_json(), ensure_ascii=False, indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_whole(path, (text + "\n").encode())
     return f"{lent.by} lends {lent.role} on side {lent.side} to {lent.to}"

@@ -11,6 +11,7 @@ from hetao.federation.clock import utc_now
 from hetao.federation.self_service import Question, ask
 from hetao.federation.site_file import read_site_file
 from hetao.study import read_study
+from hetao.whole import write_whole
 
 WORDS: Final = {
     "en": {
@@ -50,7 +51,7 @@ def count(chosen: argparse.Namespace) -> int:
     if chosen.out is not None:
         folder_for(chosen.out.parent)
         text = json.dumps(answer.as_json(), ensure_ascii=False, indent=1)
-        chosen.out.write_text(text + "\n", encoding="utf-8")
+        write_whole(chosen.out, (text + "\n").encode())
         say(f"{chosen.out}: the signed answer, which may leave the site")
     if chosen.json:
         sys.stdout.write(json.dumps(answer.as_json(), ensure_ascii=False) + "\n")

@@ -50,6 +50,7 @@ from hetao.ledger.opened import open_certificate
 from hetao.ledger.showing import LARGEST, Shown, check_shown
 from hetao.permit import Directory, format_time, read_directory
 from hetao.records import read_toml
+from hetao.whole import write_whole
 
 SECRET = "master secret of acts"  # noqa: S105  words, no secret
 SAMPLE = "hetao.sample/1"
@@ -135,7 +136,7 @@ def show(chosen: argparse.Namespace) -> int:
         acts, gone = opened_of(extract, _wanted(chosen, asked, extract))
         drawn = asked.get("draws", 0), frozenset(gone), asked.get("draw")
         about = Showing(chosen.to, now, *drawn)
-        chosen.out.write_bytes(show_acts(setup, log, logged, acts, about))
+        write_whole(chosen.out, show_acts(setup, log, logged, acts, about))
     say(f"{chosen.out}: {len(acts)} acts for {chosen.to} and for nobody else")
     if gone:
         say(f"{len(gone)} acts that were drawn are of people who were shredded")
@@ -252,7 +253,7 @@ def sample(chosen: argparse.Namespace) -> int:
         "at": format_time(utc_now()),
         **joint,
     }
-    chosen.out.write_bytes(canonical(body))
+    write_whole(chosen.out, canonical(body))
     say(f"{chosen.out}: {body['draws']} draws from the acts of {chosen.site}")
     for falsified in (0.001, 0.005, 0.01, 0.05):
         chance = chance_of_finding(falsified, int(body["draws"]))

@@ -13,6 +13,7 @@ from hetao.federation.clock import utc_now
 from hetao.federation.released import Released, check_released, sign_released
 from hetao.federation.site_file import read_site_file
 from hetao.permit import format_time, read_directory
+from hetao.whole import write_whole
 
 
 def write(chosen: argparse.Namespace) -> int:
@@ -20,7 +21,7 @@ def write(chosen: argparse.Namespace) -> int:
     setup = read_site_file(chosen.site).setup
     signed = sign_released(setup, chosen.run_name, format_time(utc_now()))
     text = json.dumps(signed.as_json(), ensure_ascii=False)
-    chosen.out.write_text(text + "\n", encoding="utf-8")
+    write_whole(chosen.out, (text + "\n").encode())
     say(f"{len(signed.body['entries'])} messages left in that run")
     sys.stdout.write(f"{chosen.out}\n")
     return 0

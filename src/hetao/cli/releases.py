@@ -2,14 +2,13 @@
 
 import argparse
 import json
-import os
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 from hetao.cli.main import say
 from hetao.federation.releases import read_releases
 from hetao.federation.site_file import read_site_file
+from hetao.whole import write_whole
 
 
 def releases(chosen: argparse.Namespace) -> int:
@@ -18,7 +17,7 @@ def releases(chosen: argparse.Namespace) -> int:
     if chosen.html is not None:
         from hetao.report.leaving import page_of
 
-        _write(chosen.html, page_of(found, chosen.lang))
+        write_whole(chosen.html, page_of(found, chosen.lang).encode())
         say(f"{chosen.html}: {len(found.departures)} entries")
     if chosen.json:
         body = json.dumps(asdict(found), ensure_ascii=False, indent=1)
@@ -28,9 +27,3 @@ def releases(chosen: argparse.Namespace) -> int:
 
         sys.stdout.write("\n".join(lines_of(found, chosen.lang)) + "\n")
     return 0
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -18,6 +18,7 @@ from hetao.permit.explanation import (
 )
 from hetao.permit.explanation import say as phrase
 from hetao.permit.law import day_of_law
+from hetao.whole import write_whole
 
 
 def explain_facts(chosen: argparse.Namespace) -> int:
@@ -63,7 +64,7 @@ def write_form(chosen: argparse.Namespace) -> int:
         return 0
     if chosen.out.exists():
         raise Usage(f"{chosen.out} is already there", fix="name another file: --out")
-    chosen.out.write_text(form, encoding="utf-8")
+    write_whole(chosen.out, form.encode())
     say(f"{chosen.out} is written")
     return 0
 

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import functools
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -46,6 +45,7 @@ from hetao.permit import (
 )
 from hetao.report import Extras, render_body, write_report
 from hetao.study import Study, read_study
+from hetao.whole import write_whole
 
 LOOK_SECONDS = 0.2  # between two looks for votes
 PATIENCE_SECONDS = 60.0  # for a hub that is away, or less where the study says so
@@ -175,8 +175,8 @@ async def tell_revoked(coordinator: Coordinator, out: Path) -> None:
     if certificate is None:
         return
     out.mkdir(parents=True, exist_ok=True)
-    _replace(out / "revoked.json", certificate)
-    _replace(out / "revoked.html", render_revoked(certificate).encode())
+    write_whole(out / "revoked.json", certificate)
+    write_whole(out / "revoked.html", render_revoked(certificate).encode())
     write_directory(out / "parties.toml", coordinator.bundle.permit.directory)
     say(f"the permit was REVOKED: {out / 'revoked.json'} says what had been released")
 
@@ -196,7 +196,7 @@ def _lay(folder: Path, outcome: Outcome) -> Package:
     body = package_of(outcome)
     page = render_body({**body, "issued": ""}, {}, Extras())
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / "report.html", page.encode())
+    write_whole(folder / "report.html", page.encode())
     package = lay_package(folder, body)
     offices = _offices(package.bundle.permit.reviews)
     say(f"{WAITS}, code {package.code}: {', '.join(offices)}")
@@ -238,9 +238,9 @@ def write_results(out: Path, outcome: Outcome, certificate: bytes) -> None:
     """
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(results_of(outcome), ensure_ascii=False, indent=1)
-    _replace(out / "findings.json", (text + "\n").encode())
-    _replace(out / "certificate.json", certificate)
-    _replace(out / "certificate.public.json", published(certificate))
+    write_whole(out / "findings.json", (text + "\n").encode())
+    write_whole(out / "certificate.json", certificate)
+    write_whole(out / "certificate.public.json", published(certificate))
     write_directory(out / "parties.toml", outcome.bundle.permit.directory)
     extras = Extras(
         timings=outcome.seconds,
@@ -249,9 +249,3 @@ def write_results(out: Path, outcome: Outcome, certificate: bytes) -> None:
     )
     write_report(out / "report.html", certificate, extras)
     write_page(out / "certificate.html", certificate)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)

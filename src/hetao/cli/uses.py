@@ -38,6 +38,7 @@ from hetao.permit.uses import (
     read_use,
 )
 from hetao.records import read_toml, record
+from hetao.whole import write_whole
 
 LARGEST: Final = 4 * 2**20  # bytes of a record
 MOST_DAYS: Final = 366
@@ -222,4 +223,4 @@ def _read(path: Path) -> Statement:
 
 def _write(path: Path, signed: Statement) -> None:
     text = json.dumps(signed.as_json(), ensure_ascii=False, indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_whole(path, (text + "\n").encode())

@@ -6,7 +6,6 @@ integers) and the words about it in three languages.
 A page can lie about itself, and says so: whoever decides by it checks the certificate.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from hetao.report.custody import approvals_of, sites_of
 from hetao.report.drawing import Drawing
 from hetao.report.sentences import same
 from hetao.study import explain, study_from
+from hetao.whole import write_whole
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,7 @@ def write_page(path: Path, certificate: bytes) -> None:
     Raises:
         Unverified, InvalidData: as `render_page`.
     """
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(render_page(certificate), encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, render_page(certificate).encode())
 
 
 def render_page(certificate: bytes) -> str:

@@ -11,7 +11,6 @@ counts it, and keeps the vote: deleting the file takes nothing back.
 """
 
 import datetime
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +46,7 @@ from hetao.permit import (
 from hetao.permit.votes import checker_of, draft_vote, voter_of
 from hetao.release import checks_of, pack, unpack
 from hetao.study import study_from
+from hetao.whole import write_whole
 
 MALFORMED: Final = (
     KeyError,
@@ -97,10 +97,7 @@ class Vote:
 def lay_package(folder: Path, body: Mapping[str, Any]) -> Package:
     """Write what is to be checked; votes about anything else no longer count."""
     (folder / "votes").mkdir(parents=True, exist_ok=True)
-    path = folder / "package.json"
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(canonical(body))
-    os.replace(temporary, path)
+    write_whole(folder / "package.json", canonical(body))
     return read_package(folder)
 
 

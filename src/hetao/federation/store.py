@@ -32,6 +32,7 @@ class Store:
         Raises:
             InvalidNetwork: another process has the file, and this one wants it alone.
         """
+        self._path = path
         if path is not None and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -43,9 +44,13 @@ class Store:
             isolation_level=None,
             check_same_thread=False,
         )
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(schema)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(schema)
+        except sqlite3.OperationalError as error:
+            error.add_note(str(path))
+            raise
 
     def write(self, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
         """Carry out all statements, durably, or none."""
@@ -80,12 +85,15 @@ class Store:
             if self._db.in_transaction:
                 yield self._db
                 return
-            self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
                 self._db.execute("COMMIT")
-            except BaseException:
-                self._db.execute("ROLLBACK")
+            except BaseException as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    error.add_note(str(self._path))  # for whoever makes room
+                if self._db.in_transaction:  # a full disk ends it by itself
+                    self._db.execute("ROLLBACK")
                 raise
 
     def shred(self, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> None:

@@ -161,7 +161,10 @@ def writing(store: Database) -> Iterator[None]:
     try:
         yield
         store.execute("COMMIT")
-    except BaseException:
+    except BaseException as error:
         if store.in_transaction:
             store.execute("ROLLBACK")
+        if isinstance(error, sqlite3.OperationalError):
+            with contextlib.suppress(sqlite3.Error):  # for whoever makes room
+                error.add_note(str(store.execute("PRAGMA database_list").fetchone()[2]))
         raise

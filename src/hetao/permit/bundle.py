@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -37,6 +36,7 @@ from hetao.permit.notices import (
 )
 from hetao.permit.permit import Permit, permit_from
 from hetao.records import record
+from hetao.whole import write_whole
 
 LARGEST_PERMIT: Final = 4 * 2**20  # bytes
 ONCE: Final = ("approve", "refuse", "withdraw", "revoke", "close", "amend")
@@ -215,7 +215,6 @@ def write_bundle(
         bundle: what is to stand in it.
         trimmed: takes out of it, at last, what need not stay.
     """
-    temporary = path.with_name(path.name + ".part")
     with alone(path.parent):
         if path.exists():
             there = read_bundle(path)
@@ -223,8 +222,7 @@ def write_bundle(
                 bundle = bundle.with_notices(there.notices)
         bundle = trimmed(bundle)
         text = json.dumps(bundle.as_json(), ensure_ascii=False, indent=1)
-        temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        write_whole(path, (text + "\n").encode())
     return bundle
 
 

@@ -16,6 +16,7 @@ from hetao.errors import InvalidNetwork
 from hetao.permit.keys import SIDES, Key, Party
 from hetao.permit.persons import People, Person
 from hetao.records import read_toml, record
+from hetao.whole import write_whole
 
 MACHINES: Final = ("site", "hub", "coordinator")
 T = TypeVar("T", Party, Person, Key)
@@ -181,7 +182,7 @@ def write_directory(path: Path, directory: Directory) -> None:
     blocks = []
     for name in ("parties", "persons", "keys"):
         blocks += [_block(name, entry) for entry in getattr(directory, name)]
-    path.write_text("\n".join(blocks), encoding="utf-8")
+    write_whole(path, "\n".join(blocks).encode())
 
 
 def key_text(key: Key) -> str:

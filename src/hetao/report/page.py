@@ -6,7 +6,6 @@ page's own policy forbids scripts and every address, should either ever fail.
 """
 
 import functools
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +36,7 @@ from hetao.report.numerals import count_text, difference_text, fixed_text, short
 from hetao.report.penalised import PathView
 from hetao.report.sentences import joined, same, say
 from hetao.study import Study, study_from
+from hetao.whole import write_whole
 
 # The attributes of ICH E9(R1), in plain words.
 ESTIMAND = {
@@ -55,9 +55,7 @@ def write_report(path: Path, certificate: bytes, extras: Extras | None = None) -
         Unverified: as `render_report`.
     """
     text = render_report(certificate, extras)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, text.encode())
 
 
 def render_report(certificate: bytes, extras: Extras | None = None) -> str:
