@@ -1,6 +1,8 @@
 """A revocation in mid-study, told to one site alone, over every way to the hubs."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -112,7 +114,12 @@ def _check_commands(out, heard, capsys):
     assert 'data-state="waiting" data-kind="revoked"' in page  # it checks itself
     assert main([*words[:2], "--notices", str(out / "revoked.json")]) == 2
     assert main(["certificate", "export", words[1], "--html", str(out / "b.html")]) == 0
-    assert main(["certificate", "export", words[1], "--pdf", str(out / "b.pdf")]) == 2
+    export = ["certificate", "export", words[1], "--verifier", str(out / "v.py")]
+    assert main([*export, "--pdf", str(out / "b.pdf")]) == 2
     assert not (out / "b.pdf").exists()
+    assert not (out / "v.py").exists()  # what is refused writes nothing
+    assert main(export) == 0
+    alone = [sys.executable, "-I", out / "v.py", words[1]]
+    assert "THE STUDY WAS REVOKED" in subprocess.check_output(alone, text=True)
     (out / "list-0.json").write_text(json.dumps(heard.lists[1]))
     assert main(words) == 6  # one site's list twice, and none of the other

@@ -271,6 +271,9 @@ def test_one_command_exports_all(model_run, boss, tmp_path, capsys):
     assert main([*start, "--scitt", str(tmp_path / "x")]) == 2
     assert "--key" in capsys.readouterr().err
     assert main(start) == 2
+    nothing = ["certificate", "export", str(tmp_path / "none.json")]
+    assert main([*nothing, "--verifier", str(tmp_path / "early.py")]) == 4
+    assert not (tmp_path / "early.py").exists()
 
 
 # --- no patient in any of it --------------------------------------------------------

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import base64
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from hetao.ledger.proof import parse_proof
 from hetao.ledger.revoked import is_of_revoked, verify_any
 from hetao.ledger.status import append_lists, check_status, last_marks, mark, snapshot
 from hetao.permit import coordinator_of, read_identity
+from hetao.whole import write_whole
 
 if TYPE_CHECKING:
     from hetao.federation.network import Network
@@ -166,8 +166,6 @@ def export(chosen: argparse.Namespace) -> int:
     """Write what other people and systems take of a certificate."""
     from hetao.dossier import crate, disclosure, one_file, page, paper, receipt
 
-    if chosen.verifier:
-        replace_file(chosen.verifier, one_file.one_file())
     data = read_certificate(chosen.certificate)
     if is_of_revoked(data):
         return _export_revoked(chosen, data)
@@ -179,6 +177,7 @@ def export(chosen: argparse.Namespace) -> int:
         )
     issuer = read_identity(chosen.key) if chosen.key else None
     made: dict[Path | None, Callable[[], bytes]] = {
+        chosen.verifier: one_file.one_file,
         chosen.html: lambda: page.render_page(data).encode(),
         chosen.pdf: lambda: paper.make_paper(data, chosen.language),
         chosen.crate: lambda: crate.make_crate(data),
@@ -188,25 +187,34 @@ def export(chosen: argparse.Namespace) -> int:
             chosen.sd_jwt: lambda: disclosure.make_disclosable(data, issuer).encode(),
             chosen.scitt: lambda: receipt.make_receipt(data, issuer),
         }
-    if not any((*made, chosen.verifier)):
+    return _write(made)
+
+
+def _export_revoked(chosen: argparse.Namespace, data: bytes) -> int:
+    from hetao.dossier.one_file import one_file
+    from hetao.dossier.revoked import render_revoked
+
+    if any((chosen.pdf, chosen.crate, chosen.sd_jwt, chosen.scitt)):
+        raise Usage(
+            "of a revoked study there are a page and the verifier alone",
+            fix="name them with --html FILE and --verifier FILE",
+        )
+    return _write(
+        {
+            chosen.verifier: one_file,
+            chosen.html: lambda: render_revoked(data).encode(),
+        }
+    )
+
+
+def _write(made: Mapping[Path | None, Callable[[], bytes]]) -> int:
+    """Write the files that are named."""
+    if not any(made):
         raise Usage("nothing to export", fix="name a file, such as --html FILE")
     for path, make in made.items():
         if path:
             replace_file(path, make())
             say(f"{path} is written")
-    return 0
-
-
-def _export_revoked(chosen: argparse.Namespace, data: bytes) -> int:
-    from hetao.dossier.revoked import render_revoked
-
-    others = (chosen.pdf, chosen.crate, chosen.sd_jwt, chosen.scitt)
-    if any(others) or not chosen.html:
-        raise Usage(
-            "of a revoked study there is a page alone", fix="name it with --html FILE"
-        )
-    replace_file(chosen.html, render_revoked(data).encode())
-    say(f"{chosen.html} is written")
     return 0
 
 
@@ -216,10 +224,7 @@ def replace_file(path: Path, data: bytes) -> None:
     Raises:
         Usage: the disk is full, or fails; nothing is left of it.
     """
-    temporary = path.with_name(path.name + ".part")
     try:
-        temporary.write_bytes(data)
+        write_whole(path, data)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise Usage(f"{path} cannot be written: {error.strerror}") from error
-    os.replace(temporary, path)
