@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hetao.analysis.carriers import carriers, turn_of
 from hetao.analysis.combinations import Combinations, combinations
 from hetao.analysis.expressions import Floats
 from hetao.analysis.intervals import entry_bins
@@ -16,7 +17,7 @@ from hetao.analysis.rows import Rows
 from hetao.study import Minimum
 
 Chosen = NDArray[np.bool_]
-SAME = 1e-9  # eigenvalues below this share of the largest belong to no column
+OFFSET = "the offset"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Evidence:
             a column of two values the smaller side; of a conditional model people away
             from the most frequent value of their set. Columns that say nothing but the
             site are left out. Of a test, group → its people.
+        carriers: fewest people found to make up nearly all of a sum of a design's
+            numbers, offset and weights, or of published predictions; None without.
         max_leverage: the largest share of a fitted value that one person decides,
             from 0 to 1, all their rows together, or of the squared weights of a group
             of weighted curves; None without people, or without design and weights.
@@ -56,6 +59,7 @@ class Evidence:
     non_events: int | None = None
     parameters: int = 0
     smallest_side: dict[str, int] = field(default_factory=dict)
+    carriers: int | None = None
     max_leverage: float | None = None
     cells: dict[str, int] = field(default_factory=dict)
     bins: dict[str, int] = field(default_factory=dict)
@@ -90,6 +94,7 @@ def evidence(plan: Plan, rows: Rows, alike: Evidence | None = None) -> Evidence:
         non_events=non_events,
         parameters=_parameters(plan),
         smallest_side=_smallest_sides(plan, rows),
+        carriers=_carriers(plan, rows),
         max_leverage=_most_leverage(plan, rows, rows.weight),
         cells=_cells(plan, rows),
         magnitudes=magnitudes(plan, rows),
@@ -107,6 +112,7 @@ def is_enough(facts: Evidence, minimum: Minimum) -> bool:
         facts.people >= minimum.people
         and all(n >= least for n in of_events)
         and all(side >= cell for side in facts.smallest_side.values())
+        and (facts.carriers is None or facts.carriers >= cell)
         and facts.parameters <= minimum.share * facts.people
         and (facts.max_leverage or 0.0) <= minimum.leverage
     )
@@ -133,6 +139,7 @@ def _of_fold(rows: Rows, fold: int) -> Rows:
         int(mine.sum()),
         rows.X[mine],
         y=rows.y[mine],
+        offset=rows.offset[mine],
         weight=rows.weight[mine],
     )
 
@@ -223,7 +230,54 @@ def _sides(plan: Plan, rows: Rows, mine: Chosen) -> dict[str, int]:
             continue
         side = _side_within if plan.method.is_conditional else _side
         found[column.name] = side(rows, rows.X[:, place], mine)
+    if _has_offset(plan, rows):
+        found[OFFSET] = _side(rows, rows.offset, mine)
     return found
+
+
+def _carriers(plan: Plan, rows: Rows) -> int | None:
+    """Return the fewest people who make up the numbers of a design; None of none."""
+    found = []
+    arms = [rows.group == arm for arm in range(len(plan.groups))]
+    everyone = np.ones(rows.n, dtype=bool)
+    of_arms = plan.method.fits or not plan.columns  # weighted curves are of a group
+    designs = [(plan, rows, arms if of_arms else [everyone])]
+    if plan.score:
+        designs.append((plan.score, replace(rows, X=rows.Z), arms))
+    for of, own, parts in designs:
+        for mine in parts:
+            numbers = _numbers(of, own, mine)
+            person = own.person[mine] if len(own.person) else own.person
+            if numbers.size:
+                found.append(carriers(numbers, person))
+    return min(found, default=None)
+
+
+def _numbers(plan: Plan, rows: Rows, mine: Chosen) -> Floats:
+    """Return (m, k) what arithmetic or weights may make of some rows, weighted.
+
+    That is the numbers of the design, an offset, an intercept; none of it where there
+    is nothing but categories and all count alike. Categories are left out, whose sides
+    are counted: no arithmetic takes them in.
+    """
+    places = [
+        place
+        for place, column in enumerate(plan.columns)
+        if column.factors and not column.is_public_at(rows.site, plan.sites)
+    ]
+    found = [rows.X[mine][:, places]]
+    if _has_offset(plan, rows):
+        found.append(rows.offset[mine, None])
+    if not any(one.shape[1] for one in found) and not plan.analysis.weights:
+        return found[0]
+    if plan.intercept or plan.method.has_times or plan.method.is_conditional:
+        found.append(np.ones((int(mine.sum()), 1)))
+    return np.hstack(found) * np.sqrt(rows.weight[mine])[:, None]
+
+
+def _has_offset(plan: Plan, rows: Rows) -> bool:
+    """Return whether an offset tells people here apart."""
+    return plan.offset is not None and bool(np.ptp(rows.offset) > 0)
 
 
 def _side(rows: Rows, values: Floats, mine: Chosen) -> int:
@@ -289,13 +343,15 @@ def _leverage(plan: Plan, rows: Rows, weights: Floats, mine: Chosen) -> float | 
     if not plan.columns or not mine.any():
         return None
     X, weights = rows.X[mine], weights[mine]
+    if _has_offset(plan, rows):  # sums of it leave as sums of a column do
+        X = np.column_stack([X, rows.offset[mine]])
     weighted = X * weights[:, None]
     gram = X.T @ weighted
     intercept = plan.method.has_times
     if intercept:
         sums = weighted.sum(axis=0)
         gram = np.block([[weights.sum(), sums], [sums[:, None], gram]])
-    turn = _turn(gram)
+    turn = turn_of(gram)
     turned = X @ turn[int(intercept) :]
     if intercept:
         turned += turn[0]
@@ -303,18 +359,6 @@ def _leverage(plan: Plan, rows: Rows, weights: Floats, mine: Chosen) -> float | 
     if len(rows.person):
         of_each = np.bincount(rows.person[mine], of_each)
     return min(1.0, float(of_each.max()))
-
-
-def _turn(gram: Floats) -> Floats:
-    """Return a (p, k) matrix T with T'GT the identity, k being the rank of G."""
-    size = np.sqrt(np.diag(gram))
-    used = size > 0
-    size = size[used]
-    values, vectors = np.linalg.eigh(gram[np.ix_(used, used)] / np.outer(size, size))
-    kept = values > SAME * values.max(initial=0.0)
-    turn = np.zeros((len(used), int(kept.sum())))
-    turn[used] = vectors[:, kept] / np.sqrt(values[kept]) / size[:, None]
-    return turn
 
 
 def _leverage_within(rows: Rows, weights: Floats) -> float | None:
@@ -332,7 +376,7 @@ def _leverage_within(rows: Rows, weights: Floats) -> float | None:
     share = weights / mass[rows.set]
     means = np.array([np.bincount(rows.set, share * x) for x in rows.X.T]).T
     z = rows.X - means[rows.set]
-    turned = z @ _turn((z.T * weights) @ z)
+    turned = z @ turn_of((z.T * weights) @ z)
     of_row = np.einsum("ij,ij->i", turned, turned) * weights
     of_set = np.bincount(rows.set, of_row, minlength=count)
     person = rows.person if len(rows.person) else np.arange(rows.n)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.special import expit
 
+from hetao.analysis.carriers import carriers
 from hetao.analysis.doubt import working
 from hetao.analysis.estimator import (
     Message,
@@ -82,9 +83,10 @@ class Performance(Measuring):
 
     What guards it: people, events and non-events of each site; of a model fitted here,
     all that guards a logistic regression; of a published one, the leverage of a person
-    in the calibration's line. A site's own histograms are never publishable: over fewer
-    sites than the minimum, thin bins are refused (rule 5). Outcomes are only counted
-    between cuts with the study's least cell of people, or nobody, over all sites.
+    in the calibration's line and in the mean prediction, and how few make either up. A
+    site's own histograms are never publishable: over fewer sites than the minimum, thin
+    bins are refused (rule 5). Outcomes are only counted between cuts with the study's
+    least cell of people, or nobody, over all sites.
 
     Source:
         Steyerberg et al. (2010), Epidemiology 21, 128-138; Van Calster et al. (2019),
@@ -178,16 +180,27 @@ class Performance(Measuring):
     def guarded(
         self, facts: Evidence, rows: Rows, state: State | None
     ) -> tuple[Evidence, bool]:
-        """Return the facts; of a published model, about the line of calibration.
+        """Return the facts; of a published model, about its predictions alone.
 
-        Nothing of its columns leaves but the prediction that they add up to.
+        Nothing of its columns leaves but the prediction that they add up to. That
+        leaves as a logit, by which people may be spread widely, and as a probability,
+        which may be 1 for one of them and 0 for all others: each is held to the
+        leverage, and to how few make it up, as a column of a design is.
         """
         if self._published is None or not rows.n:
             return facts, self.own_cells
         z = self._logits(rows, state or {})
         mu = expit(self.line_at(z, state or begun({})))
-        most = max(_leverage(z, np.ones(rows.n)), _leverage(z, mu * (1 - mu)))
-        line = replace(facts, parameters=2, smallest_side={}, max_leverage=most)
+        alike, p = np.ones(rows.n), expit(FURTHEST * z)
+        most = max(
+            _leverage(z, alike), _leverage(z, mu * (1 - mu)), _leverage(p, alike)
+        )
+        few = min(
+            carriers(np.column_stack([alike, shown]), rows.person) for shown in (z, p)
+        )
+        line = replace(
+            facts, parameters=2, smallest_side={}, carriers=few, max_leverage=most
+        )
         return line, self.own_cells
 
     def bins(self, rows: Rows, state: State) -> dict[str, int]:

@@ -35,7 +35,8 @@ def check_counts(evidence: Evidence, minimum: Minimum, site: str) -> None:
     """Refuse facts that do not reach the minimum counts.
 
     Raises:
-        SmallCell: too few people with or without the event, or on a column's side.
+        SmallCell: too few people with or without the event, on a column's side, or
+            behind the numbers of a model.
         TooManyParameters, HighLeverage: as `check_model` does.
     """
     for what, count in (
@@ -57,6 +58,13 @@ def check_counts(evidence: Evidence, minimum: Minimum, site: str) -> None:
             f"{', '.join(small)}",
             fix="merge levels or leave the term out",
             local=str({name: evidence.smallest_side[name] for name in small}),
+        )
+    if evidence.carriers is not None and is_small(evidence.carriers, minimum.cell):
+        raise SmallCell(
+            f"at {site} fewer than {minimum.cell} people make up nearly all of the "
+            "numbers of a model, its offset or its predictions",
+            fix="leave out a term that few people differ in, or transform it",
+            local=f"made up by: {evidence.carriers}",
         )
     check_model(evidence, minimum, site)
 
