@@ -11,7 +11,7 @@ from hetao.analysis.carriers import carriers, turn_of
 from hetao.analysis.combinations import Combinations, combinations
 from hetao.analysis.expressions import Floats
 from hetao.analysis.intervals import entry_bins
-from hetao.analysis.magnitudes import Magnitude, magnitudes
+from hetao.analysis.magnitudes import Magnitude, magnitudes, totals
 from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
 from hetao.study import Minimum
@@ -47,6 +47,7 @@ class Evidence:
         bins: label → people, of counts at a state that no term crosses with the site:
             small ones may leave within a sum over enough sites, never by themselves.
         magnitudes: number → how much of its sums is one person's, or two people's.
+        totals: number → the same, of its sum over everybody alone.
         combinations: how few people share a combination of the design's columns that
             its sums count; None without a design.
         parts: facts of each part of the people whose sums can be told apart, such as
@@ -64,6 +65,7 @@ class Evidence:
     cells: dict[str, int] = field(default_factory=dict)
     bins: dict[str, int] = field(default_factory=dict)
     magnitudes: dict[str, Magnitude] = field(default_factory=dict)
+    totals: dict[str, Magnitude] = field(default_factory=dict)
     combinations: Combinations | None = None
     parts: "tuple[Evidence, ...]" = ()
 
@@ -86,6 +88,7 @@ def evidence(plan: Plan, rows: Rows, alike: Evidence | None = None) -> Evidence:
             events=events,
             non_events=non_events,
             magnitudes=magnitudes(plan, rows),
+            totals=totals(plan, rows),
         )
     folds = range(plan.analysis.folds if len(rows.fold) else 0)
     return Evidence(
@@ -98,6 +101,7 @@ def evidence(plan: Plan, rows: Rows, alike: Evidence | None = None) -> Evidence:
         max_leverage=_most_leverage(plan, rows, rows.weight),
         cells=_cells(plan, rows),
         magnitudes=magnitudes(plan, rows),
+        totals=totals(plan, rows),
         combinations=combinations(plan, rows),
         parts=tuple(evidence(plan, _of_fold(rows, fold)) for fold in folds),
     )

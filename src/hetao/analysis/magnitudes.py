@@ -83,6 +83,16 @@ def magnitudes(plan: Plan, rows: Rows) -> dict[str, Magnitude]:
     return found
 
 
+def totals(plan: Plan, rows: Rows) -> dict[str, Magnitude]:
+    """Return, of an outcome that is a number, how much of its sum over all is one's."""
+    if plan.analysis.method == "table1" or not _has_number(plan, rows):
+        return {}
+    squares = not plan.is_count or plan.is_robust
+    everyone = [np.ones(rows.n, dtype=bool)]
+    of_outcome = _outcome(plan, rows), plan.outcome
+    return {plan.analysis.outcome: _worst(of_outcome, rows, everyone, squares=squares)}
+
+
 def _has_number(plan: Plan, rows: Rows) -> bool:
     if not len(rows.y) or plan.is_binary or plan.method.is_conditional:
         return False

@@ -106,6 +106,18 @@ class Plan:
         return SITE in _reads(replace(self.analysis, strata=()))
 
     @property
+    def crosses_sites(self) -> bool:
+        """Return whether a term tells one site's part of another column."""
+        if self.parts:
+            return any(part.crosses_sites for part in self.parts)
+        columns = self.columns + (self.score.columns if self.score else ())
+        return any(
+            name == SITE and (column.factors or len(column.levels) > 1)
+            for column in columns
+            for name, _ in column.levels
+        )
+
+    @property
     def counts_apart(self) -> bool:
         """Return whether people, rows and weights are three sums and not one."""
         return bool(self.analysis.weights or self.analysis.person)

@@ -435,7 +435,8 @@ class Site:
             members=tuple(str(name) for name in meta["members"]),
             key=key_from(meta),
             # Where sites are told apart, each cell of the sum is one site's own.
-            own_parts=estimator.own_parts,
+            own_parts=estimator.own_parts or estimator.plan.crosses_sites,
+            own_totals=estimator.plan.tells_sites,
             numbers=None if estimator.plan.parts else numbers_of(estimator),
             own_cells=own_cells
             or (not estimator.publishable and estimator.plan.tells_sites),

@@ -162,6 +162,7 @@ class Summary:
         members: the sites of this sum, frozen.
         key: of the tags by which a changed sum is found out.
         own_parts: whether the sum tells each site's part apart.
+        own_totals: whether it tells what everybody of a site adds up to.
         numbers: that a round tells about all its people, of `numbers_of`; None where
             they follow from the parameters.
         budget: of what the site reserved for it; None where it did not: none leaves.
@@ -179,6 +180,7 @@ class Summary:
     key: bytes
     own_cells: bool = False
     own_parts: bool = False
+    own_totals: bool = False
     numbers: int | None = None
     budget: Budget | None = None
     binding: Binding | None = None
@@ -354,8 +356,8 @@ def _check_facts(
     check_counts(facts, minimum, name)
     for part in facts.parts:
         check_counts(part, minimum, f"{name}, in a fold,")
-    if _looks_at_dominance(summary, door, minimum):
-        check_dominance(facts, policy.dominance, name)
+    if (apart := _dominance(summary, door, minimum)) is not None:
+        check_dominance(apart, policy.dominance, name)
     listed = door.bundle.permit.protocol(summary.protocol.name)
     if listed is None or summary.numbers == 0:
         return
@@ -365,13 +367,14 @@ def _check_facts(
     check_numbers(facts, rounds, minimum, name, summary.numbers)
 
 
-def _looks_at_dominance(summary: Summary, door: Door, minimum: Minimum) -> bool:
-    """Return whether somebody may read a sum of this site's people by itself.
-
-    A minimum cell of one asks for nothing.
-    """
-    apart = _tells_apart(summary, door, minimum) or summary.own_cells
-    return minimum.cell > 1 and apart
+def _dominance(summary: Summary, door: Door, minimum: Minimum) -> Evidence | None:
+    """Return the sums of this site's people that may be read by themselves, or None."""
+    facts = summary.evidence
+    if minimum.cell > 1 and (_tells_apart(summary, door, minimum) or summary.own_cells):
+        return facts
+    if minimum.cell > 1 and summary.own_totals and facts.totals:
+        return replace(facts, magnitudes=facts.totals, parts=())
+    return None
 
 
 def _tells_apart(summary: Summary, door: Door, minimum: Minimum) -> bool:
@@ -401,7 +404,7 @@ def _graded(summary: Summary, door: Door, place: Place, policy: Policy) -> _Grad
         policy,
         sealed=sealed,
         apart=summary.own_cells,
-        dominance=_looks_at_dominance(summary, door, policy.minimum),
+        dominance=_dominance(summary, door, policy.minimum) is not None,
         counted=summary.counted,
     )
     study = door.study

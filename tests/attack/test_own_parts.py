@@ -1,0 +1,112 @@
+"""Models with a term of the site: what they tell of one site, however many are summed.
+
+A product with the site is zero elsewhere, so that a model of such products alone holds
+each site's own score and information; a term of the site alone what its people add up
+to.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hetao.analysis.estimator import unpacked
+from hetao.canonical import parse_canonical
+from hetao.federation.totals import total_of
+from hetao.release import Policy
+from hetao.study import Analysis
+from support_federation import SITES, Federation, Plan, category, column, toy_study
+
+BESIDE = Analysis("model", "logistic", outcome="ill", terms=("1", "site", "age", "sex"))
+CROSSED = replace(BESIDE, terms=("0", "site", "site:age", "site:sex"))
+COST = Analysis("model", "linear", outcome="cost", terms=("1", "age"))
+VARIABLES = (
+    column("cost", kind="number", bounds=(0.0, 1000.0)),
+    category("smoker", "no", "yes"),
+)
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Return a federation of an analysis, and of its people beside the usual columns.
+
+    One of each site's people costs more than all others; six women smoke.
+    """
+    made = []
+
+    def of(analysis, **fields):
+        study = toy_study((analysis,))
+        study = replace(study, variables=(*study.variables, *VARIABLES))
+        federation = Federation(tmp_path / str(len(made)), Plan(study, **fields))
+        head, *lines = federation.patients.read_text().splitlines()
+        rows, women = [], dict.fromkeys(SITES, 0)
+        for line in lines:
+            site, sex = line[0], line.split(",")[2]
+            first = not any(row.startswith(site) for row in rows)
+            women[site] += sex == "f"
+            smokes = women[site] <= 6 if sex == "f" else len(rows) % 3 == 0
+            cost = 1000 if first else 1 + len(rows) % 3 / 10
+            rows.append(f"{line},{cost},{('no', 'yes')[int(smokes)]}")
+        text = "\n".join([f"{head},cost,smoker", *rows]) + "\n"
+        federation.patients.write_text(text)
+        made.append(federation)
+        return federation
+
+    yield of
+    for one in made:
+        one.__exit__()
+
+
+def answered(federation):
+    """Return the refusal of site a in the opening; else the class it left in."""
+    site = federation.sites["a"]
+    site.handle(federation.begin("a").data)
+    posts = site.handle(federation.task("a").data)
+    if refused := federation.refusals(posts):
+        return refused[0]
+    entries = [parse_canonical(data) for data in federation.log_entries(site)]
+    bodies = [one["body"] for one in entries if "body" in one]
+    (record,) = [body for body in bodies if body["kind"] == "sum"]
+    return record["class"]["released"]
+
+
+def test_products_with_the_site_are_graded_as_one_sites_own_part(opened):
+    assert answered(opened(BESIDE)) == 2
+    assert answered(opened(CROSSED)) == 3
+    strict = {site: Policy(highest_grade=2) for site in SITES}
+    assert answered(opened(BESIDE, policies=strict)) == 2
+    assert "HT-413" in answered(opened(CROSSED, policies=strict))
+
+
+def test_they_are_one_sites_own_part(opened):
+    """Of the sum over all sites, each site's cross products and events, exactly."""
+    federation = opened(CROSSED)
+    sums = federation.play()
+    estimator = federation.estimator("model")
+    site = federation.sites["a"]
+    _, rows, facts = next(iter(site._runs.values())).rows["model"]
+    names = estimator.plan.names
+    own = [at for at, name in enumerate(names) if "site[a]" in name]
+    assert sums.members == SITES
+    assert facts.people == 400
+
+    words, declared = list(sums.words.values()), estimator.declare(0)
+    total = total_of(words, declared, "model/1/0", len(SITES))
+    products = unpacked(total["info"], len(names))[np.ix_(own, own)]
+    assert np.allclose(products, (rows.X.T @ rows.X)[np.ix_(own, own)])
+    assert np.allclose(total["score"][own], (rows.X.T @ (rows.y - 0.5))[own])
+
+
+def test_their_combinations_of_few_are_refused(opened):
+    """Six women of the site smoke: a cell of two columns, told by itself."""
+    beside = replace(BESIDE, terms=("1", "site", "sex", "smoker", "age"))
+    crossed = replace(BESIDE, terms=("0", "site", "site:sex", "site:smoker", "age"))
+    assert answered(opened(beside)) == 2
+    assert "HT-402" in answered(opened(crossed))
+
+
+def test_what_a_site_adds_up_to_is_held_to_dominance(opened):
+    """One person costs most of what a site's people cost."""
+    assert answered(opened(COST)) == 2
+    assert "HT-406" in answered(opened(replace(COST, terms=("1", "age", "site"))))
+    assert "HT-406" in answered(opened(replace(COST, terms=("1", "age:site"))))
