@@ -10,10 +10,13 @@ from hetao.canonical import canonical
 from hetao.errors import NotApproved, Refused
 from hetao.federation import gossip as gossiping
 from hetao.federation import guard
+from hetao.federation.attend import attend
 from hetao.federation.coordinator import Coordinator
 from hetao.federation.gossip import gossip
 from hetao.federation.register import News, news_from
+from hetao.federation.shelf import Inbox
 from hetao.federation.transport_inproc import Exchange
+from hetao.ledger.envelope import parse_envelope
 from hetao.permit import (
     Words,
     new_identity,
@@ -395,6 +398,61 @@ def test_what_was_computed_when_the_switch_was_thrown_is_not_sent(federation):
     site._prepared = slow
 
     assert federation.refusals(site.handle(federation.task("b").data))
+
+
+class Away:
+    """A way to hubs that are away until told to come back; one envelope waits."""
+
+    def __init__(self, *waiting):
+        self.waiting, self.posted = list(enumerate(waiting, 1)), []
+        self.tried, self.back = asyncio.Event(), asyncio.Event()
+
+    async def inbox(self, _hub, after, *_):
+        if items := tuple(one for one in self.waiting if one[0] > after):
+            return Inbox("epoch", items)
+        return await asyncio.Event().wait()
+
+    async def post(self, _hub, data):
+        self.tried.set()
+        await self.back.wait()
+        self.posted.append(parse_envelope(data).header.kind)
+
+    async def exchange(self, *_):
+        return await asyncio.Event().wait()
+
+    report = exchange
+
+
+@pytest.mark.parametrize("way", ["nothing", "stop", "revoke"])
+def test_an_answer_that_a_hub_was_away_for_is_held_back(federation, monkeypatch, way):
+    """The cable is cut, the switch is thrown, the cable is put back."""
+    monkeypatch.setattr("hetao.federation.attend.LOOK_SECONDS", 0.02)
+    site, folder = federation.sites["b"], federation.setup("b").folder
+    site.handle(federation.begin("b").data)
+    away, words = Away(federation.task("b").data), []
+
+    async def cut():
+        work = asyncio.create_task(
+            attend(site, federation.home("b"), away, words.append)
+        )
+        await away.tried.wait()
+        if way == "stop":
+            guard.stop(folder, START, "")
+        elif way == "revoke":
+            site.register.take([said(federation, "revoke")])
+            site.heed()
+        while way != "nothing" and not words:
+            await asyncio.sleep(0.01)
+        away.back.set()
+        while site.answers.cursor(federation.home("b"))[1] < 1:
+            await asyncio.sleep(0.01)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+    asyncio.run(cut())
+
+    assert ("share" in away.posted) is (way == "nothing")
+    assert bool(words) is (way != "nothing")
 
 
 @pytest.mark.parametrize(("minutes", "answers"), [(4, True), (6, False), (110, False)])

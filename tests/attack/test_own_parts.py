@@ -23,6 +23,7 @@ COST = Analysis("model", "linear", outcome="cost", terms=("1", "age"))
 VARIABLES = (
     column("cost", kind="number", bounds=(0.0, 1000.0)),
     category("smoker", "no", "yes"),
+    column("district", kind="number", bounds=(1.0, 3.0)),  # another at each site
 )
 
 
@@ -46,8 +47,9 @@ def opened(tmp_path):
             women[site] += sex == "f"
             smokes = women[site] <= 6 if sex == "f" else len(rows) % 3 == 0
             cost = 1000 if first else 1 + len(rows) % 3 / 10
-            rows.append(f"{line},{cost},{('no', 'yes')[int(smokes)]}")
-        text = "\n".join([f"{head},cost,smoker", *rows]) + "\n"
+            district = SITES.index(site) + 1
+            rows.append(f"{line},{cost},{('no', 'yes')[int(smokes)]},{district}")
+        text = "\n".join([f"{head},cost,smoker,district", *rows]) + "\n"
         federation.patients.write_text(text)
         made.append(federation)
         return federation
@@ -110,3 +112,11 @@ def test_what_a_site_adds_up_to_is_held_to_dominance(opened):
     assert answered(opened(COST)) == 2
     assert "HT-406" in answered(opened(replace(COST, terms=("1", "age", "site"))))
     assert "HT-406" in answered(opened(replace(COST, terms=("1", "age:site"))))
+
+
+@pytest.mark.not_yet(reason="docs/security/threats.md, known gaps")
+def test_products_with_a_number_that_tells_the_site_are_graded_so(opened):
+    """It is 1 at one site and 0 at the others, with a little of something else."""
+    own = "(abs(district-2)-district+2)/2"
+    terms = ("1", f"{own}+1e-6*age", f"({own})*age+1e-6*age", "age", "sex")
+    assert answered(opened(replace(BESIDE, terms=terms))) == 3

@@ -281,7 +281,7 @@ def _numbers(plan: Plan, rows: Rows, mine: Chosen) -> Floats:
 
 def _has_offset(plan: Plan, rows: Rows) -> bool:
     """Return whether an offset tells people here apart."""
-    return plan.offset is not None and bool(np.ptp(rows.offset) > 0)
+    return plan.offset is not None and bool((rows.offset != rows.offset[:1]).any())
 
 
 def _side(rows: Rows, values: Floats, mine: Chosen) -> int:

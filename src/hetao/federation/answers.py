@@ -6,12 +6,14 @@ step and started again finishes what it had kept and repeats nothing.
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from hetao.canonical import canonical
 from hetao.errors import Replayed
+from hetao.federation.guard import is_stopped
 from hetao.federation.store import Store
-from hetao.ledger.envelope import Envelope
+from hetao.ledger.envelope import Envelope, parse_envelope
 from hetao.ledger.log import Log
 from hetao.release import Release
 
@@ -131,6 +133,23 @@ class Answers:
             "SELECT hub, data FROM outgoing WHERE task = ? ORDER BY place", (key,)
         )
         return [(str(hub), bytes(data)) for hub, data in rows]
+
+    def may_send(self, posts: Sequence[Post], folder: Path) -> bool:
+        """Return whether an answer may leave still, whose hub was away meanwhile.
+
+        A refusal may. Nothing else may once the switch in the site's folder is thrown,
+        or once its permit was revoked and what was kept of it is destroyed.
+        """
+        sent = [parse_envelope(data) for _, data in posts]
+        sums = [one.digest for one in sent if one.header.kind != "refusal"]
+        if not sums:
+            return True
+        rows = self._store.rows(
+            "SELECT digest FROM outgoing WHERE digest IN "
+            "(SELECT value FROM json_each(?))",
+            (json.dumps(sums),),
+        )
+        return not is_stopped(folder) and {str(one) for (one,) in rows} == set(sums)
 
     def previous(self, run: str) -> str:
         """Return the digest of the last envelope that was sent in a run; "" if none."""

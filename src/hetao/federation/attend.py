@@ -3,12 +3,16 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from typing import Final
 
 from hetao.errors import Refused
+from hetao.federation.answers import Post
 from hetao.federation.gossip import gossip
 from hetao.federation.heartbeat import Heartbeat
 from hetao.federation.site import Site
 from hetao.federation.transport import Transport
+
+LOOK_SECONDS: Final = 1.0  # between two looks at the switch while a hub is away
 
 
 async def attend(
@@ -33,7 +37,7 @@ async def attend(
     """
     loop = asyncio.get_running_loop()
     if not listens:
-        await _answering(site, home, transport, say, executor)
+        await _answering(site, home, transport, say, executor, lambda _: True)
         return
 
     def heed() -> None:
@@ -51,7 +55,7 @@ async def attend(
         ),
     ]
     try:
-        await _answering(site, home, transport, say, executor)
+        await _answering(site, home, transport, say, executor, site.may_send)
     finally:
         for task in listening:
             task.cancel()
@@ -64,6 +68,7 @@ async def _answering(
     transport: Transport,
     say: Callable[[str], None],
     executor: Executor | None,
+    may_send: Callable[[Sequence[Post]], bool],
 ) -> None:
     loop = asyncio.get_running_loop()
     while True:
@@ -77,15 +82,22 @@ async def _answering(
                 posts = await loop.run_in_executor(executor, site.handle, data)
             except Exception:
                 # The outermost loop: tell the coordinator that we stop, then do stop.
-                await _post_all(transport, site.give_up(data), say)
+                await _post_all(transport, site.give_up(data), say, may_send)
                 raise
-            await _post_all(transport, posts, say)
+            if not await _post_all(transport, posts, say, may_send):
+                say(f"{site.name} held an answer back: stopped, or revoked meanwhile")
+                break
             site.answers.advance(home, inbox.epoch, seq)
 
 
 async def _post_all(
-    transport: Transport, posts: Sequence[tuple[str, bytes]], say: Callable[[str], None]
-) -> None:
+    transport: Transport,
+    posts: Sequence[Post],
+    say: Callable[[str], None],
+    may_send: Callable[[Sequence[Post]], bool],
+) -> bool:
+    """Send an answer, however long a hub is away; return whether it might all go."""
+
     async def send(hub: str, answer: bytes) -> None:
         try:
             await transport.post(hub, answer)
@@ -94,4 +106,13 @@ async def _post_all(
             # the hub holds an answer of ours from before a restart, which counts.
             say(f"{hub} did not take an answer: {error}")
 
-    await asyncio.gather(*(send(hub, answer) for hub, answer in posts))
+    sending = asyncio.gather(*(send(hub, answer) for hub, answer in posts))
+    try:
+        while not sending.done():
+            if not may_send(posts):
+                return False
+            await asyncio.wait([sending], timeout=LOOK_SECONDS)
+        await sending
+    finally:
+        sending.cancel()
+    return True

@@ -61,9 +61,14 @@ def check_switch(folder: Path) -> None:
     Raises:
         StoppedHere: its people have stopped it.
     """
-    path = folder / SWITCH
-    if path.exists():
-        raise StoppedHere(f"the site has stopped answering ({_since(path)})")
+    if is_stopped(folder):
+        since = _since(folder / SWITCH)
+        raise StoppedHere(f"the site has stopped answering ({since})")
+
+
+def is_stopped(folder: Path) -> bool:
+    """Return whether the switch of the site of that folder is thrown."""
+    return (folder / SWITCH).exists()
 
 
 def _since(switch: Path) -> str:

@@ -201,6 +201,10 @@ class Site:
         with self._lock:
             return self._handled(data)
 
+    def may_send(self, posts: Sequence[Post]) -> bool:
+        """Return whether an answer may leave still; see `Answers.may_send`."""
+        return self.answers.may_send(posts, self._setup.folder)
+
     def heed(self) -> None:
         """Destroy what this site keeps for permits that were revoked.
 

@@ -59,6 +59,7 @@ def check_counts(evidence: Evidence, minimum: Minimum, site: str) -> None:
             fix="merge levels or leave the term out",
             local=str({name: evidence.smallest_side[name] for name in small}),
         )
+    check_model(evidence, minimum, site)
     if evidence.carriers is not None and is_small(evidence.carriers, minimum.cell):
         raise SmallCell(
             f"at {site} fewer than {minimum.cell} people make up nearly all of the "
@@ -66,7 +67,6 @@ def check_counts(evidence: Evidence, minimum: Minimum, site: str) -> None:
             fix="leave out a term that few people differ in, or transform it",
             local=f"made up by: {evidence.carriers}",
         )
-    check_model(evidence, minimum, site)
 
 
 def is_small(count: int, least: int) -> bool:
