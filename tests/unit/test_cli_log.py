@@ -15,9 +15,12 @@ from hetao.federation.log_file import read_log
 from hetao.federation.logs import open_log
 from hetao.ledger.policy import parse_policy
 from hetao.ledger.proof import parse_proof
+from hetao.ledger.status import REVOCATION, SUSPENSION, append_lists, last_marks
 from hetao.permit.keys import new_identity, read_identity, write_identity
+from support_federation import START
 
 NAME = "hub-hk"
+NONE = {REVOCATION: frozenset(), SUSPENSION: frozenset()}
 KEYS = """
 [keys]
 sign = "keys/hub-hk.sign.pem"
@@ -140,6 +143,21 @@ def test_export_and_redact_leave_no_payload_in_the_folder(party, folder):
     kept = [path.read_bytes() for path in public.rglob("*") if path.is_file()]
     assert not any(b"entry 299" in data for data in kept)
     assert main(["log", "fsck", str(party)]) == 0
+
+
+def test_no_status_list_is_redacted_so_what_was_revoked_stays_so(party, folder, capsys):
+    identity = read_identity(folder / "keys/hub-hk.sign.pem")
+    issuer = (NAME, identity.signing_key.public_key())
+    with open_log(folder / "state", identity) as log:
+        for marks in (last_marks(log, *issuer), {**NONE, REVOCATION: frozenset({7})}):
+            append_lists(log, NAME, identity.signing_key, marks, START)
+
+    for index in (300, 301, 302, 303):
+        assert main(["log", "redact", str(party), str(index)]) == 2
+        assert "status list" in capsys.readouterr().err
+
+    with open_log(folder / "state", identity) as log:
+        assert last_marks(log, *issuer)[REVOCATION] == {7}
 
 
 def test_export_without_entries_writes_hashes_alone(party, folder):

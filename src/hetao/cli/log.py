@@ -17,6 +17,7 @@ from hetao.federation.log_file import read_log, read_log_keys, read_log_table
 from hetao.federation.logs import LogTable, witnessed
 from hetao.ledger.log import Log
 from hetao.ledger.proof import Proof
+from hetao.ledger.status import check_no_list
 from hetao.transparency.serve import Source, application, from_folder, from_log
 from hetao.transparency.static import export as export_log
 
@@ -90,6 +91,7 @@ def _witnessed(log: Log, table: LogTable, note: str) -> str:
 def redact(chosen: argparse.Namespace) -> int:
     """Take one entry's payload out for good."""
     with read_log(chosen.party, asks=True) as log:
+        check_no_list(log, chosen.index)
         place = log.redact(chosen.index)
     say(f"the payload of entry {chosen.index} is gone; entry {place} says so")
     return 0

@@ -14,6 +14,7 @@ Specification: `docs/specs/certificate.md`.
 
 import base64
 import binascii
+import contextlib
 import datetime
 import gzip
 import zlib
@@ -27,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from hetao.canonical import canonical, parse_canonical
-from hetao.errors import InvalidData, NotCanonical, Refused, Unverified
+from hetao.errors import InvalidData, NotCanonical, Refused, Unverified, Usage
 from hetao.ledger.credential import (
     CONTEXT,
     PURPOSES,
@@ -185,6 +186,27 @@ def last_marks(log: Log, name: str, key: Ed25519PublicKey) -> Marks:
                         continue
         stop = start
     return {one: _places(found.get(one, b""), log.size) for one in PURPOSES}
+
+
+def check_no_list(log: Log, index: int) -> None:
+    """Return quietly if a log's entry is no status list of its own.
+
+    Without the last one an older one would count, in which nothing was taken back yet.
+
+    Raises:
+        Usage: it is one, or there is no such entry.
+    """
+    entry = log.entry(index)
+    key = Ed25519PublicKey.from_public_bytes(log.verifiers[0].public)
+    if not entry.startswith(header_prefix(key).encode("ascii")):
+        return
+    for purpose in PURPOSES:
+        with contextlib.suppress(Unverified, UnicodeDecodeError):
+            read_list(entry.decode("ascii"), log.origin, key, purpose)
+            raise Usage(
+                "the entry is a status list, which says what was taken back",
+                fix="leave it: it holds nothing of any person",
+            )
 
 
 def _places(bits: bytes, size: int) -> frozenset[int]:
