@@ -1,6 +1,8 @@
 """The certificate's page checks itself in a real browser, from disk, offline."""
 
 import base64
+import contextlib
+import functools
 import hashlib
 import json
 import re
@@ -10,14 +12,14 @@ import subprocess
 import pytest
 from markupsafe import escape
 
-from hetao.canonical import parse_canonical
+from hetao.canonical import canonical, parse_canonical
 from hetao.dossier import render_page, write_page
 from hetao.dossier.code import check_code, facts_of
 from hetao.dossier.revoked import render_revoked
 from hetao.dossier.script import REFUSED, script_of
 from hetao.dossier.words import LANGUAGES, WORDS
 from hetao.errors import Unverified
-from hetao.ledger.certificate import published
+from hetao.ledger.certificate import published, verify_certificate
 from hetao.report.sentences import catalogue
 from support_federation import (
     restated,
@@ -216,6 +218,33 @@ def test_the_script_refuses_what_the_other_verifiers_refuse(page, model_run):
     lies = [published(told(model_run, lie)) for lie in (None, *LIES)]
 
     assert said_of(page, lies) == ["accepted", *["no"] * len(LIES)]
+
+
+def test_the_script_takes_no_text_that_others_cannot_read(page, model_run, monkeypatch):
+    """Half a character, which none of ours writes, and what is nested too deeply."""
+
+    def with_more(value):
+        def lie(_, body):
+            body["findings"][0]["finding"]["more"] = value
+
+        told_so = json.loads(told(model_run, lie))
+        return canonical({**told_so, "sums": {}})
+
+    def written(value, _):
+        halves = re.compile("[\ud800-\udfff]")
+        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=",:")
+        return halves.sub(lambda one: f"\\u{ord(one[0]):04x}", text).encode()
+
+    nested = [functools.reduce(lambda one, _: [one], range(n), "") for n in (95, 96)]
+    made = [with_more(value) for value in ["\\ud800", *nested]]
+    monkeypatch.setattr("hetao.canonical._written", written)
+    made.append(with_more("\ud800"))
+    monkeypatch.undo()
+
+    assert said_of(page, made) == ["accepted", "accepted", "no", "no"]
+    for data, holds in zip(made, (True, True, False, False), strict=True):
+        with contextlib.nullcontext() if holds else pytest.raises(Unverified):
+            verify_certificate(data)
 
 
 def test_the_script_takes_no_key_under_which_a_signature_proves_nothing(
