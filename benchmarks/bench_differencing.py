@@ -6,8 +6,9 @@ The floor is the time in which this machine reads the bits of all earlier sets o
 from memory (numpy's sum over the same words). The worst case is measured, in which no
 earlier set can be left out by its size alone: all are half of the people; the usual
 one, in which sizes differ; and cohorts that are nested, each of 20 people more than the
-one before, so that neighbours are alike in many groups of their marks. Times are
-medians of five, of one process's processor time.
+one before, so that neighbours are alike in many groups of their marks. "listed" are
+those alike in size, all shown over another list of sites, too close to that of the
+study. Times are medians of five, of one process's processor time.
 """
 
 import argparse
@@ -23,10 +24,12 @@ import numpy as np
 
 from hetao.federation.memory import Memory, Purpose, Room
 from hetao.release.differencing import Asked, Ints
+from hetao.release.lists import Summed
 
 NOW = datetime.datetime(2026, 11, 28, tzinfo=datetime.UTC)
 ROOM = Room(cell=10, share=1e6)
-FILL = Room(cell=0, share=1e6)  # asks nothing: so the earlier sets are laid down
+FILL = Room(cell=0, share=1e6, sites=1)  # asks nothing: earlier sets are laid down
+MINE, OTHER = Summed(frozenset("abc")), Summed(frozenset("abcd"))
 
 
 def main() -> None:
@@ -37,7 +40,7 @@ def main() -> None:
     options = parser.parse_args()
     print("people, sizes: place, worst check ms, floor ms, ratio")
     for people in options.people:
-        for sizes in ("alike", "spread", "nested"):
+        for sizes in ("alike", "spread", "nested", "listed"):
             print(_measured(people, options.earlier, sizes), flush=True)
 
 
@@ -50,7 +53,8 @@ def _measured(people: int, earlier: int, sizes: str) -> str:
         places = memory.places("person", ids)
         placed = time.process_time() - start
         for number in range(earlier):
-            _reserve(memory, number, _some(draw, places, (sizes, number)), FILL)
+            over = OTHER if sizes == "listed" else MINE
+            _reserve(memory, number, _some(draw, places, (sizes, number)), FILL, over)
         new = [
             (earlier + n, _some(draw, places, (sizes, earlier // 2 + n + 0.5)))
             for n in range(5)
@@ -70,15 +74,21 @@ def _some(draw: np.random.Generator, places: Ints, which: tuple[str, float]) -> 
     sizes, number = which
     if sizes == "nested":
         return np.sort(places[: 500 + int(20 * number)])
-    if sizes == "alike":  # to the person: no set can be left out by its size
+    if sizes in (
+        "alike",
+        "listed",
+    ):  # to the person: no set can be left out by its size
         return np.sort(draw.permutation(places)[: len(places) // 2])
     return np.flatnonzero(draw.random(len(places)) < draw.random())
 
 
-def _reserve(memory: Memory, number: int, people: Ints, room: Room) -> None:
+def _reserve(
+    memory: Memory, number: int, people: Ints, room: Room, over: Summed = MINE
+) -> None:
     names = (f"study {number}", f"permit {number}")
     purpose = Purpose(*names, "snapshot", "person", "2027-01-01")
-    memory.reserve(purpose, [Asked("model", people, {}, {"y": ["y"]})], room, NOW)
+    asked = Asked("model", people, {}, {"y": ["y"]}, over=over)
+    memory.reserve(purpose, [asked], room, NOW)
 
 
 def _timed(act: Callable[[], object]) -> float:

@@ -9,7 +9,6 @@ import itertools
 import multiprocessing
 import stat
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,63 +20,11 @@ from hetao.federation.memory import REMEDY, WORDS, Memory, Purpose, Room
 from hetao.federation.memory_key import read_or_make
 from hetao.release import marks
 from hetao.release.differencing import Asked, apart, keyed, packed
+from support_memory import CELL, LATER, MOST_TOLD, NOW, Hospital, N
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import bench_honest
-
-NOW = datetime.datetime(2026, 11, 28, 12, tzinfo=datetime.UTC)
-LATER = "2026-12-31T00:00:00Z"
-N = 1000
-CELL = 10
-MOST_TOLD = 10.0  # numbers of models, for each person
-
-
-class Hospital:
-    """A memory, and the permits that it was asked under."""
-
-    def __init__(self, folder, people=N, share=0.1, everyone=None):
-        self.folder = folder
-        self.share, self.everyone, self.most_told = share, everyone, MOST_TOLD
-        self.ids = np.arange(people) * 7 + 3
-        self.open()
-        self.permits = itertools.count()
-
-    def open(self):
-        self.memory = Memory(self.folder)
-        self.places = self.memory.places("person", self.ids)
-
-    def ask(self, *analyses, permit="", snapshot="s", now=NOW, parts_too=False, **more):
-        """Reserve analyses, each a mask or (mask, {label: mask})."""
-        name = permit or f"permit {next(self.permits)}"
-        purpose = Purpose(f"study of {name}", name, snapshot, "person", LATER)
-        asked = []
-        for number, one in enumerate(analyses):
-            people, parts = one if isinstance(one, tuple) else (one, {})
-            found = {name: np.unique(self.places[m]) for name, m in parts.items()}
-            sums = [f"{name} {n}" for n in range(more.get("statistics", 1))]
-            shown = {"ill": sums}
-            whole = np.unique(self.places[people])
-            asked.append(Asked(f"model {number}", whole, found, shown))
-        told = more.get("told", 0)
-        if told:
-            members, rounds = more.get("members", ""), more.get("rounds", 1)
-            asked = [
-                replace(
-                    one,
-                    told=((one.people, told),),
-                    rounds=rounds,
-                    members=members,
-                    course=more.get("course", ""),
-                )
-                for one in asked
-            ]
-        cell = more.get("cell", CELL)
-        room = Room(cell, self.share, self.everyone, parts_too, self.most_told, CELL)
-        self.memory.reserve(purpose, asked, room, now)
-        for one in asked:
-            self.memory.sent(purpose, one.analysis, (f"run|{one.analysis}/1/0", 9), now)
-        return purpose
 
 
 @pytest.fixture
@@ -194,7 +141,7 @@ def test_analyses_of_one_study_over_nearly_the_same_people_are_refused_together(
 def test_parts_of_one_study_are_held_apart_only_where_a_site_can_be_seen(hospital):
     both = (first(N), {"died": first(300)}), (first(N), {"died or ill": first(305)})
     with pytest.raises(TooClose):
-        hospital.ask(*both, parts_too=True)
+        hospital.ask(*both, alone=True)
 
     hospital.ask(*both)
 
@@ -203,7 +150,7 @@ def test_a_part_and_everybody_else_of_one_study_are_held_apart_no_more(hospital)
     """Of many sites nobody can tell one site's part from the others'."""
     both = first(500), (first(N), {"ill": first(497)})
     with pytest.raises(TooClose):
-        hospital.ask(*both, parts_too=True)
+        hospital.ask(*both, alone=True)
 
     hospital.ask(*both)
 
@@ -217,7 +164,7 @@ def test_the_site_alone_is_told_which_set_lies_too_close(hospital, asked, what):
     hospital.ask(first(500))
 
     with pytest.raises(TooClose) as caught:
-        hospital.ask(asked, parts_too=True)
+        hospital.ask(asked, alone=True)
     assert what in caught.value.local
     assert what not in str(caught.value)
 
@@ -247,7 +194,7 @@ def test_parts_of_many_sites_are_held_apart_where_a_site_can_be_seen(hospital):
 
     for one in both:
         with pytest.raises(TooClose):
-            hospital.ask(one, parts_too=True)
+            hospital.ask(one, alone=True)
 
 
 def test_a_set_that_was_a_part_is_no_whole_that_was_shown(hospital):

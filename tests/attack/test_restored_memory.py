@@ -44,6 +44,7 @@ def everything(federation):
         "numbers": "SELECT * FROM numbers",
         "yearly": "SELECT * FROM yearly",
         "told": "SELECT * FROM told",
+        "summed": "SELECT * FROM summed",
     }
     return {name: rows(federation, text) for name, text in tables.items()}
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hetao.analysis import estimator_for, make_rows
+from hetao.canonical import digest
 from hetao.errors import InvalidStudy
 from hetao.federation.asking import (
     Attempt,
@@ -14,27 +15,29 @@ from hetao.federation.asking import (
     by_name,
     members_of,
     over_of,
+    over_whom,
     places_of,
     room_of,
 )
 from hetao.federation.memory import Memory
 from hetao.release import Policy
+from hetao.release.lists import NOWHERE, Summed
 from hetao.release.minimums import numbers_told
 from hetao.release.policy import STRICT
+from hetao.study import Minimum
 from support_analysis import ANALYSES, STUDY, people
 
 SITES = ("a", "b", "c")
+SCREEN = estimator_for(STUDY, ANALYSES["screen"])
+ROWS = make_rows(SCREEN.plan, people(1, 300), "aa")
+WHO = Places(np.arange(300), {})
 
 
-def test_a_site_can_be_seen_where_fewer_are_summed_than_the_minimum():
-    least = Policy().minimum.sites
+def test_the_fewest_sites_are_those_of_the_stricter_of_site_and_study():
+    study = replace(STUDY, minimum=Minimum(sites=5))
 
-    assert [
-        room_of(Policy(), STUDY, None, n).parts_too for n in (least - 1, least)
-    ] == [
-        True,
-        False,
-    ]
+    assert room_of(Policy(), STUDY, None, SITES).sites == Policy().minimum.sites == 3
+    assert room_of(Policy(), study, None, SITES).sites == 5
 
 
 @pytest.mark.parametrize(
@@ -57,8 +60,12 @@ def test_a_pooled_sum_is_seen_over_all_sites_of_the_minimum_but_one(
     policy = Policy(minimum=replace(STRICT, sites=own))
     study = replace(STUDY, minimum=asked and replace(STRICT, sites=asked))
 
-    assert over_of(policy, study, sites) == over
-    assert room_of(policy, study, None, sites).over == over
+    names = tuple(map(str, range(sites)))
+    joins = replace(study, told_apart=("new",))
+
+    assert over_of(policy, study, names) == over
+    assert over_of(policy, joins, (*names, "new")) == over
+    assert room_of(policy, study, None, names).over == over
 
 
 @pytest.mark.parametrize(
@@ -72,8 +79,14 @@ def test_what_tells_sites_apart_is_not_seen_over_several(by, pooled):
     rows = make_rows(estimator.plan, columns, study.sites[0])
     everybody = Places(np.arange(60), {})
 
-    asked = asked_of(estimator, rows, everybody, 0, Attempt("run"))
+    asked = asked_of(estimator, rows, everybody, 0, Attempt("run"), NOWHERE)
+    mine = Summed(frozenset(study.sites), frozenset(study.sites[:1]))
+    apart = asked_of(estimator, rows, everybody, 0, Attempt("run"), mine)
 
+    assert not apart.pooled
+    assert sum(map(len, apart.statistics.values())) >= sum(
+        map(len, asked.statistics.values())
+    )
     assert set(asked.pooled) == pooled
     assert set(asked.statistics) >= {"age", "chol", "grade", "ill"}
 
@@ -84,17 +97,51 @@ def test_the_parts_of_sites_that_a_model_tells_apart_are_not_seen_over_several()
     estimator = estimator_for(study, by_site)
     rows = make_rows(estimator.plan, people(1, 60), study.sites[0])
 
-    asked = asked_of(estimator, rows, Places(np.arange(60), {}), 0, Attempt("run"))
+    everybody = Places(np.arange(60), {})
+
+    asked = asked_of(estimator, rows, everybody, 0, Attempt("run"), NOWHERE)
 
     assert not asked.pooled
     assert len(asked.statistics["grade"]) == 3 * len(study.sites)
 
 
 def test_a_sum_over_all_sites_of_a_permit_has_no_list_and_any_other_its_own():
-    assert members_of(("b", "a", "c"), SITES) == ""
-    assert members_of(("a", "b"), SITES).startswith("sha256:")
-    assert members_of(("a", "b"), SITES) == members_of(("b", "a"), SITES)
-    assert members_of(("a", "b"), SITES) != members_of(("a", "c"), SITES)
+    assert members_of(("b", "a", "c"), SITES) == ()
+    assert members_of(("b", "a"), SITES) == ("a", "b")
+
+
+def test_other_members_than_the_permits_have_other_states_and_any_order_the_same():
+    def members(*names):
+        attempt = Attempt("run", 1, names)
+        return asked_of(SCREEN, ROWS, WHO, 0, attempt, NOWHERE).members
+
+    assert members() == ""
+    assert members("aa", "b") == digest({"members": ["aa", "b"]})
+    assert members("aa", "b") != members("aa", "c")
+
+
+@pytest.mark.parametrize(
+    ("apart", "alone"), [((), False), (("b",), False), ("b aa", 1)]
+)
+def test_a_site_is_alone_where_its_own_part_may_be_told_apart(apart, alone):
+    names = frozenset(apart.split() if isinstance(apart, str) else apart)
+    over = Summed(frozenset({"aa", "b", "c"}), names)
+
+    asked = asked_of(SCREEN, ROWS, WHO, 0, Attempt("run"), over)
+
+    assert (asked.over, asked.alone) == (over, bool(alone))
+
+
+def test_over_whom_something_is_summed_hangs_on_the_stricter_minimum_and_the_method():
+    goes_on = replace(STUDY, on_lost_site="continue")
+    strict = replace(STUDY, minimum=Minimum(sites=4))
+    table, model = (estimator_for(STUDY, ANALYSES[m]) for m in ("table1", "logistic"))
+
+    def apart(study, estimator):
+        return sorted(over_whom(Policy(), study, SITES, estimator).apart)
+
+    assert apart(STUDY, table) == apart(STUDY, model) == apart(goes_on, table) == []
+    assert apart(strict, table) == apart(goes_on, model) == ["a", "b", "c"]
 
 
 def test_a_name_that_stands_twice_is_named_by_sixty_letters():
@@ -128,11 +175,8 @@ def test_everybody_of_whom_anything_is_told_is_each_counted_once():
 
 
 def test_of_each_pair_of_a_screen_a_round_tells_scores_and_information():
-    screen = estimator_for(STUDY, ANALYSES["screen"])
-    rows = make_rows(screen.plan, people(1, 300), "aa")
+    asked = asked_of(SCREEN, ROWS, WHO, 0, Attempt("run"), NOWHERE)
 
-    asked = asked_of(screen, rows, Places(np.arange(300), {}), 0, Attempt("run"))
-
-    expected = [numbers_told(pair.parameters, 1) for pair in screen.plan.parts]
+    expected = [numbers_told(pair.parameters, 1) for pair in SCREEN.plan.parts]
     assert [numbers for _, numbers in asked.told] == expected
     assert asked.course == "run|1"

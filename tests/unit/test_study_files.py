@@ -22,6 +22,7 @@ from hetao.study import (
     study_from,
 )
 from hetao.study.terms import LONGEST_TERM, parse_criterion
+from hetao.study.writing import write_study
 
 GOOD = """
 [study]
@@ -104,6 +105,18 @@ def test_the_canonical_form_is_the_same_study(study_file):
 
     assert again == study
     assert again.digest == study.digest
+
+
+def test_sites_that_may_be_told_apart_are_read_written_and_hashed(study_file, tmp_path):
+    plain = read_study(study_file())
+    named = read_study(study_file("members =", 'told_apart = ["c"]\nmembers ='))
+
+    write_study(tmp_path / "again.toml", named)
+
+    assert named.told_apart == ("c",)
+    assert read_study(tmp_path / "again.toml").digest == named.digest != plain.digest
+    assert study_from(parse_canonical(named.canonical)) == named
+    assert b"told_apart" not in plain.canonical  # and so its digest is that of before
 
 
 def test_a_large_whole_bound_survives_the_canonical_form(study_file):
@@ -214,6 +227,16 @@ BAD = {
         "members =",
         'on_lost_site = "maybe"\nmembers =',
         "on_lost",
+    ),
+    "a stranger told apart": (
+        "members =",
+        'told_apart = ["d"]\nmembers =',
+        "told_apart names 'd', which is no member",
+    ),
+    "a site told apart twice": (
+        "members =",
+        'told_apart = ["a", "a"]\nmembers =',
+        "told_apart names a site twice",
     ),
     "no time to answer": ("members =", "deadline_seconds = 0\nmembers =", "deadline"),
     "a minimum of none": (

@@ -1,6 +1,7 @@
 """What a study says about people, arms and follow-up is read as meant, or refused."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -378,6 +379,33 @@ def test_a_label_cannot_hide_which_codes_it_stands_for(study_file, language, sai
     assert len(sets) == len(study.concepts)
     found = next(one for one in sets if one.startswith(said))
     assert "I48.9" in found
+
+
+@pytest.mark.parametrize(
+    ("language", "named", "goes_on"),
+    [
+        (
+            "en",
+            "The own part of gz may be told apart: other ",
+            "goes on without a lost",
+        ),
+        ("zh-Hant", "gz 自身的部分可能被單獨得知", "若有機構失聯"),
+        ("zh-Hans", "gz 自身的部分可能被单独得知", "若有机构失联"),
+    ],
+)
+def test_whose_part_may_be_told_apart_is_said_and_else_nothing_of_sites(
+    study_file, language, named, goes_on
+):
+    plain = read_study(study_file())
+    moved = replace(plain, told_apart=("gz",), on_lost_site="continue")
+
+    new = [
+        one for one in explain(moved, language) if one not in explain(plain, language)
+    ]
+
+    ((first, second),) = (section.sentences for section in new)
+    assert named in first
+    assert goes_on in second
 
 
 def test_of_a_long_list_the_first_codes_and_their_number_are_said(study_file):

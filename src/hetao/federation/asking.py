@@ -21,6 +21,7 @@ from hetao.federation.memory import Memory, Room
 from hetao.permit import Bundle, bundle_from
 from hetao.release import Policy, unpack
 from hetao.release.differencing import Asked, Ints
+from hetao.release.lists import Summed, summed
 from hetao.release.minimums import numbers_of, numbers_told, rounds_counted
 from hetao.study import Study, study_from
 
@@ -40,7 +41,7 @@ class Attempt:
 
     run: str
     number: int = 1
-    members: str = ""
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +95,7 @@ def asked_of(
     places: Places,
     at: int,
     attempt: Attempt,
+    over: Summed,
 ) -> Asked:
     """Return of whom an analysis would show statistics, and how much its rounds tell.
 
@@ -103,6 +105,7 @@ def asked_of(
         places: of the run's people.
         at: the round, from 0; those to come are counted from the first.
         attempt: of which run, and over whom.
+        over: as `over_whom` returns.
     """
     plan = estimator.plan
     own = places.rows[rows.origin] if len(rows.origin) else places.rows
@@ -125,19 +128,22 @@ def asked_of(
     else:
         mine = _People(own)
         found += [(name, mine.of(who)) for name, who in subsets(plan, rows)]
-    alone, pooled = statistics(plan), sums_of_groups(plan, rows)
-    if plan.tells_sites or estimator.own_parts or estimator.publishable:
-        alone, pooled = _joined(alone, pooled), {}
+    single, pooled = statistics(plan), sums_of_groups(plan, rows)
+    alone = rows.site in over.apart
+    if alone or plan.tells_sites or estimator.own_parts or estimator.publishable:
+        single, pooled = _joined(single, pooled), {}
     return Asked(
         plan.analysis.name,
         people,
         by_name(found),
-        alone,
+        single,
         pooled,
         [(who, numbers) for who, numbers in told if numbers],
         rounds_counted(at, estimator.most_rounds),
-        attempt.members,
+        digest({"members": list(attempt.members)}) if attempt.members else "",
         f"{attempt.run}|{attempt.number}",
+        over,
+        alone,
     )
 
 
@@ -186,23 +192,24 @@ def by_name(parts: Sequence[tuple[tuple[str, ...], Ints]]) -> dict[str, Ints]:
     return found
 
 
-def room_of(policy: Policy, study: Study, everyone: int | None, sites: int) -> Room:
+def room_of(
+    policy: Policy, study: Study, everyone: int | None, sites: Sequence[str]
+) -> Room:
     """Return how close a study's answers may come, and how much they may show.
 
     Args:
         policy: the site's own.
         study: whose own minimum may be stricter.
         everyone: people in the snapshot, where totals of them may be published.
-        sites: how many are summed.
+        sites: who is summed.
     """
-    minimum = policy.tightened(study.minimum).minimum
-    few, own = sites < minimum.sites, policy.minimum.cell
+    minimum, own = policy.tightened(study.minimum).minimum, policy.minimum.cell
     shown, told = policy.shown_share, policy.told_share
-    over = over_of(policy, study, sites)
-    return Room(minimum.cell, shown, everyone, few, told, own, over)
+    limits = (minimum.cell, shown, everyone, told, own)
+    return Room(*limits, over_of(policy, study, sites), minimum.sites)
 
 
-def over_of(policy: Policy, study: Study, sites: int) -> int:
+def over_of(policy: Policy, study: Study, sites: Sequence[str]) -> int:
     """Return over how many sites a party sees a pooled sum at least, its own taken off.
 
     It follows from the site's own minimum: a study's stricter one bounds nothing here.
@@ -210,15 +217,31 @@ def over_of(policy: Policy, study: Study, sites: int) -> int:
     Args:
         policy: the site's own.
         study: whose own minimum may be stricter.
-        sites: how many are summed, or are to be.
+        sites: who is summed, or is to be. Those who may be told apart do not count.
     """
-    if sites < policy.tightened(study.minimum).minimum.sites:
+    if (
+        len(set(sites) - set(study.told_apart))
+        < policy.tightened(study.minimum).minimum.sites
+    ):
         return 1
     return max(policy.minimum.sites - 1, 1)
 
 
-def members_of(members: Sequence[str], sites: Sequence[str]) -> str:
-    """Return "" where all of a permit's sites are summed, else a digest of who is."""
-    if set(members) == set(sites):
-        return ""
-    return digest({"members": sorted(members)})
+def over_whom(
+    policy: Policy, study: Study, members: Sequence[str], estimator: Estimator
+) -> Summed:
+    """Return the sites that an analysis is summed over, and who may be told apart.
+
+    Args:
+        policy: the site's own, or the one under which it was let out.
+        study: whose own minimum may be stricter.
+        members: who is summed.
+        estimator: of the public plan.
+    """
+    least = policy.tightened(study.minimum).minimum.sites
+    return summed(study, members, least, publishable=estimator.publishable)
+
+
+def members_of(members: Sequence[str], sites: Sequence[str]) -> tuple[str, ...]:
+    """Return nobody where all of a permit's sites are summed, else who is, in order."""
+    return () if set(members) == set(sites) else tuple(sorted(members))

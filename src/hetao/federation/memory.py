@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import math
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetao.errors import TooClose
+from hetao.federation import listed
 from hetao.federation.closeness import (
     REMEDY,
     WORDS,
@@ -44,6 +45,7 @@ from hetao.release.differencing import (
     packed,
     told_of,
 )
+from hetao.release.lists import Summed
 from hetao.release.marks import weights_of
 
 __all__ = ["REMEDY", "WORDS", "Memory", "Purpose", "Room"]
@@ -146,11 +148,12 @@ class Memory:
             raise lost(key)
         self._secret = read_or_make(key)
         self._weights = weights_of(self._secret, 0)
-        self._store = Store(path, SCHEMA, alone=False)
+        self._store = Store(path, SCHEMA + listed.SCHEMA, alone=False)
         mark = hmac.new(self._secret, b"hetao-memory-v1", hashlib.sha256).digest()
         with self._store.transaction() as db:
             db.execute("INSERT OR IGNORE INTO secret VALUES (1, ?)", (mark,))
             ((kept,),) = db.execute("SELECT mark FROM secret").fetchall()
+            listed.mark_unknown(db)
         if bytes(kept) != mark:
             self._store.close()
             raise lost(key)
@@ -209,11 +212,14 @@ class Memory:
             size = len(_known(db, purpose.space))
             weights = self._weights_of(size)
             sets = sets_of(asked, weights, size)
-            earlier = Earlier(db, purpose.space, format_time(now), weights)
-            check_closeness(sets, earlier, room, purpose.permit)
+            who = (purpose.space, purpose.permit)
+            earlier = Earlier(db, who, format_time(now), weights)
+            check_closeness(sets, earlier, room)
             self._spend(db, purpose, asked, (size, room))
             for each in asked:
                 self._tell(db, purpose, each, (size, room.told))
+                what = (purpose.permit, each.analysis, each.over)
+                listed.reserve(db, *what, purpose.until)
             for one in sets:
                 row = (earlier.kept(one), purpose.permit, one.analysis)
                 db.execute(
@@ -300,7 +306,7 @@ class Memory:
     def sent(
         self,
         purpose: Purpose,
-        analysis: str,
+        asked: Asked,
         numbers: tuple[str, int],
         now: datetime.datetime,
     ) -> None:
@@ -308,17 +314,18 @@ class Memory:
 
         Args:
             purpose: what for.
-            analysis: its name in the study.
+            asked: as it was reserved, if only by name and sites.
             numbers: the run and task, and how many numbers it lets out.
             now: UTC time.
         """
-        task, count = numbers
+        (task, count), at = numbers, format_time(now)
         with self._store.transaction() as db:
             db.execute(
                 "UPDATE shown SET sent = ? WHERE permit = ? AND analysis = ? "
                 "AND sent IS NULL",
-                (format_time(now), purpose.permit, analysis),
+                (at, purpose.permit, asked.analysis),
             )
+            listed.sent(db, purpose.permit, asked.analysis, asked.over, at)
             db.execute(
                 "INSERT OR IGNORE INTO numbers VALUES (?, ?, ?)",
                 (purpose.permit, task, count),
@@ -345,6 +352,19 @@ class Memory:
             for body in sums
             if (str(body["permit"]), f"{body['run']}|{body['task']}") not in known
         ]
+
+    def unlisted(self) -> list[str]:
+        """Return the permits of answers of which it is not known over which sites."""
+        with self._store.transaction() as db:
+            return listed.unknown(db)
+
+    def list_again(self, permit: str, lists: Collection[Summed]) -> None:
+        """Note over which lists of sites such a permit's answers were; none changes it.
+
+        Any of its analyses may have been over each of them.
+        """
+        with self._store.transaction() as db:
+            listed.make_known(db, permit, lists)
 
     # --- people of a year -------------------------------------------------------------
     def count(

@@ -9,7 +9,7 @@ showed how much. Where that can no longer be done, the site does not open.
 
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -26,10 +26,11 @@ from hetao.permit import Bundle, Identity, parse_time
 from hetao.permit.law import day_of_law
 from hetao.release import Policy, check_people
 from hetao.release.differencing import Asked
+from hetao.release.lists import Summed, summed
 from hetao.study import Study
 
 WITHOUT_END: Final = 1e12  # of each budget: what was shown was shown
-ANYTHING: Final = Room(0, WITHOUT_END, told=WITHOUT_END)
+ANYTHING: Final = Room(0, WITHOUT_END, told=WITHOUT_END, sites=1)
 
 Body = Mapping[str, Any]
 Table = CuratedTables | FlatTable
@@ -71,6 +72,7 @@ def recall(setup: Kept, memory: Memory, store: Store, size: int) -> None:
     Raises:
         MemoryLost: the memory forgot sums that cannot be worked out again.
     """
+    _list_again(setup, memory, store)
     rows = store.rows(
         "SELECT record FROM answered WHERE logged >= ? ORDER BY logged", (memory.heard,)
     )
@@ -92,6 +94,48 @@ def recall(setup: Kept, memory: Memory, store: Store, size: int) -> None:
     memory.hear(size)
     if forgotten:
         setup.tell(f"the memory was older than the log by {len(forgotten)} sums")
+
+
+def _list_again(setup: Kept, memory: Memory, store: Store) -> None:
+    """Tell a memory that an earlier edition of hetao kept which sites were summed.
+
+    What was begun says which sites its permit has, and each record which were summed.
+    Of a permit of which neither is here the lists stay unknown, which is too close to
+    every other list.
+
+    Args:
+        setup: of the site.
+        memory: its memory of releases.
+        store: its journal, which `remind` has told what stands in the log.
+    """
+    permits = memory.unlisted()
+    if not permits:
+        return
+    found = {permit: set[Summed]() for permit in permits}
+    for (data,) in store.rows("SELECT record FROM answered"):
+        body = json.loads(data)["body"]
+        if body["kind"] == "sum" and body["permit"] in found:
+            over = _as_before(body["members"], _least_sites(body))
+            found[body["permit"]].add(over)
+    for permit, data in store.rows("SELECT permit, data FROM begun WHERE data != x''"):
+        if permit in found:
+            content = parse_envelope(bytes(data)).open(setup.identity)
+            study, bundle = asking.opening(content)
+            least = setup.policy.tightened(study.minimum).minimum.sites
+            found[permit].add(_as_before(bundle.permit.sites, least))
+    for permit, lists in found.items():
+        memory.list_again(permit, lists)
+
+
+def _as_before(members: Collection[str], least: int) -> Summed:
+    """Return a list of a study that could not name whose part may be told apart."""
+    sites = frozenset(members)
+    return Summed(sites, sites if len(sites) < least else frozenset(), least)
+
+
+def _least_sites(body: Body) -> int:
+    """Return fewest sites of a sum, by the policy under which it was let out."""
+    return int(body["policy"]["minimum"]["sites"])
 
 
 @dataclass(frozen=True)
@@ -133,16 +177,16 @@ class _Again:
             cohort.space,
             permit.not_after,
         )
-        sites = len(permit.sites)
-        over = asking.over_of(self.setup.policy, self.study, sites)
+        over = asking.over_of(self.setup.policy, self.study, permit.sites)
         room = replace(ANYTHING, over=over)
         for body in bodies:
             when = parse_time(str(body["at"]))
             year, who = day_of_law(when).year, (cohort.space, places.rows)
             memory.count(year, who, lambda _: None)
-            memory.reserve(purpose, [self._asked(places, body)], room, when)
+            asked = self._asked(places, body)
+            memory.reserve(purpose, [asked], room, when)
             task = f"{body['run']}|{body['task']}", int(body["values"])
-            memory.sent(purpose, str(body["analysis"]), task, when)
+            memory.sent(purpose, asked, task, when)
 
     def _asked(self, places: asking.Places, body: Body) -> Asked:
         name = self.setup.identity.name
@@ -158,4 +202,11 @@ class _Again:
         )
         among = asking.members_of(tuple(body["members"]), self.bundle.permit.sites)
         attempt = asking.Attempt(str(body["run"]), int(body["attempt"]), among)
-        return asking.asked_of(estimator, rows, places, int(body["round"]), attempt)
+        over = summed(
+            self.study,
+            body["members"],
+            _least_sites(body),
+            publishable=estimator.publishable,
+        )
+        at = int(body["round"])
+        return asking.asked_of(estimator, rows, places, at, attempt, over)

@@ -95,6 +95,7 @@ from hetao.release import (
 )
 from hetao.release.decide import decide
 from hetao.release.differencing import Asked, Budget
+from hetao.release.lists import check_agrees
 from hetao.release.minimums import USUAL_ROUNDS, needs_count, numbers_of
 from hetao.study import Study
 
@@ -315,6 +316,7 @@ class Site:
         if self.name not in bundle.permit.sites:
             raise NotAParty(f"{self.name} is not a site of this permit")
         check_house(self._setup.house, bundle.permit, self._clock())
+        check_agrees(self.name, self._setup.policy.told_apart, study)
         table = self._source(bundle.permit.digest)
         try:
             quality = self._setup.quality(table)
@@ -351,7 +353,9 @@ class Site:
 
     def _asked(self, run: _Run, name: str, of: asking.Attempt, at: int = 0) -> Asked:
         estimator, rows, _ = self._prepared(run, name)
-        return asking.asked_of(estimator, rows, run.places, at, of)
+        policy, members = self._setup.policy, of.members or run.bundle.permit.sites
+        over = asking.over_whom(policy, run.study, members, estimator)
+        return asking.asked_of(estimator, rows, run.places, at, of, over)
 
     def _purpose(self, run: _Run) -> Purpose:
         permit, cohort = run.bundle.permit, run.cohort
@@ -359,7 +363,7 @@ class Site:
         return Purpose(*what, cohort.snapshot, cohort.space, permit.not_after)
 
     def _room(self, run: _Run) -> Room:
-        everyone, sites = run.cohort.everyone, len(run.bundle.permit.sites)
+        everyone, sites = run.cohort.everyone, run.bundle.permit.sites
         return asking.room_of(self._setup.policy, run.study, everyone, sites)
 
     def _enough(self, study: Study) -> Callable[[int], None]:
@@ -450,14 +454,15 @@ class Site:
             counted=counted,
         )
         release = self._decide(summary, run, envelope)
-        among = asking.members_of(summary.members, run.bundle.permit.sites)
-        if among or header.round >= USUAL_ROUNDS:  # the begin reserved no such round
-            attempt = replace(attempt, members=among)
-            self._reserved(run, header.analysis, attempt, header.round)
+        among = asking.members_of(summary.members, permit.sites)
+        attempt = replace(attempt, members=among)
+        # The begin reserved no such round.
+        at = header.round if among or header.round >= USUAL_ROUNDS else 0
+        self._reserved(run, header.analysis, attempt, at)
         count = sum(array.size for array in summary.arrays.values())
         self.memory.sent(
             self._purpose(run),
-            header.analysis,
+            run.reserved[header.analysis, attempt, at],
             (f"{header.run}|{header.task}", count),
             self._clock(),
         )

@@ -60,6 +60,7 @@ from hetao.release.concepts import check_concepts
 from hetao.release.differencing import Budget, check_room
 from hetao.release.grading import Field, grade, lineage, with_read
 from hetao.release.limits import check_limits, flags_of
+from hetao.release.lists import check_agrees, summed
 from hetao.release.message import pack
 from hetao.release.minimums import (
     check_combinations,
@@ -260,15 +261,14 @@ def _check_permit(door: Door, place: Place, now: datetime.datetime) -> None:
         raise NotAParty(f"{name} signs with another key than the permit pins")
     if place.attempt > door.bundle.terms.most_attempts:
         raise UnlistedProtocol("the analysis was started over too often")
+    check_agrees(name, door.policy.told_apart, door.study)
 
 
 def _check_protocol(summary: Summary, door: Door, place: Place) -> None:
     protocol = summary.protocol
     listed = door.bundle.permit.protocol(protocol.name)
-    if listed is None or (listed.version, listed.hash) != (
-        protocol.version,
-        protocol.hash,
-    ):
+    installed = (protocol.version, protocol.hash)
+    if listed is None or (listed.version, listed.hash) != installed:
         raise UnlistedProtocol(
             f"the permit does not list {protocol.name} as it is installed here",
             fix="install the version that was approved, or ask for a new permit",
@@ -309,13 +309,13 @@ def _check_members(summary: Summary, door: Door, minimum: Minimum) -> None:
             f"{summary.protocol.name}, whose sums could show them one by one",
             fix="stratify the model by site, or coarsen the grid of times",
         )
-    if len(members) >= minimum.sites or summary.publishable:
+    if summary.publishable or not _is_apart(summary, door, minimum):
         return
     bins = summary.evidence.bins.values()
     if is_thin or any(is_small(count, minimum.cell) for count in bins):
         raise TooFewSites(
-            f"{summary.protocol.name} over fewer than {minimum.sites} sites could show "
-            "one site's small cells",
+            f"{summary.protocol.name} over fewer than {minimum.sites} sites, or over "
+            "one that may be told apart, could show one site's small cells",
             fix="add sites, or coarsen the table until every cell is large enough",
         )
 
@@ -378,12 +378,13 @@ def _dominance(summary: Summary, door: Door, minimum: Minimum) -> Evidence | Non
 
 
 def _tells_apart(summary: Summary, door: Door, minimum: Minimum) -> bool:
-    """Return whether a sum is over few sites, or may show one site's own part.
+    """Return whether a sum, or this one beside others, may show one site's own part."""
+    return summary.own_parts or _is_apart(summary, door, minimum)
 
-    So may a sum that hubs open once more over other sites, when one was lost.
-    """
-    again = summary.publishable and door.study.on_lost_site == "continue"
-    return len(summary.members) < minimum.sites or summary.own_parts or again
+
+def _is_apart(summary: Summary, door: Door, minimum: Minimum) -> bool:
+    what = (door.study, summary.members, minimum.sites)
+    return door.identity.name in summed(*what, publishable=summary.publishable).apart
 
 
 @dataclass(frozen=True)
@@ -398,7 +399,7 @@ class _Graded:
 
 def _graded(summary: Summary, door: Door, place: Place, policy: Policy) -> _Graded:
     """Return the class of a sum; refuse one that may not leave."""
-    sealed = len(summary.members) >= policy.minimum.sites and not summary.own_parts
+    sealed = not _tells_apart(summary, door, policy.minimum)
     checks = checks_of_sum(
         summary.evidence,
         policy,
@@ -563,13 +564,9 @@ def _send_notice(
     graded = _notice_grade()
     header = _header(site, place, notice.kind, graded.released)
     content = {**notice.body, "site": site}
-    body = {
-        **_record(
-            door, place, notice.kind, class_of(graded, (), CHECKS_OF_NOTICE), now
-        ),
-        "content": digest(content),
-    }
-    record = state(door.identity, body)
+    class_ = class_of(graded, (), CHECKS_OF_NOTICE)
+    body = _record(door, place, notice.kind, class_, now)
+    record = state(door.identity, {**body, "content": digest(content)})
     # The record travels too: a certificate shows what the site itself signed.
     payload = pack({**content, "record": record.as_json()})
     envelope = seal(door.identity, coordinator, header, payload)

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 from hetao.errors import TooClose
+from hetao.release.lists import NOWHERE, Summed
 
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint64]
@@ -53,6 +54,8 @@ class Asked:
             that are: over other members the states of a model are others.
         course: the run and the attempt; in another one a model may be asked at other
             states.
+        over: the sites that are summed.
+        alone: whether this site's own part may be told apart.
     """
 
     analysis: str
@@ -64,6 +67,8 @@ class Asked:
     rounds: int = 0
     members: str = ""
     course: str = ""
+    over: Summed = NOWHERE
+    alone: bool = False
 
     @property
     def of_whom(self) -> "Asked":

@@ -66,12 +66,21 @@ def places_in(bits: Words) -> Ints:
     return np.flatnonzero(np.unpackbits(bits.view(np.uint8), bitorder="little"))
 
 
-def near_by_marks(mine: Ints, others: Ints, cell: int) -> Ints:
-    """Return which of (m, `GROUPS`) marks may be of sets that differ by few people."""
-    return np.flatnonzero(_is_few(others - mine, cell))
+def near_by_marks(mine: Ints, others: Ints, cell: int, *, exact: bool = False) -> Ints:
+    """Return which of (m, `GROUPS`) marks may be of sets that differ by few people.
+
+    Args:
+        mine: (`GROUPS`,) marks of a set.
+        others: of others.
+        cell: fewest people by which answers may differ.
+        exact: whether those are meant as well that differ by nobody.
+    """
+    return np.flatnonzero(_is_few(others - mine, cell, exact))
 
 
-def sums_near(mine: Ints, others: Ints, cell: int) -> list[Found] | None:
+def sums_near(
+    mine: Ints, others: Ints, cell: int, *, exact: bool = False
+) -> list[Found] | None:
     """Return which two or three sets may add up, with a new one, but for few people.
 
     Args:
@@ -79,6 +88,7 @@ def sums_near(mine: Ints, others: Ints, cell: int) -> list[Found] | None:
         others: (m, `GROUPS`) of others.
         cell: fewest people by which answers may differ. Up to `GROUPS` none is missed;
             beyond, hardly any.
+        exact: whether those that add up to nobody are sought as well.
 
     Returns:
         (with, against): places among the others. The new set and those with it may
@@ -96,7 +106,8 @@ def sums_near(mine: Ints, others: Ints, cell: int) -> list[Found] | None:
             if looked > MOST:
                 return None
             few = some[_count(_total(mine, others, signs, some, SOME)) < cell]
-            few = few[_is_few(_total(mine, others, signs, few, GROUPS), cell)]
+            total = _total(mine, others, signs, few, GROUPS)
+            few = few[_is_few(total, cell, exact)]
             for one in few.tolist():
                 pairs = sorted(zip(one, signs, strict=True))
                 with_it = tuple(who for who, sign in pairs if sign > 0)
@@ -113,10 +124,13 @@ def _total(
     return sum((sign * some_of[who] for sign, who in each), start=mine[:groups])
 
 
-def _is_few(marks: Ints, cell: int) -> NDArray[np.bool_]:
-    """Return of which (n, `GROUPS`) sums of marks fewer than a cell of groups count."""
+def _is_few(marks: Ints, cell: int, exact: bool) -> NDArray[np.bool_]:
+    """Return of which (n, `GROUPS`) sums of marks fewer than a cell of groups count.
+
+    None counts where people are the same, which is few where those are meant as well.
+    """
     counts = _count(marks)
-    return np.asarray((counts > 0) & (counts < cell))
+    return np.asarray((counts < cell) & (exact | (counts > 0)))
 
 
 def _count(marks: Ints) -> Ints:

@@ -73,6 +73,7 @@ class Policy:
             `minimum.share`, as for one model.
         dominance: how much of a sum one person may make up; never looser than usual.
         privacy: what questions of the site's own people may cost; off if left out.
+        told_apart: whether a study may name the site under `told_apart`.
     """
 
     minimum: Minimum = STRICT
@@ -83,6 +84,7 @@ class Policy:
     told: float | None = None
     dominance: Dominance = USUAL_DOMINANCE
     privacy: Privacy = NO_PRIVACY
+    told_apart: bool = True
 
     @property
     def shown_share(self) -> float:

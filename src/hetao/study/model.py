@@ -454,11 +454,13 @@ class Study:
 
     `minimum` tightens what the sites' own policies ask; None asks no more. `quality` is
     what a site's data must reach before it joins; None asks for nothing.
-    `on_lost_site` is "stop" or "continue"; `deadline_seconds` is how long a round
-    waits for a site. `dictionary` names the common data model, "omop-5.4" or "flat";
-    `dictionary_digest` is that of the data dictionary the study was written for, so
-    that the permit and the certificate fix what its words mean; "" for a flat table.
-    `definitions` says which parts were taken over from OHDSI's cohort definitions.
+    `on_lost_site` is "stop" or "continue"; `told_apart` names the sites whose own part
+    other studies may tell, because they join or leave; `deadline_seconds` is how long a
+    round waits for a site. `dictionary` names the common data model, "omop-5.4" or
+    "flat"; `dictionary_digest` is that of the data dictionary the study was written
+    for, so that the permit and the certificate fix what its words mean; "" for a flat
+    table. `definitions` says which parts were taken over from OHDSI's cohort
+    definitions.
     """
 
     name: str
@@ -484,6 +486,7 @@ class Study:
     scores: tuple[Score, ...] = ()
     matching: Matching | None = None
     definitions: tuple[Definition, ...] = ()
+    told_apart: tuple[str, ...] = ()
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -519,8 +522,15 @@ class Study:
 
     @cached_property
     def canonical(self) -> bytes:
-        """Return the study's canonical bytes (RFC 8785)."""
-        return bytes_of.canonical({"type": "hetao.study/1", **fields_of(self)})
+        """Return the study's canonical bytes (RFC 8785).
+
+        `told_apart` stands in them where it names a site, so that a study of before
+        there was such a field keeps its digest.
+        """
+        fields = fields_of(self)
+        if not self.told_apart:
+            del fields["told_apart"]
+        return bytes_of.canonical({"type": "hetao.study/1", **fields})
 
     @cached_property
     def digest(self) -> str:

@@ -181,7 +181,7 @@ def _only(table: dict[str, Any], fields: tuple[str, ...], where: str) -> None:
 
 
 def _sites(table: dict[str, Any], where: str) -> dict[str, Any]:
-    known = ("members", "on_lost_site", "deadline_seconds")
+    known = ("members", "on_lost_site", "told_apart", "deadline_seconds")
     _only(table, known, f"{where} [sites]")
     flat = dict(table)
     if "members" not in flat:
@@ -244,6 +244,7 @@ def _check_study(study: Study, where: str) -> None:
     if not 1 <= study.deadline_seconds <= 86_400:
         raise InvalidStudy(f"{where}: deadline_seconds must lie in 1 to 86400")
     _check_unique(study.sites, f"{where} [sites]", SITE_NAME, MOST_SITES)
+    _check_told_apart(study, where)
     names = [v.name for v in study.variables]
     _check_unique(names, f"{where} [variables]", NAME, 10_000)
     for kept in KEPT.keys() & names:
@@ -274,6 +275,16 @@ def _check_study(study: Study, where: str) -> None:
         with _naming(place):
             check_analysis(study, analysis, place)
     check_persons(study, where)
+
+
+def _check_told_apart(study: Study, where: str) -> None:
+    for name in study.told_apart:
+        if name not in study.sites:
+            raise InvalidStudy(
+                f"{where} [sites]: told_apart names {name[:60]!r}, which is no member"
+            )
+    if len(set(study.told_apart)) != len(study.told_apart):
+        raise InvalidStudy(f"{where} [sites]: told_apart names a site twice")
 
 
 def _check_definitions(study: Study, where: str) -> None:

@@ -80,6 +80,7 @@ class _Speaker:
         found.append(("outcomes", [self.outcome(o) for o in study.outcomes]))
         if study.matching is not None:
             found.append(("matching", self.matching(study.matching)))
+        found.append(("sites", self.sites()))
         found.append(("variables", [self.variable(v) for v in study.variables]))
         found.append(("concepts", [self.code_lists(c) for c in study.concepts]))
         found.append(("definitions", [self.origin(d) for d in study.definitions]))
@@ -309,6 +310,12 @@ class _Speaker:
             label = self.label(self.study.variable(near.variable))
             found.append(self.say("nearest", label, f"{near.caliper:.12g}"))
         return found
+
+    def sites(self) -> list[str]:
+        """Say whose own part may be told apart."""
+        found = [self.say("told_apart", name) for name in self.study.told_apart]
+        goes_on = self.study.on_lost_site == "continue"
+        return [*found, self.say("goes_on")] if goes_on else found
 
     def code_lists(self, concepts: ConceptSet) -> str:
         """Say what a concept set stands for: a label alone could say anything."""

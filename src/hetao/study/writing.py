@@ -50,6 +50,7 @@ def write_study(path: Path, study: Study) -> None:
     sites = {
         "members": list(study.sites),
         "on_lost_site": study.on_lost_site,
+        **({"told_apart": study.told_apart} if study.told_apart else {}),
         "deadline_seconds": study.deadline_seconds,
     }
     blocks.append(_table("sites", sites))
