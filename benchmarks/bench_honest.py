@@ -61,7 +61,8 @@ def main() -> None:
     if options.growing:
         for people in options.people:
             for way in WAYS:
-                print(f"{people}, {way.what}: {_grown(people, way)}", flush=True)
+                refused, asked = grown(people, way)
+                print(f"{people}, {way.what}: {_said(refused, asked)}", flush=True)
         return
     for people in options.people:
         asked, refused = 0, Counter[str]()
@@ -137,8 +138,16 @@ START, TIMES = 3, 6  # hospitals, and how often some have joined and questions c
 SOME = 6  # of so many questions one is asked: some of each disease
 
 
-def _grown(people: int, way: Way) -> str:
-    """Return how many questions a growing network was asked, and how many refused."""
+def _said(refused: Counter[bool], asked: Counter[bool]) -> str:
+    first = f"of {asked[True]} asked at first {refused[True]} were refused"
+    return f"{first}, of {asked[False]} asked again {refused[False]}"
+
+
+def grown(people: int, way: Way) -> tuple[Counter[bool], Counter[bool]]:
+    """Return how many questions a growing network refused, and was asked.
+
+    Of those that were asked for the first time, under True, and of those asked again.
+    """
     most = START + way.joins * (TIMES - 1)
     asked, refused = Counter[bool](), Counter[bool]()
     with contextlib.ExitStack() as stack:
@@ -166,8 +175,7 @@ def _grown(people: int, way: Way) -> str:
                         for one in members
                     ]
                     refused[is_first] += not all(answers)
-    again = f", of {asked[False]} asked again {refused[False]}" if way.again else ""
-    return f"of {asked[True]} asked at first {refused[True]} were refused{again}"
+    return refused, asked
 
 
 class _Hospital:

@@ -6,6 +6,7 @@
 
 import itertools
 import sqlite3
+import sys
 import tempfile
 from contextlib import closing
 from dataclasses import replace
@@ -25,6 +26,10 @@ from hetao.release.lists import Summed
 from hetao.study import Analysis
 from support_federation import LOGISTIC, Federation, Plan, category, toy_study
 from support_memory import CELL, LATER, NOW, Hospital, N
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+import bench_honest
 
 
 @pytest.fixture
@@ -232,6 +237,34 @@ def test_the_other_whole_of_a_study_counts_over_the_studys_own_list(hospital):
     with pytest.raises(TooClose):
         hospital.ask(first(400), first(600, 400), over=over("abc"))
     hospital.ask(first(400), first(600, 400), over=over("abcd"))
+
+
+def test_a_sum_that_leaves_just_a_cell_of_people_is_answered(hospital):
+    hospital.ask(first(200))
+    hospital.ask(first(200, 200))
+
+    for start in range(0, 80, CELL):
+        hospital.ask(first(400) & ~first(CELL, start))
+
+
+def test_people_who_differ_by_just_a_cell_are_others_over_another_list_too(hospital):
+    hospital.ask(first(500), over=over("abcd"))
+
+    half = CELL // 2
+    for start in range(0, 80, half):
+        others = first(500) & ~first(half, start) | first(half, 500 + start)
+        hospital.ask(others, over=over("abc"))
+
+
+def test_a_part_that_may_be_told_apart_is_not_held_apart_from_a_sealed_one(hospital):
+    """A model and a table of one study that goes on without a lost site."""
+    parts = [(first(N), {name: first(n)}) for name, n in (("died", 300), ("ill", 305))]
+    model, table = hospital.asked(*parts)
+    alone = [replace(one, alone=True) for one in (model, table)]
+
+    with pytest.raises(TooClose):
+        hospital.reserve(alone)
+    hospital.reserve([alone[0], table])
 
 
 # --- random permits -------------------------------------------------------------------
@@ -522,3 +555,16 @@ def test_a_list_that_nobody_knows_is_too_close_to_every_other(network, sites):
     permitted(federation, asked_of(sites, version="2"))
 
     assert begun(federation, "second")["a"] == "HT-416"
+
+
+# --- a network that grows -------------------------------------------------------------
+def test_a_growing_network_is_answered_again_where_it_names_who_joins():
+    """As `benchmarks/bench_honest.py --growing` tells, of smaller hospitals."""
+    _, unnamed, named, *_ = bench_honest.WAYS
+
+    refused, asked = bench_honest.grown(6000, unnamed)
+    few = refused[True]  # too close to another question of a small hospital
+    assert (refused[False], asked[False]) == (110, 110)
+    again = {True: few, False: few * (bench_honest.TIMES - 1)}
+    assert few < 3
+    assert bench_honest.grown(6000, named)[0] == again
