@@ -548,6 +548,10 @@ class Tampering(Site):
     def content(self, header):
         raise NotImplementedError
 
+    def may_send(self, posts):
+        """Nothing holds a liar's answers back."""
+        return True
+
 
 def says(kind, content, recipient=""):
     """Return a site that says `content` whenever it should say `kind`."""
