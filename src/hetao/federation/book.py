@@ -14,7 +14,9 @@ from typing import Any, Final
 
 from hetao.canonical import canonical, digest
 from hetao.errors import NotAParty, NotApproved, OutOfTime, Replayed
+from hetao.federation.beside import latest_time, with_heard
 from hetao.federation.guard import check_switch
+from hetao.federation.register import holds
 from hetao.federation.store import Store
 from hetao.federation.told_uses import TABLES as TOLD
 from hetao.federation.told_uses import Opens, ToldUses
@@ -71,6 +73,9 @@ CREATE TABLE IF NOT EXISTS received (
     used TEXT NOT NULL PRIMARY KEY, data BLOB NOT NULL
 ) STRICT;
 """
+LATEST_USE: Final = (
+    "SELECT max(json_extract(CAST(data AS TEXT), '$.body.at')) FROM used WHERE site = ?"
+)
 ALLOWED: Final = datetime.timedelta(hours=72)  # between a use and its first hearing
 ONE_USE: Final = "fix the number: a use that was dispatched stays as it is"
 
@@ -141,7 +146,7 @@ class Book:
             clock: asked once nobody else can spend.
 
         Raises:
-            OutOfTime: it is not dated now.
+            OutOfTime: it is not dated now, or the site's clock was set back.
             StoppedHere: the site's switch is thrown.
             Refused: the permit does not stand, or does not let this leave.
             Replayed: the number or an item was dispatched before.
@@ -165,11 +170,27 @@ class Book:
         """Spend what a use of this site's own spends, if it may leave now."""
         if abs(parse_time(one.use.at) - now) > SKEW:
             raise OutOfTime("a use is dated by the time at which it is dispatched")
-        heard = bundle.with_notices(tuple(self._notices()))
+        self._check_clock(db, now)
+        heard = self._heard(bundle)
         study = bundle.permit.study
         check_standing(heard, study, now, self._trusted, one.use.payload)
         check_house(self._house, bundle.permit, now)
         _spend(db, bundle.permit, one)
+
+    def _heard(self, bundle: Bundle) -> Bundle:
+        """Return a bundle with what this site heard, by a file or while it served."""
+        told = tuple(one for one in self._notices() if holds(bundle.permit, one))
+        return with_heard(bundle.with_notices(told), self._folder)
+
+    def _check_clock(self, db: Connection, now: datetime.datetime) -> None:
+        """Refuse under a clock that was set back: by it, what has ended would hold."""
+        ((own,),) = db.execute(LATEST_USE, (self._identity.name,)).fetchall()
+        latest = max(own or "", latest_time(self._folder))
+        if latest and now < parse_time(latest) - SKEW:
+            raise OutOfTime(
+                "the site's clock was set back",
+                fix="set the clock right; nothing is dispatched until then",
+            )
 
     def receive(
         self,
@@ -263,7 +284,7 @@ class Book:
 
     def _check_then(self, bundle: Bundle, one: Dispatched) -> None:
         """Refuse a use that the permit did not allow at the time of its dispatch."""
-        heard = bundle.with_notices(tuple(self._notices()))
+        heard = self._heard(bundle)
         when = parse_time(one.use.at)
         then = heard.as_of(when, SKEW)
         study = bundle.permit.study

@@ -133,8 +133,8 @@ def answered(
         handle: the site's own; gate, journal and log are those of every other way.
 
     Raises:
-        BadEnvelope: a letter is for somebody else, before any is looked at; or the
-            site's coordinator signed none of them.
+        BadEnvelope: a letter is for somebody else, before any is looked at; or none
+            is answered.
     """
     for data in letters:
         recipient = parse_envelope(data).header.recipient
@@ -146,7 +146,8 @@ def answered(
     answers = [post for data in letters for _, post in handle(data)]
     if not answers:
         raise BadEnvelope(
-            f"no letter of the file was signed by the coordinator that {name} trusts"
+            f"no letter of the file was signed by the coordinator that {name} trusts, "
+            "or what was answered is destroyed, for the permit was revoked"
         )
     return tuple(answers)
 

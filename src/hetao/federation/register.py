@@ -160,7 +160,7 @@ class Register:
             known = list(self._known.get(bundle.permit.digest, ()))
         new = [one for one in known if one not in bundle.notices]
         return bundle.with_notices(
-            tuple(one for one in new if _holds(bundle.permit, one))
+            tuple(one for one in new if holds(bundle.permit, one))
         )
 
     def after(self, place: int, epoch: str = "") -> News:
@@ -179,7 +179,8 @@ class Register:
         return News(epoch, place, tuple(found))
 
 
-def _holds(permit: Permit, notice: Statement) -> bool:
+def holds(permit: Permit, notice: Statement) -> bool:
+    """Return whether a notice is about this permit, by somebody with a say in it."""
     try:
         read_notice(permit, notice)
     except (HetaoError, ValueError):

@@ -103,6 +103,7 @@ def ask(setup: SiteSetup, question: Question, now: datetime.datetime) -> Stateme
     labels = [label for label, _ in cohort.attrition]
 
     def draw(spent: float) -> Answer:
+        check_switch(setup.folder)  # it may have been thrown while people were counted
         drawn = noisy(counts, question.epsilon)
         told = _told(question, labels, drawn, setup.policy.minimum.people)
         body = {
@@ -131,6 +132,7 @@ def ask(setup: SiteSetup, question: Question, now: datetime.datetime) -> Stateme
             budget.log(key, lambda: log.append([canonical(dict(found))]))
         finally:
             budget.close()
+    check_switch(setup.folder)
     return statement_from(found)
 
 

@@ -244,8 +244,8 @@ class Site:
         except HetaoError as error:
             return self._answer(parse_envelope(data), error)
         try:
-            key = self.answers.key(envelope)  # 5
-            if key:
+            if key := self.answers.key(envelope):  # 5
+                self._heeding.heed(envelope.header.run)  # it may be revoked since
                 return self.answers.posts(key)
             return self._answer(envelope, self._act(envelope))  # 6-9
         except HetaoError as error:
