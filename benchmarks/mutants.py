@@ -97,6 +97,8 @@ MODULES = {
     "permit/passkey": ("unit/test_key_edges", "unit/test_signers"),
     "permit/services": ("unit/test_key_edges", "unit/test_signers"),
     "permit/signing_page": ("unit/test_signing_page",),
+    "permit/certificates": ("attack/test_weak_keys",),
+    "permit/points": ("attack/test_weak_keys",),
     "permit/signing_words": ("unit/test_vote_edges", "unit/test_signing_page"),
     "permit/signing_ask": ("unit/test_vote_edges", "unit/test_signing_page"),
     "permit/answering": ("unit/test_rule_edges", "spec/test_rulebook",
