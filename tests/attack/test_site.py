@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hetao.canonical import digest_bytes, parse_canonical
+from hetao.canonical import digest, digest_bytes, parse_canonical
 from hetao.errors import (
     BadEnvelope,
     ChangedSum,
@@ -633,13 +633,36 @@ def test_a_site_that_lies_stops_the_study_and_no_number_comes_out(tmp_path, lie)
     assert "400" not in str(error)
 
 
-def test_a_site_that_closes_with_a_made_up_log_gets_no_certificate(tmp_path):
-    lie = pack({"checkpoint": "x", "proofs": [], "quality": {}, "record": {}})
-    plan = Plan(toy_study(), site_types={"b": says("closing", lie)})
+@pytest.mark.parametrize("made_up", [{"checkpoint": "x", "proofs": []}, {"proofs": []}])
+def test_a_site_that_closes_with_a_made_up_log_gets_no_certificate(tmp_path, made_up):
+    """Its closing has the form, and it signs it: what a log holds, only steps tell."""
 
-    error = stopped_by(tmp_path, plan)
+    class MadeUp(Site):
+        def _decide(self, outgoing, run, envelope):
+            honest = super()._decide(outgoing, run, envelope)
+            if honest.record.body["kind"] != "closing":
+                return honest
+            said = {**outgoing.body, **made_up, "site": self.name}
+            record = state(
+                self._setup.identity, {**honest.record.body, "content": digest(said)}
+            )
+            return replace(
+                honest,
+                record=record,
+                envelopes=(
+                    seal(
+                        self._setup.identity,
+                        run.bundle.permit.coordinator,
+                        honest.envelopes[0].header,
+                        pack({**said, "record": record.as_json()}),
+                    ),
+                ),
+            )
+
+    error = stopped_by(tmp_path, Plan(toy_study(), site_types={"b": MadeUp}))
 
     assert isinstance(error, Unverified)
+    assert "sites' logs" in str(error)
 
 
 def test_a_receipt_for_another_round_is_refused(tmp_path):

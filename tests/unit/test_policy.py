@@ -113,6 +113,7 @@ def test_a_stricter_count_needs_no_reason(field):
         {"highest_grade": 0},
         {"highest_grade": 6},
         {"reason": 1},
+        {"reason": "x" * 501},
         {"minimums": {}},
     ],
     ids=str,

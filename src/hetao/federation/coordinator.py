@@ -44,10 +44,11 @@ from hetao.federation.outcome import Answer, Outcome, RoundRecord
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.replica import SCHEMA as COPIED
 from hetao.federation.reviewing import COUNTED, Ballots
+from hetao.federation.stating import check_closing, check_ready, check_signed
 from hetao.federation.store import Store
 from hetao.federation.totals import Words, check_tags, check_total, total_of
 from hetao.federation.transport import Transport
-from hetao.ledger.concept_sets import across_sites, are_told
+from hetao.ledger.concept_sets import across_sites
 from hetao.ledger.sealed_counts import task_of
 from hetao.permit import (
     Bundle,
@@ -248,17 +249,8 @@ class Coordinator:
 
     def _check_ready(self, site: str) -> None:
         _, meta, _ = self._mail.items["begin", "ready", site]
-        match meta:
-            case {
-                "snapshot": str(),
-                "policy": {"minimum": {"cell": int()}},
-                "record": dict(),
-            }:
-                pass
-            case _:
-                raise BadEnvelope(f"{site} sent a malformed 'ready'")
-        if not are_told(meta.get("concepts", [])):
-            raise BadEnvelope(f"{site} sent a malformed 'ready'")
+        check_ready(site, meta, self.study)
+        check_signed(site, "ready", meta, self.bundle.permit, self.run)
         if meta.get("dictionary") != self.study.dictionary:
             raise WrongStudy(f"{site} holds another data dictionary than the study's")
 
@@ -511,16 +503,8 @@ class Coordinator:
             s: self._mail.items["finish", "closing", s][1] for s in members
         }
         for site, meta in closings.items():
-            match meta:
-                case {
-                    "checkpoint": str(),
-                    "proofs": list(),
-                    "quality": dict(),
-                    "record": dict(),
-                }:
-                    pass
-                case _:
-                    raise BadEnvelope(f"{site} sent a malformed 'closing'")
+            check_closing(site, meta)
+            check_signed(site, "closing", meta, self.bundle.permit, self.run)
         return closings
 
     async def cosign(self, leaf: bytes) -> tuple[int, str, list[bytes]]:

@@ -71,7 +71,7 @@ from hetao.release.minimums import (
     check_numbers,
     is_small,
 )
-from hetao.release.policy import Policy, check_people
+from hetao.release.policy import LONGEST_REASON, Policy, check_people
 from hetao.release.quality import check_graded
 from hetao.release.record import (
     CHECKS_OF_NOTICE,
@@ -89,7 +89,7 @@ from hetao.study import Minimum, Study
 
 SEALED, OWN, NOTICE = "model_update_secagg", "model_update", "notice"  # kinds
 ROUNDING: Final = 1e-6  # slack on declared bounds, relative
-LONGEST_TEXT: Final = 500  # characters of any text in a notice
+LONGEST_TEXT: Final = LONGEST_REASON  # characters of any text in a notice
 NOTICE_FIELDS: Final = {
     "ready": {"site", "snapshot", "dictionary", "policy", "concepts", "extract"},
     "closing": {"site", "checkpoint", "proofs", "quality", "extract"},

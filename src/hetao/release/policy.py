@@ -1,6 +1,7 @@
 """A site's own minimum counts: strict unless a file lowers them and says why."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,7 @@ from hetao.records import read_toml, record
 from hetao.study import Minimum
 
 STRICT: Final = Minimum()
+LONGEST_REASON: Final = 500  # characters, as of any text in a notice
 USUAL_BUDGET: Final = 0.1  # statistics shown for each person of a snapshot
 NUMBERS_FOR_SHARE: Final = 100.0  # a person, of models' rounds, for a share of 1
 # Codes of the Data Use Ontology (EBISPOT/DUO, duo.csv of 2022-09), by short name.
@@ -196,4 +198,29 @@ def policy_from(table: dict[str, Any], where: str = "policy") -> Policy:
             f"{where} lowers {', '.join(policy.lowered)} and does not say why",
             fix="write reason = '...'; every certificate will carry it",
         )
+    if len(policy.reason) > LONGEST_REASON:
+        raise InvalidNetwork(
+            f"{where}: the reason is longer than {LONGEST_REASON} characters",
+            fix="shorten it; every certificate will carry it",
+        )
     return policy
+
+
+def check_told(table: object) -> None:
+    """Return quietly if a table says what `Policy.as_json` could, and no more.
+
+    A count that is lowered is named as such: readers are told of it by that list.
+
+    Raises:
+        InvalidNetwork: it does not.
+    """
+    if not isinstance(table, Mapping) or set(table) != {"minimum", "lowered", "reason"}:
+        raise InvalidNetwork("a policy is told with other fields")
+    reason, usual = table["reason"], "of the site"  # whether there is one, it decides
+    policy = policy_from({"minimum": table["minimum"], "reason": reason or usual})
+    if not isinstance(reason, str):  # nothing else that is nothing
+        raise InvalidNetwork("the reason of a policy is no text")
+    if table["lowered"] != list(policy.lowered) or set(table["minimum"]) != {
+        f.name for f in fields(Minimum)
+    }:
+        raise InvalidNetwork("a policy hides what it lowers, or leaves a count out")
