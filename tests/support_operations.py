@@ -122,6 +122,8 @@ def stands(seen: Sequence[Event], now: int, revoked: dict[str, int]) -> bool:
     """Say whether the permit lets anything leave, by what a site has seen."""
     terms = terms_of(seen)
     counted = [e for e in seen if e.minute <= now + SKEW]
+    approvals = [e for e in counted if e.verb == "approve"]
+    counted = [e for e in counted if is_theirs(e, approvals)]
     fresh = {
         e.office[0]
         for e in counted
@@ -132,7 +134,7 @@ def stands(seen: Sequence[Event], now: int, revoked: dict[str, int]) -> bool:
         and is_whole(seen)
         and not is_void(seen, revoked)
         and 0 <= now < terms["not_after"]
-        and is_approved([e for e in counted if e.verb == "approve"])
+        and is_approved(approvals)
         and not is_suspended(seen, counted, now)
         and fresh == {"HK", "SZ"}
     )
@@ -155,6 +157,20 @@ def is_approved(approvals: Sequence[Event]) -> bool:
         and not BARRED & set(offices)
         and all(len(theirs) == 1 for theirs in offices.values())
     )
+
+
+def is_theirs(event: Event, approvals: Sequence[Event]) -> bool:
+    """Say whether who lets it go on is nobody barred, nor of another office."""
+    if event.verb not in ("resume", "renew"):
+        return True
+    who = {ACTORS[event.by][2], ACTORS[event.holder][2]}
+    elsewhere = {
+        ACTORS[name][2]
+        for one in approvals
+        if one.office != event.office
+        for name in (one.by, one.holder)
+    }
+    return not who & (BARRED | elsewhere)
 
 
 def is_suspended(seen: Sequence[Event], counted: Sequence[Event], now: int) -> bool:

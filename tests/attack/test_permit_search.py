@@ -112,13 +112,14 @@ def expected(history, hours):
     if hours >= 24 * 90:
         return "expired"
     steps = [(hour, *step) for hour, step in enumerate(history) if step]
-    if not is_approved(
-        [ACTORS[actor] for _, actor, verb in steps if verb == "approve"]
-    ):
+    approvers = [ACTORS[actor] for _, actor, verb in steps if verb == "approve"]
+    if not is_approved(approvers):
         return "draft"
     suspended, lease = set(), {}
     for hour, actor, verb in steps:
         office = ACTORS[actor][2]
+        if verb in ("resume", "renew") and not is_theirs(ACTORS[actor], approvers):
+            continue
         if verb == "suspend":
             suspended.add(office)
         elif verb == "resume":
@@ -159,6 +160,15 @@ def is_approved(actors):
     )
 
 
+def is_theirs(actor, approvers):
+    """Say whether who lets a permit go on is nobody barred, nor of another office."""
+    by, holder, office = actor
+    people = {REAL.get(by, by), REAL.get(holder, holder)}
+    elsewhere = [one for one in approvers if one[2] != office]
+    others = {REAL.get(name, name) for *names, _ in elsewhere for name in names}
+    return not people & (BARRED | others)
+
+
 def histories(length, actors=EVERYBODY, verbs=SAID):
     return itertools.product(itertools.product(actors, verbs), repeat=length)
 
@@ -176,6 +186,8 @@ def lives():
         yield approved + rest
     for rest in histories(3, (1, 2), ("approve", "suspend", "recall", "renew")):
         yield ((0, "approve"), *rest)
+    for rest in histories(2, (3, 4, 5, 6), ("resume", "renew")):  # barred, or a twin
+        yield (*approved, (0, "suspend"), (1, "suspend"), *rest)
 
 
 def test_every_life_of_a_permit_is_the_one_that_its_rules_tell():

@@ -13,7 +13,7 @@ from hetao.canonical import canonical
 from hetao.errors import ConflictOfDuties, InvalidNetwork, NotAParty, NotApproved
 from hetao.permit.dates import format_time, parse_time
 from hetao.permit.directory import Directory
-from hetao.permit.duties import approvals_in, conflicts
+from hetao.permit.duties import approvals_in, conflicts, told_by_others
 from hetao.permit.keys import (
     DOMAIN,
     Key,
@@ -358,7 +358,8 @@ def add_notice(bundle: Bundle, statement: Statement) -> Bundle:
 
     Raises:
         NotApproved: it does not.
-        ConflictOfDuties: it is an approval by somebody who holds another duty.
+        ConflictOfDuties: it approves, resumes or renews, and is by somebody who holds
+            another duty.
     """
     one = read_notice(bundle.permit, statement)
     made = Bundle(bundle.permit, (*bundle.notices, statement))
@@ -366,6 +367,12 @@ def add_notice(bundle: Bundle, statement: Statement) -> Bundle:
         found = conflicts(bundle.permit, approvals_in(made.heard))
         if found:
             raise ConflictOfDuties(found[0])
+    if one.notice.verb in RENEWING:
+        approvals = approvals_in(made.heard)
+        if not told_by_others(bundle.permit, approvals)(one):
+            raise ConflictOfDuties(
+                f"{one.notice.by} holds another duty, and lets no permit go on"
+            )
     return made
 
 

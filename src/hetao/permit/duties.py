@@ -4,7 +4,7 @@ These are different people, whatever names they go by. A delegation lends an off
 it makes no second person: who lends and who acts count as one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,18 +61,7 @@ def conflicts(
             the permit, of its drafter's making, does not; the permit's own by default.
     """
     one = (people or permit.directory.people).one
-    holders = permit.directory.holders
-    authors = (*permit.authors, *(p.name for p in holders(AUTHOR)))
-    operators = (*permit.operators, *(p.name for p in holders(OPERATOR)))
-    duties: dict[str, frozenset[str]] = {
-        "an author": frozenset(map(one, authors)),
-        "a hub's operator": frozenset(map(one, operators)),
-        "an output checker": frozenset(
-            one(person.name)
-            for person in permit.persons
-            if any((person.side, r) in permit.review_offices for r in person.roles)
-        ),
-    }
+    duties = _duties(permit, one)
     found = []
     names = list(duties)
     for at, first in enumerate(names):
@@ -92,6 +81,50 @@ def conflicts(
             if offices.setdefault(name, approval.office) != approval.office:
                 found.append(f"{name} approves in two offices")
     return tuple(found)
+
+
+def _duties(permit: Permit, one: Callable[[str], str]) -> dict[str, frozenset[str]]:
+    """Return who holds each duty that is kept apart from approving, in words."""
+    holders = permit.directory.holders
+    authors = (*permit.authors, *(p.name for p in holders(AUTHOR)))
+    operators = (*permit.operators, *(p.name for p in holders(OPERATOR)))
+    return {
+        "an author": frozenset(map(one, authors)),
+        "a hub's operator": frozenset(map(one, operators)),
+        "an output checker": frozenset(
+            one(person.name)
+            for person in permit.persons
+            if any((person.side, r) in permit.review_offices for r in person.roles)
+        ),
+    }
+
+
+def told_by_others(
+    permit: Permit, approvals: Sequence[Approval], people: People | None = None
+) -> Callable[[Heard], bool]:
+    """Return what tells of a notice whether its signer could have approved there.
+
+    Who resumes or renews a permit says what an approver says: still so. An author, an
+    operator, an output checker or who approved in another office does not, by whatever
+    name; nor does anybody in an office that one of these lent.
+    """
+    one = (people or permit.directory.people).one
+    barred = frozenset[str]().union(*_duties(permit, one).values())
+    offices = {
+        one(name): approval.office
+        for approval in approvals
+        for name in (approval.by, approval.holder)
+    }
+
+    def is_apart(heard: Heard) -> bool:
+        said = heard.notice
+        names = {one(said.by), one(heard.holder)}
+        office = said.side, said.role
+        return not names & barred and all(
+            offices.get(name, office) == office for name in names
+        )
+
+    return is_apart
 
 
 def people_behind(

@@ -21,6 +21,7 @@ from hetao.permit.duties import (
     approvals_in,
     conflicts,
     people_behind,
+    told_by_others,
 )
 from hetao.permit.keys import Statement
 from hetao.permit.notices import RENEWING, Heard, Notice, counting, read_notice
@@ -40,6 +41,7 @@ STATES: Final = (
 )
 FINAL: Final = ("closed", "expired", "revoked", "refused")
 REVOKING: Final = ("revoke", "withdraw")
+GOING_ON: Final = ("resume", "renew")  # of what was approved
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,10 @@ def standing(
         clashes = (*clashes, f"fewer than {LEAST_PEOPLE} people approve")
     if not missing and {a.side for a in approvals} < set(permit.sides):
         clashes = (*clashes, "a side that takes part does not approve")
+    is_apart = told_by_others(permit, approvals, people)
+    counted = [
+        one for one in counted if one.notice.verb not in GOING_ON or is_apart(one)
+    ]
     leases = _leases(terms, counted)
     state, why = _state(
         terms,

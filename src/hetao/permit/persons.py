@@ -1,5 +1,7 @@
 """People: who they are, what they may do, and which names are one person."""
 
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +11,8 @@ from hetao.errors import InvalidNetwork
 
 AUTHOR: Final = "author"  # asks the question, or leads the study
 OPERATOR: Final = "hub-operator"
+ORCID: Final = re.compile(r"(?<![0-9a-z])(?:\d{4}-?){3}\d{3}[\dx](?![0-9a-z])")
+DASHES: Final = re.compile("[\u2010-\u2015\u2212]")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class People:
                         "in the list"
                     )
                 _join(found, person.name, other)
-            mark = " ".join(person.identifier.casefold().split())
+            mark = _mark(person.identifier)
             if mark:
                 _join(found, person.name, known.setdefault(mark, person.name))
         return {name: _root(found, name) for name in found}
@@ -73,6 +77,18 @@ class People:
     def one(self, name: str) -> str:
         """Return the one name by which all names of a person are counted."""
         return self._first.get(name, name)
+
+
+def _mark(identifier: str) -> str:
+    """Return what is the same of one identifier, in whichever form it is written.
+
+    An ORCID is one as a number, as an address and without its dashes.
+    """
+    text = unicodedata.normalize("NFKC", identifier).casefold()
+    text = DASHES.sub("-", text)
+    if found := ORCID.search(text):
+        return found[0].replace("-", "")
+    return " ".join(text.split())
 
 
 def _root(found: Mapping[str, str], name: str) -> str:
