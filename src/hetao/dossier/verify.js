@@ -114,6 +114,11 @@ function isStrong(raw) {
   D ??= mod(-121665n * power(121666n, P - 2n));
   return raw.length === 32 && y < P && mod(y * (y2 - 1n) * (D * y2 * y2 + 2n * y2 - 1n)) !== 0n;
 }
+/* The same of a key to seal to, X25519, by its u: of order 8 the double is 1. */
+function isSealing(raw) {
+  const u = number(raw), square = (u * u - 1n) ** 2n;
+  return raw.length === 32 && u < P && mod(u * square * (square - 4n * u * (u * u + 486662n * u + 1n))) !== 0n;
+}
 const ED25519 = "06032b6570"; // how a key's DER says so
 function halfOf({ public: text, kind }) {
   const raw = unbase64(text);
@@ -207,6 +212,7 @@ function opened(data, type) {
   need(Object.keys(parties).length === permit.parties.length, "party_twice");
   const halves = permit.keys.filter(k => k.kind === "ed25519" || k.kind === "passkey").map(halfOf);
   need(halves.every(half => half === null || isStrong(half)), "weak_key");
+  need(permit.parties.every(p => !p.seal || isSealing(unbase64(p.seal))), "weak_key");
   const hubs = permit.parties.filter(p => p.role === "hub").map(p => p.name);
   const bosses = permit.parties.filter(p => p.role === "coordinator").map(p => p.name);
   need(hubs.length === 2 && bosses.length === 1, "parties");

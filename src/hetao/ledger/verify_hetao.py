@@ -42,7 +42,7 @@ from hetao.ledger.verify_log import (
     unhex,
     url64,
 )
-from hetao.ledger.verify_signatures import Refused, holds, is_strong, need
+from hetao.ledger.verify_signatures import Refused, holds, is_sealing, is_strong, need
 
 # --- what a certificate holds ---------------------------------------------------------
 CURVED = ("ed25519", "passkey")  # kinds of keys that may be points of Ed25519
@@ -126,6 +126,8 @@ class Certificate:
         curved = [key for key in self.permit["keys"] if key["kind"] in CURVED]
         keys += filter(None, map(_half, curved))
         need(all(map(is_strong, keys)), "a key is of small order")
+        seals = [p["seal"] for p in self.parties.values() if p.get("seal")]
+        need(all(map(is_sealing, map(unbase64, seals))), "a seal is of small order")
         self.hubs = [p["name"] for p in self.parties.values() if p["role"] == "hub"]
         bosses = [p for p in self.parties.values() if p["role"] == "coordinator"]
         need(len(bosses) == 1 and len(self.hubs) == 2, "not one coordinator, two hubs")

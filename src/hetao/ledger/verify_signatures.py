@@ -68,6 +68,18 @@ def is_strong(key: bytes) -> bool:
     return len(key) == 32 and y < P and not small
 
 
+def is_sealing(key: bytes) -> bool:
+    """Return whether an X25519 key is no point of small order, and in its one form.
+
+    By its u: the double of 1 and of -1, of order 4 on the curve and on its twist, is 0;
+    that of order 8 is 1, so that (u^2 - 1)^2 = 4 u (u^2 + 486662 u + 1).
+    """
+    u = int.from_bytes(key, "little")
+    square = (u * u - 1) ** 2
+    small = u * square * (square - 4 * u * (u * u + 486662 * u + 1)) % P == 0
+    return len(key) == 32 and u < P and not small
+
+
 BASE = (4 * pow(5, P - 2, P) % P).to_bytes(32, "little")
 
 

@@ -53,6 +53,8 @@ class Directory:
             if key.owner not in self._persons:
                 raise InvalidNetwork(f"the key {key.name} belongs to nobody listed")
             key.check_form()
+        for party in filter(lambda party: party.seal, self.parties):
+            party.seal_half  # noqa: B018  raises where it is no key
         publics = [party.sign_half for party in self.parties]
         publics += [key.public_half for key in self.keys]
         _once(publics, "a signing key")

@@ -40,7 +40,7 @@ from hetao.canonical import canonical, digest_bytes
 from hetao.errors import BadSignature, InvalidNetwork
 from hetao.permit import passkey, services
 from hetao.permit.dates import parse_time
-from hetao.permit.points import is_weak
+from hetao.permit.points import is_weak, is_weak_seal
 
 SIDES = ("HK", "SZ")
 DOMAIN = b"hetao-statement-v1\n"  # no other protocol signs bytes that start so
@@ -81,7 +81,19 @@ class Party:
     @property
     def seal_key(self) -> X25519PublicKey:
         """Return the key to which messages for this party are sealed."""
-        return X25519PublicKey.from_public_bytes(_raw(self.seal, self.name))
+        return X25519PublicKey.from_public_bytes(self.seal_half)
+
+    @property
+    def seal_half(self) -> bytes:
+        """Return the 32 bytes of that key."""
+        raw = _raw(self.seal, self.name)
+        if is_weak_seal(raw):
+            raise InvalidNetwork(
+                f"{self.name}: a sealing key is of small order, or in another form "
+                "than its one: what is sealed to it is open to everybody",
+                fix="have its owner make new keys",
+            )
+        return raw
 
     @property
     def fingerprint(self) -> str:
