@@ -93,14 +93,14 @@ class Example:
         return replace(made, **{"subject": subject, **fields})
 
 
-def issue(name, secret, issuer, *, ca=False, days=(-1, 9), usage=True):
+def issue(name, secret, issuer, *, ca=False, days=(-1, 9), usage=True, serial=None):
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer[0].subject if issuer else subject)
         .public_key(secret.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(serial or x509.random_serial_number())
         .not_valid_before(NOW + days[0] * DAY)
         .not_valid_after(NOW + days[1] * DAY)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)

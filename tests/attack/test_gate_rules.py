@@ -35,6 +35,7 @@ from hetao.errors import (
 )
 from hetao.ledger.log_signer import signer_of
 from hetao.ledger.note import Checkpoint, cosign, shortened
+from hetao.ledger.sealed_counts import NAME as SEALED_COUNT
 from hetao.permit import Bundle, Directory, PermittedProtocol, new_identity, sign_notice
 from hetao.release import (
     STRICT,
@@ -77,6 +78,7 @@ class Scene:
     publishable: bool = False
     own_parts: bool = False
     own_cells: bool = False
+    own_totals: bool = False
     numbers: int | None = None
     needs_count: bool = False
     counted: int | None = None
@@ -142,6 +144,7 @@ class Scene:
             bytes(16),
             own_parts=self.own_parts,
             own_cells=self.own_cells,
+            own_totals=self.own_totals,
             numbers=self.numbers,
             budget=self.budget,
             needs_count=self.needs_count,
@@ -176,6 +179,27 @@ def test_a_release_that_keeps_every_rule_leaves_sealed(scene):
     assert seed["members"] == meta["members"] == ["a", "b", "c"]
     words = add([stream(bytes.fromhex(seed["seed"]), 8).reshape(2, 4), rest["words"]])
     np.testing.assert_array_equal(decode(words), [3.0, 4.0, -5.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [(PROTOCOL.name, {"values": 4}), (SEALED_COUNT, {"counted": 4, "cell": 10})],
+)
+def test_hubs_are_told_whether_a_sum_or_a_count_is_sealed(scene, name, said):
+    scene.protocol = replace(PROTOCOL, name=name)
+    listed = (getattr(scene.protocol, f.name) for f in fields(scene.protocol))
+    scene.permit = {"protocols": (PermittedProtocol(*listed),)}
+    if name == SEALED_COUNT:
+        scene.place = {"task": "attrition/1/count"}
+    release = scene.decide()
+
+    keys = scene.federation.cast.identities
+    for envelope, hub in zip(
+        release.envelopes, scene.permitted().permit.hubs, strict=False
+    ):
+        meta, _ = unpack(envelope.open(keys[hub]))
+        told = {n: meta[n] for n in ("values", "counted", "cell") if n in meta}
+        assert told == said
 
 
 def test_the_record_says_what_left_and_under_which_rules(scene):
@@ -550,6 +574,21 @@ def test_the_gate_asks_as_soon_as_a_cell_is_more_than_one_person(federation):
     assert few(1).decide().envelopes
 
 
+def test_the_gate_asks_of_totals_where_a_sum_tells_what_a_site_adds_up_to(federation):
+    def told(totals, cell=2, *, own_totals=True):
+        policy = policy_from({"minimum": {"cell": cell}, "reason": "a test"})
+        made = scene_of(federation, policy=policy, own_totals=own_totals)
+        made.evidence = replace(made.evidence, totals=totals)
+        return made.decide().record.body["checks"]
+
+    with pytest.raises(Dominated):
+        told(HEAVY)
+    light = {"cost": Magnitude(0.5, 0.9, 0.1)}
+    assert told(light)["passed"]["dominance"] == USUAL_DOMINANCE.two
+    for checks in (told({}), told(HEAVY, 1), told(HEAVY, own_totals=False)):
+        assert "dominance" in checks["not_asked"]
+
+
 def test_within_a_sum_over_enough_sites_the_gate_does_not_ask(federation):
     record = scene_of(federation).decide().record.body
 
@@ -762,6 +801,9 @@ def test_what_had_to_be_counted_for_so_few_people_and_was_not_does_not_leave(
 
 def test_where_no_count_is_small_nothing_had_to_be_counted(scene):
     scene.needs_count = True
+    scene.policy = Policy(Minimum(cell=2), reason="a survey of households")
+    with pytest.raises(SmallCell, match="was not shown that no combination"):
+        scene.decide()
     scene.policy = Policy(Minimum(cell=1), reason="a survey of households")
 
     assert scene.decide().record.body["class"]["released"] == 2

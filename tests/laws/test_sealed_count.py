@@ -257,6 +257,18 @@ def test_a_model_of_more_combinations_than_its_rounds_tell_needs_none_until_they
     assert due == [at >= 7 for at in range(12)]  # 65 numbers a round, 512 combinations
 
 
+def test_a_model_of_as_many_combinations_as_its_rounds_tell_needs_one():
+    sizes = (2, 3, 6, 7, 7)
+    labels = [tuple(str(i) for i in range(size)) for size in sizes]
+    names = [f"x{i}" for i in range(len(sizes))]
+    analysis = Analysis("m", "logistic", outcome="ill", terms=("1", *names))
+    made = [category(n, *few) for n, few in zip(names, labels, strict=True)]
+    even = estimator_for(study_of((*made, VARIABLES[3]), analysis), analysis)
+
+    assert possible(even) == 7 * 252  # numbers of a round
+    assert [needs_count(even, at) for at in (5, 6, 7)] == [False, True, True]
+
+
 def test_a_count_of_too_many_combinations_with_sites_is_refused():
     many = tuple(str(i) for i in range(300))
     variables = (category("a", *many), category("b", *many), VARIABLES[3])

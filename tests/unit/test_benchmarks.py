@@ -2,11 +2,13 @@
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+MUTANTS = BENCHMARKS.parent / "docs/security/mutants.md"
 
 
 def taken(path):
@@ -44,3 +46,27 @@ def test_mutants_are_tried_on_tests_that_are_there_and_a_module_left_out_is_name
     tests = {f"{name}.py" for names in mutants.MODULES.values() for name in names}
     tests |= {name.partition("::")[0] for name in mutants.LONG}
     assert [n for n in tests if not (BENCHMARKS.parent / "tests" / n).exists()] == []
+
+
+def test_of_what_became_of_mutants_each_module_has_a_row_and_the_sums_are_right(
+    monkeypatch,
+):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    text = MUTANTS.read_text("utf-8")
+    found = re.findall(r"^\| `?([\w/]+)`? \|((?: \d+ \|){7})$", text, re.MULTILINE)
+    *rows, (last, _) = found
+    numbers = [[int(n) for n in re.findall(r"\d+", row)] for _, row in found]
+
+    assert [name for name, _ in rows] == list(dict(rows))
+    assert {*dict(rows)} == {*importlib.import_module("mutants").MODULES}
+    for every, tried, killed, survived, same, added, left in numbers:
+        assert every == tried == killed + survived
+        assert survived == same + added + left
+    assert last == "together"
+    assert numbers[-1] == [sum(column) for column in zip(*numbers[:-1], strict=True)]
+    _, tried, killed, _, same, _, left = numbers[-1]
+    said = f"Of {tried:,} mutants {same} are the same program."
+    others = tried - same
+    assert f"{said} Of the {others:,} others" in text
+    assert f"tests found {killed:,}, {killed / others:.0%}".replace("%", " %") in text
+    assert left == 0

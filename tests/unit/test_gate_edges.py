@@ -88,6 +88,13 @@ def test_as_many_people_on_a_columns_side_as_the_minimum_are_enough():
         check_counts(Evidence(500, smallest_side={"a": 10, "b": 9}), LEAST, SITE)
 
 
+def test_as_many_people_as_the_minimum_may_make_up_a_models_numbers():
+    check_counts(Evidence(500, carriers=LEAST.cell), LEAST, SITE)
+
+    with pytest.raises(SmallCell, match="make up nearly all of the numbers"):
+        check_counts(Evidence(500, carriers=LEAST.cell - 1), LEAST, SITE)
+
+
 def test_a_fold_of_as_many_people_as_the_minimum_is_enough():
     check_folds(Evidence(100, parts=(Evidence(50),) * 2), LEAST, SITE)
 

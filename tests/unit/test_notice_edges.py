@@ -385,3 +385,25 @@ def test_a_permit_file_may_be_as_large_as_the_limit(tmp_path, monkeypatch):
     monkeypatch.setattr("hetao.permit.bundle.LARGEST_PERMIT", size - 1)
     with pytest.raises(InvalidNetwork, match="larger than a permit can be"):
         read_bundle(path)
+
+
+def test_a_permit_file_keeps_what_others_said_and_nothing_of_another_permit(tmp_path):
+    path = tmp_path / "permit.json"
+    mine = spoken(Bundle(PERMIT), "ethics-hk", "suspend", 1)
+    theirs = spoken(Bundle(PERMIT), "ethics-sz", "suspend", 2)
+    write_bundle(path, theirs)
+
+    both = write_bundle(path, mine)
+    assert both.notices == (*mine.notices, *theirs.notices)
+    assert read_bundle(path) == both
+
+    other = Bundle(SCENE.varied(number="HT-2").permit)
+    assert write_bundle(path, other) == read_bundle(path) == other
+
+
+def test_what_need_not_stay_is_taken_out_of_a_permit_file_at_last(tmp_path):
+    path = tmp_path / "permit.json"
+    write_bundle(path, spoken(Bundle(PERMIT), "ethics-sz", "suspend", 2))
+
+    kept = write_bundle(path, Bundle(PERMIT), trimmed=lambda it: Bundle(it.permit))
+    assert kept == read_bundle(path) == Bundle(PERMIT)

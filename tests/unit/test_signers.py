@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from hetao.errors import BadSignature, InvalidNetwork, NotApproved
 from hetao.permit import Bundle, ServiceSigner, code, sign_notice, standing
+from hetao.permit.certificates import certificate_from
 from hetao.permit.passkey import assertion_from, challenge
 from support_permit import NOW, VALID, Scene
-from support_signers import ORIGIN, Authenticator, Example, below_zero, der
+from support_signers import ORIGIN, Authenticator, Example, below_zero, der, issue
 
 SCENE = Scene()
 DATA = b"hetao-statement-v1\n{}"
@@ -235,6 +236,20 @@ def test_a_serial_number_below_zero_is_refused_without_a_word_of_the_librarys():
         service.key().verify(DATA, signature, NOW)
     with pytest.raises(InvalidNetwork, match="is not one"):
         service.key(public=root).check_form()
+
+
+@pytest.mark.parametrize(("serial", "is_read"), [(0, False), (1, True)])
+def test_the_least_serial_number_is_one(serial, is_read):
+    service = Example()
+    leaf = issue("x", service.secret, (service.root, service.authority), serial=1)
+    whole = leaf.public_bytes(Encoding.DER)
+    numbered = whole.replace(b"\x02\x01\x01", bytes([2, 1, serial]), 1)
+
+    if is_read:
+        assert certificate_from(numbered).serial_number == serial
+        return
+    with pytest.raises(ValueError, match="serial number is not positive"):
+        certificate_from(numbered)
 
 
 def test_every_changed_byte_of_a_services_signature_is_refused():

@@ -417,6 +417,14 @@ def test_a_page_that_no_browser_names_is_none_of_a_passkey(origin, written):
     assert written in str(refused.value)
 
 
+def test_a_long_page_is_named_by_its_first_letters():
+    origin = "https://A" + "b" * 300
+
+    with pytest.raises(InvalidNetwork) as refused:
+        check_origin(origin)
+    assert f"(write {origin.lower()[:200]})" in str(refused.value)
+
+
 def test_a_passkey_is_not_registered_for_a_page_that_no_browser_names(tmp_path, capsys):
     origin = "http://localhost:80"
     words = ["--name", "k", "--owner", "o", "--origin", origin]

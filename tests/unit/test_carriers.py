@@ -1,0 +1,60 @@
+"""How few people make up a number, at each edge of what is looked for."""
+
+import numpy as np
+import pytest
+
+from hetao.analysis.carriers import carriers, turn_of
+
+PEOPLE = 400
+NOBODY = np.zeros(0, dtype=np.int64)
+
+
+def marked(size, people=PEOPLE, height=1.0):
+    """Return one column that is `height` for the last so many people, else nearly 0."""
+    column = np.random.default_rng(1).normal(size=(people, 1)) * 1e-4
+    column[people - size :] = height
+    return column
+
+
+@pytest.mark.parametrize("size", [2, 3, 16, 29, 30, 31])
+def test_so_many_people_are_found_that_make_up_a_column(size):
+    assert carriers(marked(size), NOBODY) == size
+
+
+def test_more_than_are_looked_for_are_not_found():
+    assert carriers(marked(32), NOBODY) == PEOPLE
+    assert carriers(np.ones((PEOPLE, 1)), NOBODY) == PEOPLE
+
+
+def test_of_people_with_several_rows_the_people_count():
+    rows = np.repeat(np.arange(PEOPLE), 3)
+
+    for size in (1, 2, 5):
+        column = np.repeat(marked(size), 3, axis=0)
+        assert carriers(column, rows) == size
+        assert carriers(column[::-1], rows) == size  # the first ones
+    assert carriers(np.ones((3 * PEOPLE, 1)), rows) == PEOPLE
+
+
+def test_where_there_is_no_column_everybody_makes_it_up():
+    assert carriers(np.zeros((PEOPLE, 0)), NOBODY) == PEOPLE
+    assert carriers(np.zeros((6, 0)), np.array([0, 0, 1, 1, 2, 2])) == 3
+
+
+def test_a_turn_makes_columns_even_whatever_their_size():
+    draw = np.random.default_rng(2)
+    columns = draw.normal(size=(50, 3)) * (1e-6, 1.0, 1e6)
+
+    even = columns @ turn_of(columns.T @ columns)
+    np.testing.assert_allclose(even.T @ even, np.eye(3), atol=1e-9)
+
+
+def test_a_turn_leaves_out_what_is_nothing_and_what_is_there_already():
+    draw = np.random.default_rng(2)
+    one, other = draw.normal(size=(2, 50))
+    columns = np.column_stack([one, np.zeros(50), other, one + 2 * other])
+
+    even = columns @ turn_of(columns.T @ columns)
+    assert even.shape == (50, 2)
+    np.testing.assert_allclose(even.T @ even, np.eye(2), atol=1e-9)
+    assert turn_of(np.zeros((2, 2))).shape == (2, 0)
