@@ -62,7 +62,7 @@ def test_of_a_run_that_is_destroyed_only_its_place_is_left(begun):
     for text in ("SELECT run FROM state", "SELECT task FROM outgoing"):
         assert begun._store.rows(text) == [("run-2",)]
     with pytest.raises(UnlistedProtocol):  # it is counted all the same
-        begun.check_earlier("run-3", BUNDLE, "one")
+        begun.check_earlier("run-3", BUNDLE, {"one"})
 
 
 def test_a_permits_runs_are_over_the_data_of_its_first(begun):
@@ -78,21 +78,31 @@ def test_a_permits_runs_are_over_the_data_of_its_first(begun):
 
 def test_no_more_runs_begin_than_the_permit_names(begun):
     keep(begun, "run-1")
-    begun.check_earlier("run-2", BUNDLE, "one")
+    begun.check_earlier("run-2", BUNDLE, {"one"})
     keep(begun, "run-2")
 
     for run in ("run-1", "run-2"):  # which have begun, and go on
-        begun.check_earlier(run, BUNDLE, "one")
+        begun.check_earlier(run, BUNDLE, {"one"})
     with pytest.raises(UnlistedProtocol, match="runs are used up"):
-        begun.check_earlier("run-3", BUNDLE, "one")
+        begun.check_earlier("run-3", BUNDLE, {"one"})
 
 
 def test_a_run_over_other_data_than_an_earlier_one_is_refused(begun):
     keep(begun, "run-0", snapshot="")
-    begun.check_earlier("run-1", BUNDLE, "two")
+    begun.check_earlier("run-1", BUNDLE, {"two"})
     keep(begun, "run-1", snapshot="one")
 
     for run in ("run-1", "run-0"):
-        begun.check_earlier(run, BUNDLE, "one")
+        begun.check_earlier(run, BUNDLE, {"one"})
         with pytest.raises(Replayed, match="a has answered under this permit"):
-            begun.check_earlier(run, BUNDLE, "two")
+            begun.check_earlier(run, BUNDLE, {"two"})
+
+
+def test_data_that_are_named_by_two_digests_are_the_same_data(begun):
+    keep(begun, "run-1", snapshot="bare")
+
+    begun.check_earlier("run-2", BUNDLE, {"keyed", "bare"})
+    with pytest.raises(Replayed, match="a has answered under this permit"):
+        begun.check_earlier("run-2", BUNDLE, {"keyed"})
+    assert begun.snapshot("run-1") == "bare"
+    assert begun.snapshot("run-2") == ""

@@ -40,6 +40,11 @@ class FlatTable(Opened):
     headers that stand more than once. `person` is the header of whose each row is,
     where one person may have several; then a study must name it, and none other.
     `genes` are the headers of what is made of genes; None where nobody has said.
+
+    `snapshot` is a bare digest of the rows in the file's order, and `contents` one of
+    them in any order. Who knows all rows but one cell could try its values against
+    either, so a site tells others neither: it puts a keyed digest into `snapshot`, and
+    the bare one, which earlier editions told, into `earlier`.
     """
 
     path: Path
@@ -52,6 +57,8 @@ class FlatTable(Opened):
     doubled: tuple[str, ...] = ()
     person: str = ""
     genes: tuple[str, ...] | None = None
+    contents: str = ""
+    earlier: str = ""
 
     @property
     def without_genes(self) -> tuple[str, ...]:
@@ -214,13 +221,15 @@ def _flat(
         raise InvalidData(
             f"{path.name} holds no row of this site", fix="check split_value"
         )
+    in_order, contents = _flat_digests(connection, extract.columns)
     return FlatTable(
         path,
         connection,
-        _flat_digest(connection, extract.columns),
+        in_order,
         extract.columns,
         missing,
         doubled=extract.doubled,
+        contents=contents,
     )
 
 
@@ -276,15 +285,28 @@ def _unreadable(path: Path) -> Iterator[None]:
         raise InvalidData(f"{path.name} cannot be read as Parquet") from None
 
 
-def _flat_digest(connection: Connection, columns: tuple[str, ...]) -> str:
-    """Digest the site's rows in the file's order, whatever the file's format."""
+def _flat_digests(connection: Connection, columns: tuple[str, ...]) -> tuple[str, str]:
+    """Digest the site's rows in the file's order, and in any, whatever its format."""
     cells = ", ".join(f"c{place}::VARCHAR" for place in range(len(columns)))
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE hashed AS
+        SELECT row_number() OVER () AS place,
+            sha256(json_array({cells})::VARCHAR) AS digest FROM flat
+    """)  # noqa: S608
+    in_order = _digest_of(connection, "hetao.flat/1", columns, "hashed")
+    by_hash = (
+        "(SELECT row_number() OVER (ORDER BY digest) AS place, digest FROM hashed)"
+    )
+    in_any = _digest_of(connection, "hetao.flat/2", columns, by_hash)
+    connection.execute("DROP TABLE hashed")
+    return in_order, in_any
+
+
+def _digest_of(
+    connection: Connection, form: str, columns: tuple[str, ...], hashed: str
+) -> str:
     bands = connection.execute(f"""
-        WITH hashed AS (
-            SELECT row_number() OVER () AS place,
-                sha256(json_array({cells})::VARCHAR) AS digest FROM flat)
-        SELECT sha256(string_agg(digest, '' ORDER BY place)) FROM hashed
+        SELECT sha256(string_agg(digest, '' ORDER BY place)) FROM {hashed}
         GROUP BY place // 65536 ORDER BY place // 65536
     """).fetchall()  # noqa: S608
-    body = {"type": "hetao.flat/1", "columns": columns, "bands": [b for (b,) in bands]}
-    return digest(body)
+    return digest({"type": form, "columns": columns, "bands": [b for (b,) in bands]})

@@ -5,6 +5,7 @@ same, whoever stops the site in between. Of a run whose permit is revoked the pl
 stays, and what was asked goes.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 from hetao.errors import Replayed, UnlistedProtocol
@@ -61,11 +62,21 @@ class Begun:
         )
         return str(rows[0][0]) if rows else ""
 
-    def check_earlier(self, run: str, bundle: Bundle, snapshot: str) -> None:
+    def snapshot(self, run: str) -> str:
+        """Return the digest of the data that a run was told to be over; "" for none."""
+        rows = self._store.rows("SELECT snapshot FROM begun WHERE run = ?", (run,))
+        return str(rows[0][0]) if rows else ""
+
+    def check_earlier(self, run: str, bundle: Bundle, known: Collection[str]) -> None:
         """Refuse a run too many, and one over other data than the permit's first.
 
         Two answers to one question over data that differ by a patient, each harmless,
         give that patient away when they are subtracted.
+
+        Args:
+            run: that asks.
+            bundle: its permit.
+            known: every digest of the data that it is over.
 
         Raises:
             UnlistedProtocol: the permit's runs are used up.
@@ -79,7 +90,7 @@ class Begun:
             raise UnlistedProtocol(
                 "the permit's runs are used up", fix="ask for a new permit"
             )
-        if any(other not in ("", snapshot) for _, other in rows):
+        if any(other not in ("", *known) for _, other in rows):
             raise Replayed(
                 f"{self._site} has answered under this permit from other data",
                 fix="ask for a new permit after the data were curated again",

@@ -29,7 +29,8 @@ from hetao.federation.closeness import (
     check_closeness,
     sets_of,
 )
-from hetao.federation.memory_key import lost, read_or_make
+from hetao.federation.flat_digest import keyed_digest, move
+from hetao.federation.memory_key import NAME, lost, read_or_make
 from hetao.federation.store import Store
 from hetao.permit import format_time
 from hetao.release.differencing import (
@@ -143,7 +144,7 @@ class Memory:
             InvalidNetwork: the key is gone, or is not that of this memory.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        path, key = folder / "releases.sqlite", folder / "releases.key"
+        path, key = folder / "releases.sqlite", folder / NAME
         if path.exists() and not key.exists():
             raise lost(key)
         self._secret = read_or_make(key)
@@ -161,6 +162,21 @@ class Memory:
     def close(self) -> None:
         """Close the file."""
         self._store.close()
+
+    def keyed(self, contents: str, earlier: str) -> str:
+        """Return the digest by which others are told of a flat table.
+
+        What an earlier edition of hetao kept here under the bare digest that it told
+        is kept under this one from now on.
+
+        Args:
+            contents: bare digest of the rows in any order.
+            earlier: that of them in the file's order, which was told.
+        """
+        snapshot = keyed_digest(contents, self._secret)
+        with self._store.transaction() as db:
+            move(db, earlier, snapshot)
+        return snapshot
 
     # --- people -----------------------------------------------------------------------
     def places(self, space: str, ids: NDArray[np.generic]) -> Ints:

@@ -3,9 +3,12 @@
 import os
 import secrets
 from pathlib import Path
+from typing import Final
 
 from hetao.errors import InvalidNetwork
 from hetao.release.differencing import SECRET_BYTES
+
+NAME: Final = "releases.key"  # in the site's folder
 
 
 def read_or_make(key: Path) -> bytes:
@@ -23,6 +26,15 @@ def read_or_make(key: Path) -> bytes:
             pass
         finally:
             part.unlink()
+    return read(key)
+
+
+def read(key: Path) -> bytes:
+    """Return the site's secret.
+
+    Raises:
+        InvalidNetwork: it is not there, or none.
+    """
     try:
         found = bytes.fromhex(key.read_text("ascii").strip())
     except (OSError, ValueError):

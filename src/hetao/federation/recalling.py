@@ -15,10 +15,10 @@ from typing import Any, Final, Protocol
 
 from hetao import cohort as cohorts
 from hetao.analysis import estimator_for, make_rows
-from hetao.cdm import CuratedTables, FlatTable
 from hetao.errors import HetaoError, MemoryLost
 from hetao.federation import asking
 from hetao.federation.memory import Memory, Purpose, Room
+from hetao.federation.pinning import Table, digests_of, pinned
 from hetao.federation.store import Store
 from hetao.ledger.envelope import parse_envelope
 from hetao.ledger.sealed_counts import is_count
@@ -33,7 +33,6 @@ WITHOUT_END: Final = 1e12  # of each budget: what was shown was shown
 ANYTHING: Final = Room(0, WITHOUT_END, told=WITHOUT_END, sites=1)
 
 Body = Mapping[str, Any]
-Table = CuratedTables | FlatTable
 
 
 class Kept(Protocol):
@@ -83,7 +82,7 @@ def recall(setup: Kept, memory: Memory, store: Store, size: int) -> None:
     for run in runs:
         mine = [body for body in forgotten if body["run"] == run]
         try:
-            again = _Again.of(setup, store, run)
+            again = _Again.of(setup, memory, store, run)
             again.tell(memory, mine)
         except (HetaoError, LookupError, TypeError, ValueError) as error:
             raise MemoryLost(
@@ -148,7 +147,7 @@ class _Again:
     cohort: cohorts.Cohort
 
     @classmethod
-    def of(cls, setup: Kept, store: Store, run: str) -> "_Again":
+    def of(cls, setup: Kept, memory: Memory, store: Store, run: str) -> "_Again":
         ((data, snapshot),) = store.rows(
             "SELECT data, snapshot FROM begun WHERE run = ?", (run,)
         )
@@ -159,8 +158,9 @@ class _Again:
             table = setup.open_source()
         else:
             table = setup.open_snapshot(str(snapshot))
+        table = pinned(table, memory.keyed)
         try:
-            if table.snapshot != snapshot:
+            if snapshot not in digests_of(table):
                 raise LookupError("the tables that it ran on are no longer there")
             return cls(setup, study, bundle, cohorts.build(study, table))
         finally:

@@ -25,10 +25,12 @@ from hetao.analysis import (
 )
 from hetao.analysis.estimator import State
 from hetao.analysis.sealed_count import SealedCount
-from hetao.cdm import CuratedTables, FlatTable
 from hetao.cdm.committing import Extract
 from hetao.errors import InvalidData, Unverified
+from hetao.federation import memory_key
 from hetao.federation.binding import Bindings
+from hetao.federation.flat_digest import keyed_digest
+from hetao.federation.pinning import Table, digests_of, pinned
 from hetao.federation.site import SiteSetup
 from hetao.federation.store import Store
 from hetao.ledger.opened import Opened as Certificate
@@ -91,13 +93,15 @@ def replay(
 def _cohort(setup: SiteSetup, study: Study, certificate: Certificate) -> cohorts.Cohort:
     name = setup.identity.name
     (entry,) = [one for one in certificate.body["sites"] if one["name"] == name]
-    table: CuratedTables | FlatTable
+    table: Table
     if setup.open_snapshot is None:
         table = setup.open_source()
     else:
         table = setup.open_snapshot(str(entry["snapshot"]))
+    key = setup.folder / memory_key.NAME
+    table = pinned(table, lambda rows, _: keyed_digest(rows, memory_key.read(key)))
     try:
-        if table.snapshot != entry["snapshot"]:
+        if entry["snapshot"] not in digests_of(table):
             raise InvalidData("the tables that the study ran on are no longer there")
         return cohorts.build(study, table)
     finally:

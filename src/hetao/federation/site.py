@@ -40,7 +40,6 @@ from hetao.errors import (
     BadEnvelope,
     BadSignature,
     HetaoError,
-    InvalidData,
     NotAParty,
     NotApproved,
     OutOfTime,
@@ -60,6 +59,7 @@ from hetao.federation.heeding import Heeding
 from hetao.federation.joining import check_joins, quality_of_tables, stated
 from hetao.federation.logs import NOWHERE, LogTable, open_log
 from hetao.federation.memory import Memory, Purpose, Room
+from hetao.federation.pinning import Named, Pinning
 from hetao.federation.recalling import recall
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.register import Register
@@ -143,6 +143,7 @@ class _Run:
     study: Study
     bundle: Bundle
     cohort: cohorts.Cohort
+    named: Named
     quality: Quality | None
     rows: dict[str, tuple[Estimator, Rows, Evidence]]
     places: asking.Places
@@ -184,6 +185,10 @@ class Site:
     def hubs(self) -> tuple[str, ...]:
         """Return the names of both hubs, by the site's own list."""
         return tuple(party.name for party in self._setup.trusted.of_role("hub"))
+
+    @property
+    def _pinning(self) -> Pinning:
+        return Pinning(self._setup, self.memory, self._begun, self.name)
 
     @property
     def log(self) -> Log:
@@ -288,14 +293,14 @@ class Site:
     # --- begin ------------------------------------------------------------------------
     def _begin(self, envelope: Envelope) -> Release:
         run = self._start_run(envelope)
-        permit, snapshot = run.bundle.permit.digest, run.cohort.snapshot
-        self._begun.check_earlier(envelope.header.run, run.bundle, snapshot)
+        permit, snapshot = run.bundle.permit.digest, run.named.told
+        self._begun.check_earlier(envelope.header.run, run.bundle, run.named.known)
         self._count(run)
         self._reserve(run, envelope.header.run)
         self._begun.keep(envelope, permit, snapshot)
         self._runs[envelope.header.run] = run
         body: dict[str, Any] = {
-            "snapshot": run.cohort.snapshot,
+            "snapshot": snapshot,
             "dictionary": run.study.dictionary,
             "policy": self._setup.policy.tightened(run.study.minimum).as_json(),
         }
@@ -310,15 +315,16 @@ class Site:
         study, given = asking.opening(envelope.open(self._setup.identity))
         bundle = self.register.heard_of(given)
         check_standing(bundle, study.digest, self._clock(), self._setup.trusted)
-        named = (envelope.header.study, envelope.header.permit)
-        if named != (study.digest, bundle.permit.digest):
+        said = (envelope.header.study, envelope.header.permit)
+        if said != (study.digest, bundle.permit.digest):
             raise WrongStudy("the envelope and its content name different studies")
         if self.name not in bundle.permit.sites:
             raise NotAParty(f"{self.name} is not a site of this permit")
         check_house(self._setup.house, bundle.permit, self._clock())
         check_agrees(self.name, self._setup.policy.told_apart, study)
-        table = self._source(bundle.permit.digest)
+        table = self._pinning.open(bundle.permit.digest)
         try:
+            named = self._pinning.named(envelope.header.run, table)
             quality = self._setup.quality(table)
             check_joins(self.name, study, quality)
             built = cohorts.build(study, table, self._enough(study))
@@ -328,7 +334,7 @@ class Site:
         finally:
             table.close()
         places = asking.places_of(self.memory, built.space, built.ids, built.flow)
-        return _Run(study, bundle, built, quality, {}, places, extract)
+        return _Run(study, bundle, built, named, quality, {}, places, extract)
 
     def _reserve(self, run: _Run, name: str) -> None:
         """Reserve what all analyses would show, or refuse the study before any of it.
@@ -371,24 +377,6 @@ class Site:
         minimum = self._setup.policy.tightened(study.minimum).minimum
         return functools.partial(check_people, minimum, self.name)
 
-    def _source(self, permit: str) -> CuratedTables | FlatTable:
-        """Open the snapshot that the permit's first run began on, else the current one.
-
-        A study goes on with its snapshot when the data were curated again meanwhile.
-        """
-        first = self._begun.first_snapshot(permit)
-        if not first or self._setup.open_snapshot is None:
-            return self._setup.open_source()
-        try:
-            return self._setup.open_snapshot(first)
-        except InvalidData as problem:
-            raise Replayed(
-                f"{self.name} answers this permit from a snapshot that is no longer "
-                "there",
-                fix="put the snapshot back into the store, or ask for a new permit",
-                local=str(problem),
-            ) from None
-
     def _run(self, envelope: Envelope) -> _Run:
         header = envelope.header
         if header.run not in self._runs:
@@ -396,8 +384,8 @@ class Site:
             if began is None:
                 raise NotApproved("no permit has reached this site for this run")
             again = self._start_run(began)
-            now = again.cohort.snapshot
-            self._begun.check_earlier(header.run, again.bundle, now)
+            known = again.named.known
+            self._begun.check_earlier(header.run, again.bundle, known)
             self._runs[header.run] = again
         run = self._runs[header.run]
         run.bundle = self.register.heard_of(run.bundle)
@@ -546,7 +534,7 @@ class Site:
             run.bundle,
             run.study,
             setup.policy,
-            run.cohort.snapshot,
+            run.named.told,
             run.cohort.fields,
             run.cohort.without_genes,
             setup.house.book.digest,
