@@ -1,6 +1,7 @@
 """Somebody outside remembers a root: a time-stamping authority, or a chain."""
 
 import base64
+import contextlib
 import datetime
 import http.server
 import json
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -260,6 +262,74 @@ def test_a_chain_is_refused_to_the_mainland_side(node, chain, side):
         Chain(node, chain.contract, PLAY_KEY, side).stamp(OTHER)
 
     assert chain.node.ask("eth_blockNumber") == before
+
+
+# --- somebody on the way ------------------------------------------------------------
+@contextlib.contextmanager
+def front(service, status=200, padding=b""):
+    """Stand before a real service: point to it, or hand its answers on with padding."""
+
+    class Front(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            data = self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            if status != 200:
+                self.send_header("Location", service)
+                self.end_headers()
+                return
+            self.end_headers()
+            headers = {"Content-Type": self.headers["Content-Type"]}
+            asked = urllib.request.Request(service, data, headers)  # noqa: S310
+            with urllib.request.urlopen(asked) as answer:  # noqa: S310 - on this machine
+                self.wfile.write(answer.read())
+            with contextlib.suppress(OSError):  # who reads no further hangs up
+                self.wfile.write(padding)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Front)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_what_stands_before_a_service_and_hands_all_on_is_that_service(tsa, node):
+    with front(tsa[0]) as url:
+        assert Authority(url, tsa[1]).stamp(ROOT).root == ROOT.hex()
+    with front(node) as url:
+        assert Node(url).chain == Node(node).chain
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_nobody_is_led_elsewhere_not_even_to_the_real_service(tsa, node, status):
+    asked = len(tsa[2])
+    with front(tsa[0], status) as url, pytest.raises(Unverified, match="another addr"):
+        Authority(url, tsa[1]).stamp(ROOT)
+    with front(node, status) as url, pytest.raises(Unverified, match="another addr"):
+        Node(url).ask("eth_chainId")
+    assert len(tsa[2]) == asked
+
+
+def test_an_answer_that_is_too_long_is_refused_and_not_cut_off(tsa, node):
+    """Blanks after JSON: what is left of it when it is cut off is JSON still."""
+    nothing, blanks = bytes(1 << 18), b" " * (1 << 20)
+    with front(tsa[0], 200, nothing) as url, pytest.raises(Unverified, match="too m"):
+        Authority(url, tsa[1]).stamp(ROOT)
+    with front(node, 200, blanks) as url, pytest.raises(Unverified, match="too much"):
+        Node(url).ask("eth_chainId")
+
+
+def test_an_answer_of_another_status_is_none(tsa, node):
+    with front(tsa[0], 500) as url, pytest.raises(Unreachable, match="500"):
+        Authority(url, tsa[1]).stamp(ROOT)
+    with front(node, 404) as url, pytest.raises(Unreachable, match="404"):
+        Node(url).ask("eth_chainId")
 
 
 # --- the commands -------------------------------------------------------------------

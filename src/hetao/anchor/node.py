@@ -5,7 +5,6 @@ there (Document 42 of 6 February 2026), and a blockchain information service a f
 Asking is open to everybody.
 """
 
-import http.client
 import json
 import re
 import sys
@@ -14,6 +13,7 @@ import types
 import urllib.request
 from typing import Any, Final
 
+from hetao.anchor.answers import answer_to
 from hetao.errors import AnchorForbidden, Unreachable, Unverified, Usage
 
 SECONDS: Final = 60.0
@@ -93,7 +93,7 @@ class Node:
 
         Raises:
             Unreachable: it does not.
-            Unverified: it refuses.
+            Unverified: it refuses, points elsewhere, or answers with too much.
         """
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(parameters)}
         asked = urllib.request.Request(  # noqa: S310 - the address is http, above
@@ -101,15 +101,10 @@ class Node:
             data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
+        data = answer_to(asked, LARGEST, SECONDS, "the chain's node")
         try:
-            with urllib.request.urlopen(asked, timeout=SECONDS) as answer:  # noqa: S310
-                found = json.loads(answer.read(LARGEST))
-        except (
-            http.client.HTTPException,
-            OSError,  # urllib's own errors are such
-            RecursionError,  # of an answer nested deeply
-            ValueError,
-        ) as error:
+            found = json.loads(data)
+        except (ValueError, RecursionError) as error:  # of an answer nested deeply
             raise Unreachable(
                 f"the chain's node does not answer: {type(error).__name__}"
             ) from error

@@ -6,7 +6,6 @@ it comes from the verifier, never from the stamp.
 
 import base64
 import datetime
-import urllib.error
 import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Final
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from hetao.anchor.answers import answer_to
 from hetao.anchor.stamp import Stamp, Stamped, check_root
-from hetao.errors import InvalidData, Unreachable, Unverified, Usage
+from hetao.errors import InvalidData, Unverified, Usage
 from hetao.permit.certificates import certificate_from, unwarned
 
 try:
@@ -59,13 +59,7 @@ class Authority:
         asked = urllib.request.Request(  # noqa: S310 - the address is http, above
             self.url, data=request.as_bytes(), headers={"Content-Type": _TYPE}
         )
-        try:
-            with urllib.request.urlopen(asked, timeout=SECONDS) as answer:  # noqa: S310
-                data = answer.read(LARGEST)
-        except (urllib.error.URLError, OSError) as error:
-            raise Unreachable(
-                f"the time-stamping authority does not answer: {type(error).__name__}"
-            ) from error
+        data = answer_to(asked, LARGEST, SECONDS, "the time-stamping authority")
         proof = base64.b64encode(data).decode("ascii")
         stamp = Stamp("rfc3161", root.hex(), self.url, proof)
         self._checked(stamp, root, request.nonce)

@@ -17,9 +17,10 @@ import ssl
 import time
 import urllib.request
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urljoin, urlsplit
 
+from hetao.anchor.answers import AsTheyAre, read_whole
 from hetao.errors import Unreachable, Unverified, Usage
 from hetao.ledger.cbor import decode
 
@@ -30,18 +31,9 @@ SHORTEST_WAIT: Final = 0.1
 LARGEST: Final = 1 << 18  # bytes of an answer
 LONGEST: Final = 200  # characters of what a refusal says
 PROBLEM: Final = (-1, "title", -2, "detail")  # RFC 9290 in CBOR, RFC 9457 in JSON
+WHO: Final = "the transparency service"
 LATER: Final = (201, 202, 302, 303)
 BUSY: Final = (429, 503)
-
-
-class _AsTheyAre(urllib.request.HTTPErrorProcessor):
-    """Every answer is handed on: no redirect is followed."""
-
-    def http_response(self, request: Any, response: Any) -> Any:
-        """Return the answer."""
-        return response
-
-    https_response = http_response
 
 
 @dataclass(frozen=True)
@@ -112,28 +104,17 @@ def _asked(
     if statement is not None:
         headers["Content-Type"] = "application/cose"
     request = urllib.request.Request(place, statement, headers)  # noqa: S310 - checked
-    handlers = (_AsTheyAre(), urllib.request.HTTPSHandler(context=tls))
+    handlers = (AsTheyAre(), urllib.request.HTTPSHandler(context=tls))
     opener = urllib.request.build_opener(*handlers)
     try:
         with opener.open(request, timeout=SECONDS) as answer:
             where, wait = answer.headers["Location"], answer.headers["Retry-After"]
-            return Answer(answer.status, _read(answer, end), where, wait or "")
+            body = read_whole(answer, LARGEST, end, WHO)
+            return Answer(answer.status, body, where, wait or "")
     except (http.client.HTTPException, OSError, ValueError) as error:
         raise Unreachable(
             f"the transparency service does not answer: {type(error).__name__}"
         ) from error
-
-
-def _read(answer: http.client.HTTPResponse, end: float) -> bytes:
-    """Return an answer's body, which may neither be endless nor take for ever."""
-    body = b""
-    while part := answer.read1(LARGEST):
-        body += part
-        if len(body) > LARGEST:
-            raise Unverified("the transparency service answers with too much")
-        if time.monotonic() > end:
-            raise Unreachable("the transparency service does not come to an end")
-    return body
 
 
 def _moved(place: str, answer: Answer) -> str:
