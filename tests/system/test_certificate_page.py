@@ -258,6 +258,51 @@ def test_the_script_takes_no_key_that_does_nothing(page, model_run):
     assert said_of(page, data) == ["weak_key"] * len(data)
 
 
+BUILT_IN = ("constructor", "toString", "valueOf", "__proto__", "hasOwnProperty")
+ABSENT = """
+<script>(async () => {
+  const said = [];
+  for (const name of NAMES) {
+    const rounds = [{ task: "model/1/0", receipts: {} }];
+    const site = { name, checkpoint: NOTE, extract: null, proofs: [], ready: null };
+    const c = { body: { rounds }, textOf: null, ask: null };
+    try { logOf(c, site); said.push("none"); }
+    catch ({ message }) { said.push(message.replaceAll(" ", "-")); }
+  }
+  document.body.dataset.more = said.join(" ");
+})()</script></body>
+"""
+
+
+def test_a_site_that_is_named_as_what_every_object_has_is_where_it_is_alone(
+    page, model_run
+):
+    """In a round that it had no part in it has no release, whatever its name."""
+    note = model_run.body["sites"][0]["checkpoint"]
+    text = re.sub("<meta http-equiv[^>]*>", "", page.read_text("utf-8"))
+    more = ABSENT.replace("NAMES", json.dumps(BUILT_IN)).replace(
+        "NOTE", json.dumps(note)
+    )
+    assert text.count("begin();\n})();") == 1
+    text = text.replace("begin();\n})();", "globalThis.logOf = logOf;\n})();")
+    path = page.with_name("absent.html")
+    path.write_text(text.replace("</body>", more), encoding="utf-8")
+
+    said = re.search(r'data-more="([^"]*)"', browse(path))[1].split()
+
+    assert said == ["none"] * len(BUILT_IN)
+
+
+def test_no_party_is_taken_that_only_an_objects_own_names_would_list(page, model_run):
+    bodies = [model_run.body for _ in BUILT_IN]
+    for body, name in zip(bodies, BUILT_IN, strict=True):
+        body["lost"] = {name: "silent"}
+
+    lies = [published(model_run.resigned(body)) for body in bodies]
+
+    assert said_of(page, lies) == ["no"] * len(BUILT_IN)
+
+
 def said_of(page, certificates):
     """Return what the script says of each certificate."""
     packed = str([base64.b64encode(data).decode() for data in certificates])

@@ -208,7 +208,9 @@ function opened(data, type) {
   need(body.type === type, body.type === REVOKED ? "revoked" : "type");
   need(!Object.keys(sums).length, "integers");
   need(has(body.permit, "notices,permit") && typeof body.software === "string", "malformed");
-  const parties = Object.fromEntries(permit.parties.map(p => [p.name, { role: p.role, side: p.side, key: keyOf(p.sign) }]));
+  /* Without a prototype: else one may be named as what every object has, and be a party that nobody listed. */
+  const named = permit.parties.map(p => [p.name, { role: p.role, side: p.side, key: keyOf(p.sign) }]);
+  const parties = { __proto__: null, ...Object.fromEntries(named) };
   need(Object.keys(parties).length === permit.parties.length, "party_twice");
   const halves = permit.keys.filter(k => k.kind === "ed25519" || k.kind === "passkey").map(halfOf);
   need(halves.every(half => half === null || isStrong(half)), "weak_key");

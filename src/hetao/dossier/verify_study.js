@@ -33,12 +33,12 @@ function logOf({ body, textOf, ask }, { name, checkpoint, extract, proofs, ready
   const stands = (data, { index, path }, what) =>
     ask(rootOf(index, note.size, data, path.map(unhex), nodes), note.root, what, name);
   if (extract !== null) stands(textOf(extract.record), extract, "extract_not_in_log");
-  for (const { task, receipts } of released(body)) if (receipts[name]) {
+  for (const { task, receipts } of released(body)) if (Object.hasOwn(receipts, name)) {
     need(places.has(task), "no_place", name);
     own.set(task, textOf(receipts[name]));
     stands(own.get(task), places.get(task), "release_not_in_log");
   }
-  for (const { task, receipts } of released(body)) if (receipts[name]) {
+  for (const { task, receipts } of released(body)) if (Object.hasOwn(receipts, name)) {
     const parts = task.split("/"), end = parts.pop(), number = end === "count" ? 0 : Number(end);
     const before = number ? own.get(`${parts.join("/")}/${number - 1}`) : textOf(ready);
     need(before, "not_cited", name, task);
@@ -75,7 +75,7 @@ function siteOf(c, entry, note, bound, run) {
     need(fits(said, { type: "hetao.extract/1", site: name, snapshot }), "extract_elsewhere", name);
     need(proofs.every(p => extract.index < p.index), "committed_late", name);
   }
-  for (const { task, receipts } of released(c.body)) if (receipts[name]) {
+  for (const { task, receipts } of released(c.body)) if (Object.hasOwn(receipts, name)) {
     const said = receipts[name].body, analysis = task.split("/").slice(0, -2).join("/");
     if (!inputs.has(analysis)) inputs.set(analysis, said.input);
     need(inputs.get(analysis) === said.input, "other_rows", name, task);
