@@ -147,17 +147,24 @@ def test_a_count_with_noise_is_not_told_once_the_switch_is_thrown(
 
 
 # --- letters in a file ----------------------------------------------------------------
-def test_a_file_that_is_given_again_after_a_revocation_brings_no_sum(tmp_path):
+@pytest.mark.parametrize("verb", ["revoke", "suspend"])
+def test_a_file_that_is_given_again_brings_no_sum_of_a_permit_that_ended(
+    tmp_path, verb
+):
     with Federation(tmp_path, Plan(STUDY)) as federation:
         asked = [federation.begin("b").data, federation.task("b").data]
-        first = answered(asked, "b", federation.sites["b"].handle)
-        assert answered(asked, "b", federation.sites["b"].handle) == first
-        key = federation.cast.identities["ethics-hk"]
-        now = federation.clock()
-        federation.notices += sign_notice(federation.bundle, key, "revoke", now).notices
+
+        def answers():
+            site = federation.sites["b"]
+            return answered(asked, "b", site.handle, site.may_send)
+
+        first = answers()
+        assert answers() == first
+        key, now = federation.cast.identities["ethics-hk"], federation.clock()
+        federation.notices += sign_notice(federation.bundle, key, verb, now).notices
 
         for _ in range(2):  # of the same process, and of another
-            with pytest.raises(BadEnvelope, match="destroyed"):
-                answered(asked, "b", federation.sites["b"].handle)
+            with pytest.raises(BadEnvelope, match="stays"):
+                answers()
             federation.sites["b"].close()
             federation.sites["b"] = federation.open_site("b")

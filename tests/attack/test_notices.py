@@ -424,16 +424,7 @@ class Away:
 
 
 @pytest.mark.parametrize(
-    "way",
-    [
-        "nothing",
-        "stop",
-        "revoke",
-        pytest.param(
-            "suspend",
-            marks=pytest.mark.not_yet(reason="docs/security/threats.md, known gaps"),
-        ),
-    ],
+    "way", ["nothing", "stop", "revoke", "suspend", "resume", "lapse"]
 )
 def test_an_answer_that_a_hub_was_away_for_is_held_back(federation, monkeypatch, way):
     """The cable is cut, the switch is thrown, the cable is put back."""
@@ -441,6 +432,9 @@ def test_an_answer_that_a_hub_was_away_for_is_held_back(federation, monkeypatch,
     site, folder = federation.sites["b"], federation.setup("b").folder
     site.handle(federation.begin("b").data)
     away, words = Away(federation.task("b").data), []
+    key = federation.cast.identities["ethics-hk"]
+    suspended = sign_notice(federation.bundle, key, "suspend", START)
+    resumed = sign_notice(suspended, key, "resume", START)
 
     async def cut():
         work = asyncio.create_task(
@@ -452,12 +446,18 @@ def test_an_answer_that_a_hub_was_away_for_is_held_back(federation, monkeypatch,
         elif way == "revoke":
             site.register.take([said(federation, "revoke")])
             site.heed()
-        elif way == "suspend":
-            site.register.take([said(federation, "suspend")])
+        elif way in ("suspend", "resume"):
+            site.register.take(suspended.notices)
             site.heed()
-        while way in ("stop", "revoke") and not words:
+        elif way == "lapse":
+            federation.clock.pass_seconds(25 * 3600)
+        while way != "nothing" and not words:
             await asyncio.sleep(0.01)
         away.back.set()
+        if way == "resume":
+            site.register.take(resumed.notices)
+        elif way == "suspend":  # what is asked expires at last, and is refused
+            federation.clock.pass_seconds(3600)
         while site.answers.cursor(federation.home("b"))[1] < 1:
             await asyncio.sleep(0.01)
         work.cancel()
@@ -465,7 +465,7 @@ def test_an_answer_that_a_hub_was_away_for_is_held_back(federation, monkeypatch,
 
     asyncio.run(cut())
 
-    assert ("share" in away.posted) is (way == "nothing")
+    assert ("share" in away.posted) is (way in ("nothing", "resume"))
     assert bool(words) is (way != "nothing")
 
 

@@ -94,8 +94,9 @@ class Post:
     def at_site(self, site, of=None):
         """Answer at a site; of another site's file, if one is named."""
         letters = read_letters(self.request(of or site))
-        handle = self.federation.sites[site].handle
-        write_letters(self.answer(site), answered(letters, site, handle))
+        party = self.federation.sites[site]
+        answers = answered(letters, site, party.handle, party.may_send)
+        write_letters(self.answer(site), answers)
 
     def hand_in(self, site, of=None):
         letters = read_letters(self.answer(of or site))
@@ -196,7 +197,9 @@ def test_a_site_that_has_only_files_opens_no_connection(filed, monkeypatch):
     site = filed.federation.sites["d"]
     letters = [filed.federation.begin("d"), filed.federation.task("d")]
 
-    with_files = answered([one.data for one in letters], "d", site.handle)
+    with_files = answered(
+        [one.data for one in letters], "d", site.handle, site.may_send
+    )
 
     assert sorted(kinds(with_files)) == ["ready", "receipt", "share", "share"]
 
@@ -238,7 +241,7 @@ def test_a_study_of_many_rounds_is_carried_a_file_a_round(tmp_path):
                     letters = await fetch(way, home, "c", now)
                     if len(letters) > len(files):
                         files.append(letters)
-                        answers = answered(letters, "c", site.handle)
+                        answers = answered(letters, "c", site.handle, site.may_send)
                         await hand_in(way, bag.courier("c"), answers)
             return run.result()
 
@@ -341,18 +344,20 @@ def test_an_answer_that_comes_after_the_permit_has_ended_is_refused(filed):
 def test_letters_that_somebody_else_signed_are_answered_by_nothing(filed):
     forger, c = new_identity("coordinator"), filed.federation.cast.directory["c"]
     asked = map(parse_envelope, read_letters(filed.request("c")))
+    site = filed.federation.sites["c"]
     forged = [seal(forger, c, one.header, pack({})).data for one in asked]
 
     with pytest.raises(BadEnvelope, match="signed by the coordinator that c trusts"):
-        answered(forged, "c", filed.federation.sites["c"].handle)
+        answered(forged, "c", site.handle, site.may_send)
 
 
 def test_a_letter_that_was_left_out_gives_refusals_and_no_number(post):
     """First the permit does not come with it; then it comes after its end."""
     letters = post.fetch("c")
-    handle = post.federation.sites["c"].handle
+    site = post.federation.sites["c"]
 
-    assert set(kinds(answered(letters[1:], "c", handle))) == {"refusal"}
+    found = answered(letters[1:], "c", site.handle, site.may_send)
+    assert set(kinds(found)) == {"refusal"}
     post.fetch("b")
     post.federation.clock.pass_seconds(100 * 86_400)
     post.at_site("b")

@@ -99,7 +99,7 @@ def answer(chosen: argparse.Namespace) -> int:
     file = read_site_file(chosen.site)
     site = Site(replace(file.setup, tell=say), utc_now)
     try:
-        answers = answered(letters, site.name, site.handle)
+        answers = answered(letters, site.name, site.handle, site.may_send)
     finally:
         site.close()
     write_letters(chosen.out, answers)

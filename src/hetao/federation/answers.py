@@ -5,7 +5,7 @@ step and started again finishes what it had kept and repeats nothing.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -134,14 +134,22 @@ class Answers:
         )
         return [(str(hub), bytes(data)) for hub, data in rows]
 
-    def may_send(self, posts: Sequence[Post], folder: Path) -> bool:
+    def may_send(
+        self, posts: Sequence[Post], folder: Path, stands: Callable[[str], bool]
+    ) -> bool:
         """Return whether an answer may leave still, whose hub was away meanwhile.
 
-        A refusal may. Nothing else may once the switch in the site's folder is thrown,
-        or once its permit was revoked and what was kept of it is destroyed.
+        A refusal may. Nothing else may while the switch in the site's folder is thrown,
+        or while the permit does not stand, nor once what was kept of it is destroyed.
+
+        Args:
+            posts: the answer.
+            folder: of the site.
+            stands: tells of a run whether its permit stands.
         """
         sent = [parse_envelope(data) for _, data in posts]
-        sums = [one.digest for one in sent if one.header.kind != "refusal"]
+        held = [one for one in sent if one.header.kind != "refusal"]
+        sums = [one.digest for one in held]
         if not sums:
             return True
         rows = self._store.rows(
@@ -149,7 +157,8 @@ class Answers:
             "(SELECT value FROM json_each(?))",
             (json.dumps(sums),),
         )
-        return not is_stopped(folder) and {str(one) for (one,) in rows} == set(sums)
+        is_kept = {str(one) for (one,) in rows} == set(sums)
+        return is_kept and not is_stopped(folder) and stands(held[0].header.run)
 
     def previous(self, run: str) -> str:
         """Return the digest of the last envelope that was sent in a run; "" if none."""

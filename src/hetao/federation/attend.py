@@ -70,7 +70,7 @@ async def _answering(
     executor: Executor | None,
     may_send: Callable[[Sequence[Post]], bool],
 ) -> None:
-    loop = asyncio.get_running_loop()
+    loop, held = asyncio.get_running_loop(), -1
     while True:
         epoch, after = site.answers.cursor(home)
         inbox = await transport.inbox(home, after)
@@ -85,7 +85,13 @@ async def _answering(
                 await _post_all(transport, site.give_up(data), say, may_send)
                 raise
             if not await _post_all(transport, posts, say, may_send):
-                say(f"{site.name} held an answer back: stopped, or revoked meanwhile")
+                if held != seq:
+                    say(
+                        f"{site.name} holds an answer back: it was stopped, or the "
+                        "permit does not stand"
+                    )
+                held = seq
+                await asyncio.sleep(LOOK_SECONDS)  # until it does, or the task expires
                 break
             site.answers.advance(home, inbox.epoch, seq)
 

@@ -123,7 +123,10 @@ async def fetch(
 
 
 def answered(
-    letters: Sequence[bytes], name: str, handle: Callable[[bytes], Sequence[Post]]
+    letters: Sequence[bytes],
+    name: str,
+    handle: Callable[[bytes], Sequence[Post]],
+    may_send: Callable[[Sequence[Post]], bool],
 ) -> tuple[bytes, ...]:
     """Return a site's answers to the letters of a file, one after the other.
 
@@ -131,6 +134,7 @@ def answered(
         letters: as `fetch` returned them.
         name: of the site.
         handle: the site's own; gate, journal and log are those of every other way.
+        may_send: the site's own; what it answered before may have to stay since.
 
     Raises:
         BadEnvelope: a letter is for somebody else, before any is looked at; or none
@@ -143,11 +147,12 @@ def answered(
                 f"the file holds letters for {recipient[:60]!r}, not for {name}",
                 fix="give each site the file that was fetched for it",
             )
-    answers = [post for data in letters for _, post in handle(data)]
+    found = [handle(data) for data in letters]
+    answers = [post for posts in found if may_send(posts) for _, post in posts]
     if not answers:
         raise BadEnvelope(
             f"no letter of the file was signed by the coordinator that {name} trusts, "
-            "or what was answered is destroyed, for the permit was revoked"
+            "or what was answered stays, for the permit does not stand"
         )
     return tuple(answers)
 

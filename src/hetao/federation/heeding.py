@@ -4,12 +4,13 @@ Whichever way the revocation came: by gossip, by a file, with an envelope, or be
 restart. One run that cannot be looked at keeps no other from it.
 """
 
+import datetime
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from hetao.errors import HetaoError
 from hetao.federation.register import Register
-from hetao.permit import Bundle, is_revoked
+from hetao.permit import Bundle, Directory, check_standing, is_revoked
 
 NOT_YET: Final = -1  # a place that no register is at
 
@@ -64,3 +65,21 @@ class Heeding:
                 self.tell(words)
             return False
         return True
+
+
+def stands(
+    register: Register, bundle: Bundle, now: datetime.datetime, trusted: Directory
+) -> bool:
+    """Return whether a permit stands now, by all that was heard about it.
+
+    Args:
+        register: what was heard.
+        bundle: as its run began.
+        now: UTC time.
+        trusted: the asker's own list.
+    """
+    try:
+        check_standing(register.heard_of(bundle), bundle.permit.study, now, trusted)
+    except HetaoError:
+        return False
+    return True

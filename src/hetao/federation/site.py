@@ -55,7 +55,7 @@ from hetao.federation.course import STATES, Course
 from hetao.federation.demanded import as_demanded
 from hetao.federation.entries import entry_of, refusal_entries
 from hetao.federation.guard import LATEST, Guard
-from hetao.federation.heeding import Heeding
+from hetao.federation.heeding import Heeding, stands
 from hetao.federation.joining import check_joins, quality_of_tables, stated
 from hetao.federation.logs import NOWHERE, LogTable, open_log
 from hetao.federation.memory import Memory, Purpose, Room
@@ -209,13 +209,16 @@ class Site:
 
     def may_send(self, posts: Sequence[Post]) -> bool:
         """Return whether an answer may leave still; see `Answers.may_send`."""
-        return self.answers.may_send(posts, self._setup.folder)
+        return self.answers.may_send(posts, self._setup.folder, self._stands)
+
+    def _stands(self, run: str) -> bool:
+        bundle = self._runs[run].bundle if run in self._runs else self._given(run)
+        return stands(self.register, bundle, self._clock(), self._setup.trusted)
 
     def heed(self) -> None:
         """Destroy what this site keeps for permits that were revoked.
 
-        What it has sent is with the hubs; what it keeps to send again, and the states
-        of rounds, go. Its records and its log stay: they prove what was released.
+        What it keeps to send again goes, and the states of rounds; its records stay.
         """
         with self._lock:
             self._heeding.heed()
@@ -236,9 +239,8 @@ class Site:
     def _handled(self, data: bytes) -> list[Post]:
         """Return what to send for one envelope from the hub; nothing for a forged one.
 
-        A refusal is an answer too: it goes to the coordinator, names the rule, and is
-        logged. What cannot even be proved to come from the coordinator is logged and
-        dropped.
+        A refusal is an answer too: it names the rule, and is logged. What cannot be
+        proved to come from the coordinator is logged and dropped.
         """
         try:
             envelope = self._verified(data)  # 1-4
@@ -262,9 +264,7 @@ class Site:
 
     def give_up(self, data: bytes) -> list[Post]:
         """Return a refusal for an envelope that this site failed on, unforeseen."""
-        fault = HetaoError(
-            f"{self.name} failed inside", fix="see the site's own screen"
-        )
+        fault = HetaoError(f"{self.name} failed inside", fix="see the site's screen")
         return self._answer(self._verified(data), fault)
 
     def _verified(self, data: bytes) -> Envelope:
@@ -583,6 +583,5 @@ class Site:
 
     def _route(self, release: Release) -> dict[str, str]:
         """Return, of each recipient, the hub that its envelope goes to."""
-        hubs = {party.name for party in self._setup.trusted.of_role("hub")}
         names = {e.header.recipient for e in release.envelopes}
-        return {name: name if name in hubs else self._setup.home for name in names}
+        return {name: name if name in self.hubs else self._setup.home for name in names}
