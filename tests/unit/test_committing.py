@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from hetao.cdm.acts import read_acts
 from hetao.cdm.committing import (
     COMMITMENT,
     FORM,
@@ -20,6 +21,7 @@ from hetao.cdm.store import Manifest
 from hetao.errors import InvalidData, Shredded, Unverified, Usage
 from hetao.ledger.acts import FORM as ACT
 from hetao.ledger.acts import decode_act
+from hetao.ledger.commitments import TILE
 from support_acts import ANNA, BO, acts_by_hand, write_acts, write_many_acts
 
 MASTER = b"m" * 32
@@ -196,6 +198,44 @@ def test_trees_of_many_tiles_open_anywhere(tmp_path):
     for index in (0, 255, 256, 511, 512, size - 1):
         if decode_act_person(extract, index) != person:
             extract.open(index).check(_published(extract))
+
+
+@pytest.mark.parametrize(("at_once", "asked"), [(2_000, 1), (200, 3), (1, 6)])
+def test_many_acts_are_opened_as_one_by_one_and_tables_asked_a_few_times(
+    tmp_path, monkeypatch, at_once, asked
+):
+    write_many_acts(tmp_path, people=400, rows=9000)
+    extract = _committed(tmp_path)
+    size, times = extract.commitment.acts, []
+    assert -(-size // TILE) == 6
+    extract.shred(int(extract._starts["person"][extract._place_at(300)]))
+    each = {}
+    for index in {n * 7919 % size for n in range(200)} | {0, 300, size - 1}:
+        try:
+            each[index] = extract.open(index)
+        except Shredded:
+            each[index] = None
+
+    def counted(*told, **more):
+        times.append(told)
+        return read_acts(*told, **more)
+
+    monkeypatch.setattr("hetao.cdm.committing.AT_ONCE", at_once)
+    monkeypatch.setattr("hetao.cdm.committing.read_acts", counted)
+    assert list(extract.open_all([*each, *each])) == sorted(each.items())
+    assert each[300] is None
+    assert len(times) == asked
+    assert list(extract.open_all([])) == []
+    for index in (-1, size):
+        with pytest.raises(Usage):
+            list(extract.open_all([0, index]))
+
+
+def test_events_of_people_and_of_nobody_are_opened_with_the_acts(extract):
+    found = dict(extract.open_all(range(11)))
+
+    assert found == {n: extract.open(n) for n in range(11)}
+    assert {b"made", b"given"} < {opened.act for opened in found.values()}
 
 
 def decode_act_person(extract, index):

@@ -14,10 +14,10 @@ be another root. Specification: `docs/specs/provenance.md`.
 import json
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -60,6 +60,7 @@ from hetao.records import record
 ACTS: Final = "acts"
 COMMITMENT, TILES, KEYS, STARTS = "commitment.json", "tiles", "keys.json", "order"
 EVENTS: Final = "events.json"
+AT_ONCE: Final = 2_000  # people whose acts are asked for at a time
 NOBODY: Final = 0  # the place of what belongs to no person
 FORM: Final = "hetao.commitment/3"
 STEP: Final = np.dtype([("person", ">i8"), ("start", ">u8")])
@@ -409,7 +410,7 @@ class Extract:
         """
         place = self._place_of(person)
         numbers, number = (
-            self._acts(place, place)[place].numbers,
+            self._acts([place])[place].numbers,
             act_number(visit, day),
         )
         if number not in numbers:
@@ -424,7 +425,7 @@ class Extract:
         """
         for person in {event.person for event in self._events if event.data == data}:
             place = NOBODY if person is None else self._place_of(person)
-            theirs = self._acts(place, place)[place].data
+            theirs = self._acts([place])[place].data
             return int(self._starts["start"][place]) + theirs.index(data)
         raise InvalidData("the extract has no such event")
 
@@ -464,48 +465,79 @@ class Extract:
 
         Raises:
             Usage: the extract has no act of this index.
-            Refused: its person's key was destroyed.
+            Shredded: its person's key was destroyed.
             Unverified: the tables are no longer what was committed to.
         """
-        if not 0 <= index < self.commitment.acts:
-            raise Usage("the extract has no act of this index")
-        keys, gone = _read_keys(self.folder / KEYS)
-        place = self._place_at(index)
-        key = keys.of(place)
-        if key is None:
+        [(_, opened)] = self.open_all([index])
+        if opened is None:
             raise Shredded(
                 "this act's person was shredded: its key is destroyed, for good"
             )
-        start = index - index % TILE
-        stop = min(start + TILE, self.commitment.acts)
-        first, last = self._place_at(start), self._place_at(stop - 1)
-        acts = self._acts(first, last, frozenset(gone))
-        wrap = self._secret(NONCE)
-        leaves = list[bytes]()
-        for at in range(first, last + 1):
-            leaves += gone.get(at) or _leaves_of(keys.of(at), wrap, acts[at].data)
-        begin = start - int(self._starts["start"][first])
-        path = self._tiles.path(index, leaves[begin : begin + stop - start])
-        nth = index - int(self._starts["start"][place])
-        stream = nonces(wrap(key), nth + 1)
-        tree = bytes.fromhex(self.commitment.tree)
-        act = acts[place].data[nth]
-        size = self.commitment.acts
-        return Opened(act, stream[-HASH_BYTES:], index, size, tuple(path), tree)
+        return opened
+
+    def open_all(self, wanted: Iterable[int]) -> Iterator[tuple[int, Opened | None]]:
+        """Yield acts with their proofs by index, each once; None for what is shredded.
+
+        Each table is asked once for many people, not once for each act.
+
+        Raises:
+            Usage: the extract has no act of one of these indices.
+            Unverified: the tables are no longer what was committed to.
+        """
+        indices = sorted(set(wanted))
+        if indices and not 0 <= indices[0] <= indices[-1] < self.commitment.acts:
+            raise Usage("the extract has no act of this index")
+        some, people = list[int](), 0
+        for tile, theirs in groupby(indices, lambda index: index // TILE):
+            people += len(self._places_of(tile))
+            if some and people > AT_ONCE:
+                yield from self._open(some)
+                some, people = [], len(self._places_of(tile))
+            some += theirs
+        yield from self._open(some)
+
+    def _open(self, indices: Sequence[int]) -> Iterator[tuple[int, Opened | None]]:
+        keys, gone = _read_keys(self.folder / KEYS)
+        held = {n: key for n in indices if (key := keys.of(self._place_at(n)))}
+        tiles = {index // TILE for index in held}
+        places = {at for tile in tiles for at in self._places_of(tile)}
+        acts, wrap = self._acts(places, frozenset(gone)), self._secret(NONCE)
+        leaves = {
+            at: gone.get(at) or _leaves_of(keys.of(at), wrap, theirs.data)
+            for at, theirs in acts.items()
+        }
+        for index in indices:
+            if index not in held:
+                yield index, None
+                continue
+            around = self._places_of(index // TILE)
+            begin = index - index % TILE - int(self._firsts[around[0]])
+            some = [leaf for at in around for leaf in leaves[at]][begin : begin + TILE]
+            path = tuple(self._tiles.path(index, some))
+            place = self._place_at(index)
+            nth = index - int(self._firsts[place])
+            nonce = nonces(wrap(held[index]), nth + 1)[-HASH_BYTES:]
+            size, tree = self.commitment.acts, bytes.fromhex(self.commitment.tree)
+            yield index, Opened(acts[place].data[nth], nonce, index, size, path, tree)
+
+    def _places_of(self, tile: int) -> range:
+        """Return whose acts stand in a tile."""
+        stop = min((tile + 1) * TILE, self.commitment.acts)
+        return range(self._place_at(tile * TILE), self._place_at(stop - 1) + 1)
 
     def _place_at(self, index: int) -> int:
         """Return whose act stands at an index; the last place that begins there."""
         return int(np.searchsorted(self._firsts, index, side="right")) - 1
 
     def _acts(
-        self, first: int, last: int, without: frozenset[int] = frozenset()
+        self, places: Collection[int], without: frozenset[int] = frozenset()
     ) -> dict[int, Theirs]:
-        """Return the acts and events of these places."""
-        wanted = [n for n in range(max(first, 1), last + 1) if n not in without]
+        """Return the acts and events of these places, in their order."""
+        wanted = [n for n in sorted(places) if n != NOBODY and n not in without]
         place_of = {int(self._starts["person"][n]): n for n in wanted}
         used = {name: tuple(names) for name, names in self.commitment.used.items()}
-        nobody = first == NOBODY
-        found = {n: Theirs([], []) for n in range(first, last + 1)}
+        nobody = NOBODY in places
+        found = {n: Theirs([], []) for n in sorted(places)}
         for some in read_acts(self.engine, used, list(place_of), nobody=nobody):
             for person, numbers, data in some.each():
                 place = NOBODY if person is None else place_of[person]
@@ -556,7 +588,7 @@ class Extract:
         place = self._place_of(person)
         path = self.folder / KEYS
         self.open(int(self._starts["start"][place]))  # the tables are what they were
-        acts = self._acts(place, place)[place]
+        acts = self._acts([place])[place]
         with alone(self.folder):  # else another's shredding would be undone
             keys, gone = _keys_in(path)
             key = keys.of(place)

@@ -189,11 +189,11 @@ def opened_of(extract: Extract, wanted: Sequence[int]) -> tuple[list[Opened], se
         Shredded: all of them are gone.
     """
     acts, gone = list[Opened](), set[int]()
-    for index in sorted(set(wanted)):
-        try:
-            acts.append(extract.open(index))
-        except Shredded:
+    for index, opened in extract.open_all(wanted):
+        if opened is None:
             gone.add(index)
+        else:
+            acts.append(opened)
     if not acts:
         raise Shredded("of these acts every person was shredded")
     return acts, gone
