@@ -78,13 +78,13 @@ from hetao.cdm.store import (
     keep,
     make_current,
     write_manifest,
-    write_whole,
 )
 from hetao.cdm.supplying import load_units, supply_tables
 from hetao.cdm.vocabulary.athena import Loaded, current_vocabulary
 from hetao.cdm.vocabulary.concepts import make_concepts
 from hetao.dictionary import ddl, dictionary
 from hetao.errors import InvalidData
+from hetao.whole import write_whole
 
 Say = Callable[[str], None]
 
@@ -506,7 +506,7 @@ def _previous(store: Path, snapshot: str) -> Quality | None:
 
 def _write_about(work: _Work, folder: Path, curation: Curation) -> None:
     lineage = json.dumps(work.proof.as_json(), ensure_ascii=False, indent=1) + "\n"
-    write_whole(folder / "lineage.json", lineage)
+    write_whole(folder / "lineage.json", lineage.encode())
     manifest = Manifest(
         site=curation.site,
         snapshot=curation.snapshot,

@@ -20,6 +20,7 @@ from typing import Final
 
 from hetao.errors import InvalidData
 from hetao.records import record
+from hetao.whole import write_whole
 
 SNAPSHOTS: Final = "snapshots"
 CURRENT: Final = "current"
@@ -136,9 +137,8 @@ def snapshots(store: Path) -> tuple[tuple[Manifest, bool], ...]:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write a manifest; it is the last file of a snapshot."""
     body = {"type": FORM, **asdict(manifest)}
-    write_whole(
-        folder / MANIFEST, json.dumps(body, ensure_ascii=False, indent=1) + "\n"
-    )
+    text = json.dumps(body, ensure_ascii=False, indent=1) + "\n"
+    write_whole(folder / MANIFEST, text.encode())
 
 
 def keep(built: Path, store: Path, snapshot: str) -> Path:
@@ -180,21 +180,8 @@ def settle(built: Path, home: Path, last: str) -> bool:
 
 def make_current(store: Path, home: Path) -> None:
     """Name a snapshot the current one."""
-    write_whole(store / CURRENT, home.name + "\n")
+    write_whole(store / CURRENT, f"{home.name}\n".encode())
     sync_folder(store)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it appears whole or not at all."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -20,7 +20,7 @@ from hetao.canonical import canonical, digest_bytes
 from hetao.cdm import CuratedTables, FlatTable
 from hetao.cdm.committing import Commitment, acts_folder
 from hetao.cdm.pseudonym import read_or_make_key
-from hetao.cdm.store import read_manifest, write_whole
+from hetao.cdm.store import read_manifest
 from hetao.errors import InvalidData
 from hetao.federation.store import Store
 from hetao.ledger.envelope import Header
@@ -30,6 +30,7 @@ from hetao.ledger.note import checkpoint_of
 from hetao.permit import Identity, Statement, format_time, state, statement_from
 from hetao.release import Binding, commit, nonce_for
 from hetao.release.record import band
+from hetao.whole import write_whole
 
 EXTRACT: Final = "hetao.extract/1"
 LOGGED: Final = "logged.json"  # beside a commitment, once its root is in the log
@@ -108,7 +109,8 @@ def log_extract(
     )
     index = log.append([canonical(record.as_json())])
     body = {"record": record.as_json(), "index": index}
-    write_whole(path, json.dumps(body, ensure_ascii=False, indent=1) + "\n")
+    text = json.dumps(body, ensure_ascii=False, indent=1) + "\n"
+    write_whole(path, text.encode())
     return LoggedExtract(record, index)
 
 

@@ -11,7 +11,6 @@ garbled from a whole one.
 
 import datetime
 import hashlib
-import os
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from hetao.federation.transport import Transport
 from hetao.ledger.envelope import LARGEST_ENVELOPE, parse_envelope
 from hetao.permit import parse_time
 from hetao.records import read_toml
+from hetao.whole import write_whole
 
 MAGIC: Final = b"HTL1"
 DIGEST_BYTES: Final = 32
@@ -56,16 +56,11 @@ def read_courier(path: Path) -> Courier:
 
 # --- the file -------------------------------------------------------------------------
 def write_letters(path: Path, letters: Sequence[bytes]) -> None:
-    """Write envelopes into one file, whole or not at all."""
+    """Write envelopes into one file, whole or not at all: a stick may be drawn."""
     framed = b"".join(struct.pack(">I", len(data)) + data for data in letters)
     body = MAGIC + framed
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(body + hashlib.sha256(body).digest())
-        file.flush()
-        os.fsync(file.fileno())  # a stick may be drawn at once
-    os.replace(part, path)
+    write_whole(path, body + hashlib.sha256(body).digest())
 
 
 def read_letters(path: Path) -> tuple[bytes, ...]:

@@ -6,7 +6,6 @@ a unit is called is text that somebody else wrote: it reaches the page escaped.
 
 import functools
 import json
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from hetao.dictionary.checks import (
     CheckType,
     check_types,
 )
+from hetao.whole import write_whole
 
 SYMBOLS = {PASS: "✓", FAIL: "✗", NOT_APPLICABLE: "–"}
 STEPS = ((1.0, 0), (0.95, 1), (0.9, 2), (0.8, 3), (0.5, 4))  # share that passes → heat
@@ -36,7 +36,7 @@ def write_reports(folder: Path, quality: Quality) -> None:
 
     `lineage.json`, where it stands in the folder, is summed up on the page.
     """
-    write_whole(folder / "quality.json", quality_text(quality))
+    write_whole(folder / "quality.json", quality_text(quality).encode())
     write_page(folder, quality)
 
 
@@ -45,18 +45,8 @@ def write_page(folder: Path, quality: Quality, language: str = "") -> Path:
     proof = folder / "lineage.json"
     lineage = json.loads(proof.read_text("utf-8")) if proof.exists() else None
     path = folder / "quality.html"
-    write_whole(path, page_text(quality, lineage, language))
+    write_whole(path, page_text(quality, lineage, language).encode())
     return path
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it appears whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 @dataclass(frozen=True)
