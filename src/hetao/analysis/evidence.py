@@ -38,7 +38,8 @@ class Evidence:
             from the most frequent value of their set. Columns that say nothing but the
             site are left out. Of a test, group → its people.
         carriers: fewest people found to make up nearly all of a sum of a design's
-            numbers, offset and weights, or of published predictions; None without.
+            numbers, offset and weights, or of published predictions, or to be told
+            apart by one; None without.
         max_leverage: the largest share of a fitted value that one person decides,
             from 0 to 1, all their rows together, or of the squared weights of a group
             of weighted curves; None without people, or without design and weights.

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.special import expit
 
-from hetao.analysis.carriers import carriers
+from hetao.analysis.carriers import carriers, told
 from hetao.analysis.doubt import working
 from hetao.analysis.estimator import (
     Message,
@@ -45,6 +45,8 @@ from hetao.analysis.rows import Rows
 from hetao.errors import NotEstimable, WrongShape
 
 MOST: Final = 2 * MOST_ROUNDS  # messages: a model's Newton, and calibration's
+APART: Final = 3e-4  # squares that all others add to what tells few people's outcomes
+DISTINCT: Final = 1e-9  # of a power of predictions, what is told of no lower one
 OPENING: Final[Shapes] = {
     "score": "models,p",
     "info": "models,sym(p)",
@@ -185,7 +187,9 @@ class Performance(Measuring):
         Nothing of its columns leaves but the prediction that they add up to. That
         leaves as a logit, by which people may be spread widely, and as a probability,
         which may be 1 for one of them and 0 for all others: each is held to the
-        leverage, and to how few make it up, as a column of a design is.
+        leverage, and to how few make it up, as a column of a design is. Outcomes are
+        summed with powers of it as well: where predictions take few values, no sum of
+        all these may tell few people's outcomes from all others'.
         """
         if self._published is None or not rows.n:
             return facts, self.own_cells
@@ -198,6 +202,7 @@ class Performance(Measuring):
         few = min(
             carriers(np.column_stack([alike, shown]), rows.person) for shown in (z, p)
         )
+        few = min(few, told(_summed_with(z, p), rows.person, APART))
         line = replace(
             facts, parameters=2, smallest_side={}, carriers=few, max_leverage=most
         )
@@ -353,6 +358,25 @@ class PerformanceLeftOut(Performance):
         """Return nothing beside: there are as many models as sites."""
         del state
         return {"fitted": []}
+
+
+def _summed_with(z: Floats, p: Floats) -> Floats:
+    """Return (n, k) even columns that all sums of outcomes and predictions are of.
+
+    The moments and the calibrations tell sums of y times 1, z, p, p² and, of (p - y)⁴,
+    p³. What is a sum of the columns before it, as is p² of two values of p, is left
+    out.
+    """
+    found: Floats = np.ones((len(p), 1)) / np.sqrt(len(p))
+    centred = p - p.mean()
+    for power in (centred, centred**2, centred**3, z):
+        left = power / max(float(np.linalg.norm(power)), DISTINCT)
+        for _ in range(2):  # the second time for what rounding left
+            left = left - found @ (found.T @ left)
+        size = float(np.linalg.norm(left))
+        if size > DISTINCT:
+            found = np.column_stack([found, left / size])
+    return found
 
 
 def _leverage(z: Floats, weights: Floats) -> float:

@@ -63,8 +63,10 @@ def check_counts(evidence: Evidence, minimum: Minimum, site: str) -> None:
     if evidence.carriers is not None and is_small(evidence.carriers, minimum.cell):
         raise SmallCell(
             f"at {site} fewer than {minimum.cell} people make up nearly all of the "
-            "numbers of a model, its offset or its predictions",
-            fix="leave out a term that few people differ in, or transform it",
+            "numbers of a model, its offset or its predictions, or could be told apart "
+            "from all others by them",
+            fix="leave out a term that few people differ in, or transform it; of a "
+            "score, predict alike for a rare value and its neighbours",
             local=f"made up by: {evidence.carriers}",
         )
 
