@@ -4,9 +4,15 @@ A disk may be full, or fail; a process may be killed. What stood there before st
 until the new file is whole.
 """
 
+import contextlib
+import errno
 import os
 import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
+
+WITHOUT_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # such as a stick
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -15,14 +21,70 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OSError: it cannot be written, and names the file; nothing is left of it.
     """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    draft = _beside(path)
     try:
-        with draft.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:  # of a full disk it names no file
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        with _naming(path):
+            _write(draft, data, "xb")
+            draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def write_new(path: Path, make: Callable[[], bytes], mode: int = 0o600) -> None:
+    """Write a file that is not there yet: never in the place of another.
+
+    Args:
+        path: of the file.
+        make: returns what it holds; asked once the file can be written.
+        mode: of the file.
+
+    Raises:
+        FileExistsError: something is there.
+        OSError: it cannot be written, and names the file; nothing is left of it.
+    """
+    draft = _beside(path)
+    with _naming(path):
+        if os.path.lexists(path):
+            raise _is_there()
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+    try:
+        data = make()
+        with _naming(path):
+            _write(draft, data, "wb")
+            _name(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _name(draft: Path, path: Path) -> None:
+    try:
+        os.link(draft, path)
+    except OSError as error:
+        if error.errno not in WITHOUT_LINKS:
+            raise
+        if os.path.lexists(path):
+            raise _is_there() from None
+        draft.replace(path)
+
+
+def _write(path: Path, data: bytes, how: str) -> None:
+    with path.open(how) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+
+
+def _is_there() -> OSError:
+    return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # of a full disk it names no file, else the draft
+        raise OSError(error.errno, error.strerror, str(path)) from error

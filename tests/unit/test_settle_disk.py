@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from hetao.cli.settle import write_new
+from hetao.cli.settle import write_order
 from hetao.errors import Usage
 
 
@@ -16,6 +16,6 @@ def test_a_full_disk_leaves_no_half_an_order(tmp_path, monkeypatch):
     monkeypatch.setattr("os.fsync", full)
 
     with pytest.raises(Usage, match="cannot be written: No space left"):
-        write_new(tmp_path / "order.xml", b"x")
+        write_order(tmp_path / "order.xml", b"x")
 
     assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,6 @@
 """`hetao anchor …`: a checkpoint's root goes out, a stamp comes back."""
 
 import argparse
-import os
 import ssl
 import sys
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from hetao.anchor import Stamp, is_signed_by, read_stamp, root_of
 from hetao.cli.main import say
 from hetao.errors import InvalidData, Usage
 from hetao.ledger.credential import did_key
+from hetao.whole import write_new
 
 CURVE_ORDER: Final = (1 << 256) - 0x14551231950B75FC4402DA1732FC9BEBF  # secp256k1
 
@@ -107,15 +107,11 @@ def _keep(path: Path, stamp: Callable[[], Stamp]) -> int:
 def _write(path: Path, made: Callable[[], bytes], mode: int) -> None:
     """Write what is made to a file that is not there yet, or leave none."""
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        write_new(path, made, mode)
     except OSError as error:
-        raise Usage(f"{path} cannot be written: {error.strerror}") from error
-    with os.fdopen(handle, "wb") as file:
-        try:
-            file.write(made())
-        except BaseException:
-            path.unlink()
+        if error.filename != str(path):  # what was asked failed, not the file
             raise
+        raise Usage(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _anchor_key(path: Path) -> Ed25519PrivateKey:

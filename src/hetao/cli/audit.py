@@ -1,7 +1,6 @@
 """`hetao provenance audit-ask` and `audit-answer`: a draw that nobody steers."""
 
 import argparse
-import os
 import re
 import secrets
 import sys
@@ -33,7 +32,7 @@ from hetao.ledger.coin import (
 from hetao.ledger.opened import Opened as Certificate
 from hetao.ledger.opened import open_certificate
 from hetao.permit import Directory, Party, read_directory, statement_from
-from hetao.whole import write_whole
+from hetao.whole import write_new, write_whole
 
 LARGEST: Final = 2**16  # bytes of an ask or an answer
 
@@ -46,15 +45,12 @@ def ask(chosen: argparse.Namespace) -> int:
     extract = digest(extract_of(certificate, chosen.site))
     secret = secrets.token_bytes(SECRET_BYTES)
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        place = os.open(chosen.secret, flags, 0o600)
+        write_new(chosen.secret, f"{secret.hex()}\n".encode)
     except FileExistsError as error:
         raise InvalidData(
             f"{chosen.secret} is already there",
             fix="each ask has a secret of its own; name another file",
         ) from error
-    with os.fdopen(place, "w", encoding="ascii") as file:
-        file.write(secret.hex() + "\n")
     asked = bound(Ask(chosen.site, chosen.to, extract, chosen.acts, ""), secret)
     write_whole(chosen.out, canonical(asked.as_json()))
     say(f"{chosen.out} is for {chosen.site}")

@@ -10,7 +10,7 @@ from hetao.anchor.node import Node, quantity
 from hetao.canonical import canonical, digest_bytes
 from hetao.cli.anchor import read_chain_key
 from hetao.cli.main import say
-from hetao.cli.settle import LARGEST, read_small, write_new
+from hetao.cli.settle import LARGEST, read_small, write_order
 from hetao.errors import NotAccepted, RailForbidden, Unverified, Usage
 from hetao.federation.clock import utc_now
 from hetao.permit import read_identity
@@ -94,7 +94,7 @@ def sign(chosen: argparse.Namespace) -> int:
     )
     if word.by not in by:
         raise NotAccepted("the key is of none who attested the milestone")
-    write_new(chosen.out, word.data)
+    write_order(chosen.out, word.data)
     say(f"signed that {chosen.milestone} is to be paid: {chosen.out}")
     amount = escrow.in_tokens(contract, order)
     say(f"{amount} of the token {terms.token} to {order.payee}")
@@ -222,7 +222,7 @@ def _send(
     _check_side(chosen.side)
     if chosen.out:
         table = {"chainId": terms.chain, "data": "0x" + data.hex(), "value": 0}
-        write_new(chosen.out, canonical(table | ({"to": to} if to else {})))
+        write_order(chosen.out, canonical(table | ({"to": to} if to else {})))
         say(f"let a wallet of a Hong Kong party send {chosen.out}")
         return {}
     node = Node(chosen.url, read_chain_key(chosen.key), chosen.side)

@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import os
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from hetao.settlement.book import UNITS, statements_of
 from hetao.settlement.contract import DECIMALS
 from hetao.settlement.pain001 import money
 from hetao.settlement.rails import RAILS, rail_of
+from hetao.whole import write_new
 
 LARGEST = 512 * 2**20  # bytes of evidence, as of a certificate
 
@@ -28,7 +28,7 @@ def attest(chosen: argparse.Namespace) -> int:
     said = sign(
         contract, read_identity(chosen.key), chosen.milestone, evidence, utc_now()
     )
-    write_new(chosen.out, canonical(said.as_json()))
+    write_order(chosen.out, canonical(said.as_json()))
     say(f"signed that {chosen.milestone} was reached: {chosen.out}")
     return 0
 
@@ -62,7 +62,7 @@ def order(chosen: argparse.Namespace) -> int:
             found = book.instruct(
                 contract, chosen.milestone, rail.name, now, ahead=rail.holds
             )
-        write_new(chosen.out, rail.write(contract, [found], now))
+        write_order(chosen.out, rail.write(contract, [found], now))
     say(f"order {found.id} is in {chosen.out}; enter its receipt afterwards")
     return 0
 
@@ -129,21 +129,13 @@ def read_small(path: Path, largest: int = 1 << 20) -> bytes:
         ) from error
 
 
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file that is not there yet, and wait for the disk.
+def write_order(path: Path, data: bytes) -> None:
+    """Write a file that is not there yet, and wait for the disk: half an order is none.
 
     Raises:
         Usage: it is there, or cannot be written.
     """
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        write_new(path, lambda: data)
     except OSError as error:
-        raise Usage(f"{path} cannot be written: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:  # half an order is none
-        path.unlink(missing_ok=True)
         raise Usage(f"{path} cannot be written: {error.strerror}") from error

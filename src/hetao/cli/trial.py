@@ -34,6 +34,7 @@ from hetao.trial import (
     verify_secret,
 )
 from hetao.trial.allocation import SECRET_BYTES
+from hetao.whole import write_new, write_whole
 
 T = TypeVar("T")
 LARGEST = 64 * 2**20  # bytes of a file of enrolled people
@@ -70,18 +71,14 @@ def commit(chosen: argparse.Namespace) -> int:
         else commit_minimisation(rule, secret)
     )
     try:
-        place = os.open(secret_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        write_new(secret_path, f"{secret.hex()}\n".encode)
     except FileExistsError as problem:
         raise Usage(
             f"{secret_path} is already there: the trial has its secret",
             fix="name another folder with --out; never draw twice for one trial",
         ) from problem
-    with os.fdopen(place, "w", encoding="ascii") as file:
-        file.write(secret.hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
     public = chosen.out / "commitment.json"
-    public.write_bytes(canonical(asdict(made)) + b"\n")
+    write_whole(public, canonical(asdict(made)) + b"\n")
     say(f"{secret_path} is for who allots alone, until the trial is over")
     say(f"{public} is to be published before the first person is enrolled")
     sys.stdout.write(made.digest + "\n")

@@ -35,6 +35,7 @@ from hetao.ledger.note import COSIGNATURE, SUBTREE, parse_vkey, vkey
 from hetao.ledger.policy import parse_policy, read_policy
 from hetao.permit import SIDES, Party, read_directory
 from hetao.transparency.witness import WitnessFolder, serve_witness
+from hetao.whole import write_new
 
 SERVER_DAYS: Final = 730
 AUTHORITY_DAYS: Final = 3650
@@ -124,8 +125,7 @@ def policy(chosen: argparse.Namespace) -> int:
     text = policy_text(parties, chosen.independent, chosen.log)
     parse_policy(text.encode())  # refuses an address or a key that cannot be
     try:
-        with chosen.out.open("x", encoding="utf-8") as file:
-            file.write(text)
+        write_new(chosen.out, text.encode, 0o666)  # less what umask takes
     except OSError as error:
         raise Usage(f"{chosen.out} cannot be written: {error.strerror}") from error
     say(f"{chosen.out}: for hetao verify --policy; nobody who is verified writes it")

@@ -21,6 +21,7 @@ from hetao.ledger.extracts import policy_of
 from hetao.ledger.log import Log
 from hetao.ledger.policy import Policy
 from hetao.permit import Party, Permit
+from hetao.whole import write_whole
 
 
 class Setup(Protocol):
@@ -66,9 +67,8 @@ def as_demanded(
     path = setup.folder / "seen" / f"{about.removeprefix('sha256:')}.json"
     if not path.is_file():
         path.parent.mkdir(exist_ok=True)
-        path.write_text(
-            json.dumps(_asked(policy, log, setup.log, party)), encoding="utf-8"
-        )
+        seen = json.dumps(_asked(policy, log, setup.log, party))
+        write_whole(path, seen.encode())
     return replace(logged, seen=_read(path, policy))
 
 

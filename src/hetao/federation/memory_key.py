@@ -1,12 +1,13 @@
 """The secret of a site's memory, from which each person's place in it follows."""
 
-import os
+import contextlib
 import secrets
 from pathlib import Path
 from typing import Final
 
 from hetao.errors import InvalidNetwork
 from hetao.release.differencing import SECRET_BYTES
+from hetao.whole import write_new
 
 NAME: Final = "releases.key"  # in the site's folder
 
@@ -14,18 +15,9 @@ NAME: Final = "releases.key"  # in the site's folder
 def read_or_make(key: Path) -> bytes:
     """Return the site's secret, made at the first time with mode 0600."""
     if not key.exists():
-        part = key.with_name(f".{key.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(SECRET_BYTES) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(part, key)
-        except FileExistsError:  # another process was first
-            pass
-        finally:
-            part.unlink()
+        made = f"{secrets.token_hex(SECRET_BYTES)}\n".encode()
+        with contextlib.suppress(FileExistsError):  # another process was first
+            write_new(key, lambda: made)
     return read(key)
 
 

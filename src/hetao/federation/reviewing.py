@@ -46,7 +46,7 @@ from hetao.permit import (
 from hetao.permit.votes import checker_of, draft_vote, voter_of
 from hetao.release import checks_of, pack, unpack
 from hetao.study import study_from
-from hetao.whole import write_whole
+from hetao.whole import write_new, write_whole
 
 MALFORMED: Final = (
     KeyError,
@@ -207,13 +207,9 @@ def _lay(folder: Path, package: Package, vote: Vote, sealer: Identity) -> Path:
     path = folder / "votes" / f"{voter}.{package.code}.vote"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with path.open("xb") as file:
-            file.write(envelope.data)
+        write_new(path, lambda: envelope.data, 0o666)  # less what umask takes
     except FileExistsError:
         raise NotApproved(f"{voter} has voted about these findings already") from None
-    except OSError:  # half a vote would stand in the way of the whole one
-        path.unlink(missing_ok=True)
-        raise
     return path
 
 

@@ -8,7 +8,6 @@ signature.
 
 import base64
 import datetime
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -41,6 +40,7 @@ from hetao.errors import BadSignature, InvalidNetwork
 from hetao.permit import passkey, services
 from hetao.permit.dates import parse_time
 from hetao.permit.points import is_weak, is_weak_seal
+from hetao.whole import write_new
 
 SIDES = ("HK", "SZ")
 DOMAIN = b"hetao-statement-v1\n"  # no other protocol signs bytes that start so
@@ -387,11 +387,7 @@ def _write_secret(
     path: Path, key: Ed25519PrivateKey | X25519PrivateKey | MLDSA44PrivateKey
 ) -> None:
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
+    write_new(path, lambda: pem)
 
 
 def read_identity(path: Path) -> Identity:

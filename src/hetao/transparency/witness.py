@@ -10,7 +10,7 @@ fraud proof is written into the folder before the answer goes out.
 """
 
 import asyncio
-import os
+import functools
 import ssl
 import time
 import tomllib
@@ -45,6 +45,7 @@ from hetao.ledger.note import (
 )
 from hetao.ledger.submission import LARGEST, Submission, parse_submission
 from hetao.ledger.witness import Witness
+from hetao.whole import write_new
 
 SIZE_TYPE: Final = "text/x.tlog.size"
 CLOSING_SECONDS: Final = 2.0
@@ -79,9 +80,7 @@ class WitnessFolder:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file, key in ((_KEY, found.key), (_BESIDE, found.beside)):
             pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            handle = os.open(path / file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "wb") as secret:
-                secret.write(pem)
+            write_new(path / file, functools.partial(bytes, pem))
         (path / _NAME_FILE).write_text(f'name = "{name}"\n', encoding="utf-8")
         return found
 
