@@ -71,17 +71,18 @@ MODULES = {
     "permit/permit": ("unit/test_permit_form", "unit/test_permit",
                       "unit/test_basis_terms", "unit/test_vote_edges"),
     "permit/lifecycle": ("unit/test_permit_life", "unit/test_lifecycle",
-                         "attack/test_random_operations"),
+                         "attack/test_going_on", "attack/test_random_operations"),
     "permit/decision": ("attack/test_standing_asked_twice", "unit/test_basis_terms",
                         "attack/test_random_operations"),
     "permit/notices": (
         "unit/test_notice_edges", "unit/test_permit_life", "unit/test_basis_terms",
         "attack/test_permit_keys", "attack/test_standing_asked_twice",
     ),
-    "permit/duties": ("attack/test_permit_keys", "attack/test_standing_asked_twice"),
+    "permit/duties": ("attack/test_permit_keys", "attack/test_standing_asked_twice",
+                      "attack/test_going_on"),
     "permit/bundle": (
         "unit/test_notice_edges", "unit/test_permit", "unit/test_permit_life",
-        "unit/test_basis_terms", "attack/test_permit_keys",
+        "unit/test_basis_terms", "attack/test_permit_keys", "attack/test_going_on",
     ),
     "permit/keys": ("unit/test_key_edges", "unit/test_signers", "unit/test_permit",
                     "attack/test_permit_keys", "attack/test_weak_keys"),
@@ -89,7 +90,8 @@ MODULES = {
                          "attack/test_permit_keys"),
     "permit/terms": ("unit/test_basis_terms",),
     "permit/within": ("unit/test_basis_terms",),
-    "permit/persons": ("unit/test_permit_form", "attack/test_permit_keys"),
+    "permit/persons": ("unit/test_permit_form", "attack/test_permit_keys",
+                       "attack/test_going_on"),
     "permit/dates": ("unit/test_permit_form", "unit/test_permit"),
     "permit/uses": ("unit/test_use_edges", "attack/test_uses"),
     "permit/labels": ("unit/test_use_edges", "attack/test_uses"),
@@ -135,6 +137,7 @@ MODULES = {
     "federation/course": ("unit/test_counting", "attack/test_state"),
     "federation/shelf": ("unit/test_hub_edges", "attack/test_hub"),
     "ledger/revoked": ("attack/test_revoked_certificate",),
+    "analysis/carriers": ("unit/test_carriers", "attack/test_carriers"),
     "analysis/shown": ("unit/test_shown",),
 }  # fmt: skip
 # Not the exhaustive search of permits' lives, each of which would be looked through;
@@ -151,6 +154,8 @@ LONG = (
     "attack/test_yearly_count.py::test_permits_that_ask_at_once_never_reach_it_together",
     "attack/test_private_counts.py::test_many_processes_together_never_spend_more_than_"
     "there_is",
+    "attack/test_carriers.py::test_honest_numbers_are_hardly_ever_refused",
+    "attack/test_carriers.py::test_honest_predictions_are_hardly_ever_refused",
     "attack/test_uses.py::test_of_200_spends_of_several_processes_at_once_no_more_than_"
     "the_limit_passes",
     "attack/test_uses.py::test_of_600_random_acts_no_book_ever_says_more_than_was_"

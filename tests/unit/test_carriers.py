@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hetao.analysis.carriers import carriers, turn_of
+from hetao.analysis.carriers import MOST, _first, carriers, turn_of
 
 PEOPLE = 400
 NOBODY = np.zeros(0, dtype=np.int64)
@@ -19,6 +19,18 @@ def marked(size, people=PEOPLE, height=1.0):
 @pytest.mark.parametrize("size", [2, 3, 16, 29, 30, 31])
 def test_so_many_people_are_found_that_make_up_a_column(size):
     assert carriers(marked(size), NOBODY) == size
+
+
+@pytest.mark.parametrize("half", range(4, 17))
+def test_the_fewest_are_found_who_make_up_nearly_all(half):
+    """As many again weigh half as much, so that no few weigh alike."""
+    column = marked(2 * half)
+    column[PEOPLE - half :] /= 2
+    squares = np.sort(column[:, 0] ** 2)[::-1].cumsum()
+
+    fewest = int(np.argmax(squares >= MOST * squares[-1])) + 1
+    assert half < fewest < 2 * half + 1
+    assert carriers(column, NOBODY) == fewest
 
 
 def test_more_than_are_looked_for_are_not_found():
@@ -58,3 +70,18 @@ def test_a_turn_leaves_out_what_is_nothing_and_what_is_there_already():
     assert even.shape == (50, 2)
     np.testing.assert_allclose(even.T @ even, np.eye(2), atol=1e-9)
     assert turn_of(np.zeros((2, 2))).shape == (2, 0)
+
+
+def test_many_columns_of_which_none_is_of_few_are_no_matter():
+    """What each of a few people weighs somewhere adds up to no one sum of columns."""
+    columns = np.random.default_rng(3).normal(size=(150, 15))
+
+    assert carriers(columns, NOBODY) == 150
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 200, 300])
+@pytest.mark.parametrize("people", [20, 400, 1000])
+def test_the_largest_are_as_many_as_asked_for(size, people):
+    parts = np.random.default_rng(4).permutation(people).astype(float)
+
+    assert {*parts[_first(parts, size)]} == {*np.sort(parts)[::-1][:size]}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hetao.errors import InvalidNetwork, SmallCohort
 from hetao.release import STRICT, Policy, check_people, policy_from, read_policy
-from hetao.release.policy import USUAL_BUDGET
+from hetao.release.policy import LONGEST_REASON, USUAL_BUDGET, check_told
 from hetao.study import Minimum
 
 LOOSER = {
@@ -82,6 +82,21 @@ def test_lowering_a_count_needs_a_reason_and_is_named(field):
     assert policy.lowered == (field,)
     assert policy.as_json()["lowered"] == [field]
     assert policy.as_json()["reason"] == "a small hospital"
+
+
+@pytest.mark.parametrize("reason", [[], 0, None, False])
+def test_what_is_told_as_no_reason_is_an_empty_text(reason):
+    told = Policy().as_json()
+    check_told(told)
+
+    with pytest.raises(InvalidNetwork, match="is no text"):
+        check_told({**told, "reason": reason})
+
+
+def test_a_reason_may_be_as_long_as_the_limit():
+    reason = "x" * LONGEST_REASON
+
+    assert policy_from({"reason": reason}).reason == reason
 
 
 @pytest.mark.parametrize("field", STRICTER)
