@@ -274,6 +274,15 @@ def test_predictions_of_few_values_tell_a_rare_one_apart(common, few):
         assert "rare value" in str(caught.value)
 
 
+def test_predictions_of_nearly_few_values_are_of_few():
+    """What each value is spread by hides the one person only where it is much."""
+    draw = np.random.default_rng(2)
+    p = np.repeat([0.03, 0.2, 0.35, 0.5, 0.7], [60, 60, 60, 60, 1])
+    for spread, is_held in ((1e-4, True), (0.02, False)):
+        few = facts_of_predictions(p + spread * draw.uniform(-1, 1, 241)).carriers
+        assert (few < STRICT.cell) == is_held
+
+
 def facts_of_predictions(p):
     """Return the facts about people whose published predictions are p."""
     given = (Coefficient("score", 1.0),)
@@ -329,6 +338,12 @@ def test_few_are_told_where_all_others_add_little(size, sign):
     assert told(below, NOBODY, NOISE) == carriers(below, NOBODY) == size
     assert told(above, NOBODY, NOISE) == carriers(above, NOBODY) == size + 200
     assert told(below, NOBODY, 0.8 * NOISE) == size + 200
+
+
+def test_of_two_answers_the_fewer_people_count():
+    column = np.zeros(220)
+    column[:2], column[2:20] = 1, np.sqrt(0.8 * NOISE / 18)
+    assert carriers(column[:, None], NOBODY) == 2
 
 
 def test_of_one_person_alone_the_leverage_is_the_measure():
