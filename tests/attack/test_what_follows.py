@@ -239,12 +239,15 @@ def test_weights_that_are_squared_are_judged_squared():
     rows = make_rows(method.plan, people(4, 300), "aa")
     treated = np.flatnonzero(rows.group == 1)
     rows.time[treated[0]], rows.event[treated[0]] = 0.0, 0  # of no pull in the model
-    ages = 0.01 * rows.Z[treated, 1]
-    rows.Z[:, 1] = np.arange(rows.n) % 2 - 1.0  # many controls are as young as he is
-    rows.Z[treated, 1] = ages
-    rows.Z[treated[0], 1] = -1.0
+    # A third of the treated are young, a third have little cholesterol, he alone both,
+    # as many controls have: no number is his own, but what the score makes of both.
+    numbers, turn = [1, 3], np.arange(rows.n)
+    rows.Z[:, numbers] = -np.stack([turn % 2, turn // 2 % 2], axis=1)
+    third = np.arange(len(treated))[:, None] % 3
+    rows.Z[np.ix_(treated, numbers)] = -1.0 * (third == [1, 2])
+    rows.Z[treated[0], numbers] = -1.0
     gamma = np.zeros(method._of_score.parameters)
-    gamma[1] = 4.0
+    gamma[numbers] = 3.4
     state = {"gamma": gamma, "beta": np.zeros(2)}
     of = method._by_score(rows, state).of[1]
     assert of.max() < 0.3 * of.sum()

@@ -127,7 +127,7 @@ class Hospitals(Federation):
 
         def opened():
             digest = self.study.dictionary_digest
-            return CuratedTables(Path(), tables.cursor(), f"sha256:{name}", digest)
+            return CuratedTables(Path(), tables.cursor(), "sha256:" + name * 64, digest)
 
         return dataclasses.replace(super().setup(name), open_source=opened)
 

@@ -121,8 +121,11 @@ def databases():
         connection.close()
 
 
+SNAPSHOT = "sha256:" + "d" * 64
+
+
 def tables(connection):
-    return CuratedTables(Path(), connection.cursor(), "d", dictionary().digest)
+    return CuratedTables(Path(), connection.cursor(), SNAPSHOT, dictionary().digest)
 
 
 @pytest.mark.parametrize("study", [STUDY, CROSSED], ids=["sccs", "case_crossover"])

@@ -1,6 +1,7 @@
 """A site at work: take what waits at the home hub, answer it, remember the place."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Final
@@ -121,4 +122,6 @@ async def _post_all(
         await sending
     finally:
         sending.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sending
     return True

@@ -180,6 +180,7 @@ class Site:
         )
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
+        self._fresh: list[Post] = []  # a new answer, until it is first looked at
 
     @property
     def hubs(self) -> tuple[str, ...]:
@@ -208,7 +209,13 @@ class Site:
             return self._handled(data)
 
     def may_send(self, posts: Sequence[Post]) -> bool:
-        """Return whether an answer may leave still; see `Answers.may_send`."""
+        """Return whether an answer may leave still; see `Answers.may_send`.
+
+        The first look at a new one is that of its making: its log has it as released.
+        """
+        if posts and posts is self._fresh:
+            self._fresh = []
+            return True
         return self.answers.may_send(posts, self._setup.folder, self._stands)
 
     def _stands(self, run: str) -> bool:
@@ -565,9 +572,10 @@ class Site:
         route = self._route(outcome)
         now = self._clock()
         heard = b"" if refused else canonical(entry_of("received", now, envelope))
-        return self.answers.keep(
+        self._fresh = self.answers.keep(
             envelope, outcome, route, refused=refused, replayed=replayed, heard=heard
         )
+        return self._fresh
 
     def _refusal(self, envelope: Envelope, error: HetaoError) -> Release:
         setup = self._setup
