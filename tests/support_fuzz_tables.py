@@ -15,6 +15,7 @@ from hetao.cdm.engine_duckdb import Connection, connect
 from hetao.cdm.mapping import Source
 from hetao.cdm.supplying import load_units
 from hetao.cdm.vocabulary.codes_file import read_codes
+from hetao.errors import InvalidData
 from hetao.synth.files import EXCEL_PARTS, SHEET_FOOT, SHEET_HEAD
 from support_parsers import Parsers, of_file
 
@@ -58,13 +59,31 @@ def staged(kind: str) -> Callable[[Path], object]:
     source = Source("t", "*", kind, columns=columns, most_unfit=1.0)
 
     def read(path: Path) -> object:
+        nonlocal engine
         scratch = path.parent / "scratch"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
-        staging._read(engine, source, path, scratch)
+        try:
+            staging._read(engine, source, path, scratch)
+        except InvalidData:
+            engine = usable(engine)
+            raise
         return scratch
 
     return read
+
+
+def usable(engine: Connection) -> Connection:
+    """Return an engine, or another where it gave up.
+
+    After some damages to a Parquet file DuckDB answers nothing more: a curation has
+    ended by then, but here the next input would be refused whatever it is.
+    """
+    try:
+        engine.execute("SELECT 1")
+    except duckdb.FatalException:
+        return connect()
+    return engine
 
 
 def units_in(engine: Connection, path: Path) -> object:
