@@ -23,8 +23,9 @@ from nanoarrow import c_array_stream
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from hetao.cdm.acts import act_rows_plan, act_tables
-from hetao.cdm.committing import Extract, acts_folder, commit_acts
+from hetao.cdm.committing import acts_folder, commit_acts
 from hetao.cdm.engine_duckdb import DuckDBEngine, connect, connect_read_only
+from hetao.cdm.extract import Extract
 from hetao.cdm.plan import translate
 from hetao.cdm.store import Manifest
 from support_acts import write_many_acts

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from hetao.cdm import open_tables
-from hetao.cdm.committing import Extract, acts_folder, commit_acts
+from hetao.cdm.committing import acts_folder, commit_acts
 from hetao.cdm.engine_duckdb import DuckDBEngine, connect, connect_read_only, insert
+from hetao.cdm.extract import Extract
 from hetao.cdm.store import Manifest, folder_of, write_manifest
 from hetao.dictionary import ddl, dictionary
 from hetao.permit import (

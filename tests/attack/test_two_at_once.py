@@ -12,8 +12,9 @@ from dataclasses import replace
 import pytest
 
 from hetao.alone import alone
-from hetao.cdm.committing import Extract, acts_folder, commit_acts
+from hetao.cdm.committing import acts_folder, commit_acts
 from hetao.cdm.engine_duckdb import DuckDBEngine, connect_read_only
+from hetao.cdm.extract import Extract
 from hetao.cdm.store import Manifest
 from hetao.cli.certificate import publish_state
 from hetao.cli.main import main
@@ -70,7 +71,7 @@ def meanwhile(monkeypatch):
 def test_of_two_people_who_are_shredded_at_once_neither_is_shown_again(
     tmp_path, meanwhile
 ):
-    from hetao.cdm import committing
+    from hetao.cdm import extract as module
 
     write_acts(tmp_path)
     engine = DuckDBEngine(connect_read_only(tmp_path / "cdm.duckdb"))
@@ -79,7 +80,7 @@ def test_of_two_people_who_are_shredded_at_once_neither_is_shown_again(
     extract = Extract(commitment, home, engine, b"m" * 32)
     other = DuckDBEngine(connect_read_only(tmp_path / "cdm.duckdb"))
     at_once = replace(extract, engine=other)
-    done = meanwhile(committing, "replace_secret", lambda: at_once.shred(BO))
+    done = meanwhile(module, "replace_secret", lambda: at_once.shred(BO))
 
     extract.shred(ANNA)
     done()

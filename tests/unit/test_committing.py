@@ -11,12 +11,12 @@ from hetao.cdm.committing import (
     FORM,
     KEYS,
     Event,
-    Extract,
     acts_folder,
     commit_acts,
     find_commitment,
 )
 from hetao.cdm.engine_duckdb import DuckDBEngine, connect, connect_read_only
+from hetao.cdm.extract import Extract
 from hetao.cdm.store import Manifest
 from hetao.errors import InvalidData, Shredded, Unverified, Usage
 from hetao.ledger.acts import FORM as ACT
@@ -220,8 +220,8 @@ def test_many_acts_are_opened_as_one_by_one_and_tables_asked_a_few_times(
         times.append(told)
         return read_acts(*told, **more)
 
-    monkeypatch.setattr("hetao.cdm.committing.AT_ONCE", at_once)
-    monkeypatch.setattr("hetao.cdm.committing.read_acts", counted)
+    monkeypatch.setattr("hetao.cdm.extract.AT_ONCE", at_once)
+    monkeypatch.setattr("hetao.cdm.extract.read_acts", counted)
     assert list(extract.open_all([*each, *each])) == sorted(each.items())
     assert each[300] is None
     assert len(times) == asked

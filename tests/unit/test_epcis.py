@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from hetao.cdm.committing import Extract, acts_folder, commit_acts
+from hetao.cdm.committing import acts_folder, commit_acts
 from hetao.cdm.engine_duckdb import DuckDBEngine, connect, connect_read_only
 from hetao.cdm.epcis import pseudonym_of, read_events
+from hetao.cdm.extract import Extract
 from hetao.cdm.macros import make_macros
 from hetao.cdm.store import Manifest
 from hetao.errors import InvalidData

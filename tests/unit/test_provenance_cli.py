@@ -1,16 +1,21 @@
 """From a curated site to one act in an auditor's hands, on the command line."""
 
 import base64
+import io
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from hetao.cdm.epcis import pseudonym_of
+from hetao.cdm.pseudonym import read_key
 from hetao.cli.main import main
 from hetao.ledger.acts import decode_act
 from support_cdm import write_folder
 from support_extracts import people_of, write_network
+
+OWN = "P7"  # the hospital's own number of a patient
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +70,40 @@ def test_an_act_is_shown_to_whom_the_site_allows_and_checked_offline(site, capsy
     code, out = _opened(site, "--act", str(person))
     assert code == 0
     assert f"person {person}, visit None" in _checked(site, out, capsys, "--show")[1]
+
+
+def test_a_patient_is_found_by_the_hospitals_own_number(site, capsys, monkeypatch):
+    code, out = _opened(site, "--patient", OWN)
+    assert code == 0
+    every = json.loads(_checked(site, out, capsys, "--json")[1])["acts"]
+    person = pseudonym_of(OWN, read_key(site.parent / "pseudonym.key"))
+    assert {act["person"] for act in every.values()} == {person}
+    assert len(every) > 1
+    visits = [
+        (index, row["values"]["visit_start_date"])
+        for index, act in every.items()
+        for row in act["rows"]
+        if row["table"] == "visit_occurrence"
+    ]
+    index, day = visits[0]
+
+    monkeypatch.setattr("sys.stdin", io.StringIO(OWN + "\n"))
+    code, out = _opened(site, "--patient", "-", "--day", day)
+
+    assert code == 0
+    found = json.loads(_checked(site, out, capsys, "--json")[1])["acts"]
+    assert index in found
+    assert len(found) < len(every)
+    assert _opened(site, "--patient", OWN, "--day", "1901-01-01")[0] == 4
+    assert _opened(site, "--patient", OWN + "0")[0] == 4
+    assert OWN not in capsys.readouterr().err
+
+
+def test_a_patient_who_wishes_it_is_shredded_by_that_number(site, capsys):
+    assert main(["provenance", "shred", str(site), "--patient", OWN]) == 0
+
+    assert _opened(site, "--patient", OWN)[0] == 3
+    assert main(["provenance", "shred", str(site), "--patient", OWN]) == 4
 
 
 def test_nobody_else_is_shown_an_act(site, capsys):

@@ -14,10 +14,9 @@ be another root. Specification: `docs/specs/provenance.md`.
 import json
 import secrets
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
-from itertools import groupby, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -27,24 +26,19 @@ from hetao.alone import alone
 from hetao.canonical import canonical, parse_canonical
 from hetao.cdm.acts import (
     Used,
-    act_number,
-    read_acts,
     read_all_acts,
     used_columns,
 )
-from hetao.cdm.engine import Column as Array
 from hetao.cdm.engine import Engine
 from hetao.cdm.packing import Acts
-from hetao.cdm.secret_file import replace_secret, wipe_old, write_secret
+from hetao.cdm.secret_file import wipe_old, write_secret
 from hetao.cdm.store import Manifest, folder_of, settle, sync_folder
-from hetao.errors import InvalidData, NotCanonical, Shredded, Unverified, Usage
+from hetao.errors import InvalidData, NotCanonical
 from hetao.ledger.commitments import (
     KEY_BYTES,
     NONCE,
     ORDER,
-    TILE,
     Keyed,
-    Opened,
     PersonKeys,
     Tiles,
     act_leaf,
@@ -60,7 +54,6 @@ from hetao.records import record
 ACTS: Final = "acts"
 COMMITMENT, TILES, KEYS, STARTS = "commitment.json", "tiles", "keys.json", "order"
 EVENTS: Final = "events.json"
-AT_ONCE: Final = 2_000  # people whose acts are asked for at a time
 NOBODY: Final = 0  # the place of what belongs to no person
 FORM: Final = "hetao.commitment/3"
 STEP: Final = np.dtype([("person", ">i8"), ("start", ">u8")])
@@ -164,7 +157,7 @@ def commit_acts(
     extract, seed = secrets.token_bytes(16), secrets.token_bytes(KEY_BYTES)
     people = _in_order(engine, keyed(secret_for(master, ORDER, extract)))
     used = used_columns(engine)
-    rows = _rows_in(engine, used)
+    rows = rows_in(engine, used)
     if not {event.person for event in events} - {None} <= set(people):
         raise InvalidData(
             "an event names somebody who is not among the people",
@@ -172,7 +165,7 @@ def commit_acts(
         )
     acts = read_all_acts(engine, used, people, rows)
     keys = PersonKeys.sown(seed, len(people) + 1)
-    sealed = _Sealed(people, keys, keyed(secret_for(master, NONCE, extract)))
+    sealed = Sealed(people, keys, keyed(secret_for(master, NONCE, extract)))
     if sealed.take(acts, events) != rows:
         raise InvalidData("rows of the tables are in no act", fix="curate them again")
     tiles = Tiles.from_leaves(sealed.leaves())
@@ -193,7 +186,7 @@ def commit_acts(
     starts["start"][1:] = np.cumsum(sealed.counts())[:-1]
     files = {
         TILES: tiles.as_bytes(),
-        KEYS: _keys_text(keys, {}),
+        KEYS: keys_text(keys, {}),
         STARTS: starts.tobytes(),
         EVENTS: _events_text(events),
         COMMITMENT: (
@@ -209,15 +202,17 @@ def _in_order(engine: Engine, secret: Keyed) -> list[int]:
     return sorted(ids, key=lambda person: order_of(secret, person))
 
 
-def _rows_in(engine: Engine, used: Used) -> int:
+def rows_in(engine: Engine, used: Used) -> int:
+    """Return how many rows the tables have together."""
     counts = [f"(SELECT count(*) FROM {name})" for name in used]  # noqa: S608
     return sum(int(n) for one in counts for (n,) in engine.rows(f"SELECT {one} AS n"))
 
 
-class _Sealed:
+class Sealed:
     """Acts as leaves: they come by person, and stand in the order of places."""
 
     def __init__(self, people: Sequence[int], keys: PersonKeys, secret: Keyed) -> None:
+        """Make places for people, place by place from 1; place 0 is nobody's."""
         self._keys, self._secret = keys.each(len(people) + 1), secret
         everybody = enumerate((None, *people))
         self._places = {person: place for place, person in everybody}
@@ -279,7 +274,7 @@ class _Sealed:
         return b"".join(self._of)
 
 
-def _leaves_of(key: bytes | None, secret: Keyed, acts: Sequence[bytes]) -> list[bytes]:
+def leaves_of(key: bytes | None, secret: Keyed, acts: Sequence[bytes]) -> list[bytes]:
     """Return the leaves of one person's acts; none where the key is destroyed."""
     if key is None or not acts:
         return []
@@ -298,13 +293,6 @@ def _by_person(events: Sequence[Event]) -> dict[int | None, list[bytes]]:
     for event in events:
         found.setdefault(event.person, []).append(event.data)
     return found
-
-
-class Theirs(NamedTuple):
-    """What one person has, or nobody: numbers of acts; bytes of these and of events."""
-
-    numbers: list[int]
-    data: list[bytes]
 
 
 # --- files ----------------------------------------------------------------------------
@@ -331,7 +319,8 @@ def _events_text(events: Sequence[Event]) -> bytes:
     return canonical(list(zip(people, texts, strict=True)))
 
 
-def _keys_text(keys: PersonKeys, gone: Mapping[int, Sequence[bytes]]) -> bytes:
+def keys_text(keys: PersonKeys, gone: Mapping[int, Sequence[bytes]]) -> bytes:
+    """Return the keys that are left, and kept leaves by place, as they are kept."""
     body = {
         "type": "hetao.acts-keys/1",
         "height": keys.height,
@@ -341,13 +330,13 @@ def _keys_text(keys: PersonKeys, gone: Mapping[int, Sequence[bytes]]) -> bytes:
     return canonical(body)
 
 
-def _read_keys(path: Path) -> tuple[PersonKeys, dict[int, list[bytes]]]:
+def read_keys(path: Path) -> tuple[PersonKeys, dict[int, list[bytes]]]:
     """Return the keys that are left, and the leaves of those whose key is destroyed."""
     with alone(path.parent):
-        return _keys_in(path)
+        return keys_in(path)
 
 
-def _keys_in(path: Path) -> tuple[PersonKeys, dict[int, list[bytes]]]:
+def keys_in(path: Path) -> tuple[PersonKeys, dict[int, list[bytes]]]:
     """Return the same; the caller is alone in the folder."""
     try:
         wipe_old(path)
@@ -360,240 +349,3 @@ def _keys_in(path: Path) -> tuple[PersonKeys, dict[int, list[bytes]]]:
             f"the keys of the acts of snapshot {path.parent.name} cannot be read",
             fix="bring them back from a backup that is younger than every shredding",
         ) from error
-
-
-# --- opening --------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Extract:
-    """A committed extract, opened: acts are found in it, shown, and shredded.
-
-    Attributes:
-        commitment: what was committed to.
-        folder: where it is kept.
-        engine: over the same tables.
-        master: the site's master secret.
-    """
-
-    commitment: Commitment
-    folder: Path
-    engine: Engine
-    master: bytes
-
-    @cached_property
-    def _starts(self) -> Array:
-        """Return person and first leaf, place by place; place 0 is nobody's."""
-        found = np.fromfile(self.folder / STARTS, dtype=STEP)
-        if len(found) != self.commitment.people + 1:
-            raise InvalidData(f"the order of the acts in {self.folder.name} is damaged")
-        return found
-
-    @cached_property
-    def _firsts(self) -> Array:
-        """Return the first leaf of each place, as numbers that are searched fast."""
-        return self._starts["start"].astype(np.int64)
-
-    @cached_property
-    def _tiles(self) -> Tiles:
-        data = (self.folder / TILES).read_bytes()
-        return Tiles.from_bytes(data, self.commitment.acts)
-
-    @cached_property
-    def _events(self) -> list[Event]:
-        listed = parse_canonical((self.folder / EVENTS).read_bytes())
-        return [Event(int(who) if who else None, data.encode()) for who, data in listed]
-
-    def index_of(self, person: int, visit: int | None, day: str = "") -> int:
-        """Return the index of an act: of a visit, of a day outside, or for good.
-
-        Raises:
-            InvalidData: the extract has no such act.
-        """
-        place = self._place_of(person)
-        numbers, number = (
-            self._acts([place])[place].numbers,
-            act_number(visit, day),
-        )
-        if number not in numbers:
-            raise InvalidData("the extract has no such act", fix="look its visit up")
-        return int(self._starts["start"][place]) + numbers.index(number)
-
-    def index_of_event(self, data: bytes) -> int:
-        """Return the index of an event, by its bytes; of two alike, the first's.
-
-        Raises:
-            InvalidData: the extract has no such event.
-        """
-        for person in {event.person for event in self._events if event.data == data}:
-            place = NOBODY if person is None else self._place_of(person)
-            theirs = self._acts([place])[place].data
-            return int(self._starts["start"][place]) + theirs.index(data)
-        raise InvalidData("the extract has no such event")
-
-    def events(self) -> tuple[bytes, ...]:
-        """Return the bytes of all events that were committed to."""
-        return tuple(event.data for event in self._events)
-
-    def _place_of(self, person: int) -> int:
-        secret = self._secret(ORDER)
-        wanted = order_of(secret, person)
-        people = self._starts["person"]
-        low, high = 1, len(people)
-        while low < high:
-            middle = (low + high) // 2
-            if order_of(secret, int(people[middle])) < wanted:
-                low = middle + 1
-            else:
-                high = middle
-        if low == len(people) or int(people[low]) != person:
-            raise InvalidData("nobody of this pseudonym is in the extract")
-        return low
-
-    def holds(self, person: int) -> bool:
-        """Return whether acts of a person stand here, and can be shown."""
-        try:
-            place = self._place_of(person)
-        except InvalidData:
-            return False
-        return _read_keys(self.folder / KEYS)[0].of(place) is not None
-
-    def _secret(self, purpose: bytes) -> Keyed:
-        extract = bytes.fromhex(self.commitment.extract)
-        return keyed(secret_for(self.master, purpose, extract))
-
-    def open(self, index: int) -> Opened:
-        """Return one act with its proof.
-
-        Raises:
-            Usage: the extract has no act of this index.
-            Shredded: its person's key was destroyed.
-            Unverified: the tables are no longer what was committed to.
-        """
-        [(_, opened)] = self.open_all([index])
-        if opened is None:
-            raise Shredded(
-                "this act's person was shredded: its key is destroyed, for good"
-            )
-        return opened
-
-    def open_all(self, wanted: Iterable[int]) -> Iterator[tuple[int, Opened | None]]:
-        """Yield acts with their proofs by index, each once; None for what is shredded.
-
-        Each table is asked once for many people, not once for each act.
-
-        Raises:
-            Usage: the extract has no act of one of these indices.
-            Unverified: the tables are no longer what was committed to.
-        """
-        indices = sorted(set(wanted))
-        if indices and not 0 <= indices[0] <= indices[-1] < self.commitment.acts:
-            raise Usage("the extract has no act of this index")
-        some, people = list[int](), 0
-        for tile, theirs in groupby(indices, lambda index: index // TILE):
-            people += len(self._places_of(tile))
-            if some and people > AT_ONCE:
-                yield from self._open(some)
-                some, people = [], len(self._places_of(tile))
-            some += theirs
-        yield from self._open(some)
-
-    def _open(self, indices: Sequence[int]) -> Iterator[tuple[int, Opened | None]]:
-        keys, gone = _read_keys(self.folder / KEYS)
-        held = {n: key for n in indices if (key := keys.of(self._place_at(n)))}
-        tiles = {index // TILE for index in held}
-        places = {at for tile in tiles for at in self._places_of(tile)}
-        acts, wrap = self._acts(places, frozenset(gone)), self._secret(NONCE)
-        leaves = {
-            at: gone.get(at) or _leaves_of(keys.of(at), wrap, theirs.data)
-            for at, theirs in acts.items()
-        }
-        for index in indices:
-            if index not in held:
-                yield index, None
-                continue
-            around = self._places_of(index // TILE)
-            begin = index - index % TILE - int(self._firsts[around[0]])
-            some = [leaf for at in around for leaf in leaves[at]][begin : begin + TILE]
-            path = tuple(self._tiles.path(index, some))
-            place = self._place_at(index)
-            nth = index - int(self._firsts[place])
-            nonce = nonces(wrap(held[index]), nth + 1)[-HASH_BYTES:]
-            size, tree = self.commitment.acts, bytes.fromhex(self.commitment.tree)
-            yield index, Opened(acts[place].data[nth], nonce, index, size, path, tree)
-
-    def _places_of(self, tile: int) -> range:
-        """Return whose acts stand in a tile."""
-        stop = min((tile + 1) * TILE, self.commitment.acts)
-        return range(self._place_at(tile * TILE), self._place_at(stop - 1) + 1)
-
-    def _place_at(self, index: int) -> int:
-        """Return whose act stands at an index; the last place that begins there."""
-        return int(np.searchsorted(self._firsts, index, side="right")) - 1
-
-    def _acts(
-        self, places: Collection[int], without: frozenset[int] = frozenset()
-    ) -> dict[int, Theirs]:
-        """Return the acts and events of these places, in their order."""
-        wanted = [n for n in sorted(places) if n != NOBODY and n not in without]
-        place_of = {int(self._starts["person"][n]): n for n in wanted}
-        used = {name: tuple(names) for name, names in self.commitment.used.items()}
-        nobody = NOBODY in places
-        found = {n: Theirs([], []) for n in sorted(places)}
-        for some in read_acts(self.engine, used, list(place_of), nobody=nobody):
-            for person, numbers, data in some.each():
-                place = NOBODY if person is None else place_of[person]
-                found[place] = Theirs(numbers, data)
-        for event in self._events:
-            if event.person in place_of:
-                found[place_of[event.person]].data.append(event.data)
-            elif nobody and event.person is None:
-                found[NOBODY].data.append(event.data)
-        return found
-
-    def check_whole(self) -> None:
-        """Return when every act of the tables is as it was committed to.
-
-        Raises:
-            Unverified: one is not, or they have more or fewer.
-        """
-        keys, gone = _read_keys(self.folder / KEYS)
-        people = self._starts["person"][1:].tolist()
-        used = {name: tuple(names) for name, names in self.commitment.used.items()}
-        acts = read_all_acts(self.engine, used, people, _rows_in(self.engine, used))
-        sealed = _Sealed(people, keys, self._secret(NONCE))
-        sealed.take(acts, self._events)
-        for place, leaves in gone.items():
-            sealed.put(place, leaves)
-        tiles = Tiles.from_leaves(sealed.leaves())
-        if (tiles.size, tiles.root.hex()) != (
-            self.commitment.acts,
-            self.commitment.tree,
-        ):
-            raise Unverified(
-                "the tables are no longer what was committed to",
-                fix="bring back the snapshot's database",
-            )
-
-    def shred(self, person: int) -> int:
-        """Destroy the key of a person's nonces; return how many acts were theirs.
-
-        The tree stands, and so does every other proof: their leaves, which nobody can
-        make any more, are kept. The old keys are written over; a backup of them must go
-        too.
-
-        Raises:
-            InvalidData: nobody of this pseudonym is in the extract.
-            Shredded: their key was destroyed before.
-            Unverified: the tables are no longer what was committed to.
-        """
-        place = self._place_of(person)
-        path = self.folder / KEYS
-        self.open(int(self._starts["start"][place]))  # the tables are what they were
-        acts = self._acts([place])[place]
-        with alone(self.folder):  # else another's shredding would be undone
-            keys, gone = _keys_in(path)
-            key = keys.of(place)
-            if key is None:
-                raise Shredded("this person's key was destroyed before")
-            gone[place] = _leaves_of(key, self._secret(NONCE), acts.data)
-            replace_secret(path, _keys_text(keys.without(place), gone))
-        return len(gone[place])

@@ -31,7 +31,7 @@ def read_or_make_key(path: Path, what: str = "pseudonym key") -> bytes:
             raise InvalidData(
                 f"the {what} {path.name} cannot be written: {problem.strerror}"
             ) from problem
-    return _read_key(path, what)
+    return read_key(path, what)
 
 
 def pseudonym_sql(identifier: str) -> str:
@@ -73,7 +73,12 @@ def _make_key(path: Path) -> None:
         part.unlink()
 
 
-def _read_key(path: Path, what: str) -> bytes:
+def read_key(path: Path, what: str = "pseudonym key") -> bytes:
+    """Return a secret that was made before.
+
+    Raises:
+        InvalidData: it is not there, or is not a secret of 32 bytes in hex.
+    """
     try:
         key = bytes.fromhex(path.read_text("ascii").strip())
     except (OSError, ValueError) as problem:

@@ -15,13 +15,13 @@ from hetao.canonical import canonical, digest, parse_canonical
 from hetao.cdm import open_tables, read_folder, read_manifest, snapshot_folder
 from hetao.cdm.committing import (
     Commitment,
-    Extract,
     acts_folder,
     commit_acts,
     find_commitment,
 )
-from hetao.cdm.epcis import event_id, read_events
-from hetao.cdm.pseudonym import read_or_make_key
+from hetao.cdm.epcis import event_id, pseudonym_of, read_events
+from hetao.cdm.extract import Extract
+from hetao.cdm.pseudonym import read_key, read_or_make_key
 from hetao.cdm.store import DATABASE, snapshots
 from hetao.cli.audit import joint_sample, own_draw
 from hetao.cli.main import plain, say
@@ -154,11 +154,50 @@ def _wanted(
     if chosen.event:
         found = [data for data in extract.events() if event_id(data) == chosen.event]
         return [extract.index_of_event(data) for data in found]
+    if chosen.patient:
+        person = _pseudonym(chosen.site, chosen.patient)
+        return _begun_on(chosen.day, extract, extract.indices_of(person))
     asked = ACT.fullmatch(chosen.act)
     if asked is None:
-        raise Usage("an act is PERSON, PERSON/VISIT or PERSON/2020-02-29")
+        raise Usage(
+            "an act is PERSON, PERSON/VISIT or PERSON/2020-02-29, and PERSON the "
+            "person_id of the tables",
+            fix="--patient takes the hospital's own number",
+        )
     visit = int(asked[3]) if asked[3] else None
     return [extract.index_of(int(asked[1]), visit, asked[2] or "")]
+
+
+def _begun_on(day: str, extract: Extract, indices: range) -> list[int]:
+    """Return those of a person's acts that began on a day; all where none is asked."""
+    if not day:
+        return list(indices)
+    found = [
+        index
+        for index, opened in extract.open_all(indices)
+        if opened is None or (opened.act.startswith(FORM) and day in _days(opened.act))
+    ]
+    if not found:
+        raise InvalidData("no act of this patient began on that day", fix="leave --day")
+    return found
+
+
+def _days(data: bytes) -> set[object]:
+    """Return the days on which an act began: of its visit, or its own."""
+    act = decode_act(data)
+    visits = [row for row in act.rows if row.table == "visit_occurrence"]
+    return {act.day, *(row.values["visit_start_date"] for row in visits)}
+
+
+def _pseudonym(site: Path, patient: str) -> int:
+    """Return the person of a hospital's own number; of `-`, of the one that is typed.
+
+    A number on the command line stays in the shell's history.
+    """
+    if patient == "-":
+        say("the patient's number, as the export has it:")
+        patient = sys.stdin.readline().rstrip("\r\n")
+    return pseudonym_of(patient, read_key(read_folder(site).key_path))
 
 
 def verify(chosen: argparse.Namespace) -> int:
@@ -292,13 +331,16 @@ def replay(chosen: argparse.Namespace) -> int:
 def shred(chosen: argparse.Namespace) -> int:
     """Destroy one person's key in every extract that the site committed to."""
     folder, count = read_folder(chosen.site), 0
+    person = chosen.person
+    if chosen.patient:
+        person = _pseudonym(chosen.site, chosen.patient)
     for manifest, _ in snapshots(folder.store_path):
         if find_commitment(folder.store_path, manifest.snapshot) is None:
             continue
         with _extract(chosen.site, manifest.snapshot) as extract:
-            if extract.holds(chosen.person):
+            if extract.holds(person):
                 count += 1
-                extract.shred(chosen.person)
+                extract.shred(person)
     if not count:
         raise InvalidData("no extract has acts of this person that could be shown")
     say(f"nobody can show an act of this person any more, in {count} extracts")

@@ -25,7 +25,7 @@ from hetao.analysis import (
 )
 from hetao.analysis.estimator import State
 from hetao.analysis.sealed_count import SealedCount
-from hetao.cdm.committing import Extract
+from hetao.cdm.extract import Extract
 from hetao.errors import InvalidData, Unverified
 from hetao.federation import memory_key
 from hetao.federation.binding import Bindings

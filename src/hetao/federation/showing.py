@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hetao.canonical import canonical, digest
-from hetao.cdm.committing import Extract
+from hetao.cdm.extract import Extract
 from hetao.errors import InvalidNetwork, NotApproved, Refused, Shredded
 from hetao.federation.binding import LoggedExtract
 from hetao.federation.site import SiteSetup

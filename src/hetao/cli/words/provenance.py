@@ -7,6 +7,7 @@ from hetao.cli.words.parser import Commands, add_json, command, group
 
 MODULE = "hetao.cli.provenance"
 AUDIT = "hetao.cli.audit"
+PATIENT = "the hospital's own number, as its export has it; - to be asked for it"
 
 
 def add_provenance(commands: Commands) -> None:
@@ -58,7 +59,9 @@ def add_provenance(commands: Commands) -> None:
         "destroy the key of one person's acts in every extract, for good",
     )
     shred.add_argument("site", type=Path, metavar="SITE.toml")
-    shred.add_argument("--person", type=int, required=True, metavar="ID")
+    whose = shred.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--person", type=int, metavar="ID", help="as the tables have it")
+    whose.add_argument("--patient", metavar="ID", help=PATIENT)
 
 
 def add_commit(site: Commands) -> None:
@@ -86,6 +89,7 @@ def _add_open(acts: Commands) -> None:
         metavar="PERSON[/VISIT]",
         help="a visit, or PERSON/2020-02-29 for a day outside of visits",
     )
+    which.add_argument("--patient", metavar="ID", help=PATIENT)
     which.add_argument("--index", type=int, metavar="N", help="where it stands")
     which.add_argument("--event", metavar="ID", help="an EPCIS event, by its eventID")
     which.add_argument("--sample", type=Path, metavar="SAMPLE", help="acts drawn")
@@ -94,6 +98,9 @@ def _add_open(acts: Commands) -> None:
         type=Path,
         metavar="FILE",
         help="of the study, from which the acts must follow that were drawn",
+    )
+    opened.add_argument(
+        "--day", default="", metavar="2020-02-29", help="on which a patient's act began"
     )
     opened.add_argument("--snapshot", metavar="DIGEST", help="the current one if none")
     opened.add_argument("--out", type=Path, required=True, metavar="FILE")
