@@ -1,5 +1,6 @@
 """Nobody lets a permit go on who could not have approved it, by whatever name."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -24,9 +25,9 @@ BARRED = (
 )
 
 
-def said(bundle, by, verb, hours, lent=None):
+def said(bundle, by, verb, hours, lent=None, scene=SCENE):
     """Return a bundle with what somebody truly signs, whoever would refuse to."""
-    signer, when = SCENE.identities[by], NOW + hours * HOUR
+    signer, when = scene.identities[by], NOW + hours * HOUR
     key = key_of(bundle.permit, signer)
     body = draft_notice(bundle, key, verb, when, Words(delegation=lent))
     return replace(bundle, notices=(*bundle.notices, state(signer, body)))
@@ -69,6 +70,94 @@ def test_a_deputy_with_no_other_duty_lets_a_permit_go_on():
     bundle = said(bundle, "deputy-sz", "resume", 0.6, lent)
 
     assert standing(bundle, NOW + HOUR).is_active
+
+
+# One more person with an office on each side, under two names; others approved.
+TWO_SIDED = Scene(
+    (
+        *SCENE.persons,
+        Person("second-hk", "HK", "REC", ("ethics",)),
+        Person("second-sz", "SZ", "REC", ("ethics",), same_as=("second-hk",)),
+        Person("third-sz", "SZ", "REC", ("ethics",)),
+    )
+)
+TWICE = TWO_SIDED.approve_all()
+
+
+def renewed(bundle, *said_at):
+    """Return a bundle with renewals, each by whom and how many hours after."""
+    for by, hours in said_at:
+        bundle = said(bundle, by, "renew", hours, scene=TWO_SIDED)
+    return bundle
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(2))))
+def test_one_person_of_two_names_does_not_renew_the_leases_of_both_sides(order):
+    words = (("second-hk", 20), ("second-sz", 21))
+
+    bundle = renewed(TWICE, *(words[at] for at in order))
+
+    found = standing(bundle, NOW + 30 * HOUR)
+    assert found.state == "suspended"
+    assert found.why == ("side SZ has not renewed within 24 hours",)
+    assert standing(renewed(bundle, ("third-sz", 22)), NOW + 30 * HOUR).is_active
+
+
+def test_one_person_of_two_names_renews_not_even_at_one_moment():
+    bundle = renewed(TWICE, ("second-hk", 20), ("second-sz", 20))
+
+    assert standing(bundle, NOW + 30 * HOUR).state == "suspended"
+
+
+def test_whoever_joins_two_names_by_their_own_list_counts_one_person():
+    """The permit does not say that they are one."""
+    apart = tuple(replace(one, same_as=()) for one in TWO_SIDED.persons)
+    people = People((*apart[:-2], replace(apart[-2], same_as=("second-hk",))))
+    scene = Scene(apart)
+    scene.__dict__.update(machines=TWO_SIDED.machines, identities=TWO_SIDED.identities)
+    bundle = scene.approve_all()
+    for by in ("second-hk", "second-sz"):
+        bundle = said(bundle, by, "renew", 20, scene=scene)
+
+    assert standing(bundle, NOW + 30 * HOUR).is_active
+    assert standing(bundle, NOW + 30 * HOUR, people).state == "suspended"
+
+
+def test_one_person_of_two_names_lifts_no_suspensions_of_two_offices():
+    bundle = said(TWICE, "ethics-hk", "suspend", 0.5, scene=TWO_SIDED)
+    bundle = said(bundle, "ethics-sz", "suspend", 0.5, scene=TWO_SIDED)
+    bundle = said(bundle, "second-hk", "resume", 0.6, scene=TWO_SIDED)
+
+    bundle = said(bundle, "second-sz", "resume", 0.7, scene=TWO_SIDED)
+
+    found = standing(bundle, NOW + HOUR)
+    assert found.why == ("ethics-sz said 'suspend' to this permit",)
+    bundle = said(bundle, "third-sz", "resume", 0.8, scene=TWO_SIDED)
+    assert standing(bundle, NOW + HOUR).is_active
+
+
+def test_who_lifted_a_suspension_renews_no_lease_of_the_other_side():
+    bundle = said(TWICE, "ethics-hk", "suspend", 0.5, scene=TWO_SIDED)
+    bundle = said(bundle, "second-hk", "resume", 20, scene=TWO_SIDED)
+
+    with pytest.raises(ConflictOfDuties, match="spoke in another office"):
+        sign_notice(bundle, TWO_SIDED.identities["second-sz"], "renew", NOW + 21 * HOUR)
+
+    assert standing(renewed(bundle, ("second-sz", 21)), NOW + 30 * HOUR).why == (
+        "side SZ has not renewed within 24 hours",
+    )
+
+
+def test_who_approves_after_letting_it_go_on_elsewhere_speaks_in_that_office_alone():
+    """What they said in the other one stops counting; an approval decides."""
+    bundle = renewed(TWICE, ("second-hk", 20), ("ethics-sz", 20))
+    assert standing(bundle, NOW + 30 * HOUR).is_active
+
+    bundle = said(bundle, "second-sz", "approve", 21, scene=TWO_SIDED)
+
+    assert standing(bundle, NOW + 30 * HOUR).why == (
+        "side HK has not renewed within 24 hours",
+    )
 
 
 ORCID = "0000-0002-1825-009X"

@@ -13,7 +13,7 @@ from hetao.canonical import canonical
 from hetao.errors import ConflictOfDuties, InvalidNetwork, NotAParty, NotApproved
 from hetao.permit.dates import format_time, parse_time
 from hetao.permit.directory import Directory
-from hetao.permit.duties import approvals_in, conflicts, told_by_others
+from hetao.permit.duties import approvals_in, conflicts, going_on
 from hetao.permit.keys import (
     DOMAIN,
     Key,
@@ -25,6 +25,7 @@ from hetao.permit.keys import (
 )
 from hetao.permit.notices import (
     DELEGATION,
+    GOING_ON,
     RENEWING,
     TYPE,
     VERBS,
@@ -367,11 +368,12 @@ def add_notice(bundle: Bundle, statement: Statement) -> Bundle:
         found = conflicts(bundle.permit, approvals_in(made.heard))
         if found:
             raise ConflictOfDuties(found[0])
-    if one.notice.verb in RENEWING:
-        approvals = approvals_in(made.heard)
-        if not told_by_others(bundle.permit, approvals)(one):
+    if one.notice.verb in GOING_ON:
+        known = going_on(bundle.permit, (*bundle.counting, one))
+        if not any(one is other for other in known):
             raise ConflictOfDuties(
-                f"{one.notice.by} holds another duty, and lets no permit go on"
+                f"{one.notice.by} holds another duty, or spoke in another office, and "
+                "lets no permit go on in this one"
             )
     return made
 

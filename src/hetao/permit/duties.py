@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hetao.permit.notices import Heard
+from hetao.permit.notices import GOING_ON, Heard
 from hetao.permit.permit import Permit
 from hetao.permit.persons import AUTHOR, OPERATOR, People
 
@@ -99,32 +99,45 @@ def _duties(permit: Permit, one: Callable[[str], str]) -> dict[str, frozenset[st
     }
 
 
-def told_by_others(
-    permit: Permit, approvals: Sequence[Approval], people: People | None = None
-) -> Callable[[Heard], bool]:
-    """Return what tells of a notice whether its signer could have approved there.
+def going_on(
+    permit: Permit, heard: Sequence[Heard], people: People | None = None
+) -> tuple[Heard, ...]:
+    """Return the notices that resume or renew a permit, and count.
 
-    Who resumes or renews a permit says what an approver says: still so. An author, an
-    operator, an output checker or who approved in another office does not, by whatever
-    name; nor does anybody in an office that one of these lent.
+    Who resumes or renews says what an approver says: still so. An author, an operator
+    or an output checker does not, by whatever name; nor does anybody in an office that
+    one of these lent. And nobody says it in two offices, else one person with an office
+    on each side could hold both leases: in that alone in which they approved, or, who
+    approved in none, in that of their first such word by its date.
+
+    Args:
+        permit: that goes on.
+        heard: notices, approvals among them.
+        people: as of `conflicts`.
     """
     one = (people or permit.directory.people).one
     barred = frozenset[str]().union(*_duties(permit, one).values())
     offices = {
         one(name): approval.office
-        for approval in approvals
+        for approval in approvals_in(heard)
         for name in (approval.by, approval.holder)
     }
+    found = []
+    for told in sorted(heard, key=_moment):
+        said = told.notice
+        names, office = {one(said.by), one(told.holder)}, (said.side, said.role)
+        if said.verb not in GOING_ON or names & barred:
+            continue
+        if all(offices.get(name, office) == office for name in names):
+            offices |= dict.fromkeys(names, office)
+            found.append(told)
+    return tuple(found)
 
-    def is_apart(heard: Heard) -> bool:
-        said = heard.notice
-        names = {one(said.by), one(heard.holder)}
-        office = said.side, said.role
-        return not names & barred and all(
-            offices.get(name, office) == office for name in names
-        )
 
-    return is_apart
+def _moment(heard: Heard) -> tuple[str, ...]:
+    """Return what orders notices, whatever order they came in."""
+    said = heard.notice
+    return said.at, said.side, said.role, said.by
 
 
 def people_behind(

@@ -20,11 +20,18 @@ from hetao.permit.duties import (
     Approval,
     approvals_in,
     conflicts,
+    going_on,
     people_behind,
-    told_by_others,
 )
 from hetao.permit.keys import Statement
-from hetao.permit.notices import RENEWING, Heard, Notice, counting, read_notice
+from hetao.permit.notices import (
+    GOING_ON,
+    RENEWING,
+    Heard,
+    Notice,
+    counting,
+    read_notice,
+)
 from hetao.permit.permit import Permit
 from hetao.permit.persons import People
 from hetao.permit.rulebook import Requirement
@@ -41,7 +48,6 @@ STATES: Final = (
 )
 FINAL: Final = ("closed", "expired", "revoked", "refused")
 REVOKING: Final = ("revoke", "withdraw")
-GOING_ON: Final = ("resume", "renew")  # of what was approved
 
 
 @dataclass(frozen=True)
@@ -111,10 +117,8 @@ def standing(
         clashes = (*clashes, f"fewer than {LEAST_PEOPLE} people approve")
     if not missing and {a.side for a in approvals} < set(permit.sides):
         clashes = (*clashes, "a side that takes part does not approve")
-    is_apart = told_by_others(permit, approvals, people)
-    counted = [
-        one for one in counted if one.notice.verb not in GOING_ON or is_apart(one)
-    ]
+    others = [one for one in counted if one.notice.verb not in GOING_ON]
+    counted = [*others, *going_on(permit, counted, people)]
     leases = _leases(terms, counted)
     state, why = _state(
         terms,

@@ -37,7 +37,8 @@ VERBS: Final = (
     "recall",
     "renew",
 )
-RENEWING: Final = ("approve", "resume", "renew")  # each also says: still so
+GOING_ON: Final = ("resume", "renew")  # of what was approved
+RENEWING: Final = ("approve", *GOING_ON)  # each also says: still so
 AUTHORS_SAY: Final = ("close", "amend")  # of their own study; they grant nothing
 VARIED: Final = (
     "highest_grade",
