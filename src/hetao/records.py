@@ -15,6 +15,7 @@ from typing import Any, TypeVar, Union
 
 from hetao.canonical import LARGEST_INTEGER
 from hetao.errors import HetaoError, InvalidData
+from hetao.whole import read_whole
 
 T = TypeVar("T")
 Reader = Callable[[Any, str, type[HetaoError]], Any]  # of a value, its place, an error
@@ -29,13 +30,7 @@ def read_toml(path: Path, error: type[HetaoError]) -> dict[str, Any]:
         Invalid: (of type `error`) the text is not TOML; the line is named.
     """
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise InvalidData(f"{path.name} is larger than {LARGEST_FILE >> 20} MiB")
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as problem:
-        raise InvalidData(
-            f"{path} cannot be read: {problem.strerror}", fix="check the path"
-        ) from problem
+        text = read_whole(path, LARGEST_FILE).decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         raise InvalidData(
             f"{path.name} is not UTF-8 text", fix="save it again as UTF-8"

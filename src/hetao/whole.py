@@ -1,4 +1,4 @@
-"""Files that appear whole and on disk, or not at all.
+"""Files that appear whole and on disk, or not at all; and files of others, read whole.
 
 A disk may be full, or fail; a process may be killed. What stood there before stands
 until the new file is whole.
@@ -12,7 +12,40 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from hetao.errors import HetaoError, InvalidData
+
 WITHOUT_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # such as a stick
+
+
+def read_whole(
+    path: Path,
+    most: int,
+    error: type[HetaoError] = InvalidData,
+    beyond: type[HetaoError] | None = None,
+    fix: str = "check the path",
+) -> bytes:
+    """Return the bytes of a file that somebody else may have written.
+
+    Args:
+        path: of the file.
+        most: how many bytes such a file may have; no more than that are read.
+        error: raised where it cannot be read.
+        beyond: raised where it is larger; `error` if None.
+        fix: what to do where it cannot be read.
+
+    Raises:
+        HetaoError: it cannot be read, or is larger; it is named.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as problem:
+        said = f"{path} cannot be read: {problem.strerror}"
+        raise error(said, fix=fix) from problem
+    if len(data) > most:
+        size = f"{most >> 20} MiB" if most >= 1 << 20 else f"{most >> 10} KiB"
+        raise (beyond or error)(f"{path.name} is larger than {size}")
+    return data
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from hetao.canonical import canonical, parse_canonical
-from hetao.errors import InvalidData, NotCanonical, Unverified
+from hetao.errors import NotCanonical, Unverified
 from hetao.ledger.note import (
     COSIGNATURE,
     LOG_SIGNATURE,
@@ -19,6 +19,7 @@ from hetao.ledger.note import (
     parse_note,
 )
 from hetao.records import fields_of, record
+from hetao.whole import read_whole
 
 TYPE: Final = "hetao.anchor/1"
 LARGEST: Final = 1 << 20  # bytes
@@ -100,7 +101,7 @@ def root_of(path: Path) -> bytes:
         InvalidData: the file cannot be read.
         Unverified: it is no checkpoint.
     """
-    text = _read(path).decode("utf-8", "replace")
+    text = read_whole(path, LARGEST).decode("utf-8", "replace")
     return parse_checkpoint(parse_note(text)[0]).root
 
 
@@ -111,7 +112,7 @@ def is_signed_by(path: Path, key: Ed25519PublicKey) -> bool:
         InvalidData: the file cannot be read.
         Unverified: it is no checkpoint.
     """
-    _, lines = parse_note(_read(path).decode("utf-8", "replace"))
+    _, lines = parse_note(read_whole(path, LARGEST).decode("utf-8", "replace"))
     return any(
         line.key_id == key_id(line.name, key, kind)
         for line in lines
@@ -127,7 +128,7 @@ def read_stamp(path: Path) -> Stamp:
         Unverified: it is no stamp.
     """
     try:
-        table = parse_canonical(_read(path))
+        table = parse_canonical(read_whole(path, LARGEST))
     except NotCanonical as error:
         raise Unverified(f"{path.name} is no stamp") from error
     if not isinstance(table, dict) or table.pop("type", "") != TYPE:
@@ -148,14 +149,3 @@ def check_root(stamp: Stamp, kind: str, root: bytes) -> None:
         raise Unverified(f"the stamp is of kind {stamp.kind}, not {kind}")
     if stamp.root != root.hex():
         raise Unverified("the stamp is about another root")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > LARGEST:
-            raise InvalidData(f"{path.name} is larger than such a file can be")
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidData(
-            f"{path} cannot be read: {error.strerror}", fix="check the path"
-        ) from error

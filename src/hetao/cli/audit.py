@@ -32,7 +32,7 @@ from hetao.ledger.coin import (
 from hetao.ledger.opened import Opened as Certificate
 from hetao.ledger.opened import open_certificate
 from hetao.permit import Directory, Party, read_directory, statement_from
-from hetao.whole import write_new, write_whole
+from hetao.whole import read_whole, write_new, write_whole
 
 LARGEST: Final = 2**16  # bytes of an ask or an answer
 
@@ -105,7 +105,7 @@ def own_draw(chosen: argparse.Namespace) -> dict[str, Any] | None:
 
 
 def _secret(path: Path) -> bytes:
-    text = _bytes(path).decode("ascii", "replace").strip()
+    text = read_whole(path, LARGEST).decode("ascii", "replace").strip()
     if not re.fullmatch("[0-9a-f]{64}", text):
         raise InvalidData(f"{path} holds no secret of hetao provenance audit-ask")
     return bytes.fromhex(text)
@@ -113,18 +113,9 @@ def _secret(path: Path) -> bytes:
 
 def _object(path: Path) -> object:
     try:
-        return parse_canonical(_bytes(path))
+        return parse_canonical(read_whole(path, LARGEST))
     except NotCanonical as error:
         raise Unverified(f"{path.name} is not as Hetao writes it") from error
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > LARGEST:
-            raise InvalidData(f"{path.name} is larger than it can be")
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidData(f"{path} cannot be read", fix="check the path") from error
 
 
 def _verified(path: Path, trusted: Directory) -> Certificate:

@@ -21,7 +21,7 @@ from hetao.ledger.proof import parse_proof
 from hetao.ledger.revoked import is_of_revoked, verify_any
 from hetao.ledger.status import append_lists, check_status, last_marks, mark, snapshot
 from hetao.permit import coordinator_of, read_identity
-from hetao.whole import write_whole
+from hetao.whole import read_whole, write_whole
 
 if TYPE_CHECKING:
     from hetao.federation.network import Network
@@ -33,11 +33,9 @@ def read_file(path: Path) -> bytes:
     """Return the bytes of a small file.
 
     Raises:
-        InvalidData: it is larger than 1 MiB.
+        InvalidData: it cannot be read, or is larger than 1 MiB.
     """
-    if path.stat().st_size > LARGEST:
-        raise InvalidData(f"{path.name} is larger than 1 MiB")
-    return path.read_bytes()
+    return read_whole(path, LARGEST)
 
 
 def place_of(certificate: dict[str, Any]) -> tuple[int, tuple[str, Ed25519PublicKey]]:

@@ -59,7 +59,7 @@ from hetao.permit.signing_ask import (
     key_from,
 )
 from hetao.permit.signing_page import page
-from hetao.whole import write_whole
+from hetao.whole import read_whole, write_whole
 
 MOST_DAYS: Final = 366 * 5
 LARGEST: Final = 2**20  # bytes of an answer's file
@@ -240,13 +240,8 @@ def _write(chosen: argparse.Namespace, origin: str, ask: Ask) -> int:
 
 def _read(path: Path, largest: int) -> object:
     try:
-        if path.stat().st_size > largest:
-            raise BadSignature(f"{path.name} is larger than an answer can be")
-        found: object = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InvalidNetwork(
-            f"the answer {path} cannot be read: {error.strerror}", fix="check the path"
-        ) from error
+        data = read_whole(path, largest, InvalidNetwork, beyond=BadSignature)
+        found: object = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise BadSignature(f"{path.name} is not JSON") from error
     return found

@@ -50,7 +50,7 @@ from hetao.ledger.opened import open_certificate
 from hetao.ledger.showing import LARGEST, Shown, check_shown
 from hetao.permit import Directory, format_time, read_directory
 from hetao.records import read_toml
-from hetao.whole import write_whole
+from hetao.whole import read_whole, write_whole
 
 SECRET = "master secret of acts"  # noqa: S105  words, no secret
 SAMPLE = "hetao.sample/1"
@@ -360,12 +360,7 @@ def _verified_by(path: Path, trusted: Directory | None) -> Certificate:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > LARGEST:
-            raise Unverified(f"{path.name} is larger than a file of acts can be")
-        return path.read_bytes()
-    except OSError as error:
-        raise Unverified(f"{path} cannot be read", fix="check the path") from error
+    return read_whole(path, LARGEST, beyond=Unverified)
 
 
 def drawn_from(chosen: argparse.Namespace, setup: SiteSetup) -> dict[str, Any]:

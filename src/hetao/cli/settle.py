@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hetao.canonical import canonical, digest_bytes
 from hetao.cli.main import say
-from hetao.errors import InvalidData, Usage
+from hetao.errors import Usage
 from hetao.federation.clock import utc_now
 from hetao.permit import read_identity
 from hetao.settlement import Book, accepted, read_contract
@@ -16,7 +16,7 @@ from hetao.settlement.book import UNITS, statements_of
 from hetao.settlement.contract import DECIMALS
 from hetao.settlement.pain001 import money
 from hetao.settlement.rails import RAILS, rail_of
-from hetao.whole import write_new
+from hetao.whole import read_whole, write_new
 
 LARGEST = 512 * 2**20  # bytes of evidence, as of a certificate
 
@@ -119,14 +119,7 @@ def read_small(path: Path, largest: int = 1 << 20) -> bytes:
     Raises:
         InvalidData: it cannot be read, or is larger than such a file can be.
     """
-    try:
-        if path.stat().st_size > largest:
-            raise InvalidData(f"{path.name} is larger than such a file can be")
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidData(
-            f"{path} cannot be read: {error.strerror}", fix="check the path"
-        ) from error
+    return read_whole(path, largest)
 
 
 def write_order(path: Path, data: bytes) -> None:

@@ -34,7 +34,7 @@ from hetao.trial import (
     verify_secret,
 )
 from hetao.trial.allocation import SECRET_BYTES
-from hetao.whole import write_new, write_whole
+from hetao.whole import read_whole, write_new, write_whole
 
 T = TypeVar("T")
 LARGEST = 64 * 2**20  # bytes of a file of enrolled people
@@ -247,9 +247,7 @@ def _secret(path: Path) -> bytes:
 
 
 def _value(path: Path) -> Any:
-    if path.stat().st_size > LARGEST:
-        raise InvalidData(f"{path.name} is larger than {LARGEST >> 20} MiB")
-    return parse_canonical(path.read_bytes().rstrip(b"\n"))
+    return parse_canonical(read_whole(path, LARGEST).rstrip(b"\n"))
 
 
 def _read(kind: type[T], path: Path) -> T:

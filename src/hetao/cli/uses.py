@@ -38,7 +38,7 @@ from hetao.permit.uses import (
     read_use,
 )
 from hetao.records import read_toml, record
-from hetao.whole import write_whole
+from hetao.whole import read_whole, write_whole
 
 LARGEST: Final = 4 * 2**20  # bytes of a record
 MOST_DAYS: Final = 366
@@ -210,13 +210,7 @@ def _shown(texts: Sequence[str]) -> dict[str, str]:
 
 def _read(path: Path) -> Statement:
     try:
-        if path.stat().st_size > LARGEST:
-            raise InvalidNetwork(f"{path.name} is larger than a record can be")
-        return statement_from(json.loads(path.read_bytes()))
-    except OSError as error:
-        raise InvalidNetwork(
-            f"the record {path} cannot be read: {error.strerror}", fix="check the path"
-        ) from error
+        return statement_from(json.loads(read_whole(path, LARGEST, InvalidNetwork)))
     except (ValueError, RecursionError) as error:
         raise InvalidNetwork(f"{path.name} is not JSON") from error
 

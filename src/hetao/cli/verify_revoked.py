@@ -21,6 +21,7 @@ from hetao.ledger.proof import parse_proof
 from hetao.ledger.revoked import Revoked, verify_revoked
 from hetao.ledger.status import Status, check_status
 from hetao.permit import Directory
+from hetao.whole import read_whole
 
 LARGEST: Final = 64 * 2**20  # bytes of a list
 
@@ -126,13 +127,8 @@ def read_list(path: Path) -> object:
         Unverified: it is no list.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise Unverified(f"{path.name} is larger than a list can be")
-        found: object = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InvalidNetwork(
-            f"the list {path} cannot be read: {error.strerror}", fix="check the path"
-        ) from error
+        data = read_whole(path, LARGEST, InvalidNetwork, beyond=Unverified)
+        found: object = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise Unverified(f"{path.name} is not JSON") from error
     return found

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from hetao.dossier.words import NAMES, STATES
@@ -26,6 +26,7 @@ from hetao.report.custody import time_text
 from hetao.report.drawing import Drawing
 from hetao.report.sentences import catalogue, in_language, say
 from hetao.study import LANGUAGES
+from hetao.templates import templates_of
 
 Kind = Literal["study", "revoked"]
 
@@ -123,13 +124,7 @@ def _style() -> str:
 @functools.cache
 def environment() -> Environment:
     """Return the templates, compiled once a process."""
-    made = Environment(
-        loader=PackageLoader("hetao.dossier", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = templates_of("hetao.dossier")
     drawing: Callable[[Drawing, str], Markup] = drawn
     made.filters |= {"time": time_text, "drawn": drawing, "of": in_language}
     made.filters["office"] = office_named

@@ -41,7 +41,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hetao.canonical import canonical, digest, parse_canonical
-from hetao.errors import HetaoError, InvalidData, Unverified
+from hetao.errors import HetaoError, Unverified
 from hetao.ledger.concept_sets import AcrossSites, across_sites
 from hetao.ledger.credential import check_certificate_entry
 from hetao.ledger.merkle import leaf_hash, verify_inclusion
@@ -64,6 +64,7 @@ from hetao.permit import (
     strangers_in,
     voided_in,
 )
+from hetao.whole import read_whole
 
 LOG: Final = {"credential", "proof"}
 LARGEST: Final = 512 * 2**20  # bytes
@@ -140,14 +141,7 @@ def read_certificate(path: Path) -> bytes:
         InvalidData: there is none that could be read.
         Unverified: it is larger than a certificate can be.
     """
-    try:
-        if path.stat().st_size > LARGEST:
-            raise Unverified(f"{path.name} is larger than a certificate can be")
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidData(
-            f"{path} cannot be read: {error.strerror}", fix="check the path"
-        ) from error
+    return read_whole(path, LARGEST, beyond=Unverified)
 
 
 def verify_certificate(

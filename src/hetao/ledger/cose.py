@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from hetao.errors import InvalidData, Unverified
 from hetao.ledger.cbor import decode, encode
+from hetao.whole import read_whole
 
 ALG, CRITICAL, KID, CWT = 1, 2, 4, 15  # labels of headers
 PAYLOAD_HASH, RECEIPTS, VDS, VDP = 258, 394, 395, 396
@@ -177,14 +178,7 @@ def read_keys(path: Path) -> Sequence[PublicKey]:
     Raises:
         InvalidData: it cannot be read, or holds no such key.
     """
-    try:
-        if path.stat().st_size > LARGEST:
-            raise InvalidData(f"{path.name} is larger than such a file can be")
-        data = path.read_bytes()
-    except OSError as error:
-        raise InvalidData(
-            f"{path} cannot be read: {error.strerror}", fix="check the path"
-        ) from error
+    data = read_whole(path, LARGEST)
     try:
         keys = _pem_keys(data) if b"-----BEGIN" in data else _cose_keys(data)
     except (Unverified, UnsupportedAlgorithm, InternalError, ValueError) as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from hetao.canonical import canonical, digest_bytes, parse_canonical
-from hetao.errors import HetaoError, InvalidData, Unverified
+from hetao.errors import HetaoError, Unverified
 from hetao.ledger.merkle import HASH_BYTES, roots_over
 from hetao.ledger.note import (
     Checkpoint,
@@ -26,6 +26,7 @@ from hetao.ledger.note import (
     parse_checkpoint,
     parse_note,
 )
+from hetao.whole import read_whole
 
 TYPE: Final = "hetao.fraud/1"
 LARGEST: Final = 3 * 2**20  # bytes of a fraud proof
@@ -120,12 +121,7 @@ def read_fraud(path: Path) -> Fraud:
         InvalidData: it cannot be read.
         Unverified: it is no fraud proof.
     """
-    try:
-        return parse_fraud(path.read_bytes())
-    except OSError as error:
-        raise InvalidData(
-            f"{path} cannot be read: {error.strerror}", fix="check the path"
-        ) from error
+    return parse_fraud(read_whole(path, LARGEST, beyond=Unverified))
 
 
 def write_fraud(

@@ -36,6 +36,7 @@ from hetao.ledger.note import (
     parse_checkpoint,
     parse_vkey,
 )
+from hetao.whole import read_whole
 
 LARGEST: Final = 2**20  # bytes of a policy; 32 ML-DSA-44 keys take 60,000
 NONE: Final = "none"  # the quorum of whoever asks for no witness
@@ -158,13 +159,7 @@ def read_policy(path: Path) -> Policy:
     Raises:
         InvalidData: it cannot be read, or is no policy.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InvalidData(
-            f"{path} cannot be read: {error.strerror}", fix="check the path"
-        ) from error
-    return parse_policy(data)
+    return parse_policy(read_whole(path, LARGEST))
 
 
 def parse_policy(data: bytes) -> Policy:

@@ -37,7 +37,7 @@ from hetao.permit.notices import (
 )
 from hetao.permit.permit import Permit, permit_from
 from hetao.records import record
-from hetao.whole import write_whole
+from hetao.whole import read_whole, write_whole
 
 LARGEST_PERMIT: Final = 4 * 2**20  # bytes
 ONCE: Final = ("approve", "refuse", "withdraw", "revoke", "close", "amend")
@@ -183,14 +183,9 @@ def read_bundle(path: Path) -> Bundle:
         InvalidNetwork: it is missing, too large or not a permit.
     """
     try:
-        if path.stat().st_size > LARGEST_PERMIT:
-            raise InvalidNetwork(f"{path.name} is larger than a permit can be")
-        table = json.loads(path.read_bytes(), object_pairs_hook=_once)
-    except OSError as error:
-        raise InvalidNetwork(
-            f"the permit {path} cannot be read: {error.strerror}",
-            fix="draft one with `hetao study propose`",
-        ) from error
+        fix = "draft one with `hetao study propose`"
+        data = read_whole(path, LARGEST_PERMIT, InvalidNetwork, fix=fix)
+        table = json.loads(data, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise InvalidNetwork(f"{path.name} is not JSON") from error
     return bundle_from(table, path.name)

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from hetao.federation.releases import (
     COUNT,
     DROPPED,
@@ -22,6 +20,7 @@ from hetao.federation.usage import Used
 from hetao.report.custody import short_digest, time_text
 from hetao.report.drawing import Drawing, Scale, shortened
 from hetao.report.sentences import same
+from hetao.templates import templates_of
 
 WIDTH, LANE, LEFT, RIGHT, TOP = 940.0, 46.0, 220.0, 24.0, 26.0
 MARK = 7.0  # half the side of a mark
@@ -316,13 +315,7 @@ def page_of(found: Releases, language: str = "en") -> str:
 
     One HTML file that opens from disk, without a script or an address.
     """
-    environment = Environment(
-        loader=PackageLoader("hetao.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_of("hetao.report")
     environment.filters["time"] = time_text
     environment.filters["short"] = short_digest
     style = Path(__file__).with_name("leaving.css").read_text("utf-8")

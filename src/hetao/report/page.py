@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from hetao.canonical import digest, parse_canonical
 from hetao.dictionary.checks import CATEGORIES
@@ -36,6 +36,7 @@ from hetao.report.numerals import count_text, difference_text, fixed_text, short
 from hetao.report.penalised import PathView
 from hetao.report.sentences import joined, same, say
 from hetao.study import Study, study_from
+from hetao.templates import templates_of
 from hetao.whole import write_whole
 
 # The attributes of ICH E9(R1), in plain words.
@@ -143,13 +144,7 @@ def _is_model(answer: Answer) -> bool:
 @functools.cache
 def _environment() -> Environment:
     """Return the templates, compiled once a process."""
-    environment = Environment(
-        loader=PackageLoader("hetao.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_of("hetao.report")
     environment.filters |= {
         "named": named,
         "same": same,

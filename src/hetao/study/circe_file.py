@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hetao.canonical import digest_bytes
-from hetao.errors import InvalidData, InvalidStudy
+from hetao.errors import InvalidStudy
+from hetao.whole import read_whole
 
 LARGEST_FILE = 64 * 2**20  # bytes; the largest published definition has 4 MB
 
@@ -34,14 +35,7 @@ def read_circe(path: Path) -> CirceFile:
         InvalidData: the file cannot be read.
         InvalidStudy: it is not a JSON object.
     """
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise InvalidData(f"{path.name} is larger than {LARGEST_FILE >> 20} MiB")
-        data = path.read_bytes()
-    except OSError as problem:
-        raise InvalidData(
-            f"{path} cannot be read: {problem.strerror}", fix="check the path"
-        ) from problem
+    data = read_whole(path, LARGEST_FILE)
     try:
         value = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as problem:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from hetao.cdm.quality.check import Check, Distribution, Quality, passing, quality_text
 from hetao.dictionary import dictionary
@@ -24,6 +24,7 @@ from hetao.dictionary.checks import (
     CheckType,
     check_types,
 )
+from hetao.templates import templates_of
 from hetao.whole import write_whole
 
 SYMBOLS = {PASS: "✓", FAIL: "✗", NOT_APPLICABLE: "–"}
@@ -123,13 +124,7 @@ def _words() -> Mapping[str, Mapping[str, str]]:
 
 @functools.cache
 def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("hetao.cdm.quality", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return templates_of("hetao.cdm.quality")
 
 
 def _count(quality: Quality, status: str) -> int:
