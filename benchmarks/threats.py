@@ -1,4 +1,4 @@
-"""The twenty-four threats: runs each one's tests, writes the table of the page.
+"""The threats and the published attacks: runs their tests, writes the page's tables.
 
     python benchmarks/threats.py [docs/security/threats.md] [--only T7 …]
 
@@ -19,6 +19,10 @@ from xml.etree import ElementTree as ET
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "security" / "threats.md"
 START, END = "<!-- the table of threats -->\n", "<!-- end of the table of threats -->\n"
+TRIED, OVER = (
+    "<!-- the table of attacks -->\n",
+    "<!-- end of the table of attacks -->\n",
+)
 
 
 @dataclass(frozen=True)
@@ -213,6 +217,121 @@ THREATS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Attack:
+    """A published attack: how it finds people, who wrote of it, and the tests of it."""
+
+    name: str
+    how: str
+    source: str
+    tests: tuple[str, ...]
+
+
+REVEAL = "attack/what_sums_reveal"
+ATTACKS = (
+    Attack(
+        "differencing", "two answers about all but one person are subtracted",
+        "Denning & Schlörer (1983), Computer 16(7), 69",
+        ("attack/differencing_sites::two_sums_that_differ_by_one_person_are_that_person_"
+         "s_row",
+         "attack/differencing_sites::the_second_study_is_refused_before_anything_of_it_"
+         "leaves",
+         "attack/differencing::a_cohort_and_then_the_same_without_a_few_is_refused"),
+    ),
+    Attack(
+        "tracker", "a small set is asked about as a large one and the rest",
+        "Denning, Denning & Schwartz (1979), ACM Trans. Database Syst. 4, 76",
+        ("attack/differencing::a_tracker_in_two_halves_is_refused",
+         "attack/differencing::a_tracker_of_all_but_a_few_is_refused_where_the_site_is_"
+         "known"),
+    ),
+    Attack(
+        "one-hot", "a column that one person has, whose coefficient is the outcome",
+        "Gomatam, Karr, Reiter & Sanil (2005), Statistical Science 20, 163",
+        ("attack/published_attacks::a_column_that_one_person_has_gives_that_persons_"
+         "outcome",),
+    ),
+    Attack(
+        "leverage", "a person far from all others decides the fit",
+        "Gomatam et al. (2005)",
+        ("attack/published_attacks::a_person_far_from_all_others_decides_the_fit",),
+    ),
+    Attack(
+        "saturation", "a model of as many columns as people",
+        "Gomatam et al. (2005)",
+        ("attack/published_attacks::a_model_of_as_many_columns_as_people_is_the_"
+         "outcomes",),
+    ),
+    Attack(
+        "repeated random sums", "many sums, each over a random half of the people",
+        "Dinur & Nissim (2003), PODS, 202",
+        ("attack/differencing::random_sums_give_rare_people_away_but_no_one_within_the_"
+         "budget",),
+    ),
+    Attack(
+        "box-constrained least squares", "yes/no columns fitted between 0 and 1",
+        "Cohen & Nissim (2020), J. Privacy and Confidentiality 10(1)",
+        (f"{REVEAL}::counts_over_many_subsets_give_outcomes_and_a_models_rounds_do_not",),
+    ),
+    Attack(
+        "a table by the outcome", "many known columns, each counted by who is ill",
+        "the same, of a Table 1",
+        ("attack/differencing_sites::a_table_by_an_outcome_does_not_tell_everybodys_"
+         "outcome",),
+    ),
+    Attack(
+        "risk sets", "a Cox model's sums before and after somebody leaves",
+        "ours, of unstratified models on exact times",
+        ("attack/risk_sets::exact_risk_sets_summed_over_sites_give_144_of_226_patients_"
+         "away",
+         "attack/risk_sets::sums_within_sites_give_no_patient_away",
+         "attack/risk_sets::a_grid_that_the_gate_lets_through_gives_no_patient_away"),
+    ),
+    Attack(
+        "leave one site out", "the same people with and without one hospital",
+        "ours, of two permits",
+        ("attack/differencing_sites::a_second_permit_without_one_site_does_not_tell_that_"
+         "sites_cells",
+         "attack/hub::two_sums_that_differ_by_a_site_are_never_both_opened",
+         "attack/lists_of_sites"),
+    ),
+    Attack(
+        "gradient inversion", "rows are found that would have sent the same gradient",
+        "Zhu, Liu & Han (2019), NeurIPS 32",
+        ("attack/network_inversion::one_patients_own_message_is_the_patient_and_is_"
+         "refused",
+         "attack/network_inversion::no_patient_stands_in_a_sum_or_between_two",
+         "attack/network_inversion::rows_fitted_to_the_sum_are_no_nearer_than_guesses"),
+    ),
+    Attack(
+        "membership inference", "was this person among those of the model?",
+        "Homer et al. (2008), PLoS Genetics 4, e1000167; Shokri et al. (2017), IEEE "
+        "Symp. Security and Privacy, 3",
+        ("attack/published_attacks::estimates_do_not_tell_who_took_part",
+         "attack/network_inversion::the_sums_and_the_final_weights_do_not_tell_who_took_"
+         "part"),
+    ),
+    Attack(
+        "covert channel", "code that hides rows in the low bits of weights",
+        "Song, Ristenpart & Shmatikov (2017), CCS, 587",
+        ("attack/published_attacks::what_is_hidden_in_the_low_bits_drowns_in_the_sealed_"
+         "sum",
+         "attack/published_attacks::a_message_of_another_shape_or_range_carries_"
+         "nothing"),
+    ),
+    Attack(
+        "replay", "recorded messages are sent again, also after a restart",
+        "Dolev & Yao (1983), IEEE Trans. Inf. Theory 29, 198",
+        ("attack/peers_faults::no_recorded_message_is_acted_on_twice_nor_after_a_"
+         "restart",),
+    ),
+    Attack(
+        "a bump about somebody", "arithmetic that makes a number nearly one person's",
+        "ours", ("attack/carriers",),
+    ),
+)  # fmt: skip
+
+
 def place_of(name: str) -> str:
     """Return the pytest place of a short name."""
     file, _, test = name.partition("::")
@@ -264,22 +383,42 @@ def result(name: str, passed: dict) -> tuple[int, list[str]]:
     return len(mine), [figure for _, figure in mine if figure]
 
 
-def row(number: int, threat: Threat, passed: dict) -> str:
-    """Return the table's row of a threat."""
+def shown_by(tests: tuple[str, ...], passed: dict) -> tuple[str, str]:
+    """Return the tests that there are as the tables link them, and what they measured.
+
+    Raises:
+        SystemExit: there is none.
+    """
     count, figures, links = 0, [], []
-    for name in (one for one in threat.tests if there(one)):
+    for name in (one for one in tests if there(one)):
         cases, said = result(name, passed)
         count, figures = count + cases, figures + said
         path, _, test = place_of(name).partition("::")
         links.append(f"`{path}`" + (f" `{test}`" if test else ""))
     if not links:
-        raise SystemExit(f"T{number} has no test")
-    measured = f"{count} cases passed" + "".join(f"; {text}" for text in figures)
+        raise SystemExit(f"there is none of {', '.join(tests)}")
+    return "<br>".join(links), "; ".join([f"{count} cases passed", *figures])
+
+
+def row(number: int, threat: Threat, passed: dict) -> str:
+    """Return the table's row of a threat."""
+    links, measured = shown_by(threat.tests, passed)
     left = threat.gap or "—"
     return (
         f"| T{number} | {threat.who}: {threat.what} | {threat.control} | "
-        f"{'<br>'.join(links)} | {measured} | {left} |"
+        f"{links} | {measured} | {left} |"
     )
+
+
+def table_of_attacks(passed: dict) -> str:
+    """Return the table of the published attacks."""
+    head = "| attack | how | source | tests | measured |\n|---|---|---|---|---|\n"
+    rows = []
+    for attack in ATTACKS:
+        links, measured = shown_by(attack.tests, passed)
+        cells = (attack.name, attack.how, attack.source, links, measured)
+        rows.append(f"| {' | '.join(cells)} |\n")
+    return "\n" + head + "".join(rows) + "\n"
 
 
 def main() -> None:
@@ -292,9 +431,15 @@ def main() -> None:
         for number, threat in enumerate(THREATS, 1)
         if not asked.only or f"T{number}" in asked.only
     }
-    names = sorted({n for t in chosen.values() for n in t.tests if there(n)})
+    attacks = () if asked.only else ATTACKS
+    names = sorted(
+        {n for t in (*chosen.values(), *attacks) for n in t.tests if there(n)}
+    )
     passed = ran([place_of(name) for name in names])
     text = asked.page.read_text("utf-8")
+    if attacks:
+        before, rest = text.split(TRIED)
+        text = before + TRIED + table_of_attacks(passed) + OVER + rest.split(OVER)[1]
     before, rest = text.split(START)
     table, after = rest.split(END)
     known = {

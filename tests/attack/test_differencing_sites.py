@@ -97,7 +97,9 @@ def without_youngest(federation):
     return with_criterion(federation.study, f"age >= {middle!r}")
 
 
-def test_two_sums_that_differ_by_one_person_are_that_person_s_row(federation):
+def test_two_sums_that_differ_by_one_person_are_that_person_s_row(
+    federation, record_property
+):
     """What the rest of this file stands against: no guess, the very numbers."""
     whole, rows = sums_of(federation, federation.study)
     less, fewer = sums_of(federation, without_youngest(federation))
@@ -108,11 +110,14 @@ def test_two_sums_that_differ_by_one_person_are_that_person_s_row(federation):
         if array.shape == rows.X[one].shape:
             left = array - less[name]
             np.testing.assert_allclose(left, rows.X[one] * rows.y[one], atol=1e-9)
+            record_property("figure", "the one person's row, exactly, naively")
             return
     pytest.fail("no sum of the model has a value for each column")
 
 
-def test_the_second_study_is_refused_before_anything_of_it_leaves(federation):
+def test_the_second_study_is_refused_before_anything_of_it_leaves(
+    federation, record_property
+):
     first = begin(federation, "run-1")
     permitted(federation, without_youngest(federation))
 
@@ -124,6 +129,7 @@ def test_the_second_study_is_refused_before_anything_of_it_leaves(federation):
     assert "too close" in rule
     task = federation.task("a", run="run-2")
     assert kinds(federation.sites["a"].handle(task.data)) == ["refusal"]
+    record_property("figure", "nothing of the second study here")
 
 
 def test_it_is_refused_after_a_restart_too(federation):
@@ -431,7 +437,9 @@ def test_steps_that_are_labelled_alike_are_each_remembered(federation):
     assert [len(who) for who in places.steps.values()] == [40, 30, 20]
 
 
-def test_a_second_permit_without_one_site_does_not_tell_that_sites_cells(tmp_path):
+def test_a_second_permit_without_one_site_does_not_tell_that_sites_cells(
+    tmp_path, record_property
+):
     """Three people at d are old, whom two Tables 1 over enough sites would give."""
     table = Analysis("table", "table1", variables=("old",))
     with Federation(tmp_path, Plan(study=of_old(table, "abcd"))) as federation:
@@ -454,6 +462,7 @@ def test_a_second_permit_without_one_site_does_not_tell_that_sites_cells(tmp_pat
         }
         with pytest.raises(LookupError, match="has sent no sum"):
             federation.play(run="second")
+    record_property("figure", f"{len(answers)} of 3 sites refuse the second list")
 
 
 def of_old(table, sites):
@@ -498,7 +507,9 @@ def told_by_table(tmp_path, columns, policy):
 ANY_BUDGET = Policy(minimum=replace(STRICT, share=10.0), reason="a test of what it is")
 
 
-def test_a_table_by_an_outcome_does_not_tell_everybodys_outcome(tmp_path):
+def test_a_table_by_an_outcome_does_not_tell_everybodys_outcome(
+    tmp_path, record_property
+):
     """Of 300 people 150 yes/no columns are known; one table counts each by outcome."""
     with Federation(tmp_path / "usual", by_outcome(150, Policy())) as federation:
         with_columns(federation, 150)
@@ -511,6 +522,7 @@ def test_a_table_by_an_outcome_does_not_tell_everybodys_outcome(tmp_path):
 
     # Else it would: with room for any number of sums, each outcome is read off.
     found, _ = told_by_table(tmp_path / "any", 150, ANY_BUDGET)
+    record_property("figure", f"{found:.0%} of 300 people naively, none asked here")
     assert found == 1
 
 

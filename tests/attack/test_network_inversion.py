@@ -70,7 +70,7 @@ def gradients(method, weights, X, y):
     return np.hstack([outer, inside * error[:, None]])
 
 
-def test_one_patients_own_message_is_the_patient_and_is_refused():
+def test_one_patients_own_message_is_the_patient_and_is_refused(record_property):
     method = asked()
     everyone = hospitals(method)[0]
     found = 0
@@ -86,6 +86,7 @@ def test_one_patients_own_message_is_the_patient_and_is_refused():
         rows = by_bias(method, method.start(one)["update"])
         found += np.abs(rows - one.X).max() < SAME
 
+    record_property("figure", f"{found} of 100 of one's own message, which is refused")
     assert found == 100
     with pytest.raises(SmallCohort):
         check_people(MINIMUM, "north", 1)
@@ -157,7 +158,7 @@ def test_no_patient_stands_in_a_sum_or_between_two():
     assert away.min() > 1e-3
 
 
-def test_rows_fitted_to_the_sum_are_no_nearer_than_guesses():
+def test_rows_fitted_to_the_sum_are_no_nearer_than_guesses(record_property):
     """They send the very same sum, and lie no nearer to a patient than before."""
     method, rows, seen = summed()
     X, y = np.vstack([r.X for r in rows]), np.concatenate([r.y for r in rows])
@@ -185,7 +186,9 @@ def test_rows_fitted_to_the_sum_are_no_nearer_than_guesses():
         for rows in (guess, fitted)
     )
     assert after < before / 4
-    assert nearest(X, fitted) > 0.98 * nearest(X, guess)
+    nearer = nearest(X, fitted) / nearest(X, guess)
+    record_property("figure", f"rows fitted to the sum: {nearer:.2f} of a guess's way")
+    assert nearer > 0.98
 
 
 def nearest(X, rows):
@@ -194,7 +197,7 @@ def nearest(X, rows):
     return float(np.sqrt(away.min(axis=1)).mean())
 
 
-def test_the_sums_and_the_final_weights_do_not_tell_who_took_part():
+def test_the_sums_and_the_final_weights_do_not_tell_who_took_part(record_property):
     method, rows, seen = summed()
     others = hospitals(method, seed=22)
     X = [np.vstack([r.X for r in group]) for group in (rows, others)]
@@ -211,8 +214,10 @@ def test_the_sums_and_the_final_weights_do_not_tell_who_took_part():
         for pair in zip(X, y, strict=True)
     ]
 
-    for members, strangers in (losses, pulls):
-        assert abs(auc(members, strangers) - 0.5) < 0.05
+    areas = [auc(members, strangers) for members, strangers in (losses, pulls)]
+    said = " and ".join(f"{area:.2f}" for area in areas)
+    record_property("figure", f"AUC of weights and sums {said}")
+    assert max(abs(area - 0.5) for area in areas) < 0.05
 
 
 def auc(members, strangers):

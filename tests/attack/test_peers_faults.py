@@ -225,7 +225,9 @@ def test_content_in_the_clear_is_refused_though_the_signature_is_right(
 
 
 # --- replay, also after a restart: T14 ------------------------------------------------
-def test_no_recorded_message_is_acted_on_twice_nor_after_a_restart(tmp_path):
+def test_no_recorded_message_is_acted_on_twice_nor_after_a_restart(
+    tmp_path, record_property
+):
     plan = Plan(toy_study((COUNTS, LOGISTIC)))
     with Federation(tmp_path / "f", plan) as federation:
         federation.run()
@@ -248,6 +250,7 @@ def test_no_recorded_message_is_acted_on_twice_nor_after_a_restart(tmp_path):
         ]
         assert len(asked) > 12
         assert len(parties) == 5
+        record_property("figure", f"{len(asked)} replayed, {len(new)} new answers")
         assert new == []  # the very bytes of before, or nothing
         assert {name: site._log.size for name, site in folder.items()} == sizes
 

@@ -23,8 +23,26 @@ def test_all_twenty_four_threats_stand_on_the_page():
     assert len(threats.THREATS) == 24
 
 
+def attacks():
+    """Return the cells of the table of published attacks, one list an attack."""
+    text = PAGE.read_text("utf-8").split(threats.TRIED)[1].split(threats.OVER)[0]
+    return [
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in text.strip().splitlines()[2:]
+    ]
+
+
+def test_the_published_attacks_stand_on_the_page_each_with_what_it_found():
+    assert [row[0] for row in attacks()] == [one.name for one in threats.ATTACKS]
+    assert len(threats.ATTACKS) >= 12
+    for row in attacks():
+        cases, *found = row[4].split("; ")
+        assert re.fullmatch(r"[1-9]\d* cases passed", cases), row[0]
+        assert found, row[0]
+
+
 def test_every_test_that_the_page_names_is_there():
-    for row in rows():
+    for row in (*rows(), *attacks()):
         named = row[3].split("<br>")
         assert named
         for one in named:
@@ -42,8 +60,10 @@ def test_every_threat_was_tried_when_the_page_was_written():
 
 def test_every_test_of_a_threat_that_is_there_stands_on_the_page():
     """So a page that was not written again after a test was named is found."""
-    for row, threat in zip(rows(), threats.THREATS, strict=True):
-        for name in (one for one in threat.tests if threats.there(one)):
+    listed = [*zip(rows(), threats.THREATS, strict=True)]
+    listed += zip(attacks(), threats.ATTACKS, strict=True)
+    for row, one in listed:
+        for name in (test for test in one.tests if threats.there(test)):
             path, _, test = threats.place_of(name).partition("::")
             assert f"`{path}`" in row[3], (row[0], path)
             assert not test or f"`{test}`" in row[3], (row[0], test)
