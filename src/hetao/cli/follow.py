@@ -13,8 +13,11 @@ from hetao.transparency.follower import Reader, compare, notes_at, reader_of
 def follow(chosen: argparse.Namespace) -> int:
     """Accept what a log shows now, if it holds and only grew; exit code 6 if not."""
     read = reader_of(chosen.place, witness_tls(chosen.authority))
-    found = Reader(chosen.folder, read_policy(chosen.policy)).follow(read)
-    say(f"{found.origin}: {found.size} entries, grown from what was seen before")
+    reader = Reader(chosen.folder, read_policy(chosen.policy))
+    was_known = reader.is_following
+    found = reader.follow(read)
+    how = "grown from what was seen before" if was_known else "seen for the first time"
+    say(f"{found.origin}: {found.size} entries, {how}")
     return 0
 
 

@@ -137,9 +137,10 @@ def show(chosen: argparse.Namespace) -> int:
         drawn = asked.get("draws", 0), frozenset(gone), asked.get("draw")
         about = Showing(chosen.to, now, *drawn)
         write_whole(chosen.out, show_acts(setup, log, logged, acts, about))
-    say(f"{chosen.out}: {len(acts)} acts for {chosen.to} and for nobody else")
+    said = _so_many(len(acts), "act")
+    say(f"{chosen.out}: {said} for {chosen.to} and for nobody else")
     if gone:
-        say(f"{len(gone)} acts that were drawn are of people who were shredded")
+        say(f"of those drawn {len(gone)} are of people who were shredded")
     return 0
 
 
@@ -225,7 +226,7 @@ def verify(chosen: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
         return 0
     to, at, logged = map(_flat, (shown.to, shown.at, str(shown.extract["at"])))
-    say(f"{len(shown.acts)} acts of {shown.site}, shown to {to} at {at}")
+    say(f"{_so_many(len(shown.acts), 'act')} of {shown.site}, shown to {to} at {at}")
     say(f"  in the extract that it logged at {logged}")
     if shown.certified:
         say("  the study of this certificate ran on this very extract")
@@ -236,7 +237,8 @@ def verify(chosen: argparse.Namespace) -> int:
     if chosen.show:
         for index, data in sorted(shown.acts.items()):
             sys.stdout.write(f"{index}\n" + "".join(_lines(data)))
-    sys.stdout.write(f"VERIFIED  {len(shown.acts)} acts of {_flat(shown.site)}\n")
+    acts = _so_many(len(shown.acts), "act")
+    sys.stdout.write(f"VERIFIED  {acts} of {_flat(shown.site)}\n")
     return 0
 
 
@@ -255,6 +257,10 @@ def _drawn_by(shown: Shown) -> str:
 def _told(data: bytes) -> str | dict[str, object]:
     """Return an act as JSON has it; an event as its own text."""
     return asdict(decode_act(data)) if data.startswith(FORM) else data.decode()
+
+
+def _so_many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _flat(text: str) -> str:
@@ -343,7 +349,8 @@ def shred(chosen: argparse.Namespace) -> int:
                 extract.shred(person)
     if not count:
         raise InvalidData("no extract has acts of this person that could be shown")
-    say(f"nobody can show an act of this person any more, in {count} extracts")
+    said = _so_many(count, "extract")
+    say(f"nobody can show an act of this person any more, in {said}")
     say("backups of keys.json must go as well; the tables keep their rows")
     return 0
 

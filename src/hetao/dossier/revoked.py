@@ -39,6 +39,8 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "unlisted": "{site}: its own list was not given. That nothing more left it is "
         "the coordinator's word.",
         "reason": "The reason given: “{reason}”",
+        "run": "Run",
+        "study": "Digest of the study",
         "tainted_none": "Nothing: nothing had been released.",
         "proofs": (
             "{boss} signed exactly this certificate, to the last character.",
@@ -89,6 +91,8 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "unlisted": "{site}：未提供其自行簽署的清單；"
         "並無其他內容離開該院，僅憑統籌方所言。",
         "reason": "所述理由：「{reason}」",
+        "run": "運行",
+        "study": "研究的摘要",
         "tainted_none": "無：沒有放行任何內容。",
         "proofs": (
             "{boss} 簽署了這份證書，一字不差。",
@@ -132,6 +136,8 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "unlisted": "{site}：未提供其自行签署的清单；"
         "并无其他内容离开该院，仅凭统筹方所言。",
         "reason": "所述理由：“{reason}”",
+        "run": "运行",
+        "study": "研究的摘要",
         "tainted_none": "无：没有放行任何内容。",
         "proofs": (
             "{boss} 签署了这份证书，一字不差。",

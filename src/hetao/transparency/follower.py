@@ -144,6 +144,11 @@ class Reader:
     folder: Path
     policy: Policy
 
+    @property
+    def is_following(self) -> bool:
+        """Return whether something of the log was accepted before."""
+        return (self.folder / ACCEPTED).exists()
+
     def follow(self, read: Reads) -> Checkpoint:
         """Return what the log shows now, accepted, and keep it.
 
@@ -176,10 +181,9 @@ class Reader:
 
     def _held(self, new: Checkpoint, note: str, read: Reads) -> None:
         """Hold what is shown to what was accepted last."""
-        path = self.folder / ACCEPTED
-        if not path.exists():
+        if not self.is_following:
             return
-        known = path.read_text("utf-8")
+        known = (self.folder / ACCEPTED).read_text("utf-8")
         old = checkpoint_of(known)
         if old.origin != new.origin:
             raise Unverified("this is another log than the one that is followed")
