@@ -16,7 +16,7 @@ from hetao.settlement import accepted, attest, read_contract
 from hetao.study.circe_file import read_circe
 from hetao.study.terms import parse_criterion, parse_term
 from support_circe import counted, entry, first, group, rules
-from support_epcis import KEY, write_events
+from support_epcis import KEY, WAY, WHOLE, write_events
 from support_parsers import Parsers, of_file, of_text, signed_by
 from support_permit import NOW
 
@@ -111,7 +111,7 @@ def of_studies() -> Parsers:
 def of_plans() -> Parsers:
     """Return the parsers of goods' events, and of a crossing that is asked for."""
     with tempfile.TemporaryDirectory() as folder:
-        document = write_events(Path(folder))
+        document = write_events(Path(folder), [*WAY, *WHOLE.values()])
     return {
         "EPCIS document": (
             of_file(lambda path: read_events(path.parents[1], KEY), "events/way.json"),

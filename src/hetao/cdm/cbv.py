@@ -1,6 +1,6 @@
 """Words of GS1's Core Business Vocabulary that an EPCIS event may use, by field.
 
-Source: CBV 2.0, sections 7.1 to 7.5; the bare words of EPCIS 2.0 in JSON. Test:
+Source: CBV 2.0, sections 7.1 to 7.8; the bare words of EPCIS 2.0 in JSON. Test:
 `tests/contract/test_epcis_standard.py`, against GS1's JSON Schema.
 """
 
@@ -32,3 +32,24 @@ TRANSACTIONS: Final = _words(
     "bol cert desadv inv pedigree po poc prodorder recadv rma testprd testres upevt"
 )
 PARTIES: Final = _words("location owning_party possessing_party")
+REASONS: Final = _words("did_not_occur incorrect_data")  # an event is declared an error
+MEASURES: Final = _words(  # of what a sensor reports
+    """AbsoluteHumidity AbsorbedDose AbsorbedDoseRate Acceleration Altitude
+    AmountOfSubstance AmountOfSubstancePerUnitVolume Angle AngularAcceleration
+    AngularMomentum AngularVelocity Area Capacitance Conductance Conductivity Count
+    Density Dimensionless DoseEquivalent DoseEquivalentRate DynamicViscosity
+    ElectricCharge ElectricCurrent ElectricCurrentDensity ElectricFieldStrength Energy
+    Exposure Force Frequency Illuminance Inductance Irradiance KinematicViscosity Length
+    LinearMomentum Luminance LuminousFlux LuminousIntensity MagneticFlux
+    MagneticFluxDensity MagneticVectorPotential Mass MassConcentration MassFlowRate
+    MassPerAreaTime MemoryCapacity MolalityOfSolute MolarEnergy MolarMass MolarVolume
+    Power Pressure RadiantFlux RadiantIntensity Radioactivity RelativeHumidity
+    Resistance Resistivity SolidAngle SpecificVolume Speed SurfaceDensity SurfaceTension
+    Temperature Time Torque Voltage Volume VolumeFlowRate VolumeFraction VolumetricFlux
+    Wavenumber"""
+)
+ALERTS: Final = _words("ALARM_CONDITION ERROR_CONDITION")
+COMPONENTS: Final = _words(
+    """altitude axial_distance azimuth easting elevation_angle height latitude longitude
+    northing polar_angle spherical_radius x y z"""
+)
