@@ -254,6 +254,14 @@ def test_what_is_not_as_epcis_has_it_is_refused(tmp_path, field, kind):
     assert PATIENT not in str(caught.value)
 
 
+def test_a_field_named_after_a_patient_is_not_said(tmp_path):
+    write_events(tmp_path, [{**WAY[0], PATIENT: 1}])
+
+    with pytest.raises(InvalidData, match="a field of another name") as caught:
+        read_events(tmp_path, KEY)
+    assert PATIENT not in str(caught.value)
+
+
 ALWAYS = ("eventTime", "eventTimeZoneOffset")
 NEEDED = {
     "ObjectEvent": {*ALWAYS, "action"},

@@ -55,6 +55,8 @@ _NOT_OWN = re.compile(
 )
 _UNIT = re.compile(r"[A-Z0-9]{2,3}")
 _HEX = re.compile(r"[0-9A-Fa-f]+")
+_FIELD = re.compile(r"@?[A-Za-z]{1,40}")  # a name that may be said in an error
+OTHER: Final = "a field of another name"
 
 
 # --- one value ------------------------------------------------------------------------
@@ -349,7 +351,7 @@ def wrong_around(document: Mapping[str, Any]) -> list[str]:
 def _wrong_by(checks: Mapping[str, Check], held: Mapping[str, Any]) -> Iterator[str]:
     for name, value in held.items():
         if not (checks[name](value) if name in checks else is_uri(name)):
-            yield name
+            yield name if _FIELD.fullmatch(name) else OTHER
 
 
 def _lacking(event: Mapping[str, Any]) -> Iterator[str]:
