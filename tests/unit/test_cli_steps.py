@@ -374,7 +374,7 @@ def test_no_draft_is_written_where_the_rules_say_no_or_ask(desk, changed, held, 
     assert not desk.permit.exists()
 
 
-def test_a_data_manager_asks_what_has_left(desk):
+def test_a_data_manager_asks_what_has_left(desk, monkeypatch):
     path = desk.pilot.sites["a"]
     ask = ("site", "releases", path)
     assert desk.call(*ask).error == "HT-110"  # never served: no log yet
@@ -383,6 +383,8 @@ def test_a_data_manager_asks_what_has_left(desk):
 
     page = desk.folder / "left.html"
     assert "Nothing left" in desk.call(*ask).out
+    monkeypatch.chdir(path.parent)
+    assert "Nothing left" in desk.call("site", "releases", path.name).out
     assert "沒有放行任何內容" in desk.call(*ask, "--lang", "zh-Hant").out
     assert desk.call(*ask, "--json").json["departures"] == []
     assert desk.call(*ask, "--html", page).code == 0

@@ -5,13 +5,11 @@ has worked, binds its other commands too. Nothing is written.
 """
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-from hetao.errors import InvalidData
 from hetao.federation.register import holds
+from hetao.ledger.durable import reading
 from hetao.permit import Bundle, statement_from
 
 JOURNAL: Final = "site.sqlite"
@@ -43,10 +41,5 @@ def _rows(folder: Path, text: str, values: tuple[str, ...]) -> list[tuple[Any, .
     path = folder / JOURNAL
     if not path.is_file():
         return []
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as journal:
-            return journal.execute(text, values).fetchall()
-    except sqlite3.Error as error:
-        raise InvalidData(
-            "the site's journal cannot be read", local=str(error)
-        ) from error
+    with reading(path, "the site's journal") as journal:
+        return journal.execute(text, values).fetchall()

@@ -6,9 +6,7 @@ it. Nothing here opens the site's data.
 """
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +17,7 @@ from hetao.federation.entries import SENTENCE
 from hetao.federation.logs import has_log, open_log
 from hetao.federation.site import SiteSetup
 from hetao.federation.usage import Used, usage
+from hetao.ledger.durable import reading
 from hetao.ledger.envelope import parse_envelope
 from hetao.ledger.note import parse_checkpoint, verify_note
 from hetao.ledger.redaction import is_redaction
@@ -283,13 +282,8 @@ def _begun(path: Path) -> list[tuple[str, bytes]]:
     """Read the journal beside a site that may be serving: nothing is written."""
     if not path.is_file():
         return []
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as store:
-            rows = store.execute("SELECT run, data FROM begun").fetchall()
-    except sqlite3.Error as error:
-        raise InvalidData(
-            "the site's journal cannot be read", local=str(error)
-        ) from error
+    with reading(path, "the site's journal") as store:
+        rows = store.execute("SELECT run, data FROM begun").fetchall()
     return [(str(run), bytes(data)) for run, data in rows]
 
 

@@ -3,17 +3,15 @@
 It is read beside a site that may be serving, and writes nothing.
 """
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from hetao.errors import InvalidData
 from hetao.federation.self_service import spent_of
 from hetao.federation.site import SiteSetup
+from hetao.ledger.durable import reading
 from hetao.release.differencing import UNITS
 
 CARRIED: Final = {"shown": "load", "told": "told"}  # budget → the memory's table
@@ -60,18 +58,13 @@ def _carried(setup: SiteSetup) -> Iterator[tuple[str, str, float]]:
     path = setup.folder / "releases.sqlite"
     if not path.is_file():
         return
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as store:
-            for budget, table in CARRIED.items():
-                text = f"SELECT snapshot, units FROM {table} ORDER BY snapshot"  # noqa: S608
-                most: dict[str, float] = {}
-                for snapshot, units in store.execute(text):
-                    load = np.frombuffer(units, dtype="<u8")
-                    share = int(load.max(initial=0)) / UNITS
-                    most[snapshot] = max(most.get(snapshot, 0.0), share)
-                for snapshot, share in most.items():
-                    yield budget, snapshot, share
-    except sqlite3.Error as error:
-        raise InvalidData(
-            "the site's memory of its releases cannot be read", local=str(error)
-        ) from error
+    with reading(path, "the site's memory of its releases") as store:
+        for budget, table in CARRIED.items():
+            text = f"SELECT snapshot, units FROM {table} ORDER BY snapshot"  # noqa: S608
+            most: dict[str, float] = {}
+            for snapshot, units in store.execute(text):
+                load = np.frombuffer(units, dtype="<u8")
+                share = int(load.max(initial=0)) / UNITS
+                most[snapshot] = max(most.get(snapshot, 0.0), share)
+            for snapshot, share in most.items():
+                yield budget, snapshot, share

@@ -67,6 +67,21 @@ def connect(path: Path) -> Database:
     )
 
 
+@contextlib.contextmanager
+def reading(path: Path, what: str) -> Iterator[sqlite3.Connection]:
+    """Open a file to read it beside whoever writes it; nothing is written.
+
+    Raises:
+        InvalidData: it cannot be read; `what` is named.
+    """
+    place = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        with contextlib.closing(sqlite3.connect(place, uri=True)) as store:
+            yield store
+    except sqlite3.Error as error:
+        raise InvalidData(f"{what} cannot be read", local=str(error)) from error
+
+
 def append_only(table: str, operation: str, when: str = "") -> str:
     """Return the trigger that refuses an operation on a table's rows.
 
