@@ -12,6 +12,7 @@ from hetao.cdm.epcis import pseudonym_of
 from hetao.cdm.pseudonym import read_key
 from hetao.cli.main import main
 from hetao.ledger.acts import decode_act
+from hetao.report.leaving import WORDS
 from support_cdm import write_folder
 from support_extracts import people_of, write_network
 
@@ -134,13 +135,15 @@ def test_the_log_says_that_acts_were_shown_and_not_which(site, capsys):
     assert main(["site", "releases", str(site), "--json"]) == 0
     said = capsys.readouterr().out
 
-    assert "1 acts were shown to may" in said
+    assert "1 act was shown to may" in said
     assert str(person) not in said
     for language in ("en", "zh-Hant", "zh-Hans"):
         words = ["site", "releases", str(site), "--lang", language]
         assert main([*words, "--html", str(site.parent / "left.html")]) == 0
         assert main(words) == 0
-        assert "1 acts were shown to may" in capsys.readouterr().out
+        told = capsys.readouterr().out
+        assert "1 act was shown to may" in told
+        assert WORDS[language]["outside"] in told
 
 
 def _shown_first(out):

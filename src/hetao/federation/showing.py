@@ -79,6 +79,7 @@ def show_acts(
         about: to whom, when, and in answer to what.
     """
     at = format_time(about.now)
+    told = "1 act was" if len(acts) == 1 else f"{len(acts)} acts were"
     entry = {
         "type": "hetao.entry/1",
         "what": "opened",
@@ -86,7 +87,7 @@ def show_acts(
         "to": about.to,
         "extract": logged.digest,
         "drawn": about.drawn,
-        "rule": f"{len(acts)} acts were shown to {about.to}",
+        "rule": f"{told} shown to {about.to}",
     }
     log.append([canonical(entry)])
     path = tuple(log.inclusion(logged.index, log.size))

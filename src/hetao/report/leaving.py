@@ -36,6 +36,7 @@ WORDS: Final = {
         "nothing": "Nothing left, and nothing was refused.",
         "study": "Study: {title}",
         "unknown": "A run that the journal no longer knows",
+        "outside": "Outside of any run",
         "permit": "Permit {number}, until {until}: {purpose}",
         "allowed": "Allowed by {who}",
         "by": "{by} ({role}, {side})",
@@ -87,6 +88,7 @@ WORDS: Final = {
         "nothing": "沒有放行任何內容，也沒有拒絕任何請求。",
         "study": "研究：{title}",
         "unknown": "流水簿已沒有記錄的一次運行",
+        "outside": "不屬於任何運行",
         "permit": "許可 {number}，有效至 {until}：{purpose}",
         "allowed": "批准者：{who}",
         "by": "{by}（{role}，{side}）",
@@ -136,6 +138,7 @@ WORDS: Final = {
         "nothing": "没有放行任何内容，也没有拒绝任何请求。",
         "study": "研究：{title}",
         "unknown": "流水簿已没有记录的一次运行",
+        "outside": "不属于任何运行",
         "permit": "许可 {number}，有效期至 {until}：{purpose}",
         "allowed": "批准者：{who}",
         "by": "{by}（{role}，{side}）",
@@ -247,7 +250,7 @@ def heading(course: Course, language: str) -> list[str]:
     """Return which study a run was of, under which permit, and who allowed it."""
     said = WORDS[language]
     if not course.title:
-        return [said["unknown"]]
+        return [said["unknown" if course.run or course.study else "outside"]]
     if not course.permit:
         return [said["study"].format(title=course.title), said["own"]]
     who = [
@@ -291,7 +294,8 @@ def sentence(one: Departure, language: str) -> str:
         class_text(one, language),
     ]
     if one.lineage:
-        parts.append(said["made_of"].format(lineage=lineage_text(one, language)))
+        tables = said["comma"].join(one.lineage)
+        parts.append(said["made_of"].format(lineage=tables))
     return said["then"].join(parts)
 
 
@@ -302,11 +306,12 @@ def class_text(one: Departure, language: str) -> str:
 
 
 def lineage_text(one: Departure, language: str) -> str:
-    """Return the fields that a message was made of."""
+    """Return the fields that a message was made of, in words."""
+    said = WORDS[language]
     paths = (
         f"{table}.{name}" for table, names in one.lineage.items() for name in names
     )
-    return WORDS[language]["comma"].join(paths)
+    return said["made_of"].format(lineage=said["comma"].join(paths))
 
 
 # --- the page -------------------------------------------------------------------------
@@ -318,6 +323,7 @@ def page_of(found: Releases, language: str = "en") -> str:
     environment = templates_of("hetao.report")
     environment.filters["time"] = time_text
     environment.filters["short"] = short_digest
+    environment.filters["fields"] = lambda one: lineage_text(one, language)
     style = Path(__file__).with_name("leaving.css").read_text("utf-8")
     return environment.get_template("leaving.html.j2").render(
         found=found,
