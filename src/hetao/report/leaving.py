@@ -17,6 +17,7 @@ from hetao.federation.releases import (
     Releases,
 )
 from hetao.federation.usage import Used
+from hetao.permit.signing_words import office_named
 from hetao.report.custody import short_digest, time_text
 from hetao.report.drawing import Drawing, Scale, shortened
 from hetao.report.sentences import same
@@ -250,11 +251,13 @@ def heading(course: Course, language: str) -> list[str]:
     """Return which study a run was of, under which permit, and who allowed it."""
     said = WORDS[language]
     if not course.title:
-        return [said["unknown" if course.run or course.study else "outside"]]
+        return [_nameless(course, said)]
     if not course.permit:
         return [said["study"].format(title=course.title), said["own"]]
     who = [
-        said["by"].format(by=one.by, role=one.role, side=one.side)
+        said["by"].format(
+            by=one.by, role=office_named(one.role, language), side=one.side
+        )
         for one in course.allowed
     ]
     return [
@@ -266,6 +269,10 @@ def heading(course: Course, language: str) -> list[str]:
         ),
         said["allowed"].format(who=said["comma"].join(who) or "–"),
     ]
+
+
+def _nameless(course: Course, said: Mapping[str, str]) -> str:
+    return said["unknown" if course.run or course.study else "outside"]
 
 
 def sentence(one: Departure, language: str) -> str:
@@ -358,7 +365,7 @@ def timeline(found: Releases, language: str = "en") -> Drawing:
     for number, (course, departures) in enumerate(rows):
         y = TOP + LANE * (number + 0.5)
         drawing.line((LEFT, y), (WIDTH - RIGHT, y), "lane")
-        name = course.title or said["unknown"]
+        name = course.title or _nameless(course, said)
         drawing.text((0, y - 3), shortened(name, NAME_WIDTH), "name")
         drawing.text((0, y + 13), shortened(course.number, NAME_WIDTH), "small")
         places = _apart([scale.at(_seconds(one.at)) for one in departures])
