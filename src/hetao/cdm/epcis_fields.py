@@ -50,9 +50,8 @@ _URI = re.compile(
 # The forms in which CBV 8 names things, places and papers.
 _NAMED = re.compile(r"(urn:[a-z0-9][a-z0-9-]{0,31}:|https?://|ni:///|geo:).")
 # In JSON the standard's own words stand bare, never as addresses.
-_NOT_OWN = re.compile(
-    r"urn:epcglobal:cbv|https?://(ns\.gs1\.org/cbv|(www\.)?gs1\.org/voc)/"
-)
+_CBV = re.compile(r"urn:epcglobal:cbv|https?://ns\.gs1\.org/cbv/")
+_VOC = re.compile(r"https?://(www\.)?gs1\.org/voc/")  # where those of sensors stand
 _UNIT = re.compile(r"[A-Z0-9]{2,3}")
 _HEX = re.compile(r"[0-9A-Fa-f]+")
 _FIELD = re.compile(r"@?[A-Za-z]{1,40}")  # a name that may be said in an error
@@ -71,11 +70,11 @@ def _is_id(value: Any) -> bool:
     return is_uri(value) and bool(_NAMED.match(value))
 
 
-def _word_of(words: frozenset[str]) -> Check:
+def _word_of(words: frozenset[str], standard: re.Pattern[str] = _CBV) -> Check:
     """Return what asks for one of these words, or for a URI of somebody's own."""
 
     def check(value: Any) -> bool:
-        own = is_uri(value) and not _NOT_OWN.match(value)
+        own = is_uri(value) and not standard.match(value)
         return isinstance(value, str) and (value in words or own)
 
     return check
@@ -173,10 +172,10 @@ _SENSOR = {  # of a device, in a reading and in what is said of several
     "dataProcessingMethod": is_uri,
 }
 _REPORT = _record_of(
-    {"type": _word_of(MEASURES)},
+    {"type": _word_of(MEASURES, _VOC)},
     {
         **_SENSOR,
-        "exception": _word_of(ALERTS),
+        "exception": _word_of(ALERTS, _VOC),
         "component": _word_of(COMPONENTS),
         "uom": _is_text,
         "stringValue": _is_text,
