@@ -10,7 +10,7 @@ from hetao.federation.coordinator import Coordinator
 from hetao.federation.released import sign_released
 from hetao.federation.site import Site, SiteSetup
 from hetao.federation.transport import Transport
-from hetao.permit import Statement, format_time, sign_notice
+from hetao.permit import Directory, Statement, format_time, sign_notice
 from support_transport import HUBS, Net, Stage, now, study_of
 
 SITES = "abc"
@@ -20,16 +20,25 @@ LOOK_SECONDS = 0.01
 
 
 class HeldUp:
-    """A way to the hubs that stands still at one of its posts until it is let go."""
+    """A way to the hubs that stands still after so many posts until it is let go.
 
-    def __init__(self, inner: Transport, posts: int) -> None:
-        self._inner, self._left = inner, posts
+    Where `lost`, the second post from then on goes through, but no word of it comes
+    back: of an answer of two shares and a receipt, of which one share went before, the
+    other share stays and the receipt goes.
+    """
+
+    def __init__(self, inner: Transport, posts: int, *, lost: bool = False) -> None:
+        self._inner, self._left, self._lost = inner, posts, lost
         self.reached, self.goes_on = asyncio.Event(), asyncio.Event()
 
     async def post(self, hub: str, data: bytes) -> None:
         self._left -= 1
         if self._left < 0:
-            self.reached.set()
+            goes = self._lost and self._left == -2
+            if goes:
+                await self._inner.post(hub, data)
+            if goes or not self._lost:
+                self.reached.set()
             await self.goes_on.wait()
         await self._inner.post(hub, data)
 
@@ -68,10 +77,12 @@ class Heard:
         error: with which the coordinator ended.
         certificate: of the revoked run; b"" where none was asked for.
         lists: of the sites of what left them, signed.
+        directory: of the parties.
         kept: bytes of what was asked that the coordinator still has.
         other: with which hubs refused to cosign a log that does not say so.
     """
 
+    directory: Directory
     seconds: dict[str, float] = field(default_factory=dict)
     sums: dict[str, list[int]] = field(default_factory=dict)
     error: HetaoError | None = None
@@ -82,7 +93,12 @@ class Heard:
 
 
 async def revoked_midway(
-    net: Net, teller: str = "c", wait_seconds: float = 0, *, certified: bool = False
+    net: Net,
+    teller: str = "c",
+    wait_seconds: float = 0,
+    *,
+    certified: bool = False,
+    lost: bool = False,
 ) -> Heard:
     """Run a study, hold it up, have one site told of a revocation, and look.
 
@@ -91,11 +107,13 @@ async def revoked_midway(
         teller: the site in whose folder the revocation is laid.
         wait_seconds: between the holding up and the revocation.
         certified: whether the run is certified as revoked, and sites list what left.
+        lost: whether the receipt that is held up reaches its hub, and only the hub's
+            word is lost; else it waits as its hub were away.
     """
     stage = Midway(net, study_of(SITES))
-    stage.notices, stage.sites, heard = {}, {}, Heard()
+    stage.notices, stage.sites, heard = {}, {}, Heard(net.cast.directory)
     async with stage:
-        held = HeldUp(net.transport("a"), POSTS)
+        held = HeldUp(net.transport("a"), POSTS, lost=lost)
         coordinator, running = await _under_way(stage, held)
         await asyncio.sleep(wait_seconds)
         before = {name: sums_in(site) for name, site in stage.sites.items()}
@@ -162,7 +180,10 @@ async def _under_way(
     coordinator = stage.coordinator()
     running = asyncio.create_task(coordinator.answer())
     await held.reached.wait()
-    while {sums_in(site) for site in stage.sites.values()} != {SUMS}:
+    others = [stage.sites[name] for name in "bc"]
+    while {sums_in(site) for site in stage.sites.values()} != {SUMS} or any(
+        site.answers.unsent(coordinator.run) for site in others
+    ):
         await asyncio.sleep(LOOK_SECONDS)  # until the others wait for it too
     return coordinator, running
 

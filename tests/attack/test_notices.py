@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from hetao.canonical import canonical
+from hetao.canonical import canonical, digest_bytes
 from hetao.errors import NotApproved, Refused
 from hetao.federation import gossip as gossiping
 from hetao.federation import guard
@@ -131,15 +131,56 @@ def test_a_hub_that_heard_of_an_end_adds_nothing(federation, verb):
 
     hub.exchange(0, told(said(federation, verb)))
     hub.accept("coordinator", federation.task(HUB).data)
-    for name, site in federation.sites.items():
-        for to, data in site.handle(federation.task(name).data):
-            if to == HUB:
-                hub.accept(name, data)
+    posts = [
+        (name, data)
+        for name, site in federation.sites.items()
+        for to, data in site.handle(federation.task(name).data)
+        if to == HUB
+    ]
+    refused = hub.accept_all(posts)
 
     inbox = hub.waiting("coordinator", 0).items
     sent = [federation.opened(data)[0] for _, data in inbox]
     assert "total" not in sent
     assert "refusal" in sent
+    is_revoked = verb in ("revoke", "withdraw")
+    assert ("receipt" in sent) is not is_revoked  # what is told then is all there is
+    assert {type(one) for one in refused} == {NotApproved if is_revoked else type(None)}
+
+
+def test_a_hub_carries_again_what_it_took_before_it_heard_and_what_is_no_answer(
+    federation,
+):
+    hub, site = federation.hubs[HUB], federation.sites["a"]
+    site.handle(federation.begin("a").data)
+    posts = [("a", d) for to, d in site.handle(federation.task("a").data) if to == HUB]
+    assert hub.accept_all(posts) == [None] * len(posts)  # of a run that began nowhere
+    hub.accept("coordinator", federation.begin(HUB).data)
+    hub.exchange(0, told(said(federation, "revoke")))
+    site.register.take([said(federation, "revoke")])
+    refusal = site.handle(federation.begin("a", run="run-2").data)
+
+    posts += [("a", data) for _, data in refusal]
+
+    assert hub.accept_all(posts) == [None] * len(posts)
+
+
+def test_a_hub_looks_again_at_a_run_that_began_after_its_first_answer(federation):
+    """What it could not know of a run before, it does not take for known."""
+    hub = federation.hubs[HUB]
+    hub.exchange(0, told(said(federation, "revoke")))
+    answers = {}
+    for name in "ab":
+        site = federation.sites[name]
+        site.handle(federation.begin(name).data)
+        posts = site.handle(federation.task(name).data)
+        answers[name] = next(data for to, data in posts if to == HUB)
+
+    hub.accept("a", answers["a"])
+    hub.accept("coordinator", federation.begin(HUB).data)
+
+    with pytest.raises(NotApproved, match="no answer is carried any more"):
+        hub.accept("b", answers["b"])
 
 
 def test_a_site_that_heard_of_a_revocation_destroys_what_it_could_send_again(
@@ -157,10 +198,71 @@ def test_a_site_that_heard_of_a_revocation_destroys_what_it_could_send_again(
     assert site._store.rows("SELECT 1 FROM outgoing") == []
     assert site._store.rows("SELECT 1 FROM state") == []
     assert site._store.rows("SELECT data FROM begun") == [(b"",)]
-    entries = [json.loads(e) for e in federation.log_entries(site)]
-    assert entries[-1]["what"] == "destroyed"
+    entry = json.loads(federation.log_entries(site)[-1])
+    assert entry["what"] == "destroyed"
     records = site._store.rows("SELECT record FROM answered WHERE run = ?", (RUN,))
-    assert records  # what it released stays proved
+    sums = [digest_bytes(data) for (data,) in records if b'"kind":"sum"' in data]
+    assert entry["unsent"] == sums  # what it released stays proved, and was not sent
+    assert len(sums) == 1
+
+
+def test_a_site_killed_before_it_logs_that_it_destroyed_logs_it_when_it_comes_back(
+    federation, monkeypatch
+):
+    site = federation.sites["b"]
+    site.handle(federation.begin("b").data)
+    site.handle(federation.task("b").data)
+    site.register.take([said(federation, "revoke")])
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site._log, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            site.heed()
+    assert site._store.rows("SELECT 1 FROM outgoing") == []
+    site.close()
+    again = federation.open_site("b")
+    again.heed()
+
+    entry = json.loads(federation.log_entries(again)[-1])
+    assert (entry["what"], len(entry["unsent"])) == ("destroyed", 1)
+    assert again._store.rows("SELECT data FROM begun") == [(b"",)]
+
+
+@pytest.mark.parametrize("way", ["taken", "refused", "share alone", "killed"])
+def test_a_site_knows_of_an_answer_whether_its_hub_took_it(federation, way):
+    site, home = federation.sites["b"], federation.home("b")
+    site.handle(federation.begin("b").data)
+
+    class Way(Away):
+        async def post(self, _hub, data):
+            kind = parse_envelope(data).header.kind
+            if way == "refused" or (way == "share alone" and kind == "receipt"):
+                raise NotApproved("not here")
+
+    async def answered():
+        words = []
+        work = asyncio.create_task(
+            attend(site, home, Way(federation.task("b").data), words.append)
+        )
+        while site.answers.cursor(home)[1] < 1:
+            await asyncio.sleep(0.01)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        return words
+
+    words = asyncio.run(answered())
+
+    assert bool(words) is (way in ("refused", "share alone"))
+    if way == "killed":
+        site.close()
+        site = federation.open_site("b")
+    site.register.take([said(federation, "revoke")])
+    site.heed()
+    entry = json.loads(federation.log_entries(site)[-1])
+    assert len(entry.get("unsent", ())) == (way in ("refused", "share alone"))
 
 
 def holding_shares(federation):

@@ -7,14 +7,20 @@ from dataclasses import replace
 
 import pytest
 
-from hetao.canonical import canonical, parse_canonical
+from hetao.canonical import canonical, digest_bytes, parse_canonical
+from hetao.dossier.revoked import WORDS, render_revoked
 from hetao.errors import Unverified
 from hetao.ledger import verify_hetao
 from hetao.ledger.certificate import verify_certificate
 from hetao.ledger.merkle import inclusion_path, leaf_hash, root
 from hetao.ledger.note import Checkpoint, parse_note, sign_note
 from hetao.ledger.proof import parse_proof
-from hetao.ledger.revoked import check_announced, verify_any, verify_revoked
+from hetao.ledger.revoked import (
+    Unsent,
+    check_announced,
+    verify_any,
+    verify_revoked,
+)
 from hetao.ledger.verify_hetao import Refused
 from hetao.permit import SKEW, Bundle, bundle_from, format_time, state
 from support_federation import START, Federation, Plan, restated, toy_study
@@ -264,6 +270,7 @@ def listed(run, body, site, at=AFTER, destroyed=AFTER, **more):
     permit = bundle_from(body["permit"]).permit.digest
     end = {"type": "hetao.entry/1", "what": "destroyed", "run": body["run"]}
     end |= {"at": more.get("logged", destroyed), "permit": permit}
+    end |= {"unsent": more["unsent"]} if "unsent" in more else {}
     entries = [canonical(one) for one in (*kept, end)]
     entries = entries[::-1] if more.get("backwards") else entries
     hashes = [leaf_hash(one) for one in entries]
@@ -345,6 +352,89 @@ def test_a_list_s_times_are_held_to_its_log_and_the_revocation(small_run, body, 
 
     with pytest.raises(Unverified, match="sites' own lists"):
         held(small_run, body, listed(small_run, body, "a", **more))
+
+
+def without(body, site):
+    """Return a certificate's body that lacks a site's release, and the release."""
+    body = copy.deepcopy(body)
+    receipt = body["rounds"][0]["receipts"].pop(site)
+    return body, receipt, digest_bytes(canonical(receipt))
+
+
+def test_a_release_that_is_not_known_to_have_arrived_may_be_missing_and_is_told(
+    small_run, body
+):
+    less, receipt, name = without(body, "a")
+    mine = listed(small_run, less, "a", records=[receipt], unsent=[name])
+
+    found = held(small_run, less, mine, *(listed(small_run, less, s) for s in "bc"))
+
+    one = Unsent("a", "attrition", "attrition/1/0", is_late=False)
+    assert (found.unsent, found.unlisted) == ((one,), ())
+    assert "not known to have reached its hub, attrition/1/0 of a" in found.steps[6]
+    assert found.before_revocation == found.tainted == ("attrition",)
+    page = render_revoked(signed(small_run, less), [mine])
+    for said in WORDS.values():
+        assert said["unsent"].format(site="a", task="attrition/1/0") in page
+
+
+def test_who_hides_the_only_release_of_an_analysis_leaves_it_tainted(small_run):
+    """A coordinator that has it, while its hub's word was lost on the way back."""
+    body = revoked_body(small_run, START)
+    less, receipt, name = without(body, "a")
+    less["rounds"] = []
+    at = {"at": AFTER, "records": [receipt], "unsent": [name]}
+
+    found = held(small_run, less, listed(small_run, less, "a", **at))
+
+    assert found.courses == ()
+    assert found.tainted == ("attrition",)
+    assert [one.is_late for one in found.unsent] == [True]
+    assert found.before_revocation == ()
+
+
+def test_a_release_that_arrived_though_its_site_does_not_know_stands_in_both(
+    small_run, body
+):
+    _, receipt, name = without(body, "a")
+    mine = listed(small_run, body, "a", records=[receipt], unsent=[name])
+
+    assert held(small_run, body, mine).unsent == ()
+
+
+def test_a_release_that_its_site_knows_to_have_arrived_cannot_be_hidden(
+    small_run, body
+):
+    less, receipt, name = without(body, "a")
+    other = restated(small_run, receipt, "a", task="attrition/2/0", attempt=2)
+    its = digest_bytes(canonical(other))
+    for unsent in ({}, {"unsent": [its]}, {"destroyed": "", "unsent": [name]}):
+        mine = listed(small_run, less, "a", records=[receipt, other], **unsent)
+        with pytest.raises(Unverified, match="a lists other releases"):
+            held(small_run, less, mine)
+
+
+def test_what_a_log_names_as_unsent_is_of_the_list_and_named_once(small_run, body):
+    less, receipt, name = without(body, "a")
+    ready = restated(small_run, receipt, "a", kind="ready")
+    kept = [receipt, ready]
+    held(small_run, less, listed(small_run, less, "a", records=kept, unsent=[name]))
+
+    no_sum = digest_bytes(canonical(ready))
+    for unsent in (
+        [],
+        [name, name],
+        sorted([name, no_sum]),
+        sorted([name, "sha256:" + "0" * 64]),
+        [name, 1],
+        {name: 1},
+        name,
+        None,
+        [[name]],
+    ):
+        mine = listed(small_run, less, "a", records=kept, unsent=unsent)
+        with pytest.raises(Unverified, match="sites' own lists"):
+            held(small_run, less, mine)
 
 
 def test_a_list_of_another_run_or_of_other_releases_is_refused(small_run, body):

@@ -56,6 +56,27 @@ def test_a_revoked_runs_list_says_what_had_left_and_when_the_rest_was_destroyed(
     assert len(set(digests(found))) == 2
 
 
+def test_a_list_names_what_is_not_known_to_have_reached_its_hub(federation, signed):
+    found = check(federation, signed)
+
+    names = digests(found)
+    assert list(found.sums) == names[1:]
+    assert found.unsent == {names[1]}  # nobody has taken it from its maker here
+
+
+def test_an_answer_is_known_to_have_arrived_once_its_hub_has_said_so(tmp_path):
+    with Federation(tmp_path, Plan(toy_study((COUNTS,)))) as federation:
+        site = federation.sites["a"]
+        site.handle(federation.begin("a").data)
+        posts = site.handle(federation.task("a").data)
+        assert len(site.answers.unsent(RUN)) == 1
+        assert site.answers.unsent("another run") == []
+
+        site.answers.taken(posts[-1])
+
+        assert site.answers.unsent(RUN) == []
+
+
 def test_a_run_that_ended_says_so_and_nothing_was_destroyed(tmp_path):
     with Federation(tmp_path, Plan(toy_study((COUNTS,)))) as federation:
         federation.play()
@@ -133,5 +154,6 @@ def test_the_command_checks_a_list(federation, signed, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "which was never closed" in said
     assert "destroyed at" in said
+    assert "numbers, not known to have reached its hub\n" in said
     (tmp_path / "list.json").write_text("{}", "utf-8")
     assert main(words) == 6

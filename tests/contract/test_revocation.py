@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -10,20 +11,30 @@ from hetao.cli.main import main
 from hetao.errors import NotApproved, Stopped
 from hetao.federation import gossip, runs
 from hetao.federation.store import Store
-from hetao.ledger.revoked import Revoked, verify_any
+from hetao.ledger.released import check_released
+from hetao.ledger.revoked import Revoked, Unsent, verify_any
 from hetao.permit import sign_notice
 from support_revocation import SITES, SUMS, killed_midway, revoked_midway
 from support_transport import HUBS, NETS, Stage, now, play, study_of
 
+LAST = Unsent("a", "model", "model/1/1", is_late=False)  # waits while its hub is away
 
-@pytest.mark.parametrize(("way", "teller"), [("inproc", "b"), ("https", "c")])
+
+@pytest.mark.parametrize(
+    ("way", "teller", "lost"),
+    [("inproc", "b", False), ("https", "c", False), ("inproc", "c", True)],
+)
 def test_a_revocation_in_mid_study_reaches_everybody_and_nothing_leaves_after_it(
-    way, teller, tmp_path, monkeypatch, capsys
+    way, teller, lost, tmp_path, monkeypatch, capsys
 ):
+    """Of a's last answer no word came that its hub has it: one share stays behind.
+
+    Where that word was `lost`, the coordinator has its record all the same.
+    """
     monkeypatch.setattr(gossip, "GOSSIP_SECONDS", 0.05)
 
     def scene(net):
-        return revoked_midway(net, teller, certified=True)
+        return revoked_midway(net, teller, certified=True, lost=lost)
 
     heard = play(NETS[way], tmp_path, scene)
 
@@ -34,8 +45,9 @@ def test_a_revocation_in_mid_study_reaches_everybody_and_nothing_leaves_after_it
     # heard by itself, or from a hub that opened no sum any more
     assert isinstance(heard.error, NotApproved | Stopped)
     assert "said 'revoke' to this permit" in str(heard.error)
-    _check_certificate(heard)
-    _check_commands(tmp_path / "out", heard, capsys)
+    missing = () if lost else (LAST,)
+    _check_certificate(heard, missing)
+    _check_commands(tmp_path / "out", heard, capsys, missing)
     assert heard.kept == 0
     assert "what the log ends with" in str(heard.other)
 
@@ -71,7 +83,7 @@ def test_a_revoked_permit_under_which_nothing_ran_opens_nothing(tmp_path):
     play(NETS["inproc"], tmp_path, scene)
 
 
-def _check_certificate(heard):
+def _check_certificate(heard, missing):
     """Hold the revoked run's certificate to what was seen of the run itself."""
     alone = verify_any(heard.certificate)
     found = verify_any(heard.certificate, None, (), heard.lists)
@@ -83,12 +95,16 @@ def _check_certificate(heard):
     (end,) = found.endings
     assert (end.by, end.verb, end.at) == ("ethics-hk", "revoke", found.revoked)
     releases = {one.analysis: one.releases for one in found.courses}
-    assert sum(releases.values()) == len(SITES) * SUMS
+    assert sum(releases.values()) == len(SITES) * SUMS - len(missing)
+    on_time = tuple(replace(one, is_late=False) for one in found.unsent)  # to a second
+    assert (alone.unsent, on_time) == ((), missing)
+    named = [check_released(one, heard.directory).unsent for one in heard.lists]
+    assert [len(names) for names in named] == [1, 0, 0]
     assert found.tainted == ("people", "model")
     assert all(one.last <= found.revoked for one in found.courses)
 
 
-def _check_commands(out, heard, capsys):
+def _check_commands(out, heard, capsys, missing):
     """Read what `hetao run` wrote as those read it who were given it."""
     words = ["verify", str(out / "revoked.json"), "--trust", str(out / "parties.toml")]
     for place, table in enumerate(heard.lists):
@@ -104,10 +120,12 @@ def _check_commands(out, heard, capsys):
     assert "TAINTED, whatever was worked out of the sums of: people, model" in said
     assert "no finding was shown to anybody" in said
     assert all(f"{site} destroyed what it kept at" in said for site in SITES)
+    assert ("a released model/1/1 too, which is not here" in said) is bool(missing)
     assert main([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["kind"], told["tainted"]) == ("revoked", ["people", "model"])
     assert (told["independent"], told["witnesses"]) == ([], None)
+    assert [one["task"] for one in told["unsent"]] == [one.task for one in missing]
     assert "findings" not in told
     page = (out / "revoked.html").read_text("utf-8")
     assert all(word in page for word in ("REVOKED at", "已於", "已于", "people"))

@@ -56,6 +56,8 @@ def test_of_a_run_that_is_destroyed_only_its_place_is_left(begun):
         )
 
     begun.destroy("run-1")
+    assert begun.kept() == ["run-1", "run-2"]  # until its log says so
+    begun.forget("run-1")
 
     assert begun.envelope("run-1") is None
     assert begun.kept() == ["run-2"]

@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
+from hetao.errors import Unreachable
 from hetao.federation import ending
 from hetao.federation.coordinator import Coordinator
 from hetao.federation.ending import certify_revoked, revoked_body
@@ -239,6 +240,47 @@ def test_the_first_word_that_ended_a_permit_dates_its_end(stage):
 
 
 # --- the certificate ------------------------------------------------------------------
+def test_both_hubs_are_told_before_it_is_made_and_all_that_they_took_is_in_it(
+    tmp_path, monkeypatch
+):
+    """Of what a coordinator has not listened to; the sums are destroyed by then."""
+    made, knew = revoked_body, []
+    with staged(tmp_path / "f") as stage:
+        coordinator, mail = stage.coordinator, stage.coordinator.mail
+        hubs = stage.federation.hubs.values()
+
+        async def deaf(_):
+            mail.items, mail._heard = {}, {}
+
+        def body_of(*given):
+            knew.extend(len(hub._register.after(0).notices) for hub in hubs)
+            return made(*given)
+
+        monkeypatch.setattr(mail, "hear", deaf)
+        monkeypatch.setattr(ending, "revoked_body", body_of)
+        stage.federation.notices += stage.ended.notices[-1:]
+        data = stage.runner.run(certify_revoked(coordinator, ISSUED))
+
+    (course,) = verify_revoked(data).courses
+    assert (course.sites, course.releases, course.opened) == (("a", "b", "c"), 3, 0)
+    assert len(knew) == 2
+    assert all(knew)
+
+
+def test_a_hub_that_always_has_one_more_holds_no_certificate_up(tmp_path, monkeypatch):
+    with staged(tmp_path / "f") as stage:
+        mail = stage.coordinator.mail
+
+        async def more(*_):
+            return True
+
+        monkeypatch.setattr(mail, "_look", more)
+        monkeypatch.setattr(mail, "_study", replace(mail._study, deadline_seconds=0.1))
+
+        with pytest.raises(Unreachable, match="hub-hk does not come to an end"):
+            stage.runner.run(mail.hear_out())
+
+
 def test_a_run_is_certified_once_its_permit_is_revoked_and_something_left(
     tmp_path, monkeypatch
 ):

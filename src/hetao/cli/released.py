@@ -10,7 +10,12 @@ import sys
 from hetao.cli.main import plain, say
 from hetao.cli.verify_revoked import read_list
 from hetao.federation.clock import utc_now
-from hetao.federation.released import Released, check_released, sign_released
+from hetao.federation.released import (
+    Released,
+    check_released,
+    digests,
+    sign_released,
+)
 from hetao.federation.site_file import read_site_file
 from hetao.permit import format_time, read_directory
 from hetao.whole import write_whole
@@ -41,8 +46,10 @@ def _lines(found: Released) -> list[str]:
         f"{found.site} says that this left it in run {found.run}, which {closed}",
         f"permit {found.permit}",
     ]
-    for one, body in zip(found.entries, found.records, strict=True):
+    every = zip(found.entries, found.records, digests(found), strict=True)
+    for one, body, name in every:
         part = f" {body['task']}, {body['values']} numbers" if "values" in body else ""
+        part += ", not known to have reached its hub" if name in found.unsent else ""
         lines.append(f"  {body['at']}  entry {one.index}: {body['kind']}{part}")
     if found.destroyed:
         lines.append(f"what was kept for it was destroyed at {found.destroyed}")

@@ -92,6 +92,9 @@ def _say(
     for site, at in found.destroyed.items():
         what = f"destroyed what it kept at {at}" if at else "has destroyed nothing"
         write(f"     {site} {what}, by its own list\n")
+    for unsent in found.unsent:
+        write(f"     {unsent.site} released {unsent.task} too, which is not here: it ")
+        write("does not know that its hub got it, and it may have\n")
     _say_unproved(found)
     if not found.pinned:
         say("note: the keys come from the certificate itself; name your own list with")

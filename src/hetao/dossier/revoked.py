@@ -32,10 +32,12 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "tainted_are": "Whatever somebody worked out of the sums of: {names}. A person "
         "has to decide what becomes of it; it may not be used before.",
         "kept": "What was kept for it",
-        "destroyed": "{site} destroyed it at {at}, and lists the same releases.",
-        "not_destroyed": "{site} lists the same releases. Its list is of before it "
+        "destroyed": "{site} destroyed it at {at}, and lists these releases.",
+        "not_destroyed": "{site} lists these releases. Its list is of before it "
         "destroyed anything: that nothing more left it since is the coordinator's "
         "word.",
+        "unsent": "{site} also released {task}, which is not in this certificate: it "
+        "does not know that its hub received it. Somebody may have it all the same.",
         "unlisted": "{site}: its own list was not given. That nothing more left it is "
         "the coordinator's word.",
         "reason": "The reason given: “{reason}”",
@@ -85,9 +87,11 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "tainted_are": "凡由以下分析的總和推算所得者：{names}。須由人決定如何處置；"
         "決定之前不得使用。",
         "kept": "為本研究保存的內容",
-        "destroyed": "{site} 已於 {at} 銷毀，並列出相同的放行記錄。",
-        "not_destroyed": "{site} 列出相同的放行記錄，但其清單製作時尚未銷毀任何內容；"
+        "destroyed": "{site} 已於 {at} 銷毀，並列出這些放行記錄。",
+        "not_destroyed": "{site} 列出這些放行記錄，但其清單製作時尚未銷毀任何內容；"
         "其後並無其他內容離開該院，僅憑統籌方所言。",
+        "unsent": "{site} 另曾放行 {task}，並未載於本證書：該院不知其樞紐有否收到；"
+        "仍可能有人持有。",
         "unlisted": "{site}：未提供其自行簽署的清單；"
         "並無其他內容離開該院，僅憑統籌方所言。",
         "reason": "所述理由：「{reason}」",
@@ -130,9 +134,11 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "tainted_are": "凡由以下分析的总和推算所得者：{names}。须由人决定如何处置；"
         "决定之前不得使用。",
         "kept": "为本研究保存的内容",
-        "destroyed": "{site} 已于 {at} 销毁，并列出相同的放行记录。",
-        "not_destroyed": "{site} 列出相同的放行记录，但其清单制作时尚未销毁任何内容；"
+        "destroyed": "{site} 已于 {at} 销毁，并列出这些放行记录。",
+        "not_destroyed": "{site} 列出这些放行记录，但其清单制作时尚未销毁任何内容；"
         "其后并无其他内容离开该院，仅凭统筹方所言。",
+        "unsent": "{site} 另曾放行 {task}，并未载于本证书：该院不知其枢纽是否收到；"
+        "仍可能有人持有。",
         "unlisted": "{site}：未提供其自行签署的清单；"
         "并无其他内容离开该院，仅凭统筹方所言。",
         "reason": "所述理由：“{reason}”",

@@ -1,7 +1,8 @@
 """What a site answered: kept before it is logged, logged before it is sent.
 
 A task that is delivered twice gets the very same bytes. A site that is killed at any
-step and started again finishes what it had kept and repeats nothing.
+step and started again finishes what it had kept and repeats nothing. Of each answer it
+knows whether its hub said that it has it.
 """
 
 import json
@@ -9,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from hetao.canonical import canonical
+from hetao.canonical import canonical, digest_bytes
 from hetao.errors import Replayed
 from hetao.federation.guard import is_stopped
 from hetao.federation.store import Store
@@ -33,6 +34,7 @@ CREATE TABLE IF NOT EXISTS outgoing (
     data BLOB NOT NULL,
     PRIMARY KEY (task, place)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS taken (task TEXT NOT NULL PRIMARY KEY) STRICT;
 CREATE TABLE IF NOT EXISTS place (
     hub TEXT NOT NULL PRIMARY KEY, epoch TEXT, seq INTEGER
 ) STRICT;
@@ -53,9 +55,7 @@ class Answers:
             log: the site's own.
         """
         self._store, self._log = store, log
-        rows = store.rows("SELECT task FROM answered WHERE logged IS NULL")
-        for (task,) in rows:
-            self._log_answer(str(task))
+        self._log_kept()
 
     def key(self, envelope: Envelope) -> str:
         """Return the journal's key of the answer already given; "" for none yet.
@@ -160,6 +160,37 @@ class Answers:
         is_kept = {str(one) for (one,) in rows} == set(sums)
         return is_kept and not is_stopped(folder) and stands(held[0].header.run)
 
+    def taken(self, post: Post) -> None:
+        """Remember that a hub took an answer for good.
+
+        Args:
+            post: its last envelope; of a sum its receipt, by which the coordinator
+                knows of the release, whoever has the shares.
+        """
+        self._store.note(  # lost in a power cut, it is not known to have been taken
+            [
+                (
+                    "INSERT OR IGNORE INTO taken "
+                    "SELECT task FROM outgoing WHERE digest = ?",
+                    (digest_bytes(post[1]),),
+                )
+            ]
+        )
+
+    def unsent(self, run: str) -> list[str]:
+        """Return the digest of each sum's record that is not known to have been taken.
+
+        Sorted. Its hub may have it all the same, where the word of that was lost, or
+        it was carried by hand. What was kept and not yet logged is logged first.
+        """
+        self._log_kept()
+        rows = self._store.rows(
+            "SELECT record FROM answered WHERE run = ? "
+            "AND task NOT IN (SELECT task FROM taken)",
+            (run,),
+        )
+        return sorted(digest_bytes(record) for (record,) in rows if _is_sum(record))
+
     def previous(self, run: str) -> str:
         """Return the digest of the last envelope that was sent in a run; "" if none."""
         last = self._store.rows(
@@ -179,13 +210,19 @@ class Answers:
         size = self._log.size
         return [
             {
-                "task": body["task"],
+                "task": json.loads(record)["body"]["task"],
                 "index": int(index),
                 "path": [node.hex() for node in self._log.inclusion(int(index), size)],
             }
             for index, record in rows
-            if (body := json.loads(record)["body"])["kind"] == "sum"
+            if _is_sum(record)
         ]
+
+    def _log_kept(self) -> None:
+        """Log what was kept, and could not be logged."""
+        rows = self._store.rows("SELECT task FROM answered WHERE logged IS NULL")
+        for (task,) in rows:
+            self._log_answer(str(task))
 
     def _log_answer(self, key: str, before: Sequence[bytes] = ()) -> None:
         (record,) = self._store.rows(
@@ -207,6 +244,10 @@ class Answers:
         self._store.note(  # lost in a power cut, the same answers are sent again
             [("INSERT OR REPLACE INTO place VALUES (?, ?, ?)", (hub, epoch, seq))]
         )
+
+
+def _is_sum(record: bytes) -> bool:
+    return bool(json.loads(record)["body"]["kind"] == "sum")
 
 
 def _task_key(envelope: Envelope) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Final
 
 from hetao.errors import Refused
@@ -38,7 +39,8 @@ async def attend(
     """
     loop = asyncio.get_running_loop()
     if not listens:
-        await _answering(site, home, transport, say, executor, lambda _: True)
+        alone = _Sending(transport, say, lambda _: True, lambda _: None)
+        await _answering(site, home, alone, executor)
         return
 
     def heed() -> None:
@@ -56,25 +58,66 @@ async def attend(
         ),
     ]
     try:
-        await _answering(site, home, transport, say, executor, site.may_send)
+        sending = _Sending(transport, say, site.may_send, site.answers.taken)
+        await _answering(site, home, sending, executor)
     finally:
         for task in listening:
             task.cancel()
         await asyncio.gather(*listening, return_exceptions=True)
 
 
+@dataclass(frozen=True)
+class _Sending:
+    """How answers leave a site.
+
+    Attributes:
+        transport: the way to the hubs.
+        say: takes a line for whoever runs the site.
+        may_send: tells of an answer whether it may leave still.
+        taken: takes the last envelope of an answer once its hub has it.
+    """
+
+    transport: Transport
+    say: Callable[[str], None]
+    may_send: Callable[[Sequence[Post]], bool]
+    taken: Callable[[Post], None]
+
+    async def send(self, posts: Sequence[Post]) -> bool:
+        """Send an answer, however long a hub is away; return whether all might go."""
+        sending = asyncio.gather(*(self._post(one, posts[-1]) for one in posts))
+        try:
+            while not sending.done():
+                if not self.may_send(posts):
+                    return False
+                await asyncio.wait([sending], timeout=LOOK_SECONDS)
+            await sending
+        finally:
+            sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sending
+        return True
+
+    async def _post(self, post: Post, last: Post) -> None:
+        hub, answer = post
+        try:
+            await self.transport.post(hub, answer)
+        except Refused as error:
+            # Nothing that trying again would mend: the task has expired meanwhile, the
+            # permit was revoked, or the hub holds an answer of ours from before a
+            # restart, which counts.
+            self.say(f"{hub} did not take an answer: {error}")
+        else:
+            if post is last:
+                self.taken(post)
+
+
 async def _answering(
-    site: Site,
-    home: str,
-    transport: Transport,
-    say: Callable[[str], None],
-    executor: Executor | None,
-    may_send: Callable[[Sequence[Post]], bool],
+    site: Site, home: str, sending: _Sending, executor: Executor | None
 ) -> None:
     loop, held = asyncio.get_running_loop(), -1
     while True:
         epoch, after = site.answers.cursor(home)
-        inbox = await transport.inbox(home, after)
+        inbox = await sending.transport.inbox(home, after)
         if inbox.epoch != epoch and epoch and after:
             site.answers.advance(home, inbox.epoch, 0)
             continue
@@ -83,11 +126,11 @@ async def _answering(
                 posts = await loop.run_in_executor(executor, site.handle, data)
             except Exception:
                 # The outermost loop: tell the coordinator that we stop, then do stop.
-                await _post_all(transport, site.give_up(data), say, may_send)
+                await sending.send(site.give_up(data))
                 raise
-            if not await _post_all(transport, posts, say, may_send):
+            if not await sending.send(posts):
                 if held != seq:
-                    say(
+                    sending.say(
                         f"{site.name} holds an answer back: it was stopped, or the "
                         "permit does not stand"
                     )
@@ -95,33 +138,3 @@ async def _answering(
                 await asyncio.sleep(LOOK_SECONDS)  # until it does, or the task expires
                 break
             site.answers.advance(home, inbox.epoch, seq)
-
-
-async def _post_all(
-    transport: Transport,
-    posts: Sequence[Post],
-    say: Callable[[str], None],
-    may_send: Callable[[Sequence[Post]], bool],
-) -> bool:
-    """Send an answer, however long a hub is away; return whether it might all go."""
-
-    async def send(hub: str, answer: bytes) -> None:
-        try:
-            await transport.post(hub, answer)
-        except Refused as error:
-            # Nothing that trying again would mend: the task has expired meanwhile, or
-            # the hub holds an answer of ours from before a restart, which counts.
-            say(f"{hub} did not take an answer: {error}")
-
-    sending = asyncio.gather(*(send(hub, answer) for hub, answer in posts))
-    try:
-        while not sending.done():
-            if not may_send(posts):
-                return False
-            await asyncio.wait([sending], timeout=LOOK_SECONDS)
-        await sending
-    finally:
-        sending.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sending
-    return True

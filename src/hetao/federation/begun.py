@@ -22,7 +22,6 @@ CREATE TABLE IF NOT EXISTS begun (
 ) STRICT;
 """
 DESTROY: Final = (  # what a site keeps of a run whose permit is revoked
-    "UPDATE begun SET data = x'' WHERE run = ?",
     "DELETE FROM state WHERE run = ?",
     "DELETE FROM outgoing WHERE task IN (SELECT task FROM answered WHERE run = ?)",
 )
@@ -51,8 +50,13 @@ class Begun:
         self._store.write([("INSERT OR REPLACE INTO begun VALUES (?, ?, ?, ?)", row)])
 
     def destroy(self, run: str) -> None:
-        """Take away what is kept of a run, but that it was here."""
+        """Take away what is kept of a run, but that it was here, and what was asked."""
         self._store.shred([(statement, (run,)) for statement in DESTROY])
+
+    def forget(self, run: str) -> None:
+        """Take away what was asked in a run; nothing is kept of it then."""
+        text = "UPDATE begun SET data = x'' WHERE run = ?"
+        self._store.shred([(text, (run,))])
 
     def first_snapshot(self, permit: str) -> str:
         """Return the digest of the data that a permit's runs are over; "" for none."""

@@ -182,6 +182,30 @@ class Correspondence:
         async with self.listening():
             await asyncio.sleep(seconds)
 
+    async def hear_out(self) -> None:
+        """Tell both hubs what was said about the permit, then take in all they hold.
+
+        One that knows of a revocation carries no answer any more: nothing comes after.
+
+        Raises:
+            Unreachable: a hub stays away, has started over, or comes to no end.
+        """
+        self._register.take(self._bundle.notices)  # also what the permit file bears
+        for hub in self._bundle.permit.hubs:
+            try:
+                async with asyncio.timeout(self._study.deadline_seconds):
+                    await self._hear_out(hub)
+            except TimeoutError as error:
+                raise Unreachable(f"{hub} does not come to an end") from error
+
+    async def _hear_out(self, hub: str) -> None:
+        told = 0
+        while (news := self._register.after(told)).notices:
+            await self._transport.exchange(hub, 0, news.encoded())
+            told = news.place
+        while await self._look(hub, 0):
+            await asyncio.sleep(0)
+
     def check_standing(self) -> None:
         """Return quietly if the permit stands now.
 
@@ -332,28 +356,29 @@ class Correspondence:
     # --- receiving ------------------------------------------------------------------
     async def _listen(self, hub: str) -> None:
         """Take in everything of this run that waits at a hub and was not heard yet."""
-        after, epoch = self._heard.get(hub, (0, ""))
         try:
             while True:
-                inbox = await self._transport.inbox(hub, after, self._run, POLL_SECONDS)
-                if epoch not in ("", inbox.epoch):
-                    raise Unreachable(
-                        f"{hub} has started over with an empty store",
-                        fix="run the study again; it will resume",
-                    )
-                epoch = inbox.epoch
-                taken = [self._take(data) for _, data in inbox.items]
-                known = [envelope for envelope in taken if envelope is not None]
-                if known:
-                    self._note("received", known)
-                if inbox.items:
-                    after = inbox.items[-1][0]
-                    self._heard[hub] = after, epoch
-                    async with self._news:
-                        self._news.notify_all()
+                if await self._look(hub, POLL_SECONDS):
+                    await self._ring()
         except HetaoError as error:
             self._fault = error
             await self._ring()
+
+    async def _look(self, hub: str, wait_seconds: float) -> bool:
+        """Take in what waits at a hub, or comes within that time; return if any did."""
+        after, epoch = self._heard.get(hub, (0, ""))
+        inbox = await self._transport.inbox(hub, after, self._run, wait_seconds)
+        if epoch not in ("", inbox.epoch):
+            raise Unreachable(
+                f"{hub} has started over with an empty store",
+                fix="run the study again; it will resume",
+            )
+        taken = [self._take(data) for _, data in inbox.items]
+        known = [envelope for envelope in taken if envelope is not None]
+        if known:
+            self._note("received", known)
+        self._heard[hub] = max((after, *(at for at, _ in inbox.items))), inbox.epoch
+        return bool(inbox.items)
 
     def _take(self, data: bytes) -> Envelope | None:
         """Verify and keep an envelope; what nobody of the permit signed is dropped."""

@@ -36,15 +36,16 @@ async def certify_revoked(
         None where nobody revoked the permit, or nothing had been released.
 
     Raises:
-        Stopped, Unreachable: a hub does not cosign it.
+        Stopped, Unreachable: a hub does not cosign it, or stays away.
         Unverified: what it was made of does not verify.
     """
     mail = coordinator.mail
     mail.settle()
     await mail.hear(seconds)
-    bundle = mail.bundle
-    if not is_revoked(bundle):
+    if not is_revoked(mail.bundle):
         return None
+    await mail.hear_out()
+    bundle = mail.bundle
     body = revoked_body(coordinator, bundle, issued)
     if not body["rounds"]:
         return None

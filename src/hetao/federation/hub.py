@@ -28,7 +28,7 @@ from hetao.errors import (
     TooFewSites,
     WrongShape,
 )
-from hetao.federation.heeding import Heeding
+from hetao.federation.heeding import NOT_YET, Heeding
 from hetao.federation.logs import NOWHERE, LogTable, open_log
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.register import Register, news_from
@@ -78,6 +78,14 @@ CREATE TABLE IF NOT EXISTS opened (
     PRIMARY KEY (permit, members)
 ) STRICT;
 """
+ANSWERS: Final = ("share", "receipt")  # kinds of a site's answer to a task
+MALFORMED: Final = (
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+)
 MOST_VALUES: Final = 2_000_001  # in one share; what the largest estimator declares
 
 Clock = Callable[[], datetime.datetime]
@@ -117,6 +125,7 @@ class Hub:
             folder / "witness.sqlite", identity.name, identity.signing_key, self._when
         )
         self._bundles: dict[str, tuple[str, Bundle]] = {}
+        self._revoked: dict[str, tuple[int, bool]] = {}  # at the register's place
         self._tasks: dict[tuple[str, str], tuple[Header, list[str]]] = {}
         self.on_letter: Callable[[str], None] = lambda _: None  # told the recipient
         self.heeding = Heeding(
@@ -152,6 +161,7 @@ class Hub:
 
         Raises:
             BadEnvelope, BadSignature, NotAParty, OutOfTime: it may not be carried.
+            NotApproved: it is a site's answer of a run whose permit was revoked.
             Replayed: another envelope already stands in this place.
         """
         (refusal,) = self.accept_all([(sender, data)])
@@ -197,7 +207,30 @@ class Hub:
         self._party(header.recipient)
         if self._clock() >= parse_time(header.not_after):
             raise OutOfTime("the envelope is past its not-after time")
-        return None if self._shelf.is_known(envelope, new) else envelope
+        if self._shelf.is_known(envelope, new):
+            return None
+        # What comes later is in no certificate that tells what had been released.
+        if header.kind in ANSWERS and self._is_revoked(header.run):
+            raise NotApproved(
+                "the permit was revoked, and no answer is carried any more"
+            )
+        return envelope
+
+    def _is_revoked(self, run: str) -> bool:
+        """Return whether the permit of a run that began here is known to be revoked.
+
+        If it was not, worked out anew when anything was heard since.
+        """
+        place = self._register.place
+        known, is_known_to_be = self._revoked.get(run, (NOT_YET, False))
+        if is_known_to_be or known == place:
+            return is_known_to_be
+        try:
+            bundle = self._register.heard_of(self._opening(run)[1])
+        except (HetaoError, *MALFORMED):
+            return False
+        self._revoked[run] = place, is_revoked(bundle)
+        return self._revoked[run][1]
 
     def _party(self, name: str) -> Party:
         try:
@@ -296,7 +329,7 @@ class Hub:
                 raise BadEnvelope(f"a hub does not act on {header.kind!r}")
         except HetaoError as error:
             self._refuse(header, error)
-        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError):
+        except MALFORMED:
             self._refuse(header, BadEnvelope(f"{header.sender} sent malformed content"))
 
     def _opening(self, run: str) -> tuple[str, Bundle]:

@@ -239,9 +239,11 @@ class Site:
     def _destroy(self, run: str, bundle: Bundle) -> None:
         self._runs.pop(run, None)
         self._begun.destroy(run)
-        entry = {"type": "hetao.entry/1", "what": "destroyed", "run": run}
-        entry |= {"at": format_time(self._clock()), "permit": bundle.permit.digest}
+        entry = entry_of("destroyed", self._clock())
+        entry |= {"run": run, "permit": bundle.permit.digest}
+        entry |= {"unsent": unsent} if (unsent := self.answers.unsent(run)) else {}
         self._log.append([canonical(entry)])
+        self._begun.forget(run)  # killed before, it is destroyed and logged once more
 
     def _handled(self, data: bytes) -> list[Post]:
         """Return what to send for one envelope from the hub; nothing for a forged one.

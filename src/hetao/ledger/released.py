@@ -40,7 +40,8 @@ class Released:
         checkpoint: of the log, signed by the site.
         entries: every message that left, in the log's order.
         ended: entry of the log that says that it was destroyed; None if it was not.
-            No sum stands in the log behind it.
+            It names the sums that the site does not know to have reached its hub; none
+            stands in the log behind it.
     """
 
     site: str
@@ -57,6 +58,18 @@ class Released:
     def records(self) -> list[Mapping[str, Any]]:
         """Return the body of each record, in order."""
         return [json.loads(one.entry)["body"] for one in self.entries]
+
+    @property
+    def sums(self) -> dict[str, Mapping[str, Any]]:
+        """Return digest → body of each record of a sum, in order."""
+        both = zip(digests(self), self.records, strict=True)
+        return {name: body for name, body in both if body["kind"] == "sum"}
+
+    @property
+    def unsent(self) -> frozenset[str]:
+        """Return the digests of the sums not known to have reached the site's hub."""
+        end = json.loads(self.ended.entry) if self.ended else {}
+        return frozenset(end.get("unsent", ()))
 
 
 def check_released(table: object, trusted: Directory) -> Released:
@@ -130,6 +143,9 @@ def _check_end(found: Released) -> None:
             raise Unverified("nothing in the log says that anything was destroyed")
         return
     value = json.loads(found.ended.entry)
+    if canonical(value).decode() != found.ended.entry:
+        raise Unverified("what the log says of the end is not in its one form")
+    unsent = value.pop("unsent", None)
     expected = {
         "type": "hetao.entry/1",
         "what": "destroyed",
@@ -137,8 +153,12 @@ def _check_end(found: Released) -> None:
         "permit": found.permit,
         "at": found.destroyed,
     }
-    if value != expected or canonical(value).decode() != found.ended.entry:
+    if value != expected:
         raise Unverified("the log says otherwise what was destroyed, and when")
+    if unsent is not None:  # named once each, in order; none where there is nothing
+        names = sorted(found.unsent)
+        if unsent != names or not names or not found.unsent <= set(found.sums):
+            raise Unverified("the log names as unsent what the list does not hold")
     if parse_time(found.at) < parse_time(found.destroyed):
         raise Unverified("the list is dated before what was destroyed")
     sums = (

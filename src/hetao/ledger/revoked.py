@@ -15,7 +15,8 @@ Its steps, of which the first that fails stops it:
         the class that it must have; and the permit stood at that time, but for its end
      6  every sum is signed by its hub and is of the very shares that sites released
      7  a site's own list, where one is given, is of a site of the permit and of this
-        run, stands in the site's log, and holds these releases and no others
+        run, stands in the site's log, and holds these releases and no others, but for
+        some that its log says it does not know to have reached its hub
      8  a credential of exactly this certificate, signed by the coordinator, stands in
         its log, cosigned by both hubs
 
@@ -42,7 +43,7 @@ from hetao.ledger.credential import REVOKED, REVOKED_KIND, read_credential
 from hetao.ledger.merkle import leaf_hash, verify_inclusion
 from hetao.ledger.note import parse_checkpoint
 from hetao.ledger.opened import Opened, parts_of
-from hetao.ledger.released import Released, check_released, digests
+from hetao.ledger.released import Released, check_released
 from hetao.ledger.rounds import check_place, check_release, check_total
 from hetao.ledger.sealed_counts import NAME
 from hetao.permit import (
@@ -104,6 +105,24 @@ class Course:
 
 
 @dataclass(frozen=True)
+class Unsent:
+    """A release that a site lists and that is not here, for it may not have arrived.
+
+    The site does not know that its hub has it: it may have, all the same.
+
+    Attributes:
+        site: that made it.
+        analysis, task: of which.
+        is_late: whether it is dated from the revocation on.
+    """
+
+    site: str
+    analysis: str
+    task: str
+    is_late: bool
+
+
+@dataclass(frozen=True)
 class Revoked:
     """What the certificate of a revoked study proves, for a reader.
 
@@ -119,6 +138,7 @@ class Revoked:
             their end: that they released no more is the coordinator's word.
         open: those of them whose list was given, and is of before they destroyed what
             they kept: more may have left them since.
+        unsent: releases of lists that were given, which are not here.
         fingerprints: party → sixteen hex digits, for a check by telephone.
         pinned: whether the keys were held against the verifier's own list.
     """
@@ -133,18 +153,26 @@ class Revoked:
     destroyed: Mapping[str, str]
     unlisted: tuple[str, ...]
     open: tuple[str, ...]
+    unsent: tuple[Unsent, ...]
     fingerprints: Mapping[str, str]
     pinned: bool
 
     @property
     def before_revocation(self) -> tuple[str, ...]:
         """Return the analyses all of whose releases were made before."""
-        return tuple(one.analysis for one in self.courses if not one.late)
+        late = {one.analysis for one in self.unsent if one.is_late}
+        late |= {one.analysis for one in self.courses if one.late}
+        return tuple(name for name in self.tainted if name not in late)
 
     @property
     def tainted(self) -> tuple[str, ...]:
-        """Return the analyses of which something may have been worked out: all here."""
-        return tuple(one.analysis for one in self.courses)
+        """Return the analyses of which something may have been worked out: all here.
+
+        And those of an unsent release, which somebody may have got and hides.
+        """
+        names = [one.analysis for one in self.courses]
+        names += [one.analysis for one in self.unsent]
+        return tuple(dict.fromkeys(names))
 
 
 @dataclass(frozen=True)
@@ -183,6 +211,17 @@ class Ended(Opened):
             if found.setdefault(one.site, one) is not one:
                 raise Unverified(f"two lists of {one.site} are given")
         return found
+
+    @cached_property
+    def unsent(self) -> tuple[Unsent, ...]:
+        """Return the releases in sites' lists that are not here."""
+        here, end = _released_by(self), str(self.body["revoked"])
+        return tuple(
+            Unsent(site, str(b["analysis"]), str(b["task"]), str(b["at"]) >= end)
+            for site, one in self.listed.items()
+            for name, b in one.sums.items()
+            if name not in here.get(site, ())
+        )
 
     @cached_property
     def unlisted(self) -> tuple[str, ...]:
@@ -319,12 +358,14 @@ def _lists(certificate: Ended) -> str:  # 7
             end = parse_time(str(certificate.body["revoked"])) - SKEW
             if parse_time(one.destroyed) < end:
                 raise Unverified(f"{site} destroyed what it kept before the revocation")
-        kinds = [body["kind"] for body in one.records]
-        sums = [d for d, k in zip(digests(one), kinds, strict=True) if k == "sum"]
-        if sorted(sums) != sorted(here.get(site, ())):
+        mine = set(here.get(site, ()))
+        if not mine <= set(one.sums) <= mine | one.unsent:
             raise Unverified(f"{site} lists other releases than the certificate")
     rest, listed = certificate.unlisted, certificate.listed
     words = f"{len(listed)} sites' own lists hold the very same"
+    if certificate.unsent:
+        names = ", ".join(f"{one.task} of {one.site}" for one in certificate.unsent)
+        words += f", and what is not known to have reached its hub, {names}"
     if open_ := [site for site in rest if site in listed]:
         words += f", that of {', '.join(open_)} of before its end"
     if rest:
@@ -371,6 +412,7 @@ def _verdict(certificate: Ended, said: Sequence[str]) -> Revoked:
         destroyed={site: one.destroyed for site, one in listed.items()},
         unlisted=certificate.unlisted,
         open=tuple(site for site in certificate.unlisted if site in listed),
+        unsent=certificate.unsent,
         fingerprints={k.name: k.fingerprint for k in permit.keys}
         | {p.name: p.fingerprint for p in permit.parties},
         pinned=certificate.trusted is not None,
