@@ -13,6 +13,7 @@ import pytest
 from hetao.analysis.estimator import unpacked
 from hetao.canonical import parse_canonical
 from hetao.federation.totals import total_of
+from hetao.ledger.certificate import verify_certificate
 from hetao.release import Policy
 from hetao.study import Analysis
 from support_federation import SITES, Federation, Plan, category, column, toy_study
@@ -35,20 +36,20 @@ def opened(tmp_path):
     """
     made = []
 
-    def of(analysis, **fields):
+    def of(analysis, district=lambda site, number: site + 1, **fields):
         study = toy_study((analysis,))
         study = replace(study, variables=(*study.variables, *VARIABLES))
         federation = Federation(tmp_path / str(len(made)), Plan(study, **fields))
         head, *lines = federation.patients.read_text().splitlines()
-        rows, women = [], dict.fromkeys(SITES, 0)
+        rows, women, numbers = [], dict.fromkeys(SITES, 0), dict.fromkeys(SITES, 0)
         for line in lines:
             site, sex = line[0], line.split(",")[2]
-            first = not any(row.startswith(site) for row in rows)
             women[site] += sex == "f"
             smokes = women[site] <= 6 if sex == "f" else len(rows) % 3 == 0
-            cost = 1000 if first else 1 + len(rows) % 3 / 10
-            district = SITES.index(site) + 1
-            rows.append(f"{line},{cost},{('no', 'yes')[int(smokes)]},{district}")
+            cost = 1000 if not numbers[site] else 1 + len(rows) % 3 / 10
+            code = district(SITES.index(site), numbers[site])
+            numbers[site] += 1
+            rows.append(f"{line},{cost},{('no', 'yes')[int(smokes)]},{code}")
         text = "\n".join([f"{head},cost,smoker,district", *rows]) + "\n"
         federation.patients.write_text(text)
         made.append(federation)
@@ -114,9 +115,92 @@ def test_what_a_site_adds_up_to_is_held_to_dominance(opened):
     assert "HT-406" in answered(opened(replace(COST, terms=("1", "age:site"))))
 
 
+OWN = "(abs(district-2)-district+2)/2"  # 1 at a, 0 at b and c
+TOLD = (f"({OWN})*age+1e-6*age", f"{OWN}+1e-6*age", "age", "sex")
+
+
+def with_terms(*terms, of=BESIDE):
+    return replace(of, terms=terms)
+
+
+@pytest.mark.parametrize("noise", ["1e-6", "1e-3", "0.1", "1", "1000"])
+def test_products_with_a_number_that_tells_the_site_are_graded_so(opened, noise):
+    """It is 1 at one site and 0 at the others, with something else of any size."""
+    terms = [term.replace("1e-6", noise) for term in TOLD]
+    assert answered(opened(with_terms("1", *terms))) == 3
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        ("1", f"({OWN})*age", "sex"),  # nothing here is the same as in another column
+        ("1", f"({OWN}+age)**2", "age**2", "sex"),
+        ("1", f"{OWN}+age", "age", "sex"),
+        ("1", f"1e9*({OWN})*age", "sex"),
+        ("1", f"exp({OWN}+log(age+1))", "sex"),
+        ("1", f"ns(age*({OWN}+1), df = 3)", "sex"),
+        ("1", "district:sex", "age"),
+        ("1", "age:district", "sex"),
+        ("1", "age/district", "sex"),
+    ],
+)
+def test_however_it_is_written(opened, terms):
+    """Every term that has the number in it and something else."""
+    assert answered(opened(with_terms(*terms))) == 3
+
+
+def test_few_people_of_another_code_do_not_hide_it(opened):
+    """Where they would stand out in a column of their own they are refused besides."""
+
+    def odd(few):
+        return lambda site, number: 2 if site == 0 and number < few else site + 1
+
+    for few in (1, 9):
+        alone = with_terms("1", f"({OWN})*age", "sex")
+        assert answered(opened(alone, odd(few))) == 3
+        assert "HT-404" in answered(opened(with_terms("1", *TOLD), odd(few)))
+
+
+def test_a_code_that_two_sites_share(opened):
+    terms = with_terms("1", *TOLD)
+    assert answered(opened(terms, lambda site, _: max(site, 1))) == 3
+
+
+def test_what_it_tells_is_held_to_dominance_and_combinations(opened):
+    cost = replace(COST, terms=("1", "age", f"({OWN})*age+1e-3*age**2"))
+    crossed = ("1", f"({OWN})*age+1e-3*age**2", "sex", "smoker", "age")
+    assert "HT-406" in answered(opened(cost))
+    assert "HT-402" in answered(opened(with_terms(*crossed)))
+
+    beside = replace(COST, terms=("1", "age", "district"))
+    nearly = opened(beside, lambda site, at: site + 1 + at % 7 * 1e-7)
+    assert "HT-406" in answered(nearly)
+    apart = opened(beside, lambda site, at: site + 1 + at % 7 * 1e-2)
+    assert answered(apart) == 2
+
+
+def test_sites_may_release_one_sum_in_different_classes(opened):
+    """Of c's people one half has another code."""
+    terms = with_terms("1", "age*district", "sex")
+    ran = opened(terms, lambda site, at: 2 + at % 2 if site == 2 else site + 1).run()
+
+    verify_certificate(ran.certificate, ran.cast.directory)
+    for one in ran.body["rounds"]:
+        made = {site: r["body"]["class"] for site, r in one["receipts"].items()}
+        assert {site: of["released"] for site, of in made.items()} == {
+            "a": 3,
+            "b": 3,
+            "c": 2,
+        }
+
+
 @pytest.mark.not_yet(reason="docs/security/threats.md, known gaps")
-def test_products_with_a_number_that_tells_the_site_are_graded_so(opened):
-    """It is 1 at one site and 0 at the others, with a little of something else."""
-    own = "(abs(district-2)-district+2)/2"
-    terms = ("1", f"{own}+1e-6*age", f"({own})*age+1e-6*age", "age", "sex")
-    assert answered(opened(replace(BESIDE, terms=terms))) == 3
+def test_what_differs_within_one_site_alone_is_graded_so(opened):
+    """It is 0 at all other sites, which see that it is; this one does not."""
+    terms = with_terms("1", "(district-1)*age+1e-3*age", "sex")
+    assert answered(opened(terms, lambda site, at: 1 if site else 2 + at % 2)) == 3
+
+
+def test_other_numbers_are_graded_as_before(opened):
+    for terms in (("age", "age**2", "sex"), ("age:sex", "sex"), ("ns(age, df = 3)",)):
+        assert answered(opened(with_terms("1", *terms))) == 2

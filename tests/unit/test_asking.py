@@ -105,6 +105,20 @@ def test_the_parts_of_sites_that_a_model_tells_apart_are_not_seen_over_several()
     assert len(asked.statistics["grade"]) == 3 * len(study.sites)
 
 
+def test_nor_are_those_of_a_number_that_tells_the_site():
+    effect = ANALYSES["ipw"]
+    estimator = estimator_for(replace(STUDY, analyses=(effect,)), effect)
+    rows = make_rows(estimator.plan, people(1, 60), STUDY.sites[0])
+
+    def asked(rows):
+        return asked_of(
+            estimator, rows, Places(np.arange(60), {}), 0, Attempt("run"), NOWHERE
+        )
+
+    assert set(asked(rows).pooled) == {"treated"}
+    assert not asked(replace(rows, tells_site=True)).pooled
+
+
 def test_a_sum_over_all_sites_of_a_permit_has_no_list_and_any_other_its_own():
     assert members_of(("b", "a", "c"), SITES) == ()
     assert members_of(("b", "a"), SITES) == ("a", "b")

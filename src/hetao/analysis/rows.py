@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hetao.analysis.alike import alike
 from hetao.analysis.design import Column
 from hetao.analysis.expressions import Floats, Ints, value_of
 from hetao.analysis.folds import folds_of
@@ -58,6 +59,8 @@ class Rows:
         attrition: people left after each of `plan.steps`.
         fold: (n,) of a cross-validated model, which fold leaves the person out.
         origin: (n,) which row of the site's columns each is; empty where all are.
+        tells_site, crosses_site: what is told of the site by what its people have
+            alike, as `alike` says.
         parts: of a screen, the rows of each of its pairs.
     """
 
@@ -80,6 +83,8 @@ class Rows:
     attrition: tuple[int, ...] = ()
     fold: Ints = field(default_factory=_NO_INTS.copy)
     origin: Ints = field(default_factory=_NO_INTS.copy)
+    tells_site: bool = False
+    crosses_site: bool = False
     parts: "tuple[Rows, ...]" = ()
 
     @property
@@ -212,7 +217,14 @@ def _rows_of_parts(
         known = designs.setdefault((part.names, rows.n), rows.X)
         is_same = known is not rows.X and np.array_equal(known, rows.X)
         parts.append(replace(rows, X=known) if is_same else rows)
-    return Rows(site, n, np.zeros((n, 0)), parts=tuple(parts))
+    return Rows(
+        site,
+        n,
+        np.zeros((n, 0)),
+        tells_site=any(part.tells_site for part in parts),
+        crosses_site=any(part.crosses_site for part in parts),
+        parts=tuple(parts),
+    )
 
 
 def _persons(plan: Plan, known: Mapping[str, NDArray[Any]]) -> Ints:
@@ -314,6 +326,8 @@ def _rows(plan: Plan, known: dict[str, NDArray[Any]], site: str, origin: Ints) -
     if plan.method.outcome:
         fields["y"] = _outcome(plan, known[analysis.outcome])
     fields |= _times(plan, known)
+    if plan.columns or plan.score or analysis.weights:
+        fields |= alike(plan, known, known[PERSON], fields)._asdict()
     if plan.strata:
         fields["stratum"] = _codes(plan, known, analysis.strata, n)
     if plan.edges:

@@ -130,7 +130,8 @@ def asked_of(
         found += [(name, mine.of(who)) for name, who in subsets(plan, rows)]
     single, pooled = statistics(plan), sums_of_groups(plan, rows)
     alone = rows.site in over.apart
-    if alone or plan.tells_sites or estimator.own_parts or estimator.publishable:
+    tells = plan.tells_sites or rows.tells_site
+    if alone or tells or estimator.own_parts or estimator.publishable:
         single, pooled = _joined(single, pooled), {}
     return Asked(
         plan.analysis.name,

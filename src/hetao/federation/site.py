@@ -431,6 +431,7 @@ class Site:
                 facts = weighed(facts, estimator.plan, rows, weights)
             facts = replace(facts, bins=estimator.bins(rows, state))
         attempt = asking.Attempt(header.run, header.attempt)
+        plan = estimator.plan
         summary = Summary(
             protocol=protocol(estimator.name),
             publishable=estimator.publishable,
@@ -440,11 +441,10 @@ class Site:
             members=tuple(str(name) for name in meta["members"]),
             key=key_from(meta),
             # Where sites are told apart, each cell of the sum is one site's own.
-            own_parts=estimator.own_parts or estimator.plan.crosses_sites,
-            own_totals=estimator.plan.tells_sites,
-            numbers=None if estimator.plan.parts else numbers_of(estimator),
-            own_cells=own_cells
-            or (not estimator.publishable and estimator.plan.tells_sites),
+            own_parts=estimator.own_parts or plan.crosses_sites or rows.crosses_site,
+            own_totals=plan.tells_sites or rows.tells_site,
+            numbers=None if plan.parts else numbers_of(estimator),
+            own_cells=own_cells or (not estimator.publishable and plan.tells_sites),
             budget=self._reserved(run, header.analysis, attempt),
             binding=self._bindings.of(header, rows),
             needs_count=needs_count(estimator, header.round),

@@ -1,0 +1,161 @@
+"""What all people of one site have alike: a number that may tell the site from others.
+
+A district's code is one number at each site. Arithmetic makes of it what is 1 here and
+0 elsewhere, and a product with it is a site's own part of another column, as one with
+`site` is. No site sees what the others hold, but each sees that its people have a part
+of a term alike, whatever the term adds to it: the parts are looked at, not their sum.
+
+Everything in this file stays inside the site.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetao.analysis.design import Column
+from hetao.analysis.expressions import Floats, Ints, bounds_of, value_of
+from hetao.analysis.plan import Plan
+from hetao.study import Basis, Call, Expression, Name, Operation
+from hetao.study.model import SITE
+from hetao.study.terms import names_of
+
+SPREAD: Final = 1e-5  # of the range of the public bounds: a number of less is alike
+FEW: Final = 9  # people who may differ; one fewer than the strict least of a cell
+SHARE: Final = 0.01  # of the people, if that is more
+
+
+class Alike(NamedTuple):
+    """What is told of a site by what its people have alike.
+
+    Attributes:
+        tells_site: whether a column is alike for all, or one crosses.
+        crosses_site: whether one is made of what is alike for all and of what is not;
+            or an offset, the weights or the outcome, which meet all columns, are alike.
+    """
+
+    tells_site: bool = False
+    crosses_site: bool = False
+
+
+class _Part(NamedTuple):
+    """Whether what is looked at is alike for nearly all, and differs for anybody."""
+
+    is_alike: bool
+    differs: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _People:
+    """The variables of a site's rows, and whose they are.
+
+    Attributes:
+        plan: which says the public bounds of numbers.
+        known: one (n,) array a variable.
+        person: (n,) whose row each is, from 0; empty if each is another's.
+    """
+
+    plan: Plan
+    known: Mapping[str, NDArray[Any]]
+    person: Ints
+
+    def number(self, factor: Expression) -> _Part:
+        """Return whether a number is alike, by its public range."""
+        bounds = {n: self.plan.variable(n).bounds or (-1, 1) for n in names_of(factor)}
+        low, high = bounds_of(factor, bounds)
+        return self.part(value_of(factor, self.known), high - low)
+
+    def level(self, name: str) -> _Part:
+        """Return whether people have the level of a category that most have."""
+        codes = self.known[name]
+        return self.part((codes != np.bincount(codes).argmax()).astype(float), 1.0)
+
+    def part(self, values: Floats, reach: float) -> _Part:
+        """Return whether (n,) values are alike, but for the few furthest out."""
+        away = np.abs(values - np.median(values))
+        of_each = away
+        if len(self.person):
+            of_each = np.zeros(int(self.person.max()) + 1)
+            np.maximum.at(of_each, self.person, away)
+        few = max(FEW, int(SHARE * len(of_each)))
+        if few >= len(of_each):
+            return _Part(is_alike=False, differs=True)
+        most = np.partition(of_each, -few - 1)[-few - 1]
+        spread = float(np.sqrt(np.mean(away[away <= most] ** 2)))
+        return _Part(spread <= SPREAD * reach, bool(away.any()))
+
+    def mixes(self, factor: Expression) -> bool:
+        """Return whether some arithmetic takes what is alike and what is not."""
+        match factor:
+            case Call(_, argument) | Basis(_, _, argument):
+                return self.mixes(argument)
+            case Operation(_, left, right):
+                sides = [side for side in (left, right) if names_of(side)]
+                return any(map(self.mixes, sides)) or _meet(map(self.number, sides))
+        return False
+
+    def crosses(self, column: Column) -> bool:
+        """Return whether a column is made of what is alike and of what is not."""
+        if any(self.mixes(factor) for factor in column.factors):
+            return True
+        factors = [factor for factor in column.factors if names_of(factor)]
+        levels = {name for name, _ in column.levels if name != SITE}
+        if len(factors) + len(levels) < 2:
+            return False
+        return _meet([*map(self.number, factors), *map(self.level, levels)])
+
+
+def _meet(parts: Iterable[_Part]) -> bool:
+    """Return whether a part that is alike meets one that differs at all.
+
+    How far a part may differ to be alike follows from its public range, which
+    arithmetic can stretch: two such parts may be one that is and one that is not.
+    """
+    found = list(parts)
+    return (
+        len(found) > 1
+        and any(part.is_alike for part in found)
+        and any(part.differs for part in found)
+    )
+
+
+def alike(
+    plan: Plan,
+    known: Mapping[str, NDArray[Any]],
+    person: Ints,
+    values: Mapping[str, Floats],
+) -> Alike:
+    """Return what is told of a site by what its people have alike.
+
+    Categories alone tell nothing here: a level that nobody has is refused by its side.
+
+    Args:
+        plan: the public plan.
+        known: one (n,) array a variable, of the rows that count.
+        person: (n,) whose row each is, from 0; empty if each is another's.
+        values: of the rows, `origin` and, as far as they are, X, Z and `offset`.
+    """
+    if not len(values["origin"]):
+        return Alike()
+    people, analysis = _People(plan, known, person), plan.analysis
+    designs = [(plan, "X")] + ([(plan.score, "Z")] if plan.score else [])
+    columns = [column for of, _ in designs for column in of.columns]
+    crosses = any(map(people.crosses, columns))
+    crosses = crosses or any(
+        people.number(Name(one.name)).is_alike and bool(np.median(known[one.name]))
+        for one in plan.variables
+        if one.kind == "number" and one.name in (analysis.weights, analysis.outcome)
+    )
+    if plan.offset is not None and not crosses:
+        low, high = plan.offset_bounds
+        crosses = people.mixes(plan.offset)
+        crosses = crosses or people.part(values["offset"], high - low).is_alike
+    tells = crosses or any(
+        people.part(values[design][:, place], 2.0).is_alike  # from -1 to 1
+        for of, design in designs
+        for place, column in enumerate(of.columns)
+        if column.factors and not column.levels
+    )
+    return Alike(tells, crosses)
