@@ -92,8 +92,13 @@ def first_state(name, seed, beta):
     if name == "lmm":
         return {"log_ratio": np.array([seed % 74 - 60.0])}
     if name == "quantiles":
-        bins = np.random.default_rng(seed).integers(-1, 1024, (2, 2, 3))
-        return {"bin": bins.astype(float), "level": np.array([1.0 + seed % 3])}
+        method = estimator_for(STUDY, ANALYSES[name])
+        rows = make_rows(method.plan, extreme(people(seed, 300), seed), "aa")
+        state, number = method.step(method.start(rows), None, 0), 1
+        while number <= seed % 4 and isinstance(state, dict):  # any round, of others
+            last, number = state, number + 1
+            state = method.step(method.local(rows, state), state, number - 1)
+        return state if isinstance(state, dict) else last
     if name == "neural_network":
         number = np.array([1.0 + seed % 4])
         now = {"weights": beta, "round": number}

@@ -8,7 +8,7 @@ import pytest
 from hetao.analysis import estimator_for, make_plan, make_rows, oracle
 from hetao.analysis.evidence import evidence
 from hetao.canonical import parse_canonical
-from hetao.errors import InvalidStudy, WrongShape
+from hetao.errors import InvalidStudy, SmallCell, WrongShape
 from hetao.study import Minimum, study_from
 from support_analysis import ANALYSES, STUDY, people, split
 from support_exactness import note_parts
@@ -51,7 +51,7 @@ def test_each_interval_holds_the_pooled_quantile_and_enough_people(seed, n):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_where_one_person_is_enough_the_quantile_is_exact_in_four_rounds(seed):
+def test_where_one_person_is_enough_the_quantile_is_exact(seed):
     columns = people(seed, 500)
 
     found = answer(SINGLE, columns)
@@ -62,6 +62,61 @@ def test_where_one_person_is_enough_the_quantile_is_exact_in_four_rounds(seed):
             middle = (one["low"] + one["high"]) / 2
             assert middle == pytest.approx(expected, abs=650 * 2.0**-40)
             note_parts("quantiles", middle, expected)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_of_everybody_it_is_exact_in_four_rounds(seed):
+    columns = people(seed, 500)
+    state, rounds = None, 0
+    method = estimator_for(SINGLE, replace(MIDDLES, by=""))
+    rows = make_rows(method.plan, columns, "aa")
+
+    while rounds == 0 or isinstance(state, dict):
+        message = method.local(rows, state) if rounds else method.start(rows)
+        state = method.step(message, state, rounds)
+        rounds += 1
+
+    assert rounds == 4
+    for row in state.as_json()["rows"]:
+        values = columns[row["variable"]]
+        for one in row["by_group"][0]["quantiles"]:
+            known = values[~np.isnan(values)]
+            expected = np.quantile(known, one["p"], method="inverted_cdf")
+            middle = (one["low"] + one["high"]) / 2
+            assert middle == pytest.approx(expected, abs=650 * 2.0**-40)
+            assert one["people"] == 1
+
+
+def spread(n, seed=6):
+    """Return people whose two groups' ages lie apart, and whose other number does."""
+    columns, draw = people(seed, n), np.random.default_rng(seed)
+    men = columns["sex"] == 1
+    ages = np.where(men, draw.normal(70, 8, n), 25 + draw.gamma(2, 8, n))
+    chol = np.exp(np.log(120) + 0.3 * men + 0.05 * draw.normal(size=n))
+    return columns | {"age": ages.clip(20, 100), "chol": chol}
+
+
+@pytest.mark.parametrize("n", [400, 3000, 100_000])
+def test_groups_that_differ_are_closed_in_to_a_few_times_as_many_as_enough(n):
+    columns = spread(n)
+
+    found = answer(STUDY, columns)
+
+    for cell, values in cells(found, columns):
+        for one in cell["quantiles"]:
+            expected = np.quantile(values, one["p"], method="inverted_cdf")
+            assert one["low"] <= expected < one["high"]
+            assert 10 <= one["people"] <= 10 * 10
+
+
+def test_values_of_whole_years_are_found_to_the_year():
+    columns = people(4, 3000)
+    columns["age"] = np.floor(columns["age"])
+
+    found = answer(STUDY, columns)
+
+    for cell in found["rows"][0]["by_group"]:
+        assert [one["high"] - one["low"] < 1.5 for one in cell["quantiles"]] == [1] * 3
 
 
 def test_a_value_that_enough_people_share_is_exact():
@@ -77,13 +132,53 @@ def test_a_value_that_enough_people_share_is_exact():
 
 
 def test_an_interval_ends_in_the_round_that_finds_too_few():
-    method = estimator_for(STUDY, MIDDLES)
+    method = estimator_for(STUDY, replace(MIDDLES, by=""))
     rows = make_rows(method.plan, people(5, 300), "aa")
 
     state = method.step(method.start(rows), None, 0)
 
     # Of 300 people no bin of 1,024 holds ten: it is over after one round.
     assert not isinstance(state, dict)
+
+
+# --- where a group is counted -----------------------------------------------------
+def rounds_of(study, columns, analysis=MIDDLES):
+    """Yield the estimator and each state, of a site that holds everybody."""
+    method = estimator_for(study, analysis)
+    rows = make_rows(method.plan, columns, "aa")
+    state, number = method.step(method.start(rows), None, 0), 1
+    while isinstance(state, dict):
+        yield method, state
+        state = method.step(method.local(rows, state), state, number)
+        number += 1
+
+
+@pytest.mark.parametrize("n", [61, 200, 3000, 100_000])
+def test_between_two_borders_lie_many_people_and_none_is_asked_for_twice(n):
+    columns = spread(n)
+    asked = set()
+
+    for _, state in rounds_of(STUDY, columns):
+        for i, name in enumerate(MIDDLES.variables):
+            known = columns[name][~np.isnan(columns[name])]
+            low, high = {"age": (18, 100), "chol": (50, 700)}[name]
+            count = (state["border"][i] >= 0).sum()
+            at = np.sort(state["border"][i, :count]) * 2.0**-40 * (high - low) + low
+            held = np.histogram(known, [-np.inf, *at, np.inf])[0]
+            assert count == 0 or held.min() >= 20 - 1  # a value on an edge
+        for i, g, j in np.argwhere(state["asked"] >= 0):
+            one = (i, g, state["asked"][i, g, j])
+            assert one not in asked
+            asked.add(one)
+
+    for i in range(2):
+        for g in range(2):
+            assert sum((one[0], one[1]) == (i, g) for one in asked) <= 7 + 9
+
+
+def test_of_a_single_group_nothing_but_everybody_is_counted():
+    for method, _ in rounds_of(STUDY, spread(3000), replace(MIDDLES, by="")):
+        assert method.shapes[1]["below"] == (2, 1, 0)
 
 
 def test_a_group_of_too_few_has_no_quantile():
@@ -160,23 +255,88 @@ def test_the_gate_weighs_the_rarest_value_since_a_bin_may_hold_it_alone():
     assert found["chol, rarest value | female"] == 1
 
 
-@pytest.mark.parametrize(
-    "state",
-    [
-        {},
-        {"bin": np.zeros((2, 2, 3))},
-        {"bin": np.zeros((2, 2, 2)), "level": np.ones(1)},
-        {"bin": np.zeros((2, 2, 3)), "level": np.zeros(1)},
-        {"bin": np.zeros((2, 2, 3)), "level": np.array([4.0])},
-        {"bin": np.zeros((2, 2, 3)), "level": np.array([1.5])},
-    ],
-)
-def test_a_state_that_is_none_is_refused(state):
+def bent(state, **arrays):
+    return state | {name: change(state[name].copy()) for name, change in arrays.items()}
+
+
+def put(value):
+    def change(array):
+        array.flat[0] = value
+        return array
+
+    return change
+
+
+BENDS = [
+    lambda state: {},
+    lambda state: {name: state[name] for name in state if name != "asked"},
+    lambda state: bent(state, low=lambda array: array[:1]),
+    lambda state: bent(state, low=put(-1.0)),
+    lambda state: bent(state, low=put(0.5)),
+    lambda state: bent(state, low=put(np.nan)),
+    lambda state: bent(state, low=lambda array: state["high"]),
+    lambda state: bent(state, high=put(2.0**40 + 1)),
+    lambda state: bent(state, high=put(np.inf)),
+    lambda state: bent(state, asked=put((state["border"][0] >= 0).sum())),
+]
+
+
+@pytest.mark.parametrize("bend", BENDS)
+def test_a_state_that_is_none_is_refused(bend):
     method = estimator_for(STUDY, MIDDLES)
-    rows = make_rows(method.plan, people(1, 60), "aa")
+    rows = make_rows(method.plan, people(1, 400), "aa")
+    state = method.step(method.start(rows), None, 0)
+    method.local(rows, state)
 
     with pytest.raises(WrongShape):
+        method.local(rows, bend(state))
+
+
+@pytest.mark.parametrize("beside", ["border", "end"])
+def test_a_group_is_not_counted_between_borders_with_few_people(beside):
+    """One border more, a person above another one, or above the least value."""
+    method = estimator_for(STUDY, MIDDLES)
+    rows = make_rows(method.plan, people(1, 400), "aa")
+    state = method.step(method.start(rows), None, 0)
+    count = (state["border"][0] >= 0).sum()
+    near = {"border": state["rank"][0, 0], "end": 0.0}[beside]
+    state["border"][0, count] = {"border": state["border"][0, 0], "end": 0.0}[
+        beside
+    ] + 1
+    state["rank"][0, count] = near + 1
+    state["asked"][0, 0, 0] = count
+
+    with pytest.raises(SmallCell, match="20 people"):
         method.local(rows, state)
+
+
+def test_a_site_of_a_stricter_least_count_does_not_begin():
+    study = replace(STUDY, minimum=Minimum(cell=5))
+    method = estimator_for(study, MIDDLES).within(Minimum(cell=10))
+    rows = make_rows(method.plan, people(1, 400), "aa")
+    whole = estimator_for(study, replace(MIDDLES, by="")).within(Minimum(cell=10))
+
+    with pytest.raises(SmallCell, match="with 20 people"):
+        method.start(rows)
+    assert whole.start(make_rows(whole.plan, people(1, 400), "aa"))
+
+
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [("below", np.s_[0, 0, 0]), ("below", np.s_[:]), ("counts", np.s_[:])],
+)
+@pytest.mark.parametrize("value", [-1.0, 0.0, 1e6])
+def test_sums_that_contradict_each_other_are_refused(name, places, value):
+    method = estimator_for(STUDY, MIDDLES)
+    rows = make_rows(method.plan, people(1, 400), "aa")
+    state = method.step(method.start(rows), None, 0)
+    total = method.local(rows, state)
+    total[name][places] = value
+    if name == "below" and value == 0.0:  # that nobody is there may be
+        total[name][0, 0] = np.arange(7, 0, -1)
+
+    with pytest.raises(WrongShape, match="contradict"):
+        method.step(total, state, 1)
 
 
 def test_a_category_has_no_quantile():

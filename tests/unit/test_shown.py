@@ -9,8 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hetao.analysis import estimator_for, make_plan, statistics, sums_of_groups
-from hetao.study import Analysis
+from hetao.analysis import (
+    estimator_for,
+    make_plan,
+    make_rows,
+    statistics,
+    sums_of_groups,
+)
+from hetao.study import Analysis, Minimum
 from support_analysis import (
     ANALYSES,
     STUDY,
@@ -136,10 +142,75 @@ def test_a_log_rank_test_adds_up_over_its_strata():
     assert counted(test, "grade", complete()) == 4
 
 
-def test_quantiles_tell_of_a_group_who_lies_below_and_within_each():
-    quantiles = Analysis("q", "quantiles", variables=("chol", "years"), by="treated")
+QUARTILES = Analysis("q", "quantiles", variables=("chol", "years"), by="treated")
+BORDERS = 7 + 2 * 9  # of a number, of all groups and of any two of them
 
-    assert counted(quantiles, "treated", complete()) == 1 + 2 * 6
+
+def told_in_rounds(analysis, columns, name="treated", minimum=None):
+    """Return the rank of what a change of a category changes in all rounds, and which.
+
+    What a person's change changes is seen at the states of the course as it is.
+    """
+    study = replace(study_of(VARIABLES, analysis), minimum=minimum)
+    whole = estimator_for(study, analysis)
+    (where,) = np.nonzero(columns[name] == 0)
+    where = where[:: max(1, len(where) // 150)]  # more than there are borders
+    moved = []
+    for one in [None, *where]:
+        other = columns | {name: columns[name].copy()}
+        if one is not None:
+            other[name][one] = 1
+        moved.append(make_rows(whole.plan, other, "aa"))
+    state, changes, number = None, [[] for _ in where], 0
+    while number == 0 or isinstance(state, dict):
+        sent = [
+            whole.local(rows, state) if number else whole.start(rows) for rows in moved
+        ]
+        for change, message in zip(changes, sent[1:], strict=True):
+            for key, array in message.items():
+                moves = (array - sent[0][key]).ravel()
+                if key in {"people", "known", "below"}:
+                    change.append(moves)
+                assert key in {"people", "known", "below"} or not moves.any()
+        state = whole.step(sent[0], state, number)
+        number += 1
+    counted = len(sums_of_groups(whole.plan, moved[0])[name])
+    return np.linalg.matrix_rank(
+        np.array([np.concatenate(c) for c in changes])
+    ), counted
+
+
+@pytest.mark.parametrize(
+    ("n", "cell", "least"), [(120, 10, 6), (1000, 10, 35), (1500, 2, 38), (500, 1, 70)]
+)
+def test_quantiles_tell_of_a_group_no_more_than_their_borders(n, cell, least):
+    columns = people(3, n)
+    for name, value in (("chol", 200.0), ("years", 1.0)):
+        columns[name] = np.nan_to_num(columns[name], nan=value)
+
+    rank, counted = told_in_rounds(QUARTILES, columns, minimum=Minimum(cell=cell))
+
+    assert counted == 1 + 2 * (BORDERS if cell > 1 else 7 + 2 * 21)
+    assert least <= rank <= counted
+
+
+def test_of_three_groups_as_many_borders_tell_one_from_another():
+    by_grade = replace(QUARTILES, by="grade")
+    columns = complete() | {"grade": np.arange(N) % 3}
+
+    rank, counted = told_in_rounds(by_grade, columns, "grade", Minimum(cell=2))
+
+    assert counted == 1 + 2 * BORDERS
+    assert 2 * 7 < rank <= counted
+
+
+def test_who_is_known_is_told_beside_and_of_no_group_nothing():
+    columns = people(3, N)
+    columns["chol"][:9] = np.nan
+
+    assert counted(QUARTILES, "treated", columns) == 1 + 2 * BORDERS + 1
+    estimator, rows = made(replace(QUARTILES, by=""), columns)
+    assert not sums_of_groups(estimator.plan, rows)
 
 
 def test_weights_tell_other_sums_than_people():

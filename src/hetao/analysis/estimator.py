@@ -94,6 +94,8 @@ class Estimator(ABC):
             sum over many sites, because the sum shows more of a person than a count.
         own_parts: whether the sum tells each site's part apart, so that it is graded as
             one, however many sites are in it.
+        chooses: whether of whom it adds up what follows from the sums so far, so that
+            another run of the same study may tell other sums of the same people.
         of_people: arrays that no weight multiplies.
         plan: the public plan.
         shapes: of the arrays of the opening, and of the rounds after it.
@@ -105,6 +107,7 @@ class Estimator(ABC):
     publishable: ClassVar[bool]
     own_cells: ClassVar[bool]
     own_parts: ClassVar[bool] = False
+    chooses: ClassVar[bool] = False
     of_people: ClassVar[tuple[str, ...]] = OF_PEOPLE
     sums: ClassVar[Shapes]
     opening: ClassVar[Shapes]

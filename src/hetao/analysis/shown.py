@@ -5,17 +5,17 @@ from typing import Final
 
 import numpy as np
 
+from hetao.analysis.borders import told_of
 from hetao.analysis.design import INTERCEPT, Column
 from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
-from hetao.study import Expression, Name, Number, Operation
+from hetao.study import Expression, Minimum, Name, Number, Operation
 from hetao.study.model import SITE
 
 Names = dict[str, frozenset[str]]
 
 # Of these the outcome tells X'y and nothing else: the sums of a table by the outcome.
 TELL_PRODUCTS: Final = ("logistic", "linear", "poisson")
-QUARTILES: Final = 3  # of each how many lie below what is shown, and how many within
 
 
 def statistics(plan: Plan) -> Names:
@@ -131,8 +131,9 @@ def _described(plan: Plan, rows: Rows) -> Iterator[str]:
         if (np.isnan(values) if is_number else values < 0).any():
             yield f"known {name}"
         if plan.analysis.method == "quantiles":
-            ends = [f"{name} {q} {what}" for q in range(QUARTILES) for what in "<="]
-            yield from ends
+            least = (plan.minimum or Minimum()).cell
+            for border in range(told_of(least, len(plan.groups))):
+                yield f"{name} below border {border}"
         elif is_number:
             yield from (name, f"{name}^2")
         else:

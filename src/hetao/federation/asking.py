@@ -129,6 +129,7 @@ def asked_of(
         mine = _People(own)
         found += [(name, mine.of(who)) for name, who in subsets(plan, rows)]
     single, pooled = statistics(plan), sums_of_groups(plan, rows)
+    follows = estimator.chooses and bool(pooled)
     alone = rows.site in over.apart
     tells = plan.tells_sites or rows.tells_site
     if alone or tells or estimator.own_parts or estimator.publishable:
@@ -145,6 +146,7 @@ def asked_of(
         f"{attempt.run}|{attempt.number}",
         over,
         alone,
+        follows,
     )
 
 

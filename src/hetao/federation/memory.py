@@ -264,7 +264,7 @@ class Memory:
             key,
         ).fetchall()
         done = {str(name) for (name,) in rows}
-        new = [one for one in asked if one.analysis not in done]
+        new = [one for one in asked if _spends(one, purpose) not in done]
         if not new:
             return
         more = load_of(new, size, room.over)
@@ -278,7 +278,8 @@ class Memory:
             (purpose.snapshot, purpose.space, load.tobytes()),
         )
         for one in new:
-            db.execute("INSERT INTO spent VALUES (?, ?, ?, ?)", (*key, one.analysis))
+            row = (*key, _spends(one, purpose))
+            db.execute("INSERT INTO spent VALUES (?, ?, ?, ?)", row)
 
     def _tell(
         self,
@@ -450,6 +451,12 @@ class Memory:
                 ).fetchall()
                 found[space] = _union(found.get(space), np.frombuffer(bits, "<u8"))
         return sum(int(np.bitwise_count(words).sum()) for words in found.values())
+
+
+def _spends(asked: Asked, purpose: Purpose) -> str:
+    """Return by which name sums are counted once: that of their course, or of all."""
+    course = (purpose.permit, asked.course) if asked.follows else ()
+    return "|".join((asked.analysis, *course))
 
 
 def _check_one_space(db: sqlite3.Connection, purpose: Purpose) -> None:

@@ -56,6 +56,8 @@ class Asked:
             states.
         over: the sites that are summed.
         alone: whether this site's own part may be told apart.
+        follows: whether the sums about groups follow from sums of the same course, so
+            that in another one they are others.
     """
 
     analysis: str
@@ -69,6 +71,7 @@ class Asked:
     course: str = ""
     over: Summed = NOWHERE
     alone: bool = False
+    follows: bool = False
 
     @property
     def of_whom(self) -> "Asked":
