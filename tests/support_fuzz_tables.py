@@ -54,7 +54,7 @@ def parquet() -> bytes:
 
 def staged(kind: str) -> Callable[[Path], object]:
     """Return what reads a file of a kind as a curation stages it."""
-    engine = connect()
+    engine = for_small_files()
     columns = {"id": "$.id", "age": "$.value.age"} if kind == "ndjson" else {}
     source = Source("t", "*", kind, columns=columns, most_unfit=1.0)
 
@@ -82,7 +82,15 @@ def usable(engine: Connection) -> Connection:
     try:
         engine.execute("SELECT 1")
     except duckdb.FatalException:
-        return connect()
+        return for_small_files()
+    return engine
+
+
+def for_small_files() -> Connection:
+    """Return an engine without threads: to wake them takes longer than a small file."""
+    engine = connect()
+    for setting in ("threads = 1", "async_threads = 1"):
+        engine.execute(f"SET {setting}")
     return engine
 
 
