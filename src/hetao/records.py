@@ -22,6 +22,14 @@ Reader = Callable[[Any, str, type[HetaoError]], Any]  # of a value, its place, a
 LARGEST_FILE = 16 * 2**20  # bytes; nobody writes such a file by hand
 
 
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a key that stands twice: a person would read the one, we the other."""
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a key stands twice")
+    return table
+
+
 def read_toml(path: Path, error: type[HetaoError]) -> dict[str, Any]:
     """Return the tables of a TOML file.
 

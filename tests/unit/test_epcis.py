@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 
 import pytest
 
@@ -144,6 +145,70 @@ def test_a_patient_is_named_in_one_field_alone(tmp_path, kind, name, text):
     assert "123456" not in str(caught.value)
 
 
+def naming(text, person=PATIENT):
+    """Return an event of a patient, with a paper named by that text."""
+    return {**WAY[0], "hetao:person": person, "bizTransactionList": [paper(text)]}
+
+
+def paper(text):
+    return {"bizTransaction": f"urn:x:{text}"}
+
+
+@pytest.mark.parametrize(
+    ("person", "text"),
+    [
+        ("H1234567", "H123456-7"),
+        ("H1234567", "h.123.456.7"),
+        ("H123456(7)", "H1234%252567:H12345%2536%252537"),
+        ("H123456(7)", "%EF%BC%A81234567"),  # full width
+        ("12-34567", "12.34567"),
+        ("H1234567", "MRN_H1234567_1"),
+    ],
+)
+def test_a_patient_is_found_however_the_identifier_is_written(tmp_path, person, text):
+    write_events(tmp_path, [naming(text, person)])
+
+    with pytest.raises(InvalidData, match="bizTransactionList has the identifier"):
+        read_events(tmp_path, KEY)
+
+
+def test_two_numbers_of_an_item_are_no_patient_together(tmp_path):
+    write_events(tmp_path, [naming("123.4567", "1234567")])
+
+    assert len(read_events(tmp_path, KEY)) == 1
+
+
+@pytest.mark.parametrize("other", [None, "B7654321"])
+def test_a_patient_is_named_in_no_event_of_another_in_the_folder(tmp_path, other):
+    event = naming("H1234567", other)
+    if other is None:
+        del event["hetao:person"]
+    write_events(tmp_path, [event])
+    assert len(read_events(tmp_path, KEY)) == 1  # nobody is known by it
+
+    elsewhere = json.dumps(document_of([naming("1")]))
+    (tmp_path / "events" / "z.json").write_text(elsewhere, "utf-8")
+    with pytest.raises(InvalidData, match="identifier of a patient") as caught:
+        read_events(tmp_path, KEY)
+    assert "1234567" not in str(caught.value)
+
+
+def test_a_number_of_one_patient_may_be_an_item_s_in_an_event_of_another(tmp_path):
+    write_events(tmp_path, [naming("7654321", "1234567"), naming("1", "7654321")])
+    assert len(read_events(tmp_path, KEY)) == 2
+
+    long = "110101199003070011"  # of digits that no item has by chance
+    write_events(tmp_path, [naming(long, "1234567"), naming("1", long)])
+    with pytest.raises(InvalidData, match="identifier of a patient"):
+        read_events(tmp_path, KEY)
+
+
+def test_whatever_is_encoded_ever_so_often_ends(tmp_path):
+    write_events(tmp_path, [naming("%" + "25" * 1900)])
+
+    assert len(read_events(tmp_path, KEY)) == 1
+
+
 def test_a_number_within_another_is_no_patient(tmp_path):
     for person in ("400", "32814", "891668"):  # short, or a part of one in the item's
         write_events(tmp_path, [{**WAY[0], "hetao:person": person}])
@@ -238,7 +303,6 @@ CHANGES = {
     "persistentDisposition": {},
     "sensorElementList": [{"sensorReport": [{"value": 4.5}]}],
     "@context": 7,
-    "patientName": "x",
     "hetao:person": 7,
 }
 
@@ -254,12 +318,18 @@ def test_what_is_not_as_epcis_has_it_is_refused(tmp_path, field, kind):
     assert PATIENT not in str(caught.value)
 
 
-def test_a_field_named_after_a_patient_is_not_said(tmp_path):
-    write_events(tmp_path, [{**WAY[0], PATIENT: 1}])
-
+@pytest.mark.parametrize("kind", WHOLE)
+@pytest.mark.parametrize("name", [PATIENT, "ChanTaiMan", "patientName", "note"])
+def test_a_field_named_after_a_patient_is_not_said(tmp_path, name, kind):
+    write_events(tmp_path, [{**WHOLE[kind], name: 1}])
     with pytest.raises(InvalidData, match="a field of another name") as caught:
         read_events(tmp_path, KEY)
-    assert PATIENT not in str(caught.value)
+    assert name not in str(caught.value)
+
+    write_document(tmp_path, document_of(WAY, **{name: 1}))
+    with pytest.raises(InvalidData, match="a field of another name") as caught:
+        read_events(tmp_path, KEY)
+    assert name not in str(caught.value)
 
 
 ALWAYS = ("eventTime", "eventTimeZoneOffset")
@@ -327,7 +397,7 @@ def test_an_event_is_about_something(tmp_path, kind, without, changed, wrong):
 
 
 @pytest.mark.parametrize(
-    "field", ["@context", "creationDate", "schemaVersion", "epcisHeader", "note"]
+    "field", ["@context", "creationDate", "schemaVersion", "epcisHeader", "sender"]
 )
 def test_a_document_is_held_to_the_standard_too(tmp_path, field):
     write_document(tmp_path, document_of(WAY, **{field: 7}))
@@ -365,3 +435,28 @@ def test_a_number_that_json_does_not_have_is_refused(tmp_path):
 
     with pytest.raises(InvalidData, match="no EPCIS"):
         read_events(tmp_path, KEY)
+
+
+@pytest.mark.parametrize("field", ["hetao:person", "epcList", "type"])
+def test_a_name_that_stands_twice_in_an_object_is_refused(tmp_path, field):
+    """One reader takes the first, another the last: of two patients either."""
+    event = {**WAY[0], "hetao:person": PATIENT}
+    text = json.dumps(document_of([event]))
+    once = f'"{field}": {json.dumps(event[field])}'
+    assert once in text
+    (tmp_path / "events").mkdir()
+    twice = text.replace(once, f'"{field}": "x", {once}')
+    (tmp_path / "events" / "x.json").write_text(twice)
+
+    with pytest.raises(InvalidData, match="each name once"):
+        read_events(tmp_path, KEY)
+
+
+def test_what_is_no_file_is_refused_and_waited_for_by_nobody(tmp_path):
+    (tmp_path / "events").mkdir()
+    path = tmp_path / "events" / "x.json"
+    for make in (lambda: os.mkfifo(path), lambda: path.symlink_to(tmp_path / "gone")):
+        make()
+        with pytest.raises(InvalidData, match=r"x\.json is no file"):
+            read_events(tmp_path, KEY)
+        path.unlink()

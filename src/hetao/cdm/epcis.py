@@ -16,21 +16,22 @@ becomes the pseudonym that the tables have. The event is then under that person'
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote
 
 from hetao.canonical import canonical
 from hetao.cdm.committing import Event
 from hetao.cdm.epcis_fields import PARTS, TOLD, wrong_around, wrong_in
+from hetao.cdm.naming import Identifiers, is_telling, plain
 from hetao.errors import InvalidData, NotCanonical
+from hetao.records import once
+from hetao.whole import read_whole
 
 FORM: Final = "hetao.event/1"
 FOLDER: Final = "events"
 LARGEST: Final = 64 * 2**20  # bytes of one document
 PERSON: Final = "hetao:person"
-SHORTEST: Final = 6  # letters and digits of an identifier that is looked for elsewhere
 # GS1's own number of one who is served (GSRN, 8018): in a hospital, a patient.
 _SERVED = re.compile(
     r"urn:epc:[a-z]+:gsrn(-[0-9]+)?:|[/?&](8018|gsrn)[/=][0-9]{18}(?![0-9])",
@@ -48,9 +49,11 @@ def read_events(folder: Path, key: bytes) -> list[Event]:
     Raises:
         InvalidData: a document does not hold; the error names it, never a patient.
     """
+    paths = sorted((folder / FOLDER).glob("*.json*"))
+    people = Identifiers(one for path in paths for one in _people_in(path))
     found = list[Event]()
-    for path in sorted((folder / FOLDER).glob("*.json*")):
-        found += read_document(path, key)
+    for path in paths:
+        found += _read(path, key, people)
     return sorted(found, key=lambda event: (event.data, event.person or 0))
 
 
@@ -60,18 +63,30 @@ def read_document(path: Path, key: bytes) -> list[Event]:
     Raises:
         InvalidData: it does not hold; the error names the event and its fields.
     """
+    return _read(path, key, Identifiers(_people_in(path)))
+
+
+def _read(path: Path, key: bytes, people: Identifiers) -> list[Event]:
     return [
-        _event(event, key, f"{path.name}, event {number}")
+        _event(event, key, people, f"{path.name}, event {number}")
         for number, event in enumerate(_events_in(path), 1)
     ]
 
 
+def _people_in(path: Path) -> list[str]:
+    """Return those identifiers of a document's patients that tell them from items."""
+    named = (e.get(PERSON) for e in _events_in(path) if isinstance(e, Mapping))
+    return [one for one in named if isinstance(one, str) and is_telling(one)]
+
+
 def _events_in(path: Path) -> list[Any]:
-    if path.stat().st_size > LARGEST:
-        raise InvalidData(f"{path.name} is larger than an EPCIS document may be")
+    if not path.is_file():
+        raise InvalidData(f"{path.name} is no file", fix="take it away, or mend it")
     try:
-        document = json.loads(path.read_bytes(), parse_constant=_no_number)
-    except (OSError, ValueError, RecursionError):
+        document = json.loads(
+            read_whole(path, LARGEST), parse_constant=_no_number, object_pairs_hook=once
+        )
+    except (ValueError, RecursionError):
         document = None
     match document:
         case {"type": "EPCISDocument", "epcisBody": {"eventList": list(events)}}:
@@ -79,7 +94,7 @@ def _events_in(path: Path) -> list[Any]:
             return events
     raise InvalidData(
         f"{path.name} is no EPCIS 2.0 document in JSON",
-        fix="write an EPCISDocument with an eventList",
+        fix="write an EPCISDocument with an eventList, and each name once",
     )
 
 
@@ -92,7 +107,7 @@ def _refuse(fields: list[str], where: str) -> None:
         raise InvalidData(f"{where}: {', '.join(fields)} is not as EPCIS has it")
 
 
-def _event(event: Any, key: bytes, where: str) -> Event:
+def _event(event: Any, key: bytes, people: Identifiers, where: str) -> Event:
     kind = event.get("type") if isinstance(event, Mapping) else None
     if not isinstance(kind, str) or kind not in TOLD:
         raise InvalidData(f"{where}: its type is none of {', '.join(TOLD)}")
@@ -104,7 +119,7 @@ def _event(event: Any, key: bytes, where: str) -> Event:
     own = {name: _told(name, event[name]) for name in event if name in TOLD[kind]}
     told = {name: value for name, value in own.items() if value is not None}
     try:
-        _refuse_naming(told, person, where)
+        _refuse_naming(told, (people, Identifiers([person] if person else [])), where)
         body = canonical({"person": None if about is None else str(about), **told})
     except NotCanonical as error:
         raise InvalidData(f"{where}: {error.what}") from error
@@ -127,7 +142,7 @@ def _told(name: str, value: Any) -> Any:
 def _without_served(value: Any) -> Any:
     """Return the value without what bears a number of one who is served, or None."""
     if isinstance(value, str):
-        return None if _SERVED.search(unquote(value)) else value
+        return None if _SERVED.search(plain(value)) else value
     if isinstance(value, Mapping):
         parts = {name: _without_served(held) for name, held in value.items()}
         return None if None in parts.values() else parts
@@ -137,17 +152,15 @@ def _without_served(value: Any) -> Any:
     return value
 
 
-def _refuse_naming(told: Mapping[str, Any], person: str | None, where: str) -> None:
-    """Refuse an event that names its patient in a field that a leaf would tell."""
-    bare = "".join(filter(str.isalnum, person or "")).casefold()
-    if person is None or len(bare) < SHORTEST:  # in any number there is a short one
-        return
-    forms = "|".join(map(re.escape, (person.casefold(), bare)))
-    whole = re.compile(rf"(?<![^\W_])({forms})(?![^\W_])")
+def _refuse_naming(
+    told: Mapping[str, Any], people: Sequence[Identifiers], where: str
+) -> None:
+    """Refuse an event that names a patient in a field that a leaf would tell."""
     for name, value in told.items():
-        if whole.search(unquote(canonical(value).decode()).casefold()):
+        text = canonical(value).decode()
+        if any(some.are_in(text) for some in people):
             raise InvalidData(
-                f"{where}: {name} has the identifier of its patient",
+                f"{where}: {name} has the identifier of a patient",
                 fix=f"name the patient in {PERSON} alone",
             )
 

@@ -54,7 +54,6 @@ _CBV = re.compile(r"urn:epcglobal:cbv|https?://ns\.gs1\.org/cbv/")
 _VOC = re.compile(r"https?://(www\.)?gs1\.org/voc/")  # where those of sensors stand
 _UNIT = re.compile(r"[A-Z0-9]{2,3}")
 _HEX = re.compile(r"[0-9A-Fa-f]+")
-_FIELD = re.compile(r"@?[A-Za-z]{1,40}")  # a name that may be said in an error
 OTHER: Final = "a field of another name"
 
 
@@ -319,6 +318,8 @@ _NEEDED: Final[dict[str, tuple[str, ...]]] = {
     "TransformationEvent": _ALWAYS,
     "AssociationEvent": (*_ALWAYS, "action", "parentID"),
 }
+# Names of the standard's own, of any type: those that an error may say.
+_SAID: Final = frozenset(DOCUMENT).union(*TOLD.values(), *LEFT_OUT.values())
 _THINGS: Final = ("epcList", "quantityList")
 _CHILDREN: Final = ("childEPCs", "childQuantityList")
 _WHAT: Final = {
@@ -350,7 +351,7 @@ def wrong_around(document: Mapping[str, Any]) -> list[str]:
 def _wrong_by(checks: Mapping[str, Check], held: Mapping[str, Any]) -> Iterator[str]:
     for name, value in held.items():
         if not (checks[name](value) if name in checks else is_uri(name)):
-            yield name if _FIELD.fullmatch(name) else OTHER
+            yield name if name in _SAID else OTHER
 
 
 def _lacking(event: Mapping[str, Any]) -> Iterator[str]:

@@ -36,7 +36,7 @@ from hetao.permit.notices import (
     tightened,
 )
 from hetao.permit.permit import Permit, permit_from
-from hetao.records import record
+from hetao.records import once, record
 from hetao.whole import read_whole, write_whole
 
 LARGEST_PERMIT: Final = 4 * 2**20  # bytes
@@ -185,18 +185,10 @@ def read_bundle(path: Path) -> Bundle:
     try:
         fix = "draft one with `hetao study propose`"
         data = read_whole(path, LARGEST_PERMIT, InvalidNetwork, fix=fix)
-        table = json.loads(data, object_pairs_hook=_once)
+        table = json.loads(data, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise InvalidNetwork(f"{path.name} is not JSON") from error
     return bundle_from(table, path.name)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a key that stands twice: a person would read the one, we the other."""
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise ValueError("a key stands twice")
-    return table
 
 
 def write_bundle(
