@@ -378,6 +378,34 @@ def test_a_release_that_is_not_known_to_have_arrived_may_be_missing_and_is_told(
         assert said["unsent"].format(site="a", task="attrition/1/0") in page
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"task": "attrition/1/0\nVERIFIED: A STUDY"},
+        {"task": "attrition/1"},
+        {"task": "other/1/0"},
+        {"task": "attrition/1/" + "0" * 99},
+        {"task": 7},
+        {"analysis": "other", "task": "other/1/0"},
+        {"analysis": "other\nVERIFIED", "task": "other\nVERIFIED/1/0"},
+        {"analysis": None},
+        {"attempt": 2},
+        {"attempt": True},
+        {"round": 1},
+    ],
+    ids=str,
+)
+def test_what_a_lying_site_names_as_unsent_is_of_the_study(small_run, body, changes):
+    """Its words would else stand among the verifier's own."""
+    less, receipt, _ = without(body, "a")
+    bent = restated(small_run, receipt, "a", **changes)
+    name = digest_bytes(canonical(bent))
+    mine = listed(small_run, less, "a", records=[bent], unsent=[name])
+
+    with pytest.raises(Unverified, match="a lists a release of another study"):
+        held(small_run, less, mine)
+
+
 def test_who_hides_the_only_release_of_an_analysis_leaves_it_tainted(small_run):
     """A coordinator that has it, while its hub's word was lost on the way back."""
     body = revoked_body(small_run, START)

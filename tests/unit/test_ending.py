@@ -138,6 +138,18 @@ def test_of_two_lists_named_alike_the_one_that_was_asked_is_told(stage):
     assert (one["members"], set(one["receipts"])) == (["a", "b", "c"], {"c"})
 
 
+def test_more_who_lie_keep_no_release_by_the_list_that_was_asked_from_being_told(stage):
+    """Else an honest certificate would be refused beside an honest site's list."""
+    lies = {
+        f"receipt_{site}": stage.signed("receipt", site, members=["a", "b"])
+        for site in "ab"
+    }
+
+    (one,) = stage.rounds(**lies)
+
+    assert (one["members"], set(one["receipts"])) == (["a", "b", "c"], {"c"})
+
+
 def test_what_only_a_liar_answered_is_told_as_the_liar_signed_it(stage):
     """A release left that site; by whose list, its own signature says."""
     lie = stage.signed("receipt", "a", members=["a", "b"])

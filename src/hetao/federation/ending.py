@@ -85,7 +85,7 @@ def _rounds(coordinator: Coordinator, draft: Ended) -> Iterator[dict[str, Any]]:
     """Yield every round of which a release holds, with the sums that hold.
 
     What a task was, is what was asked, whatever an answer says of itself; its members
-    are those that most releases name, and of as many those that were asked.
+    are those that were asked, and where no release names them those that most name.
     """
     said = _said(coordinator)
     for task, asked in coordinator.mail.asked().items():
@@ -98,7 +98,7 @@ def _rounds(coordinator: Coordinator, draft: Ended) -> Iterator[dict[str, Any]]:
                 held.setdefault(tuple(names), {})[site] = receipt
         if not held:
             continue
-        members = max(held, key=lambda one: (len(held[one]), one == asked))
+        members = max(held, key=lambda one: (one == asked, len(held[one])))
         found = {**round_, "members": list(members), "receipts": held[members]}
         for hub, total in answers.get("total", {}).items():
             if _holds(_check_total, draft, hub, {**found, "totals": {hub: total}}):

@@ -24,7 +24,7 @@ Specification: `docs/specs/certificate.md`.
 """
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -45,7 +45,7 @@ from hetao.ledger.note import parse_checkpoint
 from hetao.ledger.opened import Opened, parts_of
 from hetao.ledger.released import Released, check_released
 from hetao.ledger.rounds import check_place, check_release, check_total
-from hetao.ledger.sealed_counts import NAME
+from hetao.ledger.sealed_counts import NAME, is_count
 from hetao.permit import (
     SKEW,
     Bundle,
@@ -346,21 +346,8 @@ def _is_opened(round_: Mapping[str, Any], permit: Permit) -> bool:
 
 def _lists(certificate: Ended) -> str:  # 7
     here = _released_by(certificate)
-    for site, one in certificate.listed.items():
-        if (one.run, one.permit) != (
-            certificate.body["run"],
-            certificate.permit.digest,
-        ):
-            raise Unverified(f"the list of {site} is of another run")
-        if site not in certificate.permit.sites:
-            raise Unverified(f"{site} is not a site of the permit, and has no list")
-        if one.destroyed:  # a site may have heard of the end by a slower clock
-            end = parse_time(str(certificate.body["revoked"])) - SKEW
-            if parse_time(one.destroyed) < end:
-                raise Unverified(f"{site} destroyed what it kept before the revocation")
-        mine = set(here.get(site, ()))
-        if not mine <= set(one.sums) <= mine | one.unsent:
-            raise Unverified(f"{site} lists other releases than the certificate")
+    for one in certificate.listed.values():
+        _check_list(certificate, one, set(here.get(one.site, ())))
     rest, listed = certificate.unlisted, certificate.listed
     words = f"{len(listed)} sites' own lists hold the very same"
     if certificate.unsent:
@@ -371,6 +358,34 @@ def _lists(certificate: Ended) -> str:  # 7
     if rest:
         words += f"; that no more left {', '.join(rest)} is the issuer's word"
     return words
+
+
+def _check_list(certificate: Ended, one: Released, mine: set[str]) -> None:
+    """Hold a site's list to the certificate, which has these releases of the site."""
+    site, body = one.site, certificate.body
+    if (one.run, one.permit) != (body["run"], certificate.permit.digest):
+        raise Unverified(f"the list of {site} is of another run")
+    if site not in certificate.permit.sites:
+        raise Unverified(f"{site} is not a site of the permit, and has no list")
+    if one.destroyed:  # a site may have heard of the end by a slower clock
+        end = parse_time(str(body["revoked"])) - SKEW
+        if parse_time(one.destroyed) < end:
+            raise Unverified(f"{site} destroyed what it kept before the revocation")
+    if not mine <= set(one.sums) <= mine | one.unsent:
+        raise Unverified(f"{site} lists other releases than the certificate")
+    known = {analysis["name"] for analysis in body["study"]["analyses"]}
+    for name in set(one.sums) - mine:
+        if not _is_placed(one.sums[name], known):
+            raise Unverified(f"{site} lists a release of another study")
+
+
+def _is_placed(record: Mapping[str, Any], known: Collection[str]) -> bool:
+    """Return whether a release that is only listed is named as a study's tasks are."""
+    name, attempt, number = (record[n] for n in ("analysis", "attempt", "round"))
+    if type(attempt) is not int or type(number) is not int or name not in known:
+        return False
+    last = "count" if is_count(record) else number
+    return bool(record["task"] == f"{name}/{attempt}/{last}")
 
 
 STEPS: Final = (
