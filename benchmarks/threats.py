@@ -89,6 +89,7 @@ THREATS = (
         ("attack/published_attacks", "attack/risk_sets",
          "attack/network_inversion", "attack/what_sums_reveal",
          "attack/differencing", "attack/differencing_sites",
+         "attack/group_quartiles", "attack/own_parts",
          "attack/dominance", "attack/saturating_states"),
         "cells of two columns beside a number",
     ),
@@ -278,6 +279,15 @@ ATTACKS = (
         "the same, of a Table 1",
         ("attack/differencing_sites::a_table_by_an_outcome_does_not_tell_everybodys_"
          "outcome",),
+    ),
+    Attack(
+        "quartiles by the outcome", "known values, counted in fine bins by who is ill",
+        "the same, of quantiles",
+        ("attack/group_quartiles",),
+    ),
+    Attack(
+        "a number that tells the site", "arithmetic with what a site's people share",
+        "ours", ("attack/own_parts",),
     ),
     Attack(
         "risk sets", "a Cox model's sums before and after somebody leaves",
