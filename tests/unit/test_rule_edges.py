@@ -150,9 +150,10 @@ def test_an_instrument_is_held_from_its_first_day_to_its_last():
     ]
 
 
-def test_a_largest_number_is_a_number():
+def test_nought_and_a_largest_number_are_numbers():
     most = 2**53 - 1
 
+    assert checked_value(FACTS[YEAR], 0, "here") == 0
     assert checked_value(FACTS[YEAR], most, "here") == most
     for beyond in (most + 1, -1, True):
         with pytest.raises(InvalidFacts):
