@@ -78,8 +78,8 @@ MODULES = {
         "unit/test_notice_edges", "unit/test_permit_life", "unit/test_basis_terms",
         "attack/test_permit_keys", "attack/test_standing_asked_twice",
     ),
-    "permit/duties": ("attack/test_permit_keys", "attack/test_standing_asked_twice",
-                      "attack/test_going_on"),
+    "permit/duties": ("unit/test_permit_form", "attack/test_permit_keys",
+                      "attack/test_standing_asked_twice", "attack/test_going_on"),
     "permit/bundle": (
         "unit/test_notice_edges", "unit/test_permit", "unit/test_permit_life",
         "unit/test_basis_terms", "attack/test_permit_keys", "attack/test_going_on",
