@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from hetao.canonical import canonical, parse_canonical
 from hetao.cdm.acts import read_acts
 from hetao.cdm.committing import (
     COMMITMENT,
     FORM,
     KEYS,
+    STARTS,
     Event,
     acts_folder,
     commit_acts,
@@ -229,6 +231,35 @@ def test_many_acts_are_opened_as_one_by_one_and_tables_asked_a_few_times(
     for index in (-1, size):
         with pytest.raises(Usage):
             list(extract.open_all([0, index]))
+
+
+@pytest.mark.parametrize("left", [None, 0, 24])
+def test_where_acts_begin_is_made_again_where_it_is_lost(extract, left):
+    shown = dict(extract.open_all(range(extract.commitment.acts)))
+    path = extract.folder / STARTS
+    whole = path.read_bytes()
+    extract.shred(ANNA)
+    path.unlink()
+    if left is not None:
+        path.write_bytes(whole[:left])
+
+    found = dict(replace(extract).open_all(shown))
+
+    assert path.read_bytes() == whole
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert None in found.values()
+    assert all(one in (None, shown[n]) for n, one in found.items())
+
+
+def test_it_is_not_made_of_other_tables(extract, tmp_path):
+    (extract.folder / STARTS).unlink()
+    keys = parse_canonical((extract.folder / KEYS).read_bytes())
+    keys["keys"][0][-1] = "00" * 32
+    (extract.folder / KEYS).write_bytes(canonical(keys))
+
+    with pytest.raises(Unverified):
+        replace(extract).open(0)
+    assert not (extract.folder / STARTS).exists()
 
 
 def test_events_of_people_and_of_nobody_are_opened_with_the_acts(extract):

@@ -4,7 +4,7 @@
         commitment.json   what was committed to; its root may leave the site
         tiles             the tree of acts above every 256 leaves
         keys.json         what nonces are made of; secret, and smaller after a shredding
-        order             where each person's acts begin; can be made again
+        order             where each person's acts begin; if lost it is made again
     events.json       of devices and drugs, which stand in no table
 
 Made once for a snapshot and never again: a second commitment to the same tables would
@@ -29,6 +29,7 @@ from hetao.cdm.acts import (
     read_all_acts,
     used_columns,
 )
+from hetao.cdm.engine import Column as Array
 from hetao.cdm.engine import Engine
 from hetao.cdm.packing import Acts
 from hetao.cdm.secret_file import wipe_old, write_secret
@@ -155,7 +156,7 @@ def commit_acts(
     if known is not None:
         return known
     extract, seed = secrets.token_bytes(16), secrets.token_bytes(KEY_BYTES)
-    people = _in_order(engine, keyed(secret_for(master, ORDER, extract)))
+    people = in_order(engine, keyed(secret_for(master, ORDER, extract)))
     used = used_columns(engine)
     rows = rows_in(engine, used)
     if not {event.person for event in events} - {None} <= set(people):
@@ -181,13 +182,10 @@ def commit_acts(
         tree=tiles.root.hex(),
         used=used,
     )
-    starts = np.zeros(len(people) + 1, dtype=STEP)
-    starts["person"][1:] = people
-    starts["start"][1:] = np.cumsum(sealed.counts())[:-1]
     files = {
         TILES: tiles.as_bytes(),
         KEYS: keys_text(keys, {}),
-        STARTS: starts.tobytes(),
+        STARTS: starts_of(people, sealed.counts()).tobytes(),
         EVENTS: _events_text(events),
         COMMITMENT: (
             json.dumps({"type": FORM, **asdict(commitment)}, indent=1) + "\n"
@@ -197,7 +195,8 @@ def commit_acts(
     return commitment
 
 
-def _in_order(engine: Engine, secret: Keyed) -> list[int]:
+def in_order(engine: Engine, secret: Keyed) -> list[int]:
+    """Return everybody in the tables, in the order of places from 1."""
     ids = engine.fetch("SELECT person_id FROM person")["person_id"].tolist()
     return sorted(ids, key=lambda person: order_of(secret, person))
 
@@ -206,6 +205,19 @@ def rows_in(engine: Engine, used: Used) -> int:
     """Return how many rows the tables have together."""
     counts = [f"(SELECT count(*) FROM {name})" for name in used]  # noqa: S608
     return sum(int(n) for one in counts for (n,) in engine.rows(f"SELECT {one} AS n"))
+
+
+def starts_of(people: Sequence[int], counts: Sequence[int]) -> Array:
+    """Return person and first leaf, place by place; place 0 is nobody's.
+
+    Args:
+        people: in the order of places from 1.
+        counts: leaves of each place from 0.
+    """
+    starts = np.zeros(len(counts), dtype=STEP)
+    starts["person"][1:] = people
+    starts["start"][1:] = np.cumsum(counts)[:-1]
+    return starts
 
 
 class Sealed:

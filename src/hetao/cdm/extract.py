@@ -25,11 +25,13 @@ from hetao.cdm.committing import (
     Commitment,
     Event,
     Sealed,
+    in_order,
     keys_in,
     keys_text,
     leaves_of,
     read_keys,
     rows_in,
+    starts_of,
 )
 from hetao.cdm.engine import Column as Array
 from hetao.cdm.engine import Engine
@@ -48,6 +50,7 @@ from hetao.ledger.commitments import (
     secret_for,
 )
 from hetao.ledger.merkle import HASH_BYTES
+from hetao.whole import write_new
 
 AT_ONCE: Final = 2_000  # people whose acts are asked for at a time
 
@@ -77,10 +80,19 @@ class Extract:
 
     @cached_property
     def _starts(self) -> Array:
-        """Return person and first leaf, place by place; place 0 is nobody's."""
-        found = np.fromfile(self.folder / STARTS, dtype=STEP)
+        """Return person and first leaf, place by place; place 0 is nobody's.
+
+        It follows from tables and secrets: one that is not there, or is cut short, is
+        made again, which takes as long as committing did.
+        """
+        path = self.folder / STARTS
+        found = np.fromfile(path, dtype=STEP) if path.is_file() else np.zeros(0, STEP)
         if len(found) != self.commitment.people + 1:
-            raise InvalidData(f"the order of the acts in {self.folder.name} is damaged")
+            people = in_order(self.engine, self._secret(ORDER))
+            found = starts_of(people, self._sealed(people).counts())
+            with alone(self.folder):
+                path.unlink(missing_ok=True)
+                write_new(path, found.tobytes)
         return found
 
     @cached_property
@@ -264,8 +276,11 @@ class Extract:
         Raises:
             Unverified: one is not, or they have more or fewer.
         """
+        self._sealed(self._starts["person"][1:].tolist())
+
+    def _sealed(self, people: Sequence[int]) -> Sealed:
+        """Return all leaves, once they are those that were committed to."""
         keys, gone = read_keys(self.folder / KEYS)
-        people = self._starts["person"][1:].tolist()
         used = {name: tuple(names) for name, names in self.commitment.used.items()}
         acts = read_all_acts(self.engine, used, people, rows_in(self.engine, used))
         sealed = Sealed(people, keys, self._secret(NONCE))
@@ -281,6 +296,7 @@ class Extract:
                 "the tables are no longer what was committed to",
                 fix="bring back the snapshot's database",
             )
+        return sealed
 
     def shred(self, person: int) -> int:
         """Destroy the key of a person's nonces; return how many acts were theirs.
