@@ -7,7 +7,7 @@ import json
 import pytest
 
 from hetao.canonical import canonical, digest_bytes
-from hetao.errors import NotApproved, Refused
+from hetao.errors import InvalidNetwork, NotApproved, Refused
 from hetao.federation import gossip as gossiping
 from hetao.federation import guard
 from hetao.federation.attend import attend
@@ -181,6 +181,28 @@ def test_a_hub_looks_again_at_a_run_that_began_after_its_first_answer(federation
 
     with pytest.raises(NotApproved, match="no answer is carried any more"):
         hub.accept("b", answers["b"])
+
+
+def test_a_hub_that_cannot_read_what_it_heard_carries_no_answer(
+    federation, monkeypatch
+):
+    """Whether the permit still stands it can't know then, and so it stops."""
+
+    def unreadable():
+        raise InvalidNetwork("a file in the folder is no permit")
+
+    hub, site = federation.hubs[HUB], federation.sites["a"]
+    site.handle(federation.begin("a").data)
+    posts = [d for to, d in site.handle(federation.task("a").data) if to == HUB]
+    hub.accept("coordinator", federation.begin(HUB).data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(hub._register, "_read", unreadable)
+        with pytest.raises(InvalidNetwork):
+            hub.accept("a", posts[0])
+    hub.accept("a", posts[0])
+
+    assert [type(one) for one in hub.accept_all([("a", posts[0])])] == [type(None)]
 
 
 def test_a_site_that_heard_of_a_revocation_destroys_what_it_could_send_again(

@@ -211,24 +211,25 @@ class Hub:
             return None
         # What comes later is in no certificate that tells what had been released.
         if header.kind in ANSWERS and self._is_revoked(header.run):
-            raise NotApproved(
-                "the permit was revoked, and no answer is carried any more"
-            )
+            raise NotApproved("the permit was revoked: no answer is carried any more")
         return envelope
 
     def _is_revoked(self, run: str) -> bool:
         """Return whether the permit of a run that began here is known to be revoked.
 
-        If it was not, worked out anew when anything was heard since.
+        If it was not, worked out anew when anything was heard since. Of a run that has
+        not begun here no permit is known, and what nobody opens is carried.
         """
         place = self._register.place
         known, is_known_to_be = self._revoked.get(run, (NOT_YET, False))
         if is_known_to_be or known == place:
             return is_known_to_be
+        if self._shelf.one(run, "begin", "begin", self._coordinator) is None:
+            return False
         try:
             bundle = self._register.heard_of(self._opening(run)[1])
-        except (HetaoError, *MALFORMED):
-            return False
+        except MALFORMED as error:
+            raise NotApproved("the begin of this run is malformed") from error
         self._revoked[run] = place, is_revoked(bundle)
         return self._revoked[run][1]
 
