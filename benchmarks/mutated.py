@@ -2,7 +2,8 @@
 
 Three verifiers: the library's own, `verify_hetao.py` and, with --node, the page's
 script in node; --only takes one of them, --every 8 one byte in eight. What they accept
-is counted, and ends with exit code 1. A long run is made in pieces, all of one
+is counted, and ends with exit code 1; of the page, what it shows as amber, for no page
+is green before its reader chose a policy. A long run is made in pieces, all of one
 certificate: --kept FILE --every 8 with --first 0 to --first 7. With --revoked it is a
 revoked study's.
 """

@@ -1,4 +1,4 @@
-"""A witness that is served from a thread, and the page's script run by node."""
+"""A witness that is served from a thread, and the page's scripts run by node."""
 
 import asyncio
 import base64
@@ -7,7 +7,7 @@ import json
 import subprocess
 import threading
 
-from hetao.dossier.script import script_of
+from hetao.dossier.script import policy_script, script_of
 from hetao.ledger.certificate import published
 from hetao.transparency.witness import serve_witness
 
@@ -26,6 +26,56 @@ const [script, given] = process.argv.slice(2).map(f => fs.readFileSync(f, "utf8"
   console.log(JSON.stringify(said));
 })();
 """
+
+POLICY_IN_NODE = """
+const { webcrypto } = require("crypto"); globalThis.crypto ??= webcrypto;
+const fs = require("fs");
+const texts = process.argv.slice(2).map(f => fs.readFileSync(f, "utf8"));
+const [script, policy, given] = texts;
+(0, eval)(script.replace("begin();\\n})();", "})();"));
+(0, eval)(policy);
+const { readPolicy, judged } = hetaoPolicy(hetaoTools);
+const bytes = packed => new Uint8Array(Buffer.from(packed, "base64"));
+const json = packed => JSON.parse(Buffer.from(packed, "base64"));
+(async () => {
+  const said = {};
+  for (const [name, [certificate, own]] of Object.entries(JSON.parse(given)))
+    try {
+      if (certificate === null) { await readPolicy(bytes(own)); said[name] = true; }
+      else said[name] = await judged(json(certificate), bytes(own));
+    } catch (error) {
+      said[name] = error.slots ? [error.message, ...error.slots] : String(error);
+    }
+  console.log(JSON.stringify(said));
+})();
+"""
+
+
+def by_policy_script(given, folder):
+    """Return what the page says of certificates by policies of its reader's.
+
+    Args:
+        given: name → certificate, or None to have the policy read alone; policy. Each
+            is bytes.
+        folder: for files.
+
+    Returns:
+        name → `names` of the witnesses that saw it and whether it is `alone`, that is,
+        seen by parties alone; True for a policy that was read alone; or the key of the
+        refusal, and what fills it in. A text is an error of the script's own.
+    """
+    packed = {
+        name: [one if one is None else base64.b64encode(one).decode() for one in pair]
+        for name, pair in given.items()
+    }
+    texts = {"given.json": json.dumps(packed), "run.js": POLICY_IN_NODE}
+    texts |= {"script.js": script_of("study"), "policy.js": policy_script()}
+    for name, text in texts.items():
+        (folder / name).write_text(text, "utf-8")
+    names = ("run.js", "script.js", "policy.js", "given.json")
+    words = ["node", *(folder / name for name in names)]
+    said = subprocess.run(words, check=True, capture_output=True, text=True)
+    return json.loads(said.stdout)
 
 
 def by_script(given, folder, kind="study"):

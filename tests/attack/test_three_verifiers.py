@@ -1,11 +1,12 @@
 """What one verifier refuses no other takes: the library, the one file, the page.
 
-The page is held to the same lies in `tests/system/test_certificate_page.py`.
+The page is held to the same lies in `tests/system/test_certificate_page.py`; to the
+same policies of readers in `test_three_policies.py`.
 """
 
 import pytest
 
-from hetao.canonical import canonical, digest, parse_canonical
+from hetao.canonical import parse_canonical
 from hetao.errors import Unverified
 from hetao.federation.certify import recompute
 from hetao.ledger.certificate import published, verify_certificate
@@ -16,8 +17,9 @@ from hetao.ledger.proof import parse_proof
 from hetao.ledger.verify_hetao import NOT_CHECKED, Refused, verify
 from hetao.ledger.verify_log import Note, check_policy
 from hetao.permit import new_identity
-from support_federation import restated
 from support_lies import LIES, told
+from support_policies import with_lines
+from support_witness import by_script
 
 
 def test_the_truth_signed_anew_is_taken_by_both(model_run):
@@ -77,22 +79,13 @@ def test_a_hash_has_one_spelling(text):
         from_hex(text)
 
 
-def with_lines(run, lines):
-    """Return a certificate under whose checkpoint its issuer put more lines."""
-    value = run.value
-    log = {**value["log"], "proof": value["log"]["proof"] + lines}
-    boss = run.cast.identities["coordinator"]
-    signed = {"type": "hetao.signed-certificate/1", "body": digest(value["body"])}
-    said = restated(run, {"body": {}}, boss.name, **signed, log=log)
-    return canonical({**value, "log": log, "signature": said["signature"]})
-
-
-def test_no_more_and_no_other_lines_stand_under_a_checkpoint(small_run):
+def test_no_more_and_no_other_lines_stand_under_a_checkpoint(small_run, tmp_path):
     junk = "\u2014 other AAAAAAAA\n"
     own = len(parse_note(parse_proof(small_run.value["log"]["proof"]).note)[1])
     full = junk * (100 - own)
     assert verify_certificate(with_lines(small_run, full))
     assert verify(with_lines(small_run, full))
+    given = {"full": published(with_lines(small_run, full))}
 
     for lines in (full + junk, "\u2014 o+r AAAAAAAA\n", "\u2014 o\u3000r AAAAAAAA\n",
                   "\u2014 o\u0001 AAAAAAAA\n", "\u2014 other AAAAAA==\n"):  # fmt: skip
@@ -101,6 +94,9 @@ def test_no_more_and_no_other_lines_stand_under_a_checkpoint(small_run):
             verify_certificate(data)
         with pytest.raises(Refused):
             verify(data)
+        given[lines] = data
+
+    assert list(by_script(given, tmp_path)) == ["full"]
 
 
 def test_a_witness_that_signs_a_time_that_is_none_has_seen_nothing(

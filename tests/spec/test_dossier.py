@@ -22,9 +22,11 @@ from hetao.dossier.paper import make_paper
 from hetao.dossier.receipt import encode, make_receipt
 from hetao.dossier.sd_jwt import present
 from hetao.dossier.sd_jwt import read as read_disclosable
+from hetao.dossier.words import ON_PAPER, WORDS
 from hetao.errors import Unverified
 from hetao.ledger.certificate import published
 from hetao.permit import new_identity, write_identity
+from hetao.study import LANGUAGES
 from support_federation import COUNTS, LOGISTIC, Federation, Plan, toy_study
 
 CANARY = "Qzx81737"
@@ -255,6 +257,13 @@ def test_the_paper_is_one_and_the_same_pdf(model_run):
 
     assert made.startswith(b"%PDF-")
     assert make_paper(published(model_run.certificate), "zh-Hant") == made
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_paper_says_that_nobodys_witnesses_are_named_on_it(model_run, language):
+    told = texts_of(parse_canonical(published(model_run.certificate)), language)
+
+    assert told["paper"] == [WORDS[language]["paper"], ON_PAPER[language]]
 
 
 def test_one_command_exports_all(model_run, boss, tmp_path, capsys):

@@ -16,7 +16,7 @@ from hetao.canonical import canonical, parse_canonical
 from hetao.dossier import render_page, write_page
 from hetao.dossier.code import check_code, facts_of
 from hetao.dossier.revoked import render_revoked
-from hetao.dossier.script import REFUSED, script_of
+from hetao.dossier.script import REFUSED, policy_script, script_of
 from hetao.dossier.words import LANGUAGES, WORDS
 from hetao.errors import Unverified
 from hetao.ledger.certificate import published, verify_certificate
@@ -79,10 +79,10 @@ def bent(page, name, old, new):
     return path
 
 
-def test_an_untouched_page_is_valid_in_a_browser_and_fetches_nothing(page):
+def test_an_untouched_page_holds_in_a_browser_and_fetches_nothing(page):
     dom = browse(page, language="zh-Hant")
 
-    assert state_of(dom) == "valid"
+    assert state_of(dom) == "holds"  # and green by no policy of its own
     assert 'data-language="zh-Hant"' in dom
     assert "1.107" in dom
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page.read_text("utf-8"))
@@ -111,9 +111,9 @@ def test_the_page_of_a_revoked_study_checks_itself(small_run, tmp_path):
     page.write_text(render_revoked(signed(small_run, revoked_body(small_run))), "utf-8")
 
     dom = browse(page, language="zh-Hans")
-    assert state_of(dom) == "valid"
+    assert state_of(dom) == "holds"
     assert "已撤销——本研究已被终止" in dom
-    assert "VALID — checked" not in dom
+    assert "VALID" not in re.sub("INVALID", "", re.sub(r"<!--.*?-->", "", dom))
 
     dom = browse(bent(page, "bent.html", "08:01:00 UTC", "09:01:00 UTC"))
     assert state_of(dom) == "invalid"
@@ -123,7 +123,7 @@ def test_the_page_of_a_revoked_study_checks_itself(small_run, tmp_path):
 def test_why_the_script_refuses_is_said_in_three_languages():
     """Each key of the script has its sentences, and each of these is of the script."""
     said = {key.removeprefix(REFUSED) for key in catalogue() if key.startswith(REFUSED)}
-    text = script_of("study") + script_of("revoked")
+    text = script_of("study") + script_of("revoked") + policy_script()
     asked = {"revoked", "type"} | set(re.findall(r'Refused\("([a-z_]+)"', text))
     asked |= set(re.findall(r', "([a-z_]+)"(?:, [a-z]+){0,2}\);', text))
 
@@ -321,18 +321,21 @@ def _in_another_order(certificate):
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def test_the_only_script_and_style_that_may_run_are_the_pages_own(page):
+def test_the_only_scripts_and_style_that_may_run_are_the_pages_own(page):
     text = page.read_text("utf-8")
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1]
     script = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    asleep = re.findall(r'id="policy">(.*?)</script>', text, re.DOTALL)
     style = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
 
     assert script[0].startswith("//# allFunctionsCalledOnLoad\n")  # read once, and fast
+    assert [script, asleep] == [[script_of("study")], [policy_script()]]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    for kind, (only,) in (("script-src", script), ("style-src", style)):
-        packed = base64.b64encode(hashlib.sha256(only.encode()).digest()).decode()
-        assert f"{kind} 'sha256-{packed}'" in policy
+    for kind, own in (("script-src", script + asleep), ("style-src", style)):
+        made = (hashlib.sha256(one.encode()).digest() for one in own)
+        named = (f" 'sha256-{base64.b64encode(one).decode()}'" for one in made)
+        assert f"; {kind}{''.join(named)};" in policy
 
 
 def test_the_page_holds_what_is_published_and_no_integer(page, model_run):

@@ -16,7 +16,7 @@ import segno
 
 from hetao.canonical import parse_canonical
 from hetao.dossier.page import Found, told_of
-from hetao.dossier.words import WORDS
+from hetao.dossier.words import ON_PAPER, WORDS
 from hetao.errors import Usage
 from hetao.ledger.certificate import published, verify_certificate
 from hetao.permit import parse_time
@@ -75,10 +75,11 @@ def _data(value: Mapping[str, Any], language: str) -> dict[str, Any]:
         "classes",
         "found",
     )
-    same += ("caution", "proved", "unproved", "check", "fingerprints", "paper")
+    same += ("caution", "proved", "unproved", "check", "fingerprints")
     comma = said["comma"]
     return {
         **{key: said[key] for key in same},
+        "paper": [said["paper"], ON_PAPER[language]],
         "lang": lang,
         "region": region,
         "font": font,

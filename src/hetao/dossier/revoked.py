@@ -59,8 +59,8 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "and use hetao verify --list.",
             "That the approvals held until then, and that each release was of a class "
             "that the permit allows: hetao verify checks these.",
-            "That anybody independent saw the coordinator's log: ask hetao verify, "
-            "with a policy of your own.",
+            "That anybody independent saw the coordinator's log: only a policy of your "
+            "own says whom you believe. Give it to this page, or to hetao verify.",
             "That the keys in this file belong to whom they name. Compare the "
             "fingerprints below with the parties, by telephone or from your own list.",
             "That this page is honest. A forged page could say anything; for a "
@@ -109,7 +109,8 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "有沒有其他內容離開醫院，以及醫院何時銷毀所保存的內容："
             "本頁不核驗各醫院自己的清單。請向各醫院索取，並用 hetao verify --list。",
             "批准是否一直有效，以及每次放行是否屬許可容許的級別：請用 hetao verify。",
-            "有沒有獨立第三方見過統籌方的日誌：請用 hetao verify，附上自己的見證規則。",
+            "有沒有獨立第三方見過統籌方的日誌：只有您自己的見證規則才說明您相信誰；"
+            "請交給本頁或 hetao verify。",
             "本檔內的金鑰是否屬於所示各方。請以電話或自己的名單，核對下列指紋。",
             "本頁本身是否可信。偽造的頁面可以任意顯示；作決定前，請用自己的 "
             "hetao verify 或 verify_hetao.py 核驗 revoked.json。",
@@ -156,7 +157,8 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "有没有其他内容离开医院，以及医院何时销毁所保存的内容："
             "本页不核验各医院自己的清单。请向各医院索取，并用 hetao verify --list。",
             "批准是否一直有效，以及每次放行是否属许可允许的级别：请用 hetao verify。",
-            "有没有独立第三方见过统筹方的日志：请用 hetao verify，附上自己的见证规则。",
+            "有没有独立第三方见过统筹方的日志：只有您自己的见证规则才说明您相信谁；"
+            "请交给本页或 hetao verify。",
             "本文件内的密钥是否属于所示各方。请通过电话或自己的名单，核对下列指纹。",
             "本页本身是否可信。伪造的页面可以任意显示；作决定前，请用自己的 "
             "hetao verify 或 verify_hetao.py 核验 revoked.json。",

@@ -1,10 +1,12 @@
-"""The shell of a page that checks itself: one script, one style, words as data.
+"""The shell of a page that checks itself: its script, one style, words as data.
 
 It holds a certificate, the words about it in three languages, and a script that shows
 them only when the digest of both is the page's own and every step of the certificate
 that the script takes holds. Until then, and whenever anything was changed, it says in
-red that nothing is verified. The page's policy names the one script and the one style
-that may run.
+red that nothing is verified. Whether it counts is for the reader's own policy to say:
+what reads one is a script of its own, text until a file is chosen, so that no opening
+waits for it. The page's Content-Security-Policy names these two scripts and the one
+style; nothing else may run.
 """
 
 import base64
@@ -19,7 +21,7 @@ from typing import Any, Final, Literal
 from jinja2 import Environment
 from markupsafe import Markup
 
-from hetao.dossier.words import NAMES, STATES
+from hetao.dossier.words import CHOOSE, NAMES, ON_PAPER, SEEN_BY, STATES
 from hetao.errors import InvalidData
 from hetao.permit.signing_words import office_named
 from hetao.report.custody import time_text
@@ -49,17 +51,21 @@ def render_shell(kind: Kind, title: str, words: str, certificate: bytes) -> str:
     """
     if any(end in words.lower() for end in _ENDS):
         raise InvalidData("a text of the study cannot stand in a page")
-    script, style = script_of(kind), _style()
+    script, policy, style = script_of(kind), policy_script(), _style()
     packed = base64.b64encode(certificate).decode("ascii")
     return environment().get_template("page.html.j2").render(
         kind=kind,
         title=title,
         script=Markup(script),  # noqa: S704 - our own files
         style=Markup(style),  # noqa: S704 - our own files
-        script_digest=_source(script),
+        policy=Markup(policy),  # noqa: S704 - our own files
+        script_digests=[_source(script), _source(policy)],
         style_digest=_source(style),
         digest=hashlib.sha256((words + packed).encode()).hexdigest(),
         states=STATES[kind],
+        seen_by=SEEN_BY,
+        choose=CHOOSE,
+        on_paper=ON_PAPER,
         names=NAMES,
         languages=LANGUAGES,
         words=Markup(words),  # noqa: S704 - escaped when it was rendered
@@ -74,6 +80,17 @@ def script_of(kind: Kind) -> str:
     parts = [_text(f"verify{name}.js") for name in ("", f"_{kind}", "_page")]
     lines = ["//# allFunctionsCalledOnLoad", '"use strict";', "(() => {", *parts]
     return "\n".join(lines) + "})();"
+
+
+@functools.cache
+def policy_script() -> str:
+    """Return the script that reads a policy: one function of what the first one has."""
+    tools = re.search(r"hetaoTools = (\{.*?\});", _text("verify_page.js"))
+    if tools is None:
+        raise AssertionError("the page's script hands nothing on")
+    parts = [_text(f"verify_{name}.js") for name in ("mldsa", "policy")]
+    head = f'"use strict";\nglobalThis.hetaoPolicy = ({tools[1]}) => {{\n'
+    return head + "".join(parts) + "return { readPolicy, checkLog, isMet, judged };\n};"
 
 
 @functools.cache

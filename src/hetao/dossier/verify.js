@@ -156,6 +156,7 @@ async function rootOf(index, size, entry, path, nodes) {
   need(last === 0, "path");
   return base64(reached);
 }
+const NAME = /^[^+\x00-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$/; // no plus, no space of Unicode
 function readNote(note) {
   const cut = note.lastIndexOf("\n\n");
   need(cut >= 0, "checkpoint");
@@ -165,8 +166,10 @@ function readNote(note) {
   need(end === "" && more === undefined && /^(0|[1-9][0-9]{0,14})$/.test(size), "checkpoint");
   const signed = lines.map(line => {
     const [dash, name, packed, more] = line.split(" ");
-    need(dash === "\u2014" && packed !== undefined && more === undefined && /^[^+\x00-\x20]+$/.test(name), "checkpoint");
-    return [name, unbase64(packed)];
+    need(dash === "\u2014" && packed !== undefined && more === undefined && NAME.test(name), "checkpoint");
+    const data = unbase64(packed);
+    need(data.length > 4, "checkpoint");
+    return [name, data];
   });
   unbase64(root);
   return { text, origin, size: Number(size), root, signed };

@@ -12,6 +12,36 @@ function tell(error) {
   const said = JSON.parse(at("refusals").textContent)[message];
   for (const one of document.querySelectorAll(".why")) one.textContent = said[one.lang].replace(/\{([01])\}/g, (_, i) => slots[i]);
 }
+/* Under a policy of the reader's own, as often as one is chosen: until then no certificate counts, whatever holds.
+   What reads a policy is text in the page, and is made a script here, so that no opening waits for it. */
+let choices = 0;
+async function choose(packed) {
+  const [file] = at("witnesses").files, mine = ++choices;
+  document.body.dataset.state = "holds";
+  if (!file) return;
+  let state = "below";
+  try {
+    need(file.size <= 2 ** 20, "policy_large");
+    const data = await file.arrayBuffer().catch(() => { throw new Refused("policy_unread"); });
+    if (!globalThis.hetaoPolicy) {
+      const script = document.createElement("script");
+      script.textContent = at("policy").textContent;
+      document.head.append(script);
+    }
+    const { judged } = globalThis.hetaoPolicy(globalThis.hetaoTools);
+    const { names, alone } = await judged(JSON.parse(text8.decode(unbase64(packed))), new Uint8Array(data));
+    if (mine !== choices) return;
+    for (const one of document.querySelectorAll(".who")) {
+      one.lastElementChild.textContent = names.join(one.lang === "en" ? ", " : "\u3001");
+      one.hidden = !names.length;
+    }
+    state = alone ? "alone" : "valid";
+  } catch (error) {
+    if (mine !== choices) return;
+    tell(error);
+  }
+  document.body.dataset.state = state;
+}
 async function begin() {
   const known = ["en", "zh-Hant", "zh-Hans"];
   const asked = (location.hash.slice(1) || navigator.language || "en");
@@ -28,7 +58,10 @@ async function begin() {
     at("page").innerHTML = words;
     document.body.dataset.took = took.toFixed(1);
     document.body.dataset.byHand = String(!found.own);
-    document.body.dataset.state = "valid";
+    document.body.dataset.state = "holds";
+    const input = at("witnesses");
+    input.onchange = () => choose(packed);
+    input.onclick = () => { input.value = ""; choose(packed); }; // so that a file that was mended may be chosen again
   } catch (error) {
     document.body.dataset.state = "invalid";
     at("page").textContent = "";
@@ -36,4 +69,5 @@ async function begin() {
   }
 }
 globalThis.hetaoVerify = verify;
+globalThis.hetaoTools = { NAME, Refused, base64, hex, holds, isStrong, joined, keyOf, need, readNote, same, sha256, text8, unbase64, utf8 };
 begin();

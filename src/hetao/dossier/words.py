@@ -32,27 +32,123 @@ _UNCHECKED: Final = {
         "verify。",
     },
 }
-# kind of certificate → state → language → what the page says
+# How such words go on, of a study that was revoked.
+_REVOKED: Final = {
+    "en": "REVOKED — this study was stopped; rely on no result of it. That it was is "
+    "checked just now, in this browser, without a network",
+    "zh-Hant": "已撤銷——本研究已被終止，請勿採信其任何結果。"
+    "此事剛剛在此瀏覽器中離線核驗",
+    "zh-Hans": "已撤销——本研究已被终止，请勿采信其任何结果。"
+    "此事刚刚在此浏览器中离线核验",
+}
+
+
+def _revoked(**more: str) -> dict[str, str]:
+    """Return, by language, that a study was revoked, and how the sentence ends."""
+    ends = {"en": more["en"], "zh-Hant": more["hant"], "zh-Hans": more["hans"]}
+    return {language: _REVOKED[language] + end for language, end in ends.items()}
+
+
+# kind of certificate → state → language → what the page says. All holds in four of the
+# states: "holds" without a policy of the reader's, "valid" and "alone" by one, "below"
+# not by the file that was chosen.
 STATES: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     "study": {
         **_UNCHECKED,
+        "holds": {
+            "en": "HOLDS, BUT DOES NOT COUNT YET — all that is here holds, checked "
+            "just now, in this browser, without a network; but no witnesses of yours "
+            "are named.",
+            "zh-Hant": "核驗無誤，但尚不作數——此處所載剛剛在此瀏覽器中離線核驗，"
+            "全部成立；但您尚未指明見證者。",
+            "zh-Hans": "核验无误，但尚不作数——此处所载刚刚在此浏览器中离线核验，"
+            "全部成立；但您尚未指明见证者。",
+        },
         "valid": {
-            "en": "VALID — checked just now, in this browser, without a network.",
-            "zh-Hant": "有效——剛剛在此瀏覽器中離線核驗。",
-            "zh-Hans": "有效——刚刚在此浏览器中离线核验。",
+            "en": "VALID, AND IT COUNTS — checked just now, in this browser, without a "
+            "network. As many of your witnesses saw it as your policy asks for.",
+            "zh-Hant": "有效，並且作數——剛剛在此瀏覽器中離線核驗。"
+            "見過它的見證者已達您的見證規則所要求。",
+            "zh-Hans": "有效，并且作数——刚刚在此浏览器中离线核验。"
+            "见过它的见证者已达您的见证规则所要求。",
+        },
+        "alone": {
+            "en": "VALID BY YOUR POLICY, BUT SEEN BY NOBODY INDEPENDENT — checked just "
+            "now, in this browser, without a network. None of your witnesses saw it "
+            "but parties of this study.",
+            "zh-Hant": "按您的見證規則有效，但沒有獨立第三方見過——"
+            "剛剛在此瀏覽器中離線核驗。除本研究的參與方外，您的見證者均未見過。",
+            "zh-Hans": "按您的见证规则有效，但没有独立第三方见过——"
+            "刚刚在此浏览器中离线核验。除本研究的参与方外，您的见证者均未见过。",
+        },
+        "below": {
+            "en": "DOES NOT COUNT by the file that you chose. Do not rely on it.",
+            "zh-Hant": "按您所選的檔案，不作數。請勿採信。",
+            "zh-Hans": "按您所选的文件，不作数。请勿采信。",
         },
     },
     "revoked": {
         **_UNCHECKED,
-        "valid": {
-            "en": "REVOKED — this study was stopped; rely on no result of it. That it "
-            "was is checked just now, in this browser, without a network.",
-            "zh-Hant": "已撤銷——本研究已被終止，請勿採信其任何結果。"
-            "此事剛剛在此瀏覽器中離線核驗。",
-            "zh-Hans": "已撤销——本研究已被终止，请勿采信其任何结果。"
-            "此事刚刚在此浏览器中离线核验。",
+        "holds": _revoked(
+            en="; but it does not count yet: no witnesses of yours are named.",
+            hant="，但尚不作數：您尚未指明見證者。",
+            hans="，但尚不作数：您尚未指明见证者。",
+        ),
+        "valid": _revoked(
+            en="; and it counts: as many of your witnesses saw it as your policy asks "
+            "for.",
+            hant="，並且作數：見過它的見證者已達您的見證規則所要求。",
+            hans="，并且作数：见过它的见证者已达您的见证规则所要求。",
+        ),
+        "alone": _revoked(
+            en=", and your policy asks for no more; but it was SEEN BY NOBODY "
+            "INDEPENDENT: none of your witnesses saw it but parties of this study.",
+            hant="，並合乎您的見證規則；但沒有獨立第三方見過："
+            "除本研究的參與方外，您的見證者均未見過。",
+            hans="，并合乎您的见证规则；但没有独立第三方见过："
+            "除本研究的参与方外，您的见证者均未见过。",
+        ),
+        "below": {
+            "en": "REVOKED, says this page, but by the file that you chose that DOES "
+            "NOT COUNT. Rely on no result of this study all the same, and ask its "
+            "issuer.",
+            "zh-Hant": "本頁稱研究已撤銷，但按您所選的檔案，此說不作數。"
+            "仍請勿採信其任何結果，並向簽發方查詢。",
+            "zh-Hans": "本页称研究已撤销，但按您所选的文件，此说不作数。"
+            "仍请勿采信其任何结果，并向签发方查询。",
         },
     },
+}
+SEEN_BY: Final = {
+    "en": "Your witnesses who saw it: ",
+    "zh-Hant": "見過它的見證者：",
+    "zh-Hans": "见过它的见证者：",
+}
+CHOOSE: Final = {
+    "en": {
+        "label": "Whose word counts for you?",
+        "hint": "Choose the file of your own witness policy: it says which witnesses "
+        "you believe, and how many of them must have seen this. It is read here and "
+        "goes nowhere. Have it from yourself, or from somebody whom you trust; never "
+        "from whoever sent you this page.",
+    },
+    "zh-Hant": {
+        "label": "您相信誰的見證？",
+        "hint": "請選擇您自己的見證規則檔案：它列明您相信哪些見證者，"
+        "以及須有多少位見過。檔案只在此處讀取，不會傳往任何地方。"
+        "規則須出自您自己或您信任的人，切勿使用寄來本頁者所給的。",
+    },
+    "zh-Hans": {
+        "label": "您相信谁的见证？",
+        "hint": "请选择您自己的见证规则文件：它列明您相信哪些见证者，"
+        "以及须有多少位见过。文件只在此处读取，不会传往任何地方。"
+        "规则须出自您自己或您信任的人，切勿使用寄来本页者所给的。",
+    },
+}
+ON_PAPER: Final = {
+    "en": "Nobody's witnesses are named on paper: by itself it does not count.",
+    "zh-Hant": "紙上沒有指明任何人的見證者：單憑紙本不作數。",
+    "zh-Hans": "纸上没有指明任何人的见证者：单凭纸本不作数。",
 }
 
 WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -141,8 +237,8 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "BY ANYBODY INDEPENDENT: both hubs, {hubs}, which are parties of this study, "
         "signed that they saw it, and nobody else did.",
         "seen": "That {names}, who signed beside both hubs that they saw the "
-        "coordinator's log, are independent, and who they say: this page has no list "
-        "of witnesses. Ask hetao verify, with a policy of your own.",
+        "coordinator's log, are independent, and who they say: only a policy of your "
+        "own says whom you believe. Give it to this page, or to hetao verify.",
         "limits": (
             "That the hospitals' records are true. A wrong diagnosis stays wrong.",
             "That a hospital computed what it said: it signed which program it ran.",
@@ -247,7 +343,7 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "unseen": "有沒有獨立第三方見過統籌方的日誌。沒有任何獨立見證者聯署："
         "聯署的只有兩個樞紐 {hubs}，二者均為本研究的參與方。",
         "seen": "除兩個樞紐外聯署統籌方日誌的 {names} 是否獨立、是否名副其實："
-        "本頁沒有見證者名單，請用 hetao verify 並附上自己的見證規則。",
+        "只有您自己的見證規則才說明您相信誰；請交給本頁或 hetao verify。",
         "limits": (
             "醫院的記錄是否真實。診斷若有錯，結果也會有錯。",
             "醫院是否如其所言計算：醫院只簽署了所用程式的雜湊值。",
@@ -343,7 +439,7 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "unseen": "有没有独立第三方见过统筹方的日志。没有任何独立见证者联署："
         "联署的只有两个枢纽 {hubs}，二者均为本研究的参与方。",
         "seen": "除两个枢纽外联署统筹方日志的 {names} 是否独立、是否名副其实："
-        "本页没有见证者名单，请用 hetao verify 并附上自己的见证规则。",
+        "只有您自己的见证规则才说明您相信谁；请交给本页或 hetao verify。",
         "limits": (
             "医院的记录是否真实。诊断若有错，结果也会有错。",
             "医院是否如其所言计算：医院只签署了所用程序的哈希值。",
