@@ -139,6 +139,8 @@ MODULES = {
     "ledger/revoked": ("attack/test_revoked_certificate",),
     "analysis/carriers": ("unit/test_carriers", "attack/test_carriers"),
     "analysis/shown": ("unit/test_shown",),
+    "analysis/borders": ("unit/test_borders", "oracles/test_quantiles"),
+    "analysis/quantiles": ("oracles/test_quantiles",),
 }  # fmt: skip
 # Not the exhaustive search of permits' lives, each of which would be looked through;
 # nor tests of many processes, or of thousands of questions.
