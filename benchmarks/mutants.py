@@ -130,6 +130,7 @@ MODULES = {
                              "attack/test_lists_of_sites"),
     "federation/told_uses": ("unit/test_book_edges", "attack/test_restored_memory"),
     "federation/book": ("unit/test_book_edges", "attack/test_uses"),
+    "federation/usage": ("unit/test_usage",),
     "federation/begun": ("unit/test_begun",),
     "federation/counter": ("unit/test_counter",),
     "federation/counting": ("unit/test_counting",),
@@ -140,7 +141,7 @@ MODULES = {
     "analysis/carriers": ("unit/test_carriers", "attack/test_carriers"),
     "analysis/shown": ("unit/test_shown",),
     "analysis/borders": ("unit/test_borders", "oracles/test_quantiles"),
-    "analysis/quantiles": ("oracles/test_quantiles",),
+    "analysis/quantiles": ("unit/test_quantile_edges", "oracles/test_quantiles"),
 }  # fmt: skip
 # Not the exhaustive search of permits' lives, each of which would be looked through;
 # nor tests of many processes, or of thousands of questions.

@@ -119,6 +119,24 @@ def test_nor_are_those_of_a_number_that_tells_the_site():
     assert not asked(replace(rows, tells_site=True)).pooled
 
 
+@pytest.mark.parametrize(
+    ("name", "by", "follows"),
+    [("quantiles", "sex", True), ("quantiles", "", False), ("table1", "sex", False)],
+)
+def test_sums_that_follow_from_totals_are_another_courses_own(name, by, follows):
+    """Where a group is counted below borders; what never changes is counted once."""
+    analysis = replace(ANALYSES[name], by=by)
+    estimator = estimator_for(replace(STUDY, analyses=(analysis,)), analysis)
+    rows = make_rows(estimator.plan, people(1, 60), STUDY.sites[0])
+
+    asked = asked_of(
+        estimator, rows, Places(np.arange(60), {}), 0, Attempt("run"), NOWHERE
+    )
+
+    assert asked.follows == follows
+    assert bool(asked.pooled) == bool(by)
+
+
 def test_a_sum_over_all_sites_of_a_permit_has_no_list_and_any_other_its_own():
     assert members_of(("b", "a", "c"), SITES) == ()
     assert members_of(("b", "a"), SITES) == ("a", "b")

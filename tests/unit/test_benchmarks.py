@@ -70,3 +70,25 @@ def test_of_what_became_of_mutants_each_module_has_a_row_and_the_sums_are_right(
     assert f"{said} Of the {others:,} others" in text
     assert f"tests found {killed:,}, {killed / others:.0%}".replace("%", " %") in text
     assert left == 0
+
+
+def test_of_what_was_tried_again_the_sums_are_right_too(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    text = MUTANTS.read_text("utf-8").replace(" %", "%")
+    found = re.findall(r"^\| `?([\w/]+)`? \|((?: \d+ \|){6})$", text, re.MULTILINE)
+    numbers = [[int(n) for n in re.findall(r"\d+", row)] for _, row in found]
+    *names, last = [name for name, _ in found]
+
+    assert names == list(dict.fromkeys(names))
+    assert {*names} <= {*importlib.import_module("mutants").MODULES}
+    for every, killed, survived, same, added, left in numbers:
+        assert every == killed + survived
+        assert survived == same + added + left
+    assert last == "together"
+    assert numbers[-1] == [sum(column) for column in zip(*numbers[:-1], strict=True)]
+    every, killed, _, same, _, left = numbers[-1]
+    others = every - same
+    assert f"Of {every:,} mutants {same} are the same program, as below." in text
+    assert f"Of the {others:,} others tests found\n{killed:,}, " in text
+    assert f" {killed / others:.1%}; each of the rest has one since." in text
+    assert left == 0

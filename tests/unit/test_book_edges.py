@@ -75,6 +75,21 @@ def test_clocks_may_differ_by_just_so_much_at_dispatch(tmp_path, way):
         assert left(book) == 90
 
 
+def test_a_sites_clock_may_be_set_back_by_just_as_much(tmp_path):
+    """Under an earlier one a lease that has ended would hold again."""
+    before = THEN - SKEW
+    late = a_use(SCENE, "W-2", hours=(before - NOW) / HOUR)
+    with books(tmp_path) as (book, _):
+        book.dispatch(BUNDLE, a_use(SCENE), lambda: THEN)
+
+        with pytest.raises(OutOfTime, match="clock was set back"):
+            book.dispatch(BUNDLE, late, lambda: before - SECOND)
+        assert left(book) == 90
+
+        book.dispatch(BUNDLE, late, lambda: before)
+        assert left(book) == 80
+
+
 def test_a_use_may_be_dated_ahead_by_just_as_much_at_its_receipt(tmp_path):
     with books(tmp_path) as (sender, receiver):
         use = sender.dispatch(BUNDLE, a_use(SCENE), lambda: THEN)

@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 
 from hetao.canonical import digest_bytes, parse_canonical
-from hetao.errors import NotAParty, OutOfTime, Replayed
+from hetao.errors import (
+    InvalidNetwork,
+    NotAParty,
+    NotApproved,
+    OutOfTime,
+    Replayed,
+)
 from hetao.federation.hub import MOST_VALUES, Hub
 from hetao.federation.logs import open_log
 from hetao.federation.register import News
@@ -813,3 +819,43 @@ def test_shares_and_sums_of_a_revoked_permit_are_destroyed(federation, hub):
     assert kinds(federation, hub) == []
     kept = hub._store.rows("SELECT data FROM envelope WHERE kind IN ('share', 'total')")
     assert [bytes(data) for (data,) in kept] == [b""] * 4
+
+
+def test_no_answer_is_carried_from_when_a_hub_heard_of_a_revocation(federation, hub):
+    begin(federation, hub)
+    tell(federation, hub, share(federation, "a"))  # the permit stood, and is asked once
+    revoke(federation, hub)
+
+    with pytest.raises(NotApproved, match="no answer is carried any more"):
+        tell(federation, hub, share(federation, "b"))
+
+    kept = [parse_envelope(data) for _, data in hub.waiting(HUB, 0).items]
+    assert [one.header.kind for one in kept] == ["begin", "task"]  # the share is gone
+
+
+def test_what_a_hub_knows_to_be_revoked_it_need_not_read_again(
+    federation, hub, monkeypatch
+):
+    """Whatever else is said of the permit, and though its folder cannot be read."""
+    begin(federation, hub)
+    ended = revoke(federation, hub)
+    with pytest.raises(NotApproved, match="the permit was revoked"):
+        tell(federation, hub, share(federation, "a"))
+    more = sign_notice(ended, federation.cast.identities["ethics-sz"], "revoke", START)
+    hub.exchange(0, News("", 0, more.notices).encoded())
+
+    def unreadable():
+        raise InvalidNetwork("a file in the folder is no permit")
+
+    monkeypatch.setattr(hub._register, "_read", unreadable)
+
+    with pytest.raises(NotApproved, match="the permit was revoked"):
+        tell(federation, hub, share(federation, "a"))
+
+
+def test_of_a_run_whose_begin_says_nothing_no_answer_is_carried(federation, hub):
+    tell(federation, hub, federation.envelope("begin", HUB))
+
+    for kind in ("share", "receipt"):
+        with pytest.raises(NotApproved, match="the begin of this run is malformed"):
+            tell(federation, hub, federation.envelope(kind, HUB, sender="a"))

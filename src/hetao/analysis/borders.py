@@ -259,7 +259,7 @@ def apart_of(least: int, groups: int) -> int:
         least: people of a group that an interval holds.
         groups: how many there are; of a single one nothing is told but of everybody.
     """
-    return 2 * least if groups > 1 and least > 1 else max(least, 1)
+    return 2 * least if groups > 1 and least > 1 else least
 
 
 def most_of(least: int, groups: int) -> int:

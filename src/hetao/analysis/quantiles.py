@@ -296,7 +296,7 @@ class Quantiles(Estimator):
     def _left(self, at: At, new: State) -> int:
         """Return how many borders more a quantile may have asked, its share of them."""
         left = self._more - int(new["used"][at[:2]])
-        return -(-left // max(int(new["open"][at[:2]].sum()), 1))
+        return -(-left // int(new["open"][at[:2]].sum()))
 
     def _narrow(
         self, borders: Borders, seen: Window, at: At, new: State, *, waits: bool
@@ -376,7 +376,7 @@ def _true(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def _rank(at: At, state: State) -> int:
     """Return the how many-th value of its group a quantile is, from 1."""
-    return max(1, math.ceil(SHARES[at[2]] * float(state["known"][at[:2]])))
+    return math.ceil(SHARES[at[2]] * float(state["known"][at[:2]]))
 
 
 def _between(borders: Borders, at: At, state: State) -> tuple[Point, Point]:
