@@ -19,6 +19,7 @@ from hetao.dossier.revoked import render_revoked
 from hetao.dossier.script import REFUSED, policy_script, script_of
 from hetao.dossier.words import LANGUAGES, WORDS
 from hetao.errors import Unverified
+from hetao.ledger import verify_hetao
 from hetao.ledger.certificate import published, verify_certificate
 from hetao.report.sentences import catalogue
 from support_federation import (
@@ -163,7 +164,7 @@ def test_the_script_refuses_changed_bytes_and_needs_little_of_the_browser(page):
     for new, old in (
         ("own = true", "own = false"),
         ("const quick = ", "const quick = false && "),
-        ("=> ordered(value) ?", "=> false ?"),
+        ("=> ordered(value, 100) ?", "=> false ?"),
         ("begin();\n})();", "})();"),
     ):
         assert by_hand.count(new) == 1
@@ -245,6 +246,21 @@ def test_the_script_takes_no_text_that_others_cannot_read(page, model_run, monke
     for data, holds in zip(made, (True, True, False, False), strict=True):
         with contextlib.nullcontext() if holds else pytest.raises(Unverified):
             verify_certificate(data)
+
+
+def test_the_script_takes_for_no_integers_an_empty_object_alone(page, model_run):
+    """What has no names either is no such object, nor for the other verifiers."""
+    true, end = published(model_run.certificate), b'"sums":{}}'
+    others = [b"[]", b'""', b"0", b"false", b"null", b'{"a":{}}', b'{"sums":{}}']
+    lies = [true.removesuffix(end) + b'"sums":%b}' % one for one in others]
+
+    assert true.endswith(end)
+    assert said_of(page, [true, *lies]) == ["accepted", *["no"] * len(lies)]
+    for lie in lies:
+        with pytest.raises(Unverified):
+            verify_certificate(lie)
+        with pytest.raises(verify_hetao.Refused):
+            verify_hetao.verify(lie)
 
 
 def test_the_script_takes_no_key_that_does_nothing(page, model_run):

@@ -61,7 +61,7 @@ def render_shell(kind: Kind, title: str, words: str, certificate: bytes) -> str:
         policy=Markup(policy),  # noqa: S704 - our own files
         script_digests=[_source(script), _source(policy)],
         style_digest=_source(style),
-        digest=hashlib.sha256((words + packed).encode()).hexdigest(),
+        digest=hashlib.sha256(words.encode() + certificate).hexdigest(),
         states=STATES[kind],
         seen_by=SEEN_BY,
         choose=CHOOSE,

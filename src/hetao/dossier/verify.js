@@ -27,8 +27,9 @@ function unhex(text) {
   return data;
 }
 function joined(...parts) {
-  const all = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
-  let at = 0;
+  let size = 0, at = 0;
+  for (const p of parts) size += p.length;
+  const all = new Uint8Array(size);
   for (const p of parts) { all.set(p, at); at += p.length; }
   return all;
 }
@@ -37,36 +38,34 @@ function same(a, b) {
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }
-const sha = async (name, data) => new Uint8Array(await subtle.digest(name, data));
-const sha256 = data => sha("SHA-256", data);
+const digest = data => subtle.digest("SHA-256", data), bytesOf = found => new Uint8Array(found);
+const sha256 = data => digest(data).then(bytesOf);
 
 /* --- canonical JSON, RFC 8785 --------------------------------------------------- */
 /* Where all names of a value stand in their order, and ours do, the browser's own text is the canonical one.
    They cannot where a name is a whole number, which a browser puts first. */
-function ordered(value) {
-  if (value === null || typeof value !== "object") return true;
-  if (Array.isArray(value)) { for (const one of value) if (!ordered(one)) return false; return true; }
-  let last;
-  for (const name in value) {
-    if (last !== undefined && !(last < name) || !ordered(value[name])) return false;
+function ordered(value, left) {
+  need(left, "canonical"); // nested more deeply than any other reader takes
+  let last = "", holds = true; // "" is the least
+  if (Array.isArray(value)) {
+    for (const one of value) if (typeof one === "object" && one !== null && !ordered(one, left - 1)) holds = false;
+  } else for (const name in value) {
+    const one = value[name];
+    if (name < last || typeof one === "object" && one !== null && !ordered(one, left - 1)) holds = false;
     last = name;
   }
-  return true;
+  return holds;
 }
 function sorted(value) {
   if (value === null || typeof value !== "object") return JSON.stringify(value);
   if (Array.isArray(value)) return "[" + value.map(sorted).join(",") + "]";
   return "{" + Object.keys(value).sort().map(k => JSON.stringify(k) + ":" + sorted(value[k])).join(",") + "}";
 }
-const writing = value => ordered(value) ? value => JSON.stringify(value) : sorted;
-/* What no other reader takes: half a character, which a browser writes as such a word, and more than 100 levels. */
-const HALVES = /(?:^|[^\\])(?:\\\\)*\\ud[89a-f]/;
-function deeper(value, left) {
-  if (!left) return true;
-  for (const one of Object.values(value)) if (typeof one === "object" && one !== null && deeper(one, left - 1)) return true;
-  return false;
-}
-const digestOf = async data => "sha256:" + hex(await sha256(data));
+const writing = value => ordered(value, 100) ? value => JSON.stringify(value) : sorted;
+/* Half a character, which no other reader takes: a browser writes it as such a word. */
+const halved = text => text.includes("\\ud") && /(?:^|[^\\])(?:\\\\)*\\ud[89a-f]/.test(text);
+const named = found => "sha256:" + hex(bytesOf(found));
+const digestOf = data => digest(data).then(named);
 
 /* --- Ed25519: the browser's own; else RFC 8032 in whole numbers -------------------- */
 const mod = a => ((a % P) + P) % P;
@@ -78,7 +77,7 @@ function add(a, b) {
   const x = f - e, y = h - g, z = h + g, w = f + e;
   return [mod(x * y), mod(z * w), mod(y * z), mod(x * w)];
 }
-function number(data) { let n = 0n; for (let i = data.length; i--;) n = n << 8n | BigInt(data[i]); return n; }
+const number = data => BigInt("0x" + hex(data.slice().reverse()));
 function point(data) {
   const n = number(data), sign = n >> 255n, y = n & (2n ** 255n - 1n);
   if (y >= P) return null;
@@ -95,7 +94,7 @@ async function holdsByHand(key, signature, message) {
   BASE ??= point(Uint8Array.from({ length: 32 }, (_, i) => i ? 0x66 : 0x58));
   const s = number(signature.slice(32)), a = point(key);
   if (!a || s >= L) return false;
-  const h = number(await sha("SHA-512", joined(signature.slice(0, 32), key, message))) % L;
+  const h = number(bytesOf(await subtle.digest("SHA-512", joined(signature.slice(0, 32), key, message)))) % L;
   const minus = [mod(-a[0]), a[1], a[2], mod(-a[3])], both = add(BASE, minus);
   let at = [0n, 1n, 1n, 0n];
   for (let i = 255n; i >= 0n; i--) {
@@ -108,16 +107,18 @@ async function holdsByHand(key, signature, message) {
   return same(Uint8Array.from({ length: 32 }, () => { const b = Number(n & 255n); n >>= 8n; return b; }), signature.slice(0, 32));
 }
 let own = true;
-/* Whether a key is no point of small order, and in its one form: by its y, which of order 8 solves d y^4 + 2 y^2 = 1. */
+/* Whether a key is no point of small order, and in its one form: by its y, which of order 8 solves d y^4 + 2 y^2 = 1,
+   where d is -121665 / 121666. */
 function isStrong(raw) {
+  if (raw.length !== 32) return false;
   const y = number(raw) & (2n ** 255n - 1n), y2 = y * y;
-  D ??= mod(-121665n * power(121666n, P - 2n));
-  return raw.length === 32 && y < P && mod(y * (y2 - 1n) * (D * y2 * y2 + 2n * y2 - 1n)) !== 0n;
+  return y < P && mod(y * (y2 - 1n) * (121666n * (2n * y2 - 1n) - 121665n * y2 * y2)) !== 0n;
 }
 /* The same of a key to seal to, X25519, by its u: of order 8 the double is 1. */
 function isSealing(raw) {
+  if (raw.length !== 32) return false;
   const u = number(raw), square = (u * u - 1n) ** 2n;
-  return raw.length === 32 && u < P && mod(u * square * (square - 4n * u * (u * u + 486662n * u + 1n))) !== 0n;
+  return u < P && mod(u * square * (square - 4n * u * (u * u + 486662n * u + 1n))) !== 0n;
 }
 const ED25519 = "06032b6570"; // how a key's DER says so
 function halfOf({ public: text, kind }) {
@@ -212,8 +213,8 @@ function opened(data, type) {
   need(!Object.keys(sums).length, "integers");
   need(has(body.permit, "notices,permit") && typeof body.software === "string", "malformed");
   /* Without a prototype: else one may be named as what every object has, and be a party that nobody listed. */
-  const named = permit.parties.map(p => [p.name, { role: p.role, side: p.side, key: keyOf(p.sign) }]);
-  const parties = { __proto__: null, ...Object.fromEntries(named) };
+  const listed = permit.parties.map(p => [p.name, { role: p.role, side: p.side, key: keyOf(p.sign) }]);
+  const parties = { __proto__: null, ...Object.fromEntries(listed) };
   need(Object.keys(parties).length === permit.parties.length, "party_twice");
   const halves = permit.keys.filter(k => k.kind === "ed25519" || k.kind === "passkey").map(halfOf);
   need(halves.every(half => half === null || isStrong(half)), "weak_key");
@@ -221,23 +222,22 @@ function opened(data, type) {
   const hubs = permit.parties.filter(p => p.role === "hub").map(p => p.name);
   const bosses = permit.parties.filter(p => p.role === "coordinator").map(p => p.name);
   need(hubs.length === 2 && bosses.length === 1, "parties");
-  const canonical = writing(value), bytes = value => utf8.encode(canonical(value)), asked = [], whole = canonical(body);
-  const rest = `"log":${canonical(log)},"signature":${canonical(signature)},"sums":{}`;
-  need(`{"body":${whole},${rest}}` === text && !HALVES.test(text) && !deeper(value, 100), "canonical");
+  const canonical = writing(value), bytes = value => utf8.encode(canonical(value)), asked = [];
+  need(canonical(value) === text && canonical(sums) === "{}" && !halved(text), "canonical");
+  /* So the bytes of the body stand between its name and what follows it. */
+  const whole = data.subarray('{"body":'.length, data.length - bytes({ log, signature, sums }).length);
   const ask = (promise, good, why, first, second) => { promise.catch?.(() => {}); asked.push([promise, good, why, first, second]); };
-  const said = new Map(); // statement → the text of its body
   function says(name, statement, key = parties[name].key) {
     need(Object.keys(statement).join() === "body,signature", "malformed");
-    said.set(statement, canonical(statement.body));
-    const message = utf8.encode("hetao-statement-v1\n" + said.get(statement));
+    const message = utf8.encode("hetao-statement-v1\n" + canonical(statement.body));
     ask(holds(key, unbase64(statement.signature), message), true, "signature", name);
   }
-  const textOf = statement => utf8.encode(`{"body":${said.get(statement)},"signature":${canonical(statement.signature)}}`);
   async function answered() {
     const found = await Promise.all(asked.map(([promise]) => promise));
-    for (const [i, [, good, why, first, second]] of asked.entries()) need(found[i] === good, why, first, second);
+    for (const [i, [, good, why, first, second]] of asked.entries())
+      need((found[i] instanceof ArrayBuffer ? named(found[i]) : found[i]) === good, why, first, second);
   }
-  return { body, whole, log, signature, permit, parties, hubs, boss: bosses[0], canonical, bytes, ask, says, textOf, answered };
+  return { body, whole, log, signature, permit, parties, hubs, boss: bosses[0], canonical, bytes, ask, says, answered };
 }
 const fits = (said, place) => Object.keys(place).every(k => said[k] === place[k]);
 const once = (all, why) => need(new Set(all).size === all.length, why);

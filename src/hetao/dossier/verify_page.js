@@ -1,7 +1,7 @@
 /* --- the page ------------------------------------------------------------------------ */
 const at = id => document.getElementById(id);
 function show(language) {
-  document.documentElement.lang = language;
+  if (document.documentElement.lang !== language) document.documentElement.lang = language;
   document.body.dataset.language = language;
   for (const one of document.querySelectorAll("button[data-language]"))
     one.setAttribute("aria-pressed", String(one.dataset.language === language));
@@ -42,15 +42,18 @@ async function choose(packed) {
   }
   document.body.dataset.state = state;
 }
-async function begin() {
+/* In the language of the address or of the browser, and then of the button that is pressed. */
+function showAsked() {
   const known = ["en", "zh-Hant", "zh-Hans"];
   const asked = (location.hash.slice(1) || navigator.language || "en");
   show(known.find(k => k === asked) || (/^zh/.test(asked) ? (/TW|HK|MO|Hant/i.test(asked) ? "zh-Hant" : "zh-Hans") : "en"));
   for (const one of document.querySelectorAll("button[data-language]")) one.onclick = () => show(one.dataset.language);
+}
+async function begin() {
   try {
     if (!subtle) { document.body.dataset.state = "unable"; return; }
     const words = at("words").textContent, packed = at("certificate").textContent;
-    const verified = verify(unbase64(packed)), whole = sha256(utf8.encode(words + packed));
+    const data = unbase64(packed), verified = verify(data), whole = sha256(joined(utf8.encode(words), data));
     verified.catch(() => {}); // it is heard below, if the words are true
     need(hex(await whole) === document.body.dataset.digest, "page");
     const found = await verified;
@@ -66,6 +69,8 @@ async function begin() {
     document.body.dataset.state = "invalid";
     at("page").textContent = "";
     tell(error);
+  } finally {
+    showAsked(); // of what is shown by now: until here the page speaks every language
   }
 }
 globalThis.hetaoVerify = verify;

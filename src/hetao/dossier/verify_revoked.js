@@ -19,7 +19,7 @@ async function ending({ permit, says }, statement, digest) {
 async function verify(data) {
   const c = opened(data, REVOKED), { body, log, signature, permit, parties, hubs, boss, bytes } = c;
   need(has(body, ENDED), "malformed");
-  const digests = Promise.all([utf8.encode(c.whole), bytes(body.study), bytes(permit)].map(digestOf));
+  const digests = Promise.all([c.whole, bytes(body.study), bytes(permit)].map(digestOf));
   await Promise.all(Object.values(parties).map(party => party.key.ready));
   for (const { receipts, totals } of body.rounds)
     for (const told of [receipts, totals]) for (const name in told) c.says(name, told[name]);

@@ -28,21 +28,21 @@ function counted({ body, permit }) {
 const ACTS = "acts,at,dictionary,mapping,people,root,site,snapshot,type,vocabulary";
 
 /* A site's log: each of its releases stands there and cites the one before. Returns its checkpoint. */
-function logOf({ body, textOf, ask }, { name, checkpoint, extract, proofs, ready }) {
+function logOf({ body, bytes, ask }, { name, checkpoint, extract, proofs, ready }) {
   const note = readNote(checkpoint), nodes = new Map(), own = new Map(), places = new Map(proofs.map(p => [p.task, p]));
   const stands = (data, { index, path }, what) =>
     ask(rootOf(index, note.size, data, path.map(unhex), nodes), note.root, what, name);
-  if (extract !== null) stands(textOf(extract.record), extract, "extract_not_in_log");
+  if (extract !== null) stands(bytes(extract.record), extract, "extract_not_in_log");
   for (const { task, receipts } of released(body)) if (Object.hasOwn(receipts, name)) {
     need(places.has(task), "no_place", name);
-    own.set(task, textOf(receipts[name]));
+    own.set(task, bytes(receipts[name]));
     stands(own.get(task), places.get(task), "release_not_in_log");
   }
   for (const { task, receipts } of released(body)) if (Object.hasOwn(receipts, name)) {
     const parts = task.split("/"), end = parts.pop(), number = end === "count" ? 0 : Number(end);
-    const before = number ? own.get(`${parts.join("/")}/${number - 1}`) : textOf(ready);
+    const before = number ? own.get(`${parts.join("/")}/${number - 1}`) : bytes(ready);
     need(before, "not_cited", name, task);
-    ask(digestOf(before), receipts[name].body.cites, "not_cited", name, task);
+    ask(digest(before), receipts[name].body.cites, "not_cited", name, task);
   }
   /* What is not among the rounds is of an attempt that was given up for a later one. */
   for (const task of places.keys()) if (!own.has(task)) {
@@ -67,7 +67,7 @@ function siteOf(c, entry, note, bound, run) {
   const last = { checkpoint, ...(extract !== null ? { extract } : {}), proofs, quality, site: name };
   for (const [kind, { body: said }, content] of [["ready", ready, first], ["closing", closing, last]]) {
     need(fits(said, { ...run, type: RELEASE, kind, site: name }), "word_elsewhere", name);
-    c.ask(digestOf(c.bytes(content)), said.content, "other_word", name);
+    c.ask(digest(c.bytes(content)), said.content, "other_word", name);
   }
   if (extract !== null) {
     const said = extract.record.body, fields = committed ? "growth,index,path,record,seen,then" : "index,path,record";
@@ -85,7 +85,7 @@ function siteOf(c, entry, note, bound, run) {
 async function verify(data) {
   const c = opened(data, STUDY), { body, log, signature, permit, parties, hubs, boss, bytes } = c;
   const parts = [body.study, permit, body.findings, body.checks].map(bytes);
-  const digests = Promise.all([utf8.encode(c.whole), ...parts].map(digestOf));
+  const digests = Promise.all([c.whole, ...parts].map(digestOf));
   const bound = Promise.all(body.sites.map(({ extract }) =>
     extract && digestOf(bytes(permit.committed ? { record: extract.record, seen: extract.seen } : extract.record))));
   await Promise.all(Object.values(parties).map(party => party.key.ready));

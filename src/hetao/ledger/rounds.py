@@ -175,6 +175,8 @@ def check_total(
 def check_integers(certificate: Opened) -> str:  # 7
     """Hold the integers that are here to the signed ones; say how many."""
     shown = 0
+    if not isinstance(certificate.sums, dict):
+        raise Unverified("the integers are no object")
     certified = (*certificate.body["rounds"], *certificate.counts)
     if set(certificate.sums) - {round_["task"] for round_ in certified}:
         raise Unverified("integers are shown of a round that is not certified")
