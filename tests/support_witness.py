@@ -11,6 +11,7 @@ from hetao.dossier.script import policy_script, script_of
 from hetao.ledger.certificate import published
 from hetao.transparency.witness import serve_witness
 
+UNNAMED = "HOLDS, BUT DOES NOT COUNT: NO WITNESSES OF YOURS ARE NAMED"
 IN_NODE = """
 const { webcrypto } = require("crypto"); globalThis.crypto ??= webcrypto;
 const fs = require("fs");

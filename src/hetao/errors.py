@@ -10,9 +10,14 @@ may read stands in `local`.
     ├── Invalid       HT-1xx        4   an input is not what it should be
     ├── Unreachable   HT-5xx        5   a party did not answer in time
     └── Unverified    HT-6xx        6   a proof does not hold
+
+No error, but what `hetao verify` ends with where all holds and the reader named nobody
+whose eyes suffice: UNCOUNTED.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+UNCOUNTED: Final = 7  # exit code: a proof holds, and does not count
 
 
 class HetaoError(Exception):

@@ -43,6 +43,7 @@ from support_federation import (
     with_a_longer_checkpoint,
     with_a_release_left_out,
 )
+from support_witness import UNNAMED
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "ledger"
 
@@ -62,9 +63,9 @@ def test_it_runs_alone_in_a_python_without_any_library(small_run, tmp_path):
     (tmp_path / "bad.json").write_bytes(bad)
 
     said = {}
-    for name in ("good", "bad"):
-        said[name] = subprocess.run(
-            [sys.executable, "-I", "-S", str(copy), f"{name}.json"],
+    for name, *policy in (("good",), ("bad",), ("good", "--policy", "hubs")):
+        said[" ".join([name, *policy])] = subprocess.run(
+            [sys.executable, "-I", "-S", str(copy), f"{name}.json", *policy],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -72,8 +73,11 @@ def test_it_runs_alone_in_a_python_without_any_library(small_run, tmp_path):
             env={"PATH": os.environ["PATH"]},
         )
 
-    assert said["good"].returncode == 0, said["good"]
-    assert "VERIFIED, SEEN BY NOBODY INDEPENDENT  A toy" in said["good"].stdout
+    assert said["good"].returncode == 7, said["good"]
+    assert f"{UNNAMED}  A toy" in said["good"].stdout
+    hubs = said["good --policy hubs"]
+    assert hubs.returncode == 0, hubs
+    assert "VERIFIED, SEEN BY NOBODY INDEPENDENT  A toy" in hubs.stdout
     for words in verify_hetao.NOT_CHECKED:
         assert words in said["good"].stdout
     assert (said["bad"].returncode, said["bad"].stdout[:8]) == (6, "REFUSED ")
@@ -254,7 +258,7 @@ def test_the_keys_that_nobody_vouched_for_are_always_named(small_run, tmp_path, 
     path.write_bytes(small_run.certificate)
     hub = small_run.cast.directory["hub-hk"]
 
-    assert verify_hetao.main([str(path), "--key", f"{hub.name}={hub.fingerprint}"]) == 0
+    assert verify_hetao.main([str(path), "--key", f"{hub.name}={hub.fingerprint}"]) == 7
 
     said = capsys.readouterr().out
     for name, party in verify_hetao.Certificate(small_run.certificate).parties.items():

@@ -36,6 +36,7 @@ from support_revoked import (
     with_a_sum_by_a_site,
     with_a_sum_over_fewer,
 )
+from support_witness import UNNAMED
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +203,9 @@ def test_the_one_file_says_that_the_study_was_revoked(
     path = tmp_path / "revoked.json"
     path.write_bytes(signed(small_run, revoked_body(small_run, LATER, verb)))
 
-    assert verify_hetao.main([str(path)]) == 0
+    assert verify_hetao.main([str(path)]) == 7
+    assert f"{UNNAMED}; THE STUDY WAS REVOKED  A toy" in capsys.readouterr().out
+    assert verify_hetao.main([str(path), "--policy", "hubs"]) == 0
 
     said = capsys.readouterr().out
     assert f"the permit was REVOKED at {format_time(LATER)}, by ethics-hk" in said

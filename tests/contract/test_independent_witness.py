@@ -19,7 +19,15 @@ from hetao.ledger.note import COSIGNATURE, vkey
 from hetao.permit import write_directory
 from hetao.transparency.witness import WitnessFolder
 from support_federation import Federation, Plan
-from support_witness import serving
+from support_witness import UNNAMED, serving
+
+
+def by_command(words):
+    """Return the exit code of `hetao verify`."""
+    return main(["verify", *words])
+
+
+VERIFIERS = [by_command, verify_hetao.main]
 
 
 def test_the_default_policy_asks_for_each_side_and_somebody_independent(
@@ -59,27 +67,79 @@ def test_the_default_policy_asks_for_each_side_and_somebody_independent(
     assert "NOT WITNESSED" not in page
 
 
-def test_a_reader_without_a_policy_is_told_that_nobody_independent_was_asked(
-    tmp_path, small_run, capsys
-):
-    """Nor is one whose policy is content with the study's own hubs told otherwise."""
-    people, path = small_run.cast.directory, tmp_path / "certificate.json"
+@pytest.fixture
+def path(small_run, tmp_path):
+    """Return a certificate's file; its log was seen by both hubs alone."""
+    path = tmp_path / "certificate.json"
     path.write_bytes(small_run.certificate)
+    return path
+
+
+@pytest.fixture
+def own(small_run, tmp_path):
+    """Return a reader's policy that is content with the study's own hubs."""
+    people = small_run.cast.directory
     boss, hubs = people["coordinator"], (people["hub-hk"], people["hub-sz"])
     eyes = [vkey(one.name, one.sign_key, COSIGNATURE) for one in hubs]
     lines = [f"witness {n} {key}" for n, key in zip("hs", eyes, strict=True)]
     lines += [f"log {vkey(boss.name, boss.sign_key)}", "group both all h s"]
     own = tmp_path / "own"
     own.write_text("\n".join([*lines, "quorum both", ""]))
+    return own
 
-    for words in ([str(path)], [str(path), "--policy", str(own)]):
-        for verify in (lambda w: main(["verify", *w]), verify_hetao.main):
-            assert verify(words) == 0
-            said = capsys.readouterr().out
-            assert "VERIFIED, SEEN BY NOBODY INDEPENDENT  A toy" in said
-            assert "VERIFIED  " not in said
-        assert main(["verify", *words, "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["independent"] == []
+
+@pytest.mark.parametrize("verify", VERIFIERS)
+def test_who_is_content_with_the_parties_is_told_that_nobody_independent_saw_it(
+    path, own, verify, capsys
+):
+    """It is the reader who says so: by a policy of parties, or by the word."""
+    for policy in (str(own), "hubs"):
+        assert verify([str(path), "--policy", policy]) == 0
+        said = capsys.readouterr().out
+        assert "VERIFIED, SEEN BY NOBODY INDEPENDENT  A toy" in said
+        assert "VERIFIED  " not in said
+
+
+@pytest.mark.parametrize("verify", VERIFIERS)
+def test_what_names_no_witnesses_holds_and_does_not_count(path, verify, capsys):
+    """Every step is shown as ever, and how to have it count."""
+    assert verify([str(path)]) == 7
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == f"{UNNAMED}  A toy"
+    assert "VERIFIED" not in said.out
+    assert "  1  the text is canonical" in said.out
+    for how in ("--policy FILE", "hetao witness policy", "--policy hubs"):
+        assert how in said.out + said.err
+
+
+def test_a_program_that_reads_no_more_than_verified_takes_nothing_that_does_not_count(
+    path, own, capsys
+):
+    for more, code in (((), 7), (("--policy", "hubs"), 0), (("--policy", str(own)), 0)):
+        assert main(["verify", str(path), *more, "--json"]) == code
+        told = json.loads(capsys.readouterr().out)
+        assert told["verified"] is told["counts"] is (code == 0)
+        assert told["independent"] == []
+
+
+@pytest.mark.parametrize("verify", VERIFIERS)
+def test_a_misspelt_word_is_a_file_that_is_not_there(
+    path, own, verify, tmp_path, monkeypatch, capsys
+):
+    """It counts for nothing, also spelt as nothing; and `./hubs` is a file."""
+    monkeypatch.chdir(tmp_path)
+    for policy in ("hub", "Hubs", "./hubs"):
+        assert verify([str(path), "--policy", policy]) == 4
+        said = capsys.readouterr()
+        assert "or say --policy hubs" in said.err
+        assert "A toy" not in said.out
+    assert verify([str(path), "--policy", ""]) == 4
+    own.rename(tmp_path / "hubs")
+    assert verify([str(path), "--policy", "./hubs"]) == 0
+    capsys.readouterr()
+    (tmp_path / "hubs").write_text("quorum none\n")
+    assert verify([str(path), "--policy", "./hubs"]) == 6
+    assert verify([str(path), "--policy", "hubs"]) == 0
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -107,19 +167,21 @@ def test_a_coordinator_has_to_say_who_is_to_see_what_it_certifies(tmp_path):
     assert found.witnesses == str(tmp_path / "hubs")
 
 
-def test_a_certificate_that_nobody_independent_saw_does_not_count(
-    tmp_path, small_run, capsys
+@pytest.mark.parametrize("verify", VERIFIERS)
+def test_a_certificate_below_the_readers_quorum_is_refused(
+    tmp_path, small_run, path, verify, capsys
 ):
     eye = WitnessFolder.create(tmp_path / "eye", "eye.example.org")
     write_directory(tmp_path / "parties.toml", small_run.cast.directory)
     trust = ["--trust", str(tmp_path / "parties.toml")]
-    policy, path = tmp_path / "policy", tmp_path / "certificate.json"
+    policy = tmp_path / "policy"
     words = ["--independent", eye.verifiers[0].vkey, "http://127.0.0.1:9/"]
     assert main(["witness", "policy", *trust, *words, "--out", str(policy)]) == 0
-    path.write_bytes(small_run.certificate)
 
-    assert main(["verify", str(path), *trust, "--policy", str(policy)]) == 6
-    assert "quorum" in capsys.readouterr().err
+    assert verify([str(path), "--policy", str(policy)]) == 6
+    said = capsys.readouterr()
+    assert "quorum everyone" in said.out + said.err
+    assert "A toy" not in said.out
 
 
 def test_no_certificate_is_issued_while_the_witness_does_not_answer(tmp_path):

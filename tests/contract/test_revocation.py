@@ -16,6 +16,7 @@ from hetao.ledger.revoked import Revoked, Unsent, verify_any
 from hetao.permit import sign_notice
 from support_revocation import SITES, SUMS, killed_midway, revoked_midway
 from support_transport import HUBS, NETS, Stage, now, play, study_of
+from support_witness import UNNAMED
 
 LAST = Unsent("a", "model", "model/1/1", is_late=False)  # waits while its hub is away
 
@@ -113,17 +114,20 @@ def _check_commands(out, heard, capsys, missing):
         words += ["--list", str(path)]
     capsys.readouterr()
 
-    assert main(words) == 0
+    assert main(words) == 7
     said = capsys.readouterr().out
-    verdict = "VERIFIED: THE STUDY WAS REVOKED, SEEN BY NOBODY INDEPENDENT  Contract"
-    assert verdict in said
+    assert f"{UNNAMED}; THE STUDY WAS REVOKED  Contract" in said
     assert "TAINTED, whatever was worked out of the sums of: people, model" in said
     assert "no finding was shown to anybody" in said
     assert all(f"{site} destroyed what it kept at" in said for site in SITES)
     assert ("a released model/1/1 too, which is not here" in said) is bool(missing)
-    assert main([*words, "--json"]) == 0
+    assert main([*words, "--policy", "hubs"]) == 0
+    seen = "VERIFIED: THE STUDY WAS REVOKED, SEEN BY NOBODY INDEPENDENT  Contract"
+    assert seen in capsys.readouterr().out
+    assert main([*words, "--json"]) == 7
     told = json.loads(capsys.readouterr().out)
     assert (told["kind"], told["tainted"]) == ("revoked", ["people", "model"])
+    assert (told["verified"], told["counts"]) == (False, False)
     assert (told["independent"], told["witnesses"]) == ([], None)
     assert [one["task"] for one in told["unsent"]] == [one.task for one in missing]
     assert "findings" not in told
@@ -137,7 +141,7 @@ def _check_commands(out, heard, capsys, missing):
     assert not (out / "b.pdf").exists()
     assert not (out / "v.py").exists()  # what is refused writes nothing
     assert main(export) == 0
-    alone = [sys.executable, "-I", out / "v.py", words[1]]
+    alone = [sys.executable, "-I", out / "v.py", words[1], "--policy", "hubs"]
     assert "THE STUDY WAS REVOKED" in subprocess.check_output(alone, text=True)
     (out / "list-0.json").write_text(json.dumps(heard.lists[1]))
     assert main(words) == 6  # one site's list twice, and none of the other

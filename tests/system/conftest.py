@@ -46,7 +46,8 @@ def run_again(network, undisturbed, tmp_path):
     def check(out):
         assert estimates(out) == undisturbed
         certificate, parties = out / "certificate.json", network.pilot.parties
-        assert main(["verify", str(certificate), "--trust", str(parties)]) == 0
+        words = ["verify", str(certificate), "--trust", str(parties)]
+        assert main([*words, "--policy", "hubs"]) == 0
         network.check_logs(before)
 
     return check

@@ -46,7 +46,7 @@ def test_a_site_answers_by_one_file_that_a_courier_carries(
     found = json.loads((tmp_path / "out" / "findings.json").read_text("utf-8"))
     assert found["findings"][0]["members"] == ["a", "b", "c"]
     certificate = tmp_path / "out" / "certificate.json"
-    assert called(capsys, "verify", certificate).code == 0
+    assert called(capsys, "verify", certificate, "--policy", "hubs").code == 0
     wrong = called(capsys, "site", "answer", site, answer, "--out", request)
     assert (wrong.code, wrong.error) == (3, "HT-311")
 

@@ -13,7 +13,8 @@ from support_system import Said, called, hetao
 
 pytestmark = pytest.mark.xdist_group("system")
 
-RESULTS = ("findings.json", "certificate.json", "report.html", "parties.toml")
+POLICY = "network/reader/policy"
+RESULTS = ("findings.json", "certificate.json", "report.html", "parties.toml", POLICY)
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ def lung(heart):
 
 @pytest.fixture
 def certificate(heart, tmp_path):
-    """Return the heart certificate as a file, with its parties beside it."""
+    """Return the heart certificate as a file, its parties and policy beside it."""
     for name, data in heart.kept.items():
-        (tmp_path / name).write_bytes(data)
+        (tmp_path / Path(name).name).write_bytes(data)
     return tmp_path / "certificate.json"
 
 
@@ -97,11 +98,12 @@ def test_its_certificate_verifies_with_and_without_a_list_of_parties(
 ):
     parties = certificate.with_name("parties.toml")
 
-    trusted = called(capsys, "verify", certificate, "--trust", parties)
-    bare = called(capsys, "verify", certificate)
+    hubs = "--policy", "hubs"
+    trusted = called(capsys, "verify", certificate, "--trust", parties, *hubs)
+    bare = called(capsys, "verify", certificate, *hubs)
 
     assert trusted.code == bare.code == 0
-    assert "VERIFIED" in trusted.out
+    assert "VERIFIED, SEEN BY NOBODY INDEPENDENT" in trusted.out
     assert f"data dictionary {dictionary().digest}" in trusted.out
     assert "the keys come from the certificate itself" in bare.err
     assert "the keys come" not in trusted.err
@@ -119,6 +121,20 @@ def test_any_changed_byte_is_found(certificate, capsys):
         said = called(capsys, "verify", certificate)
         assert (said.code, said.error) == (6, "HT-600"), place
         assert "VERIFIED" not in said.out
+        assert "HOLDS" not in said.out
+
+
+def test_its_certificate_counts_by_a_third_witness(heart, certificate, capsys):
+    """The last step says so; and so does whoever types what is told at the end."""
+    words = "verify", certificate, "--trust", certificate.with_name("parties.toml")
+    said = called(capsys, *words, "--policy", certificate.with_name("policy"))
+    bare = called(capsys, *words)
+
+    assert (said.code, bare.code) == (0, 7)
+    assert "your policy asks for: hub-hk, hub-sz, independent-1\n" in said.out
+    (verdict,) = (one for one in said.out.splitlines() if one.startswith("VERIFIED  "))
+    assert f"hetao:      {verdict}\n" in heart.said.err
+    assert "whom this demonstration plays too" in heart.said.err
 
 
 def test_the_lung_demonstration_is_the_pooled_answer(lung):

@@ -109,7 +109,7 @@ def test_logistic_split_by_a_column_with_a_certificate(files, tmp_path, capsys):
         rounded(ROWS["ill"].sum(), 5),
     )
     assert body["sites"] == ["north", "east", "south"]
-    said = called(capsys, "verify", out / "certificate.json")
+    said = called(capsys, "verify", out / "certificate.json", "--policy", "hubs")
     assert said.code == 0
     assert "north lowered its minimum counts (cell): a lesson" in said.err
     assert (

@@ -3,12 +3,14 @@
 import os
 import signal
 import socket
+from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from hetao.errors import HetaoError
-from hetao.federation.pilot import HOST
+from hetao.federation.pilot import HOST, PilotWitness
 from hetao.federation.processes import run_study, running
 from support_federation import COUNTS, toy_study
 from support_system import (
@@ -81,6 +83,18 @@ def test_a_party_that_cannot_start_ends_the_run_at_once(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_witness_that_cannot_start_is_told_in_its_own_words(pilot, tmp_path):
+    """And whatever was started beside it has ended, or its ports were not free."""
+    network, _ = pilot
+    nobody = PilotWitness(tmp_path / "nobody", "", 1)
+
+    with pytest.raises(HetaoError) as caught, running(replace(network, witness=nobody)):
+        pytest.fail("the block runs without the witness")
+
+    assert "nobody holds no witness" in str(caught.value)
+    assert caught.value.status == 4
+
+
 def fit_words(table):
     words = ["fit", "logistic", "ill ~ age + sex + bmi", "--data", table]
     return [*words, "--split-by", "hospital"]
@@ -99,6 +113,19 @@ def test_ctrl_c_in_mid_run_ends_every_process(table, tmp_path):
     assert rest.rstrip().endswith("hetao: interrupted")
     wait_until(lambda: not pids_of_session(process.pid), 10)
     assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_in_a_demonstration_ends_its_witness_too(tmp_path):
+    process = start("demo", "--out", tmp_path / "out", session=True)
+    read_until(process, "attrition: round 1")
+    words = [Path(f"/proc/{pid}/cmdline") for pid in pids_of_session(process.pid)]
+    assert sum(b"\0witness\0serve\0" in one.read_bytes() for one in words) == 1
+
+    os.killpg(process.pid, signal.SIGINT)
+
+    process.communicate(timeout=40)
+    assert process.returncode == 130
+    wait_until(lambda: not pids_of_session(process.pid), 10)
 
 
 def test_a_launcher_killed_outright_leaves_no_process_behind(table):

@@ -27,6 +27,7 @@ from hetao.ledger.status import check_status
 from hetao.permit import new_identity
 from hetao.transparency.witness import WitnessFolder, serve_witness
 from support_federation import Federation
+from support_witness import UNNAMED
 
 
 @pytest.fixture(scope="module")
@@ -60,24 +61,33 @@ def say(issued, tmp_path, monkeypatch):
     )
     certificate, out = str(issued[2]), str(tmp_path / "status.json")
 
-    def carry_out(command):
+    def carry_out(command, *more):
         words = ["--network", "network.toml", "--out", out]
         assert main(["certificate", command, certificate, *words]) == 0
-        return main(["verify", certificate, "--status", out])
+        return main(["verify", certificate, "--status", out, *more])
 
     return carry_out
 
 
-def test_a_suspension_ends_and_a_revocation_does_not(issued, say, capsys):
+def test_a_suspension_ends_and_a_revocation_does_not(issued, say, tmp_path, capsys):
+    status = ["--status", str(tmp_path / "status.json")]
     for command, code, word in (
         ("suspend", 6, "suspended"),
         ("restore", 0, "valid"),
         ("revoke", 6, "revoked"),
     ):
-        assert say(command) == code
+        assert say(command, "--policy", "hubs") == code
         said = capsys.readouterr()
         assert f"{word} as of 20" in said.out
-        assert ("VERIFIED, BUT" in said.out) is (code == 6)
+        back = f"VERIFIED, BUT {word.upper()}, SEEN BY NOBODY INDEPENDENT  A toy"
+        assert (back in said.out) is (code == 6)
+        assert main(["verify", str(issued[2]), *status]) == (code or 7)  # no witnesses
+        both = UNNAMED.replace("BUT", f"BUT {word.upper()}, AND") if code else UNNAMED
+        assert f"{both}  A toy" in capsys.readouterr().out
+    words = ["verify", str(issued[2]), *status, "--policy", "hubs", "--json"]
+    assert main(words) == 6
+    told = json.loads(capsys.readouterr().out)
+    assert (told["verified"], told["counts"]) == (False, True)
     for command in ("restore", "suspend", "revoke"):
         words = ["certificate", command, str(issued[2]), "--network", "n"]
         assert main(words) == 4
@@ -153,9 +163,10 @@ def test_who_names_no_witness_is_told_that_none_was_asked(issued, tmp_path, caps
     policy = tmp_path / "policy"
     policy.write_text(f"log {vkey(boss.name, boss.sign_key)}\nquorum none\n")
     for more, witnesses in (((), None), (("--policy", str(policy)), [])):
-        assert main(["verify", str(certificate), *more]) == 0
-        assert ("anybody but both hubs" in capsys.readouterr().err) is (not more)
-        assert main(["verify", str(certificate), "--json", *more]) == 0
+        code = 0 if more else 7
+        assert main(["verify", str(certificate), *more]) == code
+        assert ("for it to count, name" in capsys.readouterr().err) is (not more)
+        assert main(["verify", str(certificate), "--json", *more]) == code
         told = json.loads(capsys.readouterr().out)
         assert told["witnesses"] == witnesses
         assert told["second"] == ({"log": False, "sites": []} if more else None)
@@ -252,9 +263,10 @@ def test_the_text_of_a_code_is_held_against_the_file(issued, capsys):
     ran, _, certificate = issued
     code = facts_of(ran.value).code
 
-    assert main(["verify", str(certificate), "--json", "--qr", code]) == 0
+    words = ["verify", str(certificate), "--policy", "hubs", "--qr"]
+    assert main([*words, code, "--json"]) == 0
     assert "QR code" in json.loads(capsys.readouterr().out)["steps"][-1]
-    assert main(["verify", str(certificate), "--qr", code + "1"]) == 6
+    assert main([*words, code + "1"]) == 6
 
 
 BARE = """
@@ -262,7 +274,7 @@ import sys
 for name in ("numpy", "scipy", "pandas", "duckdb", "aiohttp", "lxml", "jinja2"):
     sys.modules[name] = None  # as if it were not installed
 from hetao.cli import main
-sys.exit(main(["verify", sys.argv[1]]))
+sys.exit(main(["verify", sys.argv[1], "--policy", "hubs"]))
 """
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import base64
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from hetao.cli.main import say
 from hetao.errors import InvalidData, Unverified, Usage
 from hetao.ledger.certificate import read_certificate
 from hetao.ledger.log import Log
-from hetao.ledger.policy import Policy, Seen, read_policy
+from hetao.ledger.policy import read_policy
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.revoked import is_of_revoked, verify_any
 from hetao.ledger.status import append_lists, check_status, last_marks, mark, snapshot
@@ -43,35 +42,6 @@ def place_of(certificate: dict[str, Any]) -> tuple[int, tuple[str, Ed25519Public
     boss = coordinator_of(certificate["body"]["permit"])
     index = parse_proof(certificate["log"]["proof"]).index
     return index, (boss.name, boss.sign_key)
-
-
-def independent(
-    policy: Policy | None, seen: Seen | None, certificate: Mapping[str, Any]
-) -> list[str]:
-    """Return the witnesses of a verifier's policy that are no party of the study.
-
-    Args:
-        policy: the verifier's own; None if there is none.
-        seen: what the issuer's checkpoint proves under it.
-        certificate: that was verified.
-    """
-    if policy is None or seen is None:
-        return []
-    parties = certificate["body"]["permit"]["permit"]["parties"]
-    names = {one["name"] for one in parties}
-    keys = {base64.b64decode(one["sign"]) for one in parties}
-    found = {name: policy.witnesses[name] for name in seen.witnesses}
-    return [
-        name
-        for name, key in found.items()
-        if key.name not in names and key.public not in keys
-    ]
-
-
-def say_nobody_asked() -> None:
-    """Say what a verifier without a policy of their own was not told."""
-    say("note: that anybody but both hubs saw the coordinator's log was not asked;")
-    say("      name your own witnesses and quorum with --policy")
 
 
 def publish(chosen: argparse.Namespace) -> int:

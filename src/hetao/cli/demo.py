@@ -28,6 +28,6 @@ def demo(chosen: argparse.Namespace) -> int:
         f"certificate  {shown.out / 'certificate.json'}\n"
         f"to hand on   {shown.out / 'certificate.html'}\n"
         f"check it     hetao verify {shown.out / 'certificate.json'} "
-        f"--trust {shown.out / 'network' / 'parties.toml'}\n"
+        f"--trust {shown.parties} --policy {shown.policy}\n"
     )
     return 0

@@ -2,7 +2,8 @@
 
 Results go to standard output, everything else to standard error. Exit codes: 0 done,
 1 a fault of ours, 2 called wrongly, 3 refused by a rule, 4 an invalid input, 5 a party
-unreachable, 6 a proof that does not hold, 130 interrupted, 143 told to end.
+unreachable, 6 a proof that does not hold, 7 one that holds and does not count, 130
+interrupted, 143 told to end.
 
 Each command's module is imported only when it is called: the verifier then loads the
 verifier, and the coordinator's process never loads what opens patient rows.

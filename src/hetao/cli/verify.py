@@ -12,26 +12,19 @@ from dataclasses import asdict
 from typing import Any
 
 from hetao.canonical import parse_canonical
-from hetao.cli.certificate import (
-    independent,
-    place_of,
-    read_file,
-    say_nobody_asked,
-)
 from hetao.cli.main import plain, say
+from hetao.cli.verdict import say_status, say_what_counts, verdict_of
 from hetao.cli.verify_revoked import verify_ended
 from hetao.errors import Unverified, Usage
 from hetao.ledger.certificate import Verified, read_certificate, verify_certificate
 from hetao.ledger.concept_sets import AcrossSites
-from hetao.ledger.policy import Policy, Seen, read_policy
-from hetao.ledger.proof import parse_proof
+from hetao.ledger.policy import Policy, Seen
 from hetao.ledger.revoked import is_of_revoked
-from hetao.ledger.status import Status, check_status
 from hetao.permit import read_bundle, read_directory
 
 
 def verify(chosen: argparse.Namespace) -> int:
-    """Check a certificate step by step; exit code 6 if one fails."""
+    """Check a certificate step by step; exit codes as of `Verdict`, or 6."""
     trusted = read_directory(chosen.trust) if chosen.trust else None
     data = read_certificate(chosen.certificate)
     if is_of_revoked(data):
@@ -42,24 +35,21 @@ def verify(chosen: argparse.Namespace) -> int:
     verified = verify_certificate(data, trusted, later)
     certificate = parse_canonical(data)
     steps = [*verified.steps, _worked_out(certificate)]
-    seen, policy = None, None
+    verdict = verdict_of(chosen, certificate)
     second: dict[str, Any] | None = None
-    if chosen.policy:
-        policy = read_policy(chosen.policy)
-        seen = policy.check(_note(certificate))
-        sites = _second_lines(policy, certificate)
-        steps += _seen(seen, sites)
-        second = {"log": seen.second, "sites": sites}
+    if verdict.policy and verdict.seen:
+        sites = _second_lines(verdict.policy, certificate)
+        steps += _seen(verdict.seen, sites)
+        second = {"log": verdict.seen.second, "sites": sites}
     if chosen.qr:
         from hetao.dossier.code import check_code
 
         steps.append(check_code(chosen.qr, certificate))
-    status = _status(chosen, certificate)
-    eyes = independent(policy, seen, certificate)
+    status = verdict.status
     edition = str(certificate["body"]["study"].get("dictionary_digest", ""))
     if chosen.json:
         body = {
-            "verified": True,
+            **verdict.told,
             "steps": steps,
             "study": verified.study,
             "title": verified.title,
@@ -75,26 +65,20 @@ def verify(chosen: argparse.Namespace) -> int:
             "tainted": list(verified.tainted),
             "concept_sets": [_told(one) for one in verified.concept_sets],
             "status": asdict(status) if status else None,
-            "witnesses": None if seen is None else list(seen.witnesses),
-            "independent": eyes,
             "second": second,
         }
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
-        return _exit_of(status)
+        return verdict.exit_code
     for number, step in enumerate(steps, 1):
         sys.stdout.write(f"{number:>3}  {plain(step)}\n")
     _notes(verified)
-    if seen is None:
-        say_nobody_asked()
+    say_what_counts(verdict)
     if edition:
         sys.stdout.write(f"     data dictionary {edition}\n")
     if status:
-        who = ", ".join(status.witnesses) or "nobody but the issuer"
-        sys.stdout.write(f"     {status.state} as of {status.as_of}, seen by {who}\n")
-    word = "VERIFIED" if not _exit_of(status) else f"VERIFIED, BUT {status_of(status)}"
-    word += "" if eyes else ", SEEN BY NOBODY INDEPENDENT"
-    sys.stdout.write(f"{word}  {plain(verified.title)}\n")
-    return _exit_of(status)
+        sys.stdout.write(f"     {say_status(status)}\n")
+    sys.stdout.write(f"{verdict.words()}  {plain(verified.title)}\n")
+    return verdict.exit_code
 
 
 def _worked_out(certificate: Mapping[str, Any]) -> str:
@@ -106,29 +90,6 @@ def _worked_out(certificate: Mapping[str, Any]) -> str:
         say("      stand on the coordinator's word; pip install hetao to do it again")
         return "the findings were NOT worked out again"
     return recompute(certificate)
-
-
-def status_of(status: Status | None) -> str:
-    """Return the state of a certificate in capitals; "" where nothing was told."""
-    return status.state.upper() if status else ""
-
-
-def _exit_of(status: Status | None) -> int:
-    """Return 6 for a certificate that its issuer took back, for good or for now."""
-    return Unverified.exit_code if status and status.state != "valid" else 0
-
-
-def _status(chosen: argparse.Namespace, certificate: dict[str, Any]) -> Status | None:
-    if chosen.status is None:
-        return None
-    policy = read_policy(chosen.policy) if chosen.policy else None
-    place, issuer = place_of(certificate)
-    return check_status(read_file(chosen.status), issuer, place, policy)
-
-
-def _note(certificate: Mapping[str, Any]) -> str:
-    """Return the checkpoint under which the certificate stands in its issuer's log."""
-    return parse_proof(certificate["log"]["proof"]).note
 
 
 def _seen(seen: Seen, sites: Sequence[str]) -> list[str]:

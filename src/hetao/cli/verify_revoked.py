@@ -8,18 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from hetao.canonical import parse_canonical
-from hetao.cli.certificate import (
-    independent,
-    place_of,
-    read_file,
-    say_nobody_asked,
-)
 from hetao.cli.main import plain, say
+from hetao.cli.verdict import Verdict, say_status, say_what_counts, verdict_of
 from hetao.errors import InvalidNetwork, Unverified, Usage
-from hetao.ledger.policy import read_policy
-from hetao.ledger.proof import parse_proof
 from hetao.ledger.revoked import Revoked, verify_revoked
-from hetao.ledger.status import Status, check_status
 from hetao.permit import Directory
 from hetao.whole import read_whole
 
@@ -29,49 +21,36 @@ LARGEST: Final = 64 * 2**20  # bytes of a list
 def verify_ended(
     chosen: argparse.Namespace, data: bytes, trusted: Directory | None
 ) -> int:
-    """Check a revoked study's certificate step by step; exit code 6 if one fails."""
+    """Check a revoked study's certificate step by step; exit codes as of any."""
     if chosen.qr or chosen.notices:
         raise Usage("--qr and --notices are for certificates of studies that ended")
     found = verify_revoked(data, trusted, [read_list(path) for path in chosen.list])
     certificate = parse_canonical(data)
-    steps, status, seen = list(found.steps), None, None
-    policy = read_policy(chosen.policy) if chosen.policy else None
-    if policy:
-        seen = policy.check(parse_proof(certificate["log"]["proof"]).note)
-        who = ", ".join(seen.witnesses) or "none, for none is asked for"
+    steps, verdict = list(found.steps), verdict_of(chosen, certificate)
+    if verdict.seen:
+        who = ", ".join(verdict.seen.witnesses) or "none, for none is asked for"
         steps.append(f"seen by the witnesses that your policy asks for: {who}")
-    if chosen.status:
-        place, issuer = place_of(certificate)
-        status = check_status(read_file(chosen.status), issuer, place, policy)
-    eyes = independent(policy, seen, certificate)
     if chosen.json:
-        witnesses = None if seen is None else list(seen.witnesses)
-        told = {"witnesses": witnesses, "independent": eyes}
-        told = {**_told(found, steps, status), **told}
-        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.write(json.dumps(_told(found, steps, verdict)) + "\n")
     else:
-        _say(found, steps, status, alone=not eyes)
-        if not policy:
-            say_nobody_asked()
-    return Unverified.exit_code if status and status.state != "valid" else 0
+        _say(found, steps, verdict)
+        say_what_counts(verdict)
+    return verdict.exit_code
 
 
-def _told(found: Revoked, steps: list[str], status: Status | None) -> dict[str, Any]:
-    told = asdict(found)
+def _told(found: Revoked, steps: list[str], verdict: Verdict) -> dict[str, Any]:
     return {
-        "verified": True,
         "kind": "revoked",
-        **told,
+        **asdict(found),
+        **verdict.told,
         "steps": steps,
         "before_revocation": list(found.before_revocation),
         "tainted": list(found.tainted),
-        "status": asdict(status) if status else None,
+        "status": asdict(verdict.status) if verdict.status else None,
     }
 
 
-def _say(
-    found: Revoked, steps: list[str], status: Status | None, *, alone: bool
-) -> None:
+def _say(found: Revoked, steps: list[str], verdict: Verdict) -> None:
     def write(text: str) -> None:
         sys.stdout.write(plain(text))
 
@@ -101,14 +80,9 @@ def _say(
         say("      --trust, or compare these fingerprints with the parties:")
         for name, fingerprint in found.fingerprints.items():
             say(f"        {fingerprint}  {name}")
-    if status:
-        who = ", ".join(status.witnesses) or "nobody but the issuer"
-        write(f"     {status.state} as of {status.as_of}, seen by {who}\n")
-    word = (
-        "" if not status or status.state == "valid" else f", BUT {status.state.upper()}"
-    )
-    seen = ", SEEN BY NOBODY INDEPENDENT" * alone
-    write(f"VERIFIED{word}: THE STUDY WAS REVOKED{seen}  {found.title}\n")
+    if verdict.status:
+        write(f"     {say_status(verdict.status)}\n")
+    write(f"{verdict.words(ended=True)}  {found.title}\n")
 
 
 def _say_unproved(found: Revoked) -> None:

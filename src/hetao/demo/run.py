@@ -22,8 +22,16 @@ from hetao.demo.pooled import compare_with_pooled
 from hetao.dossier import write_page
 from hetao.errors import InvalidNetwork
 from hetao.federation.clock import utc_now
-from hetao.federation.pilot import Pilot, PilotSite, write_pilot
+from hetao.federation.pilot import (
+    HOST,
+    Pilot,
+    PilotSite,
+    PilotWitness,
+    write_pilot,
+)
 from hetao.federation.processes import command, environment, run_study, running, told
+from hetao.ledger.note import vkey
+from hetao.permit import read_directory
 from hetao.report import Comparison, Extras, write_report
 
 Say = Callable[[str], None]
@@ -103,12 +111,22 @@ SCENARIOS: Final = {
 
 @dataclass(frozen=True)
 class Shown:
-    """What a demonstration leaves: its folder, its findings, the pooled comparison."""
+    """What a demonstration leaves.
+
+    Attributes:
+        out: its folder.
+        findings: of the run.
+        comparisons: with the pooled fit.
+        seconds: that it took.
+        parties, policy: the list and the policy by which its reader verifies.
+    """
 
     out: Path
     findings: Mapping[str, Any]
     comparisons: tuple[Comparison, ...]
     seconds: float
+    parties: Path
+    policy: Path
 
 
 def run_demo(out: Path, scenario: str, say: Say) -> Shown:
@@ -134,9 +152,9 @@ def run_demo(out: Path, scenario: str, say: Say) -> Shown:
     comparisons = _compare(pilot, study, out, chosen, say)
     findings = json.loads((out / "findings.json").read_text("utf-8"))
     _report(out, findings, comparisons, say)
-    say("8/8  verify the certificate, offline, in a process that knows nothing else")
-    _command("verify", out / "certificate.json", "--trust", pilot.parties)
-    return Shown(out, findings, comparisons, time.monotonic() - start)
+    policy = _verify(pilot, out, say)
+    seconds = time.monotonic() - start
+    return Shown(out, findings, comparisons, seconds, pilot.parties, policy)
 
 
 def _network(out: Path, scenario: Scenario, say: Say) -> tuple[Pilot, Path]:
@@ -159,13 +177,46 @@ def _network(out: Path, scenario: Scenario, say: Say) -> tuple[Pilot, Path]:
         )
         for name, side in scenario.sides.items()
     }
-    pilot = write_pilot(root, sites, utc_now())
+    pilot = write_pilot(root, sites, utc_now(), _witness(root / "witness", say))
+    _watch(pilot)
     for name, path in pilot.sites.items():
         for file, text in mappings[name].items():
             if file != path.name:  # which has the network's half, too
                 (path.parent / file).write_text(text, "utf-8")
     scenario.write_extracts(root / "sites")
     return pilot, out
+
+
+def _witness(folder: Path, say: Say) -> PilotWitness:
+    """Make a third witness, with the commands that an independent one types."""
+    say("     and a third witness, whom this demonstration plays too: on one machine")
+    say("     nobody is independent, and a real one stands elsewhere")
+    keys = _command("witness", "init", folder, "--name", "third.example")
+    _command("witness", "tls", folder, "--host", HOST)
+    return PilotWitness(folder, keys.split()[0])
+
+
+def _watch(pilot: Pilot) -> None:
+    """Have the third witness watch the coordinator's log."""
+    boss = read_directory(pilot.parties)["coordinator"]
+    if pilot.witness:
+        key = vkey(boss.name, boss.sign_key)
+        _command("witness", "trust", pilot.witness.folder, key)
+
+
+def _verify(pilot: Pilot, out: Path, say: Say) -> Path:
+    """Verify the certificate by a reader's own policy, and return that."""
+    say("8/8  verify the certificate, offline, in a process that knows nothing but a")
+    say("     reader's own parties and policy: both hubs, and the third witness")
+    reader = pilot.root / "reader"
+    reader.mkdir()
+    policy, trust = reader / "policy", ("--trust", pilot.parties)
+    if pilot.witness:
+        third = ("--independent", pilot.witness.vkey, pilot.witness.url)
+        _command("witness", "policy", *trust, *third, "--out", policy)
+    words = ("verify", out / "certificate.json", *trust, "--policy", policy)
+    say(f"     {_command(*words).splitlines()[-1]}")
+    return policy
 
 
 def _policy(scenario: Scenario, site: str) -> str:
@@ -231,8 +282,8 @@ def _report(
     write_page(out / "certificate.html", certificate)
 
 
-def _command(*words: str | Path) -> None:
-    """Run a command of ours in a process of its own; its words are passed on."""
+def _command(*words: str | Path) -> str:
+    """Run a command of ours in a process of its own, and return what it printed."""
     done = subprocess.run(  # noqa: S603 - our own interpreter
         command(*words),
         env=environment(),
@@ -243,3 +294,4 @@ def _command(*words: str | Path) -> None:
     )
     if done.returncode:
         raise told(done.returncode, done.stderr.splitlines())
+    return done.stdout

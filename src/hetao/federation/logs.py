@@ -11,12 +11,11 @@ from hetao.errors import InvalidNetwork, Unreachable
 from hetao.ledger.head import FileHead
 from hetao.ledger.log import Log
 from hetao.ledger.note import open_note
-from hetao.ledger.policy import Policy, read_policy
+from hetao.ledger.policy import HUBS, Policy, read_policy
 from hetao.permit import Identity
 from hetao.transparency.heads import head_at
 
 NAME = "log.sqlite"
-HUBS = "hubs"  # said in place of a policy's file: both hubs, and nobody independent
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
     ROOT/hubs/NAME/hub.toml               + keys, parties.toml
     ROOT/sites/NAME/site.toml             + keys, parties.toml; data half as given
     ROOT/people/NAME.sign.pem             each person's key
+    ROOT/witness/                         of the third witness, where there is one
 
 Every party's folder holds its own keys and its own copy of the list of parties; a
 real network is these same folders on as many machines.
@@ -15,13 +16,13 @@ import json
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hetao.errors import InvalidNetwork
 from hetao.federation.embedded import Cast, new_cast
-from hetao.federation.logs import HUBS
 from hetao.federation.pki import Authority, new_authority, write_certificate
+from hetao.ledger.policy import HUBS
 from hetao.permit import (
     SIDES,
     Requirement,
@@ -48,6 +49,26 @@ class PilotSite:
 
 
 @dataclass(frozen=True)
+class PilotWitness:
+    """A witness beside both hubs, with an account of its own on the same machine.
+
+    Attributes:
+        folder: made by `hetao witness init` and `hetao witness tls`.
+        vkey: by which its cosignatures are verified.
+        port: where it is served; 0 until the network is written.
+    """
+
+    folder: Path
+    vkey: str
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        """Return where its coordinator asks it."""
+        return f"https://{HOST}:{self.port}/"
+
+
+@dataclass(frozen=True)
 class Pilot:
     """Where everything of a one-machine network stands."""
 
@@ -59,12 +80,22 @@ class Pilot:
     people: Mapping[str, Path]
     approvers: Mapping[str, Path]
     checkers: Mapping[str, Path]
+    witness: PilotWitness | None = None
 
 
 def write_pilot(
-    root: Path, sites: Mapping[str, PilotSite], now: datetime.datetime
+    root: Path,
+    sites: Mapping[str, PilotSite],
+    now: datetime.datetime,
+    witness: PilotWitness | None = None,
 ) -> Pilot:
     """Write keys, certificates and files for two hubs, a coordinator and `sites`.
+
+    Args:
+        root: the folder of all.
+        sites: by name.
+        now: from when the certificates are valid.
+        witness: whom the coordinator asks beside both hubs; both hubs alone if None.
 
     Raises:
         InvalidNetwork: `root` already holds a network.
@@ -78,21 +109,23 @@ def write_pilot(
     sides = {name: site.side for name, site in sites.items()}
     organisations = {name: site.organisation for name, site in sites.items()}
     cast = new_cast(sides, now, organisations)
-    ports = free_ports(len(SIDES))
+    *ports, last = free_ports(len(SIDES) + 1)
     hubs = {
         f"hub-{side.lower()}": port for side, port in zip(SIDES, ports, strict=True)
     }
+    witness = replace(witness, port=last) if witness else None
     writer = _Writer(root, cast, hubs, now)
     people = writer.people()
     found = Pilot(
         root=root,
         parties=root / "parties.toml",
-        network=writer.coordinator(),
+        network=writer.coordinator(witness),
         hubs={name: writer.hub(name) for name in hubs},
         sites={name: writer.site(name, site) for name, site in sites.items()},
         people=people,
         approvers=_holding(requirements("data", SIDES, day_of_law(now)), cast, people),
         checkers=_holding(reviews("data", SIDES, day_of_law(now)), cast, people),
+        witness=witness,
     )
     write_directory(found.parties, cast.directory)  # last: marks it whole
     return found
@@ -175,12 +208,20 @@ class _Writer:
             f'{name} = "https://{HOST}:{port}"\n' for name, port in self._hubs.items()
         )
 
-    def coordinator(self) -> Path:
+    def coordinator(self, witness: PilotWitness | None) -> Path:
         folder = self._root / "coordinator"
         keys = self._keys(folder, "coordinator")
         text = '[coordinator]\nfolder = "state"\n\n[hubs]\n' + self._addresses() + keys
-        text += "\n# Nobody on one machine is independent.\n"
-        text += f'[log]\nwitnesses = "{HUBS}"\n'
+        text += "\n# Nobody on one machine is independent.\n[log]\n"
+        if witness is None:
+            text += f'witnesses = "{HUBS}"\n'
+        else:
+            line = f"witness third {witness.vkey} {witness.url}\nquorum third\n"
+            _write(folder / "witnesses", line)
+            authority = (witness.folder / "authority.pem").read_bytes()
+            (folder / "keys" / "witness-authority.pem").write_bytes(authority)
+            text += 'witnesses = "witnesses"\n'
+            text += 'authority = "keys/witness-authority.pem"\n'
         return _write(folder / "network.toml", text)
 
     def hub(self, name: str) -> Path:

@@ -3,22 +3,25 @@
 import contextlib
 import os
 import queue
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hetao.errors import HetaoError, Unreachable
 from hetao.federation.clock import utc_now
 from hetao.federation.parents import end_with_parent
-from hetao.federation.pilot import Pilot
+from hetao.federation.pilot import HOST, Pilot, PilotWitness
 from hetao.federation.reviewing import WAITS, cast_vote
 from hetao.permit import read_identity
 
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.5  # how soon a party's death is noticed
+START_SECONDS = 60.0  # a witness takes one, on a machine that does little else
 ERROR = "hetao: error: "
 REVIEW_SECONDS = 600
 ACCEPT = ("accept", "")
@@ -86,19 +89,52 @@ class Process:
 
 @contextlib.contextmanager
 def running(pilot: Pilot) -> Iterator[tuple[Process, ...]]:
-    """Run both hubs and every site of a pilot as processes while the block runs."""
+    """Run both hubs and every site of a pilot as processes while the block runs.
+
+    So is its witness, where it has one; the block runs when that one listens, for the
+    coordinator asks it once, before the first thing that its log signs.
+
+    Raises:
+        HetaoError: the witness ended, or does not begin to listen.
+    """
     started: list[Process] = []
     try:
+        if pilot.witness:
+            started.append(_witness(pilot.witness))
         for name, path in pilot.hubs.items():
             started.append(Process(name, command("hub", "serve", path)))
         sites = list(pilot.sites.values())
         # One command for all sites of this machine: each becomes a process of its
         # own, forked after the libraries are loaded once.
         started.append(Process("the sites", command("site", "serve", *sites)))
+        if pilot.witness:
+            _wait_for(started[0], pilot.witness.port)
         yield tuple(started)
     finally:
         for process in started:
             process.stop()
+
+
+def _witness(witness: PilotWitness) -> Process:
+    words = ("witness", "serve", witness.folder, "--host", HOST)
+    return Process("the witness", command(*words, "--port", str(witness.port)))
+
+
+def _wait_for(process: Process, port: int) -> None:
+    """Return when a process listens at a port of this machine.
+
+    Raises:
+        HetaoError: it has ended, or does not listen.
+    """
+    end = time.monotonic() + START_SECONDS
+    while True:
+        process.check()
+        with contextlib.suppress(OSError):
+            socket.create_connection((HOST, port), LOOK_SECONDS).close()
+            return
+        if time.monotonic() > end:
+            raise Unreachable(f"{process.name} does not listen at {HOST}:{port}")
+        time.sleep(LOOK_SECONDS / 10)
 
 
 def run_study(

@@ -40,6 +40,7 @@ from hetao.whole import read_whole
 
 LARGEST: Final = 2**20  # bytes of a policy; 32 ML-DSA-44 keys take 60,000
 NONE: Final = "none"  # the quorum of whoever asks for no witness
+HUBS: Final = "hubs"  # said in place of a policy's file: both hubs alone suffice
 
 _SPACE = re.compile("[ \t]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
@@ -153,13 +154,13 @@ class Policy:
         return found[name]
 
 
-def read_policy(path: Path) -> Policy:
-    """Return the policy of a file.
+def read_policy(path: Path, fix: str = "check the path") -> Policy:
+    """Return the policy of a file; `fix` says what to do where it cannot be read.
 
     Raises:
         InvalidData: it cannot be read, or is no policy.
     """
-    return parse_policy(read_whole(path, LARGEST))
+    return parse_policy(read_whole(path, LARGEST, fix=fix))
 
 
 def parse_policy(data: bytes) -> Policy:

@@ -4,14 +4,15 @@
 The one file is what `hetao certificate export --verifier` writes: this text, and before
 it those of `verify_signatures.py` and `verify_log.py`.
 
-    python3 verify_hetao.py certificate.json [--policy POLICY] [--key NAME=HEX …]
+    python3 verify_hetao.py certificate.json --policy POLICY [--key NAME=HEX …]
 
 It holds a certificate, of a study that ended well or was revoked, against the
 signatures and logs in it. It is written apart from the `hetao` package, shares no line
 with it, and may be read in one sitting. What it leaves out is said at the end of what
 it prints, and in NOT_CHECKED and NOT_CHECKED_REVOKED.
 
-Exit code 0: all that is checked here holds. 6: something does not. 2: called wrongly.
+Exit code 0: all that is checked here holds. 6: something does not. 7: all holds, but
+does not count, for no witnesses are named. 4: a file cannot be read. 2: called wrongly.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from hetao.ledger.verify_log import (
+    HUBS,
     NOBODY,
     ODD,
     Note,
@@ -63,6 +65,13 @@ ACTS = "type site at snapshot dictionary vocabulary mapping acts people root"
 LATEST = 3600  # seconds between a certificate's date and its cosignatures
 SKEW = 300  # seconds that clocks may differ
 DOMAIN = b"hetao-statement-v1\n"
+UNCOUNTED = 7  # exit code
+UNNAMED = "HOLDS, BUT DOES NOT COUNT: NO WITNESSES OF YOURS ARE NAMED"
+HOW = (
+    "     for it to count, name your own witnesses and quorum, --policy FILE,",
+    "     as `hetao witness policy` writes it;",
+    "     or say --policy hubs if both hubs, parties of the study, are enough",
+)
 NOT_CHECKED = (
     "that the approvals in the permit hold: whether they are enough, by whom, and when",
     "that the output checkers' votes hold, and are those that the permit asks",
@@ -493,19 +502,24 @@ def main(words: list[str] | None = None) -> int:
     """Check a file and say what holds."""
     parser = argparse.ArgumentParser(description="check a Hetao certificate")
     parser.add_argument("certificate", type=Path)
-    parser.add_argument("--policy", type=Path, help="your own C2SP tlog-policy")
+    parser.add_argument("--policy", help="your own C2SP tlog-policy, or the word hubs")
     parser.add_argument("--key", action="append", default=[], metavar="NAME=HEX")
     chosen = parser.parse_args(words)
     try:
         data = chosen.certificate.read_bytes()
-        own = chosen.policy.read_bytes() if chosen.policy else None
+        named = chosen.policy not in (None, HUBS)  # a file of that name: ./hubs
+        own = Path(chosen.policy).read_bytes() if named else None
         policy = None if own is None else own.decode("utf-8", "surrogateescape")
         keys = dict(one.split("=", 1) for one in chosen.key)
         steps, found = verify(data, policy, keys), Certificate(data)
     except Refused as error:
         sys.stdout.write(_shown(f"REFUSED  {error}"))
         return 6
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        hint = f"; or say --policy {HUBS} for both hubs alone" * bool(chosen.policy)
+        sys.stderr.write(f"{error}{hint}\n")
+        return 4
+    except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     lines = [f"{number:>3}  {step}" for number, step in enumerate(steps, 1)]
@@ -514,12 +528,17 @@ def main(words: list[str] | None = None) -> int:
     lines += [compare] * bool(told) + [f"       {told[name]}  {name}" for name in told]
     left = NOT_CHECKED_REVOKED if found.revoked else NOT_CHECKED
     lines += ["     not checked here:", *(f"       - {line}" for line in left)]
-    alone = policy is None or NOBODY in steps[-1]
-    verdict = "VERIFIED" + ": THE STUDY WAS REVOKED" * found.revoked
-    verdict += ", SEEN BY NOBODY INDEPENDENT" * alone
+    counts, ended = chosen.policy is not None, "THE STUDY WAS REVOKED"
+    if counts:
+        alone = policy is None or NOBODY in steps[-1]
+        verdict = "VERIFIED" + f": {ended}" * found.revoked
+        verdict += ", SEEN BY NOBODY INDEPENDENT" * alone
+    else:
+        lines += HOW
+        verdict = UNNAMED + f"; {ended}" * found.revoked
     lines.append(f"{verdict}  {found.body['study'].get('title', '')}")
     sys.stdout.write("".join(_shown(line) for line in lines))
-    return 0
+    return 0 if counts else UNCOUNTED
 
 
 def _shown(line: str) -> str:

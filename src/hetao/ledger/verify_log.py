@@ -204,6 +204,7 @@ def read_proof(text: str) -> tuple[int, list[bytes], Note]:
 
 
 # --- whom the reader believes: C2SP tlog-policy ---------------------------------------
+HUBS = "hubs"  # said in place of a policy's file: both hubs alone suffice
 NOBODY = ", NOBODY INDEPENDENT"
 Parties = dict[str, dict[str, str]]  # name → what a permit says of a party
 Key = tuple[str, int, bytes]  # name, kind (1 log, 4 witness, 6 ML-DSA-44), public key

@@ -41,9 +41,9 @@ def add_verify(commands: Commands) -> None:
     )
     verify.add_argument(
         "--policy",
-        type=Path,
         metavar="POLICY",
-        help="your own logs and witnesses, who must have seen the certificate's log",
+        help="your own logs and witnesses, who must have seen the certificate's log, "
+        "or the word hubs: both hubs alone; without, no certificate counts",
     )
     add_json(verify)
 
