@@ -696,7 +696,8 @@ def test_how_to_verify_names_command_digests_and_checkpoint(certificate, parts):
 
     text = read(render_report(certificate)).text
 
-    assert "hetao verify certificate.json --trust parties.toml" in text
+    line = "hetao verify certificate.json --trust parties.toml --policy policy"
+    assert line in text
     assert body["permit"]["permit"]["study"] in text
     assert body["run"] in text
     assert "cosigned by hub-hk and hub-sz" in text
