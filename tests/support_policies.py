@@ -1,5 +1,7 @@
 """Readers' policies over a certificate that witnesses saw: texts that hold and not."""
 
+import base64
+import hashlib
 import random
 import re
 
@@ -228,8 +230,43 @@ def texts_of(run: Ran) -> dict[str, bytes]:
         what = bytes.fromhex(code)
         bent = b"log %b\nwitness h %b%b+%b\nquorum h\n" % (log, name, what, rest)
         found[f"a name with {code}"] = bent
+    for name, (vkey_of, _) in odd_keys().items():
+        found[name] = b"log %b\nwitness w %b\nquorum none\n" % (log, vkey_of)
     found["noise"] = random.Random(3).randbytes(3000)  # noqa: S311 - no secret
     return found
+
+
+def odd_keys() -> dict[str, tuple[bytes, bool]]:
+    """Return vkeys with a true key id, and whether each is one, by what is odd."""
+    strong, second = _ed(b"a").public_key().public_bytes_raw(), bytes(1312)
+    beyond = (2**255 - 19 + 9).to_bytes(32, "little")
+    found = {
+        f"key named {name!a}": (_made(name, COSIGNATURE, strong), good)
+        for name, good in (
+            *(("", False), ("a b", False), ("a\u0085", False), ("a\u00a0b", False)),
+            *(("\u1680", False), ("a\u2028", False), ("\u202fa", False)),
+            *(("\u3000", False), ("\ufeffa", True), ("a\u200bb", True)),
+            *(("深圳", True), ("\U0001f3e5", True), ("n" * 256, True)),
+        )
+    }
+    return found | {
+        "second key of a long name": (_made("n" * 256, SUBTREE, second), False),
+        "second key of a name": (_made("n" * 255, SUBTREE, second), True),
+        "second key cut short": (_made("n", SUBTREE, second[1:]), False),
+        "key cut short": (_made("n", COSIGNATURE, strong[1:]), False),
+        "key too long": (_made("n", COSIGNATURE, strong + b"a"), False),
+        "key of no kind": (_made("n", 5, strong), False),
+        "no key": (_made("n", COSIGNATURE, b""), False),
+        "nothing": (b"n+%b+" % hashlib.sha256(b"n\n").hexdigest()[:8].encode(), False),
+        "weak key": (_made("n", COSIGNATURE, b"\1" + bytes(31)), False),
+        "key in another form": (_made("n", COSIGNATURE, beyond), False),
+    }
+
+
+def _made(name: str, kind: int, raw: bytes) -> bytes:
+    known = hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + raw).hexdigest()[:8]
+    packed = base64.b64encode(bytes([kind]) + raw).decode()
+    return f"{name}+{known}+{packed}".encode()
 
 
 def filled(text: str, keys: dict[str, str]) -> str:

@@ -4,6 +4,8 @@ The page's script is run by node; in a browser it is in
 `tests/system/test_certificate_page.py`.
 """
 
+import base64
+import functools
 import json
 import random
 from pathlib import Path
@@ -31,6 +33,7 @@ from support_policies import (
     drawn,
     filled,
     keys_of,
+    odd_keys,
     seen_by_all,
     texts_of,
     with_lines,
@@ -46,9 +49,15 @@ def seen(small_run):
     return seen_by_all(small_run)
 
 
+@functools.cache
+def read(data):
+    """Return a certificate as the one file reads it, and as a page holds it."""
+    return Certificate(data), published(data)
+
+
 def by_library(data, text):
     """Return the names of who saw it; None if it does not count."""
-    note = parse_proof(parse_canonical(data)["log"]["proof"]).note
+    note = parse_proof(read(data)[0].log["proof"]).note
     try:
         return list(parse_policy(text).check(note).witnesses)
     except (InvalidData, Unverified):
@@ -57,7 +66,7 @@ def by_library(data, text):
 
 def by_one_file(data, text):
     """Return what it says of who saw it; None if it does not count."""
-    found = Certificate(data)
+    found = read(data)[0]
     note = read_proof(found.log["proof"])[2]
     try:
         own = text.decode("utf-8", "surrogateescape")
@@ -74,7 +83,7 @@ def one_verdict(given, folder):
         folder: for files.
     """
     page = by_policy_script(
-        {name: (published(data), text) for name, (data, text) in given.items()}, folder
+        {name: (read(data)[1], text) for name, (data, text) in given.items()}, folder
     )
     verdicts = {}
     for name, (data, text) in given.items():
@@ -106,6 +115,8 @@ def test_a_policy_has_one_verdict(small_run, seen, tmp_path):
         assert found[name][1] == (name in UNASKED), name
     assert all(found[name][1] for name in ALONE)
     assert not any(found[name] for name in (*UNMET, *MALFORMED, "noise"))
+    for name, (_, good) in odd_keys().items():
+        assert (found[name] is not None) == good, name
     assert found["usual"] == (["hk", "sz", "uni"], False)
     assert found["octets"] is not None
     assert found["other octets"] is None
@@ -158,6 +169,66 @@ def test_each_bit_of_a_witness_line_is_signed(small_run, tmp_path, eye):
     found = one_verdict(given, tmp_path)
 
     assert {name for name, verdict in found.items() if verdict} == {"true", "twice"}
+
+
+def seen_in(note):
+    """Return what the page reads of a certificate to judge it, and no more of it."""
+    body = {"permit": {"permit": {"parties": []}}}
+    return json.dumps({"body": body, "log": {"proof": f"\n\n{note}"}}).encode()
+
+
+def test_the_page_takes_the_ml_dsa_lines_that_the_library_takes(small_run, tmp_path):
+    """Of many keys; with bits turned, most of them where hints stand, and hints that
+    say the same in another order, twice, or behind their end.
+    """
+    note, given = parse_proof(small_run.value["log"]["proof"]).note, {}
+    log = filled("log LOG\n", keys_of(small_run))
+    draw = random.Random(8)  # noqa: S311 - no secret
+    for number in range(12):
+        key = MLDSA44PrivateKey.from_seed_bytes(bytes([number]) * 32)
+        text = f"{log}witness w {vkey('w', key.public_key(), SUBTREE)}\nquorum w\n"
+        head, packed = cosign(note, "w", key, WHEN).rsplit(" ", 1)
+        true = base64.b64decode(packed)
+        for name, line in {"true": true, **_bent(true, draw)}.items():
+            whole = f"{note}{head} {base64.b64encode(line).decode()}\n"
+            given[f"{number} {name}"] = (whole, text.encode())
+
+    said = by_policy_script(
+        {name: (seen_in(note), text) for name, (note, text) in given.items()}, tmp_path
+    )
+
+    for name, (whole, text) in given.items():
+        try:
+            holds = bool(parse_policy(text).check(whole).witnesses)
+        except Unverified:
+            holds = False
+        assert holds == name.endswith("true"), name
+        assert isinstance(said[name], dict if holds else list), (name, said[name])
+
+
+def _bent(line, draw):
+    """Return a line of ML-DSA-44 with bits turned, and with its hints ill written."""
+    found, start = {}, len(line) - 84
+    for number in range(8):
+        bent, low = bytearray(line), (start if number < 5 else 12)
+        bent[draw.randrange(low, len(line))] ^= 1 << draw.randrange(8)
+        found[f"bent {number}"] = bytes(bent)
+    ends = line[-4:]
+    if ends[0] > 1:
+        swapped = bytearray(line)
+        swapped[start], swapped[start + 1] = line[start + 1], line[start]
+        found["in another order"] = bytes(swapped)
+    if ends[3] < 79:
+        twice = bytearray(line[: start + 1] + line[start:-5] + ends)
+        twice[-4:] = bytes(one + 1 for one in ends)
+        found["twice"] = bytes(twice)
+        behind = bytearray(line)
+        behind[start + ends[3]] = 7
+        found["behind their end"] = bytes(behind)
+        backwards = bytearray(line)
+        backwards[-4:] = bytes((*ends[:3], ends[2] - 1))
+        found["backwards"] = bytes(backwards)
+    return found
 
 
 def test_a_time_that_is_none_is_none_to_all(small_run, tmp_path, monkeypatch):
@@ -247,9 +318,7 @@ def test_the_vectors_have_one_verdict_too(tmp_path):
     vectors = json.loads(where.read_text("utf-8"))
     given = {}
     for case in vectors["cases"]:
-        body = {"permit": {"permit": {"parties": []}}}
-        value = {"body": body, "log": {"proof": "\n\n" + case["note"]}}
-        given[case["name"]] = (json.dumps(value).encode(), case["policy"].encode())
+        given[case["name"]] = (seen_in(case["note"]), case["policy"].encode())
     for case in vectors["malformed"]:
         given[case["name"]] = (None, case["policy"].encode())
 
