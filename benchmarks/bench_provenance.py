@@ -16,6 +16,8 @@ import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from nanoarrow import c_array_stream
@@ -23,7 +25,7 @@ from nanoarrow import c_array_stream
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from hetao.cdm.acts import act_rows_plan, act_tables
-from hetao.cdm.committing import acts_folder, commit_acts
+from hetao.cdm.committing import acts_folder, commit_acts, find_commitment
 from hetao.cdm.engine_duckdb import DuckDBEngine, connect, connect_read_only
 from hetao.cdm.extract import Extract
 from hetao.cdm.plan import translate
@@ -31,6 +33,8 @@ from hetao.cdm.store import Manifest
 from support_acts import write_many_acts
 
 DRAWS = 300  # acts of an audit that finds 1 % of falsified acts by 95 %
+ASKED = 0.2  # bytes that may be kept an act
+PROCESSES = 7  # each of which opens one act
 DIGEST = "sha256:" + "ab" * 32
 # What takes the place of a measurement, by its number modulo 10: columns that are
 # written, and what they are of a measurement.
@@ -135,6 +139,7 @@ def run(folder, chosen):
     )
     extract = Extract(commitment, acts_folder(folder, DIGEST), engine, master)
     mean = open_some(extract)
+    open_first(folder, commitment.acts, master)
     wanted = [n * 7919 * 127 % commitment.acts for n in range(DRAWS)]
     timed(f"{DRAWS} acts by themselves", lambda: [extract.open(n) for n in wanted])
     timed(f"{DRAWS} acts together", lambda: list(extract.open_all(wanted)))
@@ -148,10 +153,15 @@ def run(folder, chosen):
     )
     print(f"{commitment.acts} acts of {commitment.people} people, {spent:.1f} CPU-s")
     print(f"floor {rows + sha:.1f} CPU-s: {spent / (rows + sha):.2f} times the floor")
-    for part in sorted(extract.folder.iterdir()):
-        size = part.stat().st_size
-        each = size / commitment.acts
-        print(f"  kept {part.name:16} {size:12} bytes, {each:.4f} an act")
+    say_kept(extract.folder, commitment.acts)
+
+
+def say_kept(folder, acts):
+    """Say how many bytes every file of a commitment has, and all together."""
+    sizes = {part.name: part.stat().st_size for part in sorted(folder.iterdir())}
+    for name, size in [*sizes.items(), ("all together", sum(sizes.values()))]:
+        print(f"  kept {name:16} {size:12} bytes, {size / acts:.4f} an act")
+    print(f"  asked: at most {ASKED} an act")
 
 
 def open_some(extract):
@@ -170,13 +180,40 @@ def open_some(extract):
         cpus.append(cpu() - before)
         sizes.append(len(opened.act))
         opened.check(published)
-    print(f"first act opened in {1000 * walls[0]:.1f} ms")
+    print(f"first act opened in {1000 * walls[0]:.1f} ms, by who committed")
     print(
         f"one act opened in {1000 * statistics.median(walls[1:]):.1f} ms, "
         f"{1000 * statistics.median(cpus[1:]):.1f} ms CPU (median of 20)"
     )
     print(f"proof {32 * len(opened.path)} bytes, {len(opened.path)} hashes")
     return sum(sizes) // len(sizes)
+
+
+def open_first(folder, acts, master):
+    """Open one act in each of some new processes, once all code is loaded."""
+    found = []
+    for n in range(PROCESSES):
+        index, new = (n + 1) * acts // (PROCESSES + 1), get_context("spawn")
+        with ProcessPoolExecutor(1, new) as pool:
+            asked = pool.submit(first_of_a_process, folder, index, master)
+            found.append(asked.result())
+    wall, spent = (1000 * statistics.median(each) for each in zip(*found, strict=True))
+    print(
+        f"first act of a new process opened in {wall:.1f} ms, {spent:.1f} ms CPU "
+        f"(median of {PROCESSES}; the file of tables was open)"
+    )
+
+
+def first_of_a_process(folder, index, master):
+    """Return how long one act takes, in seconds and in CPU seconds."""
+    engine = DuckDBEngine(connect_read_only(folder / "cdm.duckdb"))
+    commitment = find_commitment(folder, DIGEST)
+    extract = Extract(commitment, acts_folder(folder, DIGEST), engine, master)
+    before, began = cpu(), time.perf_counter()
+    opened = extract.open(index)
+    wall, spent = time.perf_counter() - began, cpu() - before
+    opened.check(bytes.fromhex(commitment.root.removeprefix("sha256:")))
+    return wall, spent
 
 
 if __name__ == "__main__":

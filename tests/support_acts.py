@@ -3,12 +3,20 @@
 from datetime import date, datetime
 from decimal import Decimal
 
-from hetao.cdm.engine_duckdb import connect
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from hetao.cdm.committing import Event, acts_folder, commit_acts
+from hetao.cdm.engine_duckdb import DuckDBEngine, connect, connect_read_only
+from hetao.cdm.extract import Extract
+from hetao.cdm.store import Manifest
 from hetao.dictionary import ddl, dictionary
 from hetao.ledger.acts import Act, ActRow, fixed_text
 
 ANNA, BO, NOBODY = 9_223_372_036_854_775_807, 12, None
 PEOPLE = (ANNA, BO)  # in the order of the leaves
+MASTER = b"m" * 32
+DIGEST = "sha256:" + "ab" * 32
+MANIFEST = Manifest("s", DIGEST, "omop-5.4", "sha256:d", "", "", "2026-01-01", {}, "")
 WORDS = (
     "a|b",
     'q"uo\\te',
@@ -169,3 +177,39 @@ MANY = (
         FROM (SELECT row, row // 10 % {people} AS number
             FROM range({rows}) given(row))) ORDER BY 2, 9, 1""",
 )
+
+
+def committed(folder, events=()):
+    """Commit to the tables of a folder; return the extract, opened."""
+    engine = DuckDBEngine(connect_read_only(folder / "cdm.duckdb"))
+    commitment = commit_acts(engine, folder, MANIFEST, MASTER, events)
+    return Extract(commitment, acts_folder(folder, DIGEST), engine, MASTER)
+
+
+def small_extract(folder):
+    """Write and commit to two people, nine acts and two events; return it, opened."""
+    write_acts(folder)
+    return committed(folder, [Event(None, b"made"), Event(BO, b"given")])
+
+
+def published(extract):
+    """Return the root that left the site."""
+    return bytes.fromhex(extract.commitment.root.removeprefix("sha256:"))
+
+
+def in_plain_order(people, size, secret):
+    """Return people as the page orders them: groups of a size, then those of each."""
+
+    def enciphered(number, about):
+        block = number.to_bytes(8, "big", signed=True) + about.to_bytes(8, "big")
+        cipher = Cipher(algorithms.AES(secret), modes.ECB())  # noqa: S305  as the page
+        return cipher.encryptor().update(block)
+
+    rising = sorted(people)
+    groups = [rising[n : n + size] for n in range(0, len(rising), size)]
+    order = sorted(range(len(groups)), key=lambda n: enciphered(n, 1))
+    return [
+        person
+        for n in order
+        for person in sorted(groups[n], key=lambda one: enciphered(one, 0))
+    ]

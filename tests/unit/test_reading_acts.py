@@ -283,12 +283,13 @@ def test_plans_that_are_asked_at_once_answer_in_their_order(tmp_path):
     for connected in (connect_read_only, connect):
         with DuckDBEngine(connected(path)) as engine:
             for where in (" WHERE person_id > 0", " WHERE person_id < 0"):
-                alone = [engine.fetch(plan, where) for plan in plans]
-                at_once = engine.fetch_at_once(plans, where)
+                asked = [plan + where for plan in plans]
+                alone = [engine.fetch(plan) for plan in asked]
+                at_once = engine.fetch_at_once(asked)
 
                 assert [list(one) for one in at_once] == [["a"], ["b"]]
                 for one, other in zip(alone, at_once, strict=True):
                     assert all((one[name] == other[name]).all() for name in one)
             with pytest.raises(UnportablePlan):
-                engine.fetch_at_once([*plans, "SELECT x FROM person"], "")
-            assert engine.fetch_at_once([], "") == []
+                engine.fetch_at_once([*plans, "SELECT x FROM person"])
+            assert engine.fetch_at_once([]) == []

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from hetao.cdm.engine import Column as Array
 from hetao.cdm.engine import Columns, Engine
 from hetao.cdm.engine_duckdb import DuckDBEngine, Packed
 from hetao.cdm.packing import FIRST_DAY, FOR_GOOD, Acts, TableRows, apart, packed
@@ -46,6 +47,16 @@ def act_tables() -> dict[str, Table]:
     """Return the tables whose rows are committed to: those about care and carers."""
     tables = dictionary().tables.items()
     return {name: table for name, table in tables if table.kind == "content"}
+
+
+def read_people(engine: Engine) -> Array:
+    """Return the pseudonyms of everybody in the tables, in no order."""
+    plan = f"SELECT {PERSON} FROM person"  # noqa: S608  the dictionary's name
+    if isinstance(engine, DuckDBEngine):
+        (found,) = engine.fetch_at_once([plan])
+    else:
+        found = engine.fetch(plan)
+    return np.ma.compressed(found[PERSON])
 
 
 def used_columns(engine: Engine) -> dict[str, tuple[str, ...]]:
@@ -218,7 +229,8 @@ def _fetched(
     """Return the rows of each table, with those of its columns that hold anything.
 
     Of a few rows the embedded engine hands arrays over in less time than it plans a
-    stream of them, and spends more time on planning than on rows.
+    stream of them, and spends more time on planning than on rows. Plans of acts are in
+    its own words as they stand.
     """
     own = isinstance(engine, DuckDBEngine) and not few
     plans = [act_rows_plan(table, used, own=own) for table, used in asked]
@@ -226,7 +238,9 @@ def _fetched(
     if not isinstance(engine, DuckDBEngine):
         return map(_packed, (engine.fetch(plan + where) for plan in plans), texts)
     if few:
-        return map(_packed, engine.fetch_at_once(plans, where), texts)
+        return map(
+            _packed, engine.fetch_at_once([plan + where for plan in plans]), texts
+        )
     both = zip(plans, texts, strict=True)
     return (engine.fetch_packed(plan, text, where) for plan, text in both)
 

@@ -4,8 +4,8 @@
         commitment.json   what was committed to; its root may leave the site
         tiles             the tree of acts above every 256 leaves
         keys.json         what nonces are made of; secret, and smaller after a shredding
-        order             where each person's acts begin; if lost it is made again
-    events.json       of devices and drugs, which stand in no table
+        firsts            who stands first in every 256; if lost it is made again
+        events.json       of devices and drugs, which stand in no table
 
 Made once for a snapshot and never again: a second commitment to the same tables would
 be another root. Specification: `docs/specs/provenance.md`.
@@ -27,12 +27,13 @@ from hetao.canonical import canonical, parse_canonical
 from hetao.cdm.acts import (
     Used,
     read_all_acts,
+    read_people,
     used_columns,
 )
-from hetao.cdm.engine import Column as Array
 from hetao.cdm.engine import Engine
 from hetao.cdm.packing import Acts
 from hetao.cdm.secret_file import wipe_old, write_secret
+from hetao.cdm.standing import Firsts, People
 from hetao.cdm.store import Manifest, folder_of, settle, sync_folder
 from hetao.errors import InvalidData, NotCanonical
 from hetao.ledger.commitments import (
@@ -45,7 +46,6 @@ from hetao.ledger.commitments import (
     act_leaf,
     keyed,
     nonces,
-    order_of,
     secret_for,
     sized_root,
 )
@@ -53,11 +53,20 @@ from hetao.ledger.merkle import HASH_BYTES
 from hetao.records import record
 
 ACTS: Final = "acts"
-COMMITMENT, TILES, KEYS, STARTS = "commitment.json", "tiles", "keys.json", "order"
+COMMITMENT, TILES, KEYS, FIRSTS = "commitment.json", "tiles", "keys.json", "firsts"
 EVENTS: Final = "events.json"
-NOBODY: Final = 0  # the place of what belongs to no person
-FORM: Final = "hetao.commitment/3"
-STEP: Final = np.dtype([("person", ">i8"), ("start", ">u8")])
+FORM: Final = "hetao.commitment/4"
+
+
+class Gone(NamedTuple):
+    """Somebody who was shredded, and the leaves that nobody can make any more.
+
+    Their place, and those of others, follow from everybody's pseudonym, and the tables
+    may no longer have theirs.
+    """
+
+    person: int
+    leaves: list[bytes]
 
 
 class Event(NamedTuple):
@@ -156,7 +165,7 @@ def commit_acts(
     if known is not None:
         return known
     extract, seed = secrets.token_bytes(16), secrets.token_bytes(KEY_BYTES)
-    people = in_order(engine, keyed(secret_for(master, ORDER, extract)))
+    people = everybody(engine, secret_for(master, ORDER, extract)).all()
     used = used_columns(engine)
     rows = rows_in(engine, used)
     if not {event.person for event in events} - {None} <= set(people):
@@ -185,7 +194,7 @@ def commit_acts(
     files = {
         TILES: tiles.as_bytes(),
         KEYS: keys_text(keys, {}),
-        STARTS: starts_of(people, sealed.counts()).tobytes(),
+        FIRSTS: Firsts.of_counts(sealed.counts()).as_bytes(),
         EVENTS: _events_text(events),
         COMMITMENT: (
             json.dumps({"type": FORM, **asdict(commitment)}, indent=1) + "\n"
@@ -195,29 +204,18 @@ def commit_acts(
     return commitment
 
 
-def in_order(engine: Engine, secret: Keyed) -> list[int]:
-    """Return everybody in the tables, in the order of places from 1."""
-    ids = engine.fetch("SELECT person_id FROM person")["person_id"].tolist()
-    return sorted(ids, key=lambda person: order_of(secret, person))
+def everybody(engine: Engine, secret: bytes, gone: Iterable[int] = ()) -> People:
+    """Return everybody in the tables, and who was shredded, in their order."""
+    numbers = np.sort(np.append(read_people(engine), np.array([*gone], np.int64)))
+    # np.union1d makes a hash table first, which takes thirty times as long.
+    again = np.flatnonzero(numbers[1:] == numbers[:-1])
+    return People(np.delete(numbers, again), secret)
 
 
 def rows_in(engine: Engine, used: Used) -> int:
     """Return how many rows the tables have together."""
     counts = [f"(SELECT count(*) FROM {name})" for name in used]  # noqa: S608
     return sum(int(n) for one in counts for (n,) in engine.rows(f"SELECT {one} AS n"))
-
-
-def starts_of(people: Sequence[int], counts: Sequence[int]) -> Array:
-    """Return person and first leaf, place by place; place 0 is nobody's.
-
-    Args:
-        people: in the order of places from 1.
-        counts: leaves of each place from 0.
-    """
-    starts = np.zeros(len(counts), dtype=STEP)
-    starts["person"][1:] = people
-    starts["start"][1:] = np.cumsum(counts)[:-1]
-    return starts
 
 
 class Sealed:
@@ -331,30 +329,36 @@ def _events_text(events: Sequence[Event]) -> bytes:
     return canonical(list(zip(people, texts, strict=True)))
 
 
-def keys_text(keys: PersonKeys, gone: Mapping[int, Sequence[bytes]]) -> bytes:
+def keys_text(keys: PersonKeys, gone: Mapping[int, Gone]) -> bytes:
     """Return the keys that are left, and kept leaves by place, as they are kept."""
     body = {
-        "type": "hetao.acts-keys/1",
+        "type": "hetao.acts-keys/2",
         "height": keys.height,
         "keys": [[*place, key.hex()] for place, key in sorted(keys.kept.items())],
-        "gone": [[n, [leaf.hex() for leaf in leaves]] for n, leaves in gone.items()],
+        "gone": [
+            [place, str(one.person), [leaf.hex() for leaf in one.leaves]]
+            for place, one in sorted(gone.items())
+        ],
     }
     return canonical(body)
 
 
-def read_keys(path: Path) -> tuple[PersonKeys, dict[int, list[bytes]]]:
-    """Return the keys that are left, and the leaves of those whose key is destroyed."""
+def read_keys(path: Path) -> tuple[PersonKeys, dict[int, Gone]]:
+    """Return the keys that are left, and by place those whose key is destroyed."""
     with alone(path.parent):
         return keys_in(path)
 
 
-def keys_in(path: Path) -> tuple[PersonKeys, dict[int, list[bytes]]]:
+def keys_in(path: Path) -> tuple[PersonKeys, dict[int, Gone]]:
     """Return the same; the caller is alone in the folder."""
     try:
         wipe_old(path)
         body = parse_canonical(path.read_bytes())
         kept = {(int(n), int(at)): bytes.fromhex(key) for n, at, key in body["keys"]}
-        gone = {int(n): list(map(bytes.fromhex, leaves)) for n, leaves in body["gone"]}
+        gone = {
+            int(place): Gone(int(person), list(map(bytes.fromhex, leaves)))
+            for place, person, leaves in body["gone"]
+        }
         return PersonKeys(int(body["height"]), kept), gone
     except (OSError, NotCanonical, KeyError, TypeError, ValueError) as error:
         raise InvalidData(

@@ -176,16 +176,35 @@ class DuckDBEngine(ClosesItself):
             finally:
                 self.connection.unregister("handed")
 
-    def fetch(self, sql: str, where: str = "") -> Columns:
-        """Return a plan's columns as arrays, in the plan's order of rows.
+    def fetch(self, sql: str) -> Columns:
+        """Return a plan's columns as arrays, in the plan's order of rows."""
+        return self._answer(translate(sql, self.name))
+
+    def fetch_at_once(self, queries: Sequence[str]) -> list[Columns]:
+        """Return the columns of several queries of tables, asked at the same time.
+
+        A query of few rows is mostly planning, which takes one core each. Temporary
+        tables are not seen.
 
         Args:
-            sql: the plan.
-            where: as of `fetch_packed`.
+            queries: in DuckDB's own words: to load what translates a plan takes a new
+                process longer than all of them. An answer for each, in their order.
         """
-        plan = translate(sql, self.name) + where
         with failures():
-            answer = self.connection.execute(plan)  # a plan is bound once: a third of
+            ((home,),) = self.connection.execute("SELECT current_database()").fetchall()
+
+        def ask(query: str) -> Columns:
+            with failures(), DuckDBEngine(self.connection.cursor()) as other:
+                other.connection.execute(f"USE {quoted(home)}")
+                return other._answer(query)
+
+        with ThreadPoolExecutor(max(1, len(queries))) as pool:
+            return list(pool.map(ask, queries))
+
+    def _answer(self, query: str) -> Columns:
+        """Return the columns of a query in DuckDB's own words."""
+        with failures():
+            answer = self.connection.execute(query)  # it is bound once: a third of
             forms = result_forms(answer.description)  # what a small site's plan costs
             found = cast(Columns, answer.fetchnumpy())
             if any(_is_rounded(found[key], kind) for key, kind in forms.items()):
@@ -193,7 +212,7 @@ class DuckDBEngine(ClosesItself):
                     f"{FORMS[kind][1].format(quoted(key))} AS {quoted(key)}"
                     for key, kind in forms.items()
                 )
-                again = self.connection.sql(plan).project(wanted)
+                again = self.connection.sql(query).project(wanted)
                 found = cast(Columns, again.fetchnumpy())
         return {
             key: column(
@@ -203,27 +222,6 @@ class DuckDBEngine(ClosesItself):
             )
             for key, kind in forms.items()
         }
-
-    def fetch_at_once(self, plans: Sequence[str], where: str) -> list[Columns]:
-        """Return the columns of several plans of tables, asked at the same time.
-
-        A plan of few rows is mostly planning, which takes one core each. Temporary
-        tables are not seen.
-
-        Args:
-            plans: each as of `fetch`; an answer for each, in their order.
-            where: as of `fetch_packed`, of all of them.
-        """
-        with failures():
-            ((home,),) = self.connection.execute("SELECT current_database()").fetchall()
-
-        def ask(plan: str) -> Columns:
-            with failures(), DuckDBEngine(self.connection.cursor()) as other:
-                other.connection.execute(f"USE {quoted(home)}")
-                return other.fetch(plan, where)
-
-        with ThreadPoolExecutor(max(1, len(plans))) as pool:
-            return list(pool.map(ask, plans))
 
     def fetch_packed(self, sql: str, text: str = "", where: str = "") -> Packed:
         """Return a plan's columns as whole numbers, and its one text without objects.

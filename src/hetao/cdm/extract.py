@@ -6,36 +6,32 @@ What a site keeps for it says `hetao.cdm.committing`.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Final, NamedTuple
-
-import numpy as np
 
 from hetao.alone import alone
 from hetao.canonical import parse_canonical
 from hetao.cdm.acts import act_number, read_acts, read_all_acts
 from hetao.cdm.committing import (
     EVENTS,
+    FIRSTS,
     KEYS,
-    NOBODY,
-    STARTS,
-    STEP,
     TILES,
     Commitment,
     Event,
+    Gone,
     Sealed,
-    in_order,
+    everybody,
     keys_in,
     keys_text,
     leaves_of,
     read_keys,
     rows_in,
-    starts_of,
 )
-from hetao.cdm.engine import Column as Array
 from hetao.cdm.engine import Engine
 from hetao.cdm.secret_file import replace_secret
+from hetao.cdm.standing import NOBODY, Firsts, People, marks_damaged
 from hetao.errors import InvalidData, Shredded, Unverified, Usage
 from hetao.ledger.commitments import (
     NONCE,
@@ -43,16 +39,17 @@ from hetao.ledger.commitments import (
     TILE,
     Keyed,
     Opened,
+    PersonKeys,
     Tiles,
     keyed,
     nonces,
-    order_of,
     secret_for,
 )
 from hetao.ledger.merkle import HASH_BYTES
 from hetao.whole import write_new
 
 AT_ONCE: Final = 2_000  # people whose acts are asked for at a time
+CHANGED: Final = "the tables are no longer what was committed to"
 
 
 class Theirs(NamedTuple):
@@ -60,6 +57,26 @@ class Theirs(NamedTuple):
 
     numbers: list[int]
     data: list[bytes]
+
+
+class Read(NamedTuple):
+    """Some tiles, as tables and keys have them.
+
+    Attributes:
+        keys: of everybody who has one.
+        acts: of each place that stands in one of the tiles.
+        leaves: of each of these places.
+        standing: of each tile, whose leaf stands where: its place, and which of theirs.
+    """
+
+    keys: PersonKeys
+    acts: dict[int, Theirs]
+    leaves: dict[int, list[bytes]]
+    standing: dict[int, list[tuple[int, int]]]
+
+    def of(self, tile: int) -> list[bytes]:
+        """Return the leaves of a tile."""
+        return [self.leaves[place][nth] for place, nth in self.standing[tile]]
 
 
 @dataclass(frozen=True)
@@ -79,31 +96,37 @@ class Extract:
     master: bytes
 
     @cached_property
-    def _starts(self) -> Array:
-        """Return person and first leaf, place by place; place 0 is nobody's.
-
-        It follows from tables and secrets: one that is not there, or is cut short, is
-        made again, which takes as long as committing did.
-        """
-        path = self.folder / STARTS
-        found = np.fromfile(path, dtype=STEP) if path.is_file() else np.zeros(0, STEP)
-        if len(found) != self.commitment.people + 1:
-            people = in_order(self.engine, self._secret(ORDER))
-            found = starts_of(people, self._sealed(people).counts())
-            with alone(self.folder):
-                path.unlink(missing_ok=True)
-                write_new(path, found.tobytes)
-        return found
+    def _people(self) -> People:
+        """Return everybody, whether the tables still have those shredded or not."""
+        _, gone = read_keys(self.folder / KEYS)
+        shredded = [one.person for one in gone.values()]
+        people = everybody(self.engine, self._secret_for(ORDER), shredded)
+        if len(people) != self.commitment.people:
+            raise Unverified(CHANGED, fix="bring back the snapshot's database")
+        return people
 
     @cached_property
-    def _firsts(self) -> Array:
-        """Return the first leaf of each place, as numbers that are searched fast."""
-        return self._starts["start"].astype(np.int64)
+    def _firsts(self) -> Firsts:
+        """Return who stands first in each tile.
+
+        It follows from tables and secrets: a file that is not there, or is cut short,
+        is made again, which takes as long as committing did.
+        """
+        path, commitment = self.folder / FIRSTS, self.commitment
+        data = path.read_bytes() if path.is_file() else b""
+        found = Firsts.from_bytes(data, commitment.acts, commitment.people)
+        if found is None:
+            found = Firsts.of_counts(self._sealed().counts())
+            with alone(self.folder):
+                path.unlink(missing_ok=True)
+                write_new(path, found.as_bytes)
+        return found
 
     @cached_property
     def _tiles(self) -> Tiles:
         data = (self.folder / TILES).read_bytes()
-        return Tiles.from_bytes(data, self.commitment.acts)
+        tree = bytes.fromhex(self.commitment.tree)
+        return Tiles.from_bytes(data, self.commitment.acts, tree)
 
     @cached_property
     def _events(self) -> list[Event]:
@@ -115,71 +138,62 @@ class Extract:
 
         Raises:
             InvalidData: the extract has no such act.
+            Unverified: the tables are no longer what was committed to.
         """
-        place = self._place_of(person)
-        numbers, number = (
-            self._acts([place])[place].numbers,
-            act_number(visit, day),
-        )
+        place = self._people.place_of(person)
+        first, read = self._first_of(place)
+        numbers, number = read.acts[place].numbers, act_number(visit, day)
         if number not in numbers:
             raise InvalidData("the extract has no such act", fix="look its visit up")
-        return int(self._starts["start"][place]) + numbers.index(number)
+        return first + numbers.index(number)
 
     def indices_of(self, person: int) -> range:
         """Return where all that stands under a person is, events too.
 
         Raises:
             InvalidData: nobody of this pseudonym is in the extract.
+            Unverified: the tables are no longer what was committed to.
         """
-        place = self._place_of(person)
-        ends = [*self._firsts[place + 1 : place + 2].tolist(), self.commitment.acts]
-        return range(int(self._firsts[place]), ends[0])
+        place = self._people.place_of(person)
+        first, read = self._first_of(place)
+        return range(first, first + len(read.leaves[place]))
 
     def index_of_event(self, data: bytes) -> int:
         """Return the index of an event, by its bytes; of two alike, the first's.
 
         Raises:
             InvalidData: the extract has no such event.
+            Unverified: the tables are no longer what was committed to.
         """
         for person in {event.person for event in self._events if event.data == data}:
-            place = NOBODY if person is None else self._place_of(person)
-            theirs = self._acts([place])[place].data
-            return int(self._starts["start"][place]) + theirs.index(data)
+            place = NOBODY if person is None else self._people.place_of(person)
+            first, read = self._first_of(place)
+            return first + read.acts[place].data.index(data)
         raise InvalidData("the extract has no such event")
 
     def events(self) -> tuple[bytes, ...]:
         """Return the bytes of all events that were committed to."""
         return tuple(event.data for event in self._events)
 
-    def _place_of(self, person: int) -> int:
-        secret = self._secret(ORDER)
-        wanted = order_of(secret, person)
-        people = self._starts["person"]
-        low, high = 1, len(people)
-        while low < high:
-            middle = (low + high) // 2
-            if order_of(secret, int(people[middle])) < wanted:
-                low = middle + 1
-            else:
-                high = middle
-        if low == len(people) or int(people[low]) != person:
-            raise InvalidData(
-                "nobody of this pseudonym is in the extract",
-                fix="write a patient's number as the export has it, with its zeros",
-            )
-        return low
-
     def holds(self, person: int) -> bool:
-        """Return whether acts of a person stand here, and can be shown."""
+        """Return whether acts of a person stand here, and can be shown.
+
+        Raises:
+            Unverified: the tables are no longer what was committed to.
+        """
         try:
-            place = self._place_of(person)
+            place = self._people.place_of(person)
         except InvalidData:
             return False
         return read_keys(self.folder / KEYS)[0].of(place) is not None
 
-    def _secret(self, purpose: bytes) -> Keyed:
+    def _secret_for(self, purpose: bytes) -> bytes:
         extract = bytes.fromhex(self.commitment.extract)
-        return keyed(secret_for(self.master, purpose, extract))
+        return secret_for(self.master, purpose, extract)
+
+    @property
+    def _wrap(self) -> Keyed:
+        return keyed(self._secret_for(NONCE))
 
     def open(self, index: int) -> Opened:
         """Return one act with its proof.
@@ -210,52 +224,64 @@ class Extract:
             raise Usage("the extract has no act of this index")
         some, people = list[int](), 0
         for tile, theirs in groupby(indices, lambda index: index // TILE):
-            people += len(self._places_of(tile))
+            people += len(self._firsts.places(tile))
             if some and people > AT_ONCE:
                 yield from self._open(some)
-                some, people = [], len(self._places_of(tile))
+                some, people = [], len(self._firsts.places(tile))
             some += theirs
         yield from self._open(some)
 
     def _open(self, indices: Sequence[int]) -> Iterator[tuple[int, Opened | None]]:
-        keys, gone = read_keys(self.folder / KEYS)
-        held = {n: key for n in indices if (key := keys.of(self._place_at(n)))}
-        tiles = {index // TILE for index in held}
-        places = {at for tile in tiles for at in self._places_of(tile)}
-        acts, wrap = self._acts(places, frozenset(gone)), self._secret(NONCE)
-        leaves = {
-            at: gone.get(at) or leaves_of(keys.of(at), wrap, theirs.data)
-            for at, theirs in acts.items()
-        }
+        read, wrap = self._read({index // TILE for index in indices}), self._wrap
+        size, tree = self.commitment.acts, bytes.fromhex(self.commitment.tree)
+        leaves = {tile: read.of(tile) for tile in read.standing}
         for index in indices:
-            if index not in held:
+            tile, at = divmod(index, TILE)
+            path = tuple(self._tiles.path(index, leaves[tile]))
+            place, nth = read.standing[tile][at]
+            key = read.keys.of(place)
+            if key is None:
                 yield index, None
                 continue
-            around = self._places_of(index // TILE)
-            begin = index - index % TILE - int(self._firsts[around[0]])
-            some = [leaf for at in around for leaf in leaves[at]][begin : begin + TILE]
-            path = tuple(self._tiles.path(index, some))
-            place = self._place_at(index)
-            nth = index - int(self._firsts[place])
-            nonce = nonces(wrap(held[index]), nth + 1)[-HASH_BYTES:]
-            size, tree = self.commitment.acts, bytes.fromhex(self.commitment.tree)
-            yield index, Opened(acts[place].data[nth], nonce, index, size, path, tree)
+            nonce = nonces(wrap(key), nth + 1)[-HASH_BYTES:]
+            act = read.acts[place].data[nth]
+            yield index, Opened(act, nonce, index, size, path, tree)
 
-    def _places_of(self, tile: int) -> range:
-        """Return whose acts stand in a tile."""
-        stop = min((tile + 1) * TILE, self.commitment.acts)
-        return range(self._place_at(tile * TILE), self._place_at(stop - 1) + 1)
+    def _first_of(self, place: int) -> tuple[int, Read]:
+        """Return the index of the first leaf of a place, and the tile where it stands.
 
-    def _place_at(self, index: int) -> int:
-        """Return whose act stands at an index; the last place that begins there."""
-        return int(np.searchsorted(self._firsts, index, side="right")) - 1
+        Raises:
+            Unverified: the tile is no longer what was committed to.
+        """
+        tile = self._firsts.tile_of(place)
+        read = self._read([tile])
+        self._tiles.check(tile, read.of(tile))
+        if (place, 0) not in read.standing[tile]:
+            raise marks_damaged()
+        return TILE * tile + read.standing[tile].index((place, 0)), read
 
-    def _acts(
-        self, places: Collection[int], without: frozenset[int] = frozenset()
-    ) -> dict[int, Theirs]:
+    def _read(self, tiles: Collection[int]) -> Read:
+        """Return tiles with all acts of those who stand in them; nothing is checked."""
+        keys, gone = read_keys(self.folder / KEYS)
+        around = {tile: self._firsts.places(tile) for tile in tiles}
+        acts = self._acts({place for places in around.values() for place in places})
+        wrap = self._wrap
+        leaves = {
+            place: gone[place].leaves
+            if place in gone
+            else leaves_of(keys.of(place), wrap, theirs.data)
+            for place, theirs in acts.items()
+        }
+        standing = {}
+        for tile, places in around.items():
+            each = ((at, nth) for at in places for nth in range(len(leaves[at])))
+            before = self._firsts.before(tile)
+            standing[tile] = list(islice(each, before, before + TILE))
+        return Read(keys, acts, leaves, standing)
+
+    def _acts(self, places: Collection[int]) -> dict[int, Theirs]:
         """Return the acts and events of these places, in their order."""
-        wanted = [n for n in sorted(places) if n != NOBODY and n not in without]
-        place_of = {int(self._starts["person"][n]): n for n in wanted}
+        place_of = {self._people.at(n): n for n in sorted(places) if n != NOBODY}
         used = {name: tuple(names) for name, names in self.commitment.used.items()}
         nobody = NOBODY in places
         found = {n: Theirs([], []) for n in sorted(places)}
@@ -276,26 +302,24 @@ class Extract:
         Raises:
             Unverified: one is not, or they have more or fewer.
         """
-        self._sealed(self._starts["person"][1:].tolist())
+        self._sealed()
 
-    def _sealed(self, people: Sequence[int]) -> Sealed:
+    def _sealed(self) -> Sealed:
         """Return all leaves, once they are those that were committed to."""
         keys, gone = read_keys(self.folder / KEYS)
+        people = self._people.all()
         used = {name: tuple(names) for name, names in self.commitment.used.items()}
         acts = read_all_acts(self.engine, used, people, rows_in(self.engine, used))
-        sealed = Sealed(people, keys, self._secret(NONCE))
+        sealed = Sealed(people, keys, self._wrap)
         sealed.take(acts, self._events)
-        for place, leaves in gone.items():
-            sealed.put(place, leaves)
+        for place, one in gone.items():
+            sealed.put(place, one.leaves)
         tiles = Tiles.from_leaves(sealed.leaves())
         if (tiles.size, tiles.root.hex()) != (
             self.commitment.acts,
             self.commitment.tree,
         ):
-            raise Unverified(
-                "the tables are no longer what was committed to",
-                fix="bring back the snapshot's database",
-            )
+            raise Unverified(CHANGED, fix="bring back the snapshot's database")
         return sealed
 
     def shred(self, person: int) -> int:
@@ -310,15 +334,16 @@ class Extract:
             Shredded: their key was destroyed before.
             Unverified: the tables are no longer what was committed to.
         """
-        place = self._place_of(person)
-        path = self.folder / KEYS
-        self.open(int(self._starts["start"][place]))  # the tables are what they were
-        acts = self._acts([place])[place]
+        place, path = self._people.place_of(person), self.folder / KEYS
+        indices = self.indices_of(person)
+        if any(opened is None for _, opened in self.open_all(indices)):
+            raise Shredded("this person's key was destroyed before")
+        data = self._acts([place])[place].data  # what it was: each act was opened
         with alone(self.folder):  # else another's shredding would be undone
             keys, gone = keys_in(path)
             key = keys.of(place)
             if key is None:
                 raise Shredded("this person's key was destroyed before")
-            gone[place] = leaves_of(key, self._secret(NONCE), acts.data)
+            gone[place] = Gone(person, leaves_of(key, self._wrap, data))
             replace_secret(path, keys_text(keys.without(place), gone))
-        return len(gone[place])
+        return len(data)

@@ -15,8 +15,10 @@ Only the standard library and `cryptography`. Specification: `docs/specs/provena
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final, Self
 
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -31,7 +33,7 @@ from hetao.ledger.merkle import (
 
 KEY_BYTES: Final = 32
 TILE: Final = 256  # leaves under one hash that is kept
-ORDER, NONCE = b"hetao.acts/1 order ", b"hetao.acts/1 nonce "  # what a secret is for
+ORDER, NONCE = b"hetao.acts/2 order ", b"hetao.acts/1 nonce "  # what a secret is for
 _BRANCHES: Final = (b"hetao.acts/1 key \0", b"hetao.acts/1 key \1")  # to two children
 SIZED: Final = b"\x02"  # keeps an extract's root apart from leaves and nodes
 
@@ -68,9 +70,14 @@ def keyed(secret: bytes) -> Keyed:
     return digest
 
 
-def order_of(secret: Keyed, person: int) -> bytes:
-    """Return what people are ordered by: HMAC, so that neighbours reveal nothing."""
-    return secret(person.to_bytes(8, "big", signed=True))
+def enciphered(secret: bytes, blocks: bytes) -> bytes:
+    """Return AES-256 of blocks of 16 bytes, each by itself.
+
+    What people are ordered by: neighbours reveal nothing, and no two are alike.
+    """
+    # S305: no text is hidden by it; each block is there but once, and none is shown.
+    mode = modes.ECB()  # noqa: S305
+    return Cipher(algorithms.AES(secret), mode).encryptor().update(blocks)
 
 
 def nonces(key: bytes, count: int) -> bytes:
@@ -166,14 +173,23 @@ class Tiles:
         return cls(_above(first), len(leaves) // HASH_BYTES)
 
     @classmethod
-    def from_bytes(cls, data: bytes, size: int) -> Self:
+    def from_bytes(cls, data: bytes, size: int, tree: bytes) -> Self:
         """Return the upper part that `as_bytes` wrote.
 
+        Its lower levels are held to those above them where a path goes through them.
+
         Raises:
-            Unverified: it is not of a tree of so many leaves.
+            Unverified: it is not of a tree of so many leaves, or of this root.
         """
-        tiles = cls(_above(_apart(data)[: -(-size // TILE)]), size)
-        if tiles.as_bytes() != data:
+        widths = [-(-size // TILE)]
+        while widths[-1] > TILE:
+            widths.append(-(-widths[-1] // TILE))
+        hashes, levels = _apart(data), list[list[bytes]]()
+        for width in widths:
+            levels.append(hashes[:width])
+            hashes = hashes[width:]
+        tiles = cls(levels, size)
+        if len(data) != HASH_BYTES * sum(widths) or tiles.root != tree:
             raise Unverified("the kept part of the tree of acts is damaged")
         return tiles
 
@@ -186,26 +202,39 @@ class Tiles:
         """Return the root of the tree."""
         return root(self.levels[-1])
 
+    def check(self, number: int, leaves: Sequence[bytes]) -> None:
+        """Return when these are the leaves of the tile of this number.
+
+        Raises:
+            Unverified: they are not.
+        """
+        if root(leaves) != self.levels[0][number]:
+            raise Unverified(
+                "the tables are no longer what was committed to",
+                fix="bring back the snapshot's database. If it is the one, remove the "
+                "file `firsts` of the commitment, which is then made again",
+            )
+
     def path(self, index: int, leaves: Sequence[bytes]) -> list[bytes]:
         """Return the path of one leaf, given the leaves of its tile.
 
         Raises:
             Usage: there is no leaf with this index.
-            Unverified: these are not the leaves that the tree was made of.
+            Unverified: these are not the leaves that the tree was made of, or what is
+                kept of it is damaged on the way.
         """
         number, at = divmod(index, TILE)
         if not 0 <= index < self.size:
             raise Usage("the tree has no leaf with this index")
-        if root(leaves) != self.levels[0][number]:
-            raise Unverified(
-                "the tables are no longer what was committed to",
-                fix="bring back the snapshot's database",
-            )
+        self.check(number, leaves)
         path = inclusion_path(at, leaves)
-        for level in self.levels:
-            start = number - number % TILE
-            path += inclusion_path(number - start, level[start : start + TILE])
-            number //= TILE
+        for level, above in zip_longest(self.levels, self.levels[1:]):
+            upper, at = divmod(number, TILE)
+            some = level[upper * TILE : (upper + 1) * TILE]
+            if above is not None and root(some) != above[upper]:
+                raise Unverified("the kept part of the tree of acts is damaged")
+            path += inclusion_path(at, some)
+            number = upper
         return path
 
 
