@@ -22,6 +22,7 @@ from hetao.ledger.policy import parse_policy
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.verify_hetao import Certificate, Refused, verify
 from hetao.ledger.verify_log import NOBODY, check_policy, read_proof
+from hetao.permit import write_directory
 from support_policies import (
     ALONE,
     EYES,
@@ -271,6 +272,22 @@ def test_the_page_asks_for_the_second_lines_of_sites_as_the_library_does(
 
     assert said["bare"][:2] == ["policy_no_second", site["name"]]
     assert said["both"] == {"names": [], "alone": True}
+
+
+def test_the_usual_policy_counts_on_a_page_too(small_run, seen, tmp_path):
+    """As `hetao witness policy` writes it: each side's, which the hubs are, and one."""
+    parties, own = tmp_path / "parties.toml", tmp_path / "policy"
+    write_directory(parties, small_run.cast.directory)
+    eyes = ["--independent", keys_of(small_run)["UNI"], "https://uni.example/"]
+    words = ["--trust", str(parties), *eyes, "--out", str(own)]
+    assert main(["witness", "policy", *words]) == 0
+    given = {"seen": (seen, own.read_bytes())}
+    given["unseen"] = (small_run.certificate, own.read_bytes())
+
+    found = one_verdict(given, tmp_path)
+
+    names = ["hub-hk", "hub-sz", "independent-1"]
+    assert found == {"seen": (names, False), "unseen": None}
 
 
 def test_the_commands_say_the_same(small_run, seen, tmp_path, capsys):
