@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from hetao.canonical import canonical, digest_bytes, parse_canonical
+from hetao.cli import main
 from hetao.dossier.revoked import WORDS, render_revoked
 from hetao.errors import Unverified
 from hetao.ledger import verify_hetao
@@ -24,6 +25,7 @@ from hetao.ledger.revoked import (
 from hetao.ledger.verify_hetao import Refused
 from hetao.permit import SKEW, Bundle, bundle_from, format_time, state
 from support_federation import START, Federation, Plan, restated, toy_study
+from support_policies import MORE, USUAL, filled, keys_of, seen_by_all
 from support_revoked import (
     BENT,
     LATER,
@@ -214,6 +216,27 @@ def test_the_one_file_says_that_the_study_was_revoked(
     assert "VERIFIED  " not in said
     for words in verify_hetao.NOT_CHECKED_REVOKED:
         assert words in said
+
+
+@pytest.mark.parametrize(
+    "verify", [verify_hetao.main, lambda words: main(["verify", *words])]
+)
+def test_it_counts_by_its_readers_own_quorum_alone(
+    small_run, body, tmp_path, capsys, verify
+):
+    data = seen_by_all(replace(small_run, certificate=signed(small_run, body)))
+    path, policy = tmp_path / "revoked.json", tmp_path / "policy"
+    path.write_bytes(data)
+    words, keys = [str(path), "--policy", str(policy)], keys_of(small_run)
+
+    policy.write_text(filled(USUAL, keys))
+    assert verify(words) == 0
+    assert "VERIFIED: THE STUDY WAS REVOKED  A toy" in capsys.readouterr().out
+    policy.write_text(filled(MORE + USUAL.replace("any uni", "any never"), keys))
+    assert verify(words) == 6
+    said = capsys.readouterr()
+    assert "quorum all" in said.out + said.err
+    assert "A toy" not in said.out
 
 
 def test_the_one_file_takes_a_run_that_was_stopped_midway(small_run, body):
