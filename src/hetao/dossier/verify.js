@@ -19,7 +19,7 @@ function unbase64(text) {
   need(base64(data) === text, "spelling");
   return data;
 }
-const url64 = data => base64(data).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+const url64 = data => base64(data).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 const hex = quick ? data => data.toHex() : data => Array.from(data, b => b.toString(16).padStart(2, "0")).join("");
 function unhex(text) {
   const data = quick ? Uint8Array.fromHex(text) : Uint8Array.from(text.match(/../g) || [], p => parseInt(p, 16));
@@ -323,7 +323,7 @@ function inLog({ body, log, parties, hubs, boss, canonical, ask }, kind, [name, 
     type: ["VerifiableCredential", kind], validFrom: body.issued };
   const signed = url64(utf8.encode(canonical(header))) + "." + url64(utf8.encode(canonical(claims)));
   need(log.credential.startsWith(signed + "."), "other_credential");
-  const last = log.credential.slice(signed.length + 1).replace(/-/g, "+").replace(/_/g, "/");
+  const last = log.credential.slice(signed.length + 1).replaceAll("-", "+").replaceAll("_", "/");
   const raw = unbase64(last + "=".repeat((4 - last.length % 4) % 4));
   ask(holds(bossKey, raw, utf8.encode(signed)), true, "credential");
   ask(rootOf(index, note.size, utf8.encode(log.credential), path.map(unbase64), new Map()), note.root, "not_in_log");
