@@ -56,6 +56,7 @@ class Browser:
         self._numbers, self._waiting = itertools.count(1), {}
         self._pages, self._tasks = {}, set()
         self.faults: list[str] = []
+        self._traced, self._trace_ended = [], threading.Event()
         self._session = self._alone = ""
         self._await(self._connect(address))
         target = self._await(self._call("Target.createTarget", url="about:blank"))
@@ -90,6 +91,10 @@ class Browser:
                 task = asyncio.create_task(self._serve(said["params"]))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+            elif said["method"] == "Tracing.dataCollected":
+                self._traced += said["params"]["value"]
+            elif said["method"] == "Tracing.tracingComplete":
+                self._trace_ended.set()
             elif said["method"] == "Runtime.exceptionThrown":
                 self.faults.append(json.dumps(said["params"]))
             elif said["method"] == "Log.entryAdded":
@@ -170,6 +175,19 @@ class Browser:
                 return
             time.sleep(0.02)
         raise AssertionError(f"{address} was not shown")
+
+    @contextlib.contextmanager
+    def traced(self, category):
+        """Give a list of what the browser tells of a category meanwhile, at the end."""
+        told = list[dict]()
+        self._traced, self._trace_ended = told, threading.Event()
+        asked = {"includedCategories": [category], "excludedCategories": ["*"]}
+        with self._of_browser():
+            self.call("Tracing.start", transferMode="ReportEvents", traceConfig=asked)
+        yield told
+        with self._of_browser():
+            self.call("Tracing.end")
+        assert self._trace_ended.wait(LIMIT_SECONDS)
 
     @contextlib.contextmanager
     def _of_browser(self):
