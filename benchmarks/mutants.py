@@ -145,6 +145,7 @@ MODULES = {
     "ledger/revoked": ("attack/test_revoked_certificate",),
     "analysis/carriers": ("unit/test_carriers", "attack/test_carriers"),
     "analysis/shown": ("unit/test_shown",),
+    "analysis/subsets": ("unit/test_subsets",),
     "analysis/borders": ("unit/test_borders", "oracles/test_quantiles"),
     "analysis/quantiles": ("unit/test_quantile_edges", "oracles/test_quantiles"),
 }  # fmt: skip

@@ -99,3 +99,102 @@ def test_no_two_parts_have_one_name_however_a_study_words_its_levels():
     found = parts_of(table, (sex, ILL, band), PEOPLE)
 
     assert len(found) == 2 + 3 + 3 + 2 * (3 + 3)
+
+
+# --- whose rows each part is ----------------------------------------------------------
+SEVEN = {
+    "sex": np.array([0, 0, 0, 0, 1, 1, 2]),
+    "ill": np.array([0, 1, -1, 0, 1, 1, 0]),
+    "band": np.array([0, 0, 0, 0, 0, 1, 1]),
+    "dose": np.array([5.0, 0.0, 1.0, np.nan, 2.0, 3.0, np.nan]),
+    "days": np.array([9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0]),
+}
+THREE = category("sex", "f", "m", "x")
+OF_SEVEN = (
+    THREE,
+    ILL,
+    category(BAND, "young", "old"),
+    number("dose", 0, 9),
+    number("days", 0, 100),
+)
+
+
+OF_BANDS = Analysis("m", "rates", time="days", event="ill", strata=("band",))
+
+
+def whose(analysis, columns=SEVEN):
+    """Return the name of each part and who of seven people is in it."""
+    method = estimator_for(study_of(OF_SEVEN, analysis), analysis)
+    rows = make_rows(method.plan, columns, "aa")
+    return {
+        name: set(np.flatnonzero(chosen).tolist())
+        for name, chosen in subsets(method.plan, rows)
+    }
+
+
+def test_of_a_table_each_level_is_whose_it_is_and_nobody_unknown_is_known():
+    found = whose(Analysis("t", "table1", variables=("ill", "dose")))
+
+    assert found == {
+        ("group 0 All",): set(range(7)),
+        ("level 0 of ill", "no"): {0, 3, 6},
+        ("level 1 of ill", "yes"): {1, 4, 5},
+        ("known ill",): {0, 1, 3, 4, 5, 6},
+        ("known dose",): {0, 1, 2, 4, 5},
+    }
+
+
+def test_of_groups_each_is_its_own_and_so_is_what_is_described_within_it():
+    found = whose(Analysis("t", "table1", variables=("ill",), by="sex"))
+
+    assert found["group 0 f",] == {0, 1, 2, 3}
+    assert found["group 1 m",] == {4, 5}
+    assert found["group 2 x",] == {6}
+    assert found["group 1 m", "known ill"] == {4, 5}
+    assert found["group 0 f", "level 0 of ill", "no"] == {0, 3}
+    assert not [name for name in found if name[0].startswith("stratum")]
+
+
+def test_two_strata_are_apart_and_crossed_with_groups():
+    known = {name: np.delete(values, 2) for name, values in SEVEN.items()}
+
+    found = whose(OF_BANDS, known)
+
+    assert found["stratum 0 young",] == {0, 1, 2, 3}
+    assert found["stratum 1 old",] == {4, 5}
+    assert found["stratum 0 young", OUTCOME] == {1, 3}
+
+
+def test_of_an_outcome_that_is_a_number_nobody_has_it():
+    """Whether it lies above nought is told by no sum."""
+    known = {name: np.delete(values, [2, 3, 6]) for name, values in SEVEN.items()}
+
+    found = whose(Analysis("m", "linear", outcome="dose", terms=("1", "ill")), known)
+
+    assert set(found) == {("column 1 ill[yes]",)}
+
+
+@pytest.mark.parametrize(
+    ("ill", "rarer"),
+    [
+        ([0, 0, 1, 1, 1, 1, 1], {0, 1}),
+        ([1, 1, 0, 0, 0, 0, 0], {0, 1}),
+        ([1, 1, 1, 0, 0, 0, 0], {0, 1, 2}),
+        ([0, 0, 0, 1, 1, 1, 1], {0, 1, 2}),
+    ],
+)
+def test_of_a_column_of_two_values_the_rarer_is_a_part(ill, rarer):
+    columns = SEVEN | {"ill": np.array(ill), "dose": np.arange(7.0)}
+
+    found = whose(Analysis("m", "linear", outcome="dose", terms=("1", "ill")), columns)
+
+    assert list(found.values()) == [rarer]
+
+
+def test_of_as_many_of_either_value_those_with_the_greater_are_a_part():
+    columns = {name: values[:6] for name, values in SEVEN.items()}
+    columns |= {"ill": np.array([1, 0, 1, 0, 0, 1]), "dose": np.arange(6.0)}
+
+    found = whose(Analysis("m", "linear", outcome="dose", terms=("1", "ill")), columns)
+
+    assert list(found.values()) == [{0, 2, 5}]
