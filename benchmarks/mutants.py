@@ -146,6 +146,8 @@ MODULES = {
     "analysis/carriers": ("unit/test_carriers", "attack/test_carriers"),
     "analysis/shown": ("unit/test_shown",),
     "analysis/subsets": ("unit/test_subsets",),
+    "analysis/combinations": ("unit/test_combinations", "unit/test_gate_edges",
+                              "attack/test_combinations"),
     "analysis/borders": ("unit/test_borders", "oracles/test_quantiles"),
     "analysis/quantiles": ("unit/test_quantile_edges", "oracles/test_quantiles"),
 }  # fmt: skip
