@@ -89,7 +89,7 @@ THREATS = (
         ("attack/published_attacks", "attack/risk_sets",
          "attack/network_inversion", "attack/what_sums_reveal",
          "attack/differencing", "attack/differencing_sites",
-         "attack/group_quartiles", "attack/own_parts",
+         "attack/group_quartiles", "attack/group_curves", "attack/own_parts",
          "attack/dominance", "attack/saturating_states"),
         "cells of two columns beside a number",
     ),
@@ -284,6 +284,11 @@ ATTACKS = (
         "quartiles by the outcome", "known values, counted in fine bins by who is ill",
         "the same, of quantiles",
         ("attack/group_quartiles",),
+    ),
+    Attack(
+        "curves by a group", "known times, counted in fine bins by group",
+        "the same, of curves",
+        ("attack/group_curves",),
     ),
     Attack(
         "a number that tells the site", "arithmetic with what a site's people share",

@@ -5,6 +5,7 @@ import io
 import pickle
 import subprocess
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,8 @@ def in_process(model, formula, frame, split_by, folder, /, *, strata=(), **optio
         columns[part.site] = {
             v.name: _codes(v, mine[v.column]) for v in study.variables
         }
+    if model == "km":  # of public data: each bin of a grid is told, of any group
+        study = replace(study, minimum=OPEN.minimum)
     found = oracle(study, study.analyses[0], columns).as_json()
     return found, pd.DataFrame(found.get("terms", ())), len(parts)
 

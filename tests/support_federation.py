@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import functools
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -394,6 +394,27 @@ class Federation:
     def log_entries(self, party: Site | Hub) -> list[bytes]:
         log = party._log
         return log.entries(0, log.size)
+
+    def refusals_of_bent(
+        self, sums: Sums, bend: Callable[[dict[str, Any]], None], number: int
+    ) -> list[str]:
+        """Return what the first site says to a bent state; the next answers the right.
+
+        Args:
+            sums: of the round before.
+            bend: what changes the state in place.
+            number: of the round that is asked for.
+        """
+        bent = {name: array.copy() for name, array in sums.state.items()}
+        bend(bent)
+        first, second, *_ = self.study.sites
+        task = self.task(first, sums=replace(sums, state=bent), round=number)
+        said = self.refusals(self.sites[first].handle(task.data))
+        task = self.task(second, sums=sums, round=number)
+        honest = self.sites[second].handle(task.data)
+        kinds = [parse_envelope(data).header.kind for _, data in honest]
+        assert kinds == ["share", "share", "receipt"]
+        return said
 
     # --- a whole run ----------------------------------------------------------------
     def desk(self, notices: Callable[[], tuple[Any, ...]] = tuple) -> Desk:

@@ -20,7 +20,7 @@ from hetao.federation.usage import usage
 from hetao.ledger.envelope import parse_envelope
 from hetao.release import Policy
 from hetao.release.policy import STRICT
-from hetao.study import Analysis, Criterion, Grid
+from hetao.study import Analysis, Criterion
 from support_federation import (
     COUNTS,
     LOGISTIC,
@@ -547,22 +547,3 @@ def test_where_a_site_can_be_seen_a_table_tells_half_as_many_sums(
         with_columns(federation, columns)
 
         assert kinds(begin(federation, "run-1")) == [answered]
-
-
-@pytest.mark.not_yet(reason="docs/security/threats.md, known gaps")
-def test_curves_by_a_group_do_not_tell_everybodys_group(tmp_path):
-    """Who carries them out sees who of a group had an event in each bin, and who left.
-
-    Sex and age have nothing to do with each other here; all ages are known.
-    """
-    ages = Grid(tuple(float(age) for age in range(21, 102)))
-    curves = Analysis("k", "km", time="age", event="ill", by="sex", grid=ages)
-    with Federation(tmp_path, Plan(study=toy_study((curves,)), people=100)) as made:
-        words = made.play().words.values()
-        declared = made.estimator("k").declare(0)
-    sums = total_of(list(words), declared, "k", len(SITES))
-
-    bins = [sums["deaths"], sums["leaving"] - sums["deaths"]]
-    told = sum(of_group.max(axis=0).sum() for of_group in bins)
-    people = sums["leaving"].sum(axis=1)
-    assert told / people.sum() < people.max() / people.sum() + 0.1

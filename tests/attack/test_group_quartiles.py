@@ -198,14 +198,7 @@ def test_a_site_counts_a_group_below_no_border_but_those_that_follow(tmp_path, b
     with Federation(tmp_path, by_outcome(400)) as federation:
         sums = federation.play(federation.play(), round=1)
         assert (sums.state["asked"] >= 0).any()
-        bent = {name: array.copy() for name, array in sums.state.items()}
-        bend(bent)
-
-        task = federation.task("a", sums=replace(sums, state=bent), round=2)
-        said = federation.refusals(federation.sites["a"].handle(task.data))
-        task = federation.task("b", sums=sums, round=2)
-        honest = federation.sites["b"].handle(task.data)
+        said = federation.refusals_of_bent(sums, bend, 2)
 
     assert len(said) == 1
     assert "the state does not follow" in said[0]
-    assert kinds(honest) == ["share", "share", "receipt"]

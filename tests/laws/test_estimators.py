@@ -12,6 +12,7 @@ from hetao.errors import HetaoError
 from hetao.study import Criterion
 from support_analysis import (
     ANALYSES,
+    LOOSE,
     MODELS,
     STUDY,
     TABLES,
@@ -78,9 +79,11 @@ def test_any_split_gives_the_pooled_model(name, seed, n, cuts):
 @SOME
 def test_any_split_gives_the_pooled_table(name, seed, n, cuts):
     columns = people(seed, n)
+    # Else curves are coarser the smaller the sites are, see test_merged_curves.
+    study = replace(STUDY, minimum=LOOSE) if name.startswith("km") else STUDY
 
-    federated = oracle(STUDY, ANALYSES[name], split(columns, cuts)).as_json()
-    reference = oracle(STUDY, ANALYSES[name], {"aa": columns}).as_json()
+    federated = oracle(study, ANALYSES[name], split(columns, cuts)).as_json()
+    reference = oracle(study, ANALYSES[name], {"aa": columns}).as_json()
 
     assert_alike(federated, reference)
 

@@ -32,6 +32,9 @@ from support_analysis import (
 SOME = settings(max_examples=40, deadline=None)
 
 
+DIES = {"died": np.ones(10, dtype=np.int64)}  # of so few, two cells
+
+
 def extreme(columns, seed):
     """Push some of each number to its public bounds."""
     rng = np.random.default_rng(seed)
@@ -61,6 +64,9 @@ def test_every_message_obeys_its_declaration(name, seed, n, size):
 
     check_message(method.start(rows), method.declare(0), rows.n)
     state = first_state(method.name, seed, beta)
+    if method.name == "km_merged":
+        few = make_rows(method.plan, extreme(people(seed, 10), seed) | DIES, "aa")
+        state = method.step(method.start(few), None, 0)
     if name.startswith("glmm"):
         state["log_tau"] = glmm_looks(seed)
     if method.name == "negative_binomial":

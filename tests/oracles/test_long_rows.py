@@ -20,6 +20,7 @@ from hetao.notebook import Part, draft_study
 from hetao.release import Policy
 from hetao.study import Analysis, Grid, Minimum, Variable
 from support_analysis import (
+    LOOSE,
     assert_same,
     category,
     columns_of,
@@ -143,8 +144,9 @@ def test_curves_of_late_entry_are_rs_survfit():
         grid=Grid(tuple(float(year) for year in range(1, 121))),
     )
     parts, sites = columns_of("years", YEARS, SCRIPT)
+    study = replace(study_of(YEARS, asked, sites=sites), minimum=LOOSE)
 
-    answer = oracle(study_of(YEARS, asked, sites=sites), asked, parts).as_json()
+    answer = oracle(study, asked, parts).as_json()
 
     medians = {r["sex"]: float(r["median"]) for r in from_r(SCRIPT)["medians"]}
     for curve in answer["curves"]:

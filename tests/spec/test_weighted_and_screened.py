@@ -85,7 +85,7 @@ STUDY = study_of(
 POLICY = Policy(Minimum(), 3, "")
 
 
-def write(path, seed, n=500):
+def write(path, seed, n=600):
     draw = np.random.default_rng(seed)
     age = draw.uniform(30, 90, n).round(1)
     drug = draw.random(n) < 1 / (1 + np.exp(-(age - 60) / 15))

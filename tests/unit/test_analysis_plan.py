@@ -163,7 +163,7 @@ def test_protocols_list_every_estimator_once_with_its_digest():
         ("cox_grid_efron", "cox_grid", False),
         ("cox_merged", "cox_merged", False),
         ("logrank", "logrank", False),
-        ("km", "km", False),
+        ("km", "km_merged", False),
         ("table1", "table1", False),
     ],
 )

@@ -213,8 +213,8 @@ def test_survival_options_of_a_study_may_be_asked_of_a_fit():
 
 
 def test_a_curve_says_when_steps_with_small_counts_are_joined():
-    strict = fit("km", "Surv(time, dead) ~ sex")
-    open_ = fit("km", "Surv(time, dead) ~ sex", policy=OPEN)
+    strict = fit("km", "Surv(time, dead) ~ 1")
+    open_ = fit("km", "Surv(time, dead) ~ 1", policy=OPEN)
 
     assert strict.body["withheld"]
     assert "steps with small counts joined" in strict.summary()
@@ -226,6 +226,15 @@ def test_a_curve_says_when_steps_with_small_counts_are_joined():
     # each a rounded number of survivors out of the rounded curve's people
     people = min(curve["n"] for curve in open_.body["curves"])
     np.testing.assert_allclose(shown, every[shown.index], atol=2.6 / people)
+
+
+def test_curves_by_a_group_say_that_times_were_put_together():
+    strict = fit("km", "Surv(time, dead) ~ sex")
+    open_ = fit("km", "Surv(time, dead) ~ sex", policy=OPEN)
+
+    assert "times put together into few cells" in strict.summary()
+    assert "put together" not in open_.summary()
+    assert len(strict.frame()) < len(open_.frame())
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from hetao.analysis import (
     statistics,
     sums_of_groups,
 )
+from hetao.analysis.cells import most_sums
 from hetao.study import Analysis, Minimum
 from support_analysis import (
     ANALYSES,
@@ -39,8 +40,8 @@ def made(analysis, columns=None):
     return estimator, rows_of(study, analysis, columns)[1]
 
 
-def complete():
-    columns = people(3, N)
+def complete(n=N):
+    columns = people(3, n)
     for name, value in KNOWN.items():
         array = columns[name]
         missing = np.isnan(array) if array.dtype.kind == "f" else array < 0
@@ -146,7 +147,9 @@ QUARTILES = Analysis("q", "quantiles", variables=("chol", "years"), by="treated"
 BORDERS = 7 + 2 * 9  # of a number, of all groups and of any two of them
 
 
-def told_in_rounds(analysis, columns, name="treated", minimum=None):
+def told_in_rounds(
+    analysis, columns, name="treated", minimum=None, told=("people", "known", "below")
+):
     """Return the rank of what a change of a category changes in all rounds, and which.
 
     What a person's change changes is seen at the states of the course as it is.
@@ -169,9 +172,9 @@ def told_in_rounds(analysis, columns, name="treated", minimum=None):
         for change, message in zip(changes, sent[1:], strict=True):
             for key, array in message.items():
                 moves = (array - sent[0][key]).ravel()
-                if key in {"people", "known", "below"}:
+                if key in told:
                     change.append(moves)
-                assert key in {"people", "known", "below"} or not moves.any()
+                assert key in told or not moves.any()
         state = whole.step(sent[0], state, number)
         number += 1
     counted = len(sums_of_groups(whole.plan, moved[0])[name])
@@ -214,12 +217,47 @@ def test_who_is_known_is_told_beside_and_of_no_group_nothing():
 
 
 def test_weights_tell_other_sums_than_people():
-    curves = replace(ANALYSES["km"], by="treated", weights="")
+    test = replace(ANALYSES["logrank"], by="treated", strata=("site",), rho=0.0)
     columns = complete()
 
-    plain = counted(curves, "treated", columns)
-    assert plain == 3
-    assert counted(replace(curves, weights="share"), "treated", columns) == 2 * plain
+    plain = counted(test, "treated", columns)
+    assert plain == 4
+    assert counted(replace(test, weights="share"), "treated", columns) == 2 * plain
+
+
+CURVES = replace(ANALYSES["km"], by="treated")
+
+
+@pytest.mark.parametrize("people_at", [60, 120, 400, 1000])
+def test_curves_tell_of_a_group_a_sum_a_cell(people_at):
+    """As many as there may be, and at each site the rank of what changes is no more."""
+    columns = complete(people_at)
+
+    rank, sums = told_in_rounds(CURVES, columns, told=("leaving", "deaths"))
+
+    assert sums == most_sums(made(CURVES, columns)[0].plan, people_at)
+    assert 0.8 * sums <= rank <= sums
+
+
+def test_curves_tell_of_the_event_what_they_did_and_weigh_by_what_they_add_up():
+    columns = complete()
+    weighted = replace(CURVES, weights="share", grid=ANALYSES["km_weighted"].grid)
+    scored = ANALYSES["km_scored"]
+    estimator, rows = made(scored, columns)
+
+    assert counted(weighted, "treated", columns) == 10  # three cells of three sums
+    assert len(sums_of_groups(estimator.plan, rows)["treated"]) >= 6 * 2 * (3 + 2 * 3)
+    assert counted(replace(CURVES, by=""), "treated", columns) == 0
+    estimator, rows = made(replace(CURVES, by="site"), columns)
+    assert not sums_of_groups(estimator.plan, rows)
+
+
+def test_where_single_people_may_be_shown_a_grid_counts_once():
+    study = replace(study_of(VARIABLES, CURVES), minimum=Minimum(cell=1))
+    plan = make_plan(study, CURVES)
+    rows = make_rows(plan, complete(), "aa")
+
+    assert len(sums_of_groups(plan, rows)["treated"]) == 3
 
 
 # --- what a model by the outcome tells too --------------------------------------------

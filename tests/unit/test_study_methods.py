@@ -111,6 +111,7 @@ def test_every_method_has_an_estimator():
         "cox_score_strata",
         "firth",
         "glmm_poisson",
+        "km_merged",
         "performance_left_out",
     }
     special |= {one.name for one in INSTALLED if one.name.endswith("_scored")}

@@ -4,10 +4,11 @@ The counts in the bins of a fine grid are small, so a site's own message is neve
 publishable: only its sum over sites may be seen.
 """
 
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from hetao.analysis.cells import is_by_group, is_told
 from hetao.analysis.curves import limits, median, restricted_mean
 from hetao.analysis.estimator import (
     OF_PEOPLE,
@@ -22,6 +23,7 @@ from hetao.analysis.expressions import Floats, Ints
 from hetao.analysis.finding import Finding
 from hetao.analysis.intervals import entry_bins
 from hetao.analysis.logrank import chi_square, expect
+from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
 from hetao.analysis.weighted_curves import (
     CELLS,
@@ -29,7 +31,8 @@ from hetao.analysis.weighted_curves import (
     WeightedCurve,
     logrank_influence,
 )
-from hetao.errors import NotEstimable
+from hetao.errors import NotEstimable, SmallCell
+from hetao.study import Minimum
 
 
 @estimator(
@@ -65,12 +68,23 @@ class KaplanMeier(Estimator):
         Oracles: `tests/oracles/test_r.py`, `test_weighted_curves.py`.
     """
 
-    relies_on = (
+    relies_on: ClassVar[tuple[str, ...]] = (
+        "hetao.analysis.cells",
         "hetao.analysis.curves",
         "hetao.analysis.logrank",
         "hetao.analysis.weighted_curves",
     )
-    of_people = (*OF_PEOPLE, "deaths", "leaving", "entering")
+    of_people: ClassVar[tuple[str, ...]] = (*OF_PEOPLE, "deaths", "leaving", "entering")
+
+    def __init__(self, plan: Plan, own: Minimum | None = None) -> None:
+        """Fit the estimator to a plan, and to a site's own least counts."""
+        tells_all = is_by_group(plan) and not is_told(plan)
+        self._is_finer = tells_all and own is not None and own.cell > 1
+        super().__init__(plan)
+
+    def within(self, minimum: Minimum) -> Self:
+        """Return the same for a site whose own least cell may be larger."""
+        return type(self)(self.plan, minimum)
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
         """Return the bounds: a person is one count, and one weight."""
@@ -90,7 +104,16 @@ class KaplanMeier(Estimator):
         """Return events and leavers (events included) of each group in each bin.
 
         Where people enter late, also how many enter at each edge, as its own time.
+
+        Raises:
+            SmallCell: of a study that shows single people, where the site does not.
         """
+        if self._is_finer:
+            raise SmallCell(
+                f"{rows.site} does not tell of each bin of a grid who is in a group",
+                fix="write the largest least count of all sites into the study's "
+                "minimum",
+            )
         shape = (len(self.plan.groups), len(self.plan.edges))
         place = rows.group * shape[1] + rows.bin
         size = shape[0] * shape[1]
@@ -146,20 +169,19 @@ class KaplanMeier(Estimator):
             NotEstimable: no one has the event.
         """
         del state, round_number
-        return self.finding(total, Spread.of_squares(total["squared"]))
+        return self.finding(in_whole(total), Spread.of_squares(total["squared"]))
 
     def finding(self, total: Message, spread: Spread) -> Finding:
         """Return the finding.
 
         Args:
-            total: the sums.
+            total: the sums, people `in_whole`.
             spread: of the weights, where there are any.
 
         Raises:
             NotEstimable: no one has the event.
         """
-        deaths = np.rint(total["deaths"])
-        leaving = np.rint(total["leaving"])
+        deaths, leaving = total["deaths"], total["leaving"]
         if not deaths.any():
             raise NotEstimable(
                 f"no one has the event {self.plan.analysis.event!r}",
@@ -168,7 +190,7 @@ class KaplanMeier(Estimator):
         at_risk = leaving[:, ::-1].cumsum(axis=1)[:, ::-1]
         people = at_risk[:, 0]
         if self.plan.analysis.start:
-            entering = np.rint(total["entering"])
+            entering = total["entering"]
             at_risk = at_risk - entering[:, ::-1].cumsum(axis=1)[:, ::-1]
         analysis = self.plan.analysis
         payload: dict[str, Any] = {
@@ -282,6 +304,12 @@ class KaplanMeier(Estimator):
             return {"rmst": None, "rmst_se": None, **open_ends}
         mean, se = restricted_mean(time, n, d, horizon)
         return {"rmst": mean, "rmst_se": se, **open_ends}
+
+
+def in_whole(total: Message) -> Message:
+    """Return sums over sites with the counts of people as whole numbers."""
+    people = ("deaths", "leaving", "entering")
+    return total | {name: np.rint(total[name]) for name in people}
 
 
 def _numbers(values: Floats) -> list[float | None]:

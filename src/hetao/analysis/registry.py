@@ -3,6 +3,7 @@
 from functools import cache
 
 from hetao.analysis.boosted_trees import BoostedTrees
+from hetao.analysis.cells import is_told
 from hetao.analysis.clogit import CaseCrossover, ConditionalLogistic
 from hetao.analysis.counts import Counts
 from hetao.analysis.cox import Cox
@@ -15,6 +16,7 @@ from hetao.analysis.gamma import Gamma
 from hetao.analysis.glmm import LogisticMixed, PoissonMixed
 from hetao.analysis.indicators import Indicators
 from hetao.analysis.km import KaplanMeier
+from hetao.analysis.km_merged import KaplanMeierMerged
 from hetao.analysis.linear import Linear
 from hetao.analysis.lmm import LinearMixed
 from hetao.analysis.logistic import Logistic
@@ -74,6 +76,7 @@ INSTALLED: tuple[type[Estimator], ...] = (
     CaseCrossover,
     SelfControlled,
     KaplanMeier,
+    KaplanMeierMerged,
     LogRank,
     LinearMixed,
     LogisticMixed,
@@ -119,6 +122,8 @@ def estimator_for(study: Study, analysis: Analysis) -> Estimator:
     if name == "cox" and not plan.within_sites:
         merges = analysis.grid is not None and analysis.grid.merge
         name = "cox_merged" if merges else "cox_grid"
+    if name == "km" and is_told(plan) and not analysis.score:
+        name = "km_merged"
     if analysis.validation:
         name = "performance_left_out"
     if name == "glmm" and analysis.family == "poisson":

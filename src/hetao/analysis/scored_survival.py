@@ -20,7 +20,7 @@ from hetao.analysis.estimator import (
     unpacked,
 )
 from hetao.analysis.finding import Finding
-from hetao.analysis.km import KaplanMeier
+from hetao.analysis.km import KaplanMeier, in_whole
 from hetao.analysis.logistic import Logistic
 from hetao.analysis.logrank import LogRank
 from hetao.analysis.newton import MOST_ROUNDS, invert
@@ -163,6 +163,7 @@ class KaplanMeierScored(ScoredOnce):
             unpacked(total["stacked"], q),
         )
         assert isinstance(self._model, KaplanMeier)  # noqa: S101  as the class says
+        total = in_whole(total)
         found = self._model.finding(total, spread)
         contrasts = self._contrasts(found, total, spread)
         return replace(found, payload={**found.payload, **contrasts})
@@ -180,7 +181,7 @@ class KaplanMeierScored(ScoredOnce):
             return {}
         edges = np.asarray(self.plan.edges)
         values, influence = np.zeros((2, 2)), np.zeros((2, *spread.squares.shape))
-        deaths, leaving = np.rint(total["deaths"]), np.rint(total["leaving"])
+        deaths, leaving = total["deaths"], total["leaving"]
         has_left = leaving[:, ::-1].cumsum(axis=1)[:, ::-1] > deaths
         for g in (0, 1):
             curve = WeightedCurve.of(total["weighted"][g], has_left[g])

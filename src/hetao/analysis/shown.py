@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from hetao.analysis.borders import told_of
+from hetao.analysis.cells import every_sum, is_told, most_sums, sums_of_cell
 from hetao.analysis.design import INTERCEPT, Column
 from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
@@ -26,7 +27,8 @@ def statistics(plan: Plan) -> Names:
     that describes it one for each group and stratum. Two analyses of the same people
     show the same sum where the names are alike: a sum under other weights, of one arm
     or without a fold has another. A grid of times and the levels of a category count
-    once: each is another attribute, of the same sums.
+    once: each is another attribute, of the same sums. Of who is in a group curves tell
+    in each cell.
 
     Of what makes groups or strata without a design see `sums_of_groups`.
     """
@@ -106,8 +108,8 @@ def _added(plan: Plan, rows: Rows) -> Iterator[str]:
     analysis, method = plan.analysis, plan.method
     names = [INTERCEPT, *_described(plan, rows)]
     happened = f"{analysis.event}=1" if analysis.event else analysis.outcome
-    if method.has_times:  # of curves a grid of times once, from which a test follows
-        names += [happened, analysis.time]
+    if method.has_times:
+        names += [happened] if is_told(plan) else [happened, analysis.time]
     if method.is_test:
         names += [f"expected {happened}", f"observed {happened}"][
             : 1 + bool(analysis.rho)
@@ -121,6 +123,20 @@ def _added(plan: Plan, rows: Rows) -> Iterator[str]:
     yield from dict.fromkeys(
         [*_under(plan, names), *(f"{name} under " for name in names)]
     )
+    if is_told(plan):
+        yield from _in_cells(plan, rows)
+
+
+def _in_cells(plan: Plan, rows: Rows) -> Iterator[str]:
+    """Yield what curves tell in cells, beside all people and those with the event.
+
+    Those two are the sums of all cells, and are told by weights as well. By a score
+    each bin of the grid is a cell.
+    """
+    sums = every_sum(plan) if plan.score else most_sums(plan, rows.people)
+    known = 2 if sums_of_cell(plan) == 1 else 4
+    for place in range(sums - known):
+        yield f"sum {place} of the cells of {plan.analysis.name}"
 
 
 def _described(plan: Plan, rows: Rows) -> Iterator[str]:

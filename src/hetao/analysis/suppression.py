@@ -339,6 +339,9 @@ def _hide_curves(payload: Payload, smallest: int) -> None:
         payload.pop("logrank", None)
     if any(mask) or any(few) or any(c.get("rmst", 0) is None for c in curves):
         payload.pop("contrasts", None)  # a difference tells what an arm's mean does
+    merged = payload.get("cells", {})
+    if _is_small(merged.get("people", 0), smallest):  # an edge is a few people's time
+        payload["cells"] = dict.fromkeys(merged)
     _hide_totals(payload, smallest)
 
 

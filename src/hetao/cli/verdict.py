@@ -1,8 +1,8 @@
 """What a certificate that holds is worth to its reader: does it count, and by whom?
 
-No certificate counts below its reader's quorum. Whose witnesses suffice the reader
-says, with a policy or with the word `HUBS`; who says nothing is shown that all holds,
-and that it does not count.
+A certificate counts below nobody's quorum. Whose witnesses these are the reader says,
+with a policy or with the word `HUBS`; who says nothing is shown that all holds, and
+that it does not count.
 """
 
 import argparse

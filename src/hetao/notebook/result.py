@@ -269,6 +269,8 @@ class FitResult:
         if "path" in body:
             parts.append(f"{body['penalty']}, lambda {body['lambda']:.6g}")
         parts.append(f"{body['rounds']} round" + "s" * (body["rounds"] != 1))
+        if body.get("cells"):
+            parts.append("times put together into few cells")
         if body["withheld"]:
             curved = "curves" in body
             parts.append("steps with small counts joined" if curved else HIDDEN)

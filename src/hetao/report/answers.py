@@ -58,7 +58,7 @@ class CurvesView:
     Attributes:
         means: restricted means up to `horizon`; empty texts where none was asked for.
         scale: on which the limits are normal.
-        counted: how people count, where not all alike.
+        counted: how people count, where not all alike, and in which cells of times.
         contrasts: of the arms at the horizon.
         balance: of the arms under a propensity score; None without one.
     """
@@ -263,7 +263,7 @@ def _curves(
         horizon="" if horizon is None else tick_text(horizon),
         scale=str(payload.get("conf_type") or "log"),
         logrank=_logrank(logrank),
-        counted=_counted_by(study, payload),
+        counted=_counted_in(study, payload),
         contrasts=tuple(contrast_rows(payload.get("contrasts", ()))),
         balance=_balance(study, analysis, payload, style),
     )
@@ -278,6 +278,17 @@ def _curves(
     if logrank.get("p"):
         told.append(say("logrank_p", p=p_sentence(logrank["p"])))
     return view, joined("run_on", told)
+
+
+def _counted_in(study: Study, payload: Mapping[str, Any]) -> Said:
+    """Return how people of curves count, and into how many cells they are put."""
+    told, merged = [_counted_by(study, payload)], payload.get("cells")
+    if merged and merged["died"] is None:
+        told.append(say("km_cells_small"))
+    elif merged:
+        sizes = {kind: str(len(merged[kind])) for kind in ("died", "left")}
+        told.append(say("km_cells", **sizes, people=str(merged["people"])))
+    return joined("run_on", [one for one in told if one])
 
 
 def _counted_by(study: Study, payload: Mapping[str, Any]) -> Said:
