@@ -6,6 +6,8 @@ The page's script is run by node; in a browser it is in
 
 import base64
 import functools
+import hashlib
+import itertools
 import json
 import random
 from pathlib import Path
@@ -16,12 +18,20 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from hetao.canonical import canonical, parse_canonical
 from hetao.cli.main import main
 from hetao.errors import InvalidData, Unverified
+from hetao.ledger import verify_signatures as signatures
 from hetao.ledger.certificate import published, verify_certificate
-from hetao.ledger.note import SUBTREE, cosign, vkey
+from hetao.ledger.note import (
+    SUBTREE,
+    Verifier,
+    _message,
+    cosign,
+    parse_note,
+    vkey,
+)
 from hetao.ledger.policy import parse_policy
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.verify_hetao import Certificate, Refused, verify
-from hetao.ledger.verify_log import NOBODY, check_policy, read_proof
+from hetao.ledger.verify_log import NOBODY, Note, check_policy, read_proof
 from hetao.permit import write_directory
 from support_policies import (
     ALONE,
@@ -230,6 +240,77 @@ def _bent(line, draw):
         backwards[-4:] = bytes((*ends[:3], ends[2] - 1))
         found["backwards"] = bytes(backwards)
     return found
+
+
+def unowned(text, z, ends, places):
+    """Return a vkey under which nobody needs a secret, and a line under it.
+
+    Its t1 is 0, so that A z is what was committed to, whatever the challenge.
+
+    Args:
+        text: of the checkpoint.
+        z: each of 1024 coefficients.
+        ends: four, where each row's hints end.
+        places: of the hints, up to 80; what `ends` says further is read out of `ends`.
+    """
+    eye = Verifier("w", SUBTREE, bytes(32) + bytes(1280))
+    spelt = bytes([*places, *bytes(80 - len(places)), *ends])
+    rows = [set(spelt[a:b]) for a, b in itertools.pairwise((0, *ends))]
+    message = b"\0\0" + _message(SUBTREE, "w", text, WHEN)
+    mu = hashlib.shake_256(hashlib.shake_256(eye.public).digest(64) + message).digest(
+        64
+    )
+    masked, tilde = signatures._ntt([z] * 256), b""
+    for row in range(4):
+        total = [0] * 256
+        for column in range(4):
+            a = signatures._uniform(bytes(32) + bytes([column, row]))
+            total = [t + x * m for t, x, m in zip(total, a, masked, strict=True)]
+        w = signatures._back(total)
+        high = [signatures._high(r, at in rows[row]) for at, r in enumerate(w)]
+        tilde += sum(x << 6 * i for i, x in enumerate(high)).to_bytes(192, "little")
+    packed = sum((2**17 - z) << 18 * i for i in range(256)).to_bytes(576, "little")
+    signed = hashlib.shake_256(mu + tilde).digest(32) + packed * 4 + spelt
+    data = eye.key_id + WHEN.to_bytes(8, "big") + signed
+    return eye.vkey, f"\u2014 w {base64.b64encode(data).decode()}\n"
+
+
+def test_an_ml_dsa_line_may_not_be_large_nor_hint_too_much(small_run, tmp_path):
+    """Each is true but for its size, under a key that needs no secret."""
+    note = parse_proof(small_run.value["log"]["proof"]).note
+    text = parse_note(note)[0]
+    most, full, given = 2**17 - 78 - 1, range(80), {}
+    for name, z, ends, places in (
+        ("good", 1, (0, 0, 0, 0), ()),
+        ("good: as large", most, (0, 0, 0, 0), ()),
+        ("good: as large, below", -most, (0, 0, 0, 0), ()),
+        ("good: as many", 5, (80, 80, 80, 80), full),
+        ("good: hints of each", 5, (20, 40, 60, 79), (*range(20),) * 3 + (*range(19),)),
+        ("larger", most + 1, (0, 0, 0, 0), ()),
+        ("larger, below", -most - 1, (0, 0, 0, 0), ()),
+        ("one hint more", 5, (80, 80, 80, 81), full),
+    ):
+        key, line = unowned(text, z, ends, places)
+        own = filled("log LOG\n", keys_of(small_run)) + f"witness w {key}\nquorum w\n"
+        given[name] = (note + line, own)
+
+    said = by_policy_script(
+        {name: (seen_in(whole), own.encode()) for name, (whole, own) in given.items()},
+        tmp_path,
+    )
+
+    for name, (whole, own) in given.items():
+        found = []
+        for check in (
+            lambda w=whole, o=own: parse_policy(o.encode()).check(w),
+            lambda w=whole, o=own: check_policy(o, Note(w), {}),
+        ):
+            try:
+                found.append(bool(check()))
+            except (Unverified, Refused):
+                found.append(False)
+        found.append(isinstance(said[name], dict))
+        assert found == [name.startswith("good")] * 3, (name, found, said[name])
 
 
 def test_a_time_that_is_none_is_none_to_all(small_run, tmp_path, monkeypatch):

@@ -121,9 +121,7 @@ function back(w) {
 function highOf(r, hinted) {
   let low = r % (2 * GAMMA2);
   if (low > GAMMA2) low -= 2 * GAMMA2;
-  let high = (r - low) / (2 * GAMMA2);
-  if (r - low === Q - 1) { high = 0; low -= 1; }
-  return (high + (hinted ? low > 0 ? 1 : 43 : 0)) % 44;
+  return ((r - low) / (2 * GAMMA2) + (hinted ? low > 0 ? 1 : 43 : 0)) % 44; // 44, of the last, is 0
 }
 /* Whether an ML-DSA-44 key signed a message, without a context. */
 function holds44(key, signature, message) {
