@@ -221,6 +221,85 @@ def test_two_that_make_marks_again_at_once_both_open(extract):
     assert path.read_bytes() == whole
 
 
+# --- whose acts end with a tile -------------------------------------------------------
+@pytest.fixture
+def filled(tmp_path):
+    """Return an extract of three people, each of just one tile, in their order."""
+    write_many_acts(tmp_path, people=3, rows=0)
+    with connect(tmp_path / "cdm.duckdb") as connection:
+        _add_visits(connection, range(TILE - 1))
+    extract = committed(tmp_path)
+    return extract, [decode_act(extract.open(TILE * n).act).person for n in range(3)]
+
+
+def _add_visits(connection, numbers, person=None):
+    connection.execute(
+        "INSERT INTO measurement (measurement_id, person_id, measurement_concept_id, "
+        "measurement_date, measurement_type_concept_id, visit_occurrence_id) "
+        "SELECT hash(person_id, n) >> 1, person_id, 1, DATE '2020-01-01', 1, n "
+        "FROM person, unnest(?) t(n) WHERE person_id = coalesce(?, person_id)",
+        [list(numbers), person],
+    )
+
+
+def _changed(extract, change):
+    """Return the extract over tables that were changed."""
+    extract.engine.close()
+    path = extract.folder.parents[1] / "cdm.duckdb"
+    with connect(path) as connection:
+        change(connection)
+    return replace(extract, engine=DuckDBEngine(connect_read_only(path)))
+
+
+@pytest.mark.parametrize("more", [1, TILE, 2 * TILE])
+@pytest.mark.parametrize("place", range(3))
+def test_an_act_that_was_added_is_not_the_next_person_s(filled, place, more):
+    extract, people = filled
+    keys, person = (extract.folder / KEYS).read_bytes(), people[place]
+    added = range(1000, 1000 + more)
+    extract = _changed(extract, lambda tables: _add_visits(tables, added, person))
+
+    for ask in (
+        lambda: extract.index_of(person, added[-1]),
+        lambda: extract.indices_of(person),
+        lambda: extract.shred(person),
+    ):
+        with pytest.raises(Unverified, match="no longer what was committed"):
+            ask()
+    assert (extract.folder / KEYS).read_bytes() == keys
+
+
+def test_nobody_is_shredded_in_part(tmp_path):
+    write_many_acts(tmp_path, people=3, rows=0)
+    with connect(tmp_path / "cdm.duckdb") as connection:
+        _add_visits(connection, range(TILE + 43))
+    extract = committed(tmp_path)
+    person = decode_act(extract.open(0).act).person
+    assert len(extract.indices_of(person)) == TILE + 44
+    lost = "visit_occurrence_id >= ? AND person_id = ?"  # the rest ends with a tile
+    extract = _changed(
+        extract,
+        lambda tables: tables.execute(
+            f"DELETE FROM measurement WHERE {lost}",  # noqa: S608
+            [TILE - 1, person],
+        ),
+    )
+
+    with pytest.raises(Unverified, match="no longer what was committed"):
+        extract.shred(person)
+    assert not read_keys(extract.folder / KEYS)[1]
+
+
+def test_acts_that_a_shredded_person_got_since_are_nobody_else_s(filled):
+    extract, people = filled
+    extract.shred(people[0])
+    extract = _changed(extract, lambda tables: _add_visits(tables, [1000], people[0]))
+
+    with pytest.raises(Unverified, match="no longer what was committed"):
+        extract.index_of(people[0], 1000)
+    assert [*extract.indices_of(people[0])] == [*range(TILE)]
+
+
 # --- who is there ---------------------------------------------------------------------
 def test_nothing_is_shown_where_somebody_is_missing_or_new(extract, tmp_path):
     extract.engine.close()

@@ -41,6 +41,7 @@ from hetao.ledger.commitments import (
     Opened,
     PersonKeys,
     Tiles,
+    changed,
     keyed,
     nonces,
     secret_for,
@@ -145,7 +146,7 @@ class Extract:
         numbers, number = read.acts[place].numbers, act_number(visit, day)
         if number not in numbers:
             raise InvalidData("the extract has no such act", fix="look its visit up")
-        return first + numbers.index(number)
+        return self._index(first, place, numbers.index(number), read)
 
     def indices_of(self, person: int) -> range:
         """Return where all that stands under a person is, events too.
@@ -168,7 +169,7 @@ class Extract:
         for person in {event.person for event in self._events if event.data == data}:
             place = NOBODY if person is None else self._people.place_of(person)
             first, read = self._first_of(place)
-            return first + read.acts[place].data.index(data)
+            return self._index(first, place, read.acts[place].data.index(data), read)
         raise InvalidData("the extract has no such event")
 
     def events(self) -> tuple[bytes, ...]:
@@ -258,7 +259,23 @@ class Extract:
         self._tiles.check(tile, read.of(tile))
         if (place, 0) not in read.standing[tile]:
             raise marks_damaged()
-        return TILE * tile + read.standing[tile].index((place, 0)), read
+        first = TILE * tile + read.standing[tile].index((place, 0))
+        last = first + len(read.leaves[place]) - 1
+        # An act that the tables have too many would be the next person's first.
+        if last >= self.commitment.acts or not self._firsts.ends_with(place, last):
+            raise changed()
+        return first, read
+
+    @staticmethod
+    def _index(first: int, place: int, nth: int, read: Read) -> int:
+        """Return the index of the n-th act that the tables have of a place.
+
+        Raises:
+            Unverified: of whom was shredded they have more than was committed to.
+        """
+        if nth >= len(read.leaves[place]):
+            raise changed()
+        return first + nth
 
     def _read(self, tiles: Collection[int]) -> Read:
         """Return tiles with all acts of those who stand in them; nothing is checked."""

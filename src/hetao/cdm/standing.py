@@ -149,8 +149,15 @@ class Firsts:
 
     def tile_of(self, place: int) -> int:
         """Return the tile in which the first leaf of a place stands, if it has any."""
-        nth = int(np.searchsorted(self._order, place << 32, side="right")) - 1
-        return max(nth, 0)
+        return self._last(place << 32)
+
+    def ends_with(self, place: int, index: int) -> bool:
+        """Return whether the last leaf of a place stands in the tile of an index."""
+        return self._last((place + 1 << 32) - 1) == index // TILE
+
+    def _last(self, mark: int) -> int:
+        """Return the last tile whose mark is at most this one, in order."""
+        return max(int(np.searchsorted(self._order, mark, side="right")) - 1, 0)
 
 
 def marks_damaged() -> Unverified:

@@ -209,11 +209,7 @@ class Tiles:
             Unverified: they are not.
         """
         if root(leaves) != self.levels[0][number]:
-            raise Unverified(
-                "the tables are no longer what was committed to",
-                fix="bring back the snapshot's database. If it is the one, remove the "
-                "file `firsts` of the commitment, which is then made again",
-            )
+            raise changed()
 
     def path(self, index: int, leaves: Sequence[bytes]) -> list[bytes]:
         """Return the path of one leaf, given the leaves of its tile.
@@ -236,6 +232,15 @@ class Tiles:
             path += inclusion_path(at, some)
             number = upper
         return path
+
+
+def changed() -> Unverified:
+    """Return what is raised where acts have other leaves than are kept, or others."""
+    return Unverified(
+        "the tables are no longer what was committed to",
+        fix="bring back the snapshot's database. If it is the one, remove the "
+        "file `firsts` of the commitment, which is then made again",
+    )
 
 
 def _tile_root(leaves: bytes) -> bytes:
