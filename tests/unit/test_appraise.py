@@ -11,6 +11,8 @@ from hetao.canonical import parse_canonical
 from hetao.cli import main
 from support_federation import COUNTS, LOGISTIC, Federation, Plan, toy_study
 
+HUBS = ("--policy", "hubs")
+
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
@@ -32,7 +34,7 @@ def terms_of(path):
 
 
 def appraised(capsys, *words):
-    assert main(["appraise", *map(str, words), "--json"]) == 0
+    assert main(["appraise", *map(str, words), *HUBS, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -70,7 +72,7 @@ def test_controls_calibrate(certificate, capsys):
 
 
 def test_text_is_said_for_people(certificate, capsys):
-    assert main(["appraise", str(certificate)]) == 0
+    assert main(["appraise", str(certificate), *HUBS]) == 0
     said = capsys.readouterr().out
 
     assert "odds ratio" in said
@@ -89,6 +91,22 @@ def test_text_is_said_for_people(certificate, capsys):
 def test_what_is_not_there_is_named(certificate, capsys, words, said):
     assert main(["appraise", str(certificate), *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_finding_counts_by_its_readers_quorum_alone(certificate, tmp_path, capsys):
+    words = ["appraise", str(certificate)]
+    policy = tmp_path / "policy"
+    policy.write_text("quorum none\n")
+
+    assert main(words) == 7
+    told = capsys.readouterr()
+    assert "E-value" in told.out
+    assert "for it to count" in told.err
+    assert main([*words, "--json"]) == 7
+    told = json.loads(capsys.readouterr().out)
+    assert told["counts"] is told["verified"] is False
+    assert main([*words, "--policy", str(policy)]) == 6  # lists no such log
+    assert capsys.readouterr().out == ""
 
 
 def test_few_controls_are_refused(certificate, capsys):

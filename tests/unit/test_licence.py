@@ -279,6 +279,8 @@ def test_a_licence_is_issued_presented_checked_and_revoked_by_commands(
     assert main(["certificate", "status", "certificate.json", "--network", "n"]) == 0
     hetao("present", "licence", "--show", finding, "--key", key, *reader,
           "--out", "shown")  # fmt: skip
+    hetao(*checked, "--status", "status.json", code=7)
+    checked += ("--policy", "hubs")
     said = hetao(*checked, "--status", "status.json")
     hetao("revoke", "licence", "--certificate", "certificate.json", "--network", "n")
     hetao(*checked, "--status", "status.json", code=6)

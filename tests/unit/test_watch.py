@@ -25,6 +25,8 @@ most_expected = 400
 least_events = 4
 """
 
+HUBS = ("--policy", "hubs")
+
 
 @pytest.fixture(scope="module")
 def looks(tmp_path_factory):
@@ -50,7 +52,7 @@ def plan(tmp_path, rate, more=""):
 
 
 def watched(capsys, *words):
-    assert main(["watch", *map(str, words), "--json"]) == 0
+    assert main(["watch", *map(str, words), *HUBS, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -89,14 +91,29 @@ def test_a_cusum_goes_beside_it_and_the_looks_are_drawn(looks, tmp_path, capsys)
 def test_without_an_excess_there_is_no_signal_and_an_end(looks, tmp_path, capsys):
     rate = looks[-1][1] / looks[-1][2] * 1.02
     words = plan(tmp_path, rate)
-    assert main(["watch", words, *(str(path) for path, *_ in looks)]) == 0
+    assert main(["watch", words, *(str(path) for path, *_ in looks), *HUBS]) == 0
     assert capsys.readouterr().out.endswith("No signal so far.\n")
 
     ended = tmp_path / "ended.toml"
     few = PLAN.format(rate=rate).replace("400", "50")
     ended.write_text(few, "utf-8")
-    assert main(["watch", str(ended), *(str(path) for path, *_ in looks)]) == 0
+    assert main(["watch", str(ended), *(str(path) for path, *_ in looks), *HUBS]) == 0
     assert capsys.readouterr().out.endswith("over without a signal.\n")
+
+
+def test_looks_count_by_their_readers_quorum_alone(looks, tmp_path, capsys):
+    words = ["watch", plan(tmp_path, 0.001), *(str(path) for path, *_ in looks)]
+    policy = tmp_path / "policy"
+    policy.write_text("quorum none\n")
+
+    assert main(words) == 7
+    told = capsys.readouterr()
+    assert "No signal" in told.out or "SIGNAL" in told.out.upper()
+    assert "for it to count" in told.err
+    assert main([*words, "--json"]) == 7
+    assert json.loads(capsys.readouterr().out)["counts"] is False
+    assert main([*words, "--policy", str(policy)]) == 6  # lists no such log
+    assert main([*words, *HUBS]) == 0
 
 
 def test_a_plan_alone_says_what_it_promises(tmp_path, capsys):

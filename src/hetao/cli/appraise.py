@@ -21,6 +21,7 @@ from hetao.analysis.calibration import (
 from hetao.analysis.sensitivity import MEASURES, e_value
 from hetao.canonical import parse_canonical
 from hetao.cli.main import say
+from hetao.cli.verdict import say_what_counts, verdict_of
 from hetao.errors import Usage
 from hetao.federation.certify import recompute
 from hetao.ledger.certificate import read_certificate, verify_certificate
@@ -35,6 +36,7 @@ def appraise(chosen: argparse.Namespace) -> int:
     verify_certificate(data)
     certificate = parse_canonical(data)
     recompute(certificate)
+    verdict = verdict_of(chosen.policy, certificate)
     body = certificate["body"]
     asked = [_term(body, text) for text in chosen.term or _only(body)]
     controls = [_term(body, text) for text in chosen.control or ()]
@@ -48,9 +50,9 @@ def appraise(chosen: argparse.Namespace) -> int:
         row["p_adjusted"] = q
     if chosen.json:
         told = _error(error) if error else None
-        answer = {"systematic_error": told, "findings": rows}
+        answer = {**verdict.told, "systematic_error": told, "findings": rows}
         sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
-        return 0
+        return verdict.exit_code
     if error:
         say(
             f"{error.controls} negative controls: systematic error "
@@ -58,7 +60,8 @@ def appraise(chosen: argparse.Namespace) -> int:
         )
     for row in rows:
         sys.stdout.write("\n".join(_lines(row, len(rows) > 1)) + "\n")
-    return 0
+    say_what_counts(verdict)
+    return verdict.exit_code
 
 
 def _term(body: Mapping[str, Any], text: str) -> tuple[str, str, Mapping[str, Any]]:

@@ -17,11 +17,11 @@ from hetao.cli.certificate import (
     replace_file,
 )
 from hetao.cli.main import say
+from hetao.cli.verdict import say_what_counts, verdict_of
 from hetao.dossier import erc3643, licence, sd_jwt
 from hetao.errors import InvalidData, Unverified, Usage
 from hetao.federation.clock import utc_now
 from hetao.ledger.certificate import read_certificate, verify_certificate
-from hetao.ledger.policy import read_policy
 from hetao.permit import parse_time, read_identity
 
 Issuer = tuple[str, Ed25519PublicKey]
@@ -59,14 +59,15 @@ def present(chosen: argparse.Namespace) -> int:
 def check(chosen: argparse.Namespace) -> int:
     """Check a licence as it was presented, and say what it shows."""
     data, _ = _certificate(chosen.certificate)
-    policy = read_policy(chosen.policy) if chosen.policy else None
+    certificate = parse_canonical(data)
+    verdict = verdict_of(chosen.policy, certificate)
     asked = (chosen.audience, chosen.nonce) if chosen.nonce else None
     found = licence.check(
         _text(chosen.licence),
-        parse_canonical(data),
+        certificate,
         read_file(chosen.status),
         utc_now(),
-        policy,
+        verdict.policy,
         asked,
     )
     for name, value in vars(found).items():
@@ -79,7 +80,8 @@ def check(chosen: argparse.Namespace) -> int:
             "stands now",
             fix="ask the issuer for a newer one, or take an older one by --newest DAYS",
         )
-    return 0 if found.state == "valid" else 6
+    say_what_counts(verdict)
+    return verdict.exit_code if found.state == "valid" else Unverified.exit_code
 
 
 def publish(chosen: argparse.Namespace) -> int:

@@ -5,7 +5,6 @@ with a policy or with the word `HUBS`; who says nothing is shown that all holds,
 that it does not count.
 """
 
-import argparse
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -81,31 +80,34 @@ class Verdict:
         return "" if state == "valid" else state.upper()
 
 
-def verdict_of(chosen: argparse.Namespace, certificate: dict[str, Any]) -> Verdict:
+def verdict_of(
+    named: str | None, certificate: dict[str, Any], told: Path | None = None
+) -> Verdict:
     """Return the verdict about a certificate whose steps hold.
 
     Args:
-        chosen: `policy` and `status` of the command line.
+        named: `--policy` of the command line: a file, or the word `HUBS`.
         certificate: that was verified.
+        told: file of its issuer's status lists; None where nobody asks.
 
     Raises:
         InvalidData: a file cannot be read, or is no policy.
         Unverified: fewer witnesses than the policy's quorum saw the log, or what is
             told of the certificate since does not hold.
     """
-    policy = _policy(chosen.policy)
+    policy = _policy(named)
     note = parse_proof(certificate["log"]["proof"]).note
     seen = policy.check(note) if policy else None
     status = None
-    if chosen.status:
+    if told:
         place, issuer = place_of(certificate)
-        status = check_status(read_file(chosen.status), issuer, place, policy)
+        status = check_status(read_file(told), issuer, place, policy)
     eyes = _independent(policy, seen, certificate)
-    return Verdict(chosen.policy is not None, policy, seen, eyes, status)
+    return Verdict(named is not None, policy, seen, eyes, status)
 
 
 def say_what_counts(verdict: Verdict) -> None:
-    """Tell the reader how to have it count, where it does not."""
+    """Tell the reader on standard error how to have it count, where it does not."""
     if not verdict.counts:
         say("note: for it to count, name your own witnesses and quorum, --policy FILE,")
         say("      as hetao witness policy writes it;")

@@ -35,7 +35,7 @@ def verify(chosen: argparse.Namespace) -> int:
     verified = verify_certificate(data, trusted, later)
     certificate = parse_canonical(data)
     steps = [*verified.steps, _worked_out(certificate)]
-    verdict = verdict_of(chosen, certificate)
+    verdict = verdict_of(chosen.policy, certificate, chosen.status)
     second: dict[str, Any] | None = None
     if verdict.policy and verdict.seen:
         sites = _second_lines(verdict.policy, certificate)

@@ -26,7 +26,8 @@ def verify_ended(
         raise Usage("--qr and --notices are for certificates of studies that ended")
     found = verify_revoked(data, trusted, [read_list(path) for path in chosen.list])
     certificate = parse_canonical(data)
-    steps, verdict = list(found.steps), verdict_of(chosen, certificate)
+    steps = list(found.steps)
+    verdict = verdict_of(chosen.policy, certificate, chosen.status)
     if verdict.seen:
         who = ", ".join(verdict.seen.witnesses) or "none, for none is asked for"
         steps.append(f"seen by the witnesses that your policy asks for: {who}")

@@ -22,6 +22,7 @@ from hetao.analysis.surveillance import (
 )
 from hetao.canonical import parse_canonical
 from hetao.cli.main import say
+from hetao.cli.verdict import say_what_counts, verdict_of
 from hetao.errors import InvalidStudy, Usage
 from hetao.federation.certify import recompute, replayed
 from hetao.ledger.certificate import read_certificate, verify_certificate
@@ -88,23 +89,30 @@ def run(chosen: argparse.Namespace) -> int:
     critical = poisson_critical(plan.most_expected, plan.alpha, plan.least_events)
     if not chosen.certificates:
         return _promise(plan, critical, as_json=chosen.json)
-    looks = _looks(
-        plan, critical, [_counted(plan, path) for path in chosen.certificates]
-    )
+    held = [_held(path) for path in chosen.certificates]
+    # What a reader names holds for every look: all of them count, or none.
+    verdict = [verdict_of(chosen.policy, certificate) for certificate in held][-1]
+    counted = [
+        _counted(plan, path.name, certificate)
+        for path, certificate in zip(chosen.certificates, held, strict=True)
+    ]
+    looks = _looks(plan, critical, counted)
     if chosen.out:
         Picture(draw_looks(plan.name, looks, critical)).save(chosen.out)
         say(f"drawn: {chosen.out}")
     is_over = looks[-1].expected >= plan.most_expected
     if chosen.json:
         rows = [asdict(look) for look in looks]
-        body = {"critical": critical, "looks": rows, "is_over": is_over}
+        body: dict[str, Any] = {"counts": verdict.counts, "critical": critical}
+        body |= {"looks": rows, "is_over": is_over}
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
-        return 0
+        return verdict.exit_code
     lines = [f"{plan.name}: critical value {critical:.6f}"]
     lines += [_line(number, look) for number, look in enumerate(looks, 1)]
     lines.append(_verdict(looks, is_over=is_over))
     sys.stdout.write("\n".join(lines) + "\n")
-    return 0
+    say_what_counts(verdict)
+    return verdict.exit_code
 
 
 def read_plan(path: Path) -> WatchPlan:
@@ -153,23 +161,30 @@ def _promise(plan: WatchPlan, critical: float, *, as_json: bool) -> int:
     return 0
 
 
-def _counted(plan: WatchPlan, path: Path) -> tuple[str, Mapping[str, Any], int, float]:
-    """Return when a certificate was issued, what it asked, its events and time."""
+def _held(path: Path) -> dict[str, Any]:
+    """Return a certificate that holds, its findings worked out again."""
     data = read_certificate(path)
     verify_certificate(data)
-    certificate = parse_canonical(data)
+    certificate: dict[str, Any] = parse_canonical(data)
     recompute(certificate)
+    return certificate
+
+
+def _counted(
+    plan: WatchPlan, name: str, certificate: dict[str, Any]
+) -> tuple[str, Mapping[str, Any], int, float]:
+    """Return when a certificate was issued, what it asked, its events and time."""
     body = certificate["body"]
     item = next((f for f in body["findings"] if f["analysis"] == plan.analysis), None)
     if item is None or item["finding"].get("model") != "rates":
         raise Usage(
-            f"{path.name} has no finding of rates called {plan.analysis!r}",
+            f"{name} has no finding of rates called {plan.analysis!r}",
             fix="name the analysis in the plan as the study does",
         )
     groups = {group["label"]: group for group in item["finding"]["groups"]}
     if plan.group not in groups:
         raise Usage(
-            f"{path.name}: {plan.analysis} has no group {plan.group!r}",
+            f"{name}: {plan.analysis} has no group {plan.group!r}",
             fix="it has " + ", ".join(groups)[:300],
         )
     found = groups[plan.group]
@@ -178,7 +193,7 @@ def _counted(plan: WatchPlan, path: Path) -> tuple[str, Mapping[str, Any], int, 
         found = next(group for group in exact if group["label"] == plan.group)
     if found["events"] is None or found["time"] is None:
         raise Usage(
-            f"{path.name}: the events of {plan.group!r} are too few to be shown",
+            f"{name}: the events of {plan.group!r} are too few to be shown",
             fix="look again later; until then the rule cannot be asked",
         )
     asked = next(a for a in body["study"]["analyses"] if a["name"] == plan.analysis)

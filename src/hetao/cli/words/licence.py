@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from hetao.cli.words.certificate import add_state
-from hetao.cli.words.parser import Commands, command, group
+from hetao.cli.words.parser import Commands, add_quorum, command, group
 
 STATES = {
     "revoke": ("revoked", "take a licence back for good; logged and witnessed"),
@@ -41,7 +41,7 @@ def add_licence(commands: Commands) -> None:
     )  # fmt: skip
     present.add_argument("--key", type=Path, metavar="NAME.sign.pem", help="holder's")
     check.add_argument("--status", type=Path, required=True, metavar="STATUS.json")
-    check.add_argument("--policy", type=Path, metavar="POLICY")
+    add_quorum(check)
     check.add_argument(
         "--newest", type=int, default=NEWEST_DAYS, metavar="DAYS",
         help="how old the status snapshot may be (7)",

@@ -45,3 +45,13 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object instead of text"
     )
+
+
+def add_quorum(parser: argparse.ArgumentParser) -> None:
+    """Let a reader of certificates say whose witnesses they have to be seen by."""
+    parser.add_argument(
+        "--policy",
+        metavar="POLICY",
+        help="your own logs and witnesses, who must have seen the certificate's log, "
+        "or the word hubs: both hubs alone; without, no certificate counts",
+    )

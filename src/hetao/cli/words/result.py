@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hetao import MODELS
 from hetao.cli.fit_fields import add_fields
-from hetao.cli.words.parser import Commands, add_json, command
+from hetao.cli.words.parser import Commands, add_json, add_quorum, command
 
 
 def add_verify(commands: Commands) -> None:
@@ -39,12 +39,7 @@ def add_verify(commands: Commands) -> None:
         metavar="STATUS.json",
         help="the issuer's status lists: was the certificate revoked by then?",
     )
-    verify.add_argument(
-        "--policy",
-        metavar="POLICY",
-        help="your own logs and witnesses, who must have seen the certificate's log, "
-        "or the word hubs: both hubs alone; without, no certificate counts",
-    )
+    add_quorum(verify)
     add_json(verify)
 
 
@@ -75,6 +70,7 @@ def add_appraise(commands: Commands) -> None:
         help="15 of 100 or more have the outcome: odds and hazard ratios are no risk "
         "ratios",
     )
+    add_quorum(appraise)
     add_json(appraise)
 
 
@@ -116,4 +112,5 @@ def add_watch(commands: Commands) -> None:
         help="the looks so far, the first one first; none: what the plan promises",
     )
     watch.add_argument("--out", type=Path, metavar="FILE", help="draw: .svg or .png")
+    add_quorum(watch)
     add_json(watch)
