@@ -20,7 +20,7 @@ Specification: `docs/specs/log.md`.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -204,6 +204,7 @@ class _Reader:
         self.urls: dict[str, str] = {}
         self.quorum = ""
         self.members: set[str] = set()
+        self.keys: set[bytes] = set()
 
     def take(self, words: Sequence[str]) -> None:
         """Take in one line."""
@@ -228,16 +229,14 @@ class _Reader:
     def _log(self, words: Sequence[str]) -> None:
         if not 1 <= len(words) <= 2:
             raise InvalidData("it is not: log VKEY [URL]")
-        key = _key(words[0], (LOG_SIGNATURE, SUBTREE))
-        _require_new(key, [*self.logs, *self.witnesses.values()])
+        key = self._key(words[0], (LOG_SIGNATURE, SUBTREE))
         self.logs.append(key)
         self._reached(key, words[1:])
 
     def _witness(self, words: Sequence[str]) -> None:
         if not 2 <= len(words) <= 3:
             raise InvalidData("it is not: witness NAME VKEY [URL]")
-        key = _key(words[1], (COSIGNATURE, SUBTREE))
-        _require_new(key, [*self.logs, *self.witnesses.values()])
+        key = self._key(words[1], (COSIGNATURE, SUBTREE))
         self.witnesses[self._new(words[0])] = key
         self._reached(key, words[2:])
 
@@ -267,6 +266,15 @@ class _Reader:
             self._require_defined(words[0])
         self.quorum = words[0]
 
+    def _key(self, text: str, kinds: Sequence[int]) -> Verifier:
+        key = parse_vkey(text)
+        if key.kind not in kinds:
+            raise InvalidData("the key is of a kind that cannot sign here")
+        if key.public in self.keys:
+            raise InvalidData("the key stands here a second time")
+        self.keys.add(key.public)
+        return key
+
     def _new(self, name: str) -> str:
         if name == NONE or name in self.witnesses or name in self.groups:
             raise InvalidData(f"{_shown(name)} is defined already")
@@ -279,18 +287,6 @@ class _Reader:
     def _reached(self, key: Verifier, url: Sequence[str]) -> None:
         if url:
             self.urls[key.vkey] = url[0]
-
-
-def _key(text: str, kinds: Sequence[int]) -> Verifier:
-    key = parse_vkey(text)
-    if key.kind not in kinds:
-        raise InvalidData("the key is of a kind that cannot sign here")
-    return key
-
-
-def _require_new(key: Verifier, known: Iterable[Verifier]) -> None:
-    if any(key.public == one.public for one in known):
-        raise InvalidData("the key stands here a second time")
 
 
 def _shown(name: str) -> str:
