@@ -1,15 +1,16 @@
 """Who stands where in an extract, held to a plain sort and a plain listing."""
 
+import hashlib
 from itertools import pairwise
-from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hetao.cdm import standing
-from hetao.cdm.standing import GROUP, Firsts, People
+from hetao.cdm.committing import everybody
+from hetao.cdm.engine_duckdb import DuckDBEngine, connect
+from hetao.cdm.standing import GROUP, Firsts, People, group_size
 from hetao.errors import InvalidData, Unverified
 from hetao.ledger.commitments import TILE
 from support_acts import in_plain_order
@@ -19,22 +20,22 @@ INTEGERS = st.integers(-(2**63), 2**63 - 1)
 COUNTS = st.lists(st.sampled_from((0, 1, 2, 100, 255, 256, 257, 700)), max_size=9)
 
 
-def _people(numbers, secret=SECRET):
-    return People(np.array(sorted(numbers), dtype=np.int64), secret)
+def _people(numbers, secret=SECRET, size=GROUP):
+    return People(np.array(sorted(numbers), dtype=np.int64), secret, size)
 
 
 @given(numbers=st.sets(INTEGERS, max_size=40), size=st.integers(1, 9))
 @settings(max_examples=150)
 def test_people_stand_as_a_plain_sort_has_them(numbers, size):
-    with patch.object(standing, "GROUP", size):
-        people, expected = _people(numbers), in_plain_order(numbers, size, SECRET)
+    people = _people(numbers, size=size)
+    expected = in_plain_order(numbers, size, SECRET)
 
-        assert people.all() == expected
-        assert len(people) == len(expected)
-        again = _people(numbers)  # which has put nobody in order so far
-        for place, person in enumerate(expected, 1):
-            assert again.at(place) == person
-            assert _people(numbers).place_of(person) == place
+    assert people.all() == expected
+    assert len(people) == len(expected)
+    again = _people(numbers, size=size)  # which has put nobody in order so far
+    for place, person in enumerate(expected, 1):
+        assert again.at(place) == person
+        assert _people(numbers, size=size).place_of(person) == place
 
 
 def test_groups_are_of_so_many_people_as_the_page_says():
@@ -42,6 +43,57 @@ def test_groups_are_of_so_many_people_as_the_page_says():
 
     assert GROUP == 1024
     assert _people(numbers).all() == in_plain_order(numbers, 1024, SECRET)
+
+
+# --- whose pseudonyms are no keyed numbers --------------------------------------------
+PEOPLE = 3 * GROUP
+
+
+def _pseudonyms(count, key=b"k"):
+    made = (hashlib.sha256(key + b"%d" % n).digest() for n in range(count))
+    return [int.from_bytes(one[:8], "big") >> 1 for one in made]
+
+
+def _asked(numbers):
+    """Return everybody as a site finds them in its tables."""
+    with DuckDBEngine(connect()) as engine:
+        engine.connection.execute(
+            "CREATE TABLE person AS SELECT unnest(?::BIGINT[]) AS person_id",
+            [list(numbers)],
+        )
+        return everybody(engine, SECRET)
+
+
+def test_people_of_keyed_numbers_stand_in_groups():
+    numbers = _pseudonyms(PEOPLE)
+
+    assert _asked(numbers).all() == in_plain_order(numbers, GROUP, SECRET)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        range(1, PEOPLE + 1),  # rows, in the order in which people came
+        [2026 << 40 | n << 20 for n in range(PEOPLE)],
+        [2**62 + n for n in range(PEOPLE)],
+        [-n for n in range(PEOPLE)],
+        [one >> 1 for one in _pseudonyms(PEOPLE)],
+        [*range(PEOPLE // 5), *_pseudonyms(PEOPLE)],  # a fifth or so are rows
+    ],
+)
+def test_people_of_other_numbers_stand_each_alone(numbers):
+    people = _asked(numbers)
+
+    assert people.all() == in_plain_order(numbers, 1, SECRET)
+    for place in (1, 7, PEOPLE):
+        assert people.place_of(people.at(place)) == place
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 17, 1025, 4000])
+def test_keyed_numbers_are_taken_for_what_they_are(count):
+    for n in range(30):
+        rising = np.array(sorted(_pseudonyms(count, b"%d|" % n)), dtype=np.int64)
+        assert group_size(rising) == GROUP
 
 
 @pytest.mark.parametrize("numbers", [(), (5,), range(3000)])

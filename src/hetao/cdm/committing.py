@@ -33,7 +33,7 @@ from hetao.cdm.acts import (
 from hetao.cdm.engine import Engine
 from hetao.cdm.packing import Acts
 from hetao.cdm.secret_file import wipe_old, write_secret
-from hetao.cdm.standing import Firsts, People
+from hetao.cdm.standing import Firsts, People, group_size
 from hetao.cdm.store import Manifest, folder_of, settle, sync_folder
 from hetao.errors import InvalidData, NotCanonical
 from hetao.ledger.commitments import (
@@ -209,7 +209,8 @@ def everybody(engine: Engine, secret: bytes, gone: Iterable[int] = ()) -> People
     numbers = np.sort(np.append(read_people(engine), np.array([*gone], np.int64)))
     # np.union1d makes a hash table first, which takes thirty times as long.
     again = np.flatnonzero(numbers[1:] == numbers[:-1])
-    return People(np.delete(numbers, again), secret)
+    rising = np.delete(numbers, again)
+    return People(rising, secret, group_size(rising))
 
 
 def rows_in(engine: Engine, used: Used) -> int:

@@ -4,6 +4,7 @@ An act is shown with the hashes of all acts in its tile, so that the rows of som
 people are read to show one. People whose pseudonyms follow each other therefore stand
 in one group: tables are stored by person, and theirs are rows of one stretch of it.
 Groups, and the people of each, stand in an order that only the site's secret gives.
+Where pseudonyms are no keyed numbers each person is a group by themselves.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from hetao.errors import InvalidData, Unverified
 from hetao.ledger.commitments import TILE, enciphered
 
 GROUP: Final = 1024  # people whose acts stand together
+# How far from even keyed pseudonyms lie: further once in 10^13 extracts.
+FURTHEST: Final = 4.0
 NOBODY: Final = 0  # the place of what belongs to no person
 _PERSON, _GROUP = 0, 1  # what a block that is enciphered is about
 _MARK: Final = np.dtype([("place", ">u4"), ("before", ">u4")])
@@ -24,17 +27,18 @@ _MARK: Final = np.dtype([("place", ">u4"), ("before", ">u4")])
 class People:
     """Everybody in an extract, by place from 1; place 0 is nobody's."""
 
-    def __init__(self, numbers: Array, secret: bytes) -> None:
+    def __init__(self, numbers: Array, secret: bytes, size: int = GROUP) -> None:
         """Order people.
 
         Args:
             numbers: their pseudonyms, each once and rising.
             secret: 32 bytes, of this extract, for its order.
+            size: how many of them make a group, see `group_size`.
         """
-        self._numbers, self._secret = numbers, secret
-        every = np.arange(-(-len(numbers) // GROUP))
+        self._numbers, self._secret, self._size = numbers, secret, size
+        every = np.arange(-(-len(numbers) // size))
         self._groups = _ranked(secret, every, _GROUP)
-        sizes = np.minimum(GROUP, len(numbers) - GROUP * self._groups)
+        sizes = np.minimum(size, len(numbers) - size * self._groups)
         self._begins = 1 + np.cumsum(sizes) - sizes  # the first place of each group
         self._known = dict[int, Array]()
 
@@ -59,22 +63,42 @@ class People:
                 "nobody of this pseudonym is in the extract",
                 fix="write a patient's number as the export has it, with its zeros",
             )
-        nth = int(np.flatnonzero(self._groups == found[0] // GROUP)[0])
+        nth = int(np.flatnonzero(self._groups == found[0] // self._size)[0])
         within = int(np.flatnonzero(self._members(nth) == person)[0])
         return int(self._begins[nth]) + within
 
     def all(self) -> list[int]:
         """Return everybody, in the order of places from 1."""
+        if self._size == 1:
+            return list(self._numbers[self._groups].tolist())
         groups = range(len(self._groups))
         return [one for nth in groups for one in self._members(nth).tolist()]
 
     def _members(self, nth: int) -> Array:
         """Return the people of the n-th group, in their order."""
         if nth not in self._known:
-            start = GROUP * int(self._groups[nth])
-            some = self._numbers[start : start + GROUP]
+            start = self._size * int(self._groups[nth])
+            some = self._numbers[start : start + self._size]
             self._known[nth] = _ranked(self._secret, some, _PERSON)
         return self._known[nth]
+
+
+def group_size(numbers: Array) -> int:
+    """Return how many people make a group: one where pseudonyms are not keyed numbers.
+
+    Those that `pseudonym()` makes lie evenly over 63 bits. Others, as numbers of rows,
+    may rise with the day on which somebody came: neighbours would have that in common.
+
+    Args:
+        numbers: everybody's pseudonyms, rising.
+
+    Source:
+        Kolmogorov's test, its statistic bounded at the middle of each step.
+    """
+    count = len(numbers)
+    even = (np.arange(count) + 0.5) / max(count, 1)
+    off = np.abs(numbers / 2.0**63 - even) * np.sqrt(count)
+    return GROUP if (off <= FURTHEST).all() else 1
 
 
 def _ranked(secret: bytes, numbers: Array, about: int) -> Array:
