@@ -292,7 +292,7 @@ ATTACKS = (
     ),
     Attack(
         "a number that tells the site", "arithmetic with what a site's people share",
-        "ours", ("attack/own_parts",),
+        "ours", ("attack/own_parts", "attack/counted_sites"),
     ),
     Attack(
         "risk sets", "a Cox model's sums before and after somebody leaves",

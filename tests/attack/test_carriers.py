@@ -189,7 +189,7 @@ def test_a_study_with_such_an_offset_comes_to_no_finding(tmp_path):
     study = toy_study((model("sex", offset=bump(float(ages[0]), 50)),))
     with (
         Federation(tmp_path / "all", Plan(study)) as federation,
-        pytest.raises(HetaoError, match="a refused m/1/0: HT-40"),
+        pytest.raises(HetaoError, match="a refused m/1/sites: HT-40"),
     ):
         federation.run()
 

@@ -82,6 +82,9 @@ class Scene:
     numbers: int | None = None
     needs_count: bool = False
     counted: int | None = None
+    needs_sites: bool = False
+    sites_counted: tuple | None = None
+    counts: str = "count"
     declared: dict = field(
         default_factory=lambda: {"x": Sum((2,), 1.0, 0.0), "y": Sum((1,), 2.0)}
     )
@@ -149,6 +152,9 @@ class Scene:
             budget=self.budget,
             needs_count=self.needs_count,
             counted=self.counted,
+            needs_sites=self.needs_sites,
+            sites_counted=self.sites_counted,
+            counts=self.counts,
         )
         return decide(summary, door, Place(**place), self.now)
 
@@ -182,15 +188,19 @@ def test_a_release_that_keeps_every_rule_leaves_sealed(scene):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
-    [(PROTOCOL.name, {"values": 4}), (SEALED_COUNT, {"counted": 4, "cell": 10})],
+    ("name", "what", "said"),
+    [
+        (PROTOCOL.name, "count", {"values": 4}),
+        (SEALED_COUNT, "count", {"counted": 4, "cell": 10}),
+        (SEALED_COUNT, "sites", {"counted": 4, "cell": 3}),
+    ],
 )
-def test_hubs_are_told_whether_a_sum_or_a_count_is_sealed(scene, name, said):
+def test_hubs_are_told_whether_a_sum_or_a_count_is_sealed(scene, name, what, said):
     scene.protocol = replace(PROTOCOL, name=name)
     listed = (getattr(scene.protocol, f.name) for f in fields(scene.protocol))
     scene.permit = {"protocols": (PermittedProtocol(*listed),)}
     if name == SEALED_COUNT:
-        scene.place = {"task": "attrition/1/count"}
+        scene.counts, scene.place = what, {"task": f"attrition/1/{what}"}
     release = scene.decide()
 
     keys = scene.federation.cast.identities
@@ -227,6 +237,7 @@ def test_the_record_says_what_left_and_under_which_rules(scene):
             "own_cells": STRICT.cell,
             "dominance": USUAL_DOMINANCE.two,
             "sealed_count": None,
+            "sealed_sites": None,
         },
     }
     assert record["class"] == {
@@ -807,6 +818,52 @@ def test_where_no_count_is_small_nothing_had_to_be_counted(scene):
     scene.policy = Policy(Minimum(cell=1), reason="a survey of households")
 
     assert scene.decide().record.body["class"]["released"] == 2
+
+
+@pytest.mark.parametrize(
+    ("counted", "passed", "released"),
+    [
+        (None, "not_asked", 3),
+        ((2, False), "passed", 3),  # it looked for fewer than this site asks
+        ((3, True), "not_passed", 3),
+        ((4, True), "not_passed", 3),
+        ((3, False), "passed", 2),
+        ((4, False), "passed", 2),
+    ],
+)
+def test_a_number_that_few_sites_may_have_is_their_own_part(
+    scene, counted, passed, released
+):
+    scene.needs_sites, scene.sites_counted = True, counted
+    record = scene.decide().record.body
+
+    least = counted[0] if counted else None
+    assert record["checks"][passed]["sealed_sites"] == least
+    assert record["class"]["released"] == released
+    if released == 3:
+        scene.policy = Policy(highest_grade=2)
+        with pytest.raises(UngradedRelease):
+            scene.decide()
+
+
+@pytest.mark.parametrize("least", [1, 2])
+def test_it_is_asked_of_as_many_sites_as_a_sum_must_have(scene, least):
+    scene.needs_sites = True
+    scene.policy = Policy(Minimum(sites=least), reason="a survey of households")
+    assert scene.decide().record.body["class"]["released"] == (2 if least == 1 else 3)
+
+    scene.sites_counted = (2, False)
+    assert scene.decide().record.body["class"]["released"] == 2
+
+
+def test_few_sites_own_part_is_held_to_dominance(scene):
+    scene.evidence = changed(magnitudes=HEAVY)
+    scene.needs_sites, scene.sites_counted = True, (3, False)
+    scene.decide()
+
+    scene.sites_counted = (3, True)
+    with pytest.raises(Dominated):
+        scene.decide()
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,11 @@ from hetao.errors import TooClose
 from hetao.federation.memory import REMEDY, WORDS
 from hetao.federation.propose import draft_permit
 from hetao.ledger.envelope import parse_envelope
+from hetao.ledger.sealed_counts import SITES as BY_SITES
 from hetao.release import Policy
 from hetao.release.lists import Summed
 from hetao.study import Analysis
+from support_counts import opening
 from support_federation import LOGISTIC, Federation, Plan, category, toy_study
 from support_memory import CELL, LATER, NOW, Hospital, N
 
@@ -465,8 +467,9 @@ def test_a_model_of_a_study_that_goes_on_has_the_class_of_one_sites_own_part(net
     kinds = {}
     for says in ("stop", "continue"):
         federation = network(asked_of("abcd", LOGISTIC, on_lost_site=says))
-        federation.sites["d"].handle(federation.begin("d").data)
-        kinds[says] = released(federation)[1]["body"]["class"]["kind"]
+        content = opening(federation, BY_SITES, members=tuple("abcd"))
+        answer = released(federation, content=content)[1]
+        kinds[says] = answer["body"]["class"]["kind"]
 
     assert kinds == {"stop": "model_update_secagg", "continue": "model_update"}
 

@@ -32,9 +32,9 @@ from hetao.release.sealed_count import COUNT as COUNTED
 from hetao.release.sealed_count import ONE, _token, secret_of
 from hetao.report.leaving import sentence
 from hetao.study import Analysis, Minimum
+from support_counts import VERSION, count_task, counted, refused_but, said_at
 from support_federation import KEY, RUN, SITES, START, Federation, Plan, toy_study
 from support_federation import category as flat_category
-from support_witness import by_script
 
 CROSSED = Analysis("model", "logistic", outcome="ill", terms=("1", "sex", "old"))
 NO_LIMIT = Policy(Minimum(cell=1), reason="made-up people")
@@ -228,40 +228,6 @@ def test_where_a_site_may_be_lost_nobody_with_few_lets_a_round_out(tmp_path):
 
 
 # --- a coordinator that would go on all the same --------------------------------------
-def count_task(federation, to, run=RUN, attempt=1, members=SITES):
-    """Return the bytes by which the coordinator has a party count."""
-    task = f"model/{attempt}/count"
-    fields = {"protocol": NAME, "version": "1", "task": task, "attempt": attempt}
-    return federation.task(to, members, run=run, **fields).data
-
-
-def counted(federation, run=RUN, attempt=1, members=SITES):
-    """Have the sites count; return what hubs said of it, and their tokens."""
-    place = {"run": run, "attempt": attempt, "members": members}
-    for name in (*federation.hubs, *members):
-        federation._begin_once(name, run)
-    for name, hub in federation.hubs.items():
-        hub.accept("coordinator", count_task(federation, name, **place))
-    for name in members:
-        posts = federation.sites[name].handle(count_task(federation, name, **place))
-        assert not federation.refusals(posts)
-        for where, data in posts:
-            federation.hubs[where].accept(name, data)
-    return said_at(federation, run, f"model/{attempt}/count")
-
-
-def said_at(federation, run, task):
-    """Return what each hub has sent of a count: what it signed, and its tokens."""
-    said, tokens = {}, {}
-    for name in federation.hubs:
-        for data in federation.waiting(name, run):
-            header = parse_envelope(data).header
-            if (header.task, header.kind) == (task, "total"):
-                _, statement, arrays = federation.opened(data)
-                said[name], tokens[f"{ALSO} {name}"] = statement, arrays["tokens"]
-    return said, tokens
-
-
 def asked_with(federation, said, tokens, members=SITES, **fields):
     """Return what a site says to the first round, brought such a count."""
     meta = {"members": list(members), "key": KEY}
@@ -394,7 +360,7 @@ def test_a_site_does_not_count_before_a_model_that_needs_it_not(tmp_path):
     plain = Analysis("model", "logistic", outcome="ill", terms=("1", "age"))
     with Federation(tmp_path, Plan(study=toy_study((plain,)))) as federation:
         federation.sites["a"].handle(federation.begin("a").data)
-        fields = {"protocol": NAME, "version": "1", "task": "model/1/count"}
+        fields = {"protocol": NAME, "version": VERSION, "task": "model/1/count"}
         task = federation.task("a", **fields)
         assert len(federation.refusals(federation.sites["a"].handle(task.data))) == 1
 
@@ -404,7 +370,7 @@ def test_no_hub_opens_a_count_that_is_asked_for_as_a_sum(tmp_path):
     with made(tmp_path, women=2) as federation:
         for name in (*federation.hubs, *SITES):
             federation._begin_once(name, RUN)
-        count = {"protocol": NAME, "version": "1", "task": "model/1/count"}
+        count = {"protocol": NAME, "version": VERSION, "task": "model/1/count"}
         for name, hub in federation.hubs.items():
             as_sum = federation.task(name, task="model/1/count")
             hub.accept("coordinator", as_sum.data)
@@ -544,16 +510,11 @@ def test_the_pages_script_refuses_them_too(ran, tmp_path):
     without = ran.body
     without[FIELD] = []
     unknown = {name: one for name, one in ran.body.items() if name != FIELD}
-    given = {"nothing": ran.certificate, "left out": ran.resigned(without)}
-    given["no field"] = ran.resigned(unknown)
+    bad = {"left out": ran.resigned(without), "no field": ran.resigned(unknown)}
     for change in (another_cell, unsigned, as_a_sum, elsewhere):
-        given[change.__name__] = spoilt(ran, change)
+        bad[change.__name__] = spoilt(ran, change)
 
-    assert list(by_script(given, tmp_path)) == ["nothing"]
-    for name, data in given.items():
-        if name != "nothing":
-            with pytest.raises(Refused):
-                verify(data)
+    refused_but(ran.certificate, bad, tmp_path)
 
 
 def test_tokens_that_meet_or_are_not_the_signed_ones_are_no_certificate(ran):
@@ -599,7 +560,7 @@ def test_a_certificate_of_before_there_were_sealed_counts_still_verifies(
     """Its permit lists none: it was checked as its sites checked it then."""
     with monkeypatch.context() as before:
         for module in (propose, coordinator, site):
-            before.setattr(module, "needs_count", lambda *_: False)
+            before.setattr(module, "counted_before", lambda *_: ())
         with made(tmp_path, women=12) as federation:
             old = federation.run()
 
@@ -612,7 +573,7 @@ def test_a_certificate_of_before_there_were_sealed_counts_still_verifies(
 def test_a_site_asks_for_a_count_whatever_the_permit_lists(tmp_path, monkeypatch):
     """A permit that was drafted so as to leave it out lets no round out either."""
     with monkeypatch.context() as before:
-        before.setattr(propose, "needs_count", lambda *_: False)
+        before.setattr(propose, "counted_before", lambda *_: ())
         federation = made(tmp_path, women=2)
     with federation:
         assert federation.bundle.permit.protocol(NAME) is None

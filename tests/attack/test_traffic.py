@@ -8,6 +8,7 @@ import pytest
 
 from hetao.canonical import canonical, parse_canonical
 from hetao.ledger.envelope import parse_envelope
+from hetao.ledger.sealed_counts import NAME
 from hetao.release import decode, stream, unpack
 from support_federation import COUNTS, LOGISTIC, Federation, Plan, toy_study
 
@@ -209,7 +210,7 @@ def test_one_hubs_share_of_a_site_is_not_its_sum(ran):
         meta, arrays = unpack(content)
         words = arrays.get("words")
         if words is None:
-            size = meta["values"]
+            size = meta["counted" if header.protocol == NAME else "values"]
             words = stream(bytes.fromhex(meta["seed"]), 2 * size).reshape(2, size)
 
         assert not (abs(decode(words) - 400.0) < 1e-6).any()

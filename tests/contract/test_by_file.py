@@ -247,7 +247,9 @@ def test_a_study_of_many_rounds_is_carried_a_file_a_round(tmp_path):
 
         outcome = asyncio.run(carried()).outcome
         assert outcome.answers[0].members == ("a", "b", "c")
-        assert len(files) == outcome.answers[0].rounds + 2
+        counts = len(outcome.counts)  # of sites: a file of its own
+    assert len(files) == counts + outcome.answers[0].rounds + 2
+    assert counts == 1
 
 
 # --- what goes wrong on the way -------------------------------------------------------

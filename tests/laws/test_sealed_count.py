@@ -12,9 +12,9 @@ from hetao.analysis import estimator_for, make_rows
 from hetao.analysis.sealed_count import SealedCount, possible
 from hetao.canonical import digest_bytes
 from hetao.errors import BadEnvelope, InvalidStudy, WrongShape
-from hetao.ledger.sealed_counts import TOKEN, finds_few
+from hetao.ledger.sealed_counts import PEOPLE, SITES, TOKEN, finds_few
 from hetao.release import add, encode, split, stream
-from hetao.release.minimums import needs_count
+from hetao.release.minimums import counted_before, needs_count
 from hetao.release.sealed_count import MOST_TOKENS, secret_of, tokens_of
 from hetao.study import Analysis
 from support_analysis import category, number, study_of
@@ -206,8 +206,10 @@ def test_the_people_of_each_combination_are_counted_once(terms):
     _, expected = np.unique(whole, axis=0, return_counts=True)
 
     counts = SealedCount(estimator.plan)
-    people = counts.start(rows)["people"]
+    message = counts.start(rows)
+    people = message["people"]
 
+    assert message["sites"].shape == (0,)
     assert sorted(people[people > 0]) == sorted(expected)
     assert len(people) == counts.declare(0)["people"].shape[0]
     assert people.sum() == rows.n
@@ -241,9 +243,43 @@ def test_the_plan_says_which_models_need_a_count(terms, combinations):
 
 
 def test_a_model_of_other_kinds_needs_none():
-    analysis = Analysis("m", "table1", variables=("arm", "sex"))
+    analysis = Analysis("m", "table1", variables=("arm", "age"))
 
-    assert not needs_count(estimator_for(study_of(VARIABLES, analysis), analysis))
+    assert not counted_before(estimator_for(study_of(VARIABLES, analysis), analysis))
+
+
+@pytest.mark.parametrize(
+    ("terms", "method", "counted"),
+    [
+        (("arm", "sex"), "logistic", (PEOPLE,)),
+        (("arm", "sex"), "linear", (PEOPLE, SITES)),  # of a number
+        (("arm",), "logistic", ()),
+        (("age", "sex"), "logistic", (SITES,)),
+        (("age", "site"), "logistic", (SITES,)),
+        (("age:site",), "logistic", ()),  # each site's own part by its columns
+    ],
+)
+def test_the_plan_says_what_is_counted_before_a_model(terms, method, counted):
+    assert counted_before(model(*terms, method=method)) == counted
+
+
+def test_what_is_counted_is_asked_of_each_round():
+    assert counted_before(model("age"), 40) == (SITES,)
+
+
+@pytest.mark.parametrize(("apart", "says"), [((), 1), (("bb",), 1), (("aa",), 0)])
+def test_a_site_says_once_of_each_number_whether_its_people_differ(apart, says):
+    estimator, data = model("age", "arm"), columns()
+    counts = SealedCount(estimator.plan, SITES, apart)
+    for ages, differs in ((data["age"], says), (np.full(300, 60.0), 0)):
+        rows = make_rows(estimator.plan, data | {"age": ages}, "aa")
+        message = counts.start(rows)
+        assert message["sites"].tolist() == [differs]
+        assert message["people"].shape == (0,)
+        declared = counts.declare(0)
+        assert [declared[n].shape for n in message] == [(0,), (1,)]
+        assert declared["sites"].low == 0
+        assert 1 <= declared["sites"].per_person < 1.1
 
 
 def test_a_model_of_more_combinations_than_its_rounds_tell_needs_none_until_they_do():

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hetao.analysis import make_plan, make_rows
-from hetao.analysis.alike import FEW, SHARE, SPREAD
+from hetao.analysis import make_plan
+from hetao.analysis.alike import FEW, SHARE, SPREAD, looked_at
+from hetao.analysis.expressions import text_of
 from hetao.study import Analysis
 from support_analysis import (
     ANALYSES,
@@ -31,10 +32,10 @@ VARIABLES = (
 LINEAR = Analysis("m", "linear", outcome="y", terms=("1", "age"))
 
 
-def told(analysis, n=400, **columns):
-    """Return whether people tell their site, and cross it; `code` is 1 for all."""
+def columns_of(n):
+    """Return n people, of whom `code` is 1 for all and all are in one ward."""
     draw = np.random.default_rng(3)
-    known = {
+    return {
         "age": draw.uniform(20, 90, n),
         "code": np.ones(n),
         "y": draw.uniform(1, 9, n),
@@ -43,8 +44,12 @@ def told(analysis, n=400, **columns):
         "ward": np.ones(n, dtype=int),
         "person": np.arange(n),
     }
+
+
+def told(analysis, n=400, **columns):
+    """Return whether people tell their site, and cross it."""
     study = study_of(VARIABLES, analysis)
-    rows = make_rows(make_plan(study, analysis), known | columns, "aa")
+    _, rows = rows_of(study, analysis, columns_of(n) | columns)
     return rows.tells_site, rows.crosses_site
 
 
@@ -147,3 +152,96 @@ def test_of_people_with_several_rows_the_people_count():
 def test_nobody_is_alike_where_few_are():
     for n in (0, 1, FEW):
         assert told(of("code*age", "age:ward"), n=n) == NOTHING
+
+
+def differing(analysis, n=400, **columns):
+    """Return what is looked at, in words → whether people of a site differ in it."""
+    study = study_of(VARIABLES, analysis)
+    plan, rows = rows_of(study, analysis, columns_of(n) | columns)
+    looks = looked_at(plan)
+    assert len(looks) == len(set(looks)) == len(rows.differing)
+    return dict(zip(map(worded, looks), rows.differing.tolist(), strict=True))
+
+
+def worded(look):
+    if look.kind == "number":
+        return text_of(look.what)
+    return look.what if isinstance(look.what, str) else "{} {}".format(*look.what)
+
+
+@pytest.mark.parametrize(
+    ("analysis", "expected"),
+    [
+        (of("age"), {"X 1": True, "y": True}),
+        (of("sex"), {"y": True}),  # a level that nobody has is refused
+        (of("code"), {"X 1": False, "y": True}),
+        (of("age", outcome="code"), {"X 1": True, "code": False}),
+        (
+            of("(code-1)*age+age"),
+            {
+                "X 1": True,
+                "(code-1)*age": False,
+                "code-1": False,
+                "code": False,
+                "age": True,
+                "y": True,
+            },
+        ),
+        (
+            of("age:code"),
+            {"X 1": True, "age": True, "code": False, "y": True},
+        ),
+        (
+            of("age:ward"),  # of the ward where nobody is, and of the other
+            {"X 1": False, "X 2": True, "age": True, "ward": False, "y": True},
+        ),
+        (of("log(age+1)"), {"X 1": True, "age+1": True, "age": True, "y": True}),
+        (
+            of("age", offset="code*y", weights="w"),
+            {"X 1": True, "code*y": True, "code": False, "y": True, "w": True},
+        ),
+    ],
+)
+def test_each_number_and_each_part_of_one_is_looked_at(analysis, expected):
+    assert differing(analysis) == expected
+
+
+def test_each_column_of_a_spline_is_looked_at_and_its_argument():
+    found = differing(of("ns(age*code, df = 2)"))
+    assert found == {
+        "X 1": True,
+        "X 2": True,
+        "age*code": True,
+        "age": True,
+        "code": False,
+        "y": True,
+    }
+
+
+def test_what_has_no_design_and_no_weights_is_not_looked_at():
+    table = Analysis("m", "table1", variables=("age", "code"))
+    assert looked_at(make_plan(study_of(VARIABLES, table), table)) == ()
+
+
+def test_of_a_screen_each_pair_is_looked_at():
+    plan, rows = rows_of(STUDY, ANALYSES["screen"], people(1, 400))
+    each = [len(looked_at(part)) for part in plan.parts]
+    assert len(looked_at(plan)) == len(rows.differing) == sum(each)
+    assert min(each) > 0
+    assert rows.differing.all()
+
+
+@pytest.mark.parametrize("few", [FEW, FEW + 1, 50, 51])
+def test_ten_people_are_enough_for_a_number_alone_and_not_for_one_in_a_product(few):
+    """Of 5,000; a level of a category of ten people is enough too."""
+    rare = np.where(np.arange(5000) < few, 4.0, 0.0)
+    assert differing(of("w"), 5000, w=rare)["X 1"] == (few > FEW)
+    assert differing(of("age", outcome="w"), 5000, w=rare)["w"] == (few > FEW)
+    assert differing(of("w*age"), 5000, w=rare)["w"] == (few > 50)
+    assert differing(of("w:age"), 5000, w=rare)["w"] == (few > 50)
+    assert differing(of("w:age"), 5000, w=rare)["X 1"] == (few > 50)
+    assert differing(of("age", weights="w"), 5000, w=rare / 2 + 1)["w"] == (few > 50)
+
+
+def test_where_nobody_is_nothing_differs():
+    assert not any(differing(of("age", "code*age"), n=0).values())

@@ -89,8 +89,8 @@ def test_a_count_that_found_nobody_says_below_how_many_it_looked(federation):
 
     said = signed(federation, bodies)
 
-    assert check_count(said, tokens, expected, shares, permit) == CELL
-    assert checked(federation, bodies, tokens) is None
+    assert check_count(said, tokens, expected, shares, permit) == (CELL, False)
+    assert checked(federation, bodies, tokens) == (CELL, False)
 
 
 @pytest.mark.parametrize("people", [1, CELL - 1])
@@ -186,7 +186,7 @@ def test_a_site_takes_a_count_of_its_own_share_with_the_first_task(federation, c
     content = brought(federation)
 
     assert course.state(header, permit, estimator, content) is None
-    assert course.counted(header, permit, content) == CELL
+    assert course.counted(header, permit, content) == (CELL, False)
     assert course.counted(header, permit, ({"members": list(SITES)}, {})) is None
 
 
@@ -203,7 +203,7 @@ def test_a_first_task_brings_nothing_but_a_count(federation, course, also):
 
 @pytest.mark.parametrize("members", [("a", "b"), (*SITES, "d"), ()])
 def test_people_of_other_members_are_no_count_of_this_task(federation, course, members):
-    with pytest.raises(WrongShape, match="people of other members were counted"):
+    with pytest.raises(WrongShape, match="a sealed count is of other members"):
         course.counted(*first(federation), brought(federation, members))
 
 

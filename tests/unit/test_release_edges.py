@@ -28,6 +28,7 @@ from hetao.release.record import (
     NOT_PASSED,
     PASSED,
     band,
+    checks_of_counts,
     checks_of_sum,
     law,
     passed,
@@ -109,17 +110,22 @@ FACTS = Evidence(
 COUNTED = {"min_events", "min_cell", "dof", "leverage", "dominance"}
 
 
-def outcomes(facts, counted=10, sealed=True, apart=True, dominance=True):
+def outcomes(facts, counts=(10, (3, False)), sealed=True, apart=True, dominance=True):
     looked = {"sealed": sealed, "apart": apart, "dominance": dominance}
+    counted = checks_of_counts(*counts)
     made = checks_of_sum(facts, Policy(), **looked, counted=counted)
     return {check.id: check.outcome for check in made}
 
 
 def test_a_record_says_of_each_check_whether_there_was_anything_to_look_at():
     assert set(outcomes(FACTS).values()) == {PASSED}
-    nothing = outcomes(Evidence(500), counted=None)
+    nothing = outcomes(Evidence(500), counts=(None, None))
     unasked = {name for name, said in nothing.items() if said == NOT_ASKED}
-    assert unasked == COUNTED | {"sealed_count"}
+    assert unasked == COUNTED | {"sealed_count", "sealed_sites"}
+    of_few = outcomes(FACTS, counts=(10, (3, True)))
+    assert {k: v for k, v in of_few.items() if v != PASSED} == {
+        "sealed_sites": NOT_PASSED
+    }
     open_, alone, unlooked = (
         outcomes(FACTS, **{name: False}) for name in ("sealed", "apart", "dominance")
     )
@@ -134,10 +140,15 @@ def test_a_record_says_of_each_check_whether_there_was_anything_to_look_at():
 
 def test_those_that_passed_are_named_and_no_others():
     made = checks_of_sum(
-        Evidence(500), Policy(), sealed=False, apart=True, dominance=True
+        Evidence(500),
+        Policy(),
+        sealed=False,
+        apart=True,
+        dominance=True,
+        counted=checks_of_counts(None, None),
     )
 
-    others = COUNTED | {"secure_sum", "sealed_count"}
+    others = COUNTED | {"secure_sum", "sealed_count", "sealed_sites"}
     assert passed(made) == {check.id for check in made} - others
 
 

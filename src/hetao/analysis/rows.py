@@ -29,6 +29,7 @@ ROUNDING = 1e-9  # how far rounding may carry a standardised value beyond 1
 
 _NO_FLOATS: Floats = np.zeros(0)
 _NO_INTS: Ints = np.zeros(0, dtype=np.int64)
+_NO_BOOLS: NDArray[np.bool_] = np.zeros(0, dtype=bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +60,8 @@ class Rows:
         attrition: people left after each of `plan.steps`.
         fold: (n,) of a cross-validated model, which fold leaves the person out.
         origin: (n,) which row of the site's columns each is; empty where all are.
-        tells_site, crosses_site: what is told of the site by what its people have
-            alike, as `alike` says.
+        tells_site, crosses_site, differing: what is told of the site by what its
+            people have alike, and in what they differ, as `alike` says.
         parts: of a screen, the rows of each of its pairs.
     """
 
@@ -85,6 +86,7 @@ class Rows:
     origin: Ints = field(default_factory=_NO_INTS.copy)
     tells_site: bool = False
     crosses_site: bool = False
+    differing: NDArray[np.bool_] = field(default_factory=_NO_BOOLS.copy)
     parts: "tuple[Rows, ...]" = ()
 
     @property
@@ -223,6 +225,7 @@ def _rows_of_parts(
         np.zeros((n, 0)),
         tells_site=any(part.tells_site for part in parts),
         crosses_site=any(part.crosses_site for part in parts),
+        differing=np.concatenate([part.differing for part in parts]),
         parts=tuple(parts),
     )
 

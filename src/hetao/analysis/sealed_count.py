@@ -1,16 +1,22 @@
-"""How many people have each combination of a design's columns: summed, never opened.
+"""What is counted before a model, summed, and never opened: people, or sites.
 
-The rounds of a model of categories alone tell it. So before the first of them each site
-counts its people here, and the hubs find out, of the sealed sum, whether any
-combination is of few people over all sites, and nothing else:
-`hetao.release.sealed_count`.
+The rounds of a model of categories alone tell how many people have each combination of
+its columns. So before the first of them each site counts its people here, and the hubs
+find out, of the sealed sum, whether any combination is of few people over all sites,
+and nothing else: `hetao.release.sealed_count`.
+
+A number that differs within few sites alone makes sums over all sites these few sites'
+own. So before a model with numbers each site says here, of each, whether its people
+differ, and the hubs find out whether any number is one of few sites.
 """
 
 import math
+from collections.abc import Collection
 from typing import ClassVar
 
 import numpy as np
 
+from hetao.analysis.alike import looked_at
 from hetao.analysis.combinations import (
     MOST_COMBINATIONS,
     categories,
@@ -23,32 +29,48 @@ from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
 from hetao.analysis.telling import is_asked
 from hetao.errors import InvalidStudy, WrongShape
-from hetao.ledger.sealed_counts import NAME
+from hetao.ledger.sealed_counts import FIRST_OF_SITES, NAME, PEOPLE
 from hetao.study.model import SITE
 
 
 class SealedCount(Estimator):
-    """The people of each combination of columns, of which the model tells.
+    """The people of each combination of columns, or whether people differ in numbers.
 
     Combinations that have the same design are one. A level of `site`, where it is a
     column, is one more value: of those combinations each site has its own.
     """
 
     name = NAME
+    version = str(FIRST_OF_SITES)
     most_rounds = 1
     publishable = False
     own_cells = False
-    of_people = ("people",)
-    relies_on = ("hetao.analysis.combinations",)
-    sums: ClassVar[Shapes] = {"people": "combinations"}
+    of_people = ("people", "sites")
+    relies_on = ("hetao.analysis.alike", "hetao.analysis.combinations")
+    sums: ClassVar[Shapes] = {"people": "combinations", "sites": "numbers"}
     opening: ClassVar[Shapes] = sums
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(
+        self, plan: Plan, what: str = PEOPLE, apart: Collection[str] = ()
+    ) -> None:
         """Count for the model of a plan.
+
+        Args:
+            plan: of the model.
+            what: PEOPLE of each combination, or SITES where a number differs.
+            apart: sites that may be told apart: none of them hides another.
 
         Raises:
             InvalidStudy: there are too many combinations.
         """
+        self._place: dict[bytes, int] = {}
+        self._apart = frozenset(apart)
+        self._looks = () if what == PEOPLE else looked_at(plan)
+        if what == PEOPLE:
+            self._find_places(plan)
+        super().__init__(plan)
+
+    def _find_places(self, plan: Plan) -> None:
         every = designs(plan, MOST_COMBINATIONS)
         if len(every) > MOST_COMBINATIONS:
             raise InvalidStudy(
@@ -58,19 +80,22 @@ class SealedCount(Estimator):
             )
         known = np.unique(every > 0, axis=0)
         self._place = {row.tobytes(): place for place, row in enumerate(known)}
-        super().__init__(plan)
 
     def sizes(self) -> dict[str, int]:
         """Return the sizes that the declaration's shapes speak of."""
-        return super().sizes() | {"combinations": len(self._place)}
+        own = {"combinations": len(self._place), "numbers": len(self._looks)}
+        return super().sizes() | own
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
         """Return (most per row of weight 1, low) for each array of a round."""
         del round_number
-        return {"people": (1.0, 0.0)}
+        return {"people": (1.0, 0.0), "sites": (1.0, 0.0)}
 
     def start(self, rows: Rows) -> Message:
-        """Return how many people of a site have each combination."""
+        """Return how many people have each combination, or whether they differ."""
+        if not self._place:
+            found = rows.differing & (rows.site not in self._apart)
+            return {"people": np.zeros(0), "sites": found.astype(np.float64)}
         columns = rows.X > 0
         codes = joint_codes([column.astype(np.int64) for column in columns.T])
         _, first, counts = np.unique(codes, return_index=True, return_counts=True)
@@ -80,7 +105,7 @@ class SealedCount(Estimator):
             if place is None:
                 raise WrongShape("a row has a combination that its plan cannot have")
             people[place] = count
-        return {"people": people}
+        return {"people": people, "sites": np.zeros(0)}
 
     def local(self, rows: Rows, state: State) -> Message:
         """Refuse: it is counted once."""

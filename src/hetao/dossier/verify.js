@@ -200,6 +200,7 @@ function didKey(key) {
 }
 const STUDY = "hetao.certificate/3", REVOKED = "hetao.revoked-certificate/1", RELEASE = "hetao.release/2";
 const ROUND = "analysis,attempt,members,protocol,receipts,round,task,totals", COUNT = "sealed_count";
+const COUNTED = ["count", "sites"]; // how tasks of sealed counts end: of people, or of sites
 const has = (value, names) => Object.keys(value).sort().join() === names;
 /* The parts of a certificate, and what is asked about them. Digests and signatures are made beside this script:
    each is a promise, with the one good answer and words for any other. What stands there is looked at meanwhile;
@@ -258,7 +259,7 @@ function placed({ body, canonical }) {
     need(asked.includes(one.analysis), "other_analysis");
   }
   once(all.map(one => one.task), "round_twice");
-  once(all.map(one => canonical([one.analysis, one.attempt, one.protocol === COUNT ? "count" : one.round])), "round_twice");
+  once(all.map(one => canonical([one.analysis, one.attempt, one.protocol === COUNT ? one.task : one.round])), "round_twice");
   return asked;
 }
 /* Each release and each sum is signed, of this place, and they fit. All are there; or, of a run that was ended, some. */
@@ -270,7 +271,7 @@ function releases({ body, parties, hubs, canonical }, run, whole) {
     need(whole ? sites.sort().join() === [...members].sort().join() : sites.every(site => members.includes(site)), "release_missing", task);
     need(whole ? from.sort().join() === [...hubs].sort().join() : from.every(hub => hubs.includes(hub)), "sum_missing", task);
     need(members.length && sites.length, "no_member", task);
-    need(!sealed || task === `${analysis}/${attempt}/count`, "count_misplaced");
+    need(!sealed || COUNTED.some(what => task === `${analysis}/${attempt}/${what}`), "count_misplaced");
     const named = canonical(members);
     for (const site of sites) {
       const said = receipts[site].body;

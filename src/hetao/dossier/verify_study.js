@@ -39,7 +39,7 @@ function logOf({ body, bytes, ask }, { name, checkpoint, extract, proofs, ready 
     stands(own.get(task), places.get(task), "release_not_in_log");
   }
   for (const { task, receipts } of released(body)) if (Object.hasOwn(receipts, name)) {
-    const parts = task.split("/"), end = parts.pop(), number = end === "count" ? 0 : Number(end);
+    const parts = task.split("/"), end = parts.pop(), number = COUNTED.includes(end) ? 0 : Number(end);
     const before = number ? own.get(`${parts.join("/")}/${number - 1}`) : bytes(ready);
     need(before, "not_cited", name, task);
     ask(digest(before), receipts[name].body.cites, "not_cited", name, task);

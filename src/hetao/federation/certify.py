@@ -20,7 +20,15 @@ from hetao.federation.totals import check_tags, total_of
 from hetao.ledger.certificate import sign_certificate, verify_certificate
 from hetao.ledger.credential import certificate_entry
 from hetao.ledger.proof import Proof
-from hetao.ledger.sealed_counts import FIELD, NAME
+from hetao.ledger.rounds import SECURE_SUM
+from hetao.ledger.sealed_counts import (
+    FIELD,
+    FIRST_OF_SITES,
+    NAME,
+    PEOPLE,
+    SITES,
+    task_of,
+)
 from hetao.permit import (
     Directory,
     Statement,
@@ -29,7 +37,8 @@ from hetao.permit import (
     statement_from,
 )
 from hetao.release import checks_of
-from hetao.release.minimums import needs_count
+from hetao.release.minimums import counted_before
+from hetao.release.record import PASSED
 from hetao.study import Study, study_from
 
 
@@ -304,23 +313,36 @@ def recompute(certificate: Mapping[str, Any], tolerance: float = 1e-9) -> str:
 def _check_counted(body: Mapping[str, Any], study: Study) -> None:
     """Refuse a model whose rounds told of combinations without a sealed count before.
 
-    Of permits of before there were sealed counts none is asked.
+    And one with numbers that passed for a sum over enough sites without a count of
+    these. Of permits of before there were such counts none is asked.
     """
     permit = body["permit"]["permit"]
-    if not any(one["name"] == NAME for one in permit["protocols"]):
+    listed = [int(p["version"]) for p in permit["protocols"] if p["name"] == NAME]
+    if not listed:
         return
-    counted = {(one["analysis"], one["attempt"]): one for one in body[FIELD]}
-    cells = {one["name"]: one["policy"]["minimum"]["cell"] for one in body["sites"]}
+    counted = {one["task"]: one["members"] for one in body[FIELD]}
+    least = {one["name"]: one["policy"]["minimum"] for one in body["sites"]}
     for finding in body["findings"]:
         name, members = finding["analysis"], finding["members"]
-        attempts = [r["attempt"] for r in body["rounds"] if r["analysis"] == name]
-        if max(cells[site] for site in members) == 1 or not needs_count(
-            estimator_for(study, study.analysis(name))
-        ):
-            continue
-        one = counted.get((name, max(attempts)))
-        if one is None or one["members"] != members:
-            raise Unverified(f"nobody was counted, sealed, before {name}")
+        rounds = [r for r in body["rounds"] if r["analysis"] == name]
+        last = max(r["attempt"] for r in rounds)
+        asked = {
+            PEOPLE: max(least[site]["cell"] for site in members) > 1,
+            SITES: max(listed) >= FIRST_OF_SITES
+            and any(_passed_as_sum(r, least) for r in rounds if r["attempt"] == last),
+        }
+        for what in counted_before(estimator_for(study, study.analysis(name))):
+            if asked[what] and counted.get(task_of(name, last, what)) != members:
+                raise Unverified(f"nobody was counted, sealed, before {name}")
+
+
+def _passed_as_sum(round_: Mapping[str, Any], least: Mapping[str, Any]) -> bool:
+    """Return whether a site that asks for several graded a round as their sum."""
+    return any(
+        least[site]["sites"] > 1
+        and SECURE_SUM in receipt["body"]["checks"].get(PASSED, {})
+        for site, receipt in round_["receipts"].items()
+    )
 
 
 def replayed(certificate: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from hetao.federation.correspondence import (
     Lost,
     Place,
 )
-from hetao.federation.counting import ALSO, check_record
+from hetao.federation.counting import brought, check_record
 from hetao.federation.logs import open_log, witnessed
 from hetao.federation.outcome import Answer, Outcome, RoundRecord
 from hetao.federation.register import SCHEMA as HEARD
@@ -49,14 +49,15 @@ from hetao.federation.store import Store
 from hetao.federation.totals import Words, check_tags, check_total, total_of
 from hetao.federation.transport import Transport
 from hetao.ledger.concept_sets import across_sites
-from hetao.ledger.sealed_counts import task_of
+from hetao.ledger.sealed_counts import PEOPLE, SITES, task_of
 from hetao.permit import (
     Bundle,
     Statement,
     statement_from,
 )
 from hetao.release import STRICT, new_key, pack
-from hetao.release.minimums import needs_count
+from hetao.release.lists import summed
+from hetao.release.minimums import counted_before
 from hetao.study import Study
 
 TAG_KEY: Final = b"hetao-tag-key-v1\n"
@@ -226,7 +227,7 @@ class Coordinator:
         for analysis in self.study.analyses:
             estimator = estimator_for(self.study, analysis)
             at = (analysis.name, 1, 0)
-            asked = self._asked(members, at, None, None)
+            asked = self._asked(members, at, None, ())
             letters = [self._task(estimator, at, s, asked, lasting=True) for s in sites]
             await self._mail.send(*letters)
             tasks.append(letters[0].task)
@@ -300,9 +301,10 @@ class Coordinator:
         self, estimator: Estimator, name: str, attempt: int, members: tuple[str, ...]
     ) -> Answer:
         state: Mapping[str, NDArray[np.float64]] | None = None
-        opened, counted = False, None
-        if self._needs_count(estimator, members):
-            counted = await self._count(estimator, name, attempt, members)
+        opened, counted = False, []
+        for what in self._counted_before(estimator, members):
+            at = (name, attempt, what)
+            counted.append(await self._count(estimator, at, members))
         for number in range(estimator.most_rounds):
             self._desk.say(f"{name}: round {number + 1}, {len(members)} sites")
             try:
@@ -327,7 +329,7 @@ class Coordinator:
         at: tuple[str, int, int],
         members: tuple[str, ...],
         state: Mapping[str, NDArray[np.float64]] | None,
-        counted: RoundRecord | None,
+        counted: Sequence[RoundRecord],
     ) -> dict[str, NDArray[np.float64]]:
         """Ask every member for its part and return the sum of all of them."""
         hubs = self.bundle.permit.hubs
@@ -356,23 +358,37 @@ class Coordinator:
         wanted += [(task, "total", hub) for hub in self.bundle.permit.hubs]
         await self._mail.wait(wanted, task)
 
-    # --- before a model whose rounds tell of combinations -----------------------------
-    def _needs_count(self, estimator: Estimator, members: Sequence[str]) -> bool:
-        """Return whether a sealed count goes before it: not where none is small."""
-        ready = (self._mail.items["begin", "ready", s][1] for s in members)
-        cells = [one["policy"]["minimum"]["cell"] for one in ready]
-        return max(cells) > 1 and needs_count(estimator)
+    # --- before a model whose rounds tell of combinations, or of few sites ------------
+    def _counted_before(
+        self, estimator: Estimator, members: Sequence[str]
+    ) -> tuple[str, ...]:
+        """Return what is counted, sealed, before a model: not where none is small.
+
+        Nor are sites counted that may all be told apart anyway, or for one that answers
+        by file, which is asked once, or under a permit that does not list it.
+        """
+        ready = [self._mail.items["begin", "ready", s][1]["policy"] for s in members]
+        cells, sites = (
+            max(one["minimum"][least] for one in ready) for least in ("cell", "sites")
+        )
+        kind = estimator.publishable
+        apart = summed(self.study, members, sites, publishable=kind).apart
+        is_sealed = sites > 1 and set(members) > apart and not self._by_file
+        is_listed = self.bundle.permit.protocol(SealedCount.name) is not None
+        asked = {PEOPLE: cells > 1, SITES: is_sealed and is_listed}
+        return tuple(what for what in counted_before(estimator) if asked[what])
 
     async def _count(
-        self, estimator: Estimator, name: str, attempt: int, members: tuple[str, ...]
+        self, estimator: Estimator, at: tuple[str, int, str], members: tuple[str, ...]
     ) -> RoundRecord:
         """Have the hubs count, sealed, and return what they signed.
 
         Raises:
             SmallCell: few people share a combination of the model's columns.
         """
+        name, attempt, what = at
         self._desk.say(f"{name}: a sealed count, {len(members)} sites")
-        counts, task = SealedCount(estimator.plan), task_of(name, attempt)
+        counts, task = SealedCount(estimator.plan, what), task_of(*at)
         place = self._place(counts, (name, attempt, 0))
         content = pack({"members": list(members)})
         hubs = self.bundle.permit.hubs
@@ -384,9 +400,15 @@ class Coordinator:
         said = {hub: self._statement((task, "total", hub)) for hub in hubs}
         arrays = {hub: self._mail.items[task, "total", hub][2] for hub in hubs}
         tokens = {hub: arrays[hub].get("tokens", np.empty(0)) for hub in hubs}
-        at = (task, name, counts.name, attempt, 0, members)
-        record = RoundRecord(*at, receipts, said, tokens, {})
-        check_record(record, self.run, self.bundle.permit)
+        of = (task, name, counts.name, attempt, 0, members)
+        record = RoundRecord(*of, receipts, said, tokens, {})
+        found = check_record(record, self.run, self.bundle.permit)
+        if found.is_any_small:
+            self._desk.say(
+                f"{name}: a number differs at fewer than {found.least} sites alone, so "
+                "its sums are graded as these sites' own part, class 3; leave it out, "
+                "or ask for a permit of that class"
+            )
         self._counts.append(record)
         return record
 
@@ -417,22 +439,18 @@ class Coordinator:
         members: tuple[str, ...],
         at: tuple[str, int, int],
         state: Mapping[str, NDArray[np.float64]] | None,
-        counted: RoundRecord | None,
+        counted: Sequence[RoundRecord],
     ) -> bytes:
         """Return what a site is asked: the state, and the signed sums it follows from.
 
-        Of a first round it is the sealed count that went before, if one had to.
+        Of a first round it is the sealed counts that went before, if any had to.
 
         With it goes the key of the sum's tags. No hub is told it, so that none can
         change the sum unseen. Made of the secret key, it is the same after a restart.
         """
         meta: dict[str, Any] = {"members": list(members), "key": self._key(_named(at))}
         if state is None:
-            if counted is None:
-                return pack(meta)
-            said = {hub: one.as_json() for hub, one in counted.totals.items()}
-            tokens = {f"{ALSO} {hub}": words for hub, words in counted.words.items()}
-            return pack({**meta, ALSO: said}, tokens)
+            return pack(*brought(meta, counted))
         last = self._rounds[-1]
         totals = {hub: total.as_json() for hub, total in last.totals.items()}
         arrays: dict[str, NDArray[Any]] = {

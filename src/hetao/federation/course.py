@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from hetao.analysis import Estimator
 from hetao.errors import WrongShape, WrongStudy
-from hetao.federation.counting import ALSO, check_count
+from hetao.federation.counting import BROUGHT, Counted, check_count
 from hetao.federation.store import Store
 from hetao.federation.totals import check_total, total_of
 from hetao.ledger.envelope import Header
-from hetao.ledger.sealed_counts import NAME, task_of
+from hetao.ledger.sealed_counts import PEOPLE, task_of
 from hetao.permit import Permit, statement_from
 from hetao.release import pack, unpack
-from hetao.release.record import PASSED
+from hetao.release.record import NOT_PASSED, PASSED, SEALED_COUNTS
 
 STATES: Final = """
 CREATE TABLE IF NOT EXISTS state (
@@ -74,7 +74,8 @@ class Course:
             if name.startswith("state ")
         }
         if header.round == 0:
-            counts = {f"{ALSO} {hub}" for hub in permit.hubs if ALSO in meta}
+            brought = [of for of in BROUGHT.values() if of in meta]
+            counts = {f"{of} {hub}" for hub in permit.hubs for of in brought}
             if set(arrays) - counts or "totals" in meta:
                 raise WrongShape("the first round starts from nothing")
             return None
@@ -97,8 +98,9 @@ class Course:
         header: Header,
         permit: Permit,
         content: tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]],
-    ) -> int | None:
-        """Return below how many people a sealed count looked, and found none.
+        what: str = PEOPLE,
+    ) -> Counted | None:
+        """Return what a sealed count of people, or of sites, found before a model.
 
         The first round brings it; of a later one, what the record of the first says.
 
@@ -110,18 +112,18 @@ class Course:
             WrongStudy, WrongShape, BadEnvelope, BadSignature: it is none of this
                 attempt over these members, or this site's own part is not in it.
         """
-        meta, arrays = content
+        (meta, arrays), key = content, BROUGHT[what]
         if header.round:
-            return self._said(header)
-        if ALSO not in meta:
+            return self._said(header, what)
+        if key not in meta:
             return None
-        task = task_of(header.analysis, header.attempt)
-        said = {hub: statement_from(meta[ALSO][hub]) for hub in permit.hubs}
+        task = task_of(header.analysis, header.attempt, what)
+        said = {hub: statement_from(meta[key][hub]) for hub in permit.hubs}
         shares = {}
         for hub, statement in said.items():
             added = dict(statement.body["shares"])
             if sorted(added) != sorted(str(name) for name in meta["members"]):
-                raise WrongShape("people of other members were counted")
+                raise WrongShape("a sealed count is of other members")
             own = self._sent_share(header.run, task, hub)
             shares[hub] = {**added, self._name: own}
         expected = {
@@ -130,17 +132,19 @@ class Course:
             "run": header.run,
             "task": task,
         }
-        tokens = {hub: arrays[f"{ALSO} {hub}"] for hub in permit.hubs}
+        tokens = {hub: arrays[f"{key} {hub}"] for hub in permit.hubs}
         return check_count(said, tokens, expected, shares, permit)
 
-    def _said(self, header: Header) -> int | None:
+    def _said(self, header: Header, what: str) -> Counted | None:
         """Return what this site's record of the first round says was counted."""
         first = f"{header.run}|{header.analysis}/{header.attempt}/0|task"
         query = "SELECT record FROM answered WHERE task = ?"
         for (data,) in self._store.rows(query, (first,)):
-            passed = json.loads(data)["body"]["checks"].get(PASSED, {})
-            cell: int | None = passed.get(NAME)
-            return cell
+            checks = json.loads(data)["body"]["checks"]
+            for outcome in (PASSED, NOT_PASSED):
+                least = checks.get(outcome, {}).get(SEALED_COUNTS[what])
+                if least is not None:
+                    return Counted(int(least), outcome == NOT_PASSED)
         return None
 
     def _kept(self, header: Header, number: int) -> State | None:

@@ -14,7 +14,7 @@ from hetao.ledger.credential import REVOKED, certificate_entry
 from hetao.ledger.proof import Proof
 from hetao.ledger.revoked import Ended, verify_revoked
 from hetao.ledger.rounds import check_release, check_total
-from hetao.ledger.sealed_counts import NAME, task_of
+from hetao.ledger.sealed_counts import NAME, what_of
 from hetao.permit import Bundle, is_revoked
 from hetao.permit.lifecycle import REVOKING
 from hetao.study import Study
@@ -119,7 +119,7 @@ def _said(coordinator: Coordinator) -> dict[str, dict[str, dict[str, Any]]]:
 def _round_of(study: Study, task: str) -> dict[str, Any]:
     """Return the round that was asked by this name, with nothing in it."""
     name, attempt, number = task.split("/")
-    is_count = task == task_of(name, int(attempt))
+    is_count = bool(what_of(task))
     estimator = estimator_for(study, study.analysis(name))
     return {
         "task": task,

@@ -21,7 +21,7 @@ from hetao.ledger.durable import reading
 from hetao.ledger.envelope import parse_envelope
 from hetao.ledger.note import parse_checkpoint, verify_note
 from hetao.ledger.redaction import is_redaction
-from hetao.ledger.sealed_counts import is_count
+from hetao.ledger.sealed_counts import PEOPLE, SITES, is_count, what_of
 from hetao.permit import Bundle, bundle_from, statement_from
 from hetao.release import unpack
 from hetao.study import Study, study_from
@@ -29,7 +29,8 @@ from hetao.study import Study, study_from
 RECORD, ENTRY = "hetao.release/", "hetao.entry/"  # types of entries, any version
 WITH_NOISE: Final = "hetao.private/"  # an answer to a question of the site's own people
 SUM: Final = "sum"
-COUNT: Final = "count"  # of combinations, sealed: a sum that nobody opens
+COUNT: Final = PEOPLE  # of combinations, sealed: a sum that nobody opens
+DIFFERING: Final = SITES  # in which numbers people differ, the same
 PRIVATE: Final = "private"  # counts with noise, within the privacy budget
 REFUSED: Final = "refused"  # what was asked, and this site said no to
 RECEIVED: Final = "received"  # what was asked
@@ -73,7 +74,7 @@ class Departure:
     Attributes:
         place: in the log, from 0.
         at: UTC time.
-        kind: SUM, COUNT, the kind of a notice, OPENED, REFUSED or DROPPED.
+        kind: SUM, COUNT, DIFFERING, the kind of a notice, OPENED, REFUSED or DROPPED.
         course: which run it belongs to.
         analysis, attempt, round: where in it.
         values, bytes, people: of a sum, how many numbers, and sealed bytes, and the
@@ -218,7 +219,7 @@ def _departure(
     return replace(
         here,
         at=str(body["at"]),
-        kind=COUNT if is_count(body) else str(body["kind"]),
+        kind=what_of(str(body["task"])) if is_count(body) else str(body["kind"]),
         course=courses.get(run, Course(run, str(body["study"]), permit=body["permit"])),
         analysis=str(body["analysis"]),
         attempt=int(body["attempt"]),

@@ -34,7 +34,7 @@ from hetao.federation.pinning import Table, digests_of, pinned
 from hetao.federation.site import SiteSetup
 from hetao.federation.store import Store
 from hetao.ledger.opened import Opened as Certificate
-from hetao.ledger.sealed_counts import task_of
+from hetao.ledger.sealed_counts import what_of
 from hetao.release import Summary, check_people, check_values, commit, encode, unpack
 from hetao.study import Study, study_from
 
@@ -142,8 +142,9 @@ class _Steps:
         """Return when a round's input and output are the released ones."""
         run, analysis = str(body["run"]), str(body["analysis"])
         estimator, rows = self._prepared(analysis)
-        if task == task_of(analysis, int(body["attempt"])):
-            estimator = SealedCount(estimator.plan)
+        if what := what_of(task):
+            apart = self._study.told_apart
+            estimator = SealedCount(estimator.plan, what, apart)
         if protocol(estimator.name).hash != body["protocol_hash"]:
             raise Unverified(
                 f"{task} was computed by another code than is installed here",

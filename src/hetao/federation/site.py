@@ -70,7 +70,7 @@ from hetao.federation.store import Store
 from hetao.federation.yearly import count_people
 from hetao.ledger.envelope import Envelope, parse_envelope
 from hetao.ledger.log import Log
-from hetao.ledger.sealed_counts import task_of
+from hetao.ledger.sealed_counts import PEOPLE, SITES, what_of
 from hetao.permit import (
     Bundle,
     Directory,
@@ -96,11 +96,10 @@ from hetao.release import (
 from hetao.release.decide import decide
 from hetao.release.differencing import Asked, Budget
 from hetao.release.lists import check_agrees
-from hetao.release.minimums import USUAL_ROUNDS, needs_count, numbers_of
+from hetao.release.minimums import USUAL_ROUNDS, counted_before, numbers_of
 from hetao.study import Study
 
 TABLES: Final = BEGUN + ANSWERS + STATES + HEARD + COPIED + LATEST
-
 Clock = Callable[[], datetime.datetime]
 
 
@@ -413,13 +412,14 @@ class Site:
         check_standing(run.bundle, run.study.digest, self._clock(), self._setup.trusted)
         check_house(self._setup.house, run.bundle.permit, self._clock())
         self._count(run)  # the year may have turned since `begin`
-        if header.task == task_of(header.analysis, header.attempt):
-            return self._count_sealed(envelope, run, meta)
+        if what := what_of(header.task):
+            return self._count_sealed(envelope, run, meta, what)
         if header.task != f"{header.analysis}/{header.attempt}/{header.round}":
             raise BadEnvelope("the task's name is not that of its place in the study")
         estimator, rows, facts = self._prepared(run, header.analysis)
         permit = run.bundle.permit
         counted = self._course.counted(header, permit, (meta, arrays))
+        sites = self._course.counted(header, permit, (meta, arrays), SITES)
         state = self._course.state(header, permit, estimator, (meta, arrays))
         facts, own_cells = estimator.guarded(facts, rows, state)
         if state is None:
@@ -431,7 +431,7 @@ class Site:
                 facts = weighed(facts, estimator.plan, rows, weights)
             facts = replace(facts, bins=estimator.bins(rows, state))
         attempt = asking.Attempt(header.run, header.attempt)
-        plan = estimator.plan
+        plan, before = estimator.plan, counted_before(estimator, header.round)
         summary = Summary(
             protocol=protocol(estimator.name),
             publishable=estimator.publishable,
@@ -447,8 +447,10 @@ class Site:
             own_cells=own_cells or (not estimator.publishable and plan.tells_sites),
             budget=self._reserved(run, header.analysis, attempt),
             binding=self._bindings.of(header, rows),
-            needs_count=needs_count(estimator, header.round),
-            counted=counted,
+            needs_count=PEOPLE in before,
+            counted=counted.least if counted else None,
+            needs_sites=SITES in before,
+            sites_counted=sites,
         )
         release = self._decide(summary, run, envelope)
         among = asking.members_of(summary.members, permit.sites)
@@ -466,14 +468,14 @@ class Site:
         return release
 
     def _count_sealed(
-        self, envelope: Envelope, run: _Run, meta: Mapping[str, Any]
+        self, envelope: Envelope, run: _Run, meta: Mapping[str, Any], what: str
     ) -> Release:
-        """Count the people of each combination of a model whose rounds tell of them."""
+        """Count the people of each combination of a model, or the sites of a number."""
         header = envelope.header
         estimator, rows, facts = self._prepared(run, header.analysis)
-        if not needs_count(estimator):
-            raise BadEnvelope(f"nobody is counted before {header.analysis}")
-        counts = SealedCount(estimator.plan)
+        if what not in counted_before(estimator):
+            raise BadEnvelope(f"nothing is counted before {header.analysis}")
+        counts = SealedCount(estimator.plan, what, run.study.told_apart)
         attempt = asking.Attempt(header.run, header.attempt)
         summary = Summary(
             protocol=protocol(counts.name),
@@ -485,6 +487,7 @@ class Site:
             key=key_from(meta),
             budget=self._reserved(run, header.analysis, attempt),
             binding=self._bindings.of(header, rows),
+            counts=what,
         )
         return self._decide(summary, run, envelope)
 

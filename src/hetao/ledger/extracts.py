@@ -18,7 +18,7 @@ from hetao.ledger.merkle import (
 from hetao.ledger.note import COSIGNATURE, Checkpoint, vkey
 from hetao.ledger.opened import Opened, match
 from hetao.ledger.policy import Policy, parse_policy
-from hetao.ledger.sealed_counts import task_of
+from hetao.ledger.sealed_counts import what_of
 from hetao.permit import Party, statement_from
 
 TYPE: Final = "hetao.extract/1"
@@ -128,8 +128,8 @@ def check_citations(entry: Mapping[str, Any], receipts: Mapping[str, Any]) -> No
     for task, receipt in receipts.items():
         body = receipt["body"]
         analysis, attempt, number = task.rsplit("/", 2)
-        before, is_count = entry["ready"], task == task_of(analysis, int(attempt))
-        if not is_count and int(number):
+        before = entry["ready"]
+        if not what_of(task) and int(number):
             before = receipts.get(f"{analysis}/{attempt}/{int(number) - 1}")
         if before is None or body["cites"] != digest(before):
             raise Unverified(f"{site} does not cite what went before {task}")

@@ -45,7 +45,7 @@ from hetao.ledger.note import parse_checkpoint
 from hetao.ledger.opened import Opened, parts_of
 from hetao.ledger.released import Released, check_released
 from hetao.ledger.rounds import check_place, check_release, check_total
-from hetao.ledger.sealed_counts import NAME, is_count
+from hetao.ledger.sealed_counts import COUNTED, NAME, is_count, task_of
 from hetao.permit import (
     SKEW,
     Bundle,
@@ -384,8 +384,9 @@ def _is_placed(record: Mapping[str, Any], known: Collection[str]) -> bool:
     name, attempt, number = (record[n] for n in ("analysis", "attempt", "round"))
     if type(attempt) is not int or type(number) is not int or name not in known:
         return False
-    last = "count" if is_count(record) else number
-    return bool(record["task"] == f"{name}/{attempt}/{last}")
+    if is_count(record):
+        return record["task"] in [task_of(name, attempt, what) for what in COUNTED]
+    return bool(record["task"] == f"{name}/{attempt}/{number}")
 
 
 STEPS: Final = (

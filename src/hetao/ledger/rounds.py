@@ -13,7 +13,15 @@ from hetao.errors import Unverified
 from hetao.ledger.classes import PASSED, check_class
 from hetao.ledger.merkle import from_hex
 from hetao.ledger.opened import Opened, match
-from hetao.ledger.sealed_counts import NAME, check_fit, finds_few, task_of
+from hetao.ledger.sealed_counts import COUNTED as COUNTED_OF
+from hetao.ledger.sealed_counts import (
+    NAME,
+    SITES,
+    check_fit,
+    finds_few,
+    task_of,
+    what_of,
+)
 from hetao.ledger.sealed_counts import TYPE as COUNTED
 from hetao.permit import Payload, parse_time, statement_from
 
@@ -27,6 +35,10 @@ ROUND: Final = {
     "receipts",
     "totals",
 }
+# Checks of a record: that only a sum of enough is opened, and that it is none of few.
+SECURE_SUM: Final = "secure_sum"
+SEALED_SITES: Final = "sealed_sites"
+NOT_PASSED: Final = "not_passed"
 ONE: Final = 1 << 56  # a site's count word, in fixed point
 
 
@@ -62,7 +74,9 @@ def check_place(round_: Mapping[str, Any], seen: set[object]) -> None:
         raise Unverified(f"round {round_['task']} holds other fields than it should")
     if type(round_["attempt"]) is not int or type(round_["round"]) is not int:
         raise Unverified(f"round {round_['task']} is not numbered")
-    number = -1 if round_["protocol"] == NAME else round_["round"]
+    number: object = round_["round"]
+    if round_["protocol"] == NAME:
+        number = what_of(str(round_["task"]))
     own = {(round_["analysis"], round_["attempt"], number), str(round_["task"])}
     if not seen.isdisjoint(own):
         raise Unverified(f"round {round_['task']} stands twice")
@@ -74,8 +88,10 @@ def _check_counts(certificate: Opened) -> None:
     if any(round_["protocol"] == NAME for round_ in certificate.body["rounds"]):
         raise Unverified("a sealed count stands among what was opened")
     for one in certificate.counts:
-        task = task_of(str(one["analysis"]), int(one["attempt"]))
-        if (one["protocol"], one["round"], one["task"]) != (NAME, 0, task):
+        of = str(one["analysis"]), int(one["attempt"])
+        tasks = [task_of(*of, what) for what in COUNTED_OF]
+        is_placed = (one["protocol"], one["round"]) == (NAME, 0)
+        if not is_placed or one["task"] not in tasks:
             raise Unverified("what stands among the sealed counts is none")
 
 
@@ -118,6 +134,7 @@ def _class(certificate: Opened, site: str, body: Mapping[str, Any]) -> None:
     if not certificate.lineages.covers(str(body["analysis"]), body["lineage"]):
         raise Unverified(f"{what} leaves out what its analysis reads")
     check_class(body, what, certificate.lineages.known)
+    _check_own(body["checks"], what)
     said, checks = body["class"], frozenset(body["checks"].get(PASSED, {}))
     payload = Payload(str(said["kind"]), site, int(said["released"]), checks)
     certificate.stood(certificate.permit.study, parse_time(str(body["at"])), payload)
@@ -203,15 +220,20 @@ def check_integers(certificate: Opened) -> str:  # 7
 
 def _check_said(certificate: Opened, one: Mapping[str, Any]) -> None:
     """Hold what both hubs signed of a count to each other, and to each site's least."""
+    task = str(one["task"])
     said = [one["totals"][hub]["body"] for hub in certificate.permit.hubs]
-    check_fit(said, str(one["task"]))
+    check_fit(said, task)
+    least = "sites" if what_of(task) == SITES else "cell"
     for site, receipt in one["receipts"].items():
-        if receipt["body"]["policy"]["minimum"]["cell"] > said[0]["cell"]:
-            raise Unverified(f"{one['task']} looked for fewer people than {site} asks")
+        if receipt["body"]["policy"]["minimum"][least] > said[0]["cell"]:
+            raise Unverified(f"{task} looked for fewer people than {site} asks")
 
 
 def _check_tokens(certificate: Opened, one: Mapping[str, Any]) -> None:
-    """Find again, of both hubs' tokens, that no combination was of few people."""
+    """Find again, of both hubs' tokens, that no combination was of few people.
+
+    Nor may a number be of few sites, or each of these graded it as its own part.
+    """
     shown, task = certificate.sums[one["task"]], str(one["task"])
     hubs = certificate.permit.hubs
     if set(shown) != set(hubs) or any(
@@ -220,8 +242,31 @@ def _check_tokens(certificate: Opened, one: Mapping[str, Any]) -> None:
         raise Unverified(f"{task} shows something else than two hubs' tokens")
     said = [one["totals"][hub]["body"] for hub in hubs]
     raw = [base64.b64decode(shown[hub]["tokens"], validate=True) for hub in hubs]
-    if finds_few(said, raw, task):
+    if not finds_few(said, raw, task):
+        return
+    if what_of(task) != SITES:
         raise Unverified(f"few people share a combination of {one['analysis']}")
+    of = one["analysis"], one["attempt"]
+    for round_ in certificate.body["rounds"]:
+        if (round_["analysis"], round_["attempt"]) == of:
+            for site, receipt in round_["receipts"].items():
+                what = f"the release of {site} in {round_['task']}"
+                _check_own(receipt["body"]["checks"], what, is_few=True)
+
+
+def _check_own(checks: Mapping[str, Any], what: str, *, is_few: bool = False) -> None:
+    """Refuse what few sites' own part may be and was graded as a sum over enough.
+
+    Args:
+        checks: of the record.
+        what: whose it is, for the error.
+        is_few: whether hubs' tokens say that it may be; else its own record may.
+    """
+    is_few = is_few or SEALED_SITES in checks.get(NOT_PASSED, {})
+    if is_few and SECURE_SUM in checks.get(PASSED, {}):
+        raise Unverified(
+            f"{what} may be few sites' own part, and was graded as a sum over enough"
+        )
 
 
 def _integers_of(

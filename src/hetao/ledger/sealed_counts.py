@@ -1,12 +1,16 @@
-"""Two hubs' sealed counts: whether any combination is of few people, and nothing else.
+"""Two hubs' sealed counts: whether any is small, and nothing else.
+
+Of people who share a combination of a model's columns, or of sites at which a number of
+a model differs.
 
 Each hub signs pseudo-random tokens of its share of each count. The first hub's are of
 what it holds, the second's of what would make the count 1, 2 … cell - 1 together with
-it. A token that both have is a combination of so few people; which one, of how many,
-nobody can tell who has not the common secret. Before the tokens stands a nonce: else a
-hub, which has that secret, could try counts out on the digest of the other's tokens,
-which is published. How they are made:
-`hetao.release.sealed_count`; why so: `docs/decisions/0025-sealed-counts.md`.
+it. A token that both have is a combination of so few people, or a number of so few
+sites; which one, of how many, nobody can tell who has not the common secret. Before the
+tokens stands a nonce: else a hub, which has that secret, could try counts out on the
+digest of the other's tokens, which is published. How they are made:
+`hetao.release.sealed_count`; why so: `docs/decisions/0025-sealed-counts.md` and
+`docs/decisions/0030-counted-sites.md`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +23,21 @@ NAME: Final = "sealed_count"  # of the protocol, as permits list it
 TYPE: Final = "hetao.sealed-count/1"
 TOKEN: Final = 16  # bytes
 FIELD: Final = "sealed_counts"  # of a certificate's body
+PEOPLE: Final = "count"  # of each combination: few are a refusal
+SITES: Final = "sites"  # at which a number differs: few are told apart
+COUNTED: Final = (PEOPLE, SITES)
+FIRST_OF_SITES: Final = 2  # version of the protocol from which on sites are counted
 
 
-def task_of(analysis: str, attempt: int) -> str:
-    """Return the name of the piece of work that counts for an attempt."""
-    return f"{analysis}/{attempt}/count"
+def task_of(analysis: str, attempt: int, what: str = PEOPLE) -> str:
+    """Return the name of the piece of work that counts for an attempt, of `COUNTED`."""
+    return f"{analysis}/{attempt}/{what}"
+
+
+def what_of(task: str) -> str:
+    """Return what a task counts, of `COUNTED`; "" of any other task."""
+    what = task.rpartition("/")[2]
+    return what if what in COUNTED else ""
 
 
 def is_count(record: Mapping[str, Any]) -> bool:
@@ -49,7 +63,7 @@ def check_fit(said: Sequence[Mapping[str, Any]], task: str) -> None:
 def finds_few(
     said: Sequence[Mapping[str, Any]], tokens: Sequence[bytes], task: str
 ) -> bool:
-    """Return whether a combination is of 1 to `cell` - 1 people, `cell` as hubs signed.
+    """Return whether a count is of 1 to `cell` - 1, `cell` as hubs signed.
 
     Args:
         said: body of each hub's statement, in the permit's order, signatures checked.

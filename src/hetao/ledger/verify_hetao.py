@@ -61,6 +61,7 @@ FINDING = "analysis members rounds withheld finding"
 BODY_REVOKED = "type software issued study permit run revoked rounds"
 RELEASE, TOTAL, EXTRACT = "hetao.release/2", "hetao.total/1", "hetao.extract/1"
 COUNT, COUNTED = "sealed_count", "hetao.sealed-count/1"  # protocol; what hubs sign
+PEOPLE, SITES = "count", "sites"  # how a sealed count's task ends: what was counted
 ACTS = "type site at snapshot dictionary vocabulary mapping acts people root"
 LATEST = 3600  # seconds between a certificate's date and its cosignatures
 SKEW = 300  # seconds that clocks may differ
@@ -306,8 +307,10 @@ class Certificate:
         seen: set[Any] = set()
         for place_in, one in enumerate(self.released):
             task, members, count = one["task"], one["members"], one["protocol"] == COUNT
-            at = (one["analysis"], one["attempt"], "count" if count else one["round"])
+            what = task.rpartition("/")[2] if count else one["round"]
+            at = (one["analysis"], one["attempt"], what)
             good = self.revoked or count == (place_in >= len(self.body["rounds"]))
+            good &= not count or what in (PEOPLE, SITES)
             good &= not count or "/".join(map(str, at)) == task
             need(good, f"{task} stands in a wrong place")
             kind = COUNTED if count else TOTAL
@@ -364,8 +367,17 @@ class Certificate:
             if rounds[task]["protocol"] == COUNT:
                 both = [unbase64(parts[hub]["tokens"]) for hub in self.hubs]
                 own = [{r[i : i + 16] for i in range(16, len(r), 16)} for r in both]
-                need(own[0].isdisjoint(own[1]), f"few people are in a cell of {task}")
+                few = not own[0].isdisjoint(own[1])
+                need(not few or task.endswith(f"/{SITES}"), f"few in a cell of {task}")
+                need(not few or self.own_part(rounds[task]), f"{task} found few sites")
         return f"the integers of {len(self.sums)} of {len(rounds)} sums are as signed"
+
+    def own_part(self, count: dict[str, Any]) -> bool:
+        """Return whether nobody took what a count is of for a sum over enough sites."""
+        of = (count["analysis"], count["attempt"])
+        rounds = [r for r in self.body["rounds"] if (r["analysis"], r["attempt"]) == of]
+        said = [one["body"] for r in rounds for one in r["receipts"].values()]
+        return not any("secure_sum" in one["checks"].get("passed", {}) for one in said)
 
     def sites(self) -> str:
         """Check that every release stands in the log of its site."""
@@ -442,7 +454,7 @@ class Certificate:
             body = receipt["body"]
             name, attempt, number = task.rsplit("/", 2)
             before = entry["ready"]
-            if number not in ("0", "count"):
+            if number not in ("0", PEOPLE, SITES):
                 before = own.get(f"{name}/{attempt}/{int(number) - 1}")
             cites = before is not None and body["cites"] == digest(before)
             need(cites, f"{site} does not cite what went before {task}")

@@ -40,9 +40,8 @@ from hetao.errors import (
     WrongStudy,
 )
 from hetao.ledger.envelope import Envelope, Header, seal
-from hetao.ledger.log_signer import signer_of
 from hetao.ledger.sealed_counts import NAME as SEALED_COUNT
-from hetao.ledger.sealed_counts import task_of
+from hetao.ledger.sealed_counts import PEOPLE, SITES, task_of
 from hetao.permit import (
     Bundle,
     Directory,
@@ -70,14 +69,16 @@ from hetao.release.minimums import (
     check_folds,
     check_numbers,
     is_small,
+    may_be_alone,
 )
-from hetao.release.policy import LONGEST_REASON, Policy, check_people
-from hetao.release.quality import check_graded
+from hetao.release.policy import Policy, check_people
 from hetao.release.record import (
     CHECKS_OF_NOTICE,
     TYPE,
     Check,
     band,
+    check_notice,
+    checks_of_counts,
     checks_of_sum,
     class_of,
     law,
@@ -89,12 +90,6 @@ from hetao.study import Minimum, Study
 
 SEALED, OWN, NOTICE = "model_update_secagg", "model_update", "notice"  # kinds
 ROUNDING: Final = 1e-6  # slack on declared bounds, relative
-LONGEST_TEXT: Final = LONGEST_REASON  # characters of any text in a notice
-NOTICE_FIELDS: Final = {
-    "ready": {"site", "snapshot", "dictionary", "policy", "concepts", "extract"},
-    "closing": {"site", "checkpoint", "proofs", "quality", "extract"},
-    "refusal": {"site", "code", "rule"},
-}
 
 
 @dataclass(frozen=True)
@@ -168,8 +163,13 @@ class Summary:
             they follow from the parameters.
         budget: of what the site reserved for it; None where it did not: none leaves.
         binding: to what it was made of and what went before; None binds it to nothing.
-        needs_count: whether a sealed count must have gone before it.
+        needs_count: whether a sealed count of people must have gone before it.
         counted: below how many people that count looked for; None where there is none.
+        needs_sites: whether its numbers may differ within few sites alone, so that it
+            tells their own parts unless a sealed count of sites says otherwise.
+        sites_counted: below how many sites that count looked, and whether some number
+            differs within so few alone; None where there is none.
+        counts: what it counts, where it is a sealed count itself.
     """
 
     protocol: Protocol
@@ -187,6 +187,9 @@ class Summary:
     binding: Binding | None = None
     needs_count: bool = False
     counted: int | None = None
+    needs_sites: bool = False
+    sites_counted: tuple[int, bool] | None = None
+    counts: str = PEOPLE
 
 
 @dataclass(frozen=True)
@@ -285,7 +288,7 @@ def _check_protocol(summary: Summary, door: Door, place: Place) -> None:
 
 def _named(summary: Summary, place: Place) -> str:
     if summary.protocol.name == SEALED_COUNT:
-        return task_of(place.analysis, place.attempt)
+        return task_of(place.analysis, place.attempt, summary.counts)
     return f"{place.analysis}/{place.attempt}/{place.round}"
 
 
@@ -379,7 +382,8 @@ def _dominance(summary: Summary, door: Door, minimum: Minimum) -> Evidence | Non
 
 def _tells_apart(summary: Summary, door: Door, minimum: Minimum) -> bool:
     """Return whether a sum, or this one beside others, may show one site's own part."""
-    return summary.own_parts or _is_apart(summary, door, minimum)
+    alone = summary.needs_sites and may_be_alone(summary.sites_counted, minimum)
+    return summary.own_parts or alone or _is_apart(summary, door, minimum)
 
 
 def _is_apart(summary: Summary, door: Door, minimum: Minimum) -> bool:
@@ -406,7 +410,7 @@ def _graded(summary: Summary, door: Door, place: Place, policy: Policy) -> _Grad
         sealed=sealed,
         apart=summary.own_cells,
         dominance=_dominance(summary, door, policy.minimum) is not None,
-        counted=summary.counted,
+        counted=checks_of_counts(summary.counted, summary.sites_counted),
     )
     study = door.study
     fields = with_read(lineage(study, study.analysis(place.analysis)), study, door.read)
@@ -502,7 +506,9 @@ def _send_sum(
     # The hub adds this share to those of the very same members and to no others.
     meta: dict[str, Any] = {"members": list(summary.members)}
     if summary.protocol.name == SEALED_COUNT:  # no hub may take it for a sum to open
-        meta |= {"counted": len(vector), "cell": policy.minimum.cell}
+        minimum, is_sites = policy.minimum, summary.counts == SITES
+        least = max(minimum.sites, 1) if is_sites else minimum.cell
+        meta |= {"counted": len(vector), "cell": least}
     else:
         meta["values"] = len(vector)
     first, second = (permit.directory[hub] for hub in permit.hubs)
@@ -556,7 +562,7 @@ def _send_notice(
     coordinator: Party,
     now: datetime.datetime,
 ) -> Release:
-    _check_notice(notice, door.identity)
+    check_notice(notice.kind, notice.body, door.identity)
     if "concepts" in notice.body:
         sets = door.study.concepts if isinstance(door, Door) else ()
         check_concepts(notice.body["concepts"], [one.name for one in sets])
@@ -571,27 +577,3 @@ def _send_notice(
     payload = pack({**content, "record": record.as_json()})
     envelope = seal(door.identity, coordinator, header, payload)
     return Release((envelope,), record)
-
-
-def _check_notice(notice: Notice, identity: Identity) -> None:
-    allowed = NOTICE_FIELDS.get(notice.kind)
-    if allowed is None or not set(notice.body) <= allowed:
-        raise WrongShape(f"a notice of kind {notice.kind!r} has other fields")
-    if "quality" in notice.body:
-        check_graded(notice.body["quality"])
-    short = {**notice.body}
-    if "checkpoint" in notice.body:  # the second line of a log is long
-        signer = signer_of(identity.name, identity.log_keys)
-        if not signer.is_own(str(short.pop("checkpoint"))):
-            raise WrongShape("a notice's checkpoint is not that of the own log alone")
-    for text in _texts(short):
-        if len(text) > LONGEST_TEXT:
-            raise WrongShape("a notice holds a text that is too long to be a notice")
-
-
-def _texts(value: object) -> list[str]:
-    if isinstance(value, Mapping):
-        return [text for item in value.values() for text in _texts(item)]
-    if isinstance(value, list | tuple):
-        return [text for item in value for text in _texts(item)]
-    return [value] if isinstance(value, str) else []

@@ -4,6 +4,7 @@ import math
 from typing import Final
 
 from hetao.analysis import Estimator, Evidence
+from hetao.analysis.alike import looked_at
 from hetao.analysis.sealed_count import possible
 from hetao.errors import (
     Dominated,
@@ -12,6 +13,7 @@ from hetao.errors import (
     SmallCohort,
     TooManyParameters,
 )
+from hetao.ledger.sealed_counts import PEOPLE, SITES
 from hetao.release.policy import NUMBERS_FOR_SHARE, Dominance
 from hetao.study import Minimum
 
@@ -167,6 +169,29 @@ def check_counted(counted: int | None, minimum: Minimum, site: str) -> None:
         )
 
 
+def may_be_alone(counted: tuple[int, bool] | None, minimum: Minimum) -> bool:
+    """Return whether a number may differ within fewer sites than must be summed.
+
+    Args:
+        counted: below how many sites a sealed count looked, and whether it found such a
+            number; None where there is no count: then it may be so.
+        minimum: in force.
+    """
+    least, is_few = counted or (0, True)
+    return minimum.sites > 1 and (is_few or least < minimum.sites)
+
+
+def counted_before(estimator: Estimator, at: int = 0) -> tuple[str, ...]:
+    """Return what is counted, sealed, before a model: people, sites, both or neither.
+
+    Args:
+        estimator: of the public plan.
+        at: the round, from 0.
+    """
+    asked = {PEOPLE: needs_count(estimator, at), SITES: needs_sites(estimator)}
+    return tuple(what for what, is_asked in asked.items() if is_asked)
+
+
 def needs_count(estimator: Estimator, at: int = 0) -> bool:
     """Return whether a model's rounds tell of each combination of its columns.
 
@@ -181,6 +206,18 @@ def needs_count(estimator: Estimator, at: int = 0) -> bool:
     if found is None:
         return False
     return found <= numbers_told(estimator.plan.parameters, rounds_counted(at, most))
+
+
+def needs_sites(estimator: Estimator) -> bool:
+    """Return whether a model has numbers that may differ within few sites alone.
+
+    It follows from the public plan. Then a sealed count of the sites at which each
+    does goes before it, or its sums are graded as one site's own part; of what is
+    graded so anyway there is nothing to count.
+    """
+    plan = estimator.plan
+    is_own = estimator.own_parts or plan.crosses_sites
+    return not is_own and bool(looked_at(plan))
 
 
 def rounds_counted(at: int, most: int) -> int:

@@ -3,26 +3,39 @@
 One for each message that leaves a site, signed by the site, kept in its log before
 anything is sent. It says everything about a release but the release: no number in it
 follows from single patients. How many people a sum is of stands in a band, of which
-the lowest holds whatever is under fifty.
+the lowest holds whatever is under fifty. A notice has no number: what its fixed fields
+may hold is checked here too.
 
 Specification: `docs/specs/release.md`, schema `docs/specs/release.schema.json`.
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import pairwise
 from typing import Any, Final
 
 from hetao.analysis import Evidence
-from hetao.permit import rulebook
+from hetao.errors import WrongShape
+from hetao.ledger.log_signer import signer_of
+from hetao.ledger.sealed_counts import NAME, PEOPLE, SITES
+from hetao.permit import Identity, rulebook
 from hetao.permit.grades import Grade
 from hetao.release.grading import Field
-from hetao.release.policy import Policy
+from hetao.release.policy import LONGEST_REASON, Policy
+from hetao.release.quality import check_graded
 
 TYPE: Final = "hetao.release/2"
 PASSED, NOT_PASSED, NOT_ASKED = "passed", "not_passed", "not_asked"
+# What the checks of sealed counts are called.
+SEALED_COUNTS: Final = {PEOPLE: NAME, SITES: "sealed_sites"}
+LONGEST_TEXT: Final = LONGEST_REASON  # characters of any text in a notice
+NOTICE_FIELDS: Final = {
+    "ready": {"site", "snapshot", "dictionary", "policy", "concepts", "extract"},
+    "closing": {"site", "checkpoint", "proofs", "quality", "extract"},
+    "refusal": {"site", "code", "rule"},
+}
 EDGES: Final = (0, 50, *(step * 10**ten for ten in range(2, 7) for step in (1, 2, 5)))
 
 
@@ -34,8 +47,10 @@ class Check:
         id: as kinds of payload demand it.
         outcome: PASSED; NOT_PASSED where a release may leave without it, in a higher
             class; NOT_ASKED where the analysis has nothing that it could look at.
-            None of the three follows from the values of any patient: where they
-            decide, what does not pass does not leave.
+            None of the three follows from the values of any patient, but for one:
+            that a number differs within few sites alone does not pass, and leaves as
+            these sites' own part. Elsewhere, where values decide, what does not pass
+            does not leave.
         param: the limit that was asked; None for none.
     """
 
@@ -51,7 +66,7 @@ def checks_of_sum(
     sealed: bool,
     apart: bool,
     dominance: bool,
-    counted: int | None = None,
+    counted: tuple[Check, ...],
 ) -> tuple[Check, ...]:
     """Return the checks of a sum that the gate has let pass, in their order.
 
@@ -62,12 +77,9 @@ def checks_of_sum(
         sealed: whether only a sum over enough sites will ever be opened.
         apart: whether each cell at this site had to reach the minimum by itself.
         dominance: whether it was looked at how much of a sum is one person's.
-        counted: below how many people a sealed count looked for; None where none did.
+        counted: of sealed counts, of `checks_of_counts`.
     """
     minimum = policy.minimum
-
-    def asked(found: object) -> str:
-        return NOT_ASKED if found is None or found == {} else PASSED
 
     return (
         Check("permit"),
@@ -79,18 +91,40 @@ def checks_of_sum(
         Check("own_cells", PASSED if apart else NOT_ASKED, minimum.cell),
         Check("shape"),
         Check("bounds"),
-        Check("min_events", asked(evidence.events), minimum.events),
-        Check("min_cell", asked(evidence.smallest_side), minimum.cell),
-        Check("dof", asked(evidence.parameters or None), minimum.share),
-        Check("leverage", asked(evidence.max_leverage), minimum.leverage),
+        Check("min_events", _asked(evidence.events), minimum.events),
+        Check("min_cell", _asked(evidence.smallest_side), minimum.cell),
+        Check("dof", _asked(evidence.parameters or None), minimum.share),
+        Check("leverage", _asked(evidence.max_leverage), minimum.leverage),
         Check(
             "dominance",
-            asked(evidence.magnitudes) if dominance else NOT_ASKED,
+            _asked(evidence.magnitudes) if dominance else NOT_ASKED,
             policy.dominance.two,
         ),
         Check("differencing", PASSED, minimum.cell),
-        Check("sealed_count", asked(counted), counted),
+        *counted,
     )
+
+
+def checks_of_counts(
+    people: int | None, sites: tuple[int, bool] | None
+) -> tuple[Check, ...]:
+    """Return the checks of the sealed counts before a model.
+
+    Args:
+        people: below how many people one looked, and found no combination of so few;
+            None where none did.
+        sites: below how many sites one looked, and whether some number differs within
+            so few alone; None where none did.
+    """
+    least, is_few = sites or (None, False)
+    return (
+        Check(SEALED_COUNTS[PEOPLE], _asked(people), people),
+        Check(SEALED_COUNTS[SITES], NOT_PASSED if is_few else _asked(least), least),
+    )
+
+
+def _asked(found: object) -> str:
+    return NOT_ASKED if found is None or found == {} else PASSED
 
 
 CHECKS_OF_NOTICE: Final = (Check("fixed_fields"),)
@@ -153,3 +187,37 @@ def law(book: str = "") -> dict[str, str]:
 @functools.cache
 def _gate() -> str:
     return f"hetao {version('hetao')}"
+
+
+def check_notice(kind: str, body: Mapping[str, Any], identity: Identity) -> None:
+    """Return quietly if a notice has its kind's fields, and no long text in them.
+
+    Args:
+        kind: of the notice.
+        body: what it says.
+        identity: of the site.
+
+    Raises:
+        WrongShape: it has others, or a text that is too long.
+    """
+    allowed = NOTICE_FIELDS.get(kind)
+    if allowed is None or not set(body) <= allowed:
+        raise WrongShape(f"a notice of kind {kind!r} has other fields")
+    if "quality" in body:
+        check_graded(body["quality"])
+    short = {**body}
+    if "checkpoint" in body:  # the second line of a log is long
+        signer = signer_of(identity.name, identity.log_keys)
+        if not signer.is_own(str(short.pop("checkpoint"))):
+            raise WrongShape("a notice's checkpoint is not that of the own log alone")
+    for text in _texts(short):
+        if len(text) > LONGEST_TEXT:
+            raise WrongShape("a notice holds a text that is too long to be a notice")
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, Mapping):
+        return [text for item in value.values() for text in _texts(item)]
+    if isinstance(value, list | tuple):
+        return [text for item in value for text in _texts(item)]
+    return [value] if isinstance(value, str) else []

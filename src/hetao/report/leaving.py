@@ -7,6 +7,7 @@ from typing import Final
 
 from hetao.federation.releases import (
     COUNT,
+    DIFFERING,
     DROPPED,
     OPENED,
     PRIVATE,
@@ -26,6 +27,8 @@ from hetao.templates import templates_of
 WIDTH, LANE, LEFT, RIGHT, TOP = 940.0, 46.0, 220.0, 24.0, 26.0
 MARK = 7.0  # half the side of a mark
 NAME_WIDTH = 15.0  # font sizes of a lane's name
+# How each kind of what is sealed in shares says so.
+SHARED: Final = {SUM: "sealed", COUNT: "unopened", DIFFERING: "unopened_sites"}
 
 WORDS: Final = {
     "en": {
@@ -46,6 +49,10 @@ WORDS: Final = {
         "combinations of its columns",
         "unopened": "sealed in two shares, for {to}; nobody opens their sum: the hubs "
         "found of it only whether any combination is of few people over {members}",
+        "sites": "before {analysis}: in which of {values} numbers and parts of terms "
+        "{people} people differ",
+        "unopened_sites": "sealed in two shares, for {to}; nobody opens their sum: the "
+        "hubs found of it only whether people differ in any at few of {members} alone",
         "sealed": "sealed in two shares, for {to}; only the sum over {members} is ever "
         "opened",
         "class": "class {released}",
@@ -98,6 +105,10 @@ WORDS: Final = {
         "各有多少人",
         "unopened": "密封為兩份份額，交予 {to}；總和不會被任何人開啟，"
         "樞紐只得知 {members} 合計是否有任何組合人數過少",
+        "sites": "在 {analysis} 之前：{people} 人在模型各項的 {values} 個數值及"
+        "其部分之中，哪些各有不同",
+        "unopened_sites": "密封為兩份份額，交予 {to}；總和不會被任何人開啟，"
+        "樞紐只得知是否有數值僅在 {members} 之中少數機構內各有不同",
         "sealed": "密封為兩份份額，交予 {to}；只有 {members} 的總和會被開啟",
         "class": "{released} 級",
         "lowered": "{released} 級，源自 {source} 級數據",
@@ -148,6 +159,10 @@ WORDS: Final = {
         "各有多少人",
         "unopened": "密封为两份份额，交给 {to}；总和不会被任何人打开，"
         "枢纽只得知 {members} 合计是否有任何组合人数过少",
+        "sites": "在 {analysis} 之前：{people} 人在模型各项的 {values} 个数值及"
+        "其部分之中，哪些各有不同",
+        "unopened_sites": "密封为两份份额，交给 {to}；总和不会被任何人打开，"
+        "枢纽只得知是否有数值仅在 {members} 之中少数机构内各有不同",
         "sealed": "密封为两份份额，交给 {to}；只有 {members} 的总和会被打开",
         "class": "{released} 级",
         "lowered": "{released} 级，源自 {source} 级数据",
@@ -285,7 +300,7 @@ def sentence(one: Departure, language: str) -> str:
         fields |= {"spent": one.spent, "of": one.of}
         parts = [said[PRIVATE].format(**fields), class_text(one, language)]
         return said["then"].join(parts)
-    if one.kind not in (SUM, COUNT):
+    if one.kind not in SHARED:
         words = said.get(one.kind, one.kind)
         return said["then"].join([words, said["class"].format(released=one.released)])
     parts = [
@@ -295,7 +310,7 @@ def sentence(one: Departure, language: str) -> str:
             values=one.values,
             people=one.people or "?",
         ),
-        said["unopened" if one.kind == COUNT else "sealed"].format(
+        said[SHARED[one.kind]].format(
             to=said["and"].join(one.to), members=said["comma"].join(one.members)
         ),
         class_text(one, language),
@@ -399,7 +414,7 @@ def _mark(drawing: Drawing, one: Departure, at: tuple[float, float]) -> None:
                 (x - MARK, y - sign * MARK), (x + MARK, y + sign * MARK), "refused"
             )
         return
-    size = MARK if one.kind in (SUM, COUNT) else MARK / 2
+    size = MARK if one.kind in SHARED else MARK / 2
     drawing.box((x - size, y - size), (2 * size, 2 * size), f"class-{one.released}")
 
 
