@@ -7,7 +7,7 @@ import pytest
 
 from hetao.canonical import canonical, parse_canonical
 from hetao.cdm.acts import read_all_acts
-from hetao.cdm.committing import COMMITMENT, FIRSTS, KEYS, read_keys
+from hetao.cdm.committing import COMMITMENT, EVENTS, FIRSTS, KEYS, read_keys
 from hetao.cdm.engine_duckdb import DuckDBEngine, connect, connect_read_only
 from hetao.cdm.extract import Extract
 from hetao.cdm.standing import GROUP
@@ -338,6 +338,43 @@ def test_keys_that_name_another_as_shredded_show_nothing(extract):
 
     with pytest.raises(Unverified):
         replace(extract).open(0)
+
+
+def test_keys_that_name_nobody_a_table_could_hold_cannot_be_read(extract):
+    extract.shred(BO)
+    keys = parse_canonical((extract.folder / KEYS).read_bytes())
+    keys["gone"][0][1] = str(2**63)
+    (extract.folder / KEYS).write_bytes(canonical(keys))
+
+    with pytest.raises(InvalidData, match="keys of the acts"):
+        replace(extract).open(0)
+
+
+@pytest.mark.parametrize("text", [b"{", b'["5"]', b'[["x","e"]]', b'[["",5]]', None])
+def test_events_that_are_damaged_are_named(extract, text):
+    path = extract.folder / EVENTS
+    path.unlink()
+    if text is not None:
+        path.write_bytes(text)
+
+    for ask in (lambda e: e.open(0), Extract.check_whole, Extract.events):
+        with pytest.raises(InvalidData, match=r"events\.json"):
+            ask(replace(extract))
+
+
+def test_a_row_or_an_event_of_somebody_else_is_found_out(extract):
+    path = extract.folder / EVENTS
+    whole = path.read_bytes()
+    path.write_bytes(canonical([*parse_canonical(whole), ["13", "more"]]))
+    with pytest.raises(Unverified, match="no longer what was committed"):
+        replace(extract).check_whole()
+    path.write_bytes(whole)
+    extract = _changed(
+        extract,
+        lambda tables: tables.execute("UPDATE death SET person_id = 13"),
+    )
+    with pytest.raises(Unverified, match="no longer what was committed"):
+        extract.check_whole()
 
 
 def test_people_of_any_number_are_found(tmp_path):

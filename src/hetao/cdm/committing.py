@@ -56,6 +56,11 @@ ACTS: Final = "acts"
 COMMITMENT, TILES, KEYS, FIRSTS = "commitment.json", "tiles", "keys.json", "firsts"
 EVENTS: Final = "events.json"
 FORM: Final = "hetao.commitment/4"
+# What comes of reading a file of ours that is not as it was written.
+BROKEN: Final = (
+    *(OSError, NotCanonical, LookupError, OverflowError),
+    *(AttributeError, TypeError, ValueError),
+)
 
 
 class Gone(NamedTuple):
@@ -240,18 +245,13 @@ class Sealed:
             rows += some.rows
             self._take(some, waiting)
         for person, data in waiting.items():  # who has nothing else
-            place = self._places[person]
+            place = self._place_of(person)
             self._of[place] = b"".join(_leaves(self._nonces(place, len(data)), data))
         return rows
 
     def _take(self, some: Acts, waiting: dict[int | None, list[bytes]]) -> None:
         """Make leaves of acts, and of the events of the same people."""
-        places = [self._places.get(person, -1) for person in some.people]
-        if -1 in places:
-            raise InvalidData(
-                "a row belongs to somebody who is not among the people",
-                fix="curate the site's data again",
-            )
+        places = [self._place_of(person) for person in some.people]
         ends = list(pairwise([0, *some.ends]))
         own = list(zip(places, ends, strict=True))
         streams = [self._nonces(place, high - low) for place, (low, high) in own]
@@ -263,6 +263,15 @@ class Sealed:
             have = len(self._of[place])
             stream = self._nonces(place, have // HASH_BYTES + len(more))[have:]
             self._of[place] += b"".join(_leaves(stream, more))
+
+    def _place_of(self, person: int | None) -> int:
+        place = self._places.get(person)
+        if place is None:
+            raise InvalidData(
+                "a row belongs to somebody who is not among the people",
+                fix="curate the site's data again",
+            )
+        return place
 
     def _nonces(self, place: int, count: int) -> bytes:
         """Return somebody's nonces; nothing secret where their key is destroyed.
@@ -357,11 +366,11 @@ def keys_in(path: Path) -> tuple[PersonKeys, dict[int, Gone]]:
         body = parse_canonical(path.read_bytes())
         kept = {(int(n), int(at)): bytes.fromhex(key) for n, at, key in body["keys"]}
         gone = {
-            int(place): Gone(int(person), list(map(bytes.fromhex, leaves)))
+            int(place): Gone(int(np.int64(person)), list(map(bytes.fromhex, leaves)))
             for place, person, leaves in body["gone"]
         }
         return PersonKeys(int(body["height"]), kept), gone
-    except (OSError, NotCanonical, KeyError, TypeError, ValueError) as error:
+    except BROKEN as error:
         raise InvalidData(
             f"the keys of the acts of snapshot {path.parent.name} cannot be read",
             fix="bring them back from a backup that is younger than every shredding",

@@ -14,6 +14,7 @@ from hetao.alone import alone
 from hetao.canonical import parse_canonical
 from hetao.cdm.acts import act_number, read_acts, read_all_acts
 from hetao.cdm.committing import (
+    BROKEN,
     EVENTS,
     FIRSTS,
     KEYS,
@@ -131,8 +132,17 @@ class Extract:
 
     @cached_property
     def _events(self) -> list[Event]:
-        listed = parse_canonical((self.folder / EVENTS).read_bytes())
-        return [Event(int(who) if who else None, data.encode()) for who, data in listed]
+        path = self.folder / EVENTS
+        try:
+            listed = parse_canonical(path.read_bytes())
+            return [
+                Event(int(who) if who else None, data.encode()) for who, data in listed
+            ]
+        except BROKEN as error:
+            raise InvalidData(
+                f"{path.name} of the acts of snapshot {self.folder.name} is damaged",
+                fix="bring it back from a backup",
+            ) from error
 
     def index_of(self, person: int, visit: int | None, day: str = "") -> int:
         """Return the index of an act: of a visit, of a day outside, or for good.
@@ -328,7 +338,11 @@ class Extract:
         used = {name: tuple(names) for name, names in self.commitment.used.items()}
         acts = read_all_acts(self.engine, used, people, rows_in(self.engine, used))
         sealed = Sealed(people, keys, self._wrap)
-        sealed.take(acts, self._events)
+        events = self._events
+        try:
+            sealed.take(acts, events)
+        except InvalidData as error:  # a row or an event is of somebody else
+            raise changed() from error
         for place, one in gone.items():
             sealed.put(place, one.leaves)
         tiles = Tiles.from_leaves(sealed.leaves())
