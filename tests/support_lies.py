@@ -114,6 +114,30 @@ def a_path_in_capitals(run, body):
     _closed(run, body)
 
 
+def a_place_in_quotes(run, body):
+    proof = body["sites"][0]["proofs"][0]
+    proof["index"] = str(proof["index"])
+    _closed(run, body)
+
+
+def a_place_in_a_list(run, body):
+    proof = body["sites"][0]["proofs"][0]
+    proof["index"] = [proof["index"]]
+    _closed(run, body)
+
+
+def a_place_between_two(run, body):
+    """Halved on its way up, a half too much is lost."""
+    proof = body["sites"][0]["proofs"][0]
+    proof["index"] += 0.5
+    _closed(run, body)
+
+
+def concepts_are_an_object(run, body):
+    assert body["sites"][0]["concepts"] == []
+    body["sites"][0]["concepts"] = {}
+
+
 LIES = [
     *(a_site_twice, on_another_side, a_hub_is_lost, a_stranger_is_lost),
     *(lost_for_no_reason, lost_is_a_list, a_round_says_more, a_site_says_more),
@@ -121,7 +145,8 @@ LIES = [
     *(a_course_of_true_rounds, withheld_is_a_word, the_software_is_no_word),
     *(a_small_letter_in_the_time, the_time_has_an_offset),
     *(the_time_is_of_wide_digits, a_place_twice, a_place_says_more),
-    a_path_in_capitals,
+    *(a_path_in_capitals, a_place_in_quotes, a_place_in_a_list, a_place_between_two),
+    concepts_are_an_object,
 ]
 
 

@@ -47,7 +47,13 @@ BESIDE = _ml(b"7")  # a second key of the log
 def with_lines(run: Ran, lines: str) -> bytes:
     """Return a certificate under whose checkpoint its issuer put more lines."""
     value = run.value
-    log = {**value["log"], "proof": value["log"]["proof"] + lines}
+    return with_log(run, proof=value["log"]["proof"] + lines)
+
+
+def with_log(run: Ran, **parts: str) -> bytes:
+    """Return a certificate that its issuer signed with other parts of its log."""
+    value = run.value
+    log = {**value["log"], **parts}
     boss = run.cast.identities["coordinator"]
     signed = {"type": "hetao.signed-certificate/1", "body": digest(value["body"])}
     said = restated(run, {"body": {}}, boss.name, **signed, log=log)

@@ -10,15 +10,23 @@ from hetao.canonical import parse_canonical
 from hetao.errors import Unverified
 from hetao.federation.certify import recompute
 from hetao.ledger.certificate import published, verify_certificate
-from hetao.ledger.merkle import from_hex
-from hetao.ledger.note import cosign, parse_note, vkey
+from hetao.ledger.merkle import from_hex, leaf_hash, root_above
+from hetao.ledger.note import (
+    Checkpoint,
+    checkpoint_of,
+    cosign,
+    parse_note,
+    sign_checkpoint,
+    vkey,
+)
 from hetao.ledger.policy import parse_policy
-from hetao.ledger.proof import parse_proof
+from hetao.ledger.proof import Proof, parse_proof
 from hetao.ledger.verify_hetao import NOT_CHECKED, Refused, verify
-from hetao.ledger.verify_log import Note, check_policy
+from hetao.ledger.verify_log import Note, check_policy, root_of
 from hetao.permit import new_identity
+from support_federation import START
 from support_lies import LIES, told
-from support_policies import with_lines
+from support_policies import with_lines, with_log
 from support_witness import by_script
 
 
@@ -36,6 +44,14 @@ def test_a_lie_is_refused_by_both(model_run, lie):
         verify_certificate(data)
     with pytest.raises(Refused):
         verify(data)
+
+
+def test_a_lie_is_refused_by_the_page(model_run, tmp_path):
+    given = {one.__name__: told(model_run, one) for one in LIES}
+
+    accepted = by_script({"true": told(model_run), **given}, tmp_path)
+
+    assert list(accepted) == ["true"]
 
 
 @pytest.mark.parametrize("inner", [1e-7, "", []])
@@ -73,10 +89,53 @@ def test_a_tag_has_one_spelling(model_run, bend):
         verify(data)
 
 
+def test_a_place_is_a_whole_number():
+    path = [leaf_hash(b"before")]
+    assert root_above(1, 2, leaf_hash(b"x"), path) == root_of(1, 2, b"x", path)
+
+    for index in (True, 1.0, "1"):
+        with pytest.raises(Unverified, match="malformed"):
+            root_above(index, 2, leaf_hash(b"x"), path)
+        with pytest.raises(Refused, match="lies outside"):
+            root_of(index, 2, b"x", path)
+
+
 @pytest.mark.parametrize("text", ["AA", " aa", "a", "zz", None, 1])
 def test_a_hash_has_one_spelling(text):
     with pytest.raises(Unverified, match="hex"):
         from_hex(text)
+
+
+def logged(run, credential):
+    """Return a certificate whose issuer logged a credential in another spelling."""
+    proof, keys = parse_proof(run.value["log"]["proof"]), run.cast.identities
+    size, leaf = checkpoint_of(proof.note).size, leaf_hash(credential.encode())
+    root = root_above(proof.index, size, leaf, proof.path)
+    boss = keys["coordinator"].signing_key
+    note = sign_checkpoint(Checkpoint("coordinator", size, root), boss)
+    for hub in ("hub-hk", "hub-sz"):
+        note += cosign(note, hub, keys[hub].signing_key, int(START.timestamp()))
+    text = Proof(proof.index, proof.path, note).text
+    return with_log(run, credential=credential, proof=text)
+
+
+def test_a_credential_has_one_spelling_and_stands_alone(small_run, tmp_path):
+    true = small_run.value["log"]["credential"]
+    signed, signature = true.rsplit(".", 1)
+    spelt = {f"{signed}.{signature.translate({45: 43, 95: 47})}"} - {true}
+    spelt |= {f"{true}==", f"{true}=", f"{true}\n", f"{signed}.A{signature}"}
+    data = logged(small_run, true)
+    assert verify_certificate(data)
+    assert verify(data)
+    given = {"true": data, "more": with_log(small_run, more="x")}
+    given |= {one: logged(small_run, one) for one in spelt}
+
+    for name in {*given} - {"true"}:
+        with pytest.raises(Unverified):
+            verify_certificate(given[name])
+        with pytest.raises(Refused):
+            verify(given[name])
+    assert list(by_script(given, tmp_path)) == ["true"]
 
 
 def test_no_more_and_no_other_lines_stand_under_a_checkpoint(small_run, tmp_path):

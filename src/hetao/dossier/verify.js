@@ -143,7 +143,7 @@ function holds({ raw, native }, signature, message) {
 /* --- the log ------------------------------------------------------------------------ */
 /* Where a path leads. `nodes` are those of this tree that were hashed before: paths of one tree share many. */
 async function rootOf(index, size, entry, path, nodes) {
-  need(index >= 0 && index < size, "path");
+  need(Number.isInteger(index) && index >= 0 && index < size, "path");
   let at = index, last = size - 1, reached = await sha256(joined([0], entry));
   for (const sibling of path) {
     need(last > 0, "path");
@@ -302,6 +302,7 @@ const inOrder = value => Object.fromEntries(Object.keys(value).sort().map(k => [
 /* The credential of exactly this certificate stands in its issuer's log, seen by both hubs.
    `said` is what it says of this kind of certificate, and of which sites. */
 function inLog({ body, log, parties, hubs, boss, canonical, ask }, kind, [name, study, permit], said) {
+  need(has(log, "credential,proof"), "malformed");
   const cut = log.proof.indexOf("\n\n"), [first, place, ...path] = log.proof.slice(0, cut).split("\n");
   need(first === "c2sp.org/tlog-proof@v1" && /^index (0|[1-9][0-9]{0,14})$/.test(place), "proof");
   const index = Number(place.slice(6)), note = readNote(log.proof.slice(cut + 2)), bossKey = parties[boss].key, issuer = didKey(bossKey.raw);
@@ -324,8 +325,8 @@ function inLog({ body, log, parties, hubs, boss, canonical, ask }, kind, [name, 
     type: ["VerifiableCredential", kind], validFrom: body.issued };
   const signed = url64(utf8.encode(canonical(header))) + "." + url64(utf8.encode(canonical(claims)));
   need(log.credential.startsWith(signed + "."), "other_credential");
-  const last = log.credential.slice(signed.length + 1).replaceAll("-", "+").replaceAll("_", "/");
-  const raw = unbase64(last + "=".repeat((4 - last.length % 4) % 4));
+  const last = log.credential.slice(signed.length + 1), raw = unbase64(last.replaceAll("-", "+").replaceAll("_", "/") + "==");
+  need(url64(raw) === last, "spelling"); // of 64 bytes, or no signature
   ask(holds(bossKey, raw, utf8.encode(signed)), true, "credential");
   ask(rootOf(index, note.size, utf8.encode(log.credential), path.map(unbase64), new Map()), note.root, "not_in_log");
   return [index, note.size];

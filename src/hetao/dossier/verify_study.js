@@ -55,7 +55,8 @@ function logOf({ body, bytes, ask }, { name, checkpoint, extract, proofs, ready 
 function siteOf(c, entry, note, bound, run) {
   const { name, snapshot, policy, concepts, quality, checkpoint, proofs, extract, ready, closing } = entry;
   const { committed } = c.permit, inputs = new Map(), rules = c.canonical(policy);
-  need(has(entry, SITE) && proofs.every(proof => has(proof, "index,path,task")), "fields", name);
+  need(has(entry, SITE) && Array.isArray(concepts), "fields", name);
+  need(proofs.every(proof => has(proof, "index,path,task") && Number.isInteger(proof.index)), "fields", name);
   need(entry.side === c.parties[name].side, "other_side", name);
   once(proofs.map(p => p.task), "round_twice");
   need(note.origin === name, "log_unsigned", name);

@@ -391,6 +391,7 @@ class Certificate:
         for entry in self.body["sites"]:
             good = set(entry) == set(SITE.split())
             good &= entry["side"] == self.parties[entry["name"]]["side"]
+            good &= type(entry["concepts"]) is list
             good &= all(
                 set(one) == {"task", "index", "path"} for one in entry["proofs"]
             )

@@ -121,7 +121,8 @@ def url64(data: bytes) -> str:
 # --- the log: RFC 6962, C2SP signed-note, tlog-cosignature, tlog-proof ----------------
 def root_of(index: int, size: int, entry: bytes, path: list[bytes]) -> bytes:
     """Return the root that a path leads to from an entry."""
-    need(0 <= index < size, "the entry lies outside the log")
+    whole = type(index) is int and 0 <= index < size
+    need(whole, "the entry lies outside the log")
     at, last, reached = index, size - 1, hashlib.sha256(b"\x00" + entry).digest()
     for sibling in path:
         need(last > 0, "the path is longer than the log is deep")
