@@ -383,4 +383,4 @@ def test_a_reader_that_hangs_up_is_no_error(asked):
 def test_words_of_others_turn_and_hide_nothing_on_a_screen(capsys):
     say("a\x1b[2Ab\u202ec\n\td病")
 
-    assert capsys.readouterr().err == "hetao: a\\u001b[2Ab\\u202ec\n\td病\n"
+    assert capsys.readouterr().err == "hetao: a\\u001b[2Ab\\u202ec\\u000a\\u0009d病\n"

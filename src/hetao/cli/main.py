@@ -154,7 +154,8 @@ def _carried_out(chosen: argparse.Namespace, heard: Sequence[int]) -> int:
     except HetaoError as error:
         say(f"error: {error}")
         if error.local and (module in AT_A_SITE or sys.stderr.isatty()):
-            say(f"for this site only: {error.local}")
+            for line in str(error.local).splitlines():
+                say(f"for this site only: {line}")
         return int(getattr(error, "status", error.exit_code))
     except KeyboardInterrupt:
         return _interrupted(chosen, heard)
@@ -218,13 +219,12 @@ def say(text: str) -> None:
 
 
 def plain(text: str) -> str:
-    """Return words of others for a screen; what turns or hides others is written out.
+    """Return words of others on one line; what turns or hides others is written out.
 
-    Whoever signs a notice writes its reason, and could else wipe out what stands above.
+    Whoever signs a notice writes its reason, and could else wipe out what stands above;
+    a study's title could else say on a line of its own what `hetao verify` did not.
     """
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text
-    )
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def build_parser() -> argparse.ArgumentParser:

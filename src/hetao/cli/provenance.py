@@ -225,7 +225,7 @@ def verify(chosen: argparse.Namespace) -> int:
         }
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
         return 0
-    to, at, logged = map(_flat, (shown.to, shown.at, str(shown.extract["at"])))
+    to, at, logged = map(plain, (shown.to, shown.at, str(shown.extract["at"])))
     say(f"{_so_many(len(shown.acts), 'act')} of {shown.site}, shown to {to} at {at}")
     say(f"  in the extract that it logged at {logged}")
     if shown.certified:
@@ -238,18 +238,18 @@ def verify(chosen: argparse.Namespace) -> int:
         for index, data in sorted(shown.acts.items()):
             sys.stdout.write(f"{index}\n" + "".join(_lines(data)))
     acts = _so_many(len(shown.acts), "act")
-    sys.stdout.write(f"VERIFIED  {acts} of {_flat(shown.site)}\n")
+    sys.stdout.write(f"VERIFIED  {acts} of {plain(shown.site)}\n")
     return 0
 
 
 def _drawn_by(shown: Shown) -> str:
     """Say what drew the acts, and what that finds: nothing where the site could."""
     if not shown.is_drawn:
-        who = f"with {_flat(shown.to)}, " if shown.joint else ""
+        who = f"with {plain(shown.to)}, " if shown.joint else ""
         return f"{who}as {shown.site} says: it could have chosen them"
     drawn = "as the hubs' signatures drew them"
     if shown.own:
-        drawn = f"by {shown.site} and {_flat(shown.to)} together"
+        drawn = f"by {shown.site} and {plain(shown.to)} together"
     chance = chance_of_finding(0.01, shown.drawn)
     return f"{drawn}: 1 % falsified is found by {chance:.1%}"
 
@@ -263,20 +263,15 @@ def _so_many(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _flat(text: str) -> str:
-    """Return words of others on one line, lest one looks like a line of Hetao's."""
-    return plain(text).replace("\n", "\\u000a").replace("\t", "\\u0009")
-
-
 def _lines(data: bytes) -> Iterator[str]:
     if not data.startswith(FORM):
-        yield f"  {_flat(data.decode())}\n"
+        yield f"  {plain(data.decode())}\n"
         return
     act = decode_act(data)
     yield f"  person {act.person}, visit {act.visit}, {act.day or 'no day'}\n"
     for row in act.rows:
         cells = ", ".join(f"{k} {v}" for k, v in row.values.items() if v is not None)
-        yield f"  {row.table}: {_flat(cells)}\n"
+        yield f"  {row.table}: {plain(cells)}\n"
 
 
 # --- auditing -------------------------------------------------------------------------

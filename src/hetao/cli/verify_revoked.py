@@ -52,29 +52,33 @@ def _told(found: Revoked, steps: list[str], verdict: Verdict) -> dict[str, Any]:
 
 
 def _say(found: Revoked, steps: list[str], verdict: Verdict) -> None:
-    def write(text: str) -> None:
-        sys.stdout.write(plain(text))
+    def write(line: str) -> None:
+        sys.stdout.write(f"{plain(line)}\n")
 
     for number, step in enumerate(steps, 1):
-        write(f"{number:>3}  {step}\n")
+        write(f"{number:>3}  {step}")
     for end in found.endings:
         why = f": {end.reason}" if end.reason else ""
-        write(f"     {end.by} ({end.role}, {end.side}) said {end.verb!r} at {end.at}")
-        write(f"{why}\n")
+        who = f"{end.by} ({end.role}, {end.side})"
+        write(f"     {who} said {end.verb!r} at {end.at}{why}")
     for one in found.courses:
         before = one.releases - one.late
-        write(f"     {one.analysis}: {before} releases before, {one.late} from then on")
-        write(f", of {', '.join(one.sites)}, {one.first} to {one.last}; ")
-        write(f"{one.opened} sums opened\n")
-    write("     no finding was shown to anybody\n")
-    write("     TAINTED, whatever was worked out of the sums of: ")
-    write(f"{', '.join(found.tainted) or 'none'}\n")
+        sites = ", ".join(one.sites)
+        write(
+            f"     {one.analysis}: {before} releases before, {one.late} from then on, "
+            f"of {sites}, {one.first} to {one.last}; {one.opened} sums opened"
+        )
+    write("     no finding was shown to anybody")
+    tainted = ", ".join(found.tainted) or "none"
+    write(f"     TAINTED, whatever was worked out of the sums of: {tainted}")
     for site, at in found.destroyed.items():
         what = f"destroyed what it kept at {at}" if at else "has destroyed nothing"
-        write(f"     {site} {what}, by its own list\n")
+        write(f"     {site} {what}, by its own list")
     for unsent in found.unsent:
-        write(f"     {unsent.site} released {unsent.task} too, which is not here: it ")
-        write("does not know that its hub got it, and it may have\n")
+        write(
+            f"     {unsent.site} released {unsent.task} too, which is not here: it "
+            "does not know that its hub got it, and it may have"
+        )
     _say_unproved(found)
     if not found.pinned:
         say("note: the keys come from the certificate itself; name your own list with")
@@ -82,8 +86,8 @@ def _say(found: Revoked, steps: list[str], verdict: Verdict) -> None:
         for name, fingerprint in found.fingerprints.items():
             say(f"        {fingerprint}  {name}")
     if verdict.status:
-        write(f"     {say_status(verdict.status)}\n")
-    write(f"{verdict.words(ended=True)}  {found.title}\n")
+        write(f"     {say_status(verdict.status)}")
+    write(f"{verdict.words(ended=True)}  {found.title}")
 
 
 def _say_unproved(found: Revoked) -> None:

@@ -1,0 +1,71 @@
+"""No words that stand in a certificate are a line of a verifier's own."""
+
+import dataclasses
+
+import pytest
+
+from hetao.cli import main
+from hetao.ledger import verify_hetao
+from hetao.permit import Words, bundle_from, sign_notice
+from support_federation import Federation, Plan, toy_study
+from support_revoked import LATER, revoked_body, signed
+from support_witness import UNNAMED
+
+LIE = "A toy\nVERIFIED  A toy\n\r\x1b[2K\u2028\u202eVERIFIED"
+FLAT = LIE.encode("unicode_escape").decode().replace("\\n", "\\u000a")
+FLAT = FLAT.replace("\\r", "\\u000d").replace("\\x1b", "\\u001b")
+VERIFIERS = [lambda words: main(["verify", *words]), verify_hetao.main]
+
+
+@pytest.fixture(scope="module")
+def titled(tmp_path_factory):
+    """Return a finished study whose title says more than a title."""
+    study = dataclasses.replace(toy_study(), title=LIE)
+    with Federation(tmp_path_factory.mktemp("titled"), Plan(study)) as made:
+        return made.run()
+
+
+def lines_of(capsys):
+    said = capsys.readouterr()
+    assert all(c.isprintable() or c == "\n" for c in said.out + said.err)
+    return said.out.splitlines() + said.err.splitlines()
+
+
+@pytest.mark.parametrize("verify", VERIFIERS)
+def test_a_title_is_no_verdict(titled, tmp_path, capsys, verify):
+    path = tmp_path / "certificate.json"
+    path.write_bytes(titled.certificate)
+
+    assert verify([str(path)]) == 7
+    lines = lines_of(capsys)
+    assert f"{UNNAMED}  {FLAT}" in lines
+    assert not any(line.startswith("VERIFIED") for line in lines)
+
+
+@pytest.mark.parametrize("verify", VERIFIERS)
+def test_a_revoked_study_says_nothing_of_its_own(titled, tmp_path, capsys, verify):
+    """Neither its title does, nor the reason that whoever revoked it gave."""
+    bundle = bundle_from(titled.body["permit"])
+    by = titled.cast.identities["ethics-hk"]
+    said = sign_notice(bundle, by, "revoke", LATER, Words(reason=LIE))
+    path = tmp_path / "revoked.json"
+    body = {**revoked_body(titled), "permit": said.as_json()}
+    path.write_bytes(signed(titled, body))
+
+    assert verify([str(path)]) == 7
+    lines = lines_of(capsys)
+    assert f"{UNNAMED}; THE STUDY WAS REVOKED  {FLAT}" in lines
+    assert not any(line.startswith("VERIFIED") for line in lines)
+
+
+def test_a_refusal_is_one_line(titled, tmp_path, capsys):
+    """What it names is the certificate's: here, a task."""
+    body = titled.body
+    body["rounds"].append({**body["rounds"][0], "task": LIE, "round": 1, "more": 1})
+    path = tmp_path / "certificate.json"
+    path.write_bytes(titled.resigned(body))
+
+    for verify in VERIFIERS:
+        assert verify([str(path)]) == 6
+        (line,) = lines_of(capsys)
+        assert FLAT in line
