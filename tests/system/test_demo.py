@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hetao.demo.run import run_demo
 from hetao.dictionary import dictionary
 from hetao.ledger.tiles import unpack
 from support_system import Said, called, hetao
@@ -158,3 +159,23 @@ def test_a_demonstration_touches_no_folder_that_holds_something_else(tmp_path, c
 
     assert (said.code, said.error) == (4, "HT-103")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_demonstration_that_was_broken_off_can_begin_again(tmp_path, monkeypatch):
+    """Also while its first command runs, which makes the third witness."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hetao.demo.run._command", interrupted)
+    (tmp_path / "network").mkdir()
+    (tmp_path / "permit.json").write_text("{}")
+
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            run_demo(tmp_path, "heart", print)
+
+    kept = [f"network.{number}" for number in (1, 2, 3)]
+    found = sorted(path.name for path in tmp_path.iterdir())
+    assert found == ["network", *kept, "permit.json"]
+    assert (tmp_path / "network").stat().st_mode & 0o777 == 0o700

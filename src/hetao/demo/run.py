@@ -166,6 +166,7 @@ def _network(out: Path, scenario: Scenario, say: Say) -> tuple[Pilot, Path]:
         raise InvalidNetwork(
             f"{out} holds something else", fix="choose an empty folder with --out"
         )
+    root.mkdir(mode=0o700, parents=True)  # by which a next one knows the folder
     say(f"1/8  {len(scenario.sides)} hospitals: keys, and each one's own extract")
     mappings = {name: scenario.mapping(name) for name in scenario.sides}
     sites = {
