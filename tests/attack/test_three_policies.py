@@ -26,6 +26,7 @@ from hetao.ledger.note import (
     _message,
     cosign,
     parse_note,
+    sign_note,
     vkey,
 )
 from hetao.ledger.policy import parse_policy
@@ -186,6 +187,32 @@ def seen_in(note):
     """Return what the page reads of a certificate to judge it, and no more of it."""
     body = {"permit": {"permit": {"parties": []}}}
     return json.dumps({"body": body, "log": {"proof": f"\n\n{note}"}}).encode()
+
+
+def test_a_checkpoint_is_one_to_all(small_run, tmp_path):
+    """A root of 32 bytes, a size of 63 bits; a page reads one of 15 digits at most."""
+    key = small_run.cast.identities["coordinator"].signing_key
+    log = filled("log LOG\nquorum none\n", keys_of(small_run))
+    root, given = base64.b64encode(bytes(32)).decode(), {}
+    for size, end in (("5", root), ("5", "AAAA"), ("5", f"AAAA{root}"),
+                      (str(2**63), root), ("05", root), ("-5", root)):  # fmt: skip
+        text = f"coordinator\n{size}\n{end}\n"
+        given[f"{size} {end}"] = f"{text}\n{sign_note(text, 'coordinator', key)}"
+
+    said = by_policy_script(
+        {name: (seen_in(note), log.encode()) for name, note in given.items()}, tmp_path
+    )
+
+    true = given.pop(f"5 {root}")
+    assert said.pop(f"5 {root}") == {"names": [], "alone": True}
+    assert parse_policy(log.encode()).check(true)
+    assert check_policy(log, Note(true), {})
+    for name, note in given.items():
+        assert said[name] == ["checkpoint", None, None], name
+        with pytest.raises(Unverified):
+            parse_policy(log.encode()).check(note)
+        with pytest.raises((Refused, ValueError)):
+            Note(note)
 
 
 def test_the_page_takes_the_ml_dsa_lines_that_the_library_takes(small_run, tmp_path):

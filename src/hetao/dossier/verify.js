@@ -172,7 +172,7 @@ function readNote(note) {
     need(data.length > 4, "checkpoint");
     return [name, data];
   });
-  unbase64(root);
+  need(unbase64(root).length === 32, "checkpoint");
   return { text, origin, size: Number(size), root, signed };
 }
 async function signedNote(note, name, kind, key) {

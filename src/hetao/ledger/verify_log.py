@@ -168,6 +168,8 @@ class Note:
         self.origin, size, root = text.split("\n")
         need(size.isascii() and str(int(size)) == size, "a size is malformed")
         self.size, self.root = int(size), unbase64(root)
+        whole = 0 <= self.size < 2**63 and len(self.root) == 32
+        need(whole, "a checkpoint's size or root is none")
 
     def signed(self, name: str, kind: int, key: bytes) -> int | None:
         """Return when a key signed (0 for a log's), None if no line bears its name."""
