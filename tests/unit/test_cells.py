@@ -225,6 +225,39 @@ def test_edges_of_cells_of_few_people_are_withheld(least, is_shown):
 
     shown, withheld = finding.shown(10)
 
-    expected = payload["cells"] if is_shown else dict.fromkeys(payload["cells"])
+    expected = dict.fromkeys(payload["cells"])
+    if is_shown:  # the last edge is when the last one left
+        of = {kind: payload["cells"][kind] for kind in ("died", "left")}
+        expected = {"people": 10, **{k: [*ends[:-1], None] for k, ends in of.items()}}
     assert shown.as_json()["cells"] == expected
-    assert withheld or is_shown
+    assert withheld
+
+
+@pytest.mark.parametrize("n", [150, 300, 900])
+@pytest.mark.parametrize("horizon", [2.0, 30.0])
+def test_what_is_read_off_a_curve_says_no_more_than_its_cells(n, horizon):
+    """The exact mean and hazard would be equations for the bins of the cells."""
+    analysis = replace(ANALYSES["km"], horizon=horizon)
+    finding = oracle(STUDY, analysis, split(people(3, n), (0.3, 0.6)))
+
+    shown, _ = finding.shown(10)
+
+    exact, told = finding.as_json()["curves"], shown.as_json()["curves"]
+    for curve, whole in zip(told, exact, strict=True):
+        assert len(curve["time"]) > 1
+        assert curve["cumhaz"] == curve["cumhaz_se"] == [None] * len(curve["time"])
+        assert (curve["rmst"], curve["rmst_se"]) == (None, None)
+        assert curve["rmst_least"] <= whole["rmst"] <= curve["rmst_most"]
+        for key in ("median", "median_lower", "median_upper"):
+            assert curve[key] in (None, *curve["time"])
+
+
+def test_a_cell_of_all_who_left_may_be_of_few():
+    """Five left before the end: their cell holds no more, and its edge is withheld."""
+    columns = people(3, 300)
+    columns["died"] = (np.arange(300) >= 5).astype(int)
+    finding = oracle(STUDY, ANALYSES["km"], split(columns, (0.3, 0.6)))
+
+    assert finding.as_json()["cells"]["people"] == 5
+    shown, _ = finding.shown(10)
+    assert set(shown.as_json()["cells"].values()) == {None}

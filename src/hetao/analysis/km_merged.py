@@ -241,4 +241,6 @@ class KaplanMeierMerged(KaplanMeier):
             kind: edges[np.unique(of)].tolist()
             for kind, of in zip(self._kinds, self._cell(state), strict=True)
         }
-        return {"people": int(state[LEAST][0]), **ends}
+        of_kinds = state[EVERYBODY].sum(axis=1)  # of whom there may be fewer
+        people = min(state[LEAST][0], of_kinds[of_kinds > 0].min())
+        return {"people": int(people), **ends}

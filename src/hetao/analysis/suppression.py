@@ -325,7 +325,7 @@ def _hide_groups(payload: Payload, smallest: int) -> None:
 
 # --- survival curves ----------------------------------------------------------------
 def _hide_curves(payload: Payload, smallest: int) -> None:
-    curves = payload["curves"]
+    curves, merged = payload["curves"], payload.get("cells", {})
     mask = hidden([curve["n"] for curve in curves], smallest)
     few = hidden([sum(curve["events"]) for curve in curves], smallest)
     for curve, no_people, no_events in zip(curves, mask, few, strict=True):
@@ -333,15 +333,20 @@ def _hide_curves(payload: Payload, smallest: int) -> None:
             curve["n"] = None
         steps = 0 if no_people or no_events else len(curve["time"])
         kept = _kept_steps(curve, steps, smallest)
-        _hide_mean(curve, kept, payload.get("horizon"))
-        _merge_steps(curve, kept, steps)
+        alone = 0 if merged else _alone(kept)  # a cell joins steps of its own
+        horizon = payload.get("horizon")
+        before = sum(merged != {} or t <= (horizon or 0) for t in curve["time"])
+        _hide_mean(curve, kept, horizon if before > alone else None)
+        _merge_steps(curve, kept, alone)
     if any(mask) or any(few):
         payload.pop("logrank", None)
     if any(mask) or any(few) or any(c.get("rmst", 0) is None for c in curves):
         payload.pop("contrasts", None)  # a difference tells what an arm's mean does
-    merged = payload.get("cells", {})
     if _is_small(merged.get("people", 0), smallest):  # an edge is a few people's time
         payload["cells"] = dict.fromkeys(merged)
+    elif merged:  # and the last is when the last one left
+        ends = {kind: of for kind, of in merged.items() if kind != "people"}
+        payload["cells"] |= {kind: [*of[:-1], None] for kind, of in ends.items()}
     _hide_totals(payload, smallest)
 
 
@@ -370,13 +375,15 @@ def _hide_mean(curve: Payload, kept: Kept, horizon: float | None) -> None:
     """Replace the restricted mean by what the steps that are shown leave open.
 
     The exact one is an integral over every step, so beside the steps that are shown
-    it is an equation for those that are not. It stays where none is hidden before
-    the horizon: then it says nothing that the steps do not.
+    it is an equation for those that are not.
+
+    Args:
+        curve: with all steps.
+        kept: those that are shown.
+        horizon: None where none is hidden before it, nor in a cell that may begin
+            before it: then the mean says nothing that the steps do not, and stays.
     """
     if horizon is None or curve["rmst"] is None:
-        return
-    before = [place for place, t in enumerate(curve["time"]) if t <= horizon]
-    if before == _plain(kept)[: len(before)]:
         return
     curve["rmst"] = curve["rmst_se"] = None
     if kept:
@@ -386,15 +393,15 @@ def _hide_mean(curve: Payload, kept: Kept, horizon: float | None) -> None:
         curve["rmst_least"], curve["rmst_most"] = least, most
 
 
-def _plain(kept: Kept) -> list[int]:
-    """Return the first steps that are shown one by one, up to the first joined one."""
+def _alone(kept: Kept) -> int:
+    """Return how many first steps are shown one by one, up to the first joined one."""
     alone = itertools.takewhile(  # a thin first step that is left out is joined too
         lambda one: one[1][0] == one[1][1] == one[0], enumerate(kept)
     )
-    return [place for _, (_, place, _) in alone]
+    return len(list(alone))
 
 
-def _merge_steps(curve: Payload, kept: Kept, steps: int) -> None:
+def _merge_steps(curve: Payload, kept: Kept, alone: int) -> None:
     """Show the kept steps, all still exact; the hazard only as far as none is joined.
 
     Survival and its error tell a product and a sum over the steps that are joined.
@@ -403,13 +410,13 @@ def _merge_steps(curve: Payload, kept: Kept, steps: int) -> None:
     its error do not.
     """
     places = [place for _, place, _ in kept]
+    is_whole = 0 < alone == len(curve["time"])
     for key in ("time", "survival", "se", "lower", "upper"):
         curve[key] = [curve[key][place] for place in places]
-    alone = len(_plain(kept))
     for key in ("cumhaz", "cumhaz_se"):
         known = [curve[key][place] for place in places[:alone]]
         curve[key] = known + [None] * (len(places) - alone)
-    if len(places) < steps or steps == 0:
+    if not is_whole:
         for key, limit in (("", "survival"), ("_lower", "lower"), ("_upper", "upper")):
             curve[f"median{key}"] = _first_half(curve["time"], curve[limit])
     curve["at_risk"] = [curve["at_risk"][first] for first, _, _ in kept]
