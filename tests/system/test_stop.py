@@ -136,3 +136,17 @@ def test_a_launcher_killed_outright_leaves_no_process_behind(table):
 
     process.communicate(timeout=40)
     wait_until(lambda: not pids_of_session(process.pid), 20)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("when", [3, 4, 5])  # processes: launcher, two of Python's, …
+def test_sites_that_are_served_together_end_with_their_launcher(pilot, how, when):
+    """Also one that is being started in the very moment, which nobody has yet."""
+    network, _ = pilot
+    process = start("site", "serve", *network.sites.values(), session=True)
+    wait_until(lambda: len(pids_of_session(process.pid)) >= when, 30)
+
+    process.send_signal(how)
+
+    process.communicate(timeout=40)
+    wait_until(lambda: not pids_of_session(process.pid), 20)

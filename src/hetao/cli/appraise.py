@@ -20,7 +20,7 @@ from hetao.analysis.calibration import (
 )
 from hetao.analysis.sensitivity import MEASURES, e_value
 from hetao.canonical import parse_canonical
-from hetao.cli.main import say
+from hetao.cli.main import plain, say
 from hetao.cli.verdict import say_what_counts, verdict_of
 from hetao.errors import Usage
 from hetao.federation.certify import recompute
@@ -153,7 +153,7 @@ def _error(error: SystematicError) -> dict[str, Any]:
 
 def _lines(row: Mapping[str, Any], several: bool) -> list[str]:
     lines = [
-        f"{row['term']}: {row['measure']} {_interval(row)}, p {row['p']:.3g}"
+        f"{plain(row['term'])}: {row['measure']} {_interval(row)}, p {row['p']:.3g}"
         + (f", adjusted {row['p_adjusted']:.3g}" if several else "")
     ]
     lines.append(

@@ -16,7 +16,7 @@ from hetao.cli.certificate import (
     read_file,
     replace_file,
 )
-from hetao.cli.main import say
+from hetao.cli.main import plain, say
 from hetao.cli.verdict import say_what_counts, verdict_of
 from hetao.dossier import erc3643, licence, sd_jwt
 from hetao.errors import InvalidData, Unverified, Usage
@@ -72,7 +72,7 @@ def check(chosen: argparse.Namespace) -> int:
     )
     for name, value in vars(found).items():
         said = ", ".join(value) if isinstance(value, tuple) else value
-        sys.stdout.write(f"{name:<12} {said}\n")
+        sys.stdout.write(f"{name:<12} {plain(str(said))}\n")
     age = utc_now() - parse_time(found.as_of)
     if age > datetime.timedelta(days=chosen.newest):
         raise Unverified(

@@ -10,10 +10,10 @@ import multiprocessing.connection
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 from hetao.cli.main import carry_out
-from hetao.federation.parents import end_with_parent
 
 STOP_SECONDS = 5.0  # after that, one that hangs is killed
 PRELOAD = ["hetao.cli.site"]
@@ -37,17 +37,23 @@ def _serve_each(paths: list[Path]) -> int:
         context.Process(target=_serve_child, args=(str(path),), name=path.parent.name)
         for path in paths
     ]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    asked_to_end: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: asked_to_end.append(number))
     ended: list[object] = []
     try:
-        for process in processes:
-            process.start()
+        for process in processes:  # an exception in mid-start would lose a child
+            if not asked_to_end:
+                process.start()
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        if asked_to_end:
+            return 0
         # The first to end, in whatever way, ends all: a half of them helps nobody.
         ended += multiprocessing.connection.wait([p.sentinel for p in processes])
     finally:
-        for process in processes:
+        started = [process for process in processes if process.pid]
+        for process in started:
             process.terminate()
-        for process in processes:
+        for process in started:
             process.join(STOP_SECONDS)
             process.kill()
             process.join()
@@ -55,6 +61,17 @@ def _serve_each(paths: list[Path]) -> int:
 
 
 def _serve_child(path: str) -> None:
-    end_with_parent()
+    threading.Thread(target=_end_with_launcher, daemon=True).start()
     run = f"{__name__}:{serve.__name__}"
     sys.exit(carry_out(argparse.Namespace(run=run, sites=[Path(path)])))
+
+
+def _end_with_launcher() -> None:
+    """End this process when the one that asked for it is gone, however it went.
+
+    The parent is the process that forks, and it lives for as long as any child does.
+    """
+    launcher = multiprocessing.parent_process()
+    if launcher is not None:
+        multiprocessing.connection.wait([launcher.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -21,7 +21,7 @@ from hetao.analysis.surveillance import (
     watch,
 )
 from hetao.canonical import parse_canonical
-from hetao.cli.main import say
+from hetao.cli.main import plain, say
 from hetao.cli.verdict import say_what_counts, verdict_of
 from hetao.errors import InvalidStudy, Usage
 from hetao.federation.certify import recompute, replayed
@@ -110,7 +110,7 @@ def run(chosen: argparse.Namespace) -> int:
     lines = [f"{plan.name}: critical value {critical:.6f}"]
     lines += [_line(number, look) for number, look in enumerate(looks, 1)]
     lines.append(_verdict(looks, is_over=is_over))
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write("\n".join(map(plain, lines)) + "\n")
     say_what_counts(verdict)
     return verdict.exit_code
 

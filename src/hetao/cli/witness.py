@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from hetao.cli.main import say
+from hetao.cli.main import plain, say
 from hetao.errors import InvalidData, InvalidNetwork, Unreachable, Usage
 from hetao.federation.clock import utc_now
 from hetao.federation.pki import (
@@ -196,7 +196,7 @@ def fraud(chosen: argparse.Namespace) -> int:
     else:
         keys = (parse_vkey(chosen.key),)
     sentence = read_fraud(chosen.fraud).verify(keys)
-    sys.stdout.write(f"PROVED  {sentence}\n")
+    sys.stdout.write(f"PROVED  {plain(sentence)}\n")
     return 0
 
 
