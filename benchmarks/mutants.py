@@ -59,7 +59,6 @@ MODULES = {
     "release/limits": ("unit/test_gate_edges", "attack/test_release_record"),
     "release/minimums": (
         "unit/test_gate_edges", "unit/test_numbers_told", "laws/test_sealed_count",
-        "attack/test_counted_sites",
         "attack/test_dominance", "attack/test_gate_rules",
     ),
     "release/private": ("unit/test_gate_edges", "attack/test_private_counts"),
@@ -145,6 +144,7 @@ MODULES = {
     "federation/course": ("unit/test_counting", "attack/test_state"),
     "federation/shelf": ("unit/test_hub_edges", "attack/test_hub"),
     "ledger/revoked": ("attack/test_revoked_certificate",),
+    "analysis/alike": ("unit/test_alike_edges", "unit/test_alike"),
     "analysis/carriers": ("unit/test_carriers", "attack/test_carriers"),
     "analysis/shown": ("unit/test_shown",),
     "analysis/subsets": ("unit/test_subsets",),

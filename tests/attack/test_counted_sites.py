@@ -21,7 +21,7 @@ from hetao.ledger.verify_hetao import Refused, verify
 from hetao.permit import state
 from hetao.release import Policy, pack
 from hetao.report.leaving import WORDS, sentence
-from hetao.study import Analysis, Minimum
+from hetao.study import Analysis, Grid, Minimum
 from support_counts import Refused as NotCounted
 from support_counts import counted, opening, refused_but
 from support_federation import (
@@ -142,6 +142,20 @@ def test_an_outcome_that_one_site_alone_has_is_its_own_part(tmp_path):
     assert recompute(ran.value)
     assert verify(ran.certificate)
     assert verify_certificate(published(ran.certificate))
+
+
+@pytest.mark.parametrize(("given", "released"), [("a", 3), ("abc", 2)])
+def test_a_follow_up_that_one_site_alone_has_is_its_own_part(tmp_path, given, released):
+    """At all others everybody leaves at once, and nobody is at risk after that."""
+    grid = Grid((1.0, 3.0, 5.0, 10.0))
+    cox = Analysis("model", "cox", time="dose", event="ill", terms=("age", "sex"))
+    with made(tmp_path, replace(cox, grid=grid), given=given) as federation:
+        ran = federation.run()
+
+    assert [one.task for one in ran.outcome.counts] == [COUNT]
+    assert classes(ran) == {(False, released), (True, 2)}
+    assert recompute(ran.value)
+    assert verify(ran.certificate)
 
 
 def receipts_of(ran):

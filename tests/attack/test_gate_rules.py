@@ -748,6 +748,49 @@ def test_two_sites_may_not_sum_thin_bins_of_a_score(two_sites):
         two_sites.decide()
 
 
+THIN = {
+    "cells": {"cells": {"ill | m": STRICT.cell - 1}},
+    "bins": {"bins": {"the thinnest bin": STRICT.cell - 1}},
+}
+
+
+@pytest.mark.parametrize("thin", THIN)
+@pytest.mark.parametrize("found", [None, (2, False), (3, True)])
+def test_a_model_whose_numbers_few_sites_have_shows_no_thin_cells(scene, thin, found):
+    """Of a score that is one number at all other sites each bin is one's own."""
+    scene.needs_sites, scene.sites_counted = True, found
+    scene.evidence = changed(**THIN[thin])
+
+    with pytest.raises(TooFewSites, match="its own part"):
+        scene.decide()
+
+    scene.sites_counted = (3, False)
+    assert scene.decide().record.body["class"]["released"] == 2
+
+
+@pytest.mark.parametrize("thin", THIN)
+def test_nor_does_one_whose_numbers_all_here_have_alike(scene, thin):
+    scene.needs_sites, scene.sites_counted = True, (3, False)
+    scene.own_parts, scene.evidence = True, changed(**THIN[thin])
+
+    with pytest.raises(TooFewSites, match="its own part"):
+        scene.decide()
+
+    for change in ({"needs_sites": False}, {"publishable": True}):
+        assert replace(scene, **change).decide().record.body["class"]["released"] == 3
+
+
+def test_where_one_site_may_be_seen_its_own_part_may_have_thin_cells(scene):
+    table = {"minimum": {"sites": 1}, "reason": "a test"}
+    scene.policy, scene.needs_sites = policy_from(table), True
+    scene.own_parts, scene.evidence = True, changed(**THIN["cells"])
+    two = policy_from({"minimum": {"sites": 2}, "reason": "a test"})
+
+    with pytest.raises(TooFewSites, match="its own part"):
+        replace(scene, policy=two, sites_counted=(2, False)).decide()
+    assert scene.decide().record.body["class"]["released"] == 3
+
+
 def test_thin_bins_that_no_term_crosses_with_the_site_leave_within_three(scene):
     scene.own_cells = True
     scene.evidence = changed(bins={"the thinnest bin": 1})

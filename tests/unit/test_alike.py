@@ -8,7 +8,7 @@ import pytest
 from hetao.analysis import make_plan
 from hetao.analysis.alike import FEW, SHARE, SPREAD, looked_at
 from hetao.analysis.expressions import text_of
-from hetao.study import Analysis
+from hetao.study import Analysis, Grid
 from support_analysis import (
     ANALYSES,
     STUDY,
@@ -149,6 +149,17 @@ def test_of_people_with_several_rows_the_people_count():
     assert told(analysis, person=person, code=code) == NOTHING
 
 
+def test_few_people_of_several_rows_are_not_alike():
+    person = np.repeat(np.arange(FEW), 3)
+    analysis = of("code*age", person="person", most_rows=3)
+    assert told(analysis, n=3 * FEW, person=person) == NOTHING
+
+
+def test_a_number_that_can_be_only_one_is_alike():
+    assert told(of("(0*code+1)*age")) == CROSSES
+    assert told(of("(0*age+1)*age")) == CROSSES
+
+
 def test_nobody_is_alike_where_few_are():
     for n in (0, 1, FEW):
         assert told(of("code*age", "age:ward"), n=n) == NOTHING
@@ -216,6 +227,17 @@ def test_each_column_of_a_spline_is_looked_at_and_its_argument():
         "code": False,
         "y": True,
     }
+
+
+def test_the_times_of_a_follow_up_are_looked_at():
+    """Who leaves at the same time as all others adds nothing to what comes after."""
+    cox = Analysis("m", "cox", time="w", event="ward", start="y", terms=("age",))
+    cox = replace(cox, grid=Grid((1.0, 2.0, 4.0)))
+    columns = {"w": np.full(400, 2.0), "y": np.linspace(0, 1, 400)}
+    found = differing(cox, **columns)
+    assert found == {"X 0": True, "w": False, "y": True}
+    found = differing(cox, w=np.linspace(2, 4, 400), y=np.zeros(400))
+    assert found == {"X 0": True, "w": True, "y": False}
 
 
 def test_what_has_no_design_and_no_weights_is_not_looked_at():

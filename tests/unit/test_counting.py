@@ -1,6 +1,9 @@
 """A sealed count as a site and a coordinator read it, held to what its hubs signed."""
 
+import functools
+import json
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +19,10 @@ from hetao.federation.counting import ALSO, check_count, check_record
 from hetao.federation.course import Course
 from hetao.federation.outcome import RoundRecord
 from hetao.federation.store import Store
+from hetao.ledger.sealed_counts import PEOPLE
+from hetao.ledger.sealed_counts import SITES as BY_SITES
 from hetao.permit import state
+from hetao.release.record import SEALED_COUNTS
 from hetao.release.sealed_count import count_of
 from support_federation import RUN, SITES, Federation, Plan
 
@@ -220,3 +226,33 @@ def test_a_site_that_did_not_count_takes_nobodys_word_for_it(federation):
         pytest.raises(WrongStudy, match="a did not take part in the round before"),
     ):
         Course(store, "a").counted(*first(federation), brought(federation))
+
+
+# --- as a site's own record of the first round says -----------------------------------
+ANSWERED = "CREATE TABLE answered (task TEXT, record TEXT)"
+
+
+def said_later(federation, what, checks, of="attrition/1/0"):
+    """Return what a site takes for counted in the round after, by its record."""
+    header, permit = first(federation)
+    record = json.dumps({"body": {"checks": checks}})
+    with closing(Store(None, ANSWERED)) as store:
+        row = (f"{RUN}|{of}|task", record)
+        store.write([("INSERT INTO answered VALUES (?, ?)", row)])
+        content = brought(federation)  # which a later round does not go by
+        return Course(store, "a").counted(
+            replace(header, round=1), permit, content, what
+        )
+
+
+@pytest.mark.parametrize("what", [PEOPLE, BY_SITES])
+def test_later_rounds_go_by_what_the_record_of_the_first_says(federation, what):
+    said = functools.partial(said_later, federation, what)
+    check = SEALED_COUNTS[what]
+    other = {name: 7 for name in SEALED_COUNTS.values() if name != check}
+
+    assert said({"passed": {check: 3, **other}}) == (3, False)
+    assert said({"not_passed": {check: 3}, "passed": other}) == (3, True)
+    assert said({"not_asked": {check: None}, "passed": other}) is None
+    assert said({}) is None
+    assert said({"passed": {check: 3}}, of="attrition/2/0") is None

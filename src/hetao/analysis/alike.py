@@ -49,10 +49,10 @@ class Look(NamedTuple):
 
     Attributes:
         kind: "column" of a design that has several parts, or one of one part "alone";
-            the "level" of a category, a "number", or the "outcome". Of a number alone,
-            and of the outcome, ten people are enough who have something else, as they
-            are of a level; in a product, which nearly all at a site would have alike,
-            they are not.
+            the "level" of a category, a "number", or the "outcome", as a follow-up's
+            times are. Of a number alone, and of the outcome, ten people are enough who
+            have something else, as they are of a level; in a product, which nearly all
+            at a site would have alike, they are not.
         what: the design and the place in it, or the arithmetic, or the name.
     """
 
@@ -216,9 +216,9 @@ def looked_at(plan: Plan) -> tuple[Look, ...]:
     """Return everything in which people of one site alone may differ, each once.
 
     It follows from the public plan: each column with a number in it and each part of
-    one, the parts of the offset, the weights, and an outcome that is a number. Of a
-    screen it is that of each pair, one after the other; of what has no design and no
-    weights nothing.
+    one, the parts of the offset, the weights, an outcome that is a number, and the
+    times of a follow-up. Of a screen it is that of each pair, one after the other; of
+    what has no design and no weights nothing.
     """
     if plan.parts:
         return tuple(look for part in plan.parts for look in looked_at(part))
@@ -227,12 +227,12 @@ def looked_at(plan: Plan) -> tuple[Look, ...]:
     found = dict.fromkeys(_looks_of_columns(plan))
     if plan.offset is not None:
         found |= dict.fromkeys(_numbers(plan.offset))
-    for kind, name in (
-        ("number", plan.analysis.weights),
-        ("outcome", plan.analysis.outcome),
-    ):
+    of = plan.analysis
+    if of.weights:
+        found[Look("number", Name(of.weights))] = None
+    for name in (of.outcome, of.time, of.start):
         if name and plan.variable(name).kind == "number":
-            found[Look(kind, Name(name) if kind == "number" else name)] = None
+            found[Look("outcome", name)] = None
     return tuple(found)
 
 

@@ -312,13 +312,15 @@ def _check_members(summary: Summary, door: Door, minimum: Minimum) -> None:
             f"{summary.protocol.name}, whose sums could show them one by one",
             fix="stratify the model by site, or coarsen the grid of times",
         )
-    if summary.publishable or not _is_apart(summary, door, minimum):
+    is_own = _is_own_part(summary, minimum) or _is_apart(summary, door, minimum)
+    if summary.publishable or not is_own:
         return
     bins = summary.evidence.bins.values()
     if is_thin or any(is_small(count, minimum.cell) for count in bins):
         raise TooFewSites(
             f"{summary.protocol.name} over fewer than {minimum.sites} sites, or over "
-            "one that may be told apart, could show one site's small cells",
+            "one that may be told apart or tell its own part, could show one site's "
+            "small cells",
             fix="add sites, or coarsen the table until every cell is large enough",
         )
 
@@ -382,8 +384,14 @@ def _dominance(summary: Summary, door: Door, minimum: Minimum) -> Evidence | Non
 
 def _tells_apart(summary: Summary, door: Door, minimum: Minimum) -> bool:
     """Return whether a sum, or this one beside others, may show one site's own part."""
-    alone = summary.needs_sites and may_be_alone(summary.sites_counted, minimum)
-    return summary.own_parts or alone or _is_apart(summary, door, minimum)
+    is_own = summary.own_parts or _is_own_part(summary, minimum)
+    return is_own or _is_apart(summary, door, minimum)
+
+
+def _is_own_part(summary: Summary, minimum: Minimum) -> bool:
+    """Return whether a model's numbers make a sum this site's own part, or may."""
+    is_few = may_be_alone(summary.sites_counted, minimum)
+    return summary.needs_sites and (is_few or (summary.own_parts and minimum.sites > 1))
 
 
 def _is_apart(summary: Summary, door: Door, minimum: Minimum) -> bool:
@@ -507,7 +515,7 @@ def _send_sum(
     meta: dict[str, Any] = {"members": list(summary.members)}
     if summary.protocol.name == SEALED_COUNT:  # no hub may take it for a sum to open
         minimum, is_sites = policy.minimum, summary.counts == SITES
-        least = max(minimum.sites, 1) if is_sites else minimum.cell
+        least = minimum.sites if is_sites else minimum.cell
         meta |= {"counted": len(vector), "cell": least}
     else:
         meta["values"] = len(vector)

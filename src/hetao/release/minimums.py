@@ -177,8 +177,8 @@ def may_be_alone(counted: tuple[int, bool] | None, minimum: Minimum) -> bool:
             number; None where there is no count: then it may be so.
         minimum: in force.
     """
-    least, is_few = counted or (0, True)
-    return minimum.sites > 1 and (is_few or least < minimum.sites)
+    found = counted is None or counted[1] or counted[0] < minimum.sites
+    return minimum.sites > 1 and found
 
 
 def counted_before(estimator: Estimator, at: int = 0) -> tuple[str, ...]:
