@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -298,15 +299,17 @@ def test_a_study_that_says_continue_goes_on_without_a_silent_site(on_stage):
 
 def test_a_site_that_answers_late_gives_no_second_sum_to_subtract(tmp_path):
     study = study_of("abcd", on_lost_site="continue", deadline_seconds=3)
+    study = replace(study, analyses=(study.analysis("model"),))
 
     async def scene(net):
         async with Stage(net, study) as stage:
             stage.work_all("abc")
-            # ready, three posts for `people`, and then the first sum of `model`
-            late = Late(net.transport("d"), 4)
+            late = Late(net.transport("d"), 1)  # ready, and then the sum of `model`
             stage.work("d", late)
-            outcome = await stage.coordinator().answer()
+            coordinator = stage.coordinator()
+            outcome = await coordinator.answer()
             assert list(outcome.lost) == ["d"]
+            await certified(coordinator, outcome, stage)
 
             late.released.set()
             await late.caught_up.wait()
@@ -316,6 +319,30 @@ def test_a_site_that_answers_late_gives_no_second_sum_to_subtract(tmp_path):
                 opened = [h.task for h in sent if h.kind == "total"]
                 assert "model/2/0" in opened
                 assert "model/1/0" not in opened
+
+    play(InprocNet, tmp_path, scene, sites="abcd")
+
+
+def test_a_site_that_a_complete_finding_counts_is_waited_for(tmp_path):
+    """Without its log the finding has no proof, and the run no certificate."""
+    study = study_of("abcd", on_lost_site="continue", deadline_seconds=3)
+
+    async def scene(net):
+        async with Stage(net, study) as stage:
+            stage.work_all("abc")
+            late = Late(net.transport("d"), 4)  # ready, three posts for `people`
+            stage.work("d", late)
+            with pytest.raises(Unreachable, match="d did not answer model/1/0"):
+                await stage.coordinator().answer()
+
+            late.released.set()
+            await late.caught_up.wait()
+            coordinator = stage.coordinator()
+            outcome = await coordinator.answer()
+
+            assert not outcome.lost
+            assert all(one.members == tuple("abcd") for one in outcome.answers)
+            await certified(coordinator, outcome, stage)
 
     play(InprocNet, tmp_path, scene, sites="abcd")
 

@@ -107,6 +107,7 @@ class Coordinator:
         self._mail = Correspondence(desk, question, transport, self._store, self.log)
         self._rounds: list[RoundRecord] = []
         self._counts: list[RoundRecord] = []
+        self._in_findings: set[str] = set()
         self._seconds: dict[str, float] = {}
 
     @property
@@ -140,6 +141,7 @@ class Coordinator:
                     took = asyncio.get_running_loop().time() - start
                     self._seconds[analysis.name] = took
                     answers.append(found)
+                    self._in_findings.update(found.members)
                 closings = await self._finish(members)
         except Unreachable:
             raise  # the same command resumes this run
@@ -258,11 +260,18 @@ class Coordinator:
     def _without(self, lost: Lost, members: Sequence[str]) -> tuple[str, ...]:
         """Return the members that stay, if the study said so beforehand; else stop.
 
+        No site is left out that a complete finding counts: without its log that finding
+        is not certified, and the same sum without it would show its own part.
         Where files are carried nobody is left out: they name the members, and lie
         somewhere on their way.
         """
         first, goes_on = lost.first, self.study.on_lost_site == "continue"
         if self._by_file or not goes_on or set(lost.why) - set(members):
+            raise first
+        if needed := sorted(self._in_findings.intersection(lost.why)):
+            self._desk.say(
+                f"findings count {', '.join(needed)}, whose log their certificate needs"
+            )
             raise first
         least = (self.study.minimum or STRICT).sites
         rest = tuple(site for site in members if site not in lost.why)
