@@ -14,8 +14,8 @@ from hetao.permit import Directory, Statement, format_time, sign_notice
 from support_transport import HUBS, Net, Stage, now, study_of
 
 SITES = "abc"
-POSTS = 8  # of site a, until it is held up: ready, two rounds of shares and receipt
-SUMS = 3  # of each site by then: the counts, and two rounds of the model
+POSTS = 11  # of site a, until it is held up: ready, three sums of shares and receipt
+SUMS = 4  # of each site by then: the counts, that of sites, and two rounds of the model
 LOOK_SECONDS = 0.01
 
 
