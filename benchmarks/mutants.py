@@ -152,6 +152,10 @@ MODULES = {
                               "attack/test_combinations"),
     "analysis/borders": ("unit/test_borders", "oracles/test_quantiles"),
     "analysis/quantiles": ("unit/test_quantile_edges", "oracles/test_quantiles"),
+    "analysis/cells": ("unit/test_cells", "unit/test_cells_edges",
+                       "attack/test_group_curves"),
+    "analysis/km_merged": ("unit/test_cells", "unit/test_cells_edges",
+                           "attack/test_group_curves", "oracles/test_merged_curves"),
 }  # fmt: skip
 # Not the exhaustive search of permits' lives, each of which would be looked through;
 # nor tests of many processes, or of thousands of questions.
