@@ -69,6 +69,41 @@ def say(issued, tmp_path, monkeypatch):
     return carry_out
 
 
+def test_without_the_witnesses_of_a_policy_a_status_says_at_most_that_it_is_over(
+    issued, say, tmp_path, capsys
+):
+    """The verifier's own list asks for one who has not seen the lists.
+
+    That it was taken back its issuer says alone: nobody has to have seen it.
+    """
+    ran, _, certificate = issued
+    say("status")
+    people = ran.cast.directory
+    boss, hub = people["coordinator"], people["hub-hk"]
+    policy = tmp_path / "policy"
+    log = vkey(boss.name, boss.sign_key)
+    eye = vkey(hub.name, hub.sign_key, COSIGNATURE)
+    policy.write_text(f"log {log}\nwitness hk {eye}\nquorum hk\n")
+    status = str(tmp_path / "status.json")
+
+    words = ["verify", str(certificate), "--status", status, "--policy", str(policy)]
+
+    assert main(words) == 6
+    told = capsys.readouterr()
+    assert "how it stands: the checkpoint was seen by nobody of the policy" in told.err
+    assert "quorum" in told.err
+    assert "VERIFIED" not in told.out
+    say("suspend")
+    assert main(words) == 6
+    told = capsys.readouterr().out
+    assert "suspended as of" in told
+    assert "seen by nobody but the issuer" in told
+    assert "VERIFIED, BUT SUSPENDED" in told
+    say("restore")
+    assert main(words) == 6
+    assert "VERIFIED" not in capsys.readouterr().out
+
+
 def test_a_suspension_ends_and_a_revocation_does_not(issued, say, tmp_path, capsys):
     status = ["--status", str(tmp_path / "status.json")]
     for command, code, word in (
@@ -114,26 +149,6 @@ def test_no_log_is_begun_where_that_of_the_certificate_is_gone(
     assert main(["certificate", "revoke", str(issued[2]), "--network", "n"]) == 4
     assert "not there" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_without_the_witnesses_of_a_policy_a_status_says_nothing(
-    issued, say, tmp_path, capsys
-):
-    """The verifier's own list asks for one who has not seen the lists."""
-    ran, _, certificate = issued
-    say("status")
-    people = ran.cast.directory
-    boss, hub = people["coordinator"], people["hub-hk"]
-    policy = tmp_path / "policy"
-    log = vkey(boss.name, boss.sign_key)
-    eye = vkey(hub.name, hub.sign_key, COSIGNATURE)
-    policy.write_text(f"log {log}\nwitness hk {eye}\nquorum hk\n")
-    status = str(tmp_path / "status.json")
-
-    words = ["verify", str(certificate), "--status", status, "--policy", str(policy)]
-
-    assert main(words) == 6
-    assert "quorum" in capsys.readouterr().err
 
 
 def test_a_certificate_counts_by_the_verifiers_own_quorum(issued, tmp_path, capsys):

@@ -98,12 +98,26 @@ def verdict_of(
     policy = _policy(named)
     note = parse_proof(certificate["log"]["proof"]).note
     seen = policy.check(note) if policy else None
-    status = None
-    if told:
-        place, issuer = place_of(certificate)
-        status = check_status(read_file(told), issuer, place, policy)
+    status = _status(read_file(told), certificate, policy) if told else None
     eyes = _independent(policy, seen, certificate)
     return Verdict(named is not None, policy, seen, eyes, status)
+
+
+def _status(data: bytes, certificate: dict[str, Any], policy: Policy | None) -> Status:
+    """Return how a certificate stands; taken back, whoever saw that it was.
+
+    Raises:
+        Unverified: the lists do not hold, or leave the certificate valid and fewer
+            witnesses than the policy's quorum saw them.
+    """
+    place, issuer = place_of(certificate)
+    try:
+        return check_status(data, issuer, place, policy)
+    except Unverified as error:
+        found = check_status(data, issuer, place) if policy else None
+        if found is None or found.state == "valid":
+            raise Unverified(f"how it stands: {error.what}", fix=error.fix) from error
+        return found
 
 
 def say_what_counts(verdict: Verdict) -> None:
