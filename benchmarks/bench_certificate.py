@@ -2,7 +2,7 @@
 
     python benchmarks/bench_certificate.py
 
-A study of a count and a model over three sites, five sums, 15 releases. Processor time
+A study of a count and a model over three sites, six sums, 18 releases. Processor time
 of the best of 20 for Python. For Chromium, where it is installed, the clock's, the best
 and the middle one:
 
