@@ -18,6 +18,7 @@ from hetao.ledger.note import Checkpoint, parse_note, sign_note
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.revoked import (
     Unsent,
+    _is_placed,
     check_announced,
     verify_any,
     verify_revoked,
@@ -579,3 +580,20 @@ def test_a_hub_sees_that_the_log_ends_by_saying_so(small_run, body):
     ):
         with pytest.raises(Unverified, match="what the log ends with"):
             check_announced(meta, checkpoint, permit, name)
+
+
+@pytest.mark.parametrize(
+    ("task", "is_good"),
+    [
+        ("model/1/count", True),
+        ("model/1/sites", True),
+        ("model/1/0", False),
+        ("model/2/sites", False),
+    ],
+)
+def test_a_count_that_is_only_listed_is_named_as_a_count_is(task, is_good):
+    one = {"analysis": "model", "attempt": 1, "round": 0, "task": task}
+    one["protocol"] = "sealed_count/2"
+
+    assert _is_placed(one, {"model"}) is is_good
+    assert not _is_placed(one, {"another"})
