@@ -512,7 +512,11 @@ class Ran:
         return parse_canonical(self.certificate)
 
     def resigned(
-        self, body: dict[str, Any], without: str = "", after: int = 0
+        self,
+        body: dict[str, Any],
+        without: str = "",
+        after: int = 0,
+        followed: tuple[bytes, ...] = (),
     ) -> bytes:
         """Return what a lying coordinator and its hubs, but one, would sign.
 
@@ -520,6 +524,7 @@ class Ran:
             body: with other integers as `sums`, if they are spoilt too.
             without: the hub that does not cosign.
             after: how many seconds later the hubs cosign.
+            followed: by which entries the certificate's own is, in the log.
         """
         body = dict(body)
         listed = [body.get(one) or () for one in ("rounds", "sealed_counts")]
@@ -538,8 +543,9 @@ class Ran:
             entry = certificate_entry("coordinator", boss.signing_key, body, 1)
         except (HetaoError, TypeError, KeyError):  # a body that makes no claims
             entry = sign_credential(boss.signing_key, {})
-        leaves = [leaf_hash(b"before"), leaf_hash(entry.encode("ascii"))]
-        text = Checkpoint("coordinator", 2, root(leaves)).text
+        entries = (b"before", entry.encode("ascii"), *followed)
+        leaves = [leaf_hash(one) for one in entries]
+        text = Checkpoint("coordinator", len(leaves), root(leaves)).text
         note = text + "\n" + sign_note(text, "coordinator", boss.signing_key)
         when = int(START.timestamp()) + after
         for hub in ("hub-hk", "hub-sz"):

@@ -6,13 +6,21 @@ import functools
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hetao.canonical import canonical, parse_canonical
+from hetao.federation.cosigning import Answer, Shown, shown_from
+from hetao.federation.cosigning import answer_from as hub_answer
 from hetao.ledger.acts import decode_act, encode_act
 from hetao.ledger.credential import PURPOSES, issuer_of, sign_credential
 from hetao.ledger.merkle import inclusion_path, leaf_hash, root
 from hetao.ledger.note import Checkpoint, sign_checkpoint
 from hetao.ledger.proof import Proof
 from hetao.ledger.showing import check_shown
-from hetao.ledger.status import TYPE, check_status, list_claims, read_list
+from hetao.ledger.status import (
+    TYPE,
+    check_status,
+    list_claims,
+    read_list,
+    read_snapshot,
+)
 from hetao.permit import format_time, new_identity, services
 from hetao.permit.keys import DOMAIN
 from hetao.permit.passkey import challenge
@@ -109,11 +117,20 @@ def of_status() -> Parsers:
         }
         for at, (purpose, text) in enumerate(zip(PURPOSES, texts, strict=True), 5)
     }
+    snapshot = canonical({"lists": lists, "type": TYPE})
+    shown = Shown(3, ("0" * 64,) * 3, snapshot.decode())
     return {
         "status lists": (
             lambda data: check_status(data, (LOG, public), 3),
-            canonical({"lists": lists, "type": TYPE}),
+            snapshot,
         ),
+        "lists shown to a hub": (
+            lambda data: read_snapshot(
+                shown_from(data).snapshot.encode("utf-8", "replace"), (LOG, public)
+            ),
+            shown.encoded(),
+        ),
+        "answer of a hub": (hub_answer, Answer(7, "\u2014 hub-hk AA==\n").encoded()),
         "status list signed anew": (
             of_object(
                 lambda table: read_list(

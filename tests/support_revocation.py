@@ -197,7 +197,7 @@ async def _certify(stage: Stage, coordinator: Coordinator, heard: Heard) -> None
         heard.lists.append(signed.as_json())
     heard.kept = coordinator.mail.kept
     try:
-        await coordinator.cosign(b"another history")
+        await coordinator.cosign(lambda _: "another history")
     except HetaoError as error:
         heard.other = error
 

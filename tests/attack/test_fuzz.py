@@ -63,6 +63,8 @@ NAMES = (
     "answer of a signing page",
     "signature of a service",
     "status lists",
+    "lists shown to a hub",
+    "answer of a hub",
     "status list signed anew",
     "act",
     "acts shown",

@@ -7,19 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from hetao.canonical import canonical, digest_bytes, parse_canonical
+from hetao.canonical import canonical, digest_bytes
 from hetao.cli import main
 from hetao.dossier.revoked import WORDS, render_revoked
 from hetao.errors import Unverified
 from hetao.ledger import verify_hetao
 from hetao.ledger.certificate import verify_certificate
 from hetao.ledger.merkle import inclusion_path, leaf_hash, root
-from hetao.ledger.note import Checkpoint, parse_note, sign_note
-from hetao.ledger.proof import parse_proof
+from hetao.ledger.note import Checkpoint, sign_note
 from hetao.ledger.revoked import (
     Unsent,
     _is_placed,
-    check_announced,
     verify_any,
     verify_revoked,
 )
@@ -552,34 +550,6 @@ def test_a_list_of_who_is_no_site_is_refused(small_run, body):
 
     with pytest.raises(Unverified, match="hub-hk is no site"):
         held(small_run, body, listed(small_run, body, "hub-hk", records=[said]))
-
-
-# --- before a hub cosigns -------------------------------------------------------------
-def announced(data):
-    """Return what a hub is shown of a log, and its checkpoint."""
-    log = parse_canonical(data)["log"]
-    proof = parse_proof(log["proof"])
-    shown = {"leaf": log["credential"], "inclusion": [n.hex() for n in proof.path]}
-    return shown, parse_note(proof.note)[0]
-
-
-def test_a_hub_sees_that_the_log_ends_by_saying_so(small_run, body):
-    permit, run = bundle_from(body["permit"]).permit, body["run"]
-    shown, text = announced(signed(small_run, body))
-    check_announced(shown, text, permit, run)
-
-    other, other_text = announced(small_run.certificate)
-    for meta, checkpoint, name in (
-        (other, other_text, run),
-        (shown, text, "0" * 32),
-        (shown, other_text, run),
-        ({**shown, "inclusion": []}, text, run),
-        ({"leaf": shown["leaf"]}, text, run),
-        ({}, text, run),
-        (shown, "", run),
-    ):
-        with pytest.raises(Unverified, match="what the log ends with"):
-            check_announced(meta, checkpoint, permit, name)
 
 
 @pytest.mark.parametrize(

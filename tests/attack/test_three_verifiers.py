@@ -21,12 +21,14 @@ from hetao.ledger.note import (
 )
 from hetao.ledger.policy import parse_policy
 from hetao.ledger.proof import Proof, parse_proof
+from hetao.ledger.revoked import verify_revoked
 from hetao.ledger.verify_hetao import NOT_CHECKED, Refused, verify
 from hetao.ledger.verify_log import Note, check_policy, root_of
 from hetao.permit import new_identity
 from support_federation import START
 from support_lies import LIES, told
 from support_policies import with_lines, with_log
+from support_revoked import revoked_body, signed
 from support_witness import by_script
 
 
@@ -217,3 +219,33 @@ def test_checks_are_asked_again_of_a_published_certificate_too(model_run):
 
     with pytest.raises(Unverified, match="checks are not those"):
         recompute(parse_canonical(data))
+
+
+def test_a_certificate_ends_the_log_that_was_cosigned_for_all_three(
+    model_run, tmp_path
+):
+    """Else what hubs cosigned for another reason would certify a revoked run."""
+    ends = model_run.resigned(model_run.body)
+    goes_on = model_run.resigned(model_run.body, followed=(b"a list", b"another"))
+
+    assert verify_certificate(ends)
+    assert verify(ends)
+    with pytest.raises(Unverified, match="does not end with the certificate"):
+        verify_certificate(goes_on)
+    with pytest.raises(Refused, match="does not end with the certificate"):
+        verify(goes_on)
+    assert list(by_script({"ends": ends, "goes on": goes_on}, tmp_path)) == ["ends"]
+
+
+def test_that_a_study_was_revoked_ends_the_log_for_all_three(small_run, tmp_path):
+    body = revoked_body(small_run)
+    ends, goes_on = signed(small_run, body), signed(small_run, body, followed=(b"x",))
+
+    assert verify_revoked(ends)
+    assert verify(ends)
+    with pytest.raises(Unverified, match="does not end with the certificate"):
+        verify_revoked(goes_on)
+    with pytest.raises(Refused, match="does not end with the certificate"):
+        verify(goes_on)
+    given = {"ends": ends, "goes on": goes_on}
+    assert list(by_script(given, tmp_path, "revoked")) == ["ends"]

@@ -31,11 +31,17 @@ def network(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def undisturbed(network, tmp_path_factory):
-    """Return the answer of a run in which nothing goes wrong."""
+def finished(network, tmp_path_factory):
+    """Return the folder of a run in which nothing went wrong."""
     out = tmp_path_factory.mktemp("undisturbed") / "out"
     network.finish(network.run(network.asked, out))
-    return estimates(out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def undisturbed(finished):
+    """Return the answer of a run in which nothing goes wrong."""
+    return estimates(finished)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from hetao.federation.reports import Report, report_from
 from hetao.ledger.credential import REVOKED, certificate_entry
 from hetao.ledger.envelope import parse_envelope
 from hetao.ledger.note import COSIGNATURE, Verifier, open_note
+from hetao.ledger.opened import TYPE
 from hetao.ledger.sealed_counts import NAME as SEALED_COUNT
 from hetao.permit import Bundle, Directory, format_time, new_identity, sign_notice
 from hetao.release import add, mask, pack, stream, tag_digest, tag_text
@@ -677,8 +678,14 @@ class Coordinator:
         folder.mkdir()
         self.log = open_log(folder, self.identity)
 
-    def ask(self, hub, old, leaf=b"a leaf", **fields):
-        """Add a leaf to the log, and ask a hub to cosign it, grown from `old`."""
+    def ask(self, hub, old, leaf=None, **fields):
+        """Add a leaf to the log, and ask a hub to cosign it, grown from `old`.
+
+        It is a certificate of the run unless it is given.
+        """
+        if leaf is None:
+            now = certified()
+            leaf = entry_of(self.federation, self.federation.bundle, **now)
         index = self.log.append([leaf])
         size, note = self.log.size, self.log.checkpoint()
         path = self.log.consistency(old, size) if old else []
@@ -757,6 +764,39 @@ def entry_of(federation, ended, index=0, **fields):
     }
     key = federation.cast.identities["coordinator"].signing_key
     return certificate_entry("coordinator", key, body, index).encode()
+
+
+def another_permit(federation):
+    """Return the permit of another purpose."""
+    permit = replace(federation.bundle.permit, purpose="another")
+    return Bundle(permit)
+
+
+def certified():
+    """Return what the body of a certificate has beside that of a revoked study."""
+    return {"type": TYPE, "findings": [], "checks": [], "sites": []}
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        lambda f: b"a leaf",
+        lambda f: entry_of(f, f.bundle),  # says that it was revoked
+        lambda f: entry_of(f, f.bundle, run="another", **certified()),
+        lambda f: entry_of(f, another_permit(f), **certified()),
+    ],
+    ids=["none", "revoked", "another run", "another permit"],
+)
+def test_a_hub_cosigns_for_the_certificate_of_the_run_alone(
+    federation, hub, coordinator, leaf
+):
+    """So a run that stands gets no cosignature for one that does not."""
+    tell(federation, hub, federation.begin(HUB))
+
+    kind, meta = coordinator.ask(hub, 0, leaf(federation))
+
+    assert (kind, meta["code"]) == ("refusal", "HT-600")
+    assert "what the log ends with" in meta["rule"]
 
 
 def test_of_a_revoked_study_nothing_is_cosigned_but_that_it_was_revoked(

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hetao.alone import alone
 from hetao.canonical import parse_canonical
 from hetao.cli.main import say
-from hetao.errors import InvalidData, Unverified, Usage
+from hetao.errors import InvalidData, Unreachable, Unverified, Usage
 from hetao.ledger.certificate import read_certificate
 from hetao.ledger.log import Log
-from hetao.ledger.policy import read_policy
+from hetao.ledger.policy import Policy, read_policy
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.revoked import is_of_revoked, verify_any
 from hetao.ledger.status import append_lists, check_status, last_marks, mark, snapshot
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hetao.federation.network import Network
 
 LARGEST = 2**20  # bytes of a small file
+TAKEN_BACK = ("suspended", "revoked")
 
 
 def read_file(path: Path) -> bytes:
@@ -62,17 +63,18 @@ def publish_state(
         index: of the certificate, or the licence, in the issuer's log.
         issuer: name and key.
 
-    Without a policy those witnesses are asked who are asked before a certificate is
-    issued, by the same quorum: what is taken back is witnessed as it was given.
+    Both hubs are asked to cosign, as they cosigned the certificate. Without a policy
+    those witnesses are asked too who are asked before a certificate is issued, by the
+    same quorum: what is taken back is witnessed as it was given.
 
     Raises:
         Unverified: somebody else issued it.
         InvalidData: the log is not there.
-        Unreachable: fewer witnesses of `[log]` than its quorum cosigned.
+        Unreachable: fewer witnesses of `[log]` than its quorum cosigned. What takes an
+            entry back is written all the same.
     """
     from hetao.federation.clock import utc_now
-    from hetao.federation.logs import witnessed
-    from hetao.transparency.client import cosignatures
+    from hetao.federation.hub_lines import hub_lines
 
     policy = read_policy(chosen.policy) if chosen.policy else None
     with issuers_log(chosen.network, issuer) as (log, network):
@@ -82,23 +84,55 @@ def publish_state(
             if chosen.state:
                 marks = mark(marks, index, chosen.state)
             note = append_lists(log, issuer[0], key, marks, utc_now())
-        if policy:
-            lines, failed = asyncio.run(
-                cosignatures(log, note, policy, network.log.tls)
-            )
-            note += lines
-            for name, why in failed.items():
-                say(f"note: {name} did not cosign: {why}")
-        else:
-            note = asyncio.run(witnessed(log, note, network.log, ()))
-            if network.log.policy is None:
-                say("note: nobody but the issuer saw this; name witnesses, in [log] or")
-                say("      with --policy")
-        written = snapshot(log, note)
+        lines, away = asyncio.run(hub_lines(log, snapshot(log, note), network))
+        for name, why in away.items():
+            say(f"note: {name} did not cosign: {why}")
+        try:
+            whole = _witnessed(log, (note, list(lines.values())), network, policy)
+        except Unreachable as error:
+            if chosen.state not in TAKEN_BACK:
+                raise
+            replace_file(chosen.out, snapshot(log, note + "".join(lines.values())))
+            raise Unreachable(
+                f"{error.what}; {chosen.out} says {chosen.state} all the same",
+                fix="hand it on now; hetao certificate status asks them again",
+            ) from error
+        written = snapshot(log, whole)
+    if chosen.state in TAKEN_BACK:  # which counts whoever saw it
+        replace_file(chosen.out, written)
     status = check_status(written, issuer, index, policy)
     replace_file(chosen.out, written)
     say(f"{status.state} as of {status.as_of}; {chosen.out} says so to others")
     return 0
+
+
+def _witnessed(
+    log: Log, signed: tuple[str, list[str]], network: "Network", policy: Policy | None
+) -> str:
+    """Return a checkpoint with all lines.
+
+    Args:
+        log: whose it is.
+        signed: its checkpoint, and the hubs' lines.
+        network: the coordinator's.
+        policy: whose witnesses are asked in place of those of `[log]`.
+
+    Raises:
+        Unreachable: fewer than the quorum of `[log]` cosigned.
+    """
+    from hetao.federation.logs import witnessed
+    from hetao.transparency.client import cosignatures
+
+    note, hubs = signed
+    if policy is None:
+        if network.log.policy is None and not hubs:
+            say("note: nobody but the issuer saw this; name witnesses, in [log] or")
+            say("      with --policy")
+        return asyncio.run(witnessed(log, note, network.log, hubs))
+    lines, failed = asyncio.run(cosignatures(log, note, policy, network.log.tls))
+    for name, why in failed.items():
+        say(f"note: {name} did not cosign: {why}")
+    return note + "".join(hubs) + lines
 
 
 @contextlib.contextmanager

@@ -307,6 +307,7 @@ function inLog({ body, log, parties, hubs, boss, canonical, ask }, kind, [name, 
   need(first === "c2sp.org/tlog-proof@v1" && /^index (0|[1-9][0-9]{0,14})$/.test(place), "proof");
   const index = Number(place.slice(6)), note = readNote(log.proof.slice(cut + 2)), bossKey = parties[boss].key, issuer = didKey(bossKey.raw);
   need(note.origin === boss, "log_unsigned", boss);
+  need(index === note.size - 1, "not_at_end");
   ask(signedNote(note, boss, 1, bossKey), 0, "log_unsigned", boss);
   const at = seconds(body.issued);
   for (const hub of hubs)

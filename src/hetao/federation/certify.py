@@ -254,9 +254,9 @@ async def certify(
     """
     body = body_of(outcome, issued, votes, coordinator.trusted)
     identity = coordinator.identity
-    index = coordinator.log.size
-    entry = certificate_entry(identity.name, identity.signing_key, body, index)
-    index, note, path = await coordinator.cosign(entry.encode("ascii"))
+    named = identity.name, identity.signing_key, body
+    made = await coordinator.cosign(functools.partial(certificate_entry, *named))
+    entry, index, note, path = made
     log = {"credential": entry, "proof": Proof(index, tuple(path), note).text}
     sums = sums_of(outcome)
     certificate = sign_certificate(identity, body, log, sums)

@@ -9,7 +9,7 @@ finish wait for it together, so that one file goes in and one comes out.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +21,6 @@ from hetao.canonical import canonical, parse_canonical
 from hetao.errors import (
     BadEnvelope,
     HetaoError,
-    InvalidStudy,
     NotEstimable,
     OutOfTime,
     Stopped,
@@ -49,6 +48,8 @@ from hetao.federation.store import Store
 from hetao.federation.totals import Words, check_tags, check_total, total_of
 from hetao.federation.transport import Transport
 from hetao.ledger.concept_sets import across_sites
+from hetao.ledger.log_end import append_last
+from hetao.ledger.note import parse_checkpoint, parse_note
 from hetao.ledger.sealed_counts import PEOPLE, SITES, task_of
 from hetao.permit import (
     Bundle,
@@ -93,7 +94,7 @@ class Coordinator:
         self._ended = runs.end_of(desk, study, bundle)
         if set(study.sites) != set(bundle.permit.sites):
             raise WrongStudy("the study and the permit name different sites")
-        _check_by_file(study, by_file)
+        runs.check_by_file(study, by_file)
         self._by_file = frozenset(by_file)
         self._desk, self.study, self.bundle = desk, study, bundle
         desk.folder.mkdir(parents=True, exist_ok=True)
@@ -534,12 +535,21 @@ class Coordinator:
             check_signed(site, "closing", meta, self.bundle.permit, self.run)
         return closings
 
-    async def cosign(self, leaf: bytes) -> tuple[int, str, list[bytes]]:
-        """Append a leaf to the log; return its index, the cosigned note, its path."""
-        index = self.log.append([leaf])
-        size, note = self.log.size, self.log.checkpoint()
-        proof = self.log.inclusion(index, size)
-        shown = {"leaf": leaf.decode("ascii"), "inclusion": [n.hex() for n in proof]}
+    async def cosign(
+        self, entry_at: Callable[[int], str]
+    ) -> tuple[str, int, str, list[bytes]]:
+        """End the log with an entry and have that cosigned.
+
+        Args:
+            entry_at: the entry for an index of the log, which it names.
+
+        Returns:
+            The entry, its index, the cosigned note and the entry's path.
+        """
+        (entry,), note = append_last(self.log, lambda index: [entry_at(index)])
+        size = parse_checkpoint(parse_note(note)[0]).size
+        proof = self.log.inclusion(size - 1, size)
+        shown = {"leaf": entry, "inclusion": [node.hex() for node in proof]}
         hubs = self.bundle.permit.hubs
         asked = (self._cosignature(hub, size, note, shown) for hub in hubs)
         try:
@@ -548,7 +558,7 @@ class Coordinator:
         except Lost as lost:
             raise lost.first from lost
         whole = await witnessed(self.log, note, self._desk.log, lines)
-        return index, whole, proof
+        return entry, size - 1, whole, proof
 
     async def _cosignature(
         self, hub: str, size: int, note: str, shown: Mapping[str, Any]
@@ -571,21 +581,6 @@ class Coordinator:
             if type(old) is not int or not 0 <= old <= size:
                 break
         raise Stopped(f"{hub} has seen a longer log of this coordinator than there is")
-
-
-def _check_by_file(study: Study, by_file: Collection[str]) -> None:
-    """Return quietly if the sites can answer the study in one file each."""
-    for site in sorted(set(by_file) - set(study.sites)):
-        raise InvalidStudy(f"{site} is no site of the study, so it has no file")
-    for analysis in study.analyses if by_file else ():
-        most = estimator_for(study, analysis).most_rounds
-        if most > 1:
-            raise InvalidStudy(
-                f"{analysis.name} takes up to {most} rounds, each from the sum of the "
-                "one before; a site that answers by one file is asked once",
-                fix="ask for what takes one round, such as profile or meta, or carry "
-                "a file each round by leaving --by-file out",
-            )
 
 
 def _named(at: tuple[str, int, int]) -> str:

@@ -1,5 +1,6 @@
 """A run whose permit was revoked → the certificate that says what had been released."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any, Final
@@ -49,9 +50,10 @@ async def certify_revoked(
     body = revoked_body(coordinator, bundle, issued)
     if not body["rounds"]:
         return None
-    identity, index = coordinator.identity, coordinator.log.size
-    entry = certificate_entry(identity.name, identity.signing_key, body, index)
-    index, note, path = await coordinator.cosign(entry.encode("ascii"))
+    identity = coordinator.identity
+    named = identity.name, identity.signing_key, body
+    made = await coordinator.cosign(functools.partial(certificate_entry, *named))
+    entry, index, note, path = made
     log = {"credential": entry, "proof": Proof(index, tuple(path), note).text}
     certificate = sign_certificate(identity, body, log, {})
     verify_revoked(certificate, coordinator.trusted)

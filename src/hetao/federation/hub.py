@@ -28,6 +28,7 @@ from hetao.errors import (
     TooFewSites,
     WrongShape,
 )
+from hetao.federation.cosigning import check_known, cosigned, cosigned_lists
 from hetao.federation.heeding import NOT_YET, Heeding
 from hetao.federation.logs import NOWHERE, LogTable, open_log
 from hetao.federation.register import SCHEMA as HEARD
@@ -39,8 +40,7 @@ from hetao.federation.shelf import SCHEMA as ENVELOPES
 from hetao.federation.shelf import Inbox, Shelf, key_of
 from hetao.federation.store import Store
 from hetao.ledger.envelope import Envelope, Header, parse_envelope, seal
-from hetao.ledger.note import verify_note
-from hetao.ledger.revoked import check_announced
+from hetao.ledger.log_end import check_certified
 from hetao.ledger.sealed_counts import NAME as SEALED_COUNT
 from hetao.ledger.witness import Witness
 from hetao.permit import (
@@ -48,7 +48,6 @@ from hetao.permit import (
     Directory,
     Identity,
     Party,
-    Permit,
     Statement,
     bundle_from,
     check_standing,
@@ -56,7 +55,6 @@ from hetao.permit import (
     is_revoked,
     parse_time,
     state,
-    strangers_in,
 )
 from hetao.release import (
     add,
@@ -274,6 +272,22 @@ class Hub:
             data,
             lambda fields: fields.get("study") in studies,
         )
+
+    def cosign(self, speaker: str, data: bytes) -> bytes:
+        """Cosign a log that ends with status lists; `speaker` as of `report`.
+
+        Raises:
+            NotAParty: it is not the coordinator that asks.
+            BadSignature, Refused, Unverified: as `cosigned_lists`.
+        """
+        if speaker != self._coordinator:
+            raise NotAParty(f"{self.identity.name} watches the coordinator's log alone")
+        answer = cosigned_lists(self._witness, self._trusted[speaker], data)
+        if (size := self._witness.size(speaker)) > answer.known:
+            entry = {"type": "hetao.entry/1", "what": "cosigned", "log": speaker}
+            now = format_time(self._clock())
+            self._log.append([canonical({**entry, "size": size, "at": now})])
+        return answer.encoded()
 
     def _kept(self) -> list[str]:
         """Return the runs of which shares or sums are here."""
@@ -522,40 +536,18 @@ class Hub:
         meta, _ = self._content(envelope)
         run = envelope.header.run
         bundle = self._register.heard_of(self._opening(run)[1])
-        if is_revoked(bundle):  # nothing is seen any more but that it is said so
-            self._check_announced(meta, bundle.permit, run)
+        if is_ended := is_revoked(bundle):
+            check_known(bundle.permit, self._trusted, self.identity.name)
         else:
             _, bundle = self._begin(run)
-        coordinator = bundle.permit.coordinator
-        self._witness.trust(coordinator.name, coordinator.sign_key)
-        known, old = self._witness.size(coordinator.name), int(meta["old_size"])
-        answer: dict[str, Any] = {"known": known, "checkpoint": self._log.checkpoint()}
-        if old == known:
-            answer["cosignature"] = self._witness.add_checkpoint(
-                coordinator.name,
-                coordinator.sign_key,
-                old,
-                str(meta["note"]),
-                [bytes.fromhex(node) for node in meta["path"]],
-            )
-        # Else the coordinator was killed before it noted our last cosignature; told
-        # what we know, it asks again with a proof from there.
-        content = pack(answer)
-        self._reply(envelope.header, "closing", coordinator.name, content)
-
-    def _check_announced(
-        self, meta: Mapping[str, Any], permit: Permit, run: str
-    ) -> None:
-        """Refuse to cosign a log of a revoked study that does not end by saying so."""
-        for name in strangers_in(Bundle(permit), self._trusted):
-            raise NotAParty(
-                f"{name} of the permit is not in {self.identity.name}'s list"
-            )
-        if self.identity.name not in permit.hubs:
-            raise NotAParty(f"{self.identity.name} is not a hub of this permit")
-        party = permit.coordinator
-        text = verify_note(str(meta["note"]), party.name, party.sign_key)
-        check_announced(meta, text, permit, run)
+        # Of a revoked study nothing is seen any more but that it is said so.
+        check_certified(meta, bundle.permit, run, revoked=is_ended)
+        boss, note, old = bundle.permit.coordinator, str(meta["note"]), meta["old_size"]
+        answer = cosigned(self._witness, boss, note, int(old), meta["path"])
+        told = {"known": answer.known, "checkpoint": self._log.checkpoint()}
+        if answer.line:
+            told["cosignature"] = answer.line
+        self._reply(envelope.header, "closing", boss.name, pack(told))
 
     def _reply(self, header: Header, kind: str, to: str, content: bytes) -> None:
         reply = Header(

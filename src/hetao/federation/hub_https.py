@@ -1,10 +1,12 @@
-"""A hub behind HTTPS with mutual TLS 1.3: four routes, long poll, nobody dialled.
+"""A hub behind HTTPS with mutual TLS 1.3: five routes, long poll, nobody dialled.
 
     POST /v1/envelopes                     201 kept, 4xx refused (JSON: code, rule)
     GET  /v1/envelopes?after=N&run=R&wait=S   200 a batch, 204 nothing came in time,
                                               503 the hub is stopping, ask again
     POST /v1/notices?after=N               200 what the hub heard about permits past N
     POST /v1/records                       200 what the hub tells of everybody's log
+    POST /v1/lists                         200 its cosignature of the coordinator's log,
+                                              which ends with its status lists
 
 The name in the client's certificate decides who speaks; nothing in a request does.
 """
@@ -18,6 +20,7 @@ from typing import Final
 from aiohttp import web
 
 from hetao.errors import BadEnvelope, HetaoError, NotAParty, Replayed
+from hetao.federation.cosigning import LARGEST as LARGEST_SHOWN
 from hetao.federation.counter import Counter
 from hetao.federation.hub import Hub
 from hetao.federation.register import LARGEST as LARGEST_NEWS
@@ -68,7 +71,7 @@ def unframe(data: bytes) -> tuple[tuple[int, bytes], ...]:
 
 
 class HubServer:
-    """Four routes to the counter of a `Hub`."""
+    """Five routes to the counter of a `Hub`."""
 
     def __init__(self, hub: Hub) -> None:
         """Serve `hub`."""
@@ -81,6 +84,7 @@ class HubServer:
         app.router.add_get("/v1/envelopes", self._get)
         app.router.add_post("/v1/notices", self._notices)
         app.router.add_post("/v1/records", self._records)
+        app.router.add_post("/v1/lists", self._lists)
         app.on_shutdown.append(self._release)
         return app
 
@@ -89,30 +93,22 @@ class HubServer:
         self._counter.close()
 
     async def _post(self, request: web.Request) -> web.Response:
-        length = request.content_length or 0
-        if length > LARGEST_BODY:
-            raise web.HTTPRequestEntityTooLarge(LARGEST_BODY, length)
-        data = await request.read()
+        data = await _body(request, LARGEST_BODY)
         await self._counter.hand_in(_speaker(request), data)
         return web.Response(status=201)
 
     async def _notices(self, request: web.Request) -> web.Response:
         _speaker(request)  # anybody of the network
-        if (request.content_length or 0) > LARGEST_NEWS:
-            raise web.HTTPRequestEntityTooLarge(
-                LARGEST_NEWS, request.content_length or 0
-            )
-        after = _place(request)
-        return web.Response(
-            body=self._counter.hub.exchange(after, await request.read())
-        )
+        data, after = await _body(request, LARGEST_NEWS), _place(request)
+        return web.Response(body=self._counter.hub.exchange(after, data))
 
     async def _records(self, request: web.Request) -> web.Response:
-        speaker, length = _speaker(request), request.content_length or 0
-        if length > LARGEST_REPORT:
-            raise web.HTTPRequestEntityTooLarge(LARGEST_REPORT, length)
-        data = await request.read()
+        speaker, data = _speaker(request), await _body(request, LARGEST_REPORT)
         return web.Response(body=self._counter.hub.report(speaker, data))
+
+    async def _lists(self, request: web.Request) -> web.Response:
+        speaker, data = _speaker(request), await _body(request, LARGEST_SHOWN)
+        return web.Response(body=self._counter.hub.cosign(speaker, data))
 
     async def _get(self, request: web.Request) -> web.Response:
         speaker = _speaker(request)
@@ -128,6 +124,14 @@ class HubServer:
         headers = {EPOCH: inbox.epoch}
         status = 200 if inbox.items else 204
         return web.Response(status=status, body=frame(inbox) or None, headers=headers)
+
+
+async def _body(request: web.Request, largest: int) -> bytes:
+    """Return the bytes of a request; what is too large is not read."""
+    length = request.content_length or 0
+    if length > largest:
+        raise web.HTTPRequestEntityTooLarge(largest, length)
+    return await request.read()
 
 
 def _place(request: web.Request) -> int:

@@ -1,10 +1,11 @@
 """The coordinator's runs: which one goes on, which has ended."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
-from hetao.errors import HetaoError
+from hetao.analysis import estimator_for
+from hetao.errors import HetaoError, InvalidStudy
 from hetao.federation.correspondence import Desk
 from hetao.federation.store import Store
 from hetao.permit import Bundle, check_standing, is_revoked
@@ -88,3 +89,22 @@ def _begun(store: Store, study: Study, bundle: Bundle) -> list[tuple[str, bool]]
         (study.digest, bundle.permit.digest),
     )
     return [(str(run), bool(finished)) for run, finished in rows]
+
+
+def check_by_file(study: Study, by_file: Collection[str]) -> None:
+    """Return quietly if the sites can answer the study in one file each.
+
+    Raises:
+        InvalidStudy: one is no site of it, or an analysis takes more than one round.
+    """
+    for site in sorted(set(by_file) - set(study.sites)):
+        raise InvalidStudy(f"{site} is no site of the study, so it has no file")
+    for analysis in study.analyses if by_file else ():
+        most = estimator_for(study, analysis).most_rounds
+        if most > 1:
+            raise InvalidStudy(
+                f"{analysis.name} takes up to {most} rounds, each from the sum of the "
+                "one before; a site that answers by one file is asked once",
+                fix="ask for what takes one round, such as profile or meta, or carry "
+                "a file each round by leaving --by-file out",
+            )

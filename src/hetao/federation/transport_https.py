@@ -94,6 +94,10 @@ class HttpsTransport:
         """Tell a hub what a log holds, and be told."""
         return (await self._ask(hub, "POST", {}, data, "records"))[1]
 
+    async def cosign(self, hub: str, data: bytes) -> bytes:
+        """Show a hub what the coordinator's log ends with, and be answered."""
+        return (await self._ask(hub, "POST", {}, data, "lists"))[1]
+
     async def _ask(
         self,
         hub: str,

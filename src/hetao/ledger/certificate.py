@@ -242,6 +242,8 @@ def check_issue_log(certificate: Opened) -> str:  # 9
         raise Unverified("the issuer's log bears another name")
     if proof.extra is not None:
         raise Unverified("the proof bears bytes that nothing vouches for")
+    if proof.index != checkpoint.size - 1:  # whoever cosigned it looked at the last one
+        raise Unverified("the issuer's log does not end with the certificate")
     leaf, root = leaf_hash(entry.encode("ascii")), checkpoint.root
     verify_inclusion(proof.index, checkpoint.size, leaf, proof.path, root)
     if not isinstance(body["software"], str):

@@ -30,11 +30,12 @@ LONGEST: Final = 65_535  # bytes: an entry of the log
 LONGEST_DID: Final = 64  # digits of a key in did:key, which has 47
 CONTEXT: Final = "https://www.w3.org/ns/credentials/v2"
 REVOKED: Final = "hetao.revoked-certificate/1"  # type of the body
+KIND: Final = "HetaoCertificate"
 REVOKED_KIND: Final = "HetaoRevokedStudy"
 Claims = Callable[[Mapping[str, Any], Mapping[str, str], int, str], dict[str, Any]]
 PURPOSES: Final = ("revocation", "suspension")
 _TERMS: Final = (
-    "HetaoCertificate",
+    KIND,
     "body",
     "checks",
     "findings",
@@ -161,7 +162,7 @@ def certificate_claims(
         "findings": digest(body["findings"]),
         "sites": sorted(str(entry["name"]) for entry in body["sites"]),
     }
-    kind = "HetaoCertificate", _TERMS
+    kind = KIND, _TERMS
     return _claims(body, kind, subject, (issuer, index, named or digest(body)))
 
 

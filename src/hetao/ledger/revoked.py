@@ -39,9 +39,7 @@ from hetao.ledger.certificate import (
     step,
     verify_certificate,
 )
-from hetao.ledger.credential import REVOKED, REVOKED_KIND, read_credential
-from hetao.ledger.merkle import leaf_hash, verify_inclusion
-from hetao.ledger.note import parse_checkpoint
+from hetao.ledger.credential import REVOKED
 from hetao.ledger.opened import Opened, parts_of
 from hetao.ledger.released import Released, check_released
 from hetao.ledger.rounds import check_place, check_release, check_total
@@ -459,30 +457,3 @@ def _courses(certificate: Ended) -> list[Course]:
                 )
             )
     return found
-
-
-# --- before it is cosigned ------------------------------------------------------------
-def check_announced(
-    meta: Mapping[str, Any], checkpoint: str, permit: Permit, run: str
-) -> None:
-    """Return quietly if a log ends with the certificate of a revoked study.
-
-    Args:
-        meta: `leaf`, the entry, and `inclusion`, its path.
-        checkpoint: the text of the log's, as its owner signed it.
-        permit: that was revoked.
-        run: of the study.
-
-    Raises:
-        Unverified: it ends with something else, or what is given is malformed.
-    """
-    with step("what the log ends with"):
-        leaf, claimed = str(meta["leaf"]), parse_checkpoint(checkpoint)
-        path = [bytes.fromhex(node) for node in meta["inclusion"]]
-        hashed = leaf_hash(leaf.encode("ascii"))
-        verify_inclusion(claimed.size - 1, claimed.size, hashed, path, claimed.root)
-        claims = read_credential(leaf, permit.coordinator.sign_key)
-        subject = claims["credentialSubject"]
-        said = claims["type"][-1], subject["permit"], subject["id"]
-        if said != (REVOKED_KIND, permit.digest, f"urn:hetao:run:{run}"):
-            raise Unverified("it is no certificate that this run was revoked")

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from hetao.canonical import canonical, parse_canonical
-from hetao.errors import InvalidData, NotCanonical, Refused, Unverified, Usage
+from hetao.errors import InvalidData, NotCanonical, Unverified, Usage
 from hetao.ledger.credential import (
     CONTEXT,
     PURPOSES,
@@ -39,6 +39,7 @@ from hetao.ledger.credential import (
     sign_credential,
 )
 from hetao.ledger.log import Log
+from hetao.ledger.log_end import append_last
 from hetao.ledger.note import (
     LOG_SIGNATURE,
     Verifier,
@@ -53,7 +54,6 @@ TYPE: Final = "hetao.status/1"
 FEWEST: Final = 131_072  # bits: a shorter list would tell too much, says the standard
 MOST: Final = 2**27  # bits: 16 MiB; nothing larger is unpacked
 LARGEST: Final = 2**20  # bytes of a snapshot
-_TRIES: Final = 3
 _CHUNK: Final = 256  # entries read at once, looking for the last lists
 REVOCATION, SUSPENSION = PURPOSES
 
@@ -247,15 +247,7 @@ def append_lists(
         sign_credential(key, list_claims(issuer, purpose, marks[purpose], when))
         for purpose in PURPOSES
     ]
-    for _ in range(_TRIES):
-        first = log.append([entry.encode("ascii") for entry in entries])
-        note = log.checkpoint()
-        if _size_of(note) == first + len(entries):
-            return note
-    raise Refused(
-        "the log grows too quickly for its status lists to end it",
-        fix="publish the status while no study runs",
-    )
+    return append_last(log, lambda _: entries)[1]
 
 
 def snapshot(log: Log, note: str) -> bytes:
@@ -279,6 +271,52 @@ def _size_of(note: str) -> int:
 
 
 # --- the verifier's side ------------------------------------------------------------
+@dataclass(frozen=True)
+class Told:
+    """What a snapshot says, of all entries that stand before its lists.
+
+    Attributes:
+        marks: purpose → bits of its list.
+        as_of: UTC time that the lists name.
+        note: the log's checkpoint that the lists end, with its cosignatures.
+        size: of the log there.
+    """
+
+    marks: Mapping[str, bytes]
+    as_of: str
+    note: str
+    size: int
+
+
+def read_snapshot(data: bytes, issuer: tuple[str, Ed25519PublicKey]) -> Told:
+    """Return what a snapshot says, whoever cosigned it.
+
+    Args:
+        data: the snapshot's bytes.
+        issuer: name and key of whoever keeps the lists.
+
+    Raises:
+        Unverified: it is no snapshot, or not of this issuer; or something stands in the
+            log after its lists.
+    """
+    name, key = issuer
+    own = Policy(logs=(Verifier.of(name, key, LOG_SIGNATURE),))
+    marks, notes, times = dict[str, bytes](), set[str](), set[str]()
+    for place, (purpose, part) in enumerate(_lists(data).items()):
+        proof = parse_proof(part["proof"])
+        if proof.extra is not None:
+            raise Unverified("the proof bears bytes that nothing vouches for")
+        size = proof.verify(part["credential"].encode("ascii"), own).checkpoint.size
+        if proof.index != size - len(PURPOSES) + place:
+            raise Unverified("something stands in the log after the status lists")
+        marks[purpose], when = read_list(part["credential"], name, key, purpose)
+        notes.add(proof.note)
+        times.add(when)
+    if len(notes) != 1 or len(times) != 1:
+        raise Unverified("the status lists are not of one moment")
+    return Told(marks, when, proof.note, size)
+
+
 def check_status(
     data: bytes,
     issuer: tuple[str, Ed25519PublicKey],
@@ -298,28 +336,15 @@ def check_status(
         Unverified: it is no snapshot, not of this issuer, or older than the
             certificate; or its checkpoint is below the policy's quorum.
     """
-    name, key = issuer
-    own = Policy(logs=(Verifier.of(name, key, LOG_SIGNATURE),))
-    marks, notes, times = dict[str, bytes](), set[str](), set[str]()
-    for place, (purpose, part) in enumerate(_lists(data).items()):
-        proof = parse_proof(part["proof"])
-        if proof.extra is not None:
-            raise Unverified("the proof bears bytes that nothing vouches for")
-        size = proof.verify(part["credential"].encode("ascii"), own).checkpoint.size
-        if proof.index != size - len(PURPOSES) + place:
-            raise Unverified("something stands in the log after the status lists")
-        marks[purpose], when = read_list(part["credential"], name, key, purpose)
-        notes.add(proof.note)
-        times.add(when)
-    if len(notes) != 1 or len(times) != 1:
-        raise Unverified("the status lists are not of one moment")
-    if index >= size - len(PURPOSES):
+    told = read_snapshot(data, issuer)
+    if index >= told.size - len(PURPOSES):
         raise Unverified("the status lists are older than the certificate")
-    seen = policy.check(proof.note).witnesses if policy else {}
+    seen = policy.check(told.note).witnesses if policy else {}
+    when = told.as_of
     if seen:
         first = datetime.datetime.fromtimestamp(min(seen.values()), datetime.UTC)
         when = format_time(first)
-    return Status(_state(marks, index), when, tuple(seen))
+    return Status(_state(told.marks, index), when, tuple(seen))
 
 
 def _state(marks: Mapping[str, bytes], index: int) -> str:

@@ -236,6 +236,7 @@ class Certificate:
         need(note.signed(name, 1, key) == 0, "the log did not sign its checkpoint")
         reached = root_of(index, note.size, credential.encode("ascii"), path)
         need(reached == note.root, "the certificate does not stand in the log")
+        need(index == note.size - 1, "the log does not end with the certificate")
         issued = _seconds(self.body["issued"])
         for hub in self.hubs:
             seen = note.signed(hub, 4, self.key(hub))
