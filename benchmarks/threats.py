@@ -89,8 +89,8 @@ THREATS = (
         ("attack/published_attacks", "attack/risk_sets",
          "attack/network_inversion", "attack/what_sums_reveal",
          "attack/differencing", "attack/differencing_sites",
-         "attack/group_quartiles", "attack/group_curves", "attack/own_parts",
-         "attack/dominance", "attack/saturating_states"),
+         "attack/group_quartiles", "attack/group_curves", "attack/strata_in_bins",
+         "attack/own_parts", "attack/dominance", "attack/saturating_states"),
         "cells of two columns beside a number",
     ),
     Threat(
@@ -289,6 +289,11 @@ ATTACKS = (
         "curves by a group", "known times, counted in fine bins by group",
         "the same, of curves",
         ("attack/group_curves",),
+    ),
+    Attack(
+        "strata in bins", "known columns, their moments in each stratum, bin and round",
+        "the same, of a Cox model on a grid",
+        ("attack/strata_in_bins",),
     ),
     Attack(
         "a number that tells the site", "arithmetic with what a site's people share",

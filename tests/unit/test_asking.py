@@ -7,7 +7,7 @@ import pytest
 
 from hetao.analysis import estimator_for, make_rows
 from hetao.canonical import digest
-from hetao.errors import InvalidStudy
+from hetao.errors import InvalidStudy, TooClose
 from hetao.federation.asking import (
     Attempt,
     Places,
@@ -19,13 +19,15 @@ from hetao.federation.asking import (
     places_of,
     room_of,
 )
-from hetao.federation.memory import Memory
+from hetao.federation.memory import Memory, Purpose, Room
 from hetao.release import Policy
+from hetao.release.differencing import Asked
 from hetao.release.lists import NOWHERE, Summed
 from hetao.release.minimums import numbers_told
 from hetao.release.policy import STRICT
 from hetao.study import Minimum
 from support_analysis import ANALYSES, STUDY, people
+from support_federation import START
 
 SITES = ("a", "b", "c")
 SCREEN = estimator_for(STUDY, ANALYSES["screen"])
@@ -212,3 +214,52 @@ def test_of_each_pair_of_a_screen_a_round_tells_scores_and_information():
     expected = [numbers_told(pair.parameters, 1) for pair in SCREEN.plan.parts]
     assert [numbers for _, numbers in asked.told] == expected
     assert asked.course == "run|1"
+
+
+# --- strata in the bins of a grid -----------------------------------------------------
+def in_bins(at, run="run"):
+    """Return what a round of a Cox model on a grid asks, of three strata."""
+    model = ANALYSES["cox_grid_breslow"]
+    study = replace(STUDY, analyses=(model,))
+    estimator = estimator_for(study, model)
+    rows = make_rows(estimator.plan, people(1, 300), study.sites[0])
+    everybody = Places(np.arange(300), {})
+    return asked_of(estimator, rows, everybody, at, Attempt(run), NOWHERE)
+
+
+def test_a_round_that_the_begin_reserved_no_room_for_asks_for_its_own_sums():
+    begin, fifth, seventh, eighth = (in_bins(at) for at in (0, 5, 6, 7))
+
+    assert begin.statistics == fifth.statistics != {}
+    assert begin.pooled == fifth.pooled
+    assert seventh.statistics == eighth.statistics == {}
+    of = [each.pooled["grade"] for each in (begin, seventh, eighth)]
+    assert not of[1] & of[2]
+    assert len(of[1]) == len(of[2])
+    assert [each.later for each in (begin, fifth, seventh, eighth)] == [0, 0, 6, 7]
+    assert all(each.follows for each in (begin, fifth, seventh, eighth))
+
+
+def test_each_such_round_weighs_once_beside_those_before(tmp_path):
+    memory, room = Memory(tmp_path), Room(10, 1.0, None, 1.0)
+    purpose = Purpose("study", "permit", "snapshot", "space", "2030-01-01T00:00:00Z")
+    memory.places("space", np.arange(300))
+
+    def carried(at, run="run"):
+        sums = [f"sum {place} of round {at}" for place in range(30)]
+        later = at if at >= 6 else 0
+        asked = Asked(
+            "m", np.arange(300), pooled={"v": sums}, course=run, follows=True,
+            later=later,
+        )  # fmt: skip
+        memory.reserve(purpose, [asked], room, START)
+        return memory.budget(purpose, asked, 1.0).used
+
+    loads = [carried(at) for at in (0, 5, 6, 6, 7, 7)]
+    assert loads == pytest.approx([30, 30, 60, 60, 90, 90])
+    assert carried(6, "run 2") == pytest.approx(120)
+    for at in range(8, 14):
+        carried(at)
+    with pytest.raises(TooClose):
+        carried(14)
+    memory.close()

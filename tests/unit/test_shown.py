@@ -17,7 +17,7 @@ from hetao.analysis import (
     sums_of_groups,
 )
 from hetao.analysis.cells import most_sums
-from hetao.study import Analysis, Minimum
+from hetao.study import Analysis, Grid, Minimum
 from support_analysis import (
     ANALYSES,
     STUDY,
@@ -104,6 +104,9 @@ COUNTED = [
     (replace(RATES, strata=("sex",)), "treated", 6),  # in each stratum
     (replace(RATES, strata=("sex",)), "sex", 6),  # in each group
     (replace(RATES, strata=("grade",)), "treated", 9),
+    (replace(RATES, strata=("sex", "grade")), "sex", 3 * 2 * 3),  # by grade as well
+    (replace(RATES, strata=("sex", "grade")), "grade", 3 * 2 * 2),
+    (replace(RATES, strata=("sex", "grade")), "treated", 3 * 2 * 3),
     (SHARES, "treated", 2),
     (replace(SHARES, outcome="score"), "treated", 3),
 ]
@@ -258,6 +261,114 @@ def test_where_single_people_may_be_shown_a_grid_counts_once():
     rows = make_rows(plan, complete(), "aa")
 
     assert len(sums_of_groups(plan, rows)["treated"]) == 3
+
+
+# --- a Cox model on a grid, within strata ---------------------------------------------
+ON_A_GRID = Analysis(
+    "c", "cox", time="day", event="died", terms=("sex",), strata=("treated",),
+    grid=Grid((20.0, 60.0)),
+)  # fmt: skip
+TWO = replace(ON_A_GRID, terms=("sex", "ill"))
+AGED = replace(ON_A_GRID, terms=("age",))
+
+
+def told_in_bins(analysis, name, columns):
+    """Return the rank of what a change of stratum changes in every round, and counted.
+
+    Of numbers the rounds are made up, at coefficients that lie far apart: the rank of
+    those of a course is as much less as its last steps are small.
+    """
+    study = study_of(VARIABLES, analysis)
+    method = estimator_for(study, analysis)
+    (where,) = np.nonzero(columns[name] == 0)
+    moved = []
+    for one in [None, *where]:
+        other = columns | {name: columns[name].copy()}
+        if one is not None:
+            other[name][one] = 1
+        moved.append(make_rows(method.plan, other, "aa"))
+    p, changes = method.plan.parameters, []
+    for beta in np.linspace(-2, 2, 6):
+        sent = [method.local(rows, {"beta": np.full(p, beta)}) for rows in moved]
+        both = [
+            np.concatenate([one[key].ravel() for key in ("leaving", "dying", "deaths")])
+            for one in sent
+        ]
+        changes.append(np.array(both[1:]) - both[0])
+    moves = np.hstack(changes)
+    size = np.abs(moves).max(axis=0)
+    rank = np.linalg.matrix_rank(moves[:, size > 0] / size[size > 0], tol=1e-9)
+    counted = sums_of_groups(method.plan, moved[0], range(method.in_cells(6)))
+    return rank, len(counted[name])
+
+
+@pytest.mark.parametrize(
+    ("analysis", "name", "sums"),
+    [
+        (ON_A_GRID, "treated", 2 * 2 * 2),  # kinds, bins, either sex
+        (TWO, "treated", 2 * 2 * 4),
+        (replace(TWO, strata=("treated", "grade")), "treated", 3 * 2 * 2 * 4),
+        (replace(TWO, strata=("treated", "grade")), "grade", 2 * 2 * 2 * 4),
+        (replace(ON_A_GRID, terms=("sex", "sex:treated")), "treated", 2 * 2 * 2),
+        # who dies also as such, without the offset
+        (replace(ON_A_GRID, offset="log(years)"), "treated", 2 * (2 * 2 + 1)),
+    ],
+)
+def test_a_cox_model_on_a_grid_tells_of_strata_all_that_its_bins_add_up(
+    analysis, name, sums
+):
+    rank, counted = told_in_bins(analysis, name, complete(600))
+
+    assert counted == sums
+    assert 0.5 * sums <= rank <= sums
+
+
+@pytest.mark.parametrize(
+    ("analysis", "sums"),
+    [
+        (AGED, 2 * 2 * 3 * 6),  # kinds, bins, moments, rounds
+        (replace(AGED, terms=("age", "age:treated")), 2 * 2 * 2 * 6 * 6),
+        (replace(AGED, offset="log(years)"), 2 * (2 * 3 * 6 + 1)),
+    ],
+)
+def test_of_numbers_other_sums_in_each_round(analysis, sums):
+    rank, counted = told_in_bins(analysis, "treated", complete(600))
+
+    assert counted == sums
+    assert sums / 6 < rank <= sums
+
+
+def test_joined_bins_count_each_fine_one_after_the_opening():
+    merged = replace(AGED, grid=Grid(AGED.grid.edges, merge=True))
+    method, rows = made(merged)
+
+    of_six = sums_of_groups(method.plan, rows, range(method.in_cells(6)))
+    assert len(of_six["treated"]) == 2 * 2 * 3 * 5
+
+
+def test_more_than_everybody_can_be_asked_is_no_more_than_everybody():
+    long = replace(AGED, grid=Grid(tuple(i / 10 for i in range(1, 2001))))
+    method, rows = made(long)
+
+    counted = sums_of_groups(method.plan, rows, range(method.in_cells(6)))
+    assert len(counted["treated"]) == rows.people * len(method.plan.sites)
+
+
+def test_a_cox_model_tells_of_no_stratum_within_sites_or_of_one_alone():
+    for one in (
+        replace(AGED, strata=("site", "treated"), grid=None),
+        replace(AGED, strata=()),
+    ):
+        method, rows = made(one)
+        assert method.in_cells(6) == 0
+        assert sums_of_groups(method.plan, rows, range(method.in_cells(6))) == {}
+
+
+def test_where_a_site_shows_single_people_the_bins_of_a_model_are_not_counted():
+    method = made(AGED)[0]
+
+    assert method.within(Minimum(cell=2)).in_cells(6) == method.in_cells(6) > 0
+    assert method.within(Minimum(cell=1)).in_cells(6) == 0
 
 
 # --- what a model by the outcome tells too --------------------------------------------

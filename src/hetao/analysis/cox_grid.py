@@ -6,11 +6,13 @@ rebuilt. So a site's own message is never publishable, and every bin in which a 
 has leavers must hold enough of its own people.
 """
 
+import math
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
+from hetao.analysis.combinations import categories
 from hetao.analysis.cox import ETA as LEAST
 from hetao.analysis.cox import cox_step, tied_events
 from hetao.analysis.estimator import (
@@ -25,11 +27,14 @@ from hetao.analysis.estimator import (
 from hetao.analysis.expressions import Floats, Ints
 from hetao.analysis.finding import Finding
 from hetao.analysis.newton import MOST_ROUNDS, Point
+from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
 from hetao.errors import NotEstimable
+from hetao.study import Minimum
 
 LEAST_AT_RISK = 1e-8  # sum of hazard ratios that fixed point still tells well
 ETA = 20.0  # log hazard ratio against the middle of the public bounds
+KINDS: Final = 2  # who leaves in a bin, and who of them dies
 
 
 @estimator(
@@ -62,6 +67,35 @@ class CoxGrid(Estimator):
         "hetao.analysis.newton",
         "hetao.analysis.cox",
     )
+
+    chooses = True
+
+    def __init__(self, plan: Plan, own: Minimum | None = None) -> None:
+        """Fit the estimator to a plan, and to a site's own least counts."""
+        self._shows_single = own is not None and own.cell <= 1
+        super().__init__(plan)
+
+    def within(self, minimum: Minimum) -> Self:
+        """Return the same for a site, which may be one that shows single people."""
+        return type(self)(self.plan, minimum)
+
+    def in_cells(self, rounds: int) -> int:
+        """Return how many sums about who is in a stratum so many rounds tell.
+
+        In each bin those who leave and those who die have as many as they have moments,
+        and other ones in each round, for the weights are others; but no more than the
+        other categories of the design have combinations. With an offset who dies is
+        also counted without it. None is counted where single people are shown, as of a
+        public file.
+        """
+        plan = self.plan
+        if self._shows_single or len(plan.strata) < 2:
+            return 0
+        told = self.sizes()["moments"] * rounds
+        if not any(column.factors for column in plan.columns):
+            others = set(categories(plan)) - set(plan.analysis.strata)
+            told = min(told, math.prod(categories(plan)[name] for name in others))
+        return len(plan.edges) * (KINDS * told + (plan.offset is not None))
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
         """Return the bounds of a round; a person's weight is at most exp(ETA)."""

@@ -54,6 +54,10 @@ class CoxMerged(CoxGrid):
             return dict.fromkeys(self.opening, (1.0, 0.0))
         return super().bounds(round_number)
 
+    def in_cells(self, rounds: int) -> int:
+        """Return what `cox_grid` does, of every fine bin, after the opening."""
+        return super().in_cells(rounds - 1)
+
     @property
     def least(self) -> int:
         """Return how many people a bin that holds any must hold."""

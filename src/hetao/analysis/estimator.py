@@ -94,8 +94,8 @@ class Estimator(ABC):
             sum over many sites, because the sum shows more of a person than a count.
         own_parts: whether the sum tells each site's part apart, so that it is graded as
             one, however many sites are in it.
-        chooses: whether of whom it adds up what follows from the sums so far, so that
-            another run of the same study may tell other sums of the same people.
+        chooses: whether what it adds up about groups follows from the sums so far, so
+            that another run of the same study may tell others of the same people.
         of_people: arrays that no weight multiplies.
         plan: the public plan.
         shapes: of the arrays of the opening, and of the rounds after it.
@@ -248,6 +248,18 @@ class Estimator(ABC):
         """
         del rows, state
         return facts, self.own_cells
+
+    def in_cells(self, rounds: int) -> int:
+        """Return how many sums about who is in a stratum so many rounds tell.
+
+        They are told in each level of the other strata. 0 where nothing is added up in
+        strata that a design stands beside.
+
+        Args:
+            rounds: from the first.
+        """
+        del rounds
+        return 0
 
     def bins(self, rows: Rows, state: State) -> dict[str, int]:
         """Return the counts at a state that a reader of the message could see.

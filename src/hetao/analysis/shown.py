@@ -1,5 +1,6 @@
 """Which sums about a variable an analysis shows, to who knows all else of everybody."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Final
 
@@ -17,6 +18,7 @@ Names = dict[str, frozenset[str]]
 
 # Of these the outcome tells X'y and nothing else: the sums of a table by the outcome.
 TELL_PRODUCTS: Final = ("logistic", "linear", "poisson")
+NONE: Final = range(0)
 
 
 def statistics(plan: Plan) -> Names:
@@ -68,14 +70,16 @@ def _sums(plan: Plan) -> Iterator[str]:
     yield from (f"{name} in a design under {one}" for name in names for one in under)
 
 
-def sums_of_groups(plan: Plan, rows: Rows) -> Names:
+def sums_of_groups(plan: Plan, rows: Rows, in_cells: range = NONE) -> Names:
     """Return, of each variable that makes groups, the sums about it that are shown.
 
     A table by a group tells of who is in it one sum for each thing that it adds up
     there: how many they are, and of each described number its sum and its sum of
     squares, of each category how many have each level but one; and who is known, where
-    somebody is not. Rates tell them in each stratum, and of a stratum in each group. An
-    effect tells of a treatment the balance of each column, and of its square.
+    somebody is not. Rates tell them in each stratum, and of a stratum in each group and
+    each level of the other strata. An effect tells of a treatment the balance of each
+    column, and of its square. A Cox model over sites on a grid tells of a stratum the
+    moments of its columns in each bin.
 
     They leave as sums over sites alone: no method that shows them may publish a site's
     own part.
@@ -83,16 +87,49 @@ def sums_of_groups(plan: Plan, rows: Rows) -> Names:
     Args:
         plan: the public plan.
         rows: the site's: whether somebody's value is missing follows from them.
+        in_cells: as the estimator's `in_cells` returns.
     """
     analysis, groups = plan.analysis, _grouping(plan)
+    if _weighs(plan) and plan.columns:
+        return {analysis.treatment: frozenset(_balance(plan))}
     if plan.columns:
-        return {analysis.treatment: frozenset(_balance(plan))} if _weighs(plan) else {}
+        most = rows.people * len(plan.sites)
+        return _in_bins(plan, in_cells, most) if in_cells else {}
     added = [*_added(plan, rows), *(_balance(plan) if _weighs(plan) else ())]
     found: Names = {}
     for name in groups:
-        others = plan.groups if name in analysis.strata else plan.strata
-        cells = others if plan.method.has_rates and len(others) > 1 else ("",)
+        cells = _beside(plan, name) if plan.method.has_rates else [""]
         found[name] = frozenset(f"{one}{cell}" for one in added for cell in cells)
+    return found
+
+
+def _beside(plan: Plan, name: str) -> list[str]:
+    """Return the labels of what else parts people: groups, and all other strata."""
+    analysis = plan.analysis
+    others = [one for one in analysis.strata if one not in (SITE, name)]
+    levels = [[level.name for level in plan.variable(one).levels] for one in others]
+    if name != analysis.by and len(plan.groups) > 1:
+        levels.append(list(plan.groups))
+    return [" × ".join(labels) for labels in itertools.product(*levels)]
+
+
+def _in_bins(plan: Plan, in_cells: range, most: int) -> Names:
+    """Return what a Cox model on a grid tells of who is in its strata.
+
+    In each level of the other strata the same; twice as much where the numbers that
+    are added up of somebody differ by the stratum itself, one being crossed with it.
+    """
+    found = {}
+    numbers = [column for column in plan.columns if column.factors]
+    crossed = {name for column in numbers for name, _ in column.levels}
+    for name in _grouping(plan):
+        ways = range(1 + (name in crossed))
+        cells = itertools.product(_beside(plan, name), ways, in_cells)
+        told = itertools.islice(cells, most)  # as many are let out by no budget
+        found[name] = frozenset(
+            f"sum {place} {way} of {plan.analysis.name} in its bins {label}"
+            for label, way, place in told
+        )
     return found
 
 

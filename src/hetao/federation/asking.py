@@ -22,7 +22,12 @@ from hetao.permit import Bundle, bundle_from
 from hetao.release import Policy, unpack
 from hetao.release.differencing import Asked, Ints
 from hetao.release.lists import Summed, summed
-from hetao.release.minimums import numbers_of, numbers_told, rounds_counted
+from hetao.release.minimums import (
+    USUAL_ROUNDS,
+    numbers_of,
+    numbers_told,
+    rounds_counted,
+)
 from hetao.study import Study, study_from
 
 Ids = NDArray[np.generic]
@@ -128,8 +133,13 @@ def asked_of(
     else:
         mine = _People(own)
         found += [(name, mine.of(who)) for name, who in subsets(plan, rows)]
-    single, pooled = statistics(plan), sums_of_groups(plan, rows)
-    follows = estimator.chooses and bool(pooled)
+    later = at if at >= USUAL_ROUNDS and estimator.in_cells(at) else 0
+    rounds = rounds_counted(at, estimator.most_rounds)
+    before = estimator.in_cells(at) if later else 0
+    in_cells = range(before, estimator.in_cells(rounds))
+    single = {} if later else statistics(plan)
+    pooled = sums_of_groups(plan, rows, in_cells)
+    follows = estimator.chooses and (bool(later) or bool(pooled))
     alone = rows.site in over.apart
     tells = plan.tells_sites or rows.tells_site
     if alone or tells or estimator.own_parts or estimator.publishable:
@@ -141,12 +151,13 @@ def asked_of(
         single,
         pooled,
         [(who, numbers) for who, numbers in told if numbers],
-        rounds_counted(at, estimator.most_rounds),
+        rounds,
         digest({"members": list(attempt.members)}) if attempt.members else "",
         f"{attempt.run}|{attempt.number}",
         over,
         alone,
         follows,
+        later,
     )
 
 

@@ -456,7 +456,8 @@ class Memory:
 def _spends(asked: Asked, purpose: Purpose) -> str:
     """Return by which name sums are counted once: that of their course, or of all."""
     course = (purpose.permit, asked.course) if asked.follows else ()
-    return "|".join((asked.analysis, *course))
+    later = (str(asked.later),) if asked.later else ()
+    return "|".join((asked.analysis, *course, *later))
 
 
 def _check_one_space(db: sqlite3.Connection, purpose: Purpose) -> None:

@@ -58,6 +58,8 @@ class Asked:
         alone: whether this site's own part may be told apart.
         follows: whether the sums about groups follow from sums of the same course, so
             that in another one they are others.
+        later: the round, from 0, whose sums alone these are; 0 where they are those of
+            all the rounds that the begin reserves room for.
     """
 
     analysis: str
@@ -72,6 +74,7 @@ class Asked:
     over: Summed = NOWHERE
     alone: bool = False
     follows: bool = False
+    later: int = 0
 
     @property
     def of_whom(self) -> "Asked":
