@@ -365,7 +365,8 @@ def spoilt(ran, change):
 
 
 def test_a_count_that_is_not_what_hubs_signed_is_no_certificate(ran, tmp_path):
-    bad = {one.__name__: spoilt(ran, one) for one in (elsewhere, as_people)}
+    changes = (elsewhere, as_people, of_fewer)
+    bad = {one.__name__: spoilt(ran, one) for one in changes}
 
     refused_but(ran.certificate, bad, tmp_path)
     for data in bad.values():

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from hetao.canonical import digest_bytes
+from hetao.canonical import canonical, digest_bytes, parse_canonical
 from hetao.errors import HetaoError, SmallCell, Unreachable, Unverified
 from hetao.federation import coordinator, ending, propose, site
 from hetao.federation.certify import recompute
@@ -35,6 +35,7 @@ from hetao.study import Analysis, Minimum
 from support_counts import VERSION, count_task, counted, refused_but, said_at
 from support_federation import KEY, RUN, SITES, START, Federation, Plan, toy_study
 from support_federation import category as flat_category
+from support_fuzz_run import resigned
 
 CROSSED = Analysis("model", "logistic", outcome="ill", terms=("1", "sex", "old"))
 NO_LIMIT = Policy(Minimum(cell=1), reason="made-up people")
@@ -488,6 +489,25 @@ def another_cell(one, ran):
     one["totals"]["hub-sz"] = state(own, {**said["body"], "cell": 2}).as_json()
 
 
+def of_fewer(one, ran):
+    """Both hubs in league with the coordinator: sites ask for ten."""
+    for hub, said in one["totals"].items():
+        own = ran.cast.identities[hub]
+        one["totals"][hub] = state(own, {**said["body"], "cell": 9}).as_json()
+
+
+def of_no_number(one, ran):
+    for hub, said in one["totals"].items():
+        own = ran.cast.identities[hub]
+        one["totals"][hub] = state(own, {**said["body"], "cell": "99"}).as_json()
+
+
+def of_nothing(one, ran):
+    for hub, said in one["totals"].items():
+        own = ran.cast.identities[hub]
+        one["totals"][hub] = state(own, {**said["body"], "combinations": 0}).as_json()
+
+
 def unsigned(one, ran):
     one["totals"]["hub-sz"] = one["totals"]["hub-hk"]
 
@@ -500,7 +520,10 @@ def elsewhere(one, ran):
     one["task"] = "model/2/count"
 
 
-@pytest.mark.parametrize("change", [another_cell, unsigned, as_a_sum, elsewhere])
+BENT = (another_cell, of_fewer, of_no_number, of_nothing, unsigned, as_a_sum, elsewhere)
+
+
+@pytest.mark.parametrize("change", BENT)
 def test_a_count_that_is_not_what_hubs_signed_is_no_certificate(ran, change):
     with pytest.raises(Unverified):
         verify_certificate(spoilt(ran, change))
@@ -511,7 +534,7 @@ def test_the_pages_script_refuses_them_too(ran, tmp_path):
     without[FIELD] = []
     unknown = {name: one for name, one in ran.body.items() if name != FIELD}
     bad = {"left out": ran.resigned(without), "no field": ran.resigned(unknown)}
-    for change in (another_cell, unsigned, as_a_sum, elsewhere):
+    for change in BENT:
         bad[change.__name__] = spoilt(ran, change)
 
     refused_but(ran.certificate, bad, tmp_path)
@@ -552,6 +575,14 @@ def test_a_revoked_study_tells_of_a_count_as_of_what_nobody_opened(
     assert course.opened == len(outcome.rounds)
     assert course.releases == len(SITES) * (len(outcome.rounds) + 1)
     assert verify(data)
+
+    whole = parse_canonical(data)
+    (one,) = (r for r in whole["body"]["rounds"] if r["task"] == "model/1/count")
+    of_fewer(one, federation)
+    bent = resigned(federation.cast, canonical(whole))
+    for check, error in ((verify_revoked, Unverified), (verify, Refused)):
+        with pytest.raises(error, match="looked for"):
+            check(bent)
 
 
 def test_a_certificate_of_before_there_were_sealed_counts_still_verifies(

@@ -22,7 +22,7 @@ from hetao.ledger.note import (
 from hetao.ledger.policy import parse_policy
 from hetao.ledger.proof import Proof, parse_proof
 from hetao.ledger.revoked import verify_revoked
-from hetao.ledger.verify_hetao import NOT_CHECKED, Refused, verify
+from hetao.ledger.verify_hetao import NOT_CHECKED, Certificate, Refused, verify
 from hetao.ledger.verify_log import Note, check_policy, root_of
 from hetao.permit import new_identity
 from support_federation import START
@@ -54,6 +54,19 @@ def test_a_lie_is_refused_by_the_page(model_run, tmp_path):
     accepted = by_script({"true": told(model_run), **given}, tmp_path)
 
     assert list(accepted) == ["true"]
+
+
+@pytest.mark.parametrize("who", ["parties", "persons"])
+def test_whoever_is_of_no_side_is_refused_by_both(model_run, who):
+    """The one file, like the library, before it looks at what they signed."""
+    body = model_run.body
+    body["permit"]["permit"][who][0]["side"] = "MO"
+    data = model_run.resigned(body)
+
+    with pytest.raises(Unverified):
+        verify_certificate(data)
+    with pytest.raises(Refused, match="of no side"):
+        Certificate(data)
 
 
 @pytest.mark.parametrize("inner", [1e-7, "", []])

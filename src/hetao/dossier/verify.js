@@ -289,6 +289,8 @@ function releases({ body, parties, hubs, canonical }, run, whole) {
     if (sealed && from.length === hubs.length) {
       const [first, second] = hubs.map(hub => totals[hub].body);
       need(["cell", "combinations", "control"].every(k => first[k] === second[k]), "two_counts", task);
+      const least = task.endsWith("/sites") ? "sites" : "cell", asks = sites.map(site => receipts[site].body.policy.minimum[least]);
+      need([first.cell, first.combinations, ...asks].every(Number.isInteger) && first.combinations > 0 && Math.max(...asks) <= first.cell, "few_counted", task);
     }
   }
   return count;

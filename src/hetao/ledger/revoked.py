@@ -42,7 +42,7 @@ from hetao.ledger.certificate import (
 from hetao.ledger.credential import REVOKED
 from hetao.ledger.opened import Opened, parts_of
 from hetao.ledger.released import Released, check_released
-from hetao.ledger.rounds import check_place, check_release, check_total
+from hetao.ledger.rounds import check_place, check_release, check_said, check_total
 from hetao.ledger.sealed_counts import COUNTED, NAME, is_count, task_of
 from hetao.permit import (
     SKEW,
@@ -333,6 +333,8 @@ def _totals(certificate: Ended) -> str:  # 6
             if set(shares) != set(round_["members"]):
                 raise Unverified(f"a sum of {round_['task']} is over other members")
             check_total(certificate, hub, round_, shares)
+        if round_["protocol"] == NAME and len(round_["totals"]) == 2:
+            check_said(certificate, round_)
         both += _is_opened(round_, certificate.permit)
     return f"{both} sums had been opened; none of them was shown to anybody"
 

@@ -148,7 +148,7 @@ def check_totals(certificate: Opened) -> str:  # 6
         for hub in certificate.permit.hubs:
             check_total(certificate, hub, round_)
     for one in certificate.counts:
-        _check_said(certificate, one)
+        check_said(certificate, one)
     counted = len(certificate.counts)
     more = f"; {counted} sealed counts, which nobody opened" * bool(counted)
     return f"{len(certificate.body['rounds'])} sums, each signed by both hubs{more}"
@@ -218,8 +218,12 @@ def check_integers(certificate: Opened) -> str:  # 7
     return f"the exact integers of {shown} sums" + (more if missing else "")
 
 
-def _check_said(certificate: Opened, one: Mapping[str, Any]) -> None:
-    """Hold what both hubs signed of a count to each other, and to each site's least."""
+def check_said(certificate: Opened, one: Mapping[str, Any]) -> None:
+    """Hold what both hubs signed of a count to each other, and to each site's least.
+
+    Raises:
+        BadEnvelope, Unverified: it is of two counts, or of too few people or sites.
+    """
     task = str(one["task"])
     said = [one["totals"][hub]["body"] for hub in certificate.permit.hubs]
     check_fit(said, task)

@@ -141,6 +141,10 @@ class Certificate:
         self.hubs = [p["name"] for p in self.parties.values() if p["role"] == "hub"]
         bosses = [p for p in self.parties.values() if p["role"] == "coordinator"]
         need(len(bosses) == 1 and len(self.hubs) == 2, "not one coordinator, two hubs")
+        known = {
+            one["side"] for one in (*self.parties.values(), *self.permit["persons"])
+        }
+        need(known <= {"HK", "SZ"}, "somebody is of no side")
         self.boss, self.demands = bosses[0], bool(self.permit.get("committed"))
 
     def steps(self) -> list[Callable[[], str]]:
@@ -345,6 +349,11 @@ class Certificate:
                 first, second = (one["totals"][hub]["body"] for hub in self.hubs)
                 for field in ("cell", "combinations", "control"):
                     need(first[field] == second[field], f"{task} is of two counts")
+                whole = all(type(first[n]) is int for n in ("cell", "combinations"))
+                need(whole and first["combinations"] > 0, f"{task} counts nothing")
+                least = "sites" if what == SITES else "cell"
+                asked = [body["policy"]["minimum"][least] for body in said.values()]
+                need(max(asked) <= first["cell"], f"{task} looked for too few")
         many = sum(len(one["receipts"]) for one in self.released)
         return f"{many} releases, each signed by its site; sums of exactly these"
 
