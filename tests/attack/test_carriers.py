@@ -19,7 +19,11 @@ from hetao.study import Analysis, Coefficient, Grid
 from support_analysis import category, number, study_of
 from support_federation import Federation, Plan, toy_study, write_patients
 
-VARIABLES = (number("age", 0, 120), category("ill", "no", "yes"))
+VARIABLES = (
+    number("age", 0, 120),
+    category("ill", "no", "yes"),
+    category("sex", "female", "male"),
+)
 PEOPLE = 400
 NOBODY = np.zeros(0, dtype=np.int64)
 COLUMN = "1e-6*age+"  # so that no two people have one value
@@ -30,7 +34,8 @@ def people(seed=7):
     """Return columns of one site: ages of three decimals, all different."""
     draw = np.random.default_rng(seed)
     ages = draw.choice(np.arange(40_000, 80_000, 10), PEOPLE, replace=False) / 1000
-    return {"age": ages, "ill": (draw.random(PEOPLE) < 0.5).astype(np.int64)}
+    ill, sex = ((draw.random(PEOPLE) < 0.5).astype(np.int64) for _ in range(2))
+    return {"age": ages, "ill": ill, "sex": sex}
 
 
 def bump(age, height=1.0):
@@ -136,6 +141,87 @@ def test_a_number_that_few_people_make_up_but_for_a_little_is_refused():
     assert stopped == 20
 
 
+def sums_with_event(analysis, columns):
+    """Return the sums of each column over those with the event, as sums of sites are.
+
+    They are in fixed point, of steps of 2^-56.
+    """
+    _, method, rows = facts_of(analysis, columns)
+    sums = np.rint((rows.X.T @ rows.y) * 2**56) / 2**56
+    return [
+        column.scale * one + column.centre * rows.y.sum()
+        for column, one in zip(method.plan.columns, sums, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("height", [1e-3, 1e-5, 1e-7, 1e-9, 1e-11])
+def test_a_bump_beneath_another_column_is_refused(height, record_property):
+    """Two columns differ by a bump, which is less than a thousandth of either."""
+    columns = people()
+    order = np.argsort(columns["age"])
+    ages, ill = columns["age"][order], columns["ill"][order]
+    found = stopped = 0
+    for first in range(20, 380, 36):
+        analysis = model("age", f"age+{height:g}*({window(ages, first, 3)})")
+        _, age, beneath = sums_with_event(analysis, columns)
+        found += round((beneath - age) / height) == ill[first : first + 3].sum()
+        stopped += refused(analysis, columns)
+
+    record_property("figure", f"beneath a column: {found} of 10 naively, 0 here")
+    assert found == stopped == 10
+
+
+@pytest.mark.parametrize("wide", ["1e3", "1e5", "1e7"])
+def test_a_bump_in_wide_bounds_is_refused(wide):
+    """What is always 0 widens the bounds: the column is nearly the same for all."""
+    columns = people()
+    order = np.argsort(columns["age"])
+    ages, ill = columns["age"][order], columns["ill"][order]
+    for first in range(20, 380, 36):
+        term = f"{COLUMN}{window(ages, first, 3)}+{wide}*abs(age-age)"
+        analysis = model("age", term)
+        assert refused(analysis, columns)
+        _, age, told_of = sums_with_event(analysis, columns)
+        assert round(told_of - 1e-6 * age) == ill[first : first + 3].sum()
+
+
+@pytest.mark.parametrize("method", ["logistic", "cox"])
+def test_one_person_beneath_another_column_is_refused(method):
+    columns = people()
+    times = {"time": "age", "event": "ill", "grid": Grid((60.0, 120.0))}
+    fields = times if method == "cox" else {"outcome": "ill"}
+    for age in columns["age"][:10]:
+        terms = ("age", f"age+1e-6*({bump(age)})")
+        facts, *_ = facts_of(Analysis("m", method, terms=terms, **fields), columns)
+        assert facts.max_leverage > 0.99
+
+
+@pytest.mark.parametrize("size", [12, 60])
+def test_a_bump_that_a_level_makes_narrow_is_refused(size, record_property):
+    """Of twelve people few are men; their sum, less that of all men, is theirs."""
+    columns = people()
+    order = np.argsort(columns["age"])
+    ages, ill, sex = (columns[name][order] for name in ("age", "ill", "sex"))
+    if size > 12:  # few men among many women
+        sex[:] = 1 - (np.arange(PEOPLE) % 10 > 0)
+        sex[200:] = 1
+        columns["sex"][order] = sex
+    found = stopped = asked = 0
+    for first in range(20, 120, 10):
+        few = slice(first, first + size)
+        if not 2 <= sex[few].sum() < STRICT.cell:
+            continue
+        asked += 1
+        number = f"(1+{COLUMN}{window(ages, first, size)})"
+        analysis = model("sex", number, f"{number}:sex")
+        _, men, _, both = sums_with_event(analysis, columns)
+        found += round(both - men) == (ill * sex)[few].sum()
+        stopped += refused(analysis, columns)
+
+    record_property("figure", f"by a level: {found} of {asked} naively, 0 here")
+    assert found == stopped == asked > 5
+
+
 @pytest.mark.parametrize(
     "analysis",
     [
@@ -225,6 +311,25 @@ def test_a_published_model_that_picks_one_person_is_refused(record_property):
 
     record_property("figure", f"predictions: {found} of 20 naively, 0 here")
     assert found == stopped == 20
+
+
+@pytest.mark.parametrize("height", [1e-3, 1e-9, 1e-11])
+def test_predictions_that_hardly_differ_are_held_to_the_same(height):
+    """A bump of little height, and a tenth of something else, is one person's too."""
+    columns = people()
+    even = np.log(0.3 / 0.7)
+    for place in range(10):
+        term = f"0.016*sin(7*age)+{bump(columns['age'][place])}"
+        plan = estimator_for(study_of(VARIABLES, model(term)), model(term)).plan
+        given = zip(plan.names, (even, height), strict=True)
+        given = tuple(Coefficient(*one) for one in given)
+        fields = {"terms": ("1", term), "coefficients": given}
+        analysis = Analysis("m", "performance", outcome="ill", **fields)
+        facts, method, rows = facts_of(analysis, columns)
+        assert facts.max_leverage > STRICT.leverage
+        times_outcome = method.start(rows)["moments"][4]
+        alone = (times_outcome - 0.3 * rows.y.sum()) / (0.21 * height)
+        assert round(alone) == columns["ill"][place]
 
 
 def in_three_levels(ages, place):
@@ -385,6 +490,22 @@ def test_honest_numbers_are_hardly_ever_refused(record_property):
             few += found < STRICT.cell
     record_property("figure", f"honest numbers: {few} of 1000 refused")
     assert few <= 10
+
+
+def test_honest_models_are_hardly_ever_refused(record_property):
+    """Numbers beside categories, and with a level each: at most one in a hundred."""
+    draw = np.random.default_rng(9)
+    few = 0
+    for turn in range(100):
+        n = (100, 200)[turn % 2]
+        z, levels = draw.normal(size=(n, 2)), draw.random((n, 5))
+        yes = (levels < (0.5, 0.4, 0.3, 0.25, 0.2)).astype(float)
+        numbers = np.column_stack([z, z[:, 0] * yes[:, 0], np.exp(z[:, 1] / 2)])
+        beside = np.column_stack([yes, np.ones(n)])
+        found = carriers(np.column_stack([numbers, np.ones(n)]), NOBODY, beside)
+        few += found < STRICT.cell
+    record_property("figure", f"honest models: {few} of 100 refused")
+    assert few <= 1
 
 
 def test_rows_of_one_person_are_theirs_together():

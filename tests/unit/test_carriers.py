@@ -57,7 +57,7 @@ def test_a_turn_makes_columns_even_whatever_their_size():
     draw = np.random.default_rng(2)
     columns = draw.normal(size=(50, 3)) * (1e-6, 1.0, 1e6)
 
-    even = columns @ turn_of(columns.T @ columns)
+    even = columns @ turn_of(columns)
     np.testing.assert_allclose(even.T @ even, np.eye(3), atol=1e-9)
 
 
@@ -66,10 +66,47 @@ def test_a_turn_leaves_out_what_is_nothing_and_what_is_there_already():
     one, other = draw.normal(size=(2, 50))
     columns = np.column_stack([one, np.zeros(50), other, one + 2 * other])
 
-    even = columns @ turn_of(columns.T @ columns)
+    even = columns @ turn_of(columns)
     assert even.shape == (50, 2)
     np.testing.assert_allclose(even.T @ even, np.eye(2), atol=1e-9)
-    assert turn_of(np.zeros((2, 2))).shape == (2, 0)
+    assert turn_of(np.zeros((3, 2))).shape == (2, 0)
+
+
+@pytest.mark.parametrize("little", [1e-4, 1e-8, 1e-12])
+def test_what_little_two_columns_differ_by_is_a_column(little):
+    one, other = np.random.default_rng(2).normal(size=(2, PEOPLE))
+    other -= one * (one @ other) / (one @ one)
+    columns = np.column_stack([one, one + little * other])
+
+    even = columns @ turn_of(columns)
+    assert even.shape == (PEOPLE, 2)
+    left = other / np.linalg.norm(other)
+    assert np.linalg.norm(even.T @ left) == pytest.approx(1, abs=1e-3)
+
+
+def test_what_is_a_sum_of_what_is_beside_is_nobodys():
+    """What rounding leaves of it is not taken for a column."""
+    level = (np.arange(PEOPLE) < 12).astype(float)
+    beside = np.column_stack([level, np.ones(PEOPLE)])
+    columns = 0.1 + 0.7 * level[:, None]
+
+    assert carriers(columns, NOBODY, beside) == PEOPLE
+    assert carriers(marked(3), NOBODY, beside) == 3
+
+
+def test_what_is_beside_helps_to_tell_few_and_is_not_looked_for_itself():
+    level = (np.arange(PEOPLE) < 60).astype(float)
+    number = level + 1e-4 * marked(5)[:, 0]
+    beside = np.column_stack([level, np.ones(PEOPLE)])
+
+    assert carriers(number[:, None], NOBODY) == PEOPLE
+    assert carriers(number[:, None], NOBODY, beside) == 5
+    rows = np.repeat(np.arange(PEOPLE), 2)
+    twice = np.repeat(number[:, None], 2, axis=0)
+    assert carriers(twice, rows, np.repeat(beside, 2, axis=0)) == 5
+    few = (np.arange(PEOPLE) < 57).astype(float)
+    noise = np.random.default_rng(3).normal(size=(PEOPLE, 1))
+    assert carriers(noise, NOBODY, np.column_stack([beside, few])) == PEOPLE
 
 
 def test_many_columns_of_which_none_is_of_few_are_no_matter():

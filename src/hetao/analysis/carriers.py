@@ -16,24 +16,38 @@ import numpy as np
 
 from hetao.analysis.expressions import Floats, Ints
 
-SAME: Final = 1e-9  # eigenvalues below this share of the largest belong to no column
+SAME: Final = 2e-15  # of the largest, a singular value that rounding alone leaves
 MOST: Final = 0.97  # of the squares of a sum of columns that few people make up
 NOISE: Final = 0.5  # squares of what all others add to a sum that counts few people
 FEWEST: Final = 31  # people; whether so many or fewer do is looked for
 STARTS: Final = 32  # people from whom the search sets out, those of most leverage
 LEAST: Final = 0.005  # leverage of a person who is looked at
 STEPS: Final = 8
+RISES: Final = 1e-9  # by less no step is worth another
 TINY: Final = float(np.finfo(np.float64).tiny)
 
 
 class _Pool(NamedTuple):
-    """People of leverage in columns: it (m,), falling, and their grams (m, k, k)."""
+    """People of leverage in columns that the search looks in, and others beside.
+
+    Attributes:
+        leverage: (m,) in the columns that are looked in, falling.
+        whole: (m,) in all columns, falling.
+        grams: (m, k, f) products of all columns, made even, with the f looked in, which
+            are the first.
+    """
 
     leverage: Floats
+    whole: Floats
     grams: Floats
 
+    @property
+    def free(self) -> int:
+        """Return f."""
+        return int(self.grams.shape[2])
 
-def carriers(columns: Floats, person: Ints) -> int:
+
+def carriers(columns: Floats, person: Ints, beside: Floats | None = None) -> int:
     """Return the fewest people found to make up nearly all of a sum of columns.
 
     Or the fewest who are `told` with less than NOISE, if fewer. A search, not a proof:
@@ -44,6 +58,8 @@ def carriers(columns: Floats, person: Ints) -> int:
     Args:
         columns: (n, k) numbers of a design, weighted, and its intercept as it may be.
         person: (n,) whose row each is, from 0; empty if each is another's.
+        beside: (n, c) its other columns, weighted, which may be added to what people
+            are `told` by; not looked for by themselves, since people have them.
 
     Returns:
         How many people; all that there are where none so few were found.
@@ -51,20 +67,16 @@ def carriers(columns: Floats, person: Ints) -> int:
     Source:
         Truncated power iteration: Yuan and Zhang (2013), J. Mach. Learn. Res. 14, 899.
     """
-    people, pool = _people(columns, person), _pool(columns, person)
-    if pool is None:
-        return people
-    found = _fewest_told(pool, NOISE, 2)  # one alone is the leverage's matter
-    if _most(pool, FEWEST) < MOST:
-        return people if found is None else found
-    few, many = 0, FEWEST  # those are too few, these are enough
-    while many - few > 1:
-        half = (few + many) // 2
-        if _most(pool, half) < MOST:
-            few = half
-        else:
-            many = half
-    return many if found is None else min(many, found)
+    pool = _pool(columns, person)
+    wide = pool if beside is None else _pool(columns, person, beside)
+    found = [
+        _fewest(pool) if pool is not None else None,
+        # one alone is the leverage's matter
+        _fewest_told(wide, NOISE, 2) if wide is not None else None,
+    ]
+    return min(
+        (few for few in found if few is not None), default=_people(columns, person)
+    )
 
 
 def told(columns: Floats, person: Ints, noise: float) -> int:
@@ -92,45 +104,78 @@ def _people(columns: Floats, person: Ints) -> int:
     return len(np.unique(person)) if len(person) else len(columns)
 
 
-def _pool(columns: Floats, person: Ints) -> _Pool | None:
+def _pool(columns: Floats, person: Ints, beside: Floats | None = None) -> _Pool | None:
     """Return the people to be looked at; None where nobody has leverage enough."""
     if not columns.size:
         return None
-    even = columns @ turn_of(columns.T @ columns)
-    of_row = np.einsum("ij,ij->i", even, even)
-    leverage: Floats = of_row
-    if len(person):
-        leverage = np.bincount(person, of_row).astype(np.float64)
+    other, size = np.zeros((len(columns), 0)), np.linalg.norm(columns, axis=0)
+    if beside is not None:
+        other = beside @ turn_of(beside)
+        for _ in range(2):  # the second time for what rounding left
+            columns = columns - other @ (other.T @ columns)
+    even = columns @ turn_of(columns, size)
+    leverage = _leverage(even, person)
     if leverage.max() < MOST / FEWEST:
         return None
     pool = np.flatnonzero(leverage >= LEAST)
     pool = pool[np.argsort(-leverage[pool], kind="stable")]
-    return _Pool(leverage[pool], _grams(even, person, pool))
+    every = np.hstack([even, other])
+    whole = -np.sort(-_leverage(every, person)[pool])
+    return _Pool(leverage[pool], whole, _grams(every, even, person, pool))
 
 
-def turn_of(gram: Floats) -> Floats:
-    """Return a (p, k) matrix T with T'GT the identity, k being the rank of G."""
-    size = np.sqrt(np.diag(gram))
+def _leverage(even: Floats, person: Ints) -> Floats:
+    of_row = np.einsum("ij,ij->i", even, even)
+    if not len(person):
+        return np.asarray(of_row)
+    return np.bincount(person, of_row).astype(np.float64)
+
+
+def turn_of(columns: Floats, size: Floats | None = None) -> Floats:
+    """Return a (k, r) matrix T such that C'C of C = columns T is the identity.
+
+    r is how many of the (n, k) columns are no sum of others, but for rounding: what is
+    left of two columns that differ by a millionth can be told from their sums.
+
+    Args:
+        columns: (n, k).
+        size: (k,) what the rounding is measured by, if not by their norms: of columns
+            that are what others left, the norms that they had.
+    """
+    size = np.linalg.norm(columns, axis=0) if size is None else size
     used = size > 0
-    size = size[used]
-    values, vectors = np.linalg.eigh(gram[np.ix_(used, used)] / np.outer(size, size))
-    kept = values > SAME * values.max(initial=0.0)
+    triangle = np.linalg.qr(columns[:, used] / size[used], "r")
+    _, values, rows = np.linalg.svd(triangle, full_matrices=False)
+    kept = values > SAME * max(values.max(initial=0.0), 1.0)
     turn = np.zeros((len(used), int(kept.sum())))
-    turn[used] = vectors[:, kept] / np.sqrt(values[kept]) / size[:, None]
+    turn[used] = rows[kept].T / values[kept] / size[used, None]
     return turn
 
 
-def _grams(even: Floats, person: Ints, pool: Ints) -> Floats:
-    """Return (m, k, k) what the rows of each person of a pool add to the identity."""
+def _grams(even: Floats, free: Floats, person: Ints, pool: Ints) -> Floats:
+    """Return (m, k, f) what the rows of each person of a pool add to products."""
     if not len(person):
-        rows = even[pool]
-        return rows[:, :, None] * rows[:, None, :]
+        return even[pool][:, :, None] * free[pool][:, None, :]
     of = np.full(int(person.max()) + 1, -1)
     of[pool] = np.arange(len(pool))
-    grams = np.zeros((len(pool), even.shape[1], even.shape[1]))
+    grams = np.zeros((len(pool), even.shape[1], free.shape[1]))
     for row in np.flatnonzero(of[person] >= 0):
-        grams[of[person[row]]] += np.outer(even[row], even[row])
+        grams[of[person[row]]] += np.outer(even[row], free[row])
     return grams
+
+
+def _fewest(pool: _Pool) -> int | None:
+    """Return the fewest people who make up nearly all of a sum; None of FEWEST."""
+    if _most(pool, FEWEST) < MOST:
+        return None
+    few, many = 0, FEWEST  # those are too few, these are enough
+    while many - few > 1:
+        half = (few + many) // 2
+        if _most(pool, half) < MOST:
+            few = half
+        else:
+            many = half
+    return many
 
 
 def _most(pool: _Pool, size: int) -> float:
@@ -143,7 +188,7 @@ def _most(pool: _Pool, size: int) -> float:
             values, vectors = np.linalg.eigh(
                 pool.grams[_first(parts, size)].sum(axis=0)
             )
-            if values[-1] <= last + SAME:
+            if values[-1] <= last + RISES:
                 break
             ahead, last = vectors[:, -1], float(values[-1])
         found = max(found, last)
@@ -154,7 +199,7 @@ def _fewest_told(pool: _Pool, noise: float, fewest: int) -> int | None:
     """Return the fewest people who are told with less noise; None of fewer than so."""
     for size in range(fewest, FEWEST):
         wanted = size / (size + noise)
-        if pool.leverage[:size].sum() > wanted and _explained(pool, size) > wanted:
+        if pool.whole[:size].sum() > wanted and _explained(pool, size) > wanted:
             return size
     return None
 
@@ -164,18 +209,21 @@ def _explained(pool: _Pool, size: int) -> float:
 
     A person of several rows weighs 1 in all, over rows as the sum of columns has it.
     """
-    ahead = np.array(list(_starts(pool, 1 / (size + NOISE)))).T  # (k, starts)
+    # What is beside, if anything, may explain a half of it.
+    own = 1.0 if pool.grams.shape[1] == pool.free else 0.5
+    ahead = np.array(list(_starts(pool, own / (size + NOISE)))).T  # (f, starts)
     found = 0.0
     for _ in range(STEPS if ahead.size else 0):
         each = pool.grams @ ahead
-        length = np.sqrt(np.maximum((each * ahead).sum(axis=1), TINY))
+        length = np.sqrt(np.maximum((each[:, : pool.free] * ahead).sum(axis=1), TINY))
         chosen = _first(length, size)
         alike = each.transpose(0, 2, 1) / length[:, :, None]
         together = np.take_along_axis(alike, chosen[:, :, None], axis=0).sum(axis=0)
         squares = np.einsum("sk,sk->s", together, together)
-        if squares.max() <= found + SAME:
+        if squares.max() <= found + RISES:
             break
-        found, ahead = float(squares.max()), (together / np.sqrt(squares)[:, None]).T
+        looked = together[:, : pool.free].T
+        found, ahead = float(squares.max()), looked / np.linalg.norm(looked, axis=0)
     return found / size
 
 
@@ -184,7 +232,7 @@ def _starts(pool: _Pool, least: float) -> Iterator[Floats]:
     for leverage, gram in zip(pool.leverage[:STARTS], pool.grams, strict=False):
         if leverage < least:
             break  # among so many there is somebody of more
-        yield np.linalg.eigh(gram)[1][:, -1]
+        yield np.linalg.eigh(gram[: pool.free])[1][:, -1]
 
 
 def _first(parts: Floats, size: int) -> Ints:

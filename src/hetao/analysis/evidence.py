@@ -250,11 +250,12 @@ def _carriers(plan: Plan, rows: Rows) -> int | None:
     if plan.score:
         designs.append((plan.score, replace(rows, X=rows.Z), arms))
     for of, own, parts in designs:
-        for mine in parts:
+        for mine in parts if of.columns or of.analysis.weights else ():
             numbers = _numbers(of, own, mine)
             person = own.person[mine] if len(own.person) else own.person
             if numbers.size:
-                found.append(carriers(numbers, person))
+                beside = _design(of, own, mine, has_numbers=False)
+                found.append(carriers(numbers, person, beside))
     return min(found, default=None)
 
 
@@ -262,22 +263,41 @@ def _numbers(plan: Plan, rows: Rows, mine: Chosen) -> Floats:
     """Return (m, k) what arithmetic or weights may make of some rows, weighted.
 
     That is the numbers of the design, an offset, an intercept; none of it where there
-    is nothing but categories and all count alike. Categories are left out, whose sides
-    are counted: no arithmetic takes them in.
+    is nothing but categories and all count alike.
+    """
+    numbers = _design(plan, rows, mine, has_numbers=True)
+    if _has_offset(plan, rows):
+        offset = rows.offset[mine] * np.sqrt(rows.weight[mine])
+        numbers = np.column_stack([numbers, offset])
+    if not numbers.shape[1] and not plan.analysis.weights:
+        return numbers
+    return np.column_stack([numbers, *_constant(plan, rows, mine)])
+
+
+def _design(plan: Plan, rows: Rows, mine: Chosen, *, has_numbers: bool) -> Floats:
+    """Return (m, k) columns of a design with numbers in them, or all else, weighted.
+
+    No arithmetic takes categories in, whose sides are counted; but less the column of a
+    level, (1 + number) times that level is the number of the people who have it.
     """
     places = [
         place
         for place, column in enumerate(plan.columns)
-        if column.factors and not column.is_public_at(rows.site, plan.sites)
+        if bool(column.factors) == has_numbers
+        and not column.is_public_at(rows.site, plan.sites)
     ]
-    found = [rows.X[mine][:, places]]
-    if _has_offset(plan, rows):
-        found.append(rows.offset[mine, None])
-    if not any(one.shape[1] for one in found) and not plan.analysis.weights:
-        return found[0]
-    if plan.intercept or plan.method.has_times or plan.method.is_conditional:
-        found.append(np.ones((int(mine.sum()), 1)))
-    return np.hstack(found) * np.sqrt(rows.weight[mine])[:, None]
+    found = rows.X[mine][:, places] * np.sqrt(rows.weight[mine])[:, None]
+    return (
+        found if has_numbers else np.column_stack([found, *_constant(plan, rows, mine)])
+    )
+
+
+def _constant(plan: Plan, rows: Rows, mine: Chosen) -> list[Floats]:
+    """Return the intercept, if there is one, or what takes its place, weighted."""
+    method = plan.method
+    if plan.intercept or method.has_times or method.is_conditional:
+        return [np.sqrt(rows.weight[mine])]
+    return []
 
 
 def _has_offset(plan: Plan, rows: Rows) -> bool:
@@ -342,25 +362,19 @@ def _leverage(plan: Plan, rows: Rows, weights: Floats, mine: Chosen) -> float | 
 
     It is the largest diagonal element of W^½ Z (Z'WZ)^- Z'W^½, Z being X and, of cox,
     the unseen intercept that is its baseline hazard; None without columns or people.
-    Z is never made: its intercept is added to what is p by p. Of a person with several
-    rows it is their sum, which no fitted value of theirs can depend on more than.
+    Of a person with several rows it is their sum, which no fitted value of theirs can
+    depend on more than.
     """
     if not plan.columns or not mine.any():
         return None
     X, weights = rows.X[mine], weights[mine]
     if _has_offset(plan, rows):  # sums of it leave as sums of a column do
         X = np.column_stack([X, rows.offset[mine]])
-    weighted = X * weights[:, None]
-    gram = X.T @ weighted
-    intercept = plan.method.has_times
-    if intercept:
-        sums = weighted.sum(axis=0)
-        gram = np.block([[weights.sum(), sums], [sums[:, None], gram]])
-    turn = turn_of(gram)
-    turned = X @ turn[int(intercept) :]
-    if intercept:
-        turned += turn[0]
-    of_each = np.einsum("ij,ij->i", turned, turned) * weights
+    if plan.method.has_times:
+        X = np.column_stack([np.ones(len(X)), X])
+    weighted = X * np.sqrt(weights)[:, None]
+    turned = weighted @ turn_of(weighted)
+    of_each = np.einsum("ij,ij->i", turned, turned)
     if len(rows.person):
         of_each = np.bincount(rows.person[mine], of_each)
     return min(1.0, float(of_each.max()))
@@ -381,8 +395,9 @@ def _leverage_within(rows: Rows, weights: Floats) -> float | None:
     share = weights / mass[rows.set]
     means = np.array([np.bincount(rows.set, share * x) for x in rows.X.T]).T
     z = rows.X - means[rows.set]
-    turned = z @ turn_of((z.T * weights) @ z)
-    of_row = np.einsum("ij,ij->i", turned, turned) * weights
+    weighted = z * np.sqrt(weights)[:, None]
+    turned = weighted @ turn_of(weighted)
+    of_row = np.einsum("ij,ij->i", turned, turned)
     of_set = np.bincount(rows.set, of_row, minlength=count)
     person = rows.person if len(rows.person) else np.arange(rows.n)
     _, at, pair = np.unique(

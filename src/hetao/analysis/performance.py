@@ -46,7 +46,8 @@ from hetao.errors import NotEstimable, WrongShape
 
 MOST: Final = 2 * MOST_ROUNDS  # messages: a model's Newton, and calibration's
 APART: Final = 3e-4  # squares that all others add to what tells few people's outcomes
-DISTINCT: Final = 1e-9  # of a power of predictions, what is told of no lower one
+# Norm of what no lower power of predictions tells of one, but for rounding.
+DISTINCT: Final = 1e-13
 OPENING: Final[Shapes] = {
     "score": "models,p",
     "info": "models,sym(p)",
@@ -370,7 +371,7 @@ def _summed_with(z: Floats, p: Floats) -> Floats:
     found: Floats = np.ones((len(p), 1)) / np.sqrt(len(p))
     centred = p - p.mean()
     for power in (centred, centred**2, centred**3, z):
-        left = power / max(float(np.linalg.norm(power)), DISTINCT)
+        left = power
         for _ in range(2):  # the second time for what rounding left
             left = left - found @ (found.T @ left)
         size = float(np.linalg.norm(left))
@@ -386,5 +387,5 @@ def _leverage(z: Floats, weights: Floats) -> float:
         return 1.0
     away = z - float(weights @ z) / total
     spread = float(weights @ away**2)
-    share = away**2 / spread if spread > 1e-18 * total else 0.0
+    share = away**2 / spread if spread > DISTINCT**2 * min(1.0, total) else 0.0
     return min(1.0, float(np.max(weights * (1 / total + share))))
