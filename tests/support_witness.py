@@ -6,8 +6,10 @@ import contextlib
 import json
 import subprocess
 import threading
+from dataclasses import replace
 
 from hetao.dossier.script import policy_script, script_of
+from hetao.errors import Unreachable
 from hetao.ledger.certificate import published
 from hetao.transparency.witness import serve_witness
 
@@ -91,6 +93,26 @@ def by_script(given, folder, kind="study"):
     words = ["node", folder / "run.js", folder / "script.js", folder / "given.json"]
     said = subprocess.run(words, check=True, capture_output=True, text=True)
     return json.loads(said.stdout)
+
+
+def reach_hubs(monkeypatch, network, hubs):
+    """Let a coordinator's commands reach hubs of this process; who is gone is away."""
+
+    class Way:
+        def __init__(self, *_):
+            pass
+
+        async def cosign(self, hub, data):
+            if hub not in hubs:
+                raise Unreachable(f"{hub} does not answer")
+            return hubs[hub].cosign("coordinator", data)
+
+        async def close(self):
+            pass
+
+    network = replace(network, hubs=dict.fromkeys(hubs, ""))
+    monkeypatch.setattr("hetao.federation.hub_lines.HttpsTransport", Way)
+    monkeypatch.setattr("hetao.federation.network.read_network", lambda _: network)
 
 
 @contextlib.contextmanager

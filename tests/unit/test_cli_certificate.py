@@ -27,7 +27,7 @@ from hetao.ledger.status import check_status
 from hetao.permit import new_identity
 from hetao.transparency.witness import WitnessFolder, serve_witness
 from support_federation import Federation
-from support_witness import UNNAMED
+from support_witness import UNNAMED, reach_hubs
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,13 @@ def issued(tmp_path_factory):
     folder = tmp_path_factory.mktemp("issued")
     with Federation(folder / "f") as made:
         ran = made.run()
-    path = folder / "certificate.json"
-    path.write_bytes(ran.certificate)
-    return ran, folder, path
+        path = folder / "certificate.json"
+        path.write_bytes(ran.certificate)
+        yield ran, folder, path, made.hubs
 
 
 def network_of(issued, identity=None):
-    ran, folder, _ = issued
+    ran, folder, *_ = issued
     return Network(
         identity=identity or ran.cast.identities["coordinator"],
         trusted=ran.cast.directory,
@@ -76,7 +76,7 @@ def test_without_the_witnesses_of_a_policy_a_status_says_at_most_that_it_is_over
 
     That it was taken back its issuer says alone: nobody has to have seen it.
     """
-    ran, _, certificate = issued
+    ran, _, certificate, _ = issued
     say("status")
     people = ran.cast.directory
     boss, hub = people["coordinator"], people["hub-hk"]
@@ -104,7 +104,29 @@ def test_without_the_witnesses_of_a_policy_a_status_says_at_most_that_it_is_over
     assert "VERIFIED" not in capsys.readouterr().out
 
 
-def test_a_suspension_ends_and_a_revocation_does_not(issued, say, tmp_path, capsys):
+@pytest.fixture
+def both_hubs(issued, monkeypatch):
+    """Let both hubs be reached; nobody is elsewhere, and `say` does without them."""
+    reach_hubs(monkeypatch, network_of(issued), issued[3])
+
+
+def test_that_it_stands_counts_for_hubs_where_both_saw_it(
+    issued, say, both_hubs, monkeypatch, capsys
+):
+    """As the certificate does: `--policy hubs` takes nobody's word but theirs."""
+    assert say("status", "--policy", "hubs") == 0
+    assert "seen by hub-hk, hub-sz" in capsys.readouterr().out
+    monkeypatch.delitem(issued[3], "hub-sz")
+    assert say("status", "--policy", "hubs") == 6
+    told = capsys.readouterr()
+    assert "below its quorum hubs" in told.err
+    assert "hub-sz did not cosign" in told.err
+    assert "VERIFIED" not in told.out
+
+
+def test_a_suspension_ends_and_a_revocation_does_not(
+    issued, say, both_hubs, tmp_path, capsys
+):
     status = ["--status", str(tmp_path / "status.json")]
     for command, code, word in (
         ("suspend", 6, "suspended"),
@@ -153,7 +175,7 @@ def test_no_log_is_begun_where_that_of_the_certificate_is_gone(
 
 def test_a_certificate_counts_by_the_verifiers_own_quorum(issued, tmp_path, capsys):
     """Both parks' hubs saw its log; a witness whom it did not ask did not."""
-    ran, _, certificate = issued
+    ran, _, certificate, _ = issued
     people = ran.cast.directory
     boss, hubs = people["coordinator"], people.of_role("hub")
     stranger = new_identity("uni")
@@ -173,7 +195,7 @@ def test_a_certificate_counts_by_the_verifiers_own_quorum(issued, tmp_path, caps
 
 
 def test_who_names_no_witness_is_told_that_none_was_asked(issued, tmp_path, capsys):
-    ran, _, certificate = issued
+    ran, _, certificate, _ = issued
     boss = ran.cast.directory["coordinator"]
     policy = tmp_path / "policy"
     policy.write_text(f"log {vkey(boss.name, boss.sign_key)}\nquorum none\n")
@@ -213,7 +235,7 @@ def witness_at(folder):
 
 def test_a_status_is_witnessed_over_http_as_the_log_is(issued, tmp_path, monkeypatch):
     """The witness sees the lists, and the verdict bears its time and name."""
-    ran, _, certificate = issued
+    ran, _, certificate, _ = issued
     boss = ran.cast.directory["coordinator"]
     log = vkey(boss.name, boss.sign_key)
     folder = WitnessFolder.create(tmp_path / "w", "witness.example/w1")
@@ -245,7 +267,7 @@ def test_what_is_taken_back_is_witnessed_as_it_was_given(
     issued, tmp_path, monkeypatch, capsys
 ):
     """Without --policy: by those of `[log]`, and not below their quorum."""
-    ran, _, certificate = issued
+    ran, _, certificate, _ = issued
     boss = ran.cast.directory["coordinator"]
     folder = WitnessFolder.create(tmp_path / "w", "witness.example/w1")
     folder.trust(vkey(boss.name, boss.sign_key))
@@ -275,7 +297,7 @@ def unasked(folder, identity, table):
 
 
 def test_the_text_of_a_code_is_held_against_the_file(issued, capsys):
-    ran, _, certificate = issued
+    ran, _, certificate, _ = issued
     code = facts_of(ran.value).code
 
     words = ["verify", str(certificate), "--policy", "hubs", "--qr"]

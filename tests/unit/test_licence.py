@@ -24,6 +24,7 @@ from hetao.ledger.proof import parse_proof
 from hetao.ledger.status import REVOCATION, append_lists, last_marks, mark, snapshot
 from hetao.permit import new_identity, write_identity
 from support_federation import Federation
+from support_witness import reach_hubs
 
 NOW = datetime.datetime(2026, 11, 29, 8, tzinfo=datetime.UTC)
 HOLDER = new_identity("licensee")
@@ -248,6 +249,12 @@ def test_a_licence_is_issued_presented_checked_and_revoked_by_commands(
 ):
     with Federation(tmp_path / "f") as made:
         ran = made.run()
+        licensed(made, ran, tmp_path, monkeypatch, capsys)
+
+
+def licensed(made, ran, tmp_path, monkeypatch, capsys):
+    """Carry the commands out, both hubs in reach and of today."""
+    made.clock.now = utc_now()
     (tmp_path / "certificate.json").write_bytes(ran.certificate)
     network = Network(
         identity=ran.cast.identities["coordinator"],
@@ -257,7 +264,7 @@ def test_a_licence_is_issued_presented_checked_and_revoked_by_commands(
         folder=tmp_path / "f" / "coordinator",
         notices=tmp_path,
     )
-    monkeypatch.setattr("hetao.federation.network.read_network", lambda _: network)
+    reach_hubs(monkeypatch, network, made.hubs)
     monkeypatch.chdir(tmp_path)
     year = utc_now().year
     finding = ran.body["findings"][0]["analysis"]

@@ -67,7 +67,7 @@ def check(chosen: argparse.Namespace) -> int:
         certificate,
         read_file(chosen.status),
         utc_now(),
-        verdict.policy,
+        verdict.asks,
         asked,
     )
     for name, value in vars(found).items():

@@ -14,9 +14,11 @@ from typing import Any, Final
 from hetao.cli.certificate import place_of, read_file
 from hetao.cli.main import say
 from hetao.errors import UNCOUNTED, Unverified
-from hetao.ledger.policy import HUBS, Policy, Seen, read_policy
+from hetao.ledger.note import COSIGNATURE, LOG_SIGNATURE, Verifier
+from hetao.ledger.policy import HUBS, Group, Policy, Seen, read_policy
 from hetao.ledger.proof import parse_proof
 from hetao.ledger.status import Status, check_status
+from hetao.permit import bundle_from
 
 NOBODY: Final = ", SEEN BY NOBODY INDEPENDENT"
 UNNAMED: Final = "DOES NOT COUNT: NO WITNESSES OF YOURS ARE NAMED"
@@ -31,6 +33,8 @@ class Verdict:
     Attributes:
         counts: whether the reader named whose witnesses suffice; they then did.
         policy: the reader's own; None where none is named, or both hubs suffice.
+        asks: by whom what is told since counts: the policy's, or both hubs; None where
+            nobody is named.
         seen: what the issuer's checkpoint proves under it.
         independent: the policy's witnesses that saw it and are no party of the study.
         status: how its issuer says it stands; None where that was not asked.
@@ -38,6 +42,7 @@ class Verdict:
 
     counts: bool
     policy: Policy | None
+    asks: Policy | None
     seen: Seen | None
     independent: Sequence[str]
     status: Status | None
@@ -98,26 +103,23 @@ def verdict_of(
     policy = _policy(named)
     note = parse_proof(certificate["log"]["proof"]).note
     seen = policy.check(note) if policy else None
-    status = _status(read_file(told), certificate, policy) if told else None
+    asks = _both_hubs(certificate) if named == HUBS else policy
+    status = _status(read_file(told), certificate, asks) if told else None
     eyes = _independent(policy, seen, certificate)
-    return Verdict(named is not None, policy, seen, eyes, status)
+    return Verdict(named is not None, policy, asks, seen, eyes, status)
 
 
 def _status(data: bytes, certificate: dict[str, Any], policy: Policy | None) -> Status:
-    """Return how a certificate stands; taken back, whoever saw that it was.
+    """Return how a certificate stands.
 
     Raises:
-        Unverified: the lists do not hold, or leave the certificate valid and fewer
-            witnesses than the policy's quorum saw them.
+        Unverified: as `check_status`.
     """
     place, issuer = place_of(certificate)
     try:
         return check_status(data, issuer, place, policy)
     except Unverified as error:
-        found = check_status(data, issuer, place) if policy else None
-        if found is None or found.state == "valid":
-            raise Unverified(f"how it stands: {error.what}", fix=error.fix) from error
-        return found
+        raise Unverified(f"how it stands: {error.what}", fix=error.fix) from error
 
 
 def say_what_counts(verdict: Verdict) -> None:
@@ -139,6 +141,20 @@ def _policy(named: str | None) -> Policy | None:
     if named is None or named == HUBS:
         return None
     return read_policy(Path(named), fix=f"check the path; {WORD}")
+
+
+def _both_hubs(certificate: Mapping[str, Any]) -> Policy:
+    """Return the policy of whom both hubs of a verified certificate suffice."""
+    permit = bundle_from(certificate["body"]["permit"]).permit
+    boss, hubs = permit.coordinator, [permit.directory[name] for name in permit.hubs]
+    return Policy(
+        logs=(Verifier.of(boss.name, boss.sign_key, LOG_SIGNATURE),),
+        witnesses={
+            hub.name: Verifier.of(hub.name, hub.sign_key, COSIGNATURE) for hub in hubs
+        },
+        groups={HUBS: Group(len(hubs), tuple(permit.hubs))},
+        quorum=HUBS,
+    )
 
 
 def _independent(

@@ -330,21 +330,26 @@ def check_status(
         issuer: the name and key of the certificate's issuer.
         index: the certificate's, in the issuer's log.
         policy: the verifier's own logs and witnesses; without one the snapshot stands
-            on the issuer's word alone.
+            on the issuer's word alone, and so does, with any, that it was taken back.
 
     Raises:
         Unverified: it is no snapshot, not of this issuer, or older than the
-            certificate; or its checkpoint is below the policy's quorum.
+            certificate; or its checkpoint is below the policy's quorum, and leaves the
+            certificate valid.
     """
-    told = read_snapshot(data, issuer)
+    told, seen = read_snapshot(data, issuer), dict[str, int]()
     if index >= told.size - len(PURPOSES):
         raise Unverified("the status lists are older than the certificate")
-    seen = policy.check(told.note).witnesses if policy else {}
-    when = told.as_of
+    state, when = _state(told.marks, index), told.as_of
+    try:
+        seen |= policy.check(told.note).witnesses if policy else {}
+    except Unverified:
+        if state == "valid":
+            raise
     if seen:
         first = datetime.datetime.fromtimestamp(min(seen.values()), datetime.UTC)
         when = format_time(first)
-    return Status(_state(told.marks, index), when, tuple(seen))
+    return Status(state, when, tuple(seen))
 
 
 def _state(marks: Mapping[str, bytes], index: int) -> str:
