@@ -118,6 +118,7 @@ for (let i = 0; i < 40; i++) took.push(await once());
 return took;
 })()"""
 PAGES = 20
+REST_SECONDS = 0.3  # a page that closes, and a question, would take a core
 
 
 def certificate() -> bytes:
@@ -173,7 +174,7 @@ def _opened(browser: Browser, path: Path) -> tuple[list[float], list[float]]:
     """Return what each of many pages took, and of that to read its script, in ms."""
     took, reading = list[float](), list[float]()
     for _ in range(PAGES):
-        browser.show_alone(path.as_uri(), "state", "waiting")
+        browser.show_alone(path.as_uri(), "state", "waiting", REST_SECONDS)
         took.append(float(browser.run("document.body.dataset.took")))  # if it holds
         reading.append(float(browser.run("globalThis.reading ?? 0")))
     return took, reading
@@ -182,7 +183,7 @@ def _opened(browser: Browser, path: Path) -> tuple[list[float], list[float]]:
 def _worked(browser: Browser, path: Path) -> float:
     """Return the processor time of the main thread of a page opened anew, in ms."""
     with browser.traced("blink.user_timing") as told:
-        browser.show_alone(path.as_uri(), "state", "waiting")
+        browser.show_alone(path.as_uri(), "state", "waiting", REST_SECONDS)
     at = {one["name"]: one["tts"] for one in told if "tts" in one}
     return (at["ended"] - at["begun"]) / 1000
 

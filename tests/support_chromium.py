@@ -157,17 +157,20 @@ class Browser:
             time.sleep(0.02)
         raise AssertionError(f"{address} was not shown")
 
-    def show_alone(self, address, mark, unset):
+    def show_alone(self, address, mark, unset, rest_seconds=0.0):
         """Show a page in a process of its own, in place of the one that is shown.
 
-        Waits until `mark`, of its body's data, says anything but `unset`.
+        Waits until `mark`, of its body's data, says anything but `unset`. The browser
+        rests before and after it is asked, so that it does nothing else meanwhile.
         """
-        with self._of_browser():
-            made = self.call("Target.createTarget", url=address)
-            shown = self.call("Target.attachToTarget", flatten=True, **made)
         if self._alone:
             with self._of_browser():
                 self.call("Target.closeTarget", targetId=self._alone)
+        time.sleep(rest_seconds)
+        with self._of_browser():
+            made = self.call("Target.createTarget", url=address)
+            time.sleep(rest_seconds)
+            shown = self.call("Target.attachToTarget", flatten=True, **made)
         self._alone, self._session = made["targetId"], shown["sessionId"]
         ended = f"![undefined, {json.dumps(unset)}].includes"
         for _ in range(int(LIMIT_SECONDS / 0.02)):

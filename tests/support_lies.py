@@ -114,6 +114,31 @@ def a_path_in_capitals(run, body):
     _closed(run, body)
 
 
+def a_path_of_lists(run, body):
+    """A browser would write a list of one word as that word."""
+    proof = body["sites"][0]["proofs"][0]
+    proof["path"] = [[one] for one in proof["path"]]
+    _closed(run, body)
+
+
+def a_signature_with_a_space(run, body):
+    total = next(iter(body["rounds"][0]["totals"].values()))
+    total["signature"] = " " + total["signature"]
+
+
+def a_signature_of_spare_bits(run, body):
+    """The last word of 64 bytes has four bits to spare, which are none of theirs."""
+    total = next(iter(body["rounds"][0]["totals"].values()))
+    word = total["signature"].removesuffix("==")
+    assert word[-1] in "AQgw"
+    total["signature"] = word[:-1] + chr(ord(word[-1]) + 1) + "=="
+
+
+def a_signature_without_its_end(run, body):
+    total = next(iter(body["rounds"][0]["totals"].values()))
+    total["signature"] = total["signature"].removesuffix("==")
+
+
 def a_place_in_quotes(run, body):
     proof = body["sites"][0]["proofs"][0]
     proof["index"] = str(proof["index"])
@@ -146,7 +171,8 @@ LIES = [
     *(a_small_letter_in_the_time, the_time_has_an_offset),
     *(the_time_is_of_wide_digits, a_place_twice, a_place_says_more),
     *(a_path_in_capitals, a_place_in_quotes, a_place_in_a_list, a_place_between_two),
-    concepts_are_an_object,
+    *(a_path_of_lists, a_signature_with_a_space, a_signature_of_spare_bits),
+    *(a_signature_without_its_end, concepts_are_an_object),
 ]
 
 

@@ -8,7 +8,7 @@ import subprocess
 import threading
 from dataclasses import replace
 
-from hetao.dossier.script import policy_script, script_of
+from hetao.dossier.script import later_script, script_of
 from hetao.errors import Unreachable
 from hetao.ledger.certificate import published
 from hetao.transparency.witness import serve_witness
@@ -37,7 +37,7 @@ const texts = process.argv.slice(2).map(f => fs.readFileSync(f, "utf8"));
 const [script, policy, given] = texts;
 (0, eval)(script.replace("begin();\\n})();", "})();"));
 (0, eval)(policy);
-const { readPolicy, judged } = hetaoPolicy(hetaoTools);
+const { readPolicy, judged } = hetaoLater(hetaoTools);
 const bytes = packed => new Uint8Array(Buffer.from(packed, "base64"));
 const json = packed => JSON.parse(Buffer.from(packed, "base64"));
 (async () => {
@@ -72,7 +72,7 @@ def by_policy_script(given, folder):
         for name, pair in given.items()
     }
     texts = {"given.json": json.dumps(packed), "run.js": POLICY_IN_NODE}
-    texts |= {"script.js": script_of("study"), "policy.js": policy_script()}
+    texts |= {"script.js": script_of("study"), "policy.js": later_script()}
     for name, text in texts.items():
         (folder / name).write_text(text, "utf-8")
     names = ("run.js", "script.js", "policy.js", "given.json")

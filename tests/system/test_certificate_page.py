@@ -16,7 +16,7 @@ from hetao.canonical import canonical, parse_canonical
 from hetao.dossier import render_page, write_page
 from hetao.dossier.code import check_code, facts_of
 from hetao.dossier.revoked import render_revoked
-from hetao.dossier.script import REFUSED, policy_script, script_of
+from hetao.dossier.script import REFUSED, later_script, script_of
 from hetao.dossier.words import LANGUAGES, WORDS
 from hetao.errors import Unverified
 from hetao.ledger import verify_hetao
@@ -124,7 +124,7 @@ def test_the_page_of_a_revoked_study_checks_itself(small_run, tmp_path):
 def test_why_the_script_refuses_is_said_in_three_languages():
     """Each key of the script has its sentences, and each of these is of the script."""
     said = {key.removeprefix(REFUSED) for key in catalogue() if key.startswith(REFUSED)}
-    text = script_of("study") + script_of("revoked") + policy_script()
+    text = script_of("study") + script_of("revoked") + later_script()
     asked = {"revoked", "type"} | set(re.findall(r'Refused\("([a-z_]+)"', text))
     asked |= set(re.findall(r', "([a-z_]+)"(?:, [a-z]+){0,2}\);', text))
 
@@ -281,7 +281,7 @@ ABSENT = """
   for (const name of NAMES) {
     const rounds = [{ task: "model/1/0", receipts: {} }];
     const site = { name, checkpoint: NOTE, extract: null, proofs: [], ready: null };
-    const c = { body: { rounds }, textOf: null, ask: null };
+    const c = { body: { rounds }, bytes: () => new Uint8Array(), ask: null };
     try { logOf(c, site); said.push("none"); }
     catch ({ message }) { said.push(message.replaceAll(" ", "-")); }
   }
@@ -341,11 +341,11 @@ def test_the_only_scripts_and_style_that_may_run_are_the_pages_own(page):
     text = page.read_text("utf-8")
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1]
     script = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
-    asleep = re.findall(r'id="policy">(.*?)</script>', text, re.DOTALL)
+    asleep = re.findall(r'id="later">(.*?)</script>', text, re.DOTALL)
     style = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
 
     assert script[0].startswith("//# allFunctionsCalledOnLoad\n")  # read once, and fast
-    assert [script, asleep] == [[script_of("study")], [policy_script()]]
+    assert [script, asleep] == [[script_of("study")], [later_script()]]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     for kind, own in (("script-src", script + asleep), ("style-src", style)):

@@ -15,7 +15,7 @@ import pytest
 
 from hetao.dossier.page import render_page
 from hetao.dossier.revoked import render_revoked
-from hetao.dossier.script import policy_script
+from hetao.dossier.script import later_script
 from hetao.dossier.words import CHOOSE, ON_PAPER, STATES
 from hetao.report.sentences import catalogue
 from hetao.study import LANGUAGES
@@ -245,15 +245,15 @@ def test_a_page_that_was_changed_offers_no_choice(browser, page):
 def test_what_reads_a_policy_is_asleep_until_one_is_chosen(browser, page, written):
     """And if it was changed, it does not run, and the page is not green."""
     opened(browser, page)
-    assert browser.run("typeof hetaoPolicy") == "undefined"
+    assert browser.run("typeof hetaoLater") == "undefined"
     assert chosen(browser, written(USUAL)) == "valid"
-    assert browser.run("typeof hetaoPolicy") == "function"
+    assert browser.run("typeof hetaoLater") == "function"
     text = page.read_text("utf-8")
-    assert text.count(policy_script()) == 1
+    assert text.count(later_script()) == 1
     bent = page.with_name("bent.html")
-    changed = policy_script().replace("quorum === NONE || ", "true || ")
-    assert changed != policy_script()
-    bent.write_text(text.replace(policy_script(), changed), "utf-8")
+    changed = later_script().replace("quorum === NONE || ", "true || ")
+    assert changed != later_script()
+    bent.write_text(text.replace(later_script(), changed), "utf-8")
 
     assert opened(browser, bent) == "holds"
     assert chosen(browser, written(UNMET["below"])) == "below"

@@ -4,9 +4,9 @@ It holds a certificate, the words about it in three languages, and a script that
 them only when the digest of both is the page's own and every step of the certificate
 that the script takes holds. Until then, and whenever anything was changed, it says in
 red that nothing is verified. Whether it counts is for the reader's own policy to say:
-what reads one is a script of its own, text until a file is chosen, so that no opening
-waits for it. The page's Content-Security-Policy names these two scripts and the one
-style; nothing else may run.
+what reads one is a script of its own, and so is Ed25519 for a browser that has none;
+they are text until they are needed, so that no opening waits for them. The page's
+Content-Security-Policy names these two scripts and the one style; nothing else may run.
 """
 
 import base64
@@ -51,17 +51,17 @@ def render_shell(kind: Kind, title: str, words: str, certificate: bytes) -> str:
     """
     if any(end in words.lower() for end in _ENDS):
         raise InvalidData("a text of the study cannot stand in a page")
-    script, policy, style = script_of(kind), policy_script(), _style()
+    script, later, style = script_of(kind), later_script(), _style()
     packed = base64.b64encode(certificate).decode("ascii")
     return environment().get_template("page.html.j2").render(
         kind=kind,
         title=title,
         script=Markup(script),  # noqa: S704 - our own files
         style=Markup(style),  # noqa: S704 - our own files
-        policy=Markup(policy),  # noqa: S704 - our own files
-        script_digests=[_source(script), _source(policy)],
+        later=Markup(later),  # noqa: S704 - our own files
+        script_digests=[_source(script), _source(later)],
         style_digest=_source(style),
-        digest=hashlib.sha256(words.encode() + certificate).hexdigest(),
+        digests=" ".join(map(_digest, (words.encode(), certificate))),
         states=STATES[kind],
         seen_by=SEEN_BY,
         choose=CHOOSE,
@@ -83,14 +83,18 @@ def script_of(kind: Kind) -> str:
 
 
 @functools.cache
-def policy_script() -> str:
-    """Return the script that reads a policy: one function of what the first one has."""
+def later_script() -> str:
+    """Return the script for later: one function of what the first one has."""
     tools = re.search(r"hetaoTools = (\{.*?\});", _text("verify_page.js"))
     if tools is None:
         raise AssertionError("the page's script hands nothing on")
-    parts = [_text(f"verify_{name}.js") for name in ("mldsa", "policy")]
-    head = f'"use strict";\nglobalThis.hetaoPolicy = ({tools[1]}) => {{\n'
-    return head + "".join(parts) + "return { readPolicy, checkLog, isMet, judged };\n};"
+    parts = [_text(f"verify_{name}.js") for name in ("mldsa", "ed25519", "policy")]
+    head = f'"use strict";\nglobalThis.hetaoLater = ({tools[1]}) => {{\n'
+    return (
+        head
+        + "".join(parts)
+        + "return { holdsByHand, readPolicy, checkLog, isMet, judged };\n};"
+    )
 
 
 @functools.cache
@@ -121,6 +125,10 @@ def drawn(figure: Drawing, language: str) -> Markup:
 def render_words(template: str, told: Mapping[str, Any]) -> str:
     """Return what a page says, in every language, as HTML."""
     return environment().get_template(template).render(languages=LANGUAGES, **told)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _source(text: str) -> str:

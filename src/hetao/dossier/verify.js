@@ -4,7 +4,7 @@
    Whoever opens a page runs it once, before a browser has made it fast: so digests and signatures are the
    browser's own and are begun early, beside the script. */
 const start = performance.now();
-const P = 2n ** 255n - 19n, L = 2n ** 252n + 27742317777372353535851937790883648493n;
+const P = 2n ** 255n - 19n;
 const utf8 = new TextEncoder(), text8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const subtle = globalThis.crypto && globalThis.crypto.subtle;
 /* Why something is refused: a key of the page's sentences, and what fills it in. */
@@ -67,45 +67,9 @@ const halved = text => text.includes("\\ud") && /(?:^|[^\\])(?:\\\\)*\\ud[89a-f]
 const named = found => "sha256:" + hex(bytesOf(found));
 const digestOf = data => digest(data).then(named);
 
-/* --- Ed25519: the browser's own; else RFC 8032 in whole numbers -------------------- */
+/* --- Ed25519: the browser's own; else by verify_ed25519.js ------------------------- */
 const mod = a => ((a % P) + P) % P;
-function power(a, e) { let r = 1n; for (; e; e >>= 1n, a = a * a % P) if (e & 1n) r = r * a % P; return r; }
-let D, ROOT, BASE; // of the curve, where they are needed
-function add(a, b) {
-  const e = mod((a[1] - a[0]) * (b[1] - b[0])), f = mod((a[1] + a[0]) * (b[1] + b[0]));
-  const g = mod(2n * a[3] * b[3] * D), h = mod(2n * a[2] * b[2]);
-  const x = f - e, y = h - g, z = h + g, w = f + e;
-  return [mod(x * y), mod(z * w), mod(y * z), mod(x * w)];
-}
 const number = data => BigInt("0x" + hex(data.slice().reverse()));
-function point(data) {
-  const n = number(data), sign = n >> 255n, y = n & (2n ** 255n - 1n);
-  if (y >= P) return null;
-  const x2 = mod((y * y - 1n) * power(mod(D * y * y + 1n), P - 2n));
-  let x = power(x2, (P + 3n) / 8n);
-  if (mod(x * x - x2)) x = mod(x * ROOT);
-  if (mod(x * x - x2) || (!x && sign)) return null;
-  if ((x & 1n) !== sign) x = mod(-x);
-  return [x, y, 1n, mod(x * y)];
-}
-async function holdsByHand(key, signature, message) {
-  D ??= mod(-121665n * power(121666n, P - 2n));
-  ROOT ??= power(2n, (P - 1n) / 4n);
-  BASE ??= point(Uint8Array.from({ length: 32 }, (_, i) => i ? 0x66 : 0x58));
-  const s = number(signature.slice(32)), a = point(key);
-  if (!a || s >= L) return false;
-  const h = number(bytesOf(await subtle.digest("SHA-512", joined(signature.slice(0, 32), key, message)))) % L;
-  const minus = [mod(-a[0]), a[1], a[2], mod(-a[3])], both = add(BASE, minus);
-  let at = [0n, 1n, 1n, 0n];
-  for (let i = 255n; i >= 0n; i--) {
-    at = add(at, at);
-    const which = Number((s >> i & 1n) | (h >> i & 1n) << 1n);
-    if (which) at = add(at, [BASE, minus, both][which - 1]);
-  }
-  const z = power(at[2], P - 2n);
-  let n = mod(at[1] * z) | (mod(at[0] * z) & 1n) << 255n;
-  return same(Uint8Array.from({ length: 32 }, () => { const b = Number(n & 255n); n >>= 8n; return b; }), signature.slice(0, 32));
-}
 let own = true;
 /* Whether a key is no point of small order, and in its one form: by its y, which of order 8 solves d y^4 + 2 y^2 = 1,
    where d is -121665 / 121666. */
@@ -136,26 +100,27 @@ function keyOf(text) {
 /* Or a promise of it. The key is ready. */
 function holds({ raw, native }, signature, message) {
   if (raw.length !== 32 || signature.length !== 64) return false;
-  if (!own) return holdsByHand(raw, signature, message);
+  if (!own) return later().holdsByHand(raw, signature, message);
   return native !== null && subtle.verify("Ed25519", native, signature, message);
 }
 
 /* --- the log ------------------------------------------------------------------------ */
-/* Where a path leads. `nodes` are those of this tree that were hashed before: paths of one tree share many. */
+const hashed = data => sha256(data).then(hex);
+/* Where a path leads, in hex as its parts are. `nodes` are those of this tree that were hashed before: paths of one
+   tree share many. */
 async function rootOf(index, size, entry, path, nodes) {
   need(Number.isInteger(index) && index >= 0 && index < size, "path");
-  let at = index, last = size - 1, reached = await sha256(joined([0], entry));
+  let at = index, last = size - 1, reached = await hashed(utf8.encode("\0" + entry));
   for (const sibling of path) {
-    need(last > 0, "path");
-    const right = at % 2 || at === last;
-    const both = right ? joined([1], sibling, reached) : joined([1], reached, sibling), name = hex(both);
-    if (!nodes.has(name)) nodes.set(name, sha256(both));
+    need(last > 0 && sibling.length === 64, "path");
+    const right = at % 2 || at === last, both = right ? sibling + reached : reached + sibling;
+    if (!nodes.has(both)) nodes.set(both, hashed(unhex("01" + both)));
     if (right) while (at && at % 2 === 0) { at = Math.floor(at / 2); last = Math.floor(last / 2); }
-    reached = await nodes.get(name);
+    reached = await nodes.get(both);
     at = Math.floor(at / 2); last = Math.floor(last / 2);
   }
   need(last === 0, "path");
-  return base64(reached);
+  return reached;
 }
 const NAME = /^[^+\x00-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$/; // no plus, no space of Unicode
 function readNote(note) {
@@ -172,8 +137,9 @@ function readNote(note) {
     need(data.length > 4, "checkpoint");
     return [name, data];
   });
-  need(unbase64(root).length === 32, "checkpoint");
-  return { text, origin, size: Number(size), root, signed };
+  const reached = unbase64(root);
+  need(reached.length === 32, "checkpoint");
+  return { text, origin, size: Number(size), root: hex(reached), signed };
 }
 async function signedNote(note, name, kind, key) {
   const id = (await sha256(joined(utf8.encode(name + "\n"), [kind], key.raw))).slice(0, 4);
@@ -202,6 +168,7 @@ const STUDY = "hetao.certificate/3", REVOKED = "hetao.revoked-certificate/1", RE
 const ROUND = "analysis,attempt,members,protocol,receipts,round,task,totals", COUNT = "sealed_count";
 const COUNTED = ["count", "sites"]; // how tasks of sealed counts end: of people, or of sites
 const has = (value, names) => Object.keys(value).sort().join() === names;
+const quiet = () => {}; // of what is refused when it is looked at
 /* The parts of a certificate, and what is asked about them. Digests and signatures are made beside this script:
    each is a promise, with the one good answer and words for any other. What stands there is looked at meanwhile;
    all of it has to hold. */
@@ -223,20 +190,26 @@ function opened(data, type) {
   const hubs = permit.parties.filter(p => p.role === "hub").map(p => p.name);
   const bosses = permit.parties.filter(p => p.role === "coordinator").map(p => p.name);
   need(hubs.length === 2 && bosses.length === 1, "parties");
-  const canonical = writing(value), bytes = value => utf8.encode(canonical(value)), asked = [];
+  const canonical = writing(value), bytes = value => utf8.encode(canonical(value)), asked = [], answers = [];
   need(canonical(value) === text && canonical(sums) === "{}" && !halved(text), "canonical");
   /* So the bytes of the body stand between its name and what follows it. */
   const whole = data.subarray('{"body":'.length, data.length - bytes({ log, signature, sums }).length);
-  const ask = (promise, good, why, first, second) => { promise.catch?.(() => {}); asked.push([promise, good, why, first, second]); };
+  const ask = (promise, good, why, first, second) => {
+    promise.catch?.(quiet);
+    asked.push(promise);
+    answers.push({ good, why, first, second });
+  };
   function says(name, statement, key = parties[name].key) {
     need(Object.keys(statement).join() === "body,signature", "malformed");
     const message = utf8.encode("hetao-statement-v1\n" + canonical(statement.body));
     ask(holds(key, unbase64(statement.signature), message), true, "signature", name);
   }
   async function answered() {
-    const found = await Promise.all(asked.map(([promise]) => promise));
-    for (const [i, [, good, why, first, second]] of asked.entries())
-      need((found[i] instanceof ArrayBuffer ? named(found[i]) : found[i]) === good, why, first, second);
+    const found = await Promise.all(asked);
+    for (let i = 0; i < found.length; i++) {
+      const one = found[i], { good, why, first, second } = answers[i];
+      need((one instanceof ArrayBuffer ? named(one) : one) === good, why, first, second);
+    }
   }
   return { body, whole, log, signature, permit, parties, hubs, boss: bosses[0], canonical, bytes, ask, says, answered };
 }
@@ -245,7 +218,7 @@ const once = (all, why) => need(new Set(all).size === all.length, why);
 /* Seconds since 1970 of a UTC time, which is written in one form. */
 function seconds(time) {
   const at = Date.parse(time) / 1000;
-  need(/^(?!0000)[0-9]{4}-/.test(time) && new Date(at * 1000).toISOString() === time.replace("Z", ".000Z"), "spelling");
+  need(time.length === 20 && time > "0001" && new Date(at * 1000).toISOString() === time.replace("Z", ".000Z"), "spelling");
   return at;
 }
 
@@ -331,6 +304,6 @@ function inLog({ body, log, parties, hubs, boss, canonical, ask }, kind, [name, 
   const last = log.credential.slice(signed.length + 1), raw = unbase64(last.replaceAll("-", "+").replaceAll("_", "/") + "==");
   need(url64(raw) === last, "spelling"); // of 64 bytes, or no signature
   ask(holds(bossKey, raw, utf8.encode(signed)), true, "credential");
-  ask(rootOf(index, note.size, utf8.encode(log.credential), path.map(unbase64), new Map()), note.root, "not_in_log");
+  ask(rootOf(index, note.size, log.credential, path.map(unbase64).map(hex), new Map()), note.root, "not_in_log");
   return [index, note.size];
 }

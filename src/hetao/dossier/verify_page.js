@@ -12,10 +12,20 @@ function tell(error) {
   const said = JSON.parse(at("refusals").textContent)[message];
   for (const one of document.querySelectorAll(".why")) one.textContent = said[one.lang].replace(/\{([01])\}/g, (_, i) => slots[i]);
 }
-/* Under a policy of the reader's own, as often as one is chosen: until then no certificate counts, whatever holds.
-   What reads a policy is text in the page, and is made a script here, so that no opening waits for it. */
+/* What an opening seldom needs is text in the page, and is made a script here, so that no opening waits for it. */
+let more;
+function later() {
+  if (!more) {
+    const script = document.createElement("script");
+    script.textContent = at("later").textContent;
+    document.head.append(script);
+    more = globalThis.hetaoLater(globalThis.hetaoTools);
+  }
+  return more;
+}
+/* Under a policy of the reader's own, as often as one is chosen: until then no certificate counts, whatever holds. */
 let choices = 0;
-async function choose(packed) {
+async function choose(certificate) {
   const [file] = at("witnesses").files, mine = ++choices;
   document.body.dataset.state = "holds";
   if (!file) return;
@@ -23,13 +33,7 @@ async function choose(packed) {
   try {
     need(file.size <= 2 ** 20, "policy_large");
     const data = await file.arrayBuffer().catch(() => { throw new Refused("policy_unread"); });
-    if (!globalThis.hetaoPolicy) {
-      const script = document.createElement("script");
-      script.textContent = at("policy").textContent;
-      document.head.append(script);
-    }
-    const { judged } = globalThis.hetaoPolicy(globalThis.hetaoTools);
-    const { names, alone } = await judged(JSON.parse(text8.decode(unbase64(packed))), new Uint8Array(data));
+    const { names, alone } = await later().judged(JSON.parse(text8.decode(certificate)), new Uint8Array(data));
     if (mine !== choices) return;
     for (const one of document.querySelectorAll(".who")) {
       one.lastElementChild.textContent = names.join(one.lang === "en" ? ", " : "\u3001");
@@ -53,9 +57,9 @@ async function begin() {
   try {
     if (!subtle) { document.body.dataset.state = "unable"; return; }
     const words = at("words").textContent, packed = at("certificate").textContent;
-    const data = unbase64(packed), verified = verify(data), whole = sha256(joined(utf8.encode(words), data));
-    verified.catch(() => {}); // it is heard below, if the words are true
-    need(hex(await whole) === document.body.dataset.digest, "page");
+    const data = unbase64(packed), verified = verify(data), digests = [utf8.encode(words), data].map(hashed);
+    verified.catch(quiet); // it is heard below, if the words are true
+    need((await Promise.all(digests)).join(" ") === document.body.dataset.digests, "page");
     const found = await verified;
     const took = performance.now() - start;
     at("page").innerHTML = words;
@@ -63,8 +67,8 @@ async function begin() {
     document.body.dataset.byHand = String(!found.own);
     document.body.dataset.state = "holds";
     const input = at("witnesses");
-    input.onchange = () => choose(packed);
-    input.onclick = () => { input.value = ""; choose(packed); }; // so that a file that was mended may be chosen again
+    input.onchange = () => choose(data);
+    input.onclick = () => { input.value = ""; choose(data); }; // so that a file that was mended may be chosen again
   } catch (error) {
     document.body.dataset.state = "invalid";
     at("page").textContent = "";
@@ -74,5 +78,5 @@ async function begin() {
   }
 }
 globalThis.hetaoVerify = verify;
-globalThis.hetaoTools = { NAME, Refused, base64, hex, holds, isStrong, joined, keyOf, need, readNote, same, sha256, text8, unbase64, utf8 };
+globalThis.hetaoTools = { NAME, P, Refused, base64, bytesOf, hex, holds, isStrong, joined, keyOf, mod, need, number, readNote, same, sha256, subtle, text8, unbase64, unhex, utf8 };
 begin();

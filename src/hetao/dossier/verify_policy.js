@@ -1,6 +1,6 @@
 /* Whether a certificate counts by its reader's own policy: docs/specs/log.md#policy, by the rules of ledger/policy.py
-   and of verify_log.py. A page holds this as text and has it run when its reader chooses a file, never when it is
-   opened: script.py makes one function of this and verify_mldsa.js before it, which verify_page.js calls. */
+   and of verify_log.py. Text in the page until its reader chooses a file: script.py makes one function of this,
+   verify_mldsa.js and verify_ed25519.js, which verify_page.js has run. */
 const LARGEST = 2 ** 20, NONE = "none", LOG = 1, WITNESS = 4, MLDSA = 6;
 const WORDS = new Map([["log", [1, 2]], ["witness", [2, 3]], ["group", [3, LARGEST]], ["quorum", [1, 1]]]);
 const octets = text => Uint8Array.from(text, c => c.charCodeAt(0));
@@ -73,7 +73,7 @@ async function signedBy(note, { name, kind, id, key, packed }) {
     need(when < 2n ** 63n, "log_signature", shown(name));
     let good = false;
     if (kind === MLDSA) {
-      const place = joined(big(when, 8), counted(note.origin), new Uint8Array(8), big(note.size, 8), unbase64(note.root));
+      const place = joined(big(when, 8), counted(note.origin), new Uint8Array(8), big(note.size, 8), unhex(note.root));
       good = holds44(key, said.slice(8), joined(utf8.encode("subtree/v1\n\0"), counted(name), place));
     } else {
       const ready = keyOf(packed), message = kind === LOG ? note.text : `cosignature/v1\ntime ${when}\n${note.text}`;

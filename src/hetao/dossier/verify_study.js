@@ -28,21 +28,22 @@ function counted({ body, permit }) {
 const ACTS = "acts,at,dictionary,mapping,people,root,site,snapshot,type,vocabulary";
 
 /* A site's log: each of its releases stands there and cites the one before. Returns its checkpoint. */
-function logOf({ body, bytes, ask }, { name, checkpoint, extract, proofs, ready }) {
+function logOf({ body, canonical, bytes, ask }, { name, checkpoint, extract, proofs, ready }) {
   const note = readNote(checkpoint), nodes = new Map(), own = new Map(), places = new Map(proofs.map(p => [p.task, p]));
-  const stands = (data, { index, path }, what) =>
-    ask(rootOf(index, note.size, data, path.map(unhex), nodes), note.root, what, name);
-  if (extract !== null) stands(bytes(extract.record), extract, "extract_not_in_log");
+  const stands = (entry, { index, path }, what) =>
+    ask(rootOf(index, note.size, entry, path, nodes), note.root, what, name);
+  if (extract !== null) stands(canonical(extract.record), extract, "extract_not_in_log");
   for (const { task, receipts } of released(body)) if (Object.hasOwn(receipts, name)) {
     need(places.has(task), "no_place", name);
-    own.set(task, bytes(receipts[name]));
+    own.set(task, canonical(receipts[name]));
     stands(own.get(task), places.get(task), "release_not_in_log");
   }
+  const begun = digest(bytes(ready));
   for (const { task, receipts } of released(body)) if (Object.hasOwn(receipts, name)) {
     const parts = task.split("/"), end = parts.pop(), number = COUNTED.includes(end) ? 0 : Number(end);
-    const before = number ? own.get(`${parts.join("/")}/${number - 1}`) : bytes(ready);
-    need(before, "not_cited", name, task);
-    ask(digest(before), receipts[name].body.cites, "not_cited", name, task);
+    const before = number ? own.get(`${parts.join("/")}/${number - 1}`) : "";
+    need(before !== undefined, "not_cited", name, task);
+    ask(number ? digest(utf8.encode(before)) : begun, receipts[name].body.cites, "not_cited", name, task);
   }
   /* What is not among the rounds is of an attempt that was given up for a later one. */
   for (const task of places.keys()) if (!own.has(task)) {
