@@ -224,6 +224,12 @@ def certificate(tmp_path_factory):
     return ran.certificate
 
 
+@pytest.fixture(scope="module")
+def report(certificate):
+    """Return the page of the certificate; to write it takes half a second."""
+    return render_report(certificate)
+
+
 @pytest.fixture
 def parts(certificate):
     value = parse_canonical(certificate)
@@ -293,8 +299,8 @@ def stated(passing="80-95%", **more):
     return {"summary": [part], "failed": [failed], "shortened": False}
 
 
-def test_the_page_needs_no_network_and_no_script(certificate):
-    page = read(render_report(certificate))
+def test_the_page_needs_no_network_and_no_script(report):
+    page = read(report)
 
     assert not {"script", "img", "link", "iframe", "object", "base"} & set(page.tags)
     for tag, key, value in page.attributes:
@@ -307,17 +313,15 @@ def test_the_page_needs_no_network_and_no_script(certificate):
     assert policy[0].startswith("default-src 'none'; style-src 'unsafe-inline'")
 
 
-def test_no_address_stands_anywhere_in_the_page(certificate):
-    page = render_report(certificate)
-
-    assert "http:" not in page
-    assert "https:" not in page
-    assert "url(" not in page
-    assert "@import" not in page
+def test_no_address_stands_anywhere_in_the_page(report):
+    assert "http:" not in report
+    assert "https:" not in report
+    assert "url(" not in report
+    assert "@import" not in report
 
 
-def test_links_within_the_page_lead_somewhere_and_ids_are_unique(certificate):
-    page = read(render_report(certificate))
+def test_links_within_the_page_lead_somewhere_and_ids_are_unique(report):
+    page = read(report)
 
     ids = [value for _, key, value in page.attributes if key == "id"]
     links = {v[1:] for _, key, v in page.attributes if key == "href"}
@@ -332,15 +336,15 @@ def test_links_within_the_page_lead_somewhere_and_ids_are_unique(certificate):
     assert links | named <= set(ids)
 
 
-def test_every_analysis_of_the_study_appears(certificate):
-    text = read(render_report(certificate)).text
+def test_every_analysis_of_the_study_appears(report):
+    text = read(report).text
 
     for analysis in STUDY.analyses:
         assert f"Analysis {analysis.name}, 3 of 3 sites" in text
 
 
-def test_terms_are_named_by_the_labels_of_the_study(certificate):
-    text = read(render_report(certificate)).text
+def test_terms_are_named_by_the_labels_of_the_study(report):
+    text = read(report).text
 
     assert "Age, per 10 years" in text
     assert "性别: 男" in text
@@ -401,8 +405,8 @@ def term(name, estimate, se):
     }
 
 
-def test_rates_stand_with_limits_standard_and_ratio(certificate):
-    text = read(render_report(certificate)).text
+def test_rates_stand_with_limits_standard_and_ratio(report):
+    text = read(report).text
 
     assert "Died: rate for 1,000 person-Days to death" in text
     assert "Standardised rate (95% interval)" in text
@@ -429,8 +433,8 @@ def test_the_bins_behind_quartiles_are_in_no_certificate(certificate):
     assert not tasks & set(value["sums"])
 
 
-def test_a_meta_analysis_shows_every_method_and_each_site_as_asked(certificate):
-    text = read(render_report(certificate)).text
+def test_a_meta_analysis_shows_every_method_and_each_site_as_asked(report):
+    text = read(report).text
 
     assert "Random, REML" in text
     assert "95% prediction interval" in text
@@ -466,15 +470,13 @@ def test_an_effect_is_shown_with_its_arms_balance_and_overlap(parts):
     assert "A star stands for a bin with too few people" in page.text
 
 
-def test_chinese_is_kept_and_marked_as_chinese(certificate):
-    page = render_report(certificate)
-
-    assert '<span lang="zh">晚期肺癌的生存 &amp; survival</span>' in page
-    assert "<title>晚期肺癌的生存 &amp; survival</title>" in page
+def test_chinese_is_kept_and_marked_as_chinese(report):
+    assert '<span lang="zh">晚期肺癌的生存 &amp; survival</span>' in report
+    assert "<title>晚期肺癌的生存 &amp; survival</title>" in report
 
 
-def test_figures_are_well_formed_and_have_a_title_and_a_description(certificate):
-    drawn = figures(render_report(certificate))
+def test_figures_are_well_formed_and_have_a_title_and_a_description(report):
+    drawn = figures(report)
 
     assert len(drawn) == 26  # ten models, four effects, two pooled, curves, a flow
     for svg in drawn:
@@ -485,8 +487,8 @@ def test_figures_are_well_formed_and_have_a_title_and_a_description(certificate)
         assert svg[1].text
 
 
-def test_every_header_cell_has_a_scope(certificate):
-    page = read(render_report(certificate))
+def test_every_header_cell_has_a_scope(report):
+    page = read(report)
 
     scoped = [tag for tag, key, _ in page.attributes if (tag, key) == ("th", "scope")]
 
@@ -691,10 +693,10 @@ def test_approvals_show_office_side_time_fingerprint_and_rule(parts):
     assert "data-ethics" in text
 
 
-def test_how_to_verify_names_command_digests_and_checkpoint(certificate, parts):
+def test_how_to_verify_names_command_digests_and_checkpoint(report, parts):
     body, _ = parts
 
-    text = read(render_report(certificate)).text
+    text = read(report).text
 
     line = "hetao verify certificate.json --trust parties.toml --policy policy"
     assert line in text
@@ -703,7 +705,7 @@ def test_how_to_verify_names_command_digests_and_checkpoint(certificate, parts):
     assert "cosigned by hub-hk and hub-sz" in text
 
 
-def test_a_pooled_check_says_that_only_a_demonstration_can_make_it(certificate):
+def test_a_pooled_check_says_that_only_a_demonstration_can_make_it(certificate, report):
     compared = ComparedTerm("sex[男]", 0.5, 0.1, 0.5, 0.1, 3.2e-9)
     extras = Extras(
         comparison=(Comparison("odds", "statsmodels 0.15", 3.2e-9, (compared,)),),
@@ -717,7 +719,7 @@ def test_a_pooled_check_says_that_only_a_demonstration_can_make_it(certificate):
     assert "Largest difference: 3.2×10⁻⁹ standard errors" in text
     assert "Only a demonstration can make this check" in text
     assert "1,234" in text
-    assert "Only a demonstration" not in read(render_report(certificate)).text
+    assert "Only a demonstration" not in read(report).text
 
 
 @pytest.mark.parametrize(("truth", "shown"), [(-0.357, "−0.357"), (0.0, "0.000")])
@@ -823,9 +825,8 @@ def test_extreme_and_empty_findings_still_make_a_page(parts, bend):
     assert not re.search(r"\b(nan|inf|None)\b", read(page).text)
 
 
-def test_a_model_says_how_its_outcome_varies(certificate, parts):
+def test_a_model_says_how_its_outcome_varies(report, parts):
     body, _ = parts
-    page = render_report(certificate)
     found = {item["analysis"]: item["finding"] for item in body["findings"]}
 
     for name, key, words in (
@@ -833,11 +834,11 @@ def test_a_model_says_how_its_outcome_varies(certificate, parts):
         ("stay", "dispersion", "Dispersion {:.3g}."),
         ("mean", "sigma", "Residual standard error {:.3g}."),
     ):
-        assert words.format(found[name][key]) in page
-    assert "Weighted by Stay. Robust (sandwich) standard errors." in page
-    assert "Firth&#39;s penalised likelihood." in page
-    assert "Intercept: mean where every term is 0" in page
-    assert "600 people." in page  # no events, so none are said to be few
+        assert words.format(found[name][key]) in report
+    assert "Weighted by Stay. Robust (sandwich) standard errors." in report
+    assert "Firth&#39;s penalised likelihood." in report
+    assert "Intercept: mean where every term is 0" in report
+    assert "600 people." in report  # no events, so none are said to be few
 
 
 def test_a_penalised_model_shows_its_path_and_claims_no_limits(parts):
