@@ -109,6 +109,17 @@ def test_what_is_beside_helps_to_tell_few_and_is_not_looked_for_itself():
     assert carriers(noise, NOBODY, np.column_stack([beside, few])) == PEOPLE
 
 
+def test_few_of_unequal_weights_are_found_beside_a_level_too():
+    level = (np.arange(PEOPLE) < PEOPLE / 2).astype(float)
+    few = np.zeros(PEOPLE)
+    few[:5] = 1.35 ** np.arange(5)
+    number = level * (1 + few)
+    beside = np.column_stack([level, np.ones(PEOPLE)])
+
+    assert carriers(number[:, None], NOBODY) == PEOPLE
+    assert carriers(number[:, None], NOBODY, beside) == 5
+
+
 def test_many_columns_of_which_none_is_of_few_are_no_matter():
     """What each of a few people weighs somewhere adds up to no one sum of columns."""
     columns = np.random.default_rng(3).normal(size=(150, 15))

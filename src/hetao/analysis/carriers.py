@@ -58,8 +58,8 @@ def carriers(columns: Floats, person: Ints, beside: Floats | None = None) -> int
     Args:
         columns: (n, k) numbers of a design, weighted, and its intercept as it may be.
         person: (n,) whose row each is, from 0; empty if each is another's.
-        beside: (n, c) its other columns, weighted, which may be added to what people
-            are `told` by; not looked for by themselves, since people have them.
+        beside: (n, c) its other columns, weighted, which may be added to numbers; not
+            looked for by themselves, since people have them.
 
     Returns:
         How many people; all that there are where none so few were found.
@@ -67,13 +67,12 @@ def carriers(columns: Floats, person: Ints, beside: Floats | None = None) -> int
     Source:
         Truncated power iteration: Yuan and Zhang (2013), J. Mach. Learn. Res. 14, 899.
     """
-    pool = _pool(columns, person)
-    wide = pool if beside is None else _pool(columns, person, beside)
-    found = [
-        _fewest(pool) if pool is not None else None,
-        # one alone is the leverage's matter
-        _fewest_told(wide, NOISE, 2) if wide is not None else None,
-    ]
+    pools = [_pool(columns, person)]
+    if beside is not None:
+        pools.append(_pool(columns, person, beside))
+    found = [_fewest(pool) for pool in pools if pool is not None]
+    if pools[-1] is not None:  # one alone is the leverage's matter
+        found.append(_fewest_told(pools[-1], NOISE, 2))
     return min(
         (few for few in found if few is not None), default=_people(columns, person)
     )
@@ -180,14 +179,12 @@ def _fewest(pool: _Pool) -> int | None:
 
 def _most(pool: _Pool, size: int) -> float:
     """Return the most of a sum of columns that so many people are found to make up."""
-    found = 0.0
+    found, grams = 0.0, pool.grams[:, : pool.free]
     for start in _starts(pool, MOST / size):
         ahead, last = start, 0.0
         for _ in range(STEPS):
-            parts = np.einsum("i,mij,j->m", ahead, pool.grams, ahead)
-            values, vectors = np.linalg.eigh(
-                pool.grams[_first(parts, size)].sum(axis=0)
-            )
+            parts = np.einsum("i,mij,j->m", ahead, grams, ahead)
+            values, vectors = np.linalg.eigh(grams[_first(parts, size)].sum(axis=0))
             if values[-1] <= last + RISES:
                 break
             ahead, last = vectors[:, -1], float(values[-1])
