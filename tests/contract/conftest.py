@@ -2,13 +2,17 @@
 
 import contextlib
 import functools
+from pathlib import Path
 
 import pytest
 
+from hetao.cdm import CuratedTables
+from hetao.cdm.engine_duckdb import connect
 from support_engines import ENGINES, TABLES, serve, write_tables
 from support_postgres import BY_BYTES, BY_LANGUAGE, postgres_server
 from support_spark import spark_session
 from support_transport import NETS, InprocNet, Stage, play, study_of
+from support_world import write_world
 
 
 @pytest.fixture(params=NETS)
@@ -67,3 +71,21 @@ def engine(request, written, started):
     """Return one engine after the other over the same tables."""
     with serve(request.param, written, started) as engine:
         yield engine
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory):
+    """Return the folder of the small database."""
+    folder = tmp_path_factory.mktemp("world")
+    write_world(folder)
+    return folder
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def served(request, world, started):
+    """Return the small database on one engine after the other."""
+    with (
+        serve(request.param, world, started) as engine,
+        contextlib.closing(connect()) as nothing,
+    ):
+        yield CuratedTables(Path(), nothing, "digest", "", served=engine)

@@ -28,8 +28,8 @@ from hetao.study import (
     Window,
 )
 from hetao.study.population import EVER, Matching, Nearest, Score, ScoreItem
-from support_engines import ENGINES, serve
-from support_world import FEMALE, MALE, write_world
+from support_engines import serve
+from support_world import FEMALE, MALE
 
 pytestmark = pytest.mark.xdist_group("engines")
 
@@ -252,24 +252,6 @@ ABOUT = replace(
 )
 STUDIES = {s.name: s for s in (EVERYTHING, EVERY_VISIT, PLAIN, LONG, ABOUT)}
 STUDIES["matched"] = MATCHED
-
-
-@pytest.fixture(scope="session")
-def world(tmp_path_factory):
-    """Return the folder of the small database."""
-    folder = tmp_path_factory.mktemp("world")
-    write_world(folder)
-    return folder
-
-
-@pytest.fixture(scope="session", params=ENGINES)
-def served(request, world, started):
-    """Return the small database on one engine after the other."""
-    with (
-        serve(request.param, world, started) as engine,
-        contextlib.closing(connect()) as nothing,
-    ):
-        yield CuratedTables(Path(), nothing, "digest", "", served=engine)
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,7 @@ import datetime
 import pytest
 
 from hetao.cdm.quality.assess import Subject, assess
-from support_engines import ENGINES, serve
-from support_world import write_world
+from support_engines import serve
 
 pytestmark = pytest.mark.xdist_group("engines")
 SUBJECT = Subject(
@@ -15,24 +14,14 @@ SUBJECT = Subject(
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Return the folder of the small database, which has much to find fault with."""
-    folder = tmp_path_factory.mktemp("quality")
-    write_world(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def expected(folder, started):
-    """Return what the embedded engine says."""
-    with serve("duckdb", folder, started) as engine:
+def expected(world, started):
+    """Return what the embedded engine says; the world has much to find fault with."""
+    with serve("duckdb", world, started) as engine:
         return assess(engine, SUBJECT)
 
 
-@pytest.mark.parametrize("kind", ENGINES[1:])
-def test_quality_is_the_same_on_every_engine(kind, folder, started, expected):
-    with serve(kind, folder, started) as engine:
-        found = assess(engine, SUBJECT)
+def test_quality_is_the_same_on_every_engine(served, expected):
+    found = assess(served.engine, SUBJECT)
 
     assert found.statistics == expected.statistics
     assert found.checks == expected.checks
