@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -34,10 +35,13 @@ def read_whole(
         fix: what to do where it cannot be read.
 
     Raises:
-        HetaoError: it cannot be read, or is larger; it is named.
+        HetaoError: it cannot be read, is larger, or is no plain file, such as a pipe
+            that nobody may ever write to; it is named.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise error(f"{path} cannot be read: it is no plain file", fix=fix)
             data = file.read(most + 1)
     except OSError as problem:
         said = f"{path} cannot be read: {problem.strerror}"
@@ -46,6 +50,11 @@ def read_whole(
         size = f"{most >> 20} MiB" if most >= 1 << 20 else f"{most >> 10} KiB"
         raise (beyond or error)(f"{path.name} is larger than {size}")
     return data
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting for whoever writes to a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -69,3 +69,34 @@ def test_a_refusal_is_one_line(titled, tmp_path, capsys):
         assert verify([str(path)]) == 6
         (line,) = lines_of(capsys)
         assert FLAT in line
+
+
+@pytest.mark.parametrize("columns", [40, 80, 97])
+@pytest.mark.parametrize("verify", VERIFIERS)
+def test_no_row_of_a_terminal_begins_like_a_verdict(
+    titled, tmp_path, capsys, monkeypatch, verify, columns
+):
+    """A title as long as to begin rows anew with any letter of `VERIFIED  A toy`."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    body = titled.body
+    path = tmp_path / "certificate.json"
+    for spaces in range(12):
+        fill = " 河"[spaces % 2] * spaces
+        body["rounds"][0]["task"] = (fill + "VERIFIED  A toy" + " " * 8) * 20
+        path.write_bytes(titled.resigned(body))
+        assert verify([str(path)]) == 6
+        assert_rows(capsys, columns)
+    path.write_bytes(titled.certificate)
+    assert verify([str(path)]) == 7
+    lines = assert_rows(capsys, columns)
+    assert any(line.startswith(UNNAMED[: columns - 6]) for line in lines)
+
+
+def assert_rows(capsys, columns):
+    """Hold what was said to rows that a terminal does not break again."""
+    lines = lines_of(capsys)
+    assert all(sum(1 + (c > "~") for c in line) <= columns for line in lines)
+    assert not any(line.startswith("VERIFIED") for line in lines)
+    return lines

@@ -2,15 +2,20 @@
 
 import errno
 import os
+import shutil
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
 from hetao.cli.main import main
-from hetao.permit import Bundle, read_bundle, write_bundle
-from hetao.permit.keys import write_identity
-from hetao.whole import write_new, write_whole
+from hetao.errors import InvalidData
+from hetao.permit import Bundle, new_identity, read_bundle, write_bundle
+from hetao.permit.keys import read_identity, write_identity
+from hetao.transparency.witness import WitnessFolder
+from hetao.whole import read_whole, write_new, write_whole
+from support_fuzz_outside import TRIAL
 from support_permit import Scene
 
 SCENE = Scene()
@@ -62,6 +67,62 @@ def test_a_key_that_was_not_whole_stands_in_nobodys_way(tmp_path, capsys):
         assert main(words) == 0
         assert shown(tmp_path) == ["anchor.pem"]
         out.unlink()
+    capsys.readouterr()
+
+
+def test_an_identity_is_whole_or_is_made_anew(tmp_path):
+    """Without its signing key, the last, it is nobody's."""
+    names = ["a.log.pem", "a.seal.pem", "a.sign.pem"]
+    tries = 0
+    for _ in each_kill(lambda: write_identity(tmp_path, new_identity("a"))):
+        tries += 1
+        path = tmp_path / "a.sign.pem"
+        if path.exists():
+            assert set(names) <= set(shown(tmp_path))
+            with pytest.raises(FileExistsError):
+                write_identity(tmp_path, new_identity("a"))
+        else:
+            own = new_identity("a")
+            assert write_identity(tmp_path, own) == path
+            left = read_identity(path)
+            assert left.party("HK", "hub", "o") == own.party("HK", "hub", "o")
+            assert left.second_log_key is not None
+        for one in tmp_path.iterdir():
+            one.unlink()
+    assert tries > 2 * len(names)
+
+
+def test_a_witness_that_was_not_whole_is_finished_with_the_keys_it_has(
+    tmp_path, capsys
+):
+    folder = tmp_path / "w"
+    words = ["witness", "init", str(folder), "--name", "w.example"]
+    for _ in each_kill(lambda: main(words)):
+        if not (folder / "witness.toml").exists():
+            keys = {p: p.read_bytes() for p in folder.glob("[a-z]*.pem")}
+            assert main(words) == 0
+            assert all(path.read_bytes() == key for path, key in keys.items())
+        assert WitnessFolder.read(folder).name == "w.example"
+        assert {p.stat().st_mode & 0o777 for p in folder.glob("*.pem")} == {0o600}
+        assert main(words) != 0
+        shutil.rmtree(folder)
+    capsys.readouterr()
+
+
+def test_a_trial_that_drew_its_secret_commits_to_it_later(tmp_path, capsys):
+    """A secret that is there is never drawn again."""
+    trial, out = tmp_path / "list.toml", tmp_path / "out"
+    trial.write_text(TRIAL)
+    words = ["trial", "commit", str(trial), "--out", str(out)]
+    secret, public = out / "allocation.secret", out / "commitment.json"
+    for _ in each_kill(lambda: main(words)):
+        drawn = secret.read_text() if secret.exists() else None
+        if not public.exists():
+            assert main(words) == 0
+        assert drawn is None or secret.read_text() == drawn
+        assert public.exists()
+        assert main(words) == 2
+        shutil.rmtree(out)
     capsys.readouterr()
 
 
@@ -147,3 +208,31 @@ def test_a_stick_that_knows_no_links_is_written_too(tmp_path, monkeypatch):
 
     assert path.read_bytes() == b"one"
     assert list(tmp_path.iterdir()) == [path]
+
+
+# --- a file that somebody names -------------------------------------------------------
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path, capsys):
+    pipe = tmp_path / "certificate.json"
+    os.mkfifo(pipe)
+    signal.alarm(60)  # it waited forever
+    try:
+        with pytest.raises(InvalidData, match="no plain file"):
+            read_whole(pipe, 100)
+        assert main(["verify", str(pipe)]) == 4
+        with pytest.raises(InvalidData, match="no plain file"):
+            read_whole(Path("/dev/zero"), 100)
+    finally:
+        signal.alarm(0)
+    assert "no plain file" in capsys.readouterr().err
+
+
+def test_a_plain_file_and_what_leads_to_one_are_read(tmp_path):
+    path, link = tmp_path / "file", tmp_path / "link"
+    path.write_bytes(b"12345")
+    link.symlink_to(path)
+
+    assert read_whole(path, 5) == read_whole(link, 5) == b"12345"
+    with pytest.raises(InvalidData, match="is larger"):
+        read_whole(path, 4)
+    with pytest.raises(InvalidData, match="cannot be read: Is a directory"):
+        read_whole(tmp_path, 5)

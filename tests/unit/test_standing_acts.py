@@ -17,6 +17,7 @@ from hetao.ledger.commitments import (
     NONCE,
     ORDER,
     TILE,
+    PersonKeys,
     act_leaf,
     keyed,
     nonces,
@@ -63,7 +64,7 @@ def _in_plain_order(extract):
 
 def _root_of(extract, listed):
     wrap = keyed(secret_for(MASTER, NONCE, bytes.fromhex(extract.commitment.extract)))
-    keys, _ = read_keys(extract.folder / KEYS)
+    keys, _ = read_keys(extract.folder / KEYS, extract.commitment.people)
     leaves = []
     for place, nth, data in listed:
         nonce = nonces(wrap(keys.of(place)), nth + 1)[-32:]
@@ -287,7 +288,7 @@ def test_nobody_is_shredded_in_part(tmp_path):
 
     with pytest.raises(Unverified, match="no longer what was committed"):
         extract.shred(person)
-    assert not read_keys(extract.folder / KEYS)[1]
+    assert not read_keys(extract.folder / KEYS, extract.commitment.people)[1]
 
 
 def test_acts_that_a_shredded_person_got_since_are_nobody_else_s(filled):
@@ -418,3 +419,48 @@ def test_what_is_kept_is_a_fifth_of_a_byte_an_act_and_less(tmp_path):
     assert acts > 11_000
     assert sizes[KEYS] + sizes["events.json"] < 200
     assert (whole - sizes[KEYS]) / acts <= 0.16
+
+
+# --- keys of another tree -------------------------------------------------------------
+def bent_keys(extract, **changes):
+    path = extract.folder / KEYS
+    path.write_bytes(canonical({**parse_canonical(path.read_bytes()), **changes}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"height": 0},
+        {"height": 9},
+        {"height": -1},
+        {"height": 10**6},
+        {"keys": [[0, 1, "00" * 32]]},
+        {"keys": [[3, 0, "00" * 32]]},
+        {"keys": [[2, 4, "00" * 32]]},
+        {"keys": [[1, -1, "00" * 32]]},
+        {"keys": [[-1, 0, "00" * 32]]},
+        {"gone": [[3, "1", []]]},
+        {"gone": [[0, "1", []]]},
+    ],
+    ids=str,
+)
+def test_keys_of_another_number_of_people_are_refused(extract, changes):
+    """Of two people; a wrong height went out of the tree, where all were checked."""
+    assert extract.commitment.people == 2
+    extract.check_whole()
+    bent_keys(extract, **changes)
+
+    for ask in (Extract.check_whole, lambda e: e.open(0), lambda e: e.holds(BO)):
+        with pytest.raises(InvalidData, match="cannot be read"):
+            ask(replace(extract))
+
+
+@pytest.mark.parametrize("people", [1, 2, 3, 5, 8, 9])
+def test_what_shredding_leaves_fits_the_number_of_people(people):
+    keys = PersonKeys.sown(bytes(32), people)
+    assert keys.fits(people)
+    assert not any(keys.fits(n) for n in (2 * people + 1, 4 * people))
+    for place in range(people):
+        keys = keys.without(place)
+        assert keys.fits(people)
+        assert len(keys.each(people)) == people

@@ -353,13 +353,21 @@ def keys_text(keys: PersonKeys, gone: Mapping[int, Gone]) -> bytes:
     return canonical(body)
 
 
-def read_keys(path: Path) -> tuple[PersonKeys, dict[int, Gone]]:
-    """Return the keys that are left, and by place those whose key is destroyed."""
+def read_keys(path: Path, people: int) -> tuple[PersonKeys, dict[int, Gone]]:
+    """Return the keys that are left, and by place those whose key is destroyed.
+
+    Args:
+        path: of the file.
+        people: of the extract.
+
+    Raises:
+        InvalidData: the file is none, or of another number of people.
+    """
     with alone(path.parent):
-        return keys_in(path)
+        return keys_in(path, people)
 
 
-def keys_in(path: Path) -> tuple[PersonKeys, dict[int, Gone]]:
+def keys_in(path: Path, people: int) -> tuple[PersonKeys, dict[int, Gone]]:
     """Return the same; the caller is alone in the folder."""
     try:
         wipe_old(path)
@@ -369,9 +377,17 @@ def keys_in(path: Path) -> tuple[PersonKeys, dict[int, Gone]]:
             int(place): Gone(int(np.int64(person)), list(map(bytes.fromhex, leaves)))
             for place, person, leaves in body["gone"]
         }
-        return PersonKeys(int(body["height"]), kept), gone
+        keys = PersonKeys(int(body["height"]), kept)
     except BROKEN as error:
-        raise InvalidData(
-            f"the keys of the acts of snapshot {path.parent.name} cannot be read",
-            fix="bring them back from a backup that is younger than every shredding",
-        ) from error
+        raise _no_keys(path) from error
+    is_whole = all(0 < place <= people for place in gone)  # place 0 is nobody's
+    if not is_whole or not keys.fits(people + 1):
+        raise _no_keys(path)
+    return keys, gone
+
+
+def _no_keys(path: Path) -> InvalidData:
+    return InvalidData(
+        f"the keys of the acts of snapshot {path.parent.name} cannot be read",
+        fix="bring them back from a backup that is younger than every shredding",
+    )

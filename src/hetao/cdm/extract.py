@@ -97,10 +97,13 @@ class Extract:
     engine: Engine
     master: bytes
 
+    def _keys(self) -> tuple[PersonKeys, dict[int, Gone]]:
+        return read_keys(self.folder / KEYS, self.commitment.people)
+
     @cached_property
     def _people(self) -> People:
         """Return everybody, whether the tables still have those shredded or not."""
-        _, gone = read_keys(self.folder / KEYS)
+        _, gone = self._keys()
         shredded = [one.person for one in gone.values()]
         people = everybody(self.engine, self._secret_for(ORDER), shredded)
         if len(people) != self.commitment.people:
@@ -190,13 +193,15 @@ class Extract:
         """Return whether acts of a person stand here, and can be shown.
 
         Raises:
+            InvalidData: the file of the keys is broken.
             Unverified: the tables are no longer what was committed to.
         """
+        people = self._people
         try:
-            place = self._people.place_of(person)
+            place = people.place_of(person)
         except InvalidData:
             return False
-        return read_keys(self.folder / KEYS)[0].of(place) is not None
+        return self._keys()[0].of(place) is not None
 
     def _secret_for(self, purpose: bytes) -> bytes:
         extract = bytes.fromhex(self.commitment.extract)
@@ -289,7 +294,7 @@ class Extract:
 
     def _read(self, tiles: Collection[int]) -> Read:
         """Return tiles with all acts of those who stand in them; nothing is checked."""
-        keys, gone = read_keys(self.folder / KEYS)
+        keys, gone = self._keys()
         around = {tile: self._firsts.places(tile) for tile in tiles}
         acts = self._acts({place for places in around.values() for place in places})
         wrap = self._wrap
@@ -333,7 +338,7 @@ class Extract:
 
     def _sealed(self) -> Sealed:
         """Return all leaves, once they are those that were committed to."""
-        keys, gone = read_keys(self.folder / KEYS)
+        keys, gone = self._keys()
         people = self._people.all()
         used = {name: tuple(names) for name, names in self.commitment.used.items()}
         acts = read_all_acts(self.engine, used, people, rows_in(self.engine, used))
@@ -371,7 +376,7 @@ class Extract:
             raise Shredded("this person's key was destroyed before")
         data = self._acts([place])[place].data  # what it was: each act was opened
         with alone(self.folder):  # else another's shredding would be undone
-            keys, gone = keys_in(path)
+            keys, gone = keys_in(path, self.commitment.people)
             key = keys.of(place)
             if key is None:
                 raise Shredded("this person's key was destroyed before")

@@ -14,6 +14,7 @@ import contextlib
 import errno
 import importlib
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -22,6 +23,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Final, TextIO
 
 from hetao import __version__
 from hetao.cli.words import (
@@ -71,6 +73,7 @@ ADDED: tuple[Callable[[Commands], None], ...] = (
     anchor.add_anchor,
 )
 Command = Callable[[argparse.Namespace], int]
+INDENT: Final = " " * 5  # of a row that continues another
 # Commands of a site's own people on its own data: their standard error is theirs, into
 # a file too. Of the others a file may go to somebody else.
 AT_A_SITE = (
@@ -214,8 +217,33 @@ def folder_for(path: Path) -> None:
 
 def say(text: str) -> None:
     """Write a line of progress or complaint to standard error."""
-    sys.stderr.write(f"hetao: {plain(text)}\n")
+    sys.stderr.write(f"{shown(f'hetao: {text}', sys.stderr)}\n")
     sys.stderr.flush()
+
+
+def shown(text: str, stream: TextIO | None = None) -> str:
+    """Return a line that holds words of others as it is written to a screen.
+
+    A terminal breaks what is wider than it is, and a title could be such that one of
+    its rows begins like a verdict: so it is broken here, and every further row begins
+    with spaces. What goes to a file or another program stays one line.
+
+    Args:
+        text: of the line.
+        stream: that it is written to; standard output if None.
+    """
+    line = plain(text)
+    if not (stream or sys.stdout).isatty():
+        return line
+    rows, used = [""], 0
+    for letter in line:
+        width = 1 if letter.isascii() else 2  # or less
+        if used + width > shutil.get_terminal_size().columns:
+            rows.append(INDENT)
+            used = len(INDENT)
+        rows[-1] += letter
+        used += width
+    return "\n".join(rows)
 
 
 def plain(text: str) -> str:

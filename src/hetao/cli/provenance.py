@@ -25,6 +25,7 @@ from hetao.cdm.pseudonym import read_key, read_or_make_key
 from hetao.cdm.store import DATABASE, snapshots
 from hetao.cli.audit import joint_sample, own_draw
 from hetao.cli.main import plain, say
+from hetao.cli.main import shown as on_screen
 from hetao.errors import InvalidData, NotCanonical, Refused, Unverified, Usage
 from hetao.federation.binding import log_extract
 from hetao.federation.clock import utc_now
@@ -238,7 +239,7 @@ def verify(chosen: argparse.Namespace) -> int:
         for index, data in sorted(shown.acts.items()):
             sys.stdout.write(f"{index}\n" + "".join(_lines(data)))
     acts = _so_many(len(shown.acts), "act")
-    sys.stdout.write(f"VERIFIED  {acts} of {plain(shown.site)}\n")
+    sys.stdout.write(on_screen(f"VERIFIED  {acts} of {shown.site}") + "\n")
     return 0
 
 
@@ -265,13 +266,13 @@ def _so_many(count: int, what: str) -> str:
 
 def _lines(data: bytes) -> Iterator[str]:
     if not data.startswith(FORM):
-        yield f"  {plain(data.decode())}\n"
+        yield on_screen(f"  {data.decode()}") + "\n"
         return
     act = decode_act(data)
     yield f"  person {act.person}, visit {act.visit}, {act.day or 'no day'}\n"
     for row in act.rows:
         cells = ", ".join(f"{k} {v}" for k, v in row.values.items() if v is not None)
-        yield f"  {row.table}: {plain(cells)}\n"
+        yield on_screen(f"  {row.table}: {cells}") + "\n"
 
 
 # --- auditing -------------------------------------------------------------------------

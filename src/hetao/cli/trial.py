@@ -64,20 +64,22 @@ def commit(chosen: argparse.Namespace) -> int:
     folder_for(chosen.out)
     chosen.out.mkdir(parents=True, exist_ok=True)
     secret_path = chosen.out / "allocation.secret"
-    secret = secrets.token_bytes(SECRET_BYTES)
+    public = chosen.out / "commitment.json"
+    is_begun = secret_path.exists() and not public.exists()  # by a run that was killed
+    secret = _secret(secret_path) if is_begun else secrets.token_bytes(SECRET_BYTES)
     made = (
         Allocation(rule, secret).commitment
         if isinstance(rule, Plan)
         else commit_minimisation(rule, secret)
     )
     try:
-        write_new(secret_path, f"{secret.hex()}\n".encode)
+        if not is_begun:
+            write_new(secret_path, f"{secret.hex()}\n".encode)
     except FileExistsError as problem:
         raise Usage(
             f"{secret_path} is already there: the trial has its secret",
             fix="name another folder with --out; never draw twice for one trial",
         ) from problem
-    public = chosen.out / "commitment.json"
     write_whole(public, canonical(asdict(made)) + b"\n")
     say(f"{secret_path} is for who allots alone, until the trial is over")
     say(f"{public} is to be published before the first person is enrolled")

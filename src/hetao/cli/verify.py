@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hetao.canonical import parse_canonical
-from hetao.cli.main import plain, say
+from hetao.cli.main import say, shown
 from hetao.cli.verdict import say_status, say_what_counts, verdict_of
 from hetao.cli.verify_revoked import verify_ended
 from hetao.errors import Unverified, Usage
@@ -70,14 +70,14 @@ def verify(chosen: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
         return verdict.exit_code
     for number, step in enumerate(steps, 1):
-        sys.stdout.write(f"{number:>3}  {plain(step)}\n")
+        sys.stdout.write(shown(f"{number:>3}  {step}") + "\n")
     _notes(verified)
     say_what_counts(verdict)
     if edition:
         sys.stdout.write(f"     data dictionary {edition}\n")
     if status:
         sys.stdout.write(f"     {say_status(status)}\n")
-    sys.stdout.write(f"{verdict.words()}  {plain(verified.title)}\n")
+    sys.stdout.write(shown(f"{verdict.words()}  {verified.title}") + "\n")
     return verdict.exit_code
 
 

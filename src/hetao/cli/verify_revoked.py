@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hetao.canonical import parse_canonical
-from hetao.cli.main import plain, say
+from hetao.cli.main import say, shown
 from hetao.cli.verdict import Verdict, say_status, say_what_counts, verdict_of
 from hetao.errors import InvalidNetwork, Unverified, Usage
 from hetao.ledger.revoked import Revoked, verify_revoked
@@ -53,7 +53,7 @@ def _told(found: Revoked, steps: list[str], verdict: Verdict) -> dict[str, Any]:
 
 def _say(found: Revoked, steps: list[str], verdict: Verdict) -> None:
     def write(line: str) -> None:
-        sys.stdout.write(f"{plain(line)}\n")
+        sys.stdout.write(f"{shown(line)}\n")
 
     for number, step in enumerate(steps, 1):
         write(f"{number:>3}  {step}")

@@ -107,6 +107,19 @@ class PersonKeys:
         """Return the keys of that many people, under one seed."""
         return cls(max(people - 1, 0).bit_length(), {(0, 0): seed})
 
+    def fits(self, people: int) -> bool:
+        """Return whether these may be the keys of so many people: each has its place.
+
+        Of two places beside each other the second may be nobody's.
+        """
+        deep = max(people - 1, 0).bit_length()
+        return self.height == deep and all(
+            0 <= level <= deep
+            and 0 <= at < 1 << level
+            and at & ~1 <= max(people - 1, 0) >> deep - level
+            for level, at in self.kept
+        )
+
     def of(self, place: int) -> bytes | None:
         """Return the key of one place; None where it was destroyed."""
         for level in range(self.height + 1):

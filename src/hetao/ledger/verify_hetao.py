@@ -22,6 +22,7 @@ import base64
 import datetime
 import functools
 import hashlib
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -565,8 +566,20 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _shown(line: str) -> str:
-    """Return a line for a screen; what turns, hides or ends one of others is told."""
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in line) + "\n"
+    """Return a line for a screen; what turns, hides or ends one of others is told.
+
+    Wider than a terminal, it is broken, and no row but the first begins with words.
+    """
+    line = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in line)
+    rows, used = [""], 0
+    wide = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    for letter in line:
+        width = 1 if letter.isascii() else 2  # or less
+        if used + width > wide:
+            rows, used = [*rows, " " * 5], 5
+        rows[-1] += letter
+        used += width
+    return "\n".join(rows) + "\n"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ signature.
 
 import base64
 import datetime
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,6 +36,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from hetao.alone import alone
 from hetao.canonical import canonical, digest_bytes
 from hetao.errors import BadSignature, InvalidNetwork
 from hetao.permit import passkey, services
@@ -358,14 +360,26 @@ def new_identity(name: str, *, sealing: bool = True) -> Identity:
 
 
 def write_identity(folder: Path, identity: Identity) -> Path:
-    """Write the secret keys as PEM files of mode 0600 and return the signing key's."""
+    """Write the secret keys as PEM files of mode 0600 and return the signing key's.
+
+    It comes last: without it the others are nobody's, and those that a killed command
+    left are put aside, as `….aside`.
+
+    Raises:
+        FileExistsError: an identity of this name stands there.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{identity.name}.sign.pem"
-    _write_secret(path, identity.signing_key)
-    if identity.has_sealing_key:
-        _write_secret(folder / f"{identity.name}.seal.pem", identity.sealing_key)
-    if identity.second_log_key is not None:
-        _write_secret(folder / f"{identity.name}.log.pem", identity.second_log_key)
+    seal = identity.sealing_key if identity.has_sealing_key else None
+    others = {"seal": seal, "log": identity.second_log_key}
+    with alone(folder):
+        for kind, key in () if os.path.lexists(path) else others.items():
+            other = folder / f"{identity.name}.{kind}.pem"
+            if os.path.lexists(other):
+                other.replace(f"{other}.aside")
+            if key is not None:
+                _write_secret(other, key)
+        _write_secret(path, identity.signing_key)
     return path
 
 

@@ -10,6 +10,7 @@ fraud proof is written into the folder before the answer goes out.
 """
 
 import asyncio
+import contextlib
 import functools
 import ssl
 import time
@@ -33,6 +34,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from hetao.alone import alone
 from hetao.errors import InvalidData, Refused, Unverified
 from hetao.ledger.fraud import write_fraud
 from hetao.ledger.note import (
@@ -53,6 +55,35 @@ _NAME_FILE, _STORE = "witness.toml", "witness.sqlite"
 _KEY, _BESIDE = "ed25519.pem", "ml-dsa-44.pem"
 
 
+def _no_witness(path: Path) -> InvalidData:
+    fix = "make one with hetao witness init"
+    return InvalidData(f"{path} holds no witness", fix=fix)
+
+
+def _keys_in(path: Path) -> tuple[Ed25519PrivateKey, MLDSA44PrivateKey]:
+    """Return the keys of a witness's folder.
+
+    Raises:
+        InvalidData: one is not there, or of another kind.
+    """
+    try:
+        key = load_pem_private_key((path / _KEY).read_bytes(), None)
+        beside = load_pem_private_key((path / _BESIDE).read_bytes(), None)
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        InternalError,
+    ) as error:
+        raise _no_witness(path) from error
+    if not isinstance(key, Ed25519PrivateKey) or not isinstance(
+        beside, MLDSA44PrivateKey
+    ):
+        raise InvalidData(f"{path} holds keys of another kind than a witness's")
+    return key, beside
+
+
 @dataclass(frozen=True)
 class WitnessFolder:
     """Where a witness lives: its name, its keys and what it has seen."""
@@ -66,22 +97,28 @@ class WitnessFolder:
     def create(cls, path: Path, name: str) -> Self:
         """Make a witness with fresh keys in a new folder of mode 0700.
 
+        Its name comes last. Keys that are there without one, of a run that was killed,
+        are taken: none is ever written over.
+
         Raises:
-            InvalidData: the folder holds a witness already, or the name is not one.
+            InvalidData: the folder holds a witness already, or the name is not one, or
+                a key that is there is none.
         """
-        found = cls(
-            path, name, Ed25519PrivateKey.generate(), MLDSA44PrivateKey.generate()
-        )
-        found.verifiers  # noqa: B018  # refuses what is not a name
+        made = Ed25519PrivateKey.generate(), MLDSA44PrivateKey.generate()
+        cls(path, name, *made).verifiers  # noqa: B018  # refuses what is not a name
         if (path / _NAME_FILE).exists():
             raise InvalidData(
                 f"{path} holds a witness already", fix="choose another folder"
             )
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for file, key in ((_KEY, found.key), (_BESIDE, found.beside)):
-            pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            write_new(path / file, functools.partial(bytes, pem))
-        (path / _NAME_FILE).write_text(f'name = "{name}"\n', encoding="utf-8")
+        with alone(path):
+            form = Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+            pems = [key.private_bytes(*form) for key in made]
+            for file, pem in zip((_KEY, _BESIDE), pems, strict=True):
+                with contextlib.suppress(FileExistsError):
+                    write_new(path / file, functools.partial(bytes, pem))
+            found = cls(path, name, *_keys_in(path))
+            write_new(path / _NAME_FILE, f'name = "{name}"\n'.encode, 0o644)
         return found
 
     @classmethod
@@ -93,24 +130,9 @@ class WitnessFolder:
         """
         try:
             name = tomllib.loads((path / _NAME_FILE).read_text("utf-8"))["name"]
-            key = load_pem_private_key((path / _KEY).read_bytes(), None)
-            beside = load_pem_private_key((path / _BESIDE).read_bytes(), None)
-        except (
-            OSError,
-            KeyError,
-            ValueError,
-            TypeError,
-            UnsupportedAlgorithm,
-            InternalError,
-        ) as error:
-            raise InvalidData(
-                f"{path} holds no witness", fix="make one with hetao witness init"
-            ) from error
-        if not isinstance(key, Ed25519PrivateKey) or not isinstance(
-            beside, MLDSA44PrivateKey
-        ):
-            raise InvalidData(f"{path} holds keys of another kind than a witness's")
-        return cls(path, str(name), key, beside)
+        except (OSError, KeyError, ValueError) as error:
+            raise _no_witness(path) from error
+        return cls(path, str(name), *_keys_in(path))
 
     @property
     def verifiers(self) -> tuple[Verifier, Verifier]:
