@@ -5,7 +5,12 @@ import pytest
 
 from hetao.cdm import acts
 from hetao.cdm.acts import act_number, read_acts, read_all_acts, used_columns
-from hetao.cdm.engine_duckdb import DuckDBEngine, connect, connect_read_only
+from hetao.cdm.engine_duckdb import (
+    DuckDBEngine,
+    Packed,
+    connect,
+    connect_read_only,
+)
 from hetao.errors import InvalidData, UnportablePlan
 from hetao.ledger.acts import decode_act
 from hetao.ledger.commitments import act_leaf
@@ -92,7 +97,7 @@ def test_a_leaf_is_made_where_acts_stand_and_is_that_of_the_whole_act(engine):
     nonces = [stream[n : n + 32] for n in range(0, len(stream), 32)]
 
     assert some.rows == ROWS + 40
-    assert some.leaves(stream) == list(map(act_leaf, nonces, data))
+    assert some.leaves(stream) == b"".join(map(act_leaf, nonces, data))
     assert [one for _, _, one in some.each()] == [one for _, _, one in _read(engine)]
 
 
@@ -141,6 +146,42 @@ def test_reading_fewer_rows_at_once_changes_no_act(
     assert _read(engine) == expected
 
 
+@pytest.mark.parametrize(
+    "order", ["person_id, measurement_id DESC", "person_id", "measurement_id"]
+)
+def test_rows_that_arrive_in_many_pieces_make_the_same_acts(
+    engine, expected, order, monkeypatch
+):
+    """Acts end anywhere in a piece; a later piece may hold earlier rows of one."""
+    engine.connection.execute("DELETE FROM measurement")
+    engine.connection.execute(f"INSERT INTO measurement FROM kept ORDER BY {order}")
+    whole, number = DuckDBEngine.fetch_packed, []
+
+    def in_pieces(self, *asked):
+        for piece in whole(self, *asked):
+            rows = len(piece.edges) - 1 or len(piece.columns["id"])
+            for start in range(0, rows, 7):
+                number.append(start)
+                yield _piece(piece, slice(start, start + 7))
+
+    monkeypatch.setattr(DuckDBEngine, "fetch_packed", in_pieces)
+    assert _read(engine) == expected
+    assert len(number) > ROWS // 7
+
+
+def _piece(rows, some):
+    edges, text = rows.edges, rows.text
+    if len(edges) > 1:
+        edges = edges[some.start : some.stop + 1]
+        edges, text = edges - edges[0], bytes(text[edges[0] : edges[-1]])
+    return Packed(
+        {name: cells[some] for name, cells in rows.columns.items()},
+        {name: gone[some] for name, gone in rows.missing.items() if gone[some].any()},
+        edges,
+        text,
+    )
+
+
 def test_rows_that_are_stored_by_person_are_packed_a_few_people_at_a_time(
     engine, expected, monkeypatch
 ):
@@ -180,32 +221,34 @@ def test_texts_arrive_behind_each_other_over_many_batches(engine):
     numbers = np.arange(300_000)
     engine.load("many", {"n": numbers})
     plan = "SELECT n, 'é' || CAST(n AS VARCHAR) AS word FROM many ORDER BY n"
-    columns, missing, edges, text = engine.fetch_packed(plan, "word")
+    pieces = engine.fetch_packed(plan, "word")
 
-    assert np.array_equal(columns["n"], numbers)
-    assert not missing
-    for n in (0, 131_071, 131_072, 299_999):
-        begin, end = edges[n : n + 2]
-        assert bytes(text[begin:end]).decode() == f"é{n}"
-    assert len(edges) == 300_001
-    assert edges[-1] == len(text)
+    assert len(pieces) > 1
+    assert np.array_equal(np.concatenate([p.columns["n"] for p in pieces]), numbers)
+    for columns, missing, edges, text in pieces:
+        words = [f"é{n}".encode() for n in columns["n"].tolist()]
+        assert not missing
+        assert list(columns) == ["n"]
+        assert bytes(text) == b"".join(words)
+        assert edges.tolist() == np.cumsum([0, *map(len, words)]).tolist()
 
 
 def test_what_is_missing_is_told_over_many_batches(engine):
     numbers = np.arange(300_000)
     engine.load("many", {"n": np.ma.MaskedArray(numbers, mask=numbers % 7 == 3)})
-    columns, missing, _, _ = engine.fetch_packed("SELECT n, 1 AS one FROM many")
+    pieces = engine.fetch_packed("SELECT n, 1 AS one FROM many")
+    assert {name for piece in pieces for name in piece.missing} == {"n"}
+    gone = np.concatenate([piece.missing["n"] for piece in pieces])
+    found = np.concatenate([piece.columns["n"] for piece in pieces])
 
-    assert list(missing) == ["n"]
-    assert np.array_equal(missing["n"], numbers % 7 == 3)
-    assert np.array_equal(columns["n"][~missing["n"]], numbers[numbers % 7 != 3])
+    assert np.array_equal(gone, numbers % 7 == 3)
+    assert np.array_equal(found[~gone], numbers[~gone])
 
 
-def test_no_rows_are_no_texts(engine):
+def test_no_rows_are_no_piece(engine):
     plan = "SELECT person_id AS n, 'w' AS w FROM person"
-    columns, missing, edges, text = engine.fetch_packed(plan, "w", " WHERE FALSE")
 
-    assert (len(columns["n"]), missing, edges.tolist(), text) == (0, {}, [0], b"")
+    assert engine.fetch_packed(plan, "w", " WHERE FALSE") == []
 
 
 def test_a_cell_that_is_none_is_refused_and_not_quoted(engine):
@@ -221,7 +264,7 @@ def test_a_cell_that_is_none_is_refused_and_not_quoted(engine):
 def test_a_row_of_nobody_in_a_table_of_people_is_refused_and_not_lost(engine):
     """The tables cannot hold one; an engine that finds one says so."""
     engine.load("death", {"person_id": np.ma.MaskedArray([1, 2], mask=[True, False])})
-    found = engine.fetch_packed("SELECT person_id AS person FROM death")
+    (found,) = engine.fetch_packed("SELECT person_id AS person FROM death")
     engine.drop("death")
 
     assert found.missing["person"].tolist() == [True, False]

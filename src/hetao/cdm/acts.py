@@ -212,7 +212,8 @@ def _read(
     found = _fetched(engine, [(one, used[one.name]) for one in asked], where, few=few)
     tables = [
         _rows_of(one, used[one.name], rows)
-        for one, rows in zip(asked, found, strict=True)
+        for one, pieces in zip(asked, found, strict=True)
+        for rows in pieces
     ]
     tables = [rows for rows in tables if len(rows.key)]
     for some in apart(tables, cuts):
@@ -225,7 +226,7 @@ def _fetched(
     where: str,
     *,
     few: bool,
-) -> Iterable[Packed]:
+) -> Iterable[list[Packed]]:
     """Return the rows of each table, with those of its columns that hold anything.
 
     Of a few rows the embedded engine hands arrays over in less time than it plans a
@@ -235,14 +236,16 @@ def _fetched(
     own = isinstance(engine, DuckDBEngine) and not few
     plans = [act_rows_plan(table, used, own=own) for table, used in asked]
     texts = [_WORDS if cells_of(table, used)[1] else "" for table, used in asked]
+    queries = [plan + where for plan in plans]
+    found: Iterable[Columns]
     if not isinstance(engine, DuckDBEngine):
-        return map(_packed, (engine.fetch(plan + where) for plan in plans), texts)
-    if few:
-        return map(
-            _packed, engine.fetch_at_once([plan + where for plan in plans]), texts
-        )
-    both = zip(plans, texts, strict=True)
-    return (engine.fetch_packed(plan, text, where) for plan, text in both)
+        found = map(engine.fetch, queries)
+    elif few:
+        found = engine.fetch_at_once(queries)
+    else:
+        both = zip(plans, texts, strict=True)
+        return (engine.fetch_packed(plan, text, where) for plan, text in both)
+    return ([_packed(rows, text)] for rows, text in zip(found, texts, strict=True))
 
 
 def _rows_of(table: Table, used: Sequence[str], found: Packed) -> TableRows:

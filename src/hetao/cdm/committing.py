@@ -16,7 +16,6 @@ import secrets
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -245,33 +244,32 @@ class Sealed:
             rows += some.rows
             self._take(some, waiting)
         for person, data in waiting.items():  # who has nothing else
-            place = self._place_of(person)
+            (place,) = self._places_of([person])
             self._of[place] = b"".join(_leaves(self._nonces(place, len(data)), data))
         return rows
 
     def _take(self, some: Acts, waiting: dict[int | None, list[bytes]]) -> None:
         """Make leaves of acts, and of the events of the same people."""
-        places = [self._place_of(person) for person in some.people]
-        ends = list(pairwise([0, *some.ends]))
-        own = list(zip(places, ends, strict=True))
-        streams = [self._nonces(place, high - low) for place, (low, high) in own]
-        leaves = some.leaves(b"".join(streams))
-        for place, (low, high) in own:
-            self._of[place] = b"".join(leaves[low:high])
+        places = self._places_of(some.people)
+        counts = np.diff(some.ends, prepend=0).tolist()
+        leaves = some.leaves(b"".join(map(self._nonces, places, counts)))
+        ends = (HASH_BYTES * np.array(some.ends)).tolist()
+        for place, low, high in zip(places, [0, *ends], ends, strict=False):
+            self._of[place] = leaves[low:high]
         for person in waiting.keys() & set(some.people):
             place, more = self._places[person], waiting.pop(person)
             have = len(self._of[place])
             stream = self._nonces(place, have // HASH_BYTES + len(more))[have:]
             self._of[place] += b"".join(_leaves(stream, more))
 
-    def _place_of(self, person: int | None) -> int:
-        place = self._places.get(person)
-        if place is None:
+    def _places_of(self, people: Iterable[int | None]) -> list[int]:
+        try:
+            return [self._places[person] for person in people]
+        except KeyError:
             raise InvalidData(
                 "a row belongs to somebody who is not among the people",
                 fix="curate the site's data again",
-            )
-        return place
+            ) from None
 
     def _nonces(self, place: int, count: int) -> bytes:
         """Return somebody's nonces; nothing secret where their key is destroyed.

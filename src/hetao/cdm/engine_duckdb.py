@@ -223,8 +223,10 @@ class DuckDBEngine(ClosesItself):
             for key, kind in forms.items()
         }
 
-    def fetch_packed(self, sql: str, text: str = "", where: str = "") -> Packed:
+    def fetch_packed(self, sql: str, text: str = "", where: str = "") -> list[Packed]:
         """Return a plan's columns as whole numbers, and its one text without objects.
+
+        They come in pieces, as the engine hands them over: nothing is copied.
 
         Args:
             sql: a plan of whole numbers, decimals of up to 18 digits, dates, times.
@@ -241,34 +243,13 @@ class DuckDBEngine(ClosesItself):
         with failures():
             relation = self.connection.sql(translate(sql, self.name) + where)
             names = relation.columns
-            parts: dict[str, list[Column]] = {name: [] for name in names}
-            gaps: dict[str, list[Column]] = {}
-            texts, size, rows = list[memoryview](), 0, 0
             try:
-                for batch in c_array_stream(relation):
-                    for name, cells in zip(names, batch.children, strict=True):
-                        buffers = cells.view()
-                        numbers = _whole(memoryview(buffers.buffer(1)))
-                        if name == text:  # where each begins, and the last one ends
-                            texts.append(memoryview(buffers.buffer(2)))
-                            numbers = numbers[:-1] + size
-                            size += len(texts[-1])
-                        parts[name].append(numbers)
-                        if cells.null_count:
-                            known = np.asarray(buffers.buffer(0))
-                            bits = np.unpackbits(known, bitorder="little")
-                            at = rows + np.flatnonzero(bits[: batch.length] == 0)
-                            gaps.setdefault(name, []).append(at)
-                    rows += batch.length
+                return [
+                    _packed(dict(zip(names, batch.children, strict=True)), text)
+                    for batch in c_array_stream(relation)
+                ]
             except RuntimeError as error:  # the stream's own kind of failure
                 raise duckdb.Error(str(error)) from None
-        columns = {name: _behind(parts[name]) for name in names}
-        missing = {name: np.zeros(rows, dtype=bool) for name in gaps}
-        for name, places in gaps.items():
-            missing[name][_behind(places)] = True
-        edges = np.append(columns.pop(text, np.zeros(0, dtype=np.int64)), size)
-        whole = texts[0] if len(texts) == 1 else b"".join(texts)
-        return Packed(columns, missing, edges, whole)
 
     def rows(self, sql: str) -> list[Row]:
         """Return a plan's few rows as Python values."""
@@ -336,11 +317,21 @@ def _whole(buffer: memoryview) -> Column:
     return np.asarray(buffer)
 
 
-def _behind(parts: Sequence[Column]) -> Column:
-    """Return whole numbers behind each other; those of one batch are not copied."""
-    if len(parts) == 1:
-        return parts[0]
-    return np.concatenate([np.empty(0, dtype=np.int64), *parts])
+def _packed(batch: Mapping[str, Any], text: str) -> Packed:
+    """Return the columns of an Arrow batch, one of which may be of texts."""
+    columns, missing, edges = {}, {}, np.zeros(1, dtype=np.int64)
+    whole: bytes | memoryview = b""
+    for name, cells in batch.items():
+        buffers = cells.view()
+        numbers = _whole(memoryview(buffers.buffer(1)))
+        if name == text:
+            edges, whole = numbers, memoryview(buffers.buffer(2))
+        else:
+            columns[name] = numbers
+        if cells.null_count:
+            bits = np.unpackbits(np.asarray(buffers.buffer(0)), bitorder="little")
+            missing[name] = bits[: cells.length] == 0
+    return Packed(columns, missing, edges, whole)
 
 
 def _told_apart(names: Sequence[str]) -> Sequence[str]:

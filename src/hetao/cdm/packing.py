@@ -40,7 +40,7 @@ LITTLE: Final = np.dtype("<i8")
 
 
 class TableRows(NamedTuple):
-    """Rows of one table, in any order.
+    """Rows of one table, or some of them, in any order.
 
     Attributes:
         name, columns: of the table, and the number that says which columns it states.
@@ -105,8 +105,8 @@ class Acts:
     text: bytes
     edges: list[int]
 
-    def leaves(self, nonces: bytes) -> list[bytes]:
-        """Return the leaf hashes of all acts.
+    def leaves(self, nonces: bytes) -> bytes:
+        """Return the leaf hashes of all acts, behind each other.
 
         Args:
             nonces: of all of them, behind each other.
@@ -140,7 +140,8 @@ class _Runs(NamedTuple):
 
     person: Array
     act: Array
-    table: Array  # its place among those given
+    table: Array  # a number that rises with the dictionary's order
+    piece: Array  # which of those given
     key: Array  # of the first row
     until: Array  # the key of the last row
     first: Array
@@ -195,7 +196,8 @@ def apart(
     They stay together where a table is not stored by person: that costs memory alone.
 
     Args:
-        tables: each with a row at least.
+        tables: in the order of the dictionary, one in as many pieces as there are, each
+            with a row at least.
         cuts: the people with whom ranges begin, but the first, in order.
     """
     if not all((table.person[1:] >= table.person[:-1]).all() for table in tables):
@@ -215,7 +217,7 @@ def packed(tables: Sequence[TableRows], *, of_people: bool) -> Acts:
     """Return the acts that rows of tables make up.
 
     Args:
-        tables: in the order of the dictionary; each with a row at least.
+        tables: see `apart`.
         of_people: False where each row, of nobody, is an act by itself.
     """
     runs = _runs(tables, split=not of_people).ordered()
@@ -229,20 +231,20 @@ def packed(tables: Sequence[TableRows], *, of_people: bool) -> Acts:
         acts[:] = sections[:] = True
     widths = np.array([1 + len(table.cells) for table in tables])
     heads = (NONCE_WORDS + HEAD_WORDS) * acts
-    sizes = heads + SECTION_WORDS * sections + runs.rows * widths[runs.table]
+    sizes = heads + SECTION_WORDS * sections + runs.rows * widths[runs.piece]
     ends = np.cumsum(sizes)
     at = ends - sizes  # where each run begins, its act's and section's fronts included
-    words = np.zeros(int(ends[-1]), dtype=LITTLE)
+    words = np.empty(int(ends[-1]), dtype=LITTLE)
     each = np.flatnonzero(acts)
     opened = np.add.reduceat(sections, each, dtype=np.int64)
     _write_heads(words, at[each] + NONCE_WORDS, runs.taken(each), opened, of_people)
     each_section = np.flatnonzero(sections)
     rows = np.add.reduceat(runs.rows, each_section)
     fronts = (at + heads)[each_section]
-    _write_sections(words, fronts, tables, runs.table[each_section], rows)
+    _write_sections(words, fronts, tables, runs.piece[each_section], rows)
     begins = at + heads + SECTION_WORDS * sections
-    for place, table in enumerate(tables):
-        own = np.flatnonzero(runs.table == place) if len(tables) > 1 else slice(None)
+    for piece, table in enumerate(tables):
+        own = np.flatnonzero(runs.piece == piece) if len(tables) > 1 else slice(None)
         _write_rows(words, table, begins[own], runs.first[own], runs.rows[own])
     text, edges = _texts(tables, runs, each)
     owners = np.flatnonzero(person[each])
@@ -261,8 +263,8 @@ def packed(tables: Sequence[TableRows], *, of_people: bool) -> Acts:
 
 def _runs(tables: Sequence[TableRows], *, split: bool) -> _Runs:
     """Return the runs of all tables; each row is one where they are to be split."""
-    found = []
-    for place, table in enumerate(tables):
+    found, names = [], [table.name for table in tables]
+    for piece, table in enumerate(tables):
         person, act, key = table.person, table.act, table.key
         if split:
             first = last = np.arange(len(key))
@@ -273,8 +275,11 @@ def _runs(tables: Sequence[TableRows], *, split: bool) -> _Runs:
             edges = np.flatnonzero(~same)
             first = np.concatenate([[0], edges + 1])
             last = np.concatenate([edges, [len(key) - 1]])
-        kind = np.full(len(first), place)
-        of = (person[first], act[first], kind, key[first], key[last])
+        kind = np.full(len(first), names.index(table.name))
+        of = (
+            *(person[first], act[first], kind, np.full(len(first), piece)),
+            *(key[first], key[last]),
+        )
         found.append(_Runs(*of, first, last - first + 1))
     return _Runs(*map(np.concatenate, zip(*found, strict=True)))
 
@@ -364,7 +369,7 @@ def _texts(
         edges.append(own + size)
         rows.append(rows[-1] + len(own))
         size += int(own[-1])
-    places, bounds = np.array(rows)[runs.table] + runs.first, np.concatenate(edges)
+    places, bounds = np.array(rows)[runs.piece] + runs.first, np.concatenate(edges)
     begins, ends = bounds[places], bounds[places + runs.rows]
     sizes = np.add.reduceat(ends - begins, acts)
     until = [0, *np.cumsum(sizes).tolist()]
@@ -378,11 +383,9 @@ def _texts(
     begins, ends = begins[opens], ends[closes]
     if int((ends - begins).sum()) < SHORT * len(opens):
         return _gathered(whole, begins, ends), until
-    view, stretches = (
-        memoryview(whole),
-        zip(begins.tolist(), ends.tolist(), strict=True),
-    )
-    return b"".join([view[begin:end] for begin, end in stretches]), until
+    stretches = zip(begins.tolist(), ends.tolist(), strict=True)
+    # Not as views: they are looked through for rubbish again and again.
+    return b"".join([whole[begin:end] for begin, end in stretches]), until
 
 
 def _gathered(text: bytes, begins: Array, ends: Array) -> bytes:

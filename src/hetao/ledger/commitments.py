@@ -297,8 +297,8 @@ def act_leaves(
     starts: Sequence[int],
     text: bytes | memoryview,
     edges: Sequence[int],
-) -> list[bytes]:
-    """Return the leaf hashes of acts that stand behind each other.
+) -> bytes:
+    """Return the leaf hashes, behind each other, of acts that stand so too.
 
     Args:
         acts: of each act its nonce and its bytes but for its texts.
@@ -315,7 +315,7 @@ def act_leaves(
         leaf.update(acts[begin:end])
         leaf.update(text[first:last])
         leaves.append(leaf.digest())
-    return leaves
+    return b"".join(leaves)
 
 
 @dataclass(frozen=True)
