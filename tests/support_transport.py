@@ -5,6 +5,7 @@ one line in `NETS`.
 """
 
 import asyncio
+import contextlib
 import datetime
 import functools
 import secrets
@@ -16,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 import pandas as pd
+from aiohttp import web
 
 from hetao.federation.attend import attend
 from hetao.federation.coordinator import Coordinator
@@ -157,6 +159,16 @@ class HttpsNet(_Hubs):
             await transport.close()
         for hub in list(self.hubs):
             await self.stop(hub)
+
+
+async def too_much(request: web.Request) -> web.StreamResponse:
+    """Answer as a hub whose answer is larger than any that it gives."""
+    answer = web.StreamResponse()
+    await answer.prepare(request)
+    with contextlib.suppress(ConnectionError):
+        for _ in range(100):
+            await answer.write(bytes(2**16))
+    return answer
 
 
 NETS: dict[str, type[Net]] = {"inproc": InprocNet, "https": HttpsNet}

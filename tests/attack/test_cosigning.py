@@ -14,7 +14,7 @@ import pytest
 from hetao.canonical import canonical
 from hetao.cli import main
 from hetao.errors import BadSignature, HetaoError, NotAParty, Refused
-from hetao.federation.certify import certify, package_of
+from hetao.federation.certify import certify
 from hetao.federation.cosigning import (
     LONGEST_PATH,
     Answer,
@@ -22,75 +22,25 @@ from hetao.federation.cosigning import (
     answer_from,
     shown_from,
 )
-from hetao.federation.hub_lines import hub_lines
 from hetao.federation.logs import open_log
 from hetao.federation.network import Network
 from hetao.ledger.log_end import append_last, check_certified
-from hetao.ledger.note import COSIGNATURE, Verifier, open_note, vkey
+from hetao.ledger.merkle import EMPTY_ROOT, LARGEST_SIZE
+from hetao.ledger.note import Checkpoint, sign_checkpoint
 from hetao.ledger.proof import parse_proof
-from hetao.ledger.status import append_lists, mark, read_snapshot, snapshot
-from hetao.permit import bundle_from, format_time, new_identity
+from hetao.ledger.status import mark
+from hetao.permit import bundle_from, new_identity
+from support_cosigning import (
+    BOSS,
+    NO_MARKS,
+    answered,
+    boss_of,
+    holds,
+    on_hubs,
+    policy_of,
+)
 from support_revoked import revoked_body, signed
-from support_transport import HUBS, HttpsNet, Stage, now, play, study_of
-
-NO_MARKS = {"revocation": frozenset(), "suspension": frozenset()}
-BOSS = "coordinator"
-
-
-class Boss:
-    """A coordinator's log over real hubs, and what it says of its certificates."""
-
-    def __init__(self, net, name="log", identity=None):
-        self.net = net
-        self.identity = identity or net.cast.identities[BOSS]
-        self.folder = net.folder / name
-        self.folder.mkdir()
-        self.log = open_log(self.folder, self.identity)
-        self.network = Network(
-            identity=self.identity,
-            trusted=net.cast.directory,
-            hubs=net.addresses,
-            tls=net.client(BOSS),
-            folder=self.folder,
-            notices=self.folder,
-        )
-
-    def says(self, marks=NO_MARKS):
-        """End the log with lists, and return their snapshot."""
-        key = self.identity.signing_key
-        note = append_lists(self.log, self.identity.name, key, marks, now())
-        return snapshot(self.log, note)
-
-    async def seen(self, told):
-        return await hub_lines(self.log, told, self.network)
-
-
-@contextlib.contextmanager
-def boss_of(net, *more):
-    made = Boss(net, *more)
-    try:
-        yield made
-    finally:
-        made.log.close()
-
-
-def on_hubs(folder, scene):
-    """Play a scene with a coordinator's log before two hubs over TLS."""
-
-    async def whole(net):
-        with boss_of(net) as boss:
-            return await scene(boss)
-
-    return play(HttpsNet, folder, whole)
-
-
-def holds(boss, told, lines):
-    """Return the hubs whose lines verify."""
-    keys = boss.net.cast.directory
-    eyes = [Verifier.of(hub, keys[hub].sign_key, COSIGNATURE) for hub in lines]
-    note = read_snapshot(told, (BOSS, keys[BOSS].sign_key)).note
-    found = open_note(note + "".join(lines.values()), eyes)[1]
-    return sorted(eye.name for eye in found)
+from support_transport import HUBS, HttpsNet, play
 
 
 def test_both_hubs_cosign_how_certificates_stand_and_log_that_they_did(tmp_path):
@@ -288,6 +238,9 @@ def test_a_hub_sees_that_the_log_ends_with_what_it_cosigns_for(small_run):
     check_certified(gone, permit, run, revoked=True)
     check_certified(stands, permit, run, revoked=False)
     other = replace(permit, purpose="another")
+    boss = small_run.cast.identities[BOSS].signing_key
+    empty = sign_checkpoint(Checkpoint(BOSS, 0, EMPTY_ROOT), boss)
+    full = sign_checkpoint(Checkpoint(BOSS, LARGEST_SIZE, EMPTY_ROOT), boss)
 
     for meta, who, name, is_gone in (
         (stands, permit, run, True),
@@ -302,6 +255,9 @@ def test_a_hub_sees_that_the_log_ends_with_what_it_cosigns_for(small_run):
         ({"leaf": gone["leaf"]}, permit, run, True),
         ({}, permit, run, False),
         ({**gone, "note": ""}, permit, run, True),
+        ({**stands, "note": empty, "inclusion": []}, permit, run, False),
+        ({**stands, "note": full}, permit, run, False),
+        ({**stands, "note": stands["note"] + "\n" + empty}, permit, run, False),
     ):
         with pytest.raises(HetaoError, match="what the log ends with"):
             check_certified(meta, who, name, revoked=is_gone)
@@ -335,31 +291,14 @@ def test_an_entry_ends_the_log_at_the_index_that_it_names(tmp_path):
 
 
 # --- from the command to its reader ---------------------------------------------------
-def policy_of(cast, folder, quorum):
-    """Write a reader's policy: the coordinator's log, both hubs."""
-    boss, text = cast.directory[BOSS], ""
-    eyes = {hub: cast.directory[hub] for hub in HUBS}
-    text += f"log {vkey(BOSS, boss.sign_key)}\n"
-    for name, hub in eyes.items():
-        text += f"witness {name} {vkey(name, hub.sign_key, COSIGNATURE)}\n"
-    path = folder / "policy"
-    path.write_text(f"{text}group both {quorum} {' '.join(HUBS)}\nquorum both\n")
-    return str(path)
-
-
 def test_how_a_certificate_stands_counts_by_the_policy_that_it_was_issued_by(
     tmp_path, monkeypatch, capsys
 ):
     """A study over real hubs; then `certificate …` and `verify --status`, as typed."""
 
     async def scene(net):
-        stage = Stage(net, study_of("abc"))
-        async with stage:
-            stage.work_all("abc")
-            coordinator = stage.coordinator()
-            outcome = await coordinator.answer()
-            votes = net.cast.reviewed(stage.bundle, package_of(outcome), now())
-            made = await certify(coordinator, outcome, format_time(now()), votes)
+        async with answered(net) as (stage, coordinator, given):
+            made = await certify(coordinator, *given)
             coordinator.mark_finished()
             stage.opened.remove(coordinator)
             coordinator.close()

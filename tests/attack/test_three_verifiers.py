@@ -10,7 +10,8 @@ from hetao.canonical import parse_canonical
 from hetao.errors import Unverified
 from hetao.federation.certify import recompute
 from hetao.ledger.certificate import published, verify_certificate
-from hetao.ledger.merkle import from_hex, leaf_hash, root_above
+from hetao.ledger.credential import certificate_entry
+from hetao.ledger.merkle import from_hex, inclusion_ranges, leaf_hash, root_above
 from hetao.ledger.note import (
     Checkpoint,
     checkpoint_of,
@@ -119,6 +120,25 @@ def test_a_place_is_a_whole_number():
 def test_a_hash_has_one_spelling(text):
     with pytest.raises(Unverified, match="hex"):
         from_hex(text)
+
+
+def logged_at(run, index, size):
+    """Return a certificate at a place of a log of a size that nobody has filled."""
+    boss, hubs = run.cast.identities["coordinator"].signing_key, ("hub-hk", "hub-sz")
+    credential = certificate_entry("coordinator", boss, run.body, index)
+    leaf, path = leaf_hash(credential.encode()), (bytes(32),) * depth(index, size)
+    root = root_above(index, size, leaf, path)
+    note = sign_checkpoint(Checkpoint("coordinator", size, root), boss)
+    for hub in hubs:
+        key = run.cast.identities[hub].signing_key
+        note += cosign(note, hub, key, int(START.timestamp()))
+    text = Proof(index, path, note).text
+    return with_log(run, credential=credential, proof=text)
+
+
+def depth(index, size):
+    """Return how many hashes lead from a place to the root."""
+    return len(inclusion_ranges(index, size))
 
 
 def logged(run, credential):
@@ -248,6 +268,25 @@ def test_a_certificate_ends_the_log_that_was_cosigned_for_all_three(
     with pytest.raises(Refused, match="does not end with the certificate"):
         verify(goes_on)
     assert list(by_script({"ends": ends, "goes on": goes_on}, tmp_path)) == ["ends"]
+
+
+def test_a_size_that_a_float_rounds_hides_no_later_entry(small_run, tmp_path):
+    """Whatever grew could be cosigned; 2^53 + 1 is no float, and would be 2^53."""
+    last, late = 2**14 - 1, 2**53
+    given = {
+        "last": logged_at(small_run, last, last + 1),
+        "before": logged_at(small_run, last, last + 2),
+        "before, rounded": logged_at(small_run, late, late + 2),
+    }
+
+    assert verify_certificate(given["last"])
+    assert verify(given["last"])
+    for name in ("before", "before, rounded"):
+        with pytest.raises(Unverified, match="does not end with the certificate"):
+            verify_certificate(given[name])
+        with pytest.raises(Refused, match="does not end with the certificate"):
+            verify(given[name])
+    assert list(by_script(given, tmp_path)) == ["last"]
 
 
 def test_that_a_study_was_revoked_ends_the_log_for_all_three(small_run, tmp_path):

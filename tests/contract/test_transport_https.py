@@ -15,7 +15,7 @@ from hetao.federation.hub_https import serve_hub, server_tls
 from hetao.federation.pki import new_authority, write_certificate
 from hetao.federation.transport_https import HttpsTransport, client_tls
 from hetao.ledger.envelope import LARGEST_ENVELOPE
-from support_transport import HUBS, HttpsNet, letter, now, play
+from support_transport import HUBS, HttpsNet, letter, now, play, too_much
 
 HK, SZ = HUBS
 PATH = "/v1/envelopes"
@@ -203,6 +203,28 @@ def test_a_body_over_the_limit_is_refused(on_stage):
                 yield bytes(2**20)
 
         status, _ = await ask(net, net.client("a"), "POST", data=zeros())
+
+        assert status == 413
+        await assert_alive(net)
+
+    on_stage(scene)
+
+
+@pytest.mark.parametrize(
+    ("path", "largest"),
+    [("/v1/notices", 2**20), ("/v1/records", 2**24), ("/v1/lists", 2**21)],
+)
+def test_of_a_body_that_does_not_say_its_length_no_more_is_read(
+    on_stage, path, largest
+):
+    """In chunks; whoever the network knows may send it."""
+
+    async def scene(net):
+        async def zeros():
+            for _ in range(largest // 2**16 + 1):
+                yield bytes(2**16)
+
+        status, _ = await ask(net, net.client("a"), "POST", path, data=zeros())
 
         assert status == 413
         await assert_alive(net)
@@ -402,7 +424,34 @@ def test_a_batch_that_is_cut_short_is_refused(on_stage):
     on_stage(scene)
 
 
-@pytest.mark.parametrize("body", ["", "[]", '"x"', '{"code": 3}', "{"])
+def test_a_hub_leads_nobody_elsewhere(on_stage):
+    """A party would else send there what it has, from inside its own network."""
+
+    async def scene(net):
+        async def elsewhere(_):
+            raise web.HTTPTemporaryRedirect(net.addresses[SZ] + PATH)
+
+        with pytest.raises(Refused, match="status 307"):
+            await answered_by(net, elsewhere, poll)
+
+    on_stage(scene)
+
+
+@pytest.mark.parametrize("call", [post, poll])
+def test_of_an_answer_that_is_too_large_no_more_is_taken(on_stage, call, monkeypatch):
+    few = ("envelopes", 2**20)  # it takes 80 MiB, where nobody is patient
+    monkeypatch.setattr(HttpsTransport._ask, "__defaults__", few)
+
+    async def scene(net):
+        with pytest.raises(BadEnvelope, match="more than"):
+            await answered_by(net, too_much, call)
+
+    on_stage(scene)
+
+
+@pytest.mark.parametrize(
+    "body", ["", "[]", '"x"', '{"code": 3}', "{", "[" * 100_000], ids=lambda b: b[:9]
+)
 def test_a_refusal_of_any_form_is_a_refusal(on_stage, body):
     async def scene(net):
         async def refusing(_):

@@ -45,13 +45,13 @@ def log(tmp_path):
         yield opened
 
 
-def published(log, *changes):
+def published(log, *changes, seen=SEEN):
     """Return the snapshot after (index, state) changes, witnessed."""
     for index, state in changes or [(0, "")]:
         marks = last_marks(log, *ISSUER)
         marks = mark(marks, index, state) if state else marks
         note = append_lists(log, "boss", KEY, marks, START)
-    return snapshot(log, note + cosign(note, "eye", EYE.signing_key, SEEN))
+    return snapshot(log, note + cosign(note, "eye", EYE.signing_key, seen))
 
 
 def state(data, index=1, policy=OWN):
@@ -75,10 +75,13 @@ def test_a_revocation_is_for_good(log):
             published(log, (1, to))
 
 
-def test_the_verdict_bears_the_date_at_which_a_witness_saw_it(log):
+def test_the_verdict_bears_the_earlier_date_of_issuer_and_witnesses(log):
+    """A witness may sign old lists again; an issuer may date them as it likes."""
     data = published(log, (1, "suspended"))
+    early = published(log, seen=SEEN - 120)
 
-    assert check_status(data, ISSUER, 1, OWN).as_of == "2026-11-22T08:01:00Z"
+    assert check_status(data, ISSUER, 1, OWN).as_of == "2026-11-22T08:00:00Z"
+    assert check_status(early, ISSUER, 1, OWN).as_of == "2026-11-22T07:59:00Z"
     assert check_status(data, ISSUER, 1, OWN).witnesses == ("eye",)
     alone = check_status(data, ISSUER, 1)
     assert (alone.as_of, alone.witnesses) == ("2026-11-22T08:00:00Z", ())

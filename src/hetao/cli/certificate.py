@@ -77,13 +77,16 @@ def publish_state(
     from hetao.federation.hub_lines import hub_lines
 
     policy = read_policy(chosen.policy) if chosen.policy else None
-    with issuers_log(chosen.network, issuer) as (log, network):
+    with issuers_log(chosen.network, issuer) as (log, network), alone(network.folder):
+        # Alone to the end, else what another took back would stand again: in the lists,
+        # or in the file, were another's older one written last.
         key = network.identity.signing_key
-        with alone(network.folder):  # else what another took back would stand again
-            marks = last_marks(log, *issuer)
-            if chosen.state:
-                marks = mark(marks, index, chosen.state)
-            note = append_lists(log, issuer[0], key, marks, utc_now())
+        marks = last_marks(log, *issuer)
+        if chosen.state:
+            marks = mark(marks, index, chosen.state)
+        note = append_lists(log, issuer[0], key, marks, utc_now())
+        if chosen.state in TAKEN_BACK:  # which counts whoever saw it
+            replace_file(chosen.out, snapshot(log, note))
         lines, away = asyncio.run(hub_lines(log, snapshot(log, note), network))
         for name, why in away.items():
             say(f"note: {name} did not cosign: {why}")
@@ -98,8 +101,8 @@ def publish_state(
                 fix="hand it on now; hetao certificate status asks them again",
             ) from error
         written = snapshot(log, whole)
-    status = check_status(written, issuer, index, policy)
-    replace_file(chosen.out, written)
+        status = check_status(written, issuer, index, policy)
+        replace_file(chosen.out, written)
     say(f"{status.state} as of {status.as_of}; {chosen.out} says so to others")
     return 0
 

@@ -580,6 +580,8 @@ class Coordinator:
             old = meta.get("known", -1)
             if type(old) is not int or not 0 <= old <= size:
                 break
+        if type(old) is int and size < old <= self.log.size:
+            raise Stopped("the log went on meanwhile", fix="run it again: it resumes")
         raise Stopped(f"{hub} has seen a longer log of this coordinator than there is")
 
 

@@ -11,13 +11,19 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hetao.canonical import canonical
-from hetao.errors import BadSignature, NotAParty
+from hetao.errors import BadSignature, NotAParty, Unverified
+from hetao.federation.store import Store
 from hetao.ledger.certificate import step
 from hetao.ledger.log_end import WHERE
-from hetao.ledger.status import read_snapshot
+from hetao.ledger.status import REVOCATION, read_snapshot
 from hetao.ledger.witness import Witness
 from hetao.permit import Bundle, Directory, Party, Permit, strangers_in
 
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS taken_back (
+    log TEXT NOT NULL PRIMARY KEY, bits BLOB NOT NULL
+) STRICT;
+"""
 LARGEST: Final = 2 * 2**20  # bytes of what is shown: a snapshot takes a half at most
 LONGEST_PATH: Final = 128  # hashes between two sizes of a log
 LARGEST_ANSWER: Final = 2**16  # bytes
@@ -127,24 +133,43 @@ def cosigned(
     return Answer(known, line)
 
 
-def cosigned_lists(witness: Witness, boss: Party, data: bytes) -> Answer:
+def cosigned_lists(witness: Witness, store: Store, boss: Party, data: bytes) -> Answer:
     """Return a hub's answer about a log that ends with status lists.
 
     Args:
         witness: the hub's.
+        store: the hub's; it keeps which places lists that it was shown revoked.
         boss: the coordinator, from the hub's own list.
         data: what is shown, encoded.
 
     Raises:
         BadSignature: it is malformed.
-        Unverified: the log ends with something else, or did not grow.
+        Unverified: the log ends with something else, or did not grow; or a place that
+            was revoked is so no more.
         Refused: as `Witness.add_checkpoint`.
     """
     shown = shown_from(data)
     with step(WHERE):
         issuer = boss.name, boss.sign_key
-        note = read_snapshot(shown.snapshot.encode(), issuer).note
-    return cosigned(witness, boss, note, shown.old, shown.path)
+        told = read_snapshot(shown.snapshot.encode(), issuer)
+    _keep_revoked(store, boss.name, told.marks[REVOCATION].rstrip(b"\0"))
+    return cosigned(witness, boss, told.note, shown.old, shown.path)
+
+
+def _keep_revoked(store: Store, log: str, bits: bytes) -> None:
+    """Remember what is revoked, before any of it is cosigned.
+
+    Raises:
+        Unverified: a place that was revoked is so no more.
+    """
+    rows = store.rows("SELECT bits FROM taken_back WHERE log = ?", (log,))
+    known = bytes(rows[0][0]) if rows else b""
+    before, after = (int.from_bytes(one, "little") for one in (known, bits))
+    if before & ~after:
+        raise Unverified(f"{WHERE}: what was revoked is so for good, and stands again")
+    if bits != known:
+        row = ("INSERT OR REPLACE INTO taken_back VALUES (?, ?)", (log, bits))
+        store.write([row])
 
 
 def _is_hash(node: Any) -> bool:

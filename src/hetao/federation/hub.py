@@ -28,6 +28,7 @@ from hetao.errors import (
     TooFewSites,
     WrongShape,
 )
+from hetao.federation.cosigning import SCHEMA as TAKEN_BACK
 from hetao.federation.cosigning import check_known, cosigned, cosigned_lists
 from hetao.federation.heeding import NOT_YET, Heeding
 from hetao.federation.logs import NOWHERE, LogTable, open_log
@@ -114,7 +115,8 @@ class Hub:
         """
         self.identity, self._trusted, self._clock = identity, trusted, clock
         folder.mkdir(parents=True, exist_ok=True)
-        self._store = Store(folder / "hub.sqlite", SCHEMA + ENVELOPES + HEARD + COPIED)
+        tables = SCHEMA + ENVELOPES + HEARD + COPIED + TAKEN_BACK
+        self._store = Store(folder / "hub.sqlite", tables)
         self._shelf = Shelf(self._store, identity.name)
         self.replica = Replica(self._store, trusted, identity.name, folder)
         self._register = Register(self._store, trusted, notices)
@@ -122,6 +124,7 @@ class Hub:
         self._witness = Witness.open(
             folder / "witness.sqlite", identity.name, identity.signing_key, self._when
         )
+        self._noted = 0  # size of the coordinator's log at the last lists cosigned
         self._bundles: dict[str, tuple[str, Bundle]] = {}
         self._revoked: dict[str, tuple[int, bool]] = {}  # at the register's place
         self._tasks: dict[tuple[str, str], tuple[Header, list[str]]] = {}
@@ -282,11 +285,14 @@ class Hub:
         """
         if speaker != self._coordinator:
             raise NotAParty(f"{self.identity.name} watches the coordinator's log alone")
-        answer = cosigned_lists(self._witness, self._trusted[speaker], data)
-        if (size := self._witness.size(speaker)) > answer.known:
+        boss = self._trusted[speaker]
+        answer = cosigned_lists(self._witness, self._store, boss, data)
+        if answer.line and (size := self._witness.size(speaker)) > self._noted:
             entry = {"type": "hetao.entry/1", "what": "cosigned", "log": speaker}
             now = format_time(self._clock())
+            # Here, not where the log grew: no line goes out that is not logged.
             self._log.append([canonical({**entry, "size": size, "at": now})])
+            self._noted = size
         return answer.encoded()
 
     def _kept(self) -> list[str]:

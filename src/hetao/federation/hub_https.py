@@ -25,12 +25,13 @@ from hetao.federation.counter import Counter
 from hetao.federation.hub import Hub
 from hetao.federation.register import LARGEST as LARGEST_NEWS
 from hetao.federation.reports import LARGEST as LARGEST_REPORT
-from hetao.federation.shelf import Inbox
+from hetao.federation.shelf import BATCH, BATCH_BYTES, Inbox
 from hetao.federation.transport import POLL_SECONDS
 from hetao.ledger.envelope import LARGEST_ENVELOPE
 
 EPOCH: Final = "X-Hetao-Epoch"
 LARGEST_BODY: Final = LARGEST_ENVELOPE + 1024  # bytes
+LARGEST_BATCH: Final = BATCH_BYTES + LARGEST_ENVELOPE + 12 * BATCH  # bytes
 LAST_PLACE: Final = 2**63 - 1  # SQLite's largest integer
 CLOSING_SECONDS: Final = 2.0  # what is half sent by then is sent again later
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -131,7 +132,7 @@ async def _body(request: web.Request, largest: int) -> bytes:
     length = request.content_length or 0
     if length > largest:
         raise web.HTTPRequestEntityTooLarge(largest, length)
-    return await request.read()
+    return await request.clone(client_max_size=largest).read()
 
 
 def _place(request: web.Request) -> int:

@@ -13,6 +13,7 @@ from hetao.ledger.note import COSIGNATURE, Verifier, open_note
 from hetao.ledger.status import read_snapshot
 
 PATIENCE_SECONDS: Final = 3.0  # for a hub that is away: the command can be repeated
+LONGEST_SECONDS: Final = 20.0  # for a hub that takes what it is sent, and says nothing
 TRIES: Final = 3  # the first finds out what the hub saw last
 
 
@@ -31,9 +32,12 @@ async def hub_lines(
 
     async def ask(hub: str) -> None:
         try:
-            lines[hub] = await _line(transport, hub, (log, snapshot), network)
+            async with asyncio.timeout(LONGEST_SECONDS):
+                lines[hub] = await _line(transport, hub, (log, snapshot), network)
         except HetaoError as error:
             failed[hub] = error.what
+        except TimeoutError:
+            failed[hub] = "it did not answer in time"
 
     try:
         await asyncio.gather(*map(ask, network.hubs))
@@ -61,9 +65,14 @@ async def _line(
         shown = Shown(old, path, snapshot.decode())
         answer = answer_from(await transport.cosign(hub, shown.encoded()))
         if answer.line:
+            # One line: more of them could make a note that no reader takes.
+            if answer.line.find("\n") != len(answer.line) - 1:
+                raise Unverified("it answered with something else than a line")
             if key not in open_note(told.note + answer.line, [key])[1]:
                 raise Unverified("it signed with another key than your list gives")
             return answer.line
+        if told.size < answer.known <= log.size:
+            raise Unverified("the log went on meanwhile: the same command asks again")
         if answer.known > told.size:
             raise Unverified("it has seen a longer log than there is")
         old = answer.known

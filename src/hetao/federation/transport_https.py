@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import math
 import ssl
 from collections.abc import Mapping
@@ -19,12 +20,14 @@ from hetao.errors import (
     Replayed,
     Unreachable,
 )
-from hetao.federation.hub_https import EPOCH, unframe
+from hetao.federation.cosigning import LARGEST_ANSWER
+from hetao.federation.hub_https import EPOCH, LARGEST_BATCH, unframe
 from hetao.federation.shelf import Inbox
 from hetao.federation.transport import POLL_SECONDS
 
 FIRST_PAUSE: Final = 0.05  # seconds before the second try; doubles
 LONGEST_PAUSE: Final = 2.0  # seconds
+LARGEST_REFUSAL: Final = 2**16  # bytes
 REFUSALS: Final = {
     error.code: error
     for error in (Replayed, NotAParty, BadEnvelope, BadSignature, OutOfTime, Refused)
@@ -96,7 +99,7 @@ class HttpsTransport:
 
     async def cosign(self, hub: str, data: bytes) -> bytes:
         """Show a hub what the coordinator's log ends with, and be answered."""
-        return (await self._ask(hub, "POST", {}, data, "lists"))[1]
+        return (await self._ask(hub, "POST", {}, data, "lists", LARGEST_ANSWER))[1]
 
     async def _ask(
         self,
@@ -105,6 +108,7 @@ class HttpsTransport:
         query: Mapping[str, str],
         data: bytes | None,
         what: str = "envelopes",
+        largest: int = LARGEST_BATCH,
     ) -> tuple[str, bytes]:
         loop = asyncio.get_running_loop()
         end, pause = math.inf, FIRST_PAUSE
@@ -114,10 +118,11 @@ class HttpsTransport:
             body = None if data is None else io.BytesIO(data)
             try:
                 async with self._open().request(
-                    method, url, params=query, data=body
+                    method, url, params=query, data=body, allow_redirects=False
                 ) as answer:
                     if answer.status < 300:
-                        return answer.headers.get(EPOCH, ""), await answer.read()
+                        told = await _read(hub, answer, largest)
+                        return answer.headers.get(EPOCH, ""), told
                     if answer.status < 500:
                         raise await _refusal(hub, answer)
                     fault = f"status {answer.status}"
@@ -141,10 +146,27 @@ class HttpsTransport:
             await session.close()
 
 
+async def _read(hub: str, answer: aiohttp.ClientResponse, largest: int) -> bytes:
+    """Return an answer's bytes; of one that does not end no more is taken.
+
+    Raises:
+        BadEnvelope: it is larger than such an answer can be.
+    """
+    parts, size = [], 0
+    async for part in answer.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > largest:
+            raise BadEnvelope(f"{hub} answers with more than {largest} bytes")
+    return b"".join(parts)
+
+
 async def _refusal(hub: str, answer: aiohttp.ClientResponse) -> Refused:
     try:
-        body = await answer.json()
+        body = json.loads(await _read(hub, answer, LARGEST_REFUSAL))
         code, rule = str(body["code"]), str(body["rule"])
-    except (ValueError, KeyError, TypeError, aiohttp.ClientError):
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return Refused(f"{hub} refused the request with status {answer.status}")
+    except (BadEnvelope, aiohttp.ClientError):
         return Refused(f"{hub} refused the request with status {answer.status}")
     return REFUSALS.get(code, Refused)(f"{hub} refused an envelope: {rule} [{code}]")

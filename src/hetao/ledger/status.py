@@ -67,7 +67,8 @@ class Status:
     Attributes:
         state: "valid", "suspended" or "revoked".
         as_of: UTC time until which that is known: when the first of the witnesses saw
-            the lists, or the issuer's own time where none did.
+            the lists, or the issuer's own time where that is earlier or none did: a
+            witness may sign the same lists again, long after.
         witnesses: of the verifier's policy, that saw the lists; none without a policy.
     """
 
@@ -220,13 +221,15 @@ def mark(marks: Marks, index: int, state: str) -> Marks:
     """Return the marks after a certificate was revoked, suspended or restored.
 
     Raises:
-        InvalidData: it was revoked before: that is for good.
+        InvalidData: it was revoked before: that is for good. Whoever was killed before
+            the snapshot was written has it written by asking how things stand.
     """
     revoked, suspended = marks[REVOCATION], marks[SUSPENSION]
     if index in revoked:
         raise InvalidData(
             "the certificate is revoked, and that is for good",
-            fix="issue a new one from a new run",
+            fix="the command status writes the file that says so, if you lack it; what "
+            "is to stand in its place takes a new run",
         )
     if state == "revoked":
         revoked |= {index}
@@ -340,15 +343,14 @@ def check_status(
     told, seen = read_snapshot(data, issuer), dict[str, int]()
     if index >= told.size - len(PURPOSES):
         raise Unverified("the status lists are older than the certificate")
-    state, when = _state(told.marks, index), told.as_of
+    state = _state(told.marks, index)
     try:
         seen |= policy.check(told.note).witnesses if policy else {}
     except Unverified:
         if state == "valid":
             raise
-    if seen:
-        first = datetime.datetime.fromtimestamp(min(seen.values()), datetime.UTC)
-        when = format_time(first)
+    first = min([int(parse_time(told.as_of).timestamp()), *seen.values()])
+    when = format_time(datetime.datetime.fromtimestamp(first, datetime.UTC))
     return Status(state, when, tuple(seen))
 
 
