@@ -40,4 +40,8 @@ def test_the_keys_of_a_party_are_on_the_disk(tmp_path, synced):
 
     drafts = [one.with_name(one.name[1:].removesuffix(one.suffix)) for one in synced]
     kept = [one.with_suffix("") for one in drafts]  # without the draft's own letters
-    assert kept == [sign, tmp_path / "a.seal.pem", tmp_path / "a.log.pem"]
+    assert kept == [
+        tmp_path / "a.seal.pem",
+        tmp_path / "a.log.pem",
+        sign,
+    ]  # which ends it
