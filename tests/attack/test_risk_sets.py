@@ -158,7 +158,7 @@ def test_what_leaves_for_exact_times_over_sites_is_refused():
     data = pd.concat(parts)
     data = data[(data["ecog"] >= 0)]
 
-    with pytest.raises(HetaoError, match="HT-402") as caught:
+    with pytest.raises(HetaoError, match="HT-416") as caught:
         hetao.fit(
             "cox", "Surv(time, died) ~ age + C(sex)", data=data, split_by="hospital"
         )

@@ -1,8 +1,9 @@
-"""Strata of a Cox model on a grid: who carries out the rounds learns little of them.
+"""Strata and columns of a Cox model on a grid: its rounds tell little of them.
 
-He knows everybody's follow-up and columns, and sees of all sites together, in each bin
-and round, the moments of those of a stratum who leave there. What he makes of that is
-held to what he would guess without it.
+Who carries them out knows everybody's follow-up and other columns, and sees of all
+sites together, in each bin and round, the moments of those of a stratum who leave
+there. What he makes of that is held to what he would guess without it; of a column
+also where he takes one person in a hundred for somebody else.
 """
 
 from dataclasses import replace
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.optimize import lsq_linear
 
-from hetao.analysis import estimator_for, make_rows
+from hetao.analysis import estimator_for, evidence, make_rows
 from hetao.analysis.evidence import thinnest
 from hetao.federation.memory import REMEDY, WORDS
 from hetao.federation.totals import total_of
@@ -218,3 +219,141 @@ def test_a_site_that_shows_single_people_answers_as_it_did(tmp_path):
     with Federation(tmp_path, plan) as federation:
         written(federation, columns)
         assert kinds(begun(federation)) == ["ready"]
+
+
+# --- columns, also without strata ----------------------------------------------------
+TERMS = (*NUMBERS, "sex")
+IN_A_BIN = 35  # in a bin: six rounds of 2 x 28 moments and the deaths, at 10 a person
+
+
+def told_of_sex(study, columns, found, mistaken=0.0, bins=None):
+    """Return the share of people of some bins whose sex least squares name right.
+
+    Args:
+        study: of one model.
+        columns: of everybody; of `sex` nothing is taken but to see who was right.
+        found: the coefficients and the sums of each round.
+        mistaken: share of the people whose numbers are somebody else's.
+        bins: how many of the first are looked at; all if left out.
+    """
+    method, draw = estimator_for(study, study.analyses[0]), np.random.default_rng(1)
+    at = make_rows(method.plan, columns, "a").bin
+    chosen = np.isin(at, np.arange(len(method.plan.edges))[:bins])
+    known = {name: values[chosen] for name, values in columns.items()}
+    size = int(chosen.sum())
+    wrong = draw.choice(size, round(mistaken * size), replace=False)
+    other = draw.choice(size, len(wrong))
+    for name in NUMBERS:
+        mixed = known[name].copy()
+        mixed[wrong] = known[name][other]
+        known[name] = mixed
+    rows = [
+        make_rows(method.plan, {**known, "sex": np.full(size, sex)}, "a")
+        for sex in (0, 1)
+    ]
+    equations, values = [], []
+    for beta, total in found:
+        low, high = (method._moments(r.X, np.exp(r.X @ beta)) for r in rows)
+        for place in np.unique(rows[0].bin):
+            inside = (rows[0].bin == place)[:, None]
+            equations.append(((high - low) * inside).T)
+            values.append(total["leaving"][0, place] - (low * inside).sum(axis=0))
+    u, singular, vt = np.linalg.svd(np.vstack(equations), full_matrices=False)
+    kept = singular > singular[0] * (1e-3 if mistaken else 1e-9)
+    seen = (u[:, kept].T @ np.concatenate(values)) / singular[kept]
+    guessed = lsq_linear(vt[kept], seen, (0, 1)).x > 0.5
+    return (guessed == known["sex"]).mean()
+
+
+def test_four_bins_of_five_numbers_would_tell_everybodys_sex(tmp_path, record_property):
+    study, columns = of(4, TERMS, ()), drawn(100, 4)
+    naively = told_of_sex(study, columns, rounds(study, columns))
+    record_property("figure", f"{naively:.0%} of 300 people naively, none asked here")
+    assert naively > 0.9 > max(columns["sex"].mean(), 1 - columns["sex"].mean()) + 0.3
+
+    with Federation(tmp_path, Plan(study=study, people=100)) as federation:
+        written(federation, columns)
+        sent = begun(federation)
+        assert kinds(sent) == ["refusal"]
+        assert federation.refusals(sent) == [f"HT-416: {WORDS} ({REMEDY})"]
+
+
+def thick(people, bins, least):
+    """Return people of whom each bin of each site holds about as many."""
+    columns = drawn(people, 1)
+    columns["days"] = 10.0 * np.tile(np.arange(people) % bins, 3) + 5
+    assert people // bins >= least
+    return columns
+
+
+def test_what_is_answered_tells_little_to_whoever_is_mistaken_about_one_in_a_hundred(
+    tmp_path, record_property
+):
+    """As few people as may be asked; of whoever knows all else the figure is kept."""
+    study, columns = of(4, TERMS, ()), thick(4 * IN_A_BIN, 4, IN_A_BIN)
+    with Federation(tmp_path, Plan(study=study, people=4 * IN_A_BIN)) as federation:
+        written(federation, columns)
+        assert kinds(begun(federation)) == ["ready"]
+    found = list(rounds(study, columns))
+    guess = max(columns["sex"].mean(), 1 - columns["sex"].mean())
+
+    exactly, hardly = (told_of_sex(study, columns, found, share) for share in (0, 0.01))
+    record_property(
+        "figure",
+        f"{hardly:.0%} here, mistaken about one in a hundred; {exactly:.0%} where all "
+        f"else is known; {guess:.0%} by guessing",
+    )
+    assert hardly < guess + 0.2
+
+
+def thin(in_first):
+    """Return 900 people of whom so few at each site leave in the first of four bins."""
+    columns = drawn(300, 4)
+    one = np.where(np.arange(300) < in_first, 0, 1 + np.arange(300) % 3)
+    columns["days"] = 10.0 * np.tile(one, 3) + 5
+    return columns
+
+
+def test_a_thin_bin_would_be_told_in_full_and_is_refused(tmp_path, record_property):
+    """The rounds stay within what may be told of all 900 people together."""
+    study, columns = of(4, TERMS, ()), thin(20)
+    found = list(rounds(study, columns))
+    naively = told_of_sex(study, columns, found, bins=1)
+    record_property("figure", f"{naively:.0%} of 60 people of a thin bin naively")
+    assert naively > 0.95
+
+    with Federation(tmp_path, Plan(study=study, people=300)) as federation:
+        written(federation, columns)
+        site = federation.sites["a"]
+        assert kinds(begun(federation)) == ["ready"]
+        (rule,) = federation.refusals(site.handle(federation.task("a", SITES).data))
+    assert rule.startswith("HT-402: a holds fewer than 35 people in a cell of cox_grid")
+
+
+@pytest.mark.parametrize(
+    ("people", "is_thin"), [(IN_A_BIN - 1, True), (IN_A_BIN, False)]
+)
+def test_a_bin_holds_as_many_as_its_numbers_ask_for(people, is_thin):
+    study, columns = of(4, TERMS, ()), thin(people)
+    method = estimator_for(study, study.analyses[0])
+    rows = make_rows(method.plan, {k: v[:300] for k, v in columns.items()}, SITES[0])
+    fewest = min(evidence(method.plan, rows).cells.values())
+
+    assert (fewest < method.in_a_bin(Minimum())) == is_thin
+
+
+def test_joined_bins_hold_as_many_so_that_a_model_goes_on(tmp_path):
+    """Of twelve fine bins of a dozen people each three are left, of 40 and more."""
+    study, columns = of(12, TERMS, ()), thick(144, 12, LEAST)
+    model = study.analyses[0]
+    joined = replace(model, grid=replace(model.grid, merge=True))
+    study = replace(study, analyses=(joined,))
+    with Federation(tmp_path, Plan(study=study, people=144)) as federation:
+        written(federation, columns)
+        opening = federation.play()
+        cut = opening.state["cut"]
+        first = federation.play(opening, round=1)
+
+    assert len(np.unique(cut)) == 3
+    assert np.array_equal(first.state["cut"], cut)
+    assert first.state["beta"].any()

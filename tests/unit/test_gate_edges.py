@@ -57,7 +57,7 @@ from hetao.release.minimums import (
     numbers_told,
     rounds_counted,
 )
-from hetao.release.policy import NUMBERS_FOR_SHARE, Dominance
+from hetao.release.policy import Dominance
 from hetao.release.private import GRAIN, grains, margin, probability, scale_of
 from hetao.study import Analysis, Minimum
 from support_analysis import category, number, study_of
@@ -147,7 +147,7 @@ def test_a_round_tells_scores_and_half_a_matrix():
 
 
 def test_as_many_numbers_may_be_told_as_the_share_says():
-    most = round(NUMBERS_FOR_SHARE * LEAST.share)  # of one person
+    most = round(LEAST.told)  # of one person
     rounds = (0, 6)
     facts = Evidence(6, parameters=1)
 

@@ -16,6 +16,7 @@ from hetao.analysis.combinations import categories
 from hetao.analysis.cox import ETA as LEAST
 from hetao.analysis.cox import cox_step, tied_events
 from hetao.analysis.estimator import (
+    USUAL_ROUNDS,
     Estimator,
     Message,
     State,
@@ -96,6 +97,34 @@ class CoxGrid(Estimator):
             others = set(categories(plan)) - set(plan.analysis.strata)
             told = min(told, math.prod(categories(plan)[name] for name in others))
         return len(plan.edges) * (KINDS * told + (plan.offset is not None))
+
+    @property
+    def _of_bin(self) -> tuple[int, int]:
+        """Return how many numbers a round tells of those who leave in a bin, and die.
+
+        But for an offset the rest of the message follows from these of the first round.
+        """
+        moments = self.sizes()["moments"]
+        return moments, moments + 1
+
+    def in_a_bin(self, minimum: Minimum) -> int:
+        """Return how many people a bin must hold where it holds any.
+
+        They are so many that all rounds tell of each person of a bin no more than may
+        be told of each person of the site; else a thin bin would be told in full.
+        """
+        if minimum.cell <= 1:  # single people may be seen
+            return minimum.cell
+        rounds = USUAL_ROUNDS + (self.opening is not self.sums)
+        told = sum(self._of_bin) * rounds
+        return max(minimum.cell, math.ceil(told / minimum.told))
+
+    def told_in_bins(self, rows: Rows) -> int:
+        """Return the sums of every bin and stratum."""
+        del rows
+        if self._shows_single:
+            return 0
+        return len(self.plan.strata) * len(self.plan.edges) * sum(self._of_bin)
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
         """Return the bounds of a round; a person's weight is at most exp(ETA)."""

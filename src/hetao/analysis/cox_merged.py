@@ -12,7 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetao.analysis.cox_grid import CoxGrid
-from hetao.analysis.estimator import Message, State, estimator, sum_by
+from hetao.analysis.estimator import (
+    Message,
+    State,
+    estimator,
+    sum_by,
+)
 from hetao.analysis.evidence import Evidence, thinnest
 from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
@@ -36,7 +41,7 @@ class CoxMerged(CoxGrid):
     """The model of `cox_grid` on the finest cut that every site's minimum allows.
 
     A run of bins is enough at a site if, in each stratum, those who leave in it and
-    those who have the event in it are nobody or at least the study's least cell. The
+    those who have the event in it are nobody or at least `least`. The
     cut has as many bins with people as can be; of several, the one with the earliest
     edges. The opening's sum over fewer than the least count of sites is refused where
     a fine bin is thin; later rounds ask for enough of the site's own in every bin.
@@ -60,8 +65,19 @@ class CoxMerged(CoxGrid):
 
     @property
     def least(self) -> int:
-        """Return how many people a bin that holds any must hold."""
-        return (self.plan.minimum or Minimum()).cell
+        """Return how many people a bin with any must hold, by the public study."""
+        return self.in_a_bin(self.plan.minimum or Minimum())
+
+    def told_in_bins(self, rows: Rows) -> int:
+        """Return the most that a cut could tell whose bins hold nobody or enough."""
+        if self._shows_single:
+            return 0
+        fine, of_bin = len(self.plan.strata) * len(self.plan.edges), self._of_bin
+        people = (rows.n, int(rows.event.sum()))
+        return sum(
+            min(fine, count // self.least) * numbers
+            for count, numbers in zip(people, of_bin, strict=True)
+        )
 
     def start(self, rows: Rows) -> Message:
         """Return which runs of bins, by first and last, hold enough, and which any."""

@@ -30,6 +30,7 @@ Shapes = Mapping[str, str | int]
 
 SLACK = 1 + 1e-6  # rounding may carry a sum of standardised values this far
 MOST_NUMBERS = 2_000_000  # in one message
+USUAL_ROUNDS = 6  # of a model that converges
 OF_PEOPLE = ("n", "cases", "log_weight", "sites")  # arrays that no weight multiplies
 ONCE = ("n",)  # arrays to which a person adds once, however many rows they have
 SQUARED = ("meat",)  # arrays that square what a person's rows add up to
@@ -259,6 +260,19 @@ class Estimator(ABC):
             rounds: from the first.
         """
         del rounds
+        return 0
+
+    def in_a_bin(self, minimum: Minimum) -> int:
+        """Return how many people a site's own cell must hold, of whom it tells sums."""
+        return minimum.cell
+
+    def told_in_bins(self, rows: Rows) -> int:
+        """Return how many numbers a round tells bin by bin of a site's rows.
+
+        They say at least as much as a score and an information. 0 where a model has no
+        bins of times, or shows single people.
+        """
+        del rows
         return 0
 
     def bins(self, rows: Rows, state: State) -> dict[str, int]:

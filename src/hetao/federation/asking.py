@@ -15,6 +15,7 @@ from hetao.analysis import (
     subsets,
     sums_of_groups,
 )
+from hetao.analysis.estimator import USUAL_ROUNDS
 from hetao.canonical import digest
 from hetao.errors import InvalidStudy
 from hetao.federation.memory import Memory, Room
@@ -23,7 +24,6 @@ from hetao.release import Policy, unpack
 from hetao.release.differencing import Asked, Ints
 from hetao.release.lists import Summed, summed
 from hetao.release.minimums import (
-    USUAL_ROUNDS,
     numbers_of,
     numbers_told,
     rounds_counted,
@@ -118,7 +118,7 @@ def asked_of(
     if plan.analysis.method == "counts":
         found += [(("left after", step), who) for step, who in places.steps.items()]
     people = np.unique(own)
-    told = [(people, numbers_of(estimator))]
+    told = [(people, numbers_of(estimator, rows))]
     if rows.parts:
         told = []
         for at_pair, (pair, part) in enumerate(

@@ -31,7 +31,8 @@ WORDS: Final = "this study comes too close to what the site has answered"
 REMEDY: Final = (
     "let all analyses be over the same people, with a criterion that their variables "
     "are known; ask fewer of them about more people, so of the pairs of a screen or "
-    "the folds of a penalised model; or ask for a new permit when the data were "
+    "the folds of a penalised model; on a grid of times take fewer bins or terms, or "
+    "stratify the model by site; or ask for a new permit when the data were "
     "curated again"
 )
 OVER_ANOTHER_LIST: Final = (

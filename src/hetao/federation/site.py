@@ -32,6 +32,7 @@ from hetao.analysis import (
     protocol,
     weighed,
 )
+from hetao.analysis.estimator import USUAL_ROUNDS
 from hetao.analysis.sealed_count import SealedCount
 from hetao.canonical import canonical
 from hetao.cdm import CuratedTables, FlatTable
@@ -96,7 +97,7 @@ from hetao.release import (
 from hetao.release.decide import decide
 from hetao.release.differencing import Asked, Budget
 from hetao.release.lists import check_agrees
-from hetao.release.minimums import USUAL_ROUNDS, counted_before, numbers_of
+from hetao.release.minimums import counted_before, numbers_of
 from hetao.study import Study
 
 TABLES: Final = BEGUN + ANSWERS + STATES + HEARD + COPIED + LATEST
@@ -432,6 +433,7 @@ class Site:
             facts = replace(facts, bins=estimator.bins(rows, state))
         attempt = asking.Attempt(header.run, header.attempt)
         plan, before = estimator.plan, counted_before(estimator, header.round)
+        policy = self._setup.policy.tightened(run.study.minimum)
         summary = Summary(
             protocol=protocol(estimator.name),
             publishable=estimator.publishable,
@@ -443,8 +445,9 @@ class Site:
             # Where sites are told apart, each cell of the sum is one site's own.
             own_parts=estimator.own_parts or plan.crosses_sites or rows.crosses_site,
             own_totals=plan.tells_sites or rows.tells_site,
-            numbers=None if plan.parts else numbers_of(estimator),
+            numbers=None if plan.parts else numbers_of(estimator, rows),
             own_cells=own_cells or (not estimator.publishable and plan.tells_sites),
+            in_a_cell=estimator.in_a_bin(policy.minimum),
             budget=self._reserved(run, header.analysis, attempt),
             binding=self._bindings.of(header, rows),
             needs_count=PEOPLE in before,

@@ -152,6 +152,7 @@ class Summary:
         publishable: whether a site's own part may be shown by itself.
         own_cells: whether each cell at this site must reach the minimum by itself,
             however many sites are in the sum.
+        in_a_cell: how many people each must then hold, where more than the minimum.
         declared: the shapes and bounds that the estimator promised.
         arrays: the values, one array for each declaration.
         evidence: counts behind the values; never leaves the site.
@@ -180,6 +181,7 @@ class Summary:
     members: tuple[str, ...]
     key: bytes
     own_cells: bool = False
+    in_a_cell: int = 0
     own_parts: bool = False
     own_totals: bool = False
     numbers: int | None = None
@@ -306,11 +308,13 @@ def _check_members(summary: Summary, door: Door, minimum: Minimum) -> None:
         )
     cells = summary.evidence.cells.values()
     is_thin = any(is_small(count, minimum.cell) for count in cells)
-    if is_thin and summary.own_cells:
+    least = max(minimum.cell, summary.in_a_cell)
+    if summary.own_cells and any(is_small(count, least) for count in cells):
         raise SmallCell(
-            f"{door.identity.name} holds fewer than {minimum.cell} people in a cell of "
+            f"{door.identity.name} holds fewer than {least} people in a cell of "
             f"{summary.protocol.name}, whose sums could show them one by one",
-            fix="stratify the model by site, or coarsen the grid of times",
+            fix="stratify the model by site, coarsen the grid of times, or use fewer "
+            "terms",
         )
     is_own = _is_own_part(summary, minimum) or _is_apart(summary, door, minimum)
     if summary.publishable or not is_own:

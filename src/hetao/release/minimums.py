@@ -3,8 +3,9 @@
 import math
 from typing import Final
 
-from hetao.analysis import Estimator, Evidence
+from hetao.analysis import Estimator, Evidence, Rows
 from hetao.analysis.alike import looked_at
+from hetao.analysis.estimator import USUAL_ROUNDS
 from hetao.analysis.sealed_count import possible
 from hetao.errors import (
     Dominated,
@@ -14,10 +15,9 @@ from hetao.errors import (
     TooManyParameters,
 )
 from hetao.ledger.sealed_counts import PEOPLE, SITES
-from hetao.release.policy import NUMBERS_FOR_SHARE, Dominance
+from hetao.release.policy import Dominance
 from hetao.study import Minimum
 
-USUAL_ROUNDS: Final = 6  # of a model that converges
 # An opening's one vector of offsets or exposures, which holds no outcome.
 OF_OPENING: Final = ("shift", "exposed")
 # Neither scores nor information, in up to hundreds of rounds: not counted.
@@ -235,17 +235,24 @@ def numbers_told(parameters: int, rounds: int) -> int:
     return rounds * (parameters + parameters * (parameters + 1) // 2)
 
 
-def numbers_of(estimator: Estimator) -> int:
+def numbers_of(estimator: Estimator, rows: Rows) -> int:
     """Return how many numbers about all its people a round of an estimator tells.
 
     Of a model whose own message may be published, what it declares to send in its usual
     rounds, evenly, but single numbers such as n and the likelihood. Of a path with a
-    penalty one fit counts, and of a method whose message may not be published the
-    scores and information of each fit behind it.
+    penalty one fit counts; of a Cox model on a grid the sums of each bin; and of any
+    other method whose message may not be published the scores and information of each
+    fit behind it.
+
+    Args:
+        estimator: of the public plan, as the site carries it out.
+        rows: of the site.
     """
     plan, name = estimator.plan, estimator.name
     if name in UNCOUNTED:
         return 0
+    if in_bins := estimator.told_in_bins(rows):
+        return in_bins
     if not estimator.publishable or plan.analysis.shrinks:
         fits = max(len(plan.method.fits), 1) * numbers_told(plan.parameters, 1)
         return fits + (numbers_told(plan.score.parameters, 1) if plan.score else 0)
@@ -291,9 +298,10 @@ def check_numbers(
         told = numbers_told(facts.parameters, counted)
         if facts is evidence and numbers is not None:
             told = numbers * counted
-        if told > NUMBERS_FOR_SHARE * minimum.share * facts.people:
+        if told > minimum.told * facts.people:
             raise TooManyParameters(
                 f"{site} holds too few people for what the rounds of a "
                 f"model of {facts.parameters} parameters would tell about them",
-                fix="use fewer terms, or several models of fewer terms each",
+                fix="use fewer terms, or several models of fewer terms each; on a grid "
+                "of times also fewer bins, or stratify the model by site",
             )

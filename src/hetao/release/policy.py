@@ -13,7 +13,6 @@ from hetao.study import Minimum
 STRICT: Final = Minimum()
 LONGEST_REASON: Final = 500  # characters, as of any text in a notice
 USUAL_BUDGET: Final = 0.1  # statistics shown for each person of a snapshot
-NUMBERS_FOR_SHARE: Final = 100.0  # a person, of models' rounds, for a share of 1
 # Codes of the Data Use Ontology (EBISPOT/DUO, duo.csv of 2022-09), by short name.
 CODES: Final = frozenset(
     (
@@ -97,7 +96,7 @@ class Policy:
     @property
     def told_share(self) -> float:
         """Return most numbers of models' rounds for each person, as `told` says."""
-        usual = NUMBERS_FOR_SHARE * self.minimum.share
+        usual = self.minimum.told
         return usual if self.told is None else min(usual, self.told)
 
     @property

@@ -60,6 +60,7 @@ AGGREGATES = (
     "days_supply",
 )
 SHRINKING = {"ridge": 0.0, "lasso": 1.0, "elastic_net": 0.5}  # penalty, lasso's share
+NUMBERS_FOR_SHARE = 100.0  # a person, of models' rounds, for a share of 1
 SITE = "site"  # the one variable that every study has: where a person's rows lie
 
 
@@ -226,6 +227,11 @@ class Minimum:
     leverage: float = 0.5
     sites: int = 3
     rounding: int = 5
+
+    @property
+    def told(self) -> float:
+        """Return most numbers that the rounds of models tell for each person."""
+        return NUMBERS_FOR_SHARE * self.share
 
 
 @dataclass(frozen=True)
