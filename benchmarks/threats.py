@@ -291,7 +291,8 @@ ATTACKS = (
         ("attack/group_curves",),
     ),
     Attack(
-        "strata in bins", "known columns, their moments in each stratum, bin and round",
+        "strata or columns in bins",
+        "known columns, their moments in each stratum, bin and round",
         "the same, of a Cox model on a grid",
         ("attack/strata_in_bins",),
     ),
