@@ -16,12 +16,15 @@ from hetao.cli import main
 from hetao.errors import BadSignature, HetaoError, NotAParty, Refused
 from hetao.federation.certify import certify
 from hetao.federation.cosigning import (
+    LARGEST,
+    LARGEST_ANSWER,
     LONGEST_PATH,
     Answer,
     Shown,
     answer_from,
     shown_from,
 )
+from hetao.federation.hub import Hub
 from hetao.federation.logs import open_log
 from hetao.federation.network import Network
 from hetao.ledger.log_end import append_last, check_certified
@@ -63,6 +66,40 @@ def test_both_hubs_cosign_how_certificates_stand_and_log_that_they_did(tmp_path)
         return [(one["log"], one["size"]) for one in logged]
 
     assert on_hubs(tmp_path, scene) == [(BOSS, 7), (BOSS, 10)]
+
+
+def test_a_hub_that_saw_nothing_is_asked_once_and_one_that_did_once_more(
+    tmp_path, monkeypatch
+):
+    asked, cosign = [], Hub.cosign
+
+    def counted(hub, speaker, data):
+        asked.append(hub.identity.name)
+        return cosign(hub, speaker, data)
+
+    monkeypatch.setattr(Hub, "cosign", counted)
+
+    async def scene(boss):
+        for _ in range(2):
+            await boss.seen(boss.says())
+        return sorted(asked)
+
+    assert on_hubs(tmp_path, scene) == sorted(HUBS * 3)
+
+
+def test_lists_that_others_came_after_meanwhile_are_asked_for_anew(tmp_path):
+    """The hubs saw the later ones: it is the coordinator's own log that went on."""
+
+    async def scene(boss):
+        first, second = boss.says(), boss.says()
+        await boss.seen(second)
+        return await boss.seen(first)
+
+    lines, failed = on_hubs(tmp_path, scene)
+
+    assert not lines
+    assert all("went on meanwhile" in one for one in failed.values())
+    assert sorted(failed) == sorted(HUBS)
 
 
 def test_a_hub_that_is_away_is_named_and_the_other_cosigns(tmp_path, monkeypatch):
@@ -196,6 +233,39 @@ def test_what_travels_is_read_as_it_was_written():
 
     assert shown_from(shown.encoded()) == shown
     assert answer_from(answer.encoded()) == answer
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "most"),
+    [
+        (lambda text: Shown(3, (HASH,), text), shown_from, LARGEST),
+        (lambda text: Answer(3, text), answer_from, LARGEST_ANSWER),
+    ],
+    ids=["shown", "answered"],
+)
+def test_as_much_is_read_as_may_travel(written, read, most):
+    room = most - len(written("").encoded())
+
+    assert read(written("x" * room).encoded()) == written("x" * room)
+    with pytest.raises(BadSignature, match="malformed"):
+        read(written("x" * (room + 1)).encoded())
+
+
+def test_of_no_log_is_read_and_a_path_as_long_as_may_be():
+    shown = Shown(0, (HASH,) * LONGEST_PATH, "{}")
+
+    assert shown_from(shown.encoded()) == shown
+    assert answer_from(Answer(0, "").encoded()) == Answer(0, "")
+
+
+def test_the_longest_log_is_read_and_a_longer_one_is_not():
+    shown = {"old": 2**63 - 1, "path": [], "snapshot": ""}
+    answer = {"known": 2**63 - 1, "cosignature": ""}
+
+    assert shown_from(json.dumps(shown).encode()) == Shown(2**63 - 1, (), "")
+    assert answer_from(json.dumps(answer).encode()) == Answer(2**63 - 1, "")
+    with pytest.raises(BadSignature, match="malformed"):
+        answer_from(json.dumps({**answer, "known": 2**63}).encode())
 
 
 def test_a_lying_hub_is_found_out(tmp_path, monkeypatch):
