@@ -47,7 +47,9 @@ class _Pool(NamedTuple):
         return int(self.grams.shape[2])
 
 
-def carriers(columns: Floats, person: Ints, beside: Floats | None = None) -> int:
+def carriers(
+    columns: Floats, person: Ints, beside: Floats | None = None, fewest: int = 2
+) -> int:
     """Return the fewest people found to make up nearly all of a sum of columns.
 
     Or the fewest who are `told` with less than NOISE, if fewer. A search, not a proof:
@@ -60,6 +62,7 @@ def carriers(columns: Floats, person: Ints, beside: Floats | None = None) -> int
         person: (n,) whose row each is, from 0; empty if each is another's.
         beside: (n, c) its other columns, weighted, which may be added to numbers; not
             looked for by themselves, since people have them.
+        fewest: people who may be told; one alone is commonly the leverage's matter.
 
     Returns:
         How many people; all that there are where none so few were found.
@@ -71,8 +74,8 @@ def carriers(columns: Floats, person: Ints, beside: Floats | None = None) -> int
     if beside is not None:
         pools.append(_pool(columns, person, beside))
     found = [_fewest(pool) for pool in pools if pool is not None]
-    if pools[-1] is not None:  # one alone is the leverage's matter
-        found.append(_fewest_told(pools[-1], NOISE, 2))
+    if pools[-1] is not None:
+        found.append(_fewest_told(pools[-1], NOISE, fewest))
     return min(
         (few for few in found if few is not None), default=_people(columns, person)
     )

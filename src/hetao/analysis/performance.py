@@ -40,14 +40,18 @@ from hetao.analysis.newton import (
     model_payload,
 )
 from hetao.analysis.plan import Plan
-from hetao.analysis.prediction import FURTHEST, logit_of, published_of
+from hetao.analysis.prediction import (
+    APART,
+    DISTINCT,
+    FURTHEST,
+    powers_of,
+    predicted,
+    published_of,
+)
 from hetao.analysis.rows import Rows
 from hetao.errors import NotEstimable, WrongShape
 
 MOST: Final = 2 * MOST_ROUNDS  # messages: a model's Newton, and calibration's
-APART: Final = 3e-4  # squares that all others add to what tells few people's outcomes
-# Norm of what no lower power of predictions tells of one, but for rounding.
-DISTINCT: Final = 1e-13
 OPENING: Final[Shapes] = {
     "score": "models,p",
     "info": "models,sym(p)",
@@ -203,7 +207,7 @@ class Performance(Measuring):
         few = min(
             carriers(np.column_stack([alike, shown]), rows.person) for shown in (z, p)
         )
-        few = min(few, told(_summed_with(z, p), rows.person, APART))
+        few = min(few, told(powers_of(z), rows.person, APART))
         line = replace(
             facts, parameters=2, smallest_side={}, carriers=few, max_leverage=most
         )
@@ -227,9 +231,8 @@ class Performance(Measuring):
     def _logits(self, rows: Rows, state: State) -> Floats:
         """Return the logits of the site's predictions (n,), in units of FURTHEST."""
         if self._published is not None:
-            found = logit_of(rows.X @ self._published, self.plan.analysis.link)
-        else:
-            found = rows.X @ self._beta(state)[self.own(rows)]
+            return predicted(self.plan, rows, self._published)
+        found = rows.X @ self._beta(state)[self.own(rows)]
         return np.asarray(np.clip(found, -FURTHEST, FURTHEST) / FURTHEST)
 
     # --- outside the sites ----------------------------------------------------------
@@ -359,25 +362,6 @@ class PerformanceLeftOut(Performance):
         """Return nothing beside: there are as many models as sites."""
         del state
         return {"fitted": []}
-
-
-def _summed_with(z: Floats, p: Floats) -> Floats:
-    """Return (n, k) even columns that all sums of outcomes and predictions are of.
-
-    The moments and the calibrations tell sums of y times 1, z, p, p² and, of (p - y)⁴,
-    p³. What is a sum of the columns before it, as is p² of two values of p, is left
-    out.
-    """
-    found: Floats = np.ones((len(p), 1)) / np.sqrt(len(p))
-    centred = p - p.mean()
-    for power in (centred, centred**2, centred**3, z):
-        left = power
-        for _ in range(2):  # the second time for what rounding left
-            left = left - found @ (found.T @ left)
-        size = float(np.linalg.norm(left))
-        if size > DISTINCT:
-            found = np.column_stack([found, left / size])
-    return found
 
 
 def _leverage(z: Floats, weights: Floats) -> float:

@@ -3,13 +3,17 @@
 from typing import Final
 
 import numpy as np
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from hetao.analysis.expressions import Floats
 from hetao.analysis.plan import Plan
+from hetao.analysis.rows import Rows
 from hetao.errors import InvalidStudy
 
 FURTHEST: Final = 36.0  # a logit beyond is a probability of 0 or 1 in double precision
+APART: Final = 3e-4  # squares that all others add to what tells few people's outcomes
+# Norm of what no lower power of predictions tells of one, but for rounding.
+DISTINCT: Final = 1e-13
 
 
 def published_of(plan: Plan) -> Floats | None:
@@ -64,3 +68,38 @@ def logit_of(predictor: Floats, link: str) -> Floats:
         hazard = np.exp(np.clip(predictor, -2 * FURTHEST, np.log(2 * FURTHEST)))
         return np.asarray(hazard + np.log(-np.expm1(-hazard)))
     return predictor
+
+
+def predicted(plan: Plan, rows: Rows, published: Floats) -> Floats:
+    """Return the logits (n,) of a published model, over FURTHEST and within -1 to 1.
+
+    Args:
+        plan: of the model.
+        rows: of a site.
+        published: as `published_of` returns.
+    """
+    found = logit_of(rows.X @ published, plan.analysis.link)
+    return np.asarray(np.clip(found, -FURTHEST, FURTHEST) / FURTHEST)
+
+
+def powers_of(z: Floats) -> Floats:
+    """Return (n, k) even columns that all sums of outcomes and predictions are of.
+
+    The moments and the calibrations tell sums of y times 1, z, p, p² and, of (p - y)⁴,
+    p³. What is a sum of the columns before it, as is p² of two values of p, is left
+    out.
+
+    Args:
+        z: (n,) logits of predictions, over FURTHEST.
+    """
+    p = expit(FURTHEST * z)
+    found: Floats = np.ones((len(p), 1)) / np.sqrt(len(p))
+    centred = p - p.mean()
+    for power in (centred, centred**2, centred**3, z):
+        left = power
+        for _ in range(2):  # the second time for what rounding left
+            left = left - found @ (found.T @ left)
+        size = float(np.linalg.norm(left))
+        if size > DISTINCT:
+            found = np.column_stack([found, left / size])
+    return found

@@ -6,7 +6,6 @@ must give, bit for bit, the commitments in the records that the certificate hold
 same code on the same kind of machine; another processor may round otherwise.
 """
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetao import cohort as cohorts
-from hetao.analysis import (
-    Estimator,
-    Rows,
-    estimator_for,
-    evidence,
-    make_rows,
-    protocol,
-)
+from hetao.analysis import Estimator, Rows, evidence, protocol
 from hetao.analysis.estimator import State
 from hetao.analysis.sealed_count import SealedCount
 from hetao.cdm.extract import Extract
@@ -31,11 +23,12 @@ from hetao.federation import memory_key
 from hetao.federation.binding import Bindings
 from hetao.federation.flat_digest import keyed_digest
 from hetao.federation.pinning import Table, digests_of, pinned
+from hetao.federation.prepared import People, Prepared
 from hetao.federation.site import SiteSetup
 from hetao.federation.store import Store
 from hetao.ledger.opened import Opened as Certificate
 from hetao.ledger.sealed_counts import what_of
-from hetao.release import Summary, check_people, check_values, commit, encode, unpack
+from hetao.release import Summary, check_values, commit, encode, unpack
 from hetao.study import Study, study_from
 
 
@@ -115,33 +108,16 @@ class _Steps:
         self, setup: SiteSetup, study: Study, cohort: cohorts.Cohort, store: Store
     ) -> None:
         self._name, self._study, self._cohort = setup.identity.name, study, cohort
-        self._policy = setup.policy.tightened(study.minimum)
+        whose = np.arange(len(cohort.ids))
+        people = People(cohort.columns, cohort.attrition, whose)
+        self._prepared = Prepared(study, people, setup.policy, self._name)
         self._store = store
         self._bindings = Bindings(setup.folder, store)
-
-    @functools.cached_property
-    def _known(self) -> dict[str, tuple[Estimator, Rows]]:
-        return {}
-
-    def _prepared(self, name: str) -> tuple[Estimator, Rows]:
-        if name not in self._known:
-            estimator = estimator_for(self._study, self._study.analysis(name))
-            estimator = estimator.within(self._policy.minimum)
-            enough = functools.partial(check_people, self._policy.minimum, self._name)
-            rows = make_rows(
-                estimator.plan,
-                self._cohort.columns,
-                self._name,
-                attrition=self._cohort.attrition,
-                enough=enough,
-            )
-            self._known[name] = (estimator, rows)
-        return self._known[name]
 
     def check(self, task: str, body: Mapping[str, Any]) -> None:
         """Return when a round's input and output are the released ones."""
         run, analysis = str(body["run"]), str(body["analysis"])
-        estimator, rows = self._prepared(analysis)
+        estimator, rows = self._prepared.rows(analysis)
         if what := what_of(task):
             apart = self._study.told_apart
             estimator = SealedCount(estimator.plan, what, apart)

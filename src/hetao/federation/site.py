@@ -11,7 +11,6 @@ For each envelope, in this order:
 """
 
 import datetime
-import functools
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -22,16 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 from hetao import cohort as cohorts
-from hetao.analysis import (
-    Estimator,
-    Evidence,
-    Rows,
-    estimator_for,
-    evidence,
-    make_rows,
-    protocol,
-    weighed,
-)
+from hetao.analysis import protocol, weighed
 from hetao.analysis.estimator import USUAL_ROUNDS
 from hetao.analysis.sealed_count import SealedCount
 from hetao.canonical import canonical
@@ -61,6 +51,7 @@ from hetao.federation.joining import check_joins, quality_of_tables, stated
 from hetao.federation.logs import NOWHERE, LogTable, open_log
 from hetao.federation.memory import Memory, Purpose, Room
 from hetao.federation.pinning import Named, Pinning
+from hetao.federation.prepared import People, Prepared, enough
 from hetao.federation.recalling import recall
 from hetao.federation.register import SCHEMA as HEARD
 from hetao.federation.register import Register
@@ -90,7 +81,6 @@ from hetao.release import (
     Policy,
     Release,
     Summary,
-    check_people,
     key_from,
     unpack,
 )
@@ -145,7 +135,7 @@ class _Run:
     cohort: cohorts.Cohort
     named: Named
     quality: Quality | None
-    rows: dict[str, tuple[Estimator, Rows, Evidence]]
+    prepared: Prepared
     places: asking.Places
     extract: LoggedExtract | None
     reserved: dict[tuple[str, asking.Attempt, int], Asked] = field(default_factory=dict)
@@ -336,14 +326,18 @@ class Site:
             named = self._pinning.named(envelope.header.run, table)
             quality = self._setup.quality(table)
             check_joins(self.name, study, quality)
-            built = cohorts.build(study, table, self._enough(study))
+            policy = self._setup.policy
+            minimum = policy.tightened(study.minimum).minimum
+            built = cohorts.build(study, table, enough(minimum, self.name))
             who, now = self._setup.identity, self._clock()
             extract = self._bindings.extract(table, who, self._log, now)
             extract = as_demanded(bundle.permit, extract, self._log, self._setup)
         finally:
             table.close()
         places = asking.places_of(self.memory, built.space, built.ids, built.flow)
-        return _Run(study, bundle, built, named, quality, {}, places, extract)
+        people = People(built.columns, built.attrition, places.rows)
+        prepared = Prepared(study, people, policy, self.name)
+        return _Run(study, bundle, built, named, quality, prepared, places, extract)
 
     def _reserve(self, run: _Run, name: str) -> None:
         """Reserve what all analyses would show, or refuse the study before any of it.
@@ -367,7 +361,7 @@ class Site:
         count_people(self.memory, site, permit, who, self._clock())
 
     def _asked(self, run: _Run, name: str, of: asking.Attempt, at: int = 0) -> Asked:
-        estimator, rows, _ = self._prepared(run, name)
+        estimator, rows = run.prepared.rows(name)
         policy, members = self._setup.policy, of.members or run.bundle.permit.sites
         over = asking.over_whom(policy, run.study, members, estimator)
         return asking.asked_of(estimator, rows, run.places, at, of, over)
@@ -380,11 +374,6 @@ class Site:
     def _room(self, run: _Run) -> Room:
         everyone, sites = run.cohort.everyone, run.bundle.permit.sites
         return asking.room_of(self._setup.policy, run.study, everyone, sites)
-
-    def _enough(self, study: Study) -> Callable[[int], None]:
-        """Return what refuses too few people, before any other fact about them."""
-        minimum = self._setup.policy.tightened(study.minimum).minimum
-        return functools.partial(check_people, minimum, self.name)
 
     def _run(self, envelope: Envelope) -> _Run:
         header = envelope.header
@@ -417,8 +406,8 @@ class Site:
             return self._count_sealed(envelope, run, meta, what)
         if header.task != f"{header.analysis}/{header.attempt}/{header.round}":
             raise BadEnvelope("the task's name is not that of its place in the study")
-        estimator, rows, facts = self._prepared(run, header.analysis)
-        permit = run.bundle.permit
+        estimator, rows = run.prepared.rows(header.analysis)
+        permit, facts = run.bundle.permit, run.prepared.facts(header.analysis)
         counted = self._course.counted(header, permit, (meta, arrays))
         sites = self._course.counted(header, permit, (meta, arrays), SITES)
         state = self._course.state(header, permit, estimator, (meta, arrays))
@@ -442,6 +431,7 @@ class Site:
             evidence=facts,
             members=tuple(str(name) for name in meta["members"]),
             key=key_from(meta),
+            together=run.prepared.together(header.analysis),
             # Where sites are told apart, each cell of the sum is one site's own.
             own_parts=estimator.own_parts or plan.crosses_sites or rows.crosses_site,
             own_totals=plan.tells_sites or rows.tells_site,
@@ -475,7 +465,7 @@ class Site:
     ) -> Release:
         """Count the people of each combination of a model, or the sites of a number."""
         header = envelope.header
-        estimator, rows, facts = self._prepared(run, header.analysis)
+        estimator, rows = run.prepared.rows(header.analysis)
         if what not in counted_before(estimator):
             raise BadEnvelope(f"nothing is counted before {header.analysis}")
         counts = SealedCount(estimator.plan, what, run.study.told_apart)
@@ -485,9 +475,10 @@ class Site:
             publishable=counts.publishable,
             declared=counts.declare(0),
             arrays=counts.start(rows),
-            evidence=facts,
+            evidence=run.prepared.facts(header.analysis),
             members=tuple(str(name) for name in meta["members"]),
             key=key_from(meta),
+            together=run.prepared.together(header.analysis),
             budget=self._reserved(run, header.analysis, attempt),
             binding=self._bindings.of(header, rows),
             counts=what,
@@ -508,21 +499,6 @@ class Site:
             run.reserved[name, of, at] = asked.of_whom
         people = run.reserved[name, of, at]
         return self.memory.budget(purpose, people, room.share, room.told)
-
-    def _prepared(self, run: _Run, name: str) -> tuple[Estimator, Rows, Evidence]:
-        if name not in run.rows:
-            policy = self._setup.policy.tightened(run.study.minimum)
-            estimator = estimator_for(run.study, run.study.analysis(name))
-            estimator = estimator.within(policy.minimum)
-            rows = make_rows(
-                estimator.plan,
-                run.cohort.columns,
-                self.name,
-                attrition=run.cohort.attrition,
-                enough=self._enough(run.study),
-            )
-            run.rows[name] = (estimator, rows, evidence(estimator.plan, rows))
-        return run.rows[name]
 
     # --- finish -----------------------------------------------------------------------
     def _close_run(self, envelope: Envelope, run: _Run) -> Release:

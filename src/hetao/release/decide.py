@@ -68,6 +68,7 @@ from hetao.release.minimums import (
     check_dominance,
     check_folds,
     check_numbers,
+    check_together,
     is_small,
     may_be_alone,
 )
@@ -171,6 +172,8 @@ class Summary:
         sites_counted: below how many sites that count looked, and whether some number
             differs within so few alone; None where there is none.
         counts: what it counts, where it is a sealed count itself.
+        together: how few people its numbers single out with those of other analyses of
+            the study; None where nothing of it was to be looked at so.
     """
 
     protocol: Protocol
@@ -192,6 +195,7 @@ class Summary:
     needs_sites: bool = False
     sites_counted: tuple[int, bool] | None = None
     counts: str = PEOPLE
+    together: int | None = None
 
 
 @dataclass(frozen=True)
@@ -363,6 +367,7 @@ def _check_facts(
     if summary.needs_count and minimum.cell > 1:
         check_counted(summary.counted, minimum, name)
     check_counts(facts, minimum, name)
+    check_together(summary.together, minimum, name)
     for part in facts.parts:
         check_counts(part, minimum, f"{name}, in a fold,")
     if (apart := _dominance(summary, door, minimum)) is not None:

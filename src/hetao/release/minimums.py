@@ -73,6 +73,27 @@ def check_counts(evidence: Evidence, minimum: Minimum, site: str) -> None:
         )
 
 
+def check_together(few: int | None, minimum: Minimum, site: str) -> None:
+    """Refuse numbers that single few people out with those of other analyses.
+
+    Args:
+        few: how many people; None where nothing is to be looked at so.
+        minimum: in force.
+        site: whose.
+
+    Raises:
+        SmallCell: fewer than a cell.
+    """
+    if few is not None and is_small(few, minimum.cell):
+        raise SmallCell(
+            f"at {site} fewer than {minimum.cell} people could be told apart from all "
+            "others by the numbers of several analyses of the study together",
+            fix="write a number, or its spline, alike in all analyses, or plainly: as "
+            "it is, its square, cube, root or logarithm",
+            local=f"told apart: {few}",
+        )
+
+
 def is_small(count: int, least: int) -> bool:
     """A least count of one asks for nothing: then an empty cell may be seen too."""
     return least > 1 and count < least
