@@ -11,7 +11,8 @@ beside the same bump. How often is the count told right, and by guessing?
 Then honest designs of made-up hospitals at each limit: how many are refused in a
 hundred, those that the leverage refuses left out; by the whole design, and by what
 arithmetic adds to it alone: by its part beside the plain numbers, which no arithmetic
-made.
+made. Last honest studies of several analyses: how many are refused for what these tell
+together, those left out of which an analysis is refused by itself.
 """
 
 import argparse
@@ -20,8 +21,9 @@ from unittest import mock
 import numpy as np
 
 from hetao.analysis import carriers as search
-from hetao.analysis import make_plan, make_rows
+from hetao.analysis import evidence, make_plan, make_rows
 from hetao.analysis.expressions import Floats
+from hetao.analysis.together import together
 from hetao.study import Analysis, Level, Study, Variable
 
 LIMITS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
@@ -60,6 +62,31 @@ DESIGNS = {
     "exponential": ((), ("exp(-age/20)",)),
 }
 
+# What the models of a study are made of.
+STUDIES = {
+    "plain forms": (("age", "(age-50)**2"), ("log(age)",), ("sqrt(age)", "bmi")),
+    "one season": (("sin(2*pi*age/12)",), ("age", "sin(2*pi*age/12)")),
+    "two equations": (
+        ("age", "(creatinine/80)**-1.2*0.993**age"),
+        ("(creatinine/80)**-1.154*age**-0.203",),
+    ),
+    "exponential, reciprocal, distance": (
+        ("exp(-age/20)",),
+        ("age", "1/(stay+1)"),
+        ("age", "abs(bmi-25)"),
+    ),
+    "distances of two ages": (("abs(age-50)",), ("age", "abs(age-65)")),
+    "distances of three ages": (
+        ("abs(age-50)",),
+        ("age", "abs(age-65)"),
+        ("age", "abs(age-75)"),
+    ),
+    "splines of other knots": (
+        ("ns(age, knots = c(50, 65, 75))",),
+        ("ns(age, knots = c(45, 60, 70, 80))",),
+    ),
+}
+
 
 def main() -> None:
     """Print a line for each number of squares, then for each design and site's size."""
@@ -85,6 +112,13 @@ def main() -> None:
             leverage, whole, made = met(name, people, options.sites)
             print(f"{people} people, {name}: leverage {leverage:.0f}; whole {whole}; "
                   f"made {made}", flush=True)  # fmt: skip
+
+    print("honest studies of several analyses")
+    for people in options.people:
+        for name in STUDIES:
+            by_itself, left, found = met_together(name, people, options.sites)
+            print(f"{people} people, {name}: {found} of {left} refused together, "
+                  f"{by_itself} by themselves", flush=True)  # fmt: skip
 
 
 def told_right(
@@ -161,6 +195,30 @@ def met(name: str, people: int, sites: int) -> tuple[float, list[float], list[fl
         counts[1] += refused(rest)
     whole, of_made = np.round(100 * counts / sites, 1).tolist()
     return 100 * beyond / sites, whole, of_made
+
+
+def met_together(name: str, people: int, sites: int) -> tuple[int, int, int]:
+    """Return how many studies are refused by themselves, are left, and are refused."""
+    models = tuple(
+        Analysis(f"m{i}", "logistic", outcome="ill", terms=("1", *terms))
+        for i, terms in enumerate(STUDIES[name])
+    )
+    study = Study("s", "s", "s", "1", "flat", ("a",), variables(), models)
+    plans = {model.name: make_plan(study, model) for model in models}
+    by_itself = found = 0
+    for seed in range(sites):
+        columns = drawn(people, seed)
+        rows = {n: (plan, make_rows(plan, columns, "a")) for n, plan in plans.items()}
+        facts = [evidence(*one) for one in rows.values()]
+        if any(
+            (one.max_leverage or 0) > LEVERAGE or (one.carriers or CELL) < CELL
+            for one in facts
+        ):
+            by_itself += 1
+            continue
+        few = together(rows, np.arange(people))
+        found += min(few.values(), default=CELL) < CELL
+    return by_itself, sites - by_itself, found
 
 
 def refused(columns: Floats) -> list[bool]:

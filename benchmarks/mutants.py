@@ -149,6 +149,7 @@ MODULES = {
     "ledger/revoked": ("attack/test_revoked_certificate",),
     "ledger/log_end": ("attack/test_cosigning",),
     "analysis/alike": ("unit/test_alike_edges", "unit/test_alike"),
+    "analysis/together": ("attack/test_together",),
     "analysis/carriers": ("unit/test_carriers", "attack/test_carriers"),
     "analysis/shown": ("unit/test_shown",),
     "analysis/subsets": ("unit/test_subsets",),

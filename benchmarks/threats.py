@@ -350,6 +350,10 @@ ATTACKS = (
         "a bump about somebody", "arithmetic that makes a number nearly one person's",
         "ours", ("attack/carriers",),
     ),
+    Attack(
+        "numbers of several analyses", "a distance from an age in each of four models",
+        "ours", ("attack/together",),
+    ),
 )  # fmt: skip
 
 
