@@ -110,7 +110,7 @@ def test_they_are_one_sites_own_part(opened):
     sums = federation.play()
     estimator = federation.estimator("model")
     site = federation.sites["a"]
-    _, rows, facts = next(iter(site._runs.values())).rows["model"]
+    _, rows, facts = site._prepared(next(iter(site._runs.values())), "model")
     names = estimator.plan.names
     own = [at for at, name in enumerate(names) if "site[a]" in name]
     assert sums.members == SITES

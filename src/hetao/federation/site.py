@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 from hetao import cohort as cohorts
-from hetao.analysis import protocol, weighed
+from hetao.analysis import Estimator, Evidence, Rows, protocol, weighed
 from hetao.analysis.estimator import USUAL_ROUNDS
 from hetao.analysis.sealed_count import SealedCount
 from hetao.canonical import canonical
@@ -361,7 +361,7 @@ class Site:
         count_people(self.memory, site, permit, who, self._clock())
 
     def _asked(self, run: _Run, name: str, of: asking.Attempt, at: int = 0) -> Asked:
-        estimator, rows = run.prepared.rows(name)
+        estimator, rows, _ = self._prepared(run, name)
         policy, members = self._setup.policy, of.members or run.bundle.permit.sites
         over = asking.over_whom(policy, run.study, members, estimator)
         return asking.asked_of(estimator, rows, run.places, at, of, over)
@@ -406,8 +406,8 @@ class Site:
             return self._count_sealed(envelope, run, meta, what)
         if header.task != f"{header.analysis}/{header.attempt}/{header.round}":
             raise BadEnvelope("the task's name is not that of its place in the study")
-        estimator, rows = run.prepared.rows(header.analysis)
-        permit, facts = run.bundle.permit, run.prepared.facts(header.analysis)
+        estimator, rows, facts = self._prepared(run, header.analysis)
+        permit = run.bundle.permit
         counted = self._course.counted(header, permit, (meta, arrays))
         sites = self._course.counted(header, permit, (meta, arrays), SITES)
         state = self._course.state(header, permit, estimator, (meta, arrays))
@@ -465,7 +465,7 @@ class Site:
     ) -> Release:
         """Count the people of each combination of a model, or the sites of a number."""
         header = envelope.header
-        estimator, rows = run.prepared.rows(header.analysis)
+        estimator, rows, facts = self._prepared(run, header.analysis)
         if what not in counted_before(estimator):
             raise BadEnvelope(f"nothing is counted before {header.analysis}")
         counts = SealedCount(estimator.plan, what, run.study.told_apart)
@@ -475,7 +475,7 @@ class Site:
             publishable=counts.publishable,
             declared=counts.declare(0),
             arrays=counts.start(rows),
-            evidence=run.prepared.facts(header.analysis),
+            evidence=facts,
             members=tuple(str(name) for name in meta["members"]),
             key=key_from(meta),
             together=run.prepared.together(header.analysis),
@@ -499,6 +499,9 @@ class Site:
             run.reserved[name, of, at] = asked.of_whom
         people = run.reserved[name, of, at]
         return self.memory.budget(purpose, people, room.share, room.told)
+
+    def _prepared(self, run: _Run, name: str) -> tuple[Estimator, Rows, Evidence]:
+        return *run.prepared.rows(name), run.prepared.facts(name)
 
     # --- finish -----------------------------------------------------------------------
     def _close_run(self, envelope: Envelope, run: _Run) -> Release:
