@@ -149,7 +149,6 @@ MODULES = {
     "ledger/revoked": ("attack/test_revoked_certificate",),
     "ledger/log_end": ("attack/test_cosigning",),
     "analysis/alike": ("unit/test_alike_edges", "unit/test_alike"),
-    "analysis/together": ("attack/test_together",),
     "analysis/carriers": ("unit/test_carriers", "attack/test_carriers"),
     "analysis/shown": ("unit/test_shown",),
     "analysis/subsets": ("unit/test_subsets",),
@@ -159,6 +158,14 @@ MODULES = {
     "analysis/quantiles": ("unit/test_quantile_edges", "oracles/test_quantiles"),
     "analysis/cells": ("unit/test_cells", "unit/test_cells_edges",
                        "attack/test_group_curves"),
+    "analysis/suppression": (
+        "unit/test_suppression_edges", "unit/test_analysis_shown",
+        "unit/test_analysis_performance",
+        "unit/test_analysis_effects", "unit/test_analysis_scored",
+        "unit/test_analysis_strata", "unit/test_analysis_screen",
+        "unit/test_weighted_curves", "unit/test_cells", "oracles/test_rates",
+        "attack/test_what_follows", "attack/test_group_curves",
+    ),
     "analysis/km_merged": ("unit/test_cells", "unit/test_cells_edges",
                            "attack/test_group_curves", "oracles/test_merged_curves"),
 }  # fmt: skip

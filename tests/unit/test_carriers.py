@@ -109,6 +109,17 @@ def test_what_is_beside_helps_to_tell_few_and_is_not_looked_for_itself():
     assert carriers(noise, NOBODY, np.column_stack([beside, few])) == PEOPLE
 
 
+@pytest.mark.parametrize(("size", "of"), [(4, 10), (5, 10), (5, 12)])
+def test_what_is_beside_may_explain_up_to_a_half_of_what_few_have_alike(size, of):
+    """Each of them makes up less of the number than if it were alone."""
+    level, few = ((np.arange(PEOPLE) < n).astype(float) for n in (of, size))
+    number = (3 * level + few)[:, None]
+    beside = np.column_stack([level, np.ones(PEOPLE)])
+
+    assert carriers(number, NOBODY) == of
+    assert carriers(number, NOBODY, beside) == size
+
+
 def test_few_of_unequal_weights_are_found_beside_a_level_too():
     level = (np.arange(PEOPLE) < PEOPLE / 2).astype(float)
     few = np.zeros(PEOPLE)

@@ -115,6 +115,7 @@ def test_so_do_bins_that_nobody_joins_at_the_sites_own_minimum():
 
     assert grid.in_a_bin(Minimum()) == math.ceil(6 * (2 * moments + 1) / 10) > 10
     assert grid.in_a_bin(Minimum(share=1.0)) == 10
+    assert grid.in_a_bin(Minimum(cell=2)) == grid.in_a_bin(Minimum())
     assert grid.in_a_bin(Minimum(cell=1)) == 1
     assert estimator_for(STUDY, ANALYSES["logistic"]).in_a_bin(Minimum()) == 10
 
