@@ -166,6 +166,8 @@ MODULES = {
         "unit/test_weighted_curves", "unit/test_cells", "oracles/test_rates",
         "attack/test_what_follows", "attack/test_group_curves",
     ),
+    "analysis/cox_grid": ("unit/test_numbers_told", "unit/test_cox_grid_edges",
+                          "unit/test_shown", "attack/test_strata_in_bins"),
     "analysis/km_merged": ("unit/test_cells", "unit/test_cells_edges",
                            "attack/test_group_curves", "oracles/test_merged_curves"),
 }  # fmt: skip

@@ -165,6 +165,21 @@ def test_other_methods_are_looked_at_too(method):
     assert max(few.values()) <= 4
 
 
+def test_what_is_an_offset_is_a_number_of_its_model():
+    columns = people()
+    ends = (*columns["age"][99:101], *columns["age"][103:105])
+    offsets = (f"0.01*abs(age-{end:.3f})" for end in ends)
+    analyses = tuple(
+        replace(one, name=f"m{i}", offset=offset)
+        for i, (one, offset) in enumerate(
+            zip(models(("bmi",)) * 4, offsets, strict=True)
+        )
+    )
+
+    assert max(few_of(analyses, columns).values()) <= 4
+    assert len(few_of(analyses, columns)) == 4
+
+
 @pytest.mark.parametrize("by", ["fold", "arm"])
 def test_people_in_a_fold_or_an_arm_are_told_by_themselves(by):
     """Of thirty-five people each of five folds has fewer than ten; of 16 each arm."""
@@ -262,6 +277,7 @@ def test_two_published_steps_count_whoever_is_between(record_property):
         ("age**-1", True),
         ("age/bmi**2", True),
         ("age*(bmi-25)", True),
+        ("2*(age-50)", True),
         ("age-bmi-sqrt(age)/2.2", True),
         ("age**4", False),
         ("age**0.9", False),
@@ -275,6 +291,7 @@ def test_two_published_steps_count_whoever_is_between(record_property):
         ("sin(age)", False),
         ("abs(age-50)", False),
         ("age*abs(bmi-25)", False),
+        ("2*abs(age-50)", False),
     ],
 )
 def test_a_plain_form_of_a_number(term, is_so):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hetao.analysis.carriers import MOST, _first, carriers, turn_of
+from hetao.analysis.carriers import MOST, _first, _pool, carriers, turn_of
 
 PEOPLE = 400
 NOBODY = np.zeros(0, dtype=np.int64)
@@ -94,6 +94,13 @@ def test_what_is_a_sum_of_what_is_beside_is_nobodys():
     assert carriers(marked(3), NOBODY, beside) == 3
 
 
+def test_all_columns_are_looked_in_but_those_beside():
+    beside = np.column_stack([np.arange(PEOPLE) < 90, np.ones(PEOPLE)]).astype(float)
+
+    assert _pool(marked(5), NOBODY).grams.shape == (5, 1, 1)
+    assert _pool(marked(5), NOBODY, beside).grams.shape == (5, 3, 1)
+
+
 def test_what_is_beside_helps_to_tell_few_and_is_not_looked_for_itself():
     level = (np.arange(PEOPLE) < 60).astype(float)
     number = level + 1e-4 * marked(5)[:, 0]
@@ -118,6 +125,15 @@ def test_what_is_beside_may_explain_up_to_a_half_of_what_few_have_alike(size, of
 
     assert carriers(number, NOBODY) == of
     assert carriers(number, NOBODY, beside) == size
+
+
+def test_few_whom_a_level_names_and_a_number_hardly_are_no_start():
+    """What is beside tells the two of them, and the number eighteen others."""
+    number, level = marked(20), (np.arange(PEOPLE) >= PEOPLE - 2).astype(float)
+    number[PEOPLE - 2 :, 0] = 0.5, 1.5
+    beside = np.column_stack([level, np.ones(PEOPLE)])
+
+    assert carriers(number, NOBODY, beside) == 18
 
 
 def test_few_of_unequal_weights_are_found_beside_a_level_too():
