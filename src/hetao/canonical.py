@@ -20,6 +20,7 @@ _simple = json.JSONEncoder(
 ).encode
 # How UTF-8 begins a character beyond the basic plane: keys of these sort otherwise.
 _BEYOND = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
+AS_WRITTEN = "take the very file that was written: whole, not reformatted, not a page"
 DEEPEST = 100  # how deep a text that is read may be nested: every reader can
 LARGEST_INTEGER = 2**53 - 1  # RFC 8785 3.2.2.3: what every JSON reader keeps exactly
 
@@ -85,9 +86,11 @@ def parse_canonical(data: bytes) -> Any:
         )
         same = _written(value, simple) == data
     except (ValueError, RecursionError, OverflowError) as error:
-        raise NotCanonical("the text is not JSON in UTF-8") from error
+        raise NotCanonical("the text is not JSON in UTF-8", fix=AS_WRITTEN) from error
     if not same:
-        raise NotCanonical("the JSON text is not in canonical form (RFC 8785)")
+        raise NotCanonical(
+            "the JSON text is not in canonical form (RFC 8785)", fix=AS_WRITTEN
+        )
     if data.count(b"[") + data.count(b"{") > DEEPEST and _is_deep(value):
         raise NotCanonical("a value is nested too deeply")
     return value

@@ -1,6 +1,7 @@
 """No words that stand in a certificate are a line of a verifier's own."""
 
 import dataclasses
+import json
 
 import pytest
 
@@ -91,7 +92,7 @@ def test_no_row_of_a_terminal_begins_like_a_verdict(
     path.write_bytes(titled.certificate)
     assert verify([str(path)]) == 7
     lines = assert_rows(capsys, columns)
-    assert any(line.startswith(UNNAMED[: columns - 6]) for line in lines)
+    assert any(line.startswith(UNNAMED[: columns // 2]) for line in lines)
 
 
 def assert_rows(capsys, columns):
@@ -100,3 +101,26 @@ def assert_rows(capsys, columns):
     assert all(sum(1 + (c > "~") for c in line) <= columns for line in lines)
     assert not any(line.startswith("VERIFIED") for line in lines)
     return lines
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: b"<!doctype html>" + data,
+        lambda data: data[:3000],
+        lambda data: json.dumps(json.loads(data), indent=2).encode(),
+    ],
+    ids=["a page", "cut", "formatted anew"],
+)
+def test_another_file_than_the_certificate_is_answered_with_what_to_take(
+    titled, tmp_path, capsys, change
+):
+    path = tmp_path / "certificate.json"
+    path.write_bytes(change(titled.certificate))
+
+    assert main(["verify", str(path)]) == 6
+
+    (line,) = lines_of(capsys)
+    assert "take the very file that was written" in line
+    assert line.count("(") <= 2  # one remedy, not one within another
+    assert line.endswith("; do not rely on it; ask whoever gave it to you)")

@@ -7,9 +7,10 @@ import subprocess
 import pandas as pd
 import pytest
 
+from hetao.cli.main import called as program
 from hetao.cli.main import say
 from hetao.errors import InvalidData
-from hetao.federation.processes import command
+from hetao.federation.processes import command, environment
 from support_cdm import SITE, write_folder
 from support_federation import COUNTS, toy_study
 from support_system import called, people, write_asked, write_network
@@ -153,6 +154,17 @@ def test_a_site_that_has_no_plain_name_is_refused(capsys, good, name):
     assert refused(capsys, *FIT, "--site", f"{name}={good}") == (4, "HT-101")
 
 
+def test_a_column_of_ids_starts_no_process_for_each(capsys, tmp_path):
+    path = tmp_path / "people.csv"
+    pd.DataFrame(people(100)).assign(id=range(300)).to_csv(path, index=False)
+
+    said = called(capsys, *FIT, "--data", path, "--split-by", "id")
+
+    assert (said.code, said.error, said.out) == (2, "HT-001", "")
+    assert "there are 300 parts" in said.err
+    assert "hospital" in said.err
+
+
 def test_a_site_named_twice_is_refused(capsys, good):
     words = ("--site", f"a={good}", "--site", f"a={good}")
 
@@ -169,6 +181,67 @@ def test_no_arguments_and_unknown_words_show_how_it_is_called(capsys):
         said = called(capsys, *words)
         assert (said.code, said.out) == (2, "")
         assert "invalid choice" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("ruels", "list"), "rules"),
+        (("rules", "explan"), "explain"),
+        (("fit", "logistc", "ill ~ age"), "logistic"),
+        (("verify", "certificate.json", "--polcy", "mine"), "--policy"),
+        (("site", "curate", "site.toml", "--hole"), "--whole"),
+    ],
+)
+def test_a_misspelt_word_is_answered_with_the_nearest_one(capsys, words, meant):
+    said = called(capsys, *words)
+
+    assert (said.code, said.out) == (2, "")
+    assert said.err.endswith(f"; did you mean {meant}?\n")
+
+
+def test_an_unknown_option_shows_how_its_own_command_is_called(capsys):
+    said = called(capsys, "rules", "list", "--nonsense")
+
+    assert said.code == 2
+    assert said.err.startswith("usage: hetao rules list ")
+    assert "did you mean" not in said.err
+
+
+def test_a_screen_that_lacks_letters_gets_them_written_out():
+    words = command("rules", "list", "--pack", "hk-pdpo", "--lang", "zh-Hans")
+    env = {**environment(), "PYTHONIOENCODING": "big5", "PYTHONUTF8": "0"}
+
+    said = subprocess.run(words, env=env, capture_output=True, check=False)
+
+    assert said.returncode == 0
+    assert "个人资料".encode("unicode_escape")[:6] in said.stdout
+    assert "私隱".encode("big5")[:2] in said.stdout
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_words_are_not_parted_at_the_edge_of_a_terminal(capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    text = "no pack is called 'nope' (packs: capital, cn-export, hipaa, people) " * 3
+
+    say(text.strip())
+
+    rows = capsys.readouterr().err.splitlines()
+    assert all(len(row) <= columns for row in rows)
+    assert all(row.startswith("     ") for row in rows[1:])
+    assert " ".join(row.strip() for row in rows) == f"hetao: {text.strip()}"
+
+
+def test_a_command_to_copy_is_one_that_the_shell_finds(tmp_path, monkeypatch):
+    for name in ("python", "hetao"):
+        (tmp_path / name).touch(0o755)
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    assert program() == str(tmp_path / "hetao")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert program() == "hetao"
 
 
 def test_the_version_is_said(capsys):

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from hetao.cli.main import folder_for, say
+from hetao.cli.main import called, folder_for, say
 from hetao.demo.run import run_demo
 
 
@@ -27,7 +27,7 @@ def demo(chosen: argparse.Namespace) -> int:
         f"report       {shown.out / 'report.html'}\n"
         f"certificate  {shown.out / 'certificate.json'}\n"
         f"to hand on   {shown.out / 'certificate.html'}\n"
-        f"check it     hetao verify {shown.out / 'certificate.json'} "
+        f"check it     {called()} verify {shown.out / 'certificate.json'} "
         f"--trust {shown.parties} --policy {shown.policy}\n"
     )
     return 0

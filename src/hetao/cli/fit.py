@@ -5,6 +5,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from hetao.cli.fit_fields import fields_of
 from hetao.cli.main import folder_for, say
@@ -25,6 +26,8 @@ from hetao.permit import (
 from hetao.release import read_policy
 from hetao.study.writing import write_study
 
+MOST_PARTS: Final = 64  # a column of people's ids would else start a process a person
+
 
 def fit(chosen: argparse.Namespace) -> int:
     """Fit a model and print it."""
@@ -34,7 +37,15 @@ def fit(chosen: argparse.Namespace) -> int:
         policy = chosen.policy.read_text("utf-8")
     said = fields_of(chosen)
     strata = tuple(said.pop("strata", ()))
-    draft = draft_study(chosen.model, chosen.formula, _parts(chosen), strata, said)
+    parts = _parts(chosen)
+    if len(parts) > MOST_PARTS:
+        raise Usage(
+            f"there are {len(parts)} parts, each to be a process of its own; "
+            f"{MOST_PARTS} are the most that one computer is asked for",
+            fix="split by a column that says at which hospital a row lies; in Python, "
+            "hetao.Cohort takes more parts, in one process",
+        )
+    draft = draft_study(chosen.model, chosen.formula, parts, strata, said)
     if chosen.out:
         folder_for(chosen.out)
     with tempfile.TemporaryDirectory(prefix="hetao-fit-") as folder:

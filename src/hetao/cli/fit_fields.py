@@ -32,14 +32,22 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
         "choices": ("firth", "ridge", "lasso", "elastic_net"),
         "help": "firth of a logistic model; the others of logistic, linear and poisson",
     },
-    "alpha": {"type": float, "help": "the lasso's share of an elastic net"},
+    "alpha": {
+        "type": float,
+        "metavar": "SHARE",
+        "help": "the lasso's share of an elastic net",
+    },
     "lambdas": {
         "type": numbers,
         "metavar": "X,Y",
         "help": "strengths to choose among, falling",
     },
-    "folds": {"type": int, "help": "of the cross-validation that chooses"},
-    "seed": {"type": int, "help": "public, of the folds"},
+    "folds": {
+        "type": int,
+        "metavar": "COUNT",
+        "help": "of the cross-validation that chooses",
+    },
+    "seed": {"type": int, "metavar": "NUMBER", "help": "public, of the folds"},
     "select": {"choices": ("lambda.1se", "lambda.min")},
     "unpenalised": {
         "type": words,
@@ -71,7 +79,11 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
         "choices": ("ATE", "ATT", "ATO"),
         "help": "of `y ~ treatment | terms`: whose effect",
     },
-    "truncation": {"type": float, "help": "scores nearer to 0 or 1 weigh as if there"},
+    "truncation": {
+        "type": float,
+        "metavar": "SCORE",
+        "help": "scores nearer to 0 or 1 weigh as if there",
+    },
     "overlap_bins": {
         "type": int,
         "metavar": "BINS",
@@ -82,7 +94,11 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
         "help": "of glmm; poisson of effects",
     },
     "ratio": {"type": int, "metavar": "K", "help": "others matched to each treated"},
-    "caliper": {"type": float, "help": "farthest score of a match"},
+    "caliper": {
+        "type": float,
+        "metavar": "WIDTH",
+        "help": "farthest score of a match",
+    },
     "nAGQ": {"type": int, "metavar": "POINTS", "help": "of glmm's quadrature"},
     "effect": {"metavar": "COLUMN", "help": "of profile, such as arm[new]"},
 }

@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import errno
 import importlib
+import io
 import os
 import shutil
 import signal
@@ -41,7 +42,7 @@ from hetao.cli.words import (
     trial,
     witness,
 )
-from hetao.cli.words.parser import Commands
+from hetao.cli.words.parser import Commands, Parser
 from hetao.errors import HetaoError, Usage
 
 # In the order of `hetao --help`.
@@ -98,12 +99,24 @@ IN_A_QUERY = "Query interrupted"  # what DuckDB makes of a signal that it hears 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Carry out a command line and return its exit code."""
-    parser = build_parser()
-    chosen = parser.parse_args(words)
+    _let_every_letter_through()
+    chosen, unread = build_parser().parse_known_args(words)
+    if unread:
+        chosen.parser.error(f"unrecognized arguments: {' '.join(unread)}")
     if chosen.run is None:
         chosen.parser.print_help(sys.stderr)
         return 2
     return carry_out(chosen)
+
+
+def _let_every_letter_through() -> None:
+    """Write out, by its number, what the encoding of a screen or pipe lacks.
+
+    Python does so for standard error alone: a screen of Big5 would end `hetao rules
+    explain --lang zh-Hans` with a fault, half of it said.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def carry_out(chosen: argparse.Namespace) -> int:
@@ -215,6 +228,15 @@ def folder_for(path: Path) -> None:
         ) from problem
 
 
+def called() -> str:
+    """Return the word that calls this program, to be copied from a screen.
+
+    After `make demo` it lies in `.venv/bin`, where a shell does not look.
+    """
+    here = Path(sys.executable).with_name("hetao")
+    return "hetao" if shutil.which("hetao") or not here.exists() else str(here)
+
+
 def say(text: str) -> None:
     """Write a line of progress or complaint to standard error."""
     sys.stderr.write(f"{shown(f'hetao: {text}', sys.stderr)}\n")
@@ -235,15 +257,30 @@ def shown(text: str, stream: TextIO | None = None) -> str:
     line = plain(text)
     if not (stream or sys.stdout).isatty():
         return line
+    columns = shutil.get_terminal_size().columns
     rows, used = [""], 0
     for letter in line:
-        width = 1 if letter.isascii() else 2  # or less
-        if used + width > shutil.get_terminal_size().columns:
-            rows.append(INDENT)
-            used = len(INDENT)
+        width = _width(letter)
+        if used + width > columns:
+            rows[-1], left = _broken(rows[-1], columns)
+            rows.append(INDENT + left)
+            used = sum(map(_width, rows[-1]))
         rows[-1] += letter
         used += width
     return "\n".join(rows)
+
+
+def _broken(row: str, columns: int) -> tuple[str, str]:
+    """Part a full row before its last word; one as long as half a row is parted."""
+    head, _, word = row.rpartition(" ")
+    if not head.strip() or sum(map(_width, word)) > columns // 2 - len(INDENT):
+        return row, ""
+    return head, word
+
+
+def _width(letter: str) -> int:
+    """Return how many columns a letter takes; 2, or less."""
+    return 1 if letter.isascii() else 2
 
 
 def plain(text: str) -> str:
@@ -257,7 +294,7 @@ def plain(text: str) -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of every command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hetao",
         description="Hospitals answer one question together; no patient row leaves "
         "any of them.",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hetao.cdm import curate as curate_site
 from hetao.cdm.profiles import lay_profile
-from hetao.cli.main import folder_for, say
+from hetao.cli.main import called, folder_for, say
 from hetao.federation.attend import attend
 from hetao.federation.clock import utc_now
 from hetao.federation.courier import answered, read_letters, write_letters
@@ -65,7 +65,7 @@ def init(chosen: argparse.Namespace) -> int:
 
         written = write_example(chosen.profile, folder / "extract")
         say(f"{folder / 'extract'}: {len(written.files)} files of made-up people")
-    say(f"next: hetao site curate {path}")
+    say(f"next: {called()} site curate {path}")
     return 0
 
 

@@ -177,7 +177,10 @@ def step(name: str) -> Iterator[None]:
     try:
         yield
     except HetaoError as error:
-        raise Unverified(f"{name}: {error}") from error
+        raise Unverified(
+            f"{name}: {error.code}: {error.what}",
+            fix=f"{error.fix}; {Unverified.remedy}",
+        ) from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise Unverified(f"{name}: malformed") from error
     except (RecursionError, OverflowError) as error:

@@ -1,7 +1,25 @@
 """One command, or a group of them, in the parser of the command line."""
 
 import argparse
-from typing import Protocol
+import difflib
+import re
+from typing import NoReturn, Protocol
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that asks whether a word was meant that is like the one it refuses."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say how the command is called, what is wrong and what may be meant."""
+        word, known = "", []
+        if refused := re.search(
+            r"invalid choice: '(.*)' \(choose from (.*)\)", message
+        ):
+            word, known = refused[1], re.findall(r"[\w.-]+", refused[2])
+        elif unread := re.match(r"unrecognized arguments: .*?(--[\w-]+)", message):
+            word, known = unread[1], re.findall(r"--[\w-]+", self.format_usage())
+        meant = difflib.get_close_matches(word, known, n=1)
+        super().error(message + (f"; did you mean {meant[0]}?" if meant else ""))
 
 
 class Commands(Protocol):
