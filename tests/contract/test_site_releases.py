@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from hetao.canonical import canonical
+from hetao.cli import main
 from hetao.errors import InvalidData, Unverified
 from hetao.federation.releases import DROPPED, REFUSED, SUM, read_releases
 from hetao.report.leaving import WORDS, lines_of, page_of
@@ -63,7 +64,19 @@ def test_what_was_refused_and_dropped_is_told_with_its_rule(found):
 
 def test_only_what_came_since_a_day_is_told(federation):
     assert read_releases(federation.setup("a"), "2026-11-22").departures
-    assert not read_releases(federation.setup("a"), "2026-11-23").departures
+    later = read_releases(federation.setup("a"), "2026-11-23")
+    assert not later.departures
+    for language in LANGUAGES:
+        assert "2026-11-23" in lines_of(later, language)[1]
+
+
+@pytest.mark.parametrize("since", ["2026-13-01", "20261101", "1.11.2026", "yesterday"])
+def test_a_day_that_is_none_never_reads_as_if_nothing_had_left(capsys, since):
+    """Compared as text it would leave everything out, or nothing."""
+    assert main(["site", "releases", "site.toml", "--since", since]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "write 2026-01-31" in said.err
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

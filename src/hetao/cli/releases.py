@@ -6,13 +6,16 @@ import sys
 from dataclasses import asdict
 
 from hetao.cli.main import say
+from hetao.errors import InvalidNetwork, Usage
 from hetao.federation.releases import read_releases
 from hetao.federation.site_file import read_site_file
+from hetao.permit.dates import parse_time
 from hetao.whole import write_whole
 
 
 def releases(chosen: argparse.Namespace) -> int:
     """Say what left, when, why, allowed by whom, and of which class."""
+    check_since(chosen.since)
     found = read_releases(read_site_file(chosen.site).setup, chosen.since)
     if chosen.html is not None:
         from hetao.report.leaving import page_of
@@ -27,3 +30,20 @@ def releases(chosen: argparse.Namespace) -> int:
 
         sys.stdout.write("\n".join(lines_of(found, chosen.lang)) + "\n")
     return 0
+
+
+def check_since(text: str) -> None:
+    """Return quietly if a day or time is one, or "" for all.
+
+    Raises:
+        Usage: it is none: compared as it stands, it would leave out what left.
+    """
+    if not text:
+        return
+    try:
+        parse_time(text if "T" in text else f"{text}T00:00:00Z")
+    except InvalidNetwork as error:
+        raise Usage(
+            f"--since {text[:40]!r} is no day and no UTC time",
+            fix="write 2026-01-31 or 2026-01-31T08:00:00Z",
+        ) from error

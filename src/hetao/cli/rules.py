@@ -80,7 +80,9 @@ def day_of(text: str | None) -> datetime.date:
     try:
         return datetime.date.fromisoformat(text)
     except ValueError as error:
-        raise Usage(f"{text[:40]!r} is not a day", fix="2026-01-31") from error
+        raise Usage(
+            f"{text[:40]!r} is not a day", fix="write it as 2026-01-31"
+        ) from error
 
 
 def _check_pack(book: Rulebook, name: str) -> None:

@@ -129,6 +129,7 @@ class Releases:
         departures: what was asked for, in the log's order.
         others: entries of other kinds, which are counted and not shown.
         budgets: how much is used of what may be shown and told; of the site alone.
+        since: UTC day or time from which on departures are listed; "" for all.
     """
 
     site: str
@@ -136,6 +137,7 @@ class Releases:
     departures: tuple[Departure, ...]
     others: int
     budgets: tuple[Used, ...] = ()
+    since: str = ""
 
 
 def read_releases(setup: SiteSetup, since: str = "") -> Releases:
@@ -171,7 +173,8 @@ def read_releases(setup: SiteSetup, since: str = "") -> Releases:
         elif departure.at >= since:
             rule = sentences.get(departure.record, departure.rule)
             found.append(replace(departure, rule=rule))
-    return Releases(setup.identity.name, size, tuple(found), others, usage(setup))
+    name, used = setup.identity.name, usage(setup)
+    return Releases(name, size, tuple(found), others, used, since)
 
 
 def _signed_size(note: str, setup: SiteSetup) -> int:

@@ -38,6 +38,7 @@ WORDS: Final = {
         "summary": "{left} messages left, {refused} requests were refused. The highest "
         "class that left is {highest}.",
         "nothing": "Nothing left, and nothing was refused.",
+        "since": "Only since {since}: what the log holds of before is left out here.",
         "study": "Study: {title}",
         "unknown": "A run that the journal no longer knows",
         "outside": "Outside of any run",
@@ -94,6 +95,7 @@ WORDS: Final = {
         "summary": "放行 {left} 則訊息，拒絕 {refused} 項請求。放行的最高級別為 "
         "{highest} 級。",
         "nothing": "沒有放行任何內容，也沒有拒絕任何請求。",
+        "since": "只列 {since} 起的記錄；日誌中較早的記錄不在此列。",
         "study": "研究：{title}",
         "unknown": "流水簿已沒有記錄的一次運行",
         "outside": "不屬於任何運行",
@@ -123,9 +125,9 @@ WORDS: Final = {
         "noise": "加入雜訊的人數所用的私隱預算，已用 {used:g}，上限 {most:g}，不會重置",
         "ready": "表示已就緒：數據的摘要和本院的最低人數",
         "closing": "結束運行：日誌的證明和分檔的數據質量",
-        "refusal": "把拒絕告知協調方：只有代碼和規則，沒有人數",
+        "refusal": "把拒絕告知統籌方：只有代碼和規則，沒有人數",
         "refused": "已拒絕：{rule}",
-        "dropped": "並非來自協調方，不予處理：{rule}",
+        "dropped": "並非來自統籌方，不予處理：{rule}",
         "opened": "已向審計人員出示個別診療事件：{rule}",
         "others": "日誌另有 {others} 條其他種類的記錄。",
         "picture": "何時放行",
@@ -148,6 +150,7 @@ WORDS: Final = {
         "summary": "放行 {left} 条消息，拒绝 {refused} 项请求。放行的最高级别为 "
         "{highest} 级。",
         "nothing": "没有放行任何内容，也没有拒绝任何请求。",
+        "since": "只列 {since} 起的记录；日志中较早的记录不在此列。",
         "study": "研究：{title}",
         "unknown": "流水簿已没有记录的一次运行",
         "outside": "不属于任何运行",
@@ -177,9 +180,9 @@ WORDS: Final = {
         "noise": "加入噪声的人数所用的隐私预算，已用 {used:g}，上限 {most:g}，不会重置",
         "ready": "表示已就绪：数据的摘要和本机构的最低人数",
         "closing": "结束运行：日志的证明和分档的数据质量",
-        "refusal": "把拒绝告知协调方：只有代码和规则，没有人数",
+        "refusal": "把拒绝告知统筹方：只有代码和规则，没有人数",
         "refused": "已拒绝：{rule}",
-        "dropped": "并非来自协调方，不予处理：{rule}",
+        "dropped": "并非来自统筹方，不予处理：{rule}",
         "opened": "已向审计人员出示个别诊疗事件：{rule}",
         "others": "日志另有 {others} 条其他种类的记录。",
         "picture": "何时放行",
@@ -226,7 +229,8 @@ def summary(found: Releases, language: str) -> list[str]:
             refused=len(departures) - len(left),
             highest=max((one.released for one in left), default=0),
         )
-    lines = [text, said["verified"].format(size=found.size)]
+    lines = [said["since"].format(since=found.since)] if found.since else []
+    lines += [text, said["verified"].format(size=found.size)]
     lines += [_budget(one, said) for one in found.budgets]
     if found.others:
         lines.append(said["others"].format(others=found.others))
