@@ -29,11 +29,15 @@ def test_nothing_is_shown_until_both_checkers_have_accepted(
     assert len(listed["waiting_for"]) == 2
     shown = typed("review", "show", review)
     assert listed["code"] in shown
-    assert "small-counts 10" in shown
+    assert "small-counts 10: no smaller count of people is shown" in shown
+    assert "residual-df 10: so many people more than numbers in the model" in shown
+    assert f"then: hetao review vote {review} accept" in shown
     assert "for output checkers" in (review / "report.html").read_text("utf-8")
 
     first, second = network.pilot.checkers.values()
     typed("review", "vote", review, "accept", "--key", first)
+    assert main(["review", "vote", str(review), "reject", "--key", str(first)]) == 3
+    assert "(the vote stands" in capsys.readouterr().err
     said = network.finish(network.run(network.asked, out, wait=0))
     assert "review vote" in said
     assert [path.name for path in out.iterdir()] == ["review"]

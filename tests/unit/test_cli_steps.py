@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from hetao.permit import (
     write_bundle,
     write_identity,
 )
+from hetao.permit.signing_words import WORDS
 from hetao.study import read_study
 from hetao.study.writing import write_study
 from support_federation import COUNTS, LOGISTIC, toy_study
@@ -104,6 +106,7 @@ def test_a_draft_permit_says_whose_approval_it_asks_for(desk):
     for side in ("HK", "SZ"):
         for office in ("ethics", "data-protection"):
             assert f"{office} on side {side}" in said.err
+    assert f"hetao permit show {desk.permit}" in said.err
     assert said.out.strip() == read_bundle(desk.permit).permit.digest
 
 
@@ -132,6 +135,37 @@ def test_an_approval_is_said_back(desk):
 
     assert said.code == 0
     assert "ethics-sz (ethics, SZ) said 'approve'" in said.err
+
+
+def test_a_permit_is_read_before_it_is_signed_in_the_signer_s_language(desk):
+    desk.propose()
+    permit = read_bundle(desk.permit).permit
+
+    said = desk.call("permit", "show", desk.permit)
+    chinese = desk.call("permit", "show", desk.permit, "--lang", "zh-Hant")
+
+    assert said.out == permit.digest + "\n"
+    assert f"  Purpose: {permit.purpose}\n" in said.err
+    assert all(site in said.err for site in permit.sites)
+    assert f"  {WORDS['zh-Hant']['purpose']}: {permit.purpose}\n" in chinese.err
+
+
+def test_whoever_signs_is_told_what_comes_next(desk):
+    desk.propose()
+    names = list(desk.pilot.approvers)
+
+    first = desk.approve(names[0])
+    *_, last = [desk.approve(name) for name in names[1:]]
+    again = desk.approve(names[0])
+    ended = desk.say(ETHICS, "suspend", "--reason", "a complaint")
+
+    assert "ethics (SZ)" in first.err.partition("still to approve: ")[2]
+    assert "still to approve" not in last.err
+    assert (again.code, again.error) == (3, "HT-301")
+    assert "(it stands, and is not said twice" in again.err
+    assert "once this file lies in its folder `notices`" in ended.err
+    shown = desk.call("permit", "show", desk.permit).err
+    assert re.search(rf"{ETHICS} said 'suspend' at \S+Z: a complaint\n", shown)
 
 
 def test_a_run_with_too_few_approvals_names_who_is_missing(desk):

@@ -39,6 +39,8 @@ from hetao.permit import (
     statement_from,
     write_bundle,
 )
+from hetao.permit.signing_ask import permit_rows
+from hetao.permit.signing_words import WORDS
 from hetao.permit.terms import terms_told
 from hetao.whole import write_whole
 
@@ -60,6 +62,8 @@ def show(chosen: argparse.Namespace) -> int:
     say(f"code {code(permit.canonical)}: compare it with everybody else's")
     for reason in found.why:
         say(f"  {reason}")
+    _show_reasons(bundle)
+    _show_crossing(permit, chosen.lang)
     _show_bases(permit, {digest_of(path): path for path in chosen.document})
     for approval in found.approvals:
         say(f"  approved by {approval.by} ({approval.role}, {approval.side})")
@@ -73,6 +77,21 @@ def show(chosen: argparse.Namespace) -> int:
         say(f"  replaced by {found.replaced_by}")
     sys.stdout.write(permit.digest + "\n")
     return 0
+
+
+def _show_reasons(bundle: Bundle) -> None:
+    """Say why people said what they did; what warns or varies is told as such."""
+    for one in (heard.notice for heard in bundle.heard):
+        if one.reason and one.verb not in ("warn", "vary"):
+            say(f"  {one.by} said {one.verb!r} at {one.at}: {one.reason}")
+
+
+def _show_crossing(permit: Permit, language: str) -> None:
+    """Say in plain words what is allowed, as the page of a passkey does."""
+    words = WORDS[language]
+    say(f"{words['what']}:")
+    for name, value in permit_rows(permit, words):
+        say(f"  {name}: {value}")
 
 
 def _show_bases(permit: Permit, seen: Mapping[str, Path]) -> None:
@@ -206,6 +225,11 @@ def _say_back(signed: Bundle, chosen: argparse.Namespace) -> None:
         return
     say(f"{said['by']} ({said['role']}, {said['side']}) said {said['verb']!r} to")
     sys.stdout.write(signed.permit.digest + "\n")
+    if said["verb"] != "approve":
+        say("every site and hub heeds it once this file lies in its folder `notices`")
+    elif missing := standing(signed, utc_now()).missing:
+        offices = ", ".join(f"{one.role} ({one.side})" for one in missing)
+        say(f"next: hand this file to whoever has still to approve: {offices}")
 
 
 def read_pairs(texts: list[str], form: str = "FIELD=VALUE") -> dict[str, str]:

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hetao.cli.main import say
 from hetao.errors import InvalidNetwork
@@ -13,6 +13,14 @@ from hetao.federation.clock import utc_now
 from hetao.federation.reviewing import Package, cast_vote, read_package, voters
 from hetao.permit import read_identity
 
+# What each check asks; the specification of releases says by which rule.
+ASKS: Final = {
+    "small-counts": "no smaller count of people is shown",
+    "rounding": "every count shown is a multiple of this",
+    "residual-df": "so many people more than numbers in the model",
+    "saturation": "a model of categories has fewer numbers than cells",
+    "class-disclosure": "no group has this share, or nobody, in a category",
+}
 OUTCOMES = {"pass": "ok", "changed": "changed", "flag": "LOOK", "off": "off"}
 
 
@@ -80,7 +88,13 @@ def show(chosen: argparse.Namespace) -> int:
     ]
     for item in body["findings"]:
         lines += _finding(item, body["checks"])
-    lines += ["", f"to look at: {chosen.folder / 'report.html'}"]
+    lines += [
+        "",
+        "ok: nothing to do; changed: hidden or rounded before you saw it; LOOK: decide",
+        f"to look at: {chosen.folder / 'report.html'}",
+        f"then: hetao review vote {chosen.folder} accept, change or reject, "
+        "--key YOURS.sign.pem, or hetao permit passkey vote",
+    ]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
@@ -92,7 +106,9 @@ def _finding(item: Mapping[str, Any], checks: list[Mapping[str, Any]]) -> list[s
         if check["analysis"] == item["analysis"]:
             says = f"  {check['says']}" if check["says"] else ""
             word = OUTCOMES[check["outcome"]]
-            lines.append(f"  {word:<8}{check['id']} {check['parameter']:g}{says}")
+            asks = f": {ASKS[check['id']]}" if check["id"] in ASKS else ""
+            rule = f"{check['id']} {check['parameter']:g}"
+            lines.append(f"  {word:<8}{rule}{asks}{says}")
     return lines
 
 

@@ -95,6 +95,8 @@ def propose(chosen: argparse.Namespace) -> int:
     say("and for these checks of every finding before it is shown:")
     for need in bundle.permit.reviews:
         say(f"  {need.role} on side {need.side} (rule {need.rule})")
+    say(f"next: each office reads it, hetao permit show {out}, and signs it,")
+    say(f"hetao permit approve {out} --key NAME.sign.pem, or with a passkey")
     sys.stdout.write(bundle.permit.digest + "\n")
     return 0
 

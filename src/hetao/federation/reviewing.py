@@ -209,7 +209,11 @@ def _lay(folder: Path, package: Package, vote: Vote, sealer: Identity) -> Path:
     try:
         write_new(path, lambda: envelope.data, 0o666)  # less what umask takes
     except FileExistsError:
-        raise NotApproved(f"{voter} has voted about these findings already") from None
+        raise NotApproved(
+            f"{voter} has voted about these findings already",
+            fix="the vote stands; it was for these findings, and other ones need "
+            "another run",
+        ) from None
     return path
 
 

@@ -286,7 +286,11 @@ def draft_notice(
     said = [one for one in said if one.verb != "renew"]
     said.sort(key=lambda one: one.sequence)
     if said and (said[-1].verb, said[-1].role) == (verb, role) and verb in ONCE:
-        raise NotApproved(f"{key.owner} has already said {verb!r} to this permit")
+        raise NotApproved(
+            f"{key.owner} has already said {verb!r} to this permit",
+            fix="it stands, and is not said twice; `hetao permit show` says how the "
+            "permit stands",
+        )
     if verb == "approve" and permit.conditions and not words.read:
         raise NotApproved(
             "the permit's bases set conditions, and an approver says that they read "

@@ -192,6 +192,11 @@ def key_text(key: Key) -> str:
     return _block("keys", key)
 
 
+def party_text(party: Party) -> str:
+    """Return a party's entry as it stands in a `parties.toml`."""
+    return _block("parties", party)
+
+
 def _block(name: str, entry: Party | Person | Key) -> str:
     lines = [f"{k} = {_toml(v)}" for k, v in vars(entry).items() if v != ()]
     return f"[[{name}]]\n" + "\n".join(lines) + "\n"

@@ -27,6 +27,7 @@ def add_permit(commands: Commands) -> None:
     module = "hetao.cli.permit"
     show = command(verbs, "show", f"{module}:show", "how a permit stands, and why")
     show.add_argument("permit", type=Path, metavar="PERMIT")
+    show.add_argument("--lang", choices=("en", "zh-Hant", "zh-Hans"), default="en")
     _add_document(show)
     add_json(show)
     for verb, text in SAYING.items():
@@ -61,6 +62,7 @@ def add_permit(commands: Commands) -> None:
         if verb == "renew":
             _add_renewing(one)
     _add_delegate(verbs, module)
+    _add_key(verbs)
     _add_passkey(verbs)
     _add_service(verbs)
     _add_uses(verbs)
@@ -175,6 +177,29 @@ def _add_said(sign: argparse.ArgumentParser) -> None:
     sign.add_argument("--delegation", type=Path, metavar="FILE")
     _add_recalled(sign, required=False)
     _add_read(sign)
+
+
+def _add_key(verbs: Commands) -> None:
+    key = command(
+        verbs,
+        "key",
+        "hetao.cli.keys:make",
+        "make a key file, and its entry for parties.toml",
+    )
+    key.add_argument("name", metavar="NAME", help="of the keys; of a party its own")
+    key.add_argument("--owner", default="", metavar="PERSON", help="of a person's key")
+    key.add_argument(
+        "--role",
+        choices=("site", "hub", "coordinator"),
+        default="",
+        help="of a party's keys",
+    )
+    key.add_argument("--side", choices=("HK", "SZ"), default="", help="of a party")
+    key.add_argument("--organisation", default="", metavar="TEXT", help="of a party")
+    key.add_argument(
+        "--folder", type=Path, default=Path("keys"), metavar="DIR", help="keys"
+    )
+    key.add_argument("--days", type=int, default=730, help="of a person's key")
 
 
 def _add_passkey(verbs: Commands) -> None:
