@@ -581,3 +581,23 @@ def test_a_milestone_is_settled_by_commands(tmp_path, capsys, schema):
     )
     assert "HT-341" in capsys.readouterr().err
     assert not (tmp_path / "p.xml").exists()
+
+
+def test_a_sponsor_who_mistakes_book_key_or_number_is_told_what_to_name(
+    tmp_path, capsys
+):
+    keys = [str(write_identity(tmp_path, one)) for one in (KEEPER, ATTESTORS[0])]
+    books = tmp_path / "books"
+
+    def refused(*words, key=keys[0]):
+        book = ["--book", str(books), "--key", key]
+        assert main(["settle", *words, *book]) in (2, 3, 4)
+        return capsys.readouterr().err
+
+    assert f"--book {books}: there is no such folder" in refused("check")
+    assert not books.exists()
+    books.mkdir()
+    assert main(["settle", "check", "--book", str(books), "--key", keys[0]]) == 0
+    assert "the key that it was begun with" in refused("check", key=keys[1])
+    paid = refused("receipt", "1", "paid", "--reference", "HSBC-78")
+    assert "take it from what `hetao settle order` said" in paid

@@ -10,10 +10,9 @@ from hetao.anchor.node import Node, quantity
 from hetao.canonical import canonical, digest_bytes
 from hetao.cli.anchor import read_chain_key
 from hetao.cli.main import say
-from hetao.cli.settle import LARGEST, read_small, write_order
+from hetao.cli.settle import LARGEST, open_book, read_small, write_order
 from hetao.errors import NotAccepted, RailForbidden, Unverified, Usage
 from hetao.federation.clock import utc_now
-from hetao.permit import read_identity
 from hetao.settlement import (
     Book,
     Contract,
@@ -60,7 +59,7 @@ def fund(chosen: argparse.Namespace) -> int:
         )
     escrow.check_final(node, placed)
     now = utc_now()
-    with Book(chosen.book, read_identity(chosen.keeper)) as book:
+    with open_book(chosen.book, chosen.keeper) as book:
         for order in terms.orders:
             escrow.check_decimals(node, _ordered(book, terms, order).contract)
             if escrow.state_of(node, placed.address, order) != "new":
@@ -151,7 +150,7 @@ def receipt(chosen: argparse.Namespace) -> int:
     terms, node, placed = _opened(chosen)
     order = escrow.one_order(terms)
     number = escrow.number_of(order)
-    with Book(chosen.book, read_identity(chosen.key)) as book:
+    with open_book(chosen.book, chosen.key) as book:
         own = _ordered(book, terms, order)
         escrow.check_decimals(node, own.contract)
         found = escrow.settled(node, terms, placed, order)

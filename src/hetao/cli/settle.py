@@ -105,8 +105,23 @@ def check(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def open_book(folder: Path, key: Path) -> Book:
+    """Return the payer's book; a folder that is not there is not made.
+
+    Raises:
+        Usage: there is no such folder. A mistyped name would else begin a second book,
+            which knows nothing of what the first one paid.
+    """
+    if not folder.is_dir():
+        raise Usage(
+            f"--book {folder}: there is no such folder",
+            fix="name the folder of your book; to begin one, make an empty folder",
+        )
+    return Book(folder, read_identity(key))
+
+
 def _book(chosen: argparse.Namespace) -> Book:
-    return Book(chosen.book, read_identity(chosen.key))
+    return open_book(chosen.book, chosen.key)
 
 
 def _amount(amount: int, unit: str) -> str:

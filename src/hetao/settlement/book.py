@@ -44,6 +44,7 @@ LOG: Final = "settlement.log"
 UNITS: Final = "units"
 PAID: Final = "paid"
 REJECTED: Final = "rejected"
+NUMBERED: Final = "take it from what `hetao settle order` said, or the order's file"
 _REFERENCE = re.compile(r"[ -~]{1,64}")
 
 _TABLES: Final = {
@@ -115,7 +116,10 @@ class Book:
         kept, secret = self._store.execute("SELECT * FROM book").fetchone()
         if kept != keeper.sign_public:
             self._store.close()
-            raise InvalidContract("the book was opened with another key")
+            raise InvalidContract(
+                "the book was opened with another key",
+                fix="name the key that it was begun with",
+            )
         self._secret: bytes = secret
         self.log = Log.open(folder / LOG, f"{keeper.name}/settlement", keeper.log_keys)
         self._tell()
@@ -166,7 +170,10 @@ class Book:
             if self._contracts().get(contract.name) != contract.digest:
                 raise NotAccepted(f"{contract.name} is not in the book")
             if self._accepted(contract.digest, name):
-                raise AlreadySettled(f"{name} was accepted before")
+                raise AlreadySettled(
+                    f"{name} was accepted before",
+                    fix="it stands; write its order, if there is none",
+                )
             self._store.execute(
                 "INSERT INTO accepted VALUES(?, ?, ?, ?)",
                 (contract.digest, name, said, format_time(now)),
@@ -220,7 +227,10 @@ class Book:
             known = self._contracts().get(contract.name) == contract.digest
             stands = known if ahead else bool(self._accepted(contract.digest, name))
             if not milestone.amount or not stands:
-                raise NotAccepted(f"{name} was not accepted, or earns no money")
+                raise NotAccepted(
+                    f"{name} was not accepted, or earns no money",
+                    fix="accept it first, with its attestations and this very contract",
+                )
             attempt = self._attempts(number) + 1
             if attempt > 1 and self._outcome(number, attempt - 1) != REJECTED:
                 raise AlreadySettled(
@@ -265,7 +275,7 @@ class Book:
         """
         attempt = self._attempts(number)
         if not attempt:
-            raise NotAccepted("no order has this number")
+            raise NotAccepted("no order has this number", fix=NUMBERED)
         return self._order(number, attempt)
 
     def evidence(self, order: Instruction) -> str:
@@ -462,7 +472,7 @@ class Book:
         """
         attempt = self._attempts(number)
         if not attempt:
-            raise NotAccepted("no order has this number")
+            raise NotAccepted("no order has this number", fix=NUMBERED)
         if self._outcome(number, attempt):
             raise AlreadySettled("the receipt of this order was entered before")
         return attempt
