@@ -59,7 +59,7 @@ MODULES = {
     "release/limits": ("unit/test_gate_edges", "attack/test_release_record"),
     "release/minimums": (
         "unit/test_gate_edges", "unit/test_numbers_told", "laws/test_sealed_count",
-        "attack/test_dominance", "attack/test_gate_rules",
+        "attack/test_dominance", "attack/test_gate_rules", "attack/test_together",
     ),
     "release/private": ("unit/test_gate_edges", "attack/test_private_counts"),
     "release/quality": ("unit/test_release_edges", "attack/test_quality_release"),
@@ -168,6 +168,7 @@ MODULES = {
     ),
     "analysis/cox_grid": ("unit/test_numbers_told", "unit/test_cox_grid_edges",
                           "unit/test_shown", "attack/test_strata_in_bins"),
+    "analysis/together": ("attack/test_together",),
     "analysis/km_merged": ("unit/test_cells", "unit/test_cells_edges",
                            "attack/test_group_curves", "oracles/test_merged_curves"),
 }  # fmt: skip

@@ -109,6 +109,16 @@ def test_distances_in_four_models_count_few_people(size, record_property):
     assert right == stopped == 20
 
 
+def test_one_person_is_told_by_distances_of_which_their_neighbours_have_some():
+    """They weigh 0.44 each, so that three make up nearly all, and noise is 0.4."""
+    columns = people()
+    columns["age"] = ages = 40 + 0.1 * np.arange(PEOPLE)
+    ends = ages[200] + 0.18 * np.array([-1, 0, 1])
+    analyses = models(*((f"abs(age-{end:.3f})",) for end in ends))
+
+    assert few_of(analyses, columns) == {"m0": 1, "m1": 1, "m2": 1}
+
+
 def test_what_tells_of_many_is_not_refused():
     columns = people()
     analyses, _ = distances(columns["age"], 100, 60)

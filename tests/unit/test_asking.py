@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hetao.analysis import estimator_for, make_rows
+from hetao.analysis.shown import sums_of_groups
 from hetao.canonical import digest
 from hetao.errors import InvalidStudy, TooClose
 from hetao.federation.asking import (
@@ -233,6 +234,9 @@ def test_a_round_that_the_begin_reserved_no_room_for_asks_for_its_own_sums():
     assert begin.statistics == fifth.statistics != {}
     assert begin.pooled == fifth.pooled
     assert seventh.statistics == eighth.statistics == {}
+    method = estimator_for(STUDY, ANALYSES["cox_grid_breslow"])
+    rows = make_rows(method.plan, people(1, 300), STUDY.sites[0])
+    assert begin.pooled == sums_of_groups(method.plan, rows, range(method.in_cells(6)))
     of = [each.pooled["grade"] for each in (begin, seventh, eighth)]
     assert not of[1] & of[2]
     assert len(of[1]) == len(of[2])

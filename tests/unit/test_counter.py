@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -126,6 +127,23 @@ def test_a_letter_wakes_its_recipient_and_a_closed_counter_everybody(federation)
     assert [data for _, data in found.items] == [to_a]
     assert still_waiting
     assert nothing.items == ()
+
+
+def test_who_collects_waits_for_what_is_left_of_the_time_and_no_longer(
+    federation, monkeypatch
+):
+    times, waited = iter([100.0, 100.5, 101.0]), []  # begun, and each look
+    shim = SimpleNamespace(
+        Event=asyncio.Event,
+        get_running_loop=lambda: SimpleNamespace(time=lambda: next(times)),
+        timeout=lambda left: waited.append(left) or asyncio.timeout(0),
+    )
+    monkeypatch.setattr("hetao.federation.counter.asyncio", shim)
+
+    inbox = soon(Counter(federation.hubs[HUB]).collect("a", 0, "", 1.0))
+
+    assert waited == [0.5]
+    assert inbox.items == ()
 
 
 def test_two_envelopes_for_one_place_in_one_batch_are_a_replay(federation):
