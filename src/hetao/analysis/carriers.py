@@ -9,7 +9,6 @@ few people have alike, such as how many of them had the event, can be told from 
 Everything in this file stays inside the site.
 """
 
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -35,11 +34,14 @@ class _Pool(NamedTuple):
         whole: (m,) in all columns, falling.
         grams: (m, k, f) products of all columns, made even, with the f looked in, which
             are the first.
+        starts: (f, s) sums of columns, of each of the first STARTS people the one that
+            they make up most, for the search to set out from.
     """
 
     leverage: Floats
     whole: Floats
     grams: Floats
+    starts: Floats
 
     @property
     def free(self) -> int:
@@ -123,7 +125,9 @@ def _pool(columns: Floats, person: Ints, beside: Floats | None = None) -> _Pool 
     pool = pool[np.argsort(-leverage[pool], kind="stable")]
     every = np.hstack([even, other])
     whole = -np.sort(-_leverage(every, person)[pool])
-    return _Pool(leverage[pool], whole, _grams(every, even, person, pool))
+    grams = _grams(every, even, person, pool)
+    _, vectors = np.linalg.eigh(grams[:STARTS, : even.shape[1]])
+    return _Pool(leverage[pool], whole, grams, vectors[:, :, -1].T)
 
 
 def _leverage(even: Floats, person: Ints) -> Floats:
@@ -181,17 +185,26 @@ def _fewest(pool: _Pool) -> int | None:
 
 
 def _most(pool: _Pool, size: int) -> float:
-    """Return the most of a sum of columns that so many people are found to make up."""
-    found, grams = 0.0, pool.grams[:, : pool.free]
-    for start in _starts(pool, MOST / size):
-        ahead, last = start, 0.0
-        for _ in range(STEPS):
-            parts = np.einsum("i,mij,j->m", ahead, grams, ahead)
-            values, vectors = np.linalg.eigh(grams[_first(parts, size)].sum(axis=0))
-            if values[-1] <= last + RISES:
-                break
-            ahead, last = vectors[:, -1], float(values[-1])
-        found = max(found, last)
+    """Return the most of a sum of columns that so many people are found to make up.
+
+    The search ends once that is MOST.
+    """
+    ahead, found = _starts(pool, MOST / size), 0.0  # (f, s)
+    grams = np.ascontiguousarray(pool.grams[:, : pool.free])
+    last = np.zeros(ahead.shape[1])
+    for _ in range(STEPS):
+        if not ahead.size or found >= MOST:
+            break
+        parts = (_each(grams, ahead) * ahead).sum(axis=1)
+        picked = np.zeros(parts.shape)  # 1 for whom each start takes
+        np.put_along_axis(picked, _first(parts, size), 1.0, axis=0)
+        theirs = (picked.T @ grams.reshape(len(grams), -1)).reshape(
+            -1, *grams.shape[1:]
+        )
+        values, vectors = np.linalg.eigh(theirs)
+        rises = values[:, -1] > last + RISES
+        last, ahead = values[rises, -1], vectors[rises, :, -1].T
+        found = max(found, float(last.max(initial=0.0)))
     return found
 
 
@@ -199,40 +212,47 @@ def _fewest_told(pool: _Pool, noise: float, fewest: int) -> int | None:
     """Return the fewest people who are told with less noise; None of fewer than so."""
     for size in range(fewest, FEWEST):
         wanted = size / (size + noise)
-        if pool.whole[:size].sum() > wanted and _explained(pool, size) > wanted:
+        if pool.whole[:size].sum() > wanted and _explained(pool, size, wanted) > wanted:
             return size
     return None
 
 
-def _explained(pool: _Pool, size: int) -> float:
+def _explained(pool: _Pool, size: int, wanted: float) -> float:
     """Return the most that columns are found to explain of what so many have alike.
 
     A person of several rows weighs 1 in all, over rows as the sum of columns has it.
+    The search ends once that is more than wanted.
     """
     # What is beside, if anything, may explain a half of it.
     own = 1.0 if pool.grams.shape[1] == pool.free else 0.5
-    ahead = np.array(list(_starts(pool, own / (size + NOISE)))).T  # (f, starts)
-    found = 0.0
+    ahead, found = _starts(pool, own / (size + NOISE)), 0.0  # (f, s)
+    start = np.arange(ahead.shape[1])
     for _ in range(STEPS if ahead.size else 0):
-        each = pool.grams @ ahead
+        each = _each(pool.grams, ahead)
         length = np.sqrt(np.maximum((each[:, : pool.free] * ahead).sum(axis=1), TINY))
         chosen = _first(length, size)
-        alike = each.transpose(0, 2, 1) / length[:, :, None]
-        together = np.take_along_axis(alike, chosen[:, :, None], axis=0).sum(axis=0)
+        alike = each[chosen, :, start] / length[chosen, start][:, :, None]
+        together = alike.sum(axis=0)  # (s, k)
         squares = np.einsum("sk,sk->s", together, together)
         if squares.max() <= found + RISES:
             break
+        found = float(squares.max())
+        if found / size > wanted:
+            break
         looked = together[:, : pool.free].T
-        found, ahead = float(squares.max()), looked / np.linalg.norm(looked, axis=0)
+        ahead = looked / np.linalg.norm(looked, axis=0)
     return found / size
 
 
-def _starts(pool: _Pool, least: float) -> Iterator[Floats]:
-    """Yield the sum of columns that each person of so much leverage makes up most."""
-    for leverage, gram in zip(pool.leverage[:STARTS], pool.grams, strict=False):
-        if leverage < least:
-            break  # among so many there is somebody of more
-        yield np.linalg.eigh(gram[: pool.free])[1][:, -1]
+def _starts(pool: _Pool, least: float) -> Floats:
+    """Return (f, s) sums of columns, of each person of so much leverage theirs most."""
+    return pool.starts[:, pool.leverage[:STARTS] >= least]
+
+
+def _each(grams: Floats, ahead: Floats) -> Floats:
+    """Return (m, k, s) what each of m people adds to k columns' products with a sum."""
+    m, k, f = grams.shape
+    return (grams.reshape(m * k, f) @ ahead).reshape(m, k, -1)
 
 
 def _first(parts: Floats, size: int) -> Ints:
