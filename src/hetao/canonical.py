@@ -8,7 +8,7 @@ hold them to the `rfc8785` package and to the vectors of the RFC.
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from hetao.errors import NotCanonical
@@ -18,6 +18,7 @@ _quoted = json.encoder.encode_basestring
 _simple = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":")
 ).encode
+_PLAIN = frozenset({dict, list, tuple})  # what holds values and is looked into
 # How UTF-8 begins a character beyond the basic plane: keys of these sort otherwise.
 _BEYOND = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
 AS_WRITTEN = "take the very file that was written: whole, not reformatted, not a page"
@@ -38,12 +39,8 @@ def canonical(value: Any) -> bytes:
     Source:
         RFC 8785. Law: `tests/laws/test_canonical.py`.
     """
-    return _written(value, _is_simple(value))
-
-
-def _written(value: Any, simple: bool) -> bytes:
     try:
-        return (_simple(value) if simple else _text(value)).encode("utf-8")
+        return _text(value, _awkward(value)).encode("utf-8")
     except UnicodeEncodeError as error:
         raise NotCanonical("a text holds a lone surrogate") from error
     except RecursionError as error:
@@ -84,7 +81,8 @@ def parse_canonical(data: bytes) -> Any:
         value = json.loads(
             data, parse_int=whole, parse_float=broken, parse_constant=broken
         )
-        same = _written(value, simple) == data
+        text = _simple(value).encode("utf-8") if simple else canonical(value)
+        same = text == data
     except (ValueError, RecursionError, OverflowError) as error:
         raise NotCanonical("the text is not JSON in UTF-8", fix=AS_WRITTEN) from error
     if not same:
@@ -117,27 +115,40 @@ def _is_plain(number: float) -> bool:
     return not ("e" in written or "n" in written or written.endswith(".0"))
 
 
-def _is_simple(value: Any) -> bool:
-    """Say whether a value is such that `_simple` and `_text` write the same."""
-    waiting = [value]
+def _awkward(value: Any) -> set[int]:
+    """Return the ids of what `_simple` would not write, and of all that it stands in.
+
+    Every dict, list and tuple of a value is looked into, and no other kind of mapping
+    or sequence, which is awkward as a whole.
+    """
+    found: set[int] = set()
+    waiting: list[tuple[Any, Any]] = [(value, None)] if type(value) in _PLAIN else []
     while waiting:
-        item = waiting.pop()
-        kind = type(item)
-        if kind is dict or kind is list or kind is tuple:
-            is_text = _is_text(item)
-            if is_text is False:
-                return False
-            if is_text is None:
-                waiting += item.values() if kind is dict else item
-        elif kind is float:
-            if not _is_plain(item):
-                return False
-        elif kind is int:
-            if not -LARGEST_INTEGER <= item <= LARGEST_INTEGER:
-                return False
-        elif item is not None and kind is not str and kind is not bool:
-            return False
-    return True
+        item, around = waiting.pop()
+        is_text = _is_text(item)
+        if is_text:
+            continue
+        here = (id(item), around)
+        simple = is_text is None
+        for inner in item.values() if type(item) is dict else item:
+            if type(inner) in _PLAIN:
+                waiting.append((inner, here))
+            elif simple and not _is_simple(inner):
+                simple = False
+        while not simple and here is not None and here[0] not in found:
+            found.add(here[0])
+            here = here[1]
+    return found
+
+
+def _is_simple(item: Any) -> bool:
+    """Say whether `_simple` writes what holds no other values as RFC 8785 has it."""
+    kind = type(item)
+    if kind is float:
+        return _is_plain(item)
+    if kind is int:
+        return bool(-LARGEST_INTEGER <= item <= LARGEST_INTEGER)
+    return kind is str or kind is bool or item is None
 
 
 def _is_text(value: Any) -> bool | None:
@@ -162,16 +173,17 @@ def _is_text(value: Any) -> bool | None:
     return True
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, awkward: Set[int]) -> str:
+    """Write a value, of which the `awkward` are known."""
     kind = type(value)
+    if kind in _PLAIN:
+        if id(value) not in awkward:
+            return _simple(value)
+        return _object(value, awkward) if kind is dict else _array(value, awkward)
     if kind is str:
         return _quoted(value)
     if kind is float:
         return _number(value)
-    if kind is dict or kind is list or kind is tuple:
-        if _is_text(value):
-            return _simple(value)
-        return _object(value) if kind is dict else _array(value)
     if value is None or kind is bool:
         return {None: "null", True: "true", False: "false"}[value]
     return _unusual(value)
@@ -188,17 +200,20 @@ def _unusual(value: Any) -> str:
     if isinstance(value, float):
         return _number(float(value))  # numpy's own would name their type
     if isinstance(value, Mapping):
-        return _object(value)
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        return _array(value)
-    raise NotCanonical(f"a value of type {type(value).__name__} has no canonical form")
+        plain: Any = dict(value)
+    elif isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        plain = list(value)
+    else:
+        kind = type(value).__name__
+        raise NotCanonical(f"a value of type {kind} has no canonical form")
+    return _text(plain, _awkward(plain))
 
 
-def _array(value: Sequence[Any]) -> str:
-    return "[" + ",".join([_text(item) for item in value]) + "]"
+def _array(value: Sequence[Any], awkward: Set[int]) -> str:
+    return "[" + ",".join([_text(item, awkward) for item in value]) + "]"
 
 
-def _object(value: Mapping[Any, Any]) -> str:
+def _object(value: Mapping[Any, Any], awkward: Set[int]) -> str:
     if not all(isinstance(key, str) for key in value):
         raise NotCanonical("an object key is not text")
     if "".join(value).isascii():
@@ -207,7 +222,8 @@ def _object(value: Mapping[Any, Any]) -> str:
         # RFC 8785 3.2.3 sorts by UTF-16 code units, which differs from code points
         # beyond the basic plane.
         keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
-    return "{" + ",".join([_quoted(k) + ":" + _text(value[k]) for k in keys]) + "}"
+    pairs = [_quoted(key) + ":" + _text(value[key], awkward) for key in keys]
+    return "{" + ",".join(pairs) + "}"
 
 
 def _number(value: float) -> str:
