@@ -1,5 +1,7 @@
 """No SELECT carries an identifier into the common data model, however it is written."""
 
+import json
+
 import pytest
 
 from hetao.cdm.lineage import Proof, check_headers, prove
@@ -257,6 +259,19 @@ def test_a_column_that_looks_like_an_identifier_must_be_declared(header):
 )
 def test_an_ordinary_column_need_not_be_declared(header):
     check_headers({"s": Source("s", "s.csv")}, {"s": (header,)})
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_a_file_whose_columns_are_parted_otherwise_is_answered_with_the_mark(mark):
+    declared = Source("s", "s.csv", identifiers=("patient",))
+
+    with pytest.raises(InvalidMapping) as refused:
+        check_headers({"s": declared}, {"s": (f"patient{mark}sex",)})
+
+    assert f"set delimiter = {json.dumps(mark)}" in refused.value.fix
+    with pytest.raises(InvalidMapping) as refused:
+        check_headers({"s": declared}, {"s": ("number", f"sex{mark}")})
+    assert refused.value.fix.startswith("it has: number, sex")
 
 
 def test_a_declared_identifier_that_is_not_there_is_refused():

@@ -5,6 +5,7 @@ import tomllib
 
 import pytest
 
+from hetao.errors import InvalidNetwork
 from hetao.permit import read_identity
 from hetao.permit.directory import directory_from
 from support_system import called
@@ -30,6 +31,9 @@ def test_a_party_and_a_person_make_keys_and_are_listed_by_their_entries(
     key = read_identity(tmp_path / "keys" / "chan-2026.sign.pem")
     assert key.holds(listed.key("chan-2026"))
     assert not key.has_sealing_key
+    with pytest.raises(InvalidNetwork) as unknown:
+        listed.person("auditor")
+    assert "parties.toml" in unknown.value.fix
     assert listed["north"].fingerprint in site.err
     assert listed.key("chan-2026").fingerprint in chan.err
     for path in (tmp_path / "keys").glob("*.pem"):

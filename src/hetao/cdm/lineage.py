@@ -17,6 +17,7 @@ digit, and `nullif(hkid, 'A1') IS NULL` tells who A1 is.
 The proof is about the very syntax tree that is carried out.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -132,6 +133,15 @@ class Proof:
         return canonical.digest(self.as_json())
 
 
+def _has(headers: tuple[str, ...]) -> str:
+    """Return which columns there are; of a single one, what may have parted more."""
+    found = "it has: " + ", ".join(headers)[:400]
+    for mark in ";\t|," if len(headers) == 1 else "":
+        if mark in headers[0]:
+            return f"set delimiter = {json.dumps(mark)} of the source; {found}"
+    return found
+
+
 def check_headers(
     sources: Mapping[str, Source], headers: Mapping[str, tuple[str, ...]]
 ) -> None:
@@ -152,7 +162,7 @@ def check_headers(
             if declared.lower() not in lower:
                 raise InvalidMapping(
                     f"source {name!r} has no column {declared[:80]!r}",
-                    fix="it has: " + ", ".join(headers[name])[:400],
+                    fix=_has(headers[name]),
                 )
         known = {d.lower() for d in (*source.identifiers, *source.harmless)}
         for header in headers[name]:

@@ -65,6 +65,8 @@ def init(chosen: argparse.Namespace) -> int:
 
         written = write_example(chosen.profile, folder / "extract")
         say(f"{folder / 'extract'}: {len(written.files)} files of made-up people")
+    else:
+        say(f"put your own files into {folder / 'extract'}, as README.md says")
     say(f"next: {called()} site curate {path}")
     return 0
 

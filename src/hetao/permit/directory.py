@@ -19,6 +19,7 @@ from hetao.records import read_toml, record
 from hetao.whole import write_whole
 
 MACHINES: Final = ("site", "hub", "coordinator")
+NAMED: Final = "write the name as parties.toml, or the permit, does"
 T = TypeVar("T", Party, Person, Key)
 
 
@@ -83,7 +84,7 @@ class Directory:
             InvalidNetwork: there is none.
         """
         if name not in self._parties:
-            raise InvalidNetwork(f"no party is named {name[:60]!r}")
+            raise InvalidNetwork(f"no party is named {name[:60]!r}", fix=NAMED)
         return self._parties[name]
 
     def person(self, name: str) -> Person:
@@ -93,7 +94,7 @@ class Directory:
             InvalidNetwork: there is none.
         """
         if name not in self._persons:
-            raise InvalidNetwork(f"no person is named {name[:60]!r}")
+            raise InvalidNetwork(f"no person is named {name[:60]!r}", fix=NAMED)
         return self._persons[name]
 
     def key(self, name: str) -> Key:
@@ -103,7 +104,7 @@ class Directory:
             InvalidNetwork: there is none.
         """
         if name not in self._keys:
-            raise InvalidNetwork(f"no key is named {name[:60]!r}")
+            raise InvalidNetwork(f"no key is named {name[:60]!r}", fix=NAMED)
         return self._keys[name]
 
     def __contains__(self, entry: Party | Person | Key) -> bool:
