@@ -102,6 +102,16 @@ def test_the_page_says_what_grounds_demand_and_whose_each_limit_is():
     assert made.count("<dd>7 tubes (hospital-hk)</dd>") == len(LANGUAGES)
 
 
+def test_a_page_is_headed_by_what_it_is_about():
+    """A new passkey lets nothing cross, nor does a vote."""
+    key = page(ask_key("chan-1", "chan", "http://localhost:8790", VALID, "ab" * 16))
+
+    for words in WORDS.values():
+        assert f"<h2>{words['what_register']}</h2>" in key
+        assert f"<h2>{words['what']}</h2>" not in key
+        assert f"<h2>{words['what']}</h2>" in page(asked())
+
+
 def test_the_page_opens_in_the_language_that_is_asked():
     made = page(asked(), "zh-Hant")
 

@@ -79,6 +79,7 @@ def _article(ask: Ask, lang: str) -> str:
     )
     whole = [signed_bytes(ask.body).decode(), ask.shown, ask.replacing]
     text = "\n\n".join(_safe(part) for part in whole if part)
+    what = words.get(f"what_{ask.do}", words["what"])
     button = words["registers"] if ask.do == "register" else words["button"]
     said = "".join(
         f'<p class="said {name}" role="status" hidden>{_safe(words[name])} '
@@ -95,7 +96,7 @@ def _article(ask: Ask, lang: str) -> str:
         f'<button type="button" class="sign">{_safe(button)}</button>{said}'
         f'<p class="said offered" role="status" hidden>{_safe(words["offered"])} '
         f'<a class="answer" download="answer.json">{_safe(words["save"])}</a></p>'
-        f"</section><section><h2>{_safe(words['what'])}</h2><dl>{rows}</dl></section>"
+        f"</section><section><h2>{_safe(what)}</h2><dl>{rows}</dl></section>"
         f"<section><details><summary>{_safe(words['whole'])}</summary>"
         f"<pre>{text}</pre></details></section></article>"
     )
