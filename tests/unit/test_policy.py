@@ -93,6 +93,29 @@ def test_what_is_told_as_no_reason_is_an_empty_text(reason):
         check_told({**told, "reason": reason})
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"more": 1}, "other fields"),
+        ({"lowered": ["people"]}, "hides what it lowers"),
+        ({"minimum": {"people": 49}, "reason": "few"}, "hides what it lowers"),
+        ({"minimum": {"people": None}}, "leaves a count out"),
+    ],
+)
+def test_a_policy_is_told_with_its_fields_and_with_what_it_lowers(change, words):
+    told = Policy().as_json()
+    counts = told["minimum"] | change.get("minimum", {})
+    counts = {name: count for name, count in counts.items() if count is not None}
+
+    with pytest.raises(InvalidNetwork, match=words):
+        check_told({**told, **change, "minimum": counts})
+
+
+def test_a_policy_is_told_as_a_table():
+    with pytest.raises(InvalidNetwork, match="other fields"):
+        check_told(["minimum", "lowered", "reason"])
+
+
 def test_a_reason_may_be_as_long_as_the_limit():
     reason = "x" * LONGEST_REASON
 

@@ -397,6 +397,7 @@ def test_a_sum_that_a_model_of_the_outcome_tells_too_counts_once():
 def test_rates_of_an_event_and_a_time_that_a_table_describes_tell_no_more():
     """Both are people with the event, and a sum of the time; not in strata."""
     assert joined(RATES, TABLE) == 10
+    assert joined(replace(RATES, by="", strata=("treated",)), TABLE) == 10
     assert joined(replace(RATES, strata=("sex",)), TABLE) == 10 + 6
 
 
