@@ -15,9 +15,12 @@ from hetao.cdm import (
     read_manifest,
     snapshots,
 )
+from hetao.cdm.engine_duckdb import counts
 from hetao.cdm.mapping import read_folder
+from hetao.cdm.snapshot import table_digest, table_digests
 from hetao.cdm.vocabulary import load_athena
 from hetao.cli.main import main
+from hetao.dictionary import dictionary
 from hetao.errors import InvalidData
 from support_cdm import CODES, ROWS, curate_until, curated, rows_of, write_folder
 from support_forks import exit_code
@@ -45,6 +48,21 @@ def test_the_older_snapshot_is_kept_as_it_was(refreshed):
         (second.snapshot, True),
     ]
     assert rows_of(first, "SELECT count(*) FROM person") == [(5,)]
+
+
+def test_digests_of_all_tables_are_those_of_each(refreshed):
+    _, _, second = refreshed
+    with open_tables(second.database) as tables:
+        rows = counts(tables.connection, dictionary().tables)
+        found = table_digests(tables.connection, rows)
+        each = {
+            name: table_digest(tables.connection, table)
+            for name, table in dictionary().tables.items()
+        }
+
+    assert found == each
+    assert {name: number for name, number in rows.items() if number} == second.tables
+    assert len(second.tables) < len(rows)
 
 
 def test_a_manifest_says_what_the_snapshot_is(refreshed):

@@ -14,6 +14,7 @@ from hetao.cdm.engine_duckdb import (
     Problem,
     connect,
     count,
+    counts,
     text,
     texts,
 )
@@ -65,7 +66,7 @@ from hetao.cdm.selected import (
     prepare,
     run_select,
 )
-from hetao.cdm.snapshot import snapshot_digest, table_digest
+from hetao.cdm.snapshot import snapshot_digest, table_digests
 from hetao.cdm.staging import Staged, scratch_folder, stage_sources, sync
 from hetao.cdm.store import (
     CURRENT,
@@ -202,9 +203,10 @@ def _build(work: _Work, folder: Path) -> Curation:
         _open_sources(connection, work, folder)
         taken = _fill(connection, work, before)
         work.say("taking the digest")
-        digests = _digests(connection, {name: before[name] for name in taken})
+        rows = counts(connection, dictionary().tables)
+        digests = _digests(connection, rows, {name: before[name] for name in taken})
         snapshot = snapshot_digest(digests)
-        curation = _told(connection, work, snapshot, taken)
+        curation = _told(work, snapshot, rows, taken)
         _sign_off(connection, snapshot)
         work.say("checking quality")
         _write_about(work, folder, curation)
@@ -307,9 +309,7 @@ def _fill(
     connection: Connection, work: _Work, before: Mapping[str, Origin]
 ) -> tuple[str, ...]:
     """Make every table, or take it over; return the names of those taken over."""
-    for table in dictionary().tables.values():
-        connection.execute(ddl(table, "duckdb"))
-    connection.execute(ASIDE_DDL)
+    _make_tables(connection)
     selections = selection_digests(work.site, work.staged, work.selects, work.key)
     run = _select(connection, work, before, selections)
     work.say("mapping codes and units")
@@ -347,6 +347,13 @@ def _fill(
     drop_key(connection)
     _check_people(connection, work.site.site.name)
     return tuple(taken)
+
+
+def _make_tables(connection: Connection) -> None:
+    """Make every table, empty, in one transaction: each would wait for the disk."""
+    made = [ddl(table, "duckdb") for table in dictionary().tables.values()]
+    connection.execute("; ".join(["BEGIN", *made, "COMMIT"]))
+    connection.execute(ASIDE_DDL)
 
 
 def _select(
@@ -429,12 +436,11 @@ def _sign_off(connection: Connection, snapshot: str) -> None:
     connection.execute("CHECKPOINT")
 
 
-def _digests(connection: Connection, taken: Mapping[str, Origin]) -> dict[str, str]:
+def _digests(
+    connection: Connection, rows: Mapping[str, int], taken: Mapping[str, Origin]
+) -> dict[str, str]:
     """Return the digest of each table; one that was taken over must have its own."""
-    digests = {
-        name: table_digest(connection, table)
-        for name, table in dictionary().tables.items()
-    }
+    digests = table_digests(connection, rows)
     for name, origin in taken.items():
         if digests[name] != origin.digest:
             raise InvalidData(
@@ -446,17 +452,16 @@ def _digests(connection: Connection, taken: Mapping[str, Origin]) -> dict[str, s
 
 
 def _told(
-    connection: Connection, work: _Work, snapshot: str, taken: tuple[str, ...]
+    work: _Work, snapshot: str, rows: Mapping[str, int], taken: tuple[str, ...]
 ) -> Curation:
-    counts = {name: count(connection, name) for name in dictionary().tables}
     return Curation(
         site=work.site.site.name,
         folder=folder_of(work.site.store_path, snapshot),
         snapshot=snapshot,
         rows=sum(part.rows + part.unfit for part in work.staged),
-        people=counts["person"],
-        rejected=counts["rejected"],
-        tables={name: number for name, number in counts.items() if number},
+        people=rows["person"],
+        rejected=rows["rejected"],
+        tables={name: number for name, number in rows.items() if number},
         proof=work.proof.digest,
         taken_over=taken,
     )

@@ -14,7 +14,7 @@ from typing import Final
 
 from scipy import special
 
-from hetao.cdm.engine_duckdb import Connection, count
+from hetao.cdm.engine_duckdb import Connection, count, counts
 from hetao.cdm.mapping import Source
 from hetao.cdm.pseudonym import pseudonym_sql
 from hetao.dictionary import Table, dictionary
@@ -73,18 +73,19 @@ def check_cells(
             {_neighbours("identifier")} AS neighbours
         FROM seen WHERE {TELLING}
     """)  # noqa: S608
+    if not count(connection, "telling"):
+        return  # no text is one of none
     connection.execute("""
         CREATE TEMP TABLE crowding AS
         SELECT neighbours, count(*) AS identifiers FROM telling
         WHERE is_number GROUP BY neighbours
     """)
+    rows = counts(connection, dictionary().tables)
     for table in dictionary().tables.values():
         if table.kind == "vocabulary" and table.name != "concept":
             continue
-        if table.name not in checked and count(connection, table.name):
-            for field in table.fields.values():
-                if field.type == "text":
-                    _check_column(connection, table, field.name)
+        if table.name not in checked and rows[table.name]:
+            _check_table(connection, table)
 
 
 def _neighbours(number: str) -> str:
@@ -92,29 +93,45 @@ def _neighbours(number: str) -> str:
     return f"length({number}) || ':' || left({number}, -{LAST_DIGITS})"
 
 
-def _check_column(connection: Connection, table: Table, column: str) -> None:
-    connection.execute(f"""
-        CREATE OR REPLACE TEMP TABLE equal_cell AS
-        SELECT DISTINCT {column} AS cell, is_number FROM {table.name}
-        JOIN telling ON {column} = identifier
-    """)  # noqa: S608
-    names, numbers = _two(
-        connection,
-        "SELECT count(*) FILTER (NOT is_number), count(*) FILTER (is_number) "
-        "FROM equal_cell",
+def _check_table(connection: Connection, table: Table) -> None:
+    """Hold every column of text against the identifiers, in one statement a table."""
+    columns = [field.name for field in table.fields.values() if field.type == "text"]
+    if not columns:
+        return
+    equal = " UNION ALL ".join(
+        f"SELECT {place}, count(*) FILTER (NOT is_number), "  # noqa: S608
+        f"count(*) FILTER (is_number) FROM ({_equal_cells(table, column)})"
+        for place, column in enumerate(columns)
     )
+    for place, names, numbers in sorted(connection.execute(equal).fetchall()):
+        _check_column(connection, table, columns[place], (names, numbers))
+
+
+def _equal_cells(table: Table, column: str) -> str:
+    """Return SQL for the different cells of a column that are telling identifiers."""
+    return (
+        f"SELECT DISTINCT {column} AS cell, is_number FROM {table.name} "  # noqa: S608
+        f"JOIN telling ON {column} = identifier"
+    )
+
+
+def _check_column(
+    connection: Connection, table: Table, column: str, equal: tuple[int, int]
+) -> None:
+    """Refuse a column with so many different cells that are names, and numbers."""
+    names, numbers = equal
     if names or (
         numbers
         and (
             _own_rows(connection, table, column)
-            or not _may_be_chance(connection, table.name, column, int(numbers))
+            or not _may_be_chance(connection, table.name, column, numbers)
         )
     ):
         raise IdentifierLeak(
             f"{table.name}.{column} would hold texts that are identifiers in the "
             "extract",
             fix="declare the column that they come from, or leave it out",
-            local=f"{int(names + numbers)} different ones",
+            local=f"{names + numbers} different ones",
         )
 
 
@@ -130,7 +147,7 @@ def _own_rows(connection: Connection, table: Table, column: str) -> bool:
     row = connection.execute(f"""
         WITH own AS MATERIALIZED (
             SELECT cell, {pseudonym_sql("cell")} AS pseudonym
-            FROM equal_cell WHERE is_number)
+            FROM ({_equal_cells(table, column)}) WHERE is_number)
         SELECT count(*) FROM {table.name} JOIN own ON {column} = cell
         WHERE pseudonym IN ({", ".join(hidden)})
     """).fetchone()  # noqa: S608
@@ -144,8 +161,7 @@ def _may_be_chance(connection: Connection, table: str, column: str, equal: int) 
     left out; that of a dense neighbourhood counts as none, so that an equal number is
     refused there. The sum of many small chances is Poisson distributed.
     """
-    _, expected = _two(
-        connection,
+    row = connection.execute(
         f"""
         WITH numbers AS MATERIALIZED (
             SELECT DISTINCT {column} AS cell FROM {table}
@@ -155,14 +171,9 @@ def _may_be_chance(connection: Connection, table: str, column: str, equal: int) 
                 / (power(10, {LAST_DIGITS}) - 1) AS share
             FROM numbers JOIN crowding ON {_neighbours("cell")} = crowding.neighbours
             LEFT JOIN telling ON cell = telling.identifier)
-        SELECT count(*), coalesce(sum(share) FILTER (share < {DENSE}), 0) FROM chance
-        """,  # noqa: S608
-    )
+        SELECT coalesce(sum(share) FILTER (share < {DENSE}), 0) FROM chance
+        """  # noqa: S608
+    ).fetchone()
+    expected = float(row[0]) if row else 0.0
     # The probability of `equal` or more.
     return bool(special.gammainc(equal, expected) >= LEAST_CHANCE)
-
-
-def _two(connection: Connection, query: str) -> tuple[float, float]:
-    row = connection.execute(query).fetchone()
-    first, second = row or (0, 0)
-    return float(first), float(second)

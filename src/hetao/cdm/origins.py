@@ -310,11 +310,12 @@ def take(connection: Connection, account: str, table: str) -> None:
 
 def keep_digests(connection: Connection, digests: Mapping[str, str]) -> None:
     """Keep the digests of tables' content beside their origins."""
-    for name, digest in digests.items():
-        connection.execute(
-            f"UPDATE {NEW}.origin SET digest = ? WHERE target = ?",  # noqa: S608
-            [digest, name],
-        )
+    connection.execute(
+        f"UPDATE {NEW}.origin SET digest = told.digest FROM "  # noqa: S608
+        "(SELECT unnest(?) AS name, unnest(?) AS digest) AS told "
+        "WHERE target = told.name",
+        [list(digests), list(digests.values())],
+    )
 
 
 def keep_fact(connection: Connection, name: str, value: str) -> bool:

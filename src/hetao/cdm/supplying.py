@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 from typing import Final
 
-from hetao.cdm.engine_duckdb import Connection, insert, text
+from hetao.cdm.engine_duckdb import Connection, counts, insert, text
 from hetao.cdm.filling import TYPE_EHR
 from hetao.cdm.mapping import SiteTable
 from hetao.dictionary import (
@@ -176,11 +176,12 @@ def _observation_periods(connection: Connection) -> None:
 
 def _name_concepts(connection: Connection) -> None:
     """Add a row of `concept` for each id that is used and has none yet."""
+    rows = counts(connection, dictionary().tables)
     used = " UNION ".join(
         f"SELECT DISTINCT {name}, {text(field.domain or 'Metadata')} FROM {table.name} "  # noqa: S608
         f"WHERE {name} IS NOT NULL"
         for table in dictionary().tables.values()
-        if table.kind == "content"
+        if table.kind == "content" and rows[table.name]
         for name, field in table.fields.items()
         if field.references == "concept.concept_id"
     )

@@ -8,7 +8,6 @@ from hetao.cdm.quality.present import Present
 from hetao.dictionary import Field, Table
 from hetao.dictionary.checks import OTHER_SYSTEM
 
-CENSUS = "quality_concepts"
 STAND_IN = "Undefined"  # class of a concept that no vocabulary vouches for
 CLASSES = {"drug_era.drug_concept_id": "Ingredient"}  # where a class is prescribed
 
@@ -42,7 +41,8 @@ def count_concepts(present: Present) -> list[Check]:
         if not fields:
             continue
         is_empty = not present.extents[table.name].rows
-        counts = {} if is_empty else _count(present, table, fields)
+        filled = [f for f in fields if present.filled(f"{table.name}.{f.name}")]
+        counts = _count(present, table, filled) if filled else {}
         none = dict.fromkeys(SUMS, 0)
         for field in fields:
             checks += _field(table, field, counts.get(field.name, none))
@@ -63,7 +63,6 @@ def _count(
         f"count(*) AS number FROM {table.name} GROUP BY {field.name}"
         for field in fields
     )
-    present.engine.make(CENSUS, census)
     wanted = ", ".join(
         f"({literal(f.name)}, {literal(_domain(f))}, "
         f"{literal(CLASSES.get(f'{table.name}.{f.name}', ''))})"
@@ -74,8 +73,9 @@ def _count(
         for name, when in SUMS.items()
     )
     found = present.engine.rows(
-        f"SELECT w.field, {columns} "  # noqa: S608
-        f"FROM {CENSUS} n JOIN (VALUES {wanted}) AS w(field, domain, class) "
+        f"WITH census AS ({census}) "  # noqa: S608
+        f"SELECT w.field, {columns} FROM census n "
+        f"JOIN (VALUES {wanted}) AS w(field, domain, class) "
         f"ON w.field = n.field LEFT JOIN ({_one_concept()}) c "
         "ON c.concept_id = n.concept_id GROUP BY w.field ORDER BY w.field"
     )

@@ -27,10 +27,11 @@ VALUES = (
 def check_tables(present: Present) -> list[Check]:
     """Return the checks of every content table."""
     checks: list[Check] = []
+    everybody = _everybody(present)
     for table in present.tables():
         checks += _keys(present, table)
         if present.has(f"{table.name}.person_id"):
-            checks += _people(present, table)
+            checks += _people(present, table, everybody)
         if table.event and table.name not in NEVER_REPEATED:
             checks += _repeats(present, table)
     return [*checks, *_eras(present), *_periods(present), *_stays(present)]
@@ -56,9 +57,19 @@ def _keys(present: Present, table: Table) -> list[Check]:
     return [checked("isPrimaryKey", place, found)]
 
 
-def _people(present: Present, table: Table) -> list[Check]:
+def _everybody(present: Present) -> int:
+    if not present.has("person.person_id"):
+        return 0
+    ((people,),) = present.engine.rows(f"SELECT count(*) AS people FROM {PEOPLE}")  # noqa: S608
+    return int(people)
+
+
+def _people(present: Present, table: Table, everybody: int) -> list[Check]:
     if table.name == "person" or not present.has("person.person_id"):
         return []
+    if not present.filled(f"{table.name}.person_id"):
+        found = (everybody, everybody)
+        return [checked("measurePersonCompleteness", table.name, found)]
     found = _two(
         present,
         "SELECT count(*) FILTER (WHERE t.person_id IS NULL) AS violated, "  # noqa: S608
@@ -109,16 +120,18 @@ def _eras(present: Present) -> list[Check]:
         return []
     if not present.has("condition_occurrence.person_id"):
         return []
+    place = "condition_era"
+    if not present.extents[place].rows:
+        return [checked("measureConditionEraCompleteness", place, (0, 0))]
     found = _two(
         present,
         "SELECT count(*) FILTER (WHERE e.person_id IS NULL) AS violated, "
         "count(*) AS rows FROM "
         "(SELECT DISTINCT person_id FROM condition_occurrence) c LEFT JOIN "
         "(SELECT DISTINCT person_id FROM condition_era) e "
-        "ON e.person_id = c.person_id "
-        "WHERE EXISTS (SELECT 1 FROM condition_era)",
+        "ON e.person_id = c.person_id",
     )
-    return [checked("measureConditionEraCompleteness", "condition_era", found)]
+    return [checked("measureConditionEraCompleteness", place, found)]
 
 
 def _periods(present: Present) -> list[Check]:
@@ -126,6 +139,10 @@ def _periods(present: Present) -> list[Check]:
     names = ("person_id", start, end, "observation_period_id")
     if not all(present.has(f"observation_period.{name}") for name in names):
         return []
+    if not present.extents["observation_period"].rows:
+        return [
+            checked("measureObservationPeriodOverlap", "observation_period", (0, 0))
+        ]
     found = _two(
         present,
         "SELECT count(DISTINCT CASE WHEN since <= add_days(before, 1) "  # noqa: S608
@@ -148,6 +165,8 @@ def _stays(present: Present) -> list[Check]:
     )
     if not all(present.has(f"visit_occurrence.{name}") for name in names):
         return []
+    if not present.extents["visit_occurrence"].rows:
+        return [checked("admissions-overlapping", "visit_occurrence", (0, 0))]
     kinds = ", ".join(map(str, INPATIENT))
     found = _two(
         present,

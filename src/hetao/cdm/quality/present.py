@@ -1,11 +1,11 @@
 """Which of the dictionary's tables and fields are there, and of which type."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hetao.cdm.engine import Engine
+from hetao.cdm.engine import Engine, literal
 from hetao.cdm.quality.check import Check, checked
 from hetao.dictionary import Dictionary, Table
 from hetao.errors import HetaoError
@@ -107,15 +107,38 @@ def look(
             if dtype is not None and not wrong:
                 good.append(field.name)
         fields[name] = tuple(good)
+    rows = _rows(engine, fields)
     extents = {
         name: _extent(engine, dictionary.tables[name], have)
+        if rows[name]
+        else _nothing(dictionary.tables[name], have)
         for name, have in fields.items()
     }
     return Present(engine, dictionary, fields, extents, day), checks
 
 
+def _rows(engine: Engine, tables: Iterable[str]) -> dict[str, int]:
+    """Return how many rows each table has, asked at once: most of OMOP's have none."""
+    plan = " UNION ALL ".join(
+        f"SELECT {literal(name)} AS name, count(*) AS number FROM {name}"  # noqa: S608
+        for name in tables
+    )
+    found = engine.rows(plan) if plan else []
+    return {str(name): int(number) for name, number in found}
+
+
+def _ordered(table: Table, fields: tuple[str, ...]) -> list[str]:
+    return [name for name in fields if table.fields[name].type != "text"]
+
+
+def _nothing(table: Table, fields: tuple[str, ...]) -> Extent:
+    """Return the extent of a table without a row."""
+    ends = dict.fromkeys(_ordered(table, fields), (None, None))
+    return Extent(0, dict.fromkeys(fields, 0), ends)
+
+
 def _extent(engine: Engine, table: Table, fields: tuple[str, ...]) -> Extent:
-    ordered = [name for name in fields if table.fields[name].type != "text"]
+    ordered = _ordered(table, fields)
     told = [f"count({name}) AS n_{name}" for name in fields]
     told += [f"min({name}) AS l_{name}, max({name}) AS h_{name}" for name in ordered]
     plan = f"SELECT {', '.join(['count(*) AS rows', *told])} FROM {table.name}"  # noqa: S608

@@ -39,6 +39,8 @@ def check_results(present: Present) -> tuple[list[Check], tuple[Distribution, ..
     """Return the checks of each analyte that was measured, and its distribution."""
     if not all(present.has(f"measurement.{name}") for name in NEEDED):
         return [], ()
+    if not present.filled(PLACE):
+        return [], ()
     analytes = {a.concept_id: a for a in present.dictionary.analytes.values()}
     present.engine.make(COUNTED, _counts(present, tuple(analytes)))
     checks = [*_digits(present, analytes), *_units(present, analytes)]

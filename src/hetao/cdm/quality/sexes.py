@@ -57,13 +57,14 @@ def check_sexes(present: Present) -> list[Check]:
     """Return a check for each group that any concept of the site belongs to."""
     if not present.has("person.gender_concept_id") or not present.has("concept"):
         return []
-    present.engine.make(GROUPS_MADE, _members(present))
-    return [
-        check
+    tables = [
+        table
         for table in present.tables()
-        if table.name in TABLES and present.has(f"{table.name}.person_id")
-        for check in _table(present, table)
+        if table.name in TABLES and present.filled(f"{table.name}.person_id")
     ]
+    if tables:
+        present.engine.make(GROUPS_MADE, _members(present))
+    return [check for table in tables for check in _table(present, table)]
 
 
 def _members(present: Present) -> str:
