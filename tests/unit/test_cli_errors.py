@@ -154,6 +154,18 @@ def test_a_site_that_has_no_plain_name_is_refused(capsys, good, name):
     assert refused(capsys, *FIT, "--site", f"{name}={good}") == (4, "HT-101")
 
 
+def test_a_file_that_is_parted_by_semicolons_is_answered_with_what_parts_it(
+    capsys, good, tmp_path
+):
+    path = tmp_path / "people.csv"
+    path.write_text(good.read_text("utf-8").replace(",", ";"), "utf-8")
+
+    said = called(capsys, *FIT, "--data", path, *SPLIT)
+
+    assert (said.code, said.error, said.out) == (4, "HT-110", "")
+    assert "(part the columns by commas; columns: " in said.err
+
+
 def test_a_column_of_ids_starts_no_process_for_each(capsys, tmp_path):
     path = tmp_path / "people.csv"
     pd.DataFrame(people(100)).assign(id=range(300)).to_csv(path, index=False)

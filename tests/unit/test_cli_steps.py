@@ -147,7 +147,7 @@ def test_a_permit_is_read_before_it_is_signed_in_the_signer_s_language(desk):
     assert said.out == permit.digest + "\n"
     assert f"  Purpose: {permit.purpose}\n" in said.err
     assert all(site in said.err for site in permit.sites)
-    assert f"  {WORDS['zh-Hant']['purpose']}: {permit.purpose}\n" in chinese.err
+    assert f"  {WORDS['zh-Hant']['purpose']}：{permit.purpose}\n" in chinese.err
 
 
 def test_whoever_signs_is_told_what_comes_next(desk):

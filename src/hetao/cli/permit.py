@@ -89,9 +89,10 @@ def _show_reasons(bundle: Bundle) -> None:
 def _show_crossing(permit: Permit, language: str) -> None:
     """Say in plain words what is allowed, as the page of a passkey does."""
     words = WORDS[language]
-    say(f"{words['what']}:")
+    colon = ": " if language == "en" else "："
+    say(f"{words['what']}{colon}".rstrip())
     for name, value in permit_rows(permit, words):
-        say(f"  {name}: {value}")
+        say(f"  {name}{colon}{value}")
 
 
 def _show_bases(permit: Permit, seen: Mapping[str, Path]) -> None:

@@ -1,6 +1,7 @@
 """What files hold in a column, read off them by whoever holds them."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hetao.cdm import FlatTable, flat_number
@@ -72,6 +73,14 @@ def plain_number(text: str) -> str:
     return str(int(number)) if number.is_integer() else text
 
 
+def _has(columns: Sequence[str]) -> str:
+    """Return which columns there are; of a single one, that commas part them."""
+    found = "columns: " + ", ".join(columns)[:300]
+    if len(columns) == 1 and re.search(r"[;\t|]", columns[0]):
+        return f"part the columns by commas; {found}"
+    return found
+
+
 def place_of(table: FlatTable, column: str) -> str:
     """Return the name under which a table's database has a column.
 
@@ -81,7 +90,7 @@ def place_of(table: FlatTable, column: str) -> str:
     if column not in table.columns:
         raise InvalidData(
             f"{table.path.name} has no column {column!r}",
-            fix="columns: " + ", ".join(table.columns)[:300],
+            fix=_has(table.columns),
         )
     return f"c{table.columns.index(column)}"
 
