@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hetao.analysis.estimator import Estimator, Message, State, estimator
+from hetao.analysis.estimator import Message, OneRound, State, estimator
 from hetao.analysis.finding import Finding
 from hetao.analysis.rows import Rows
 
@@ -13,7 +13,7 @@ from hetao.analysis.rows import Rows
     most_rounds=1,
     publishable=False,  # a site's own steps differ by a few people
 )
-class Counts(Estimator):
+class Counts(OneRound):
     """How many people there are, and how many each criterion leaves."""
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
@@ -25,11 +25,6 @@ class Counts(Estimator):
         """Return people left after each step."""
         people = np.asarray(rows.attrition, dtype=np.float64)
         return {"people": people, "n": np.array([float(rows.n)])}
-
-    def local(self, rows: Rows, state: State) -> Message:
-        """Return what `start` returns; there is one round."""
-        del state
-        return self.start(rows)
 
     def step(
         self, total: Message, state: State | None, round_number: int

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from hetao.analysis.estimator import Estimator, Message, State, estimator, sum_by
+from hetao.analysis.estimator import Message, OneRound, State, estimator, sum_by
 from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
 from hetao.analysis.intervals import refuse_rows
@@ -24,7 +24,7 @@ Z: Final = float(ndtri(0.975))
     most_rounds=1,
     publishable=False,  # a site's own periods may hold a few people
 )
-class Indicators(Estimator):
+class Indicators(OneRound):
     """Shares or means by period, with limits and a trend that knows who came again.
 
     Of a category the share has Wilson's limits, of a number the mean those of the
@@ -79,11 +79,6 @@ class Indicators(Estimator):
             "meat": (of_each @ of_each.T)[np.triu_indices(PARTS)],
             "n": np.array([float(rows.people)]),
         }
-
-    def local(self, rows: Rows, state: State) -> Message:
-        """Return what `start` returns; there is one round."""
-        del state
-        return self.start(rows)
 
     def step(
         self, total: Message, state: State | None, round_number: int

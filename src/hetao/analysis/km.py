@@ -12,8 +12,8 @@ from hetao.analysis.cells import is_by_group, is_told
 from hetao.analysis.curves import limits, median, restricted_mean
 from hetao.analysis.estimator import (
     OF_PEOPLE,
-    Estimator,
     Message,
+    OneRound,
     State,
     estimator,
     sum_by,
@@ -48,7 +48,7 @@ from hetao.study import Minimum
     most_rounds=1,
     publishable=False,
 )
-class KaplanMeier(Estimator):
+class KaplanMeier(OneRound):
     """Product-limit curves, what is read off them, and the log-rank test.
 
     Each curve has Greenwood's errors, pointwise limits, the Nelson-Aalen hazard, the
@@ -154,11 +154,6 @@ class KaplanMeier(Estimator):
         late = at >= 0
         place = rows.group[late] * shape[1] + at[late]
         return sum_by(place, shape[0] * shape[1]).reshape(shape)
-
-    def local(self, rows: Rows, state: State) -> Message:
-        """Return what `start` returns; there is one round."""
-        del state
-        return self.start(rows)
 
     def step(
         self, total: Message, state: State | None, round_number: int

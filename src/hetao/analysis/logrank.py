@@ -20,8 +20,8 @@ from hetao.analysis.cox import (
 )
 from hetao.analysis.estimator import (
     OF_PEOPLE,
-    Estimator,
     Message,
+    OneRound,
     State,
     estimator,
     packed,
@@ -49,7 +49,7 @@ NEVER = 1e-12  # share of all expected events below which only rounding is left
     most_rounds=1,
     publishable=False,
 )
-class LogRank(Estimator):
+class LogRank(OneRound):
     """The log-rank and Fleming-Harrington tests, stratified by site and further strata.
 
     With `rho` an event weighs S(t-)^rho, S being the curve of all groups of its own
@@ -125,11 +125,6 @@ class LogRank(Estimator):
             weight = stratum.weight[:, None] * of_each[stratum.rows]
             expected += of_event @ stratum.at_risk(weight)
         return found, np.maximum(expected, 0.0)
-
-    def local(self, rows: Rows, state: State) -> Message:
-        """Return what `start` returns; there is one round."""
-        del state
-        return self.start(rows)
 
     def step(
         self, total: Message, state: State | None, round_number: int

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from hetao.analysis.cox import Cox
-from hetao.analysis.estimator import Estimator, Message, State, estimator
+from hetao.analysis.estimator import Estimator, Message, OneRound, State, estimator
 from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
 from hetao.analysis.gamma import Gamma
@@ -37,7 +37,7 @@ MOST = 1e6  # of a coefficient or its error, per half of a column's public range
     most_rounds=1,
     publishable=True,
 )
-class Meta(Estimator):
+class Meta(OneRound):
     """Fixed and random effects over the sites' own estimates of one model.
 
     Every site has a place of its own in the sum, so that the sum tells each site's
@@ -106,11 +106,6 @@ class Meta(Estimator):
         message["events"][0] = float(found["events"] or 0)
         message["n"][0] = float(rows.people)
         return message
-
-    def local(self, rows: Rows, state: State) -> Message:
-        """Return what `start` returns; there is one round."""
-        del state
-        return self.start(rows)
 
     def _fit(self, rows: Rows) -> dict[str, Any] | None:
         """Return what the model finds at one site; None if it finds nothing."""

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import chdtrc, logsumexp, ndtr, ndtri, stdtrit
 
 from hetao.analysis.cox import Cox
-from hetao.analysis.estimator import Estimator, Message, State, estimator, unpacked
+from hetao.analysis.estimator import Message, OneRound, State, estimator, unpacked
 from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
 from hetao.analysis.logistic import Logistic
@@ -47,7 +47,7 @@ NO_TAU = 0.02  # below, the sum over FINE tells nothing from none
     most_rounds=1,
     publishable=True,
 )
-class Profile(Estimator):
+class Profile(OneRound):
     """Fixed and random effects over the sites' likelihood profiles of one coefficient.
 
     Fixed: the sum of the curves, its maximum, and the likelihood ratio's limits.
@@ -127,11 +127,6 @@ class Profile(Estimator):
         happened = rows.event if self.plan.method.has_times else rows.y
         message["events"][0] = float(rows.weight @ happened)
         return message
-
-    def local(self, rows: Rows, state: State) -> Message:
-        """Return what `start` returns; there is one round."""
-        del state
-        return self.start(rows)
 
     def _curve(self, rows: Rows) -> Floats:
         """Return (2, 8): log-likelihoods, and slopes by the effect times its range.

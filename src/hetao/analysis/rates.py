@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hetao.analysis.estimator import Estimator, Message, State, estimator, sum_by
+from hetao.analysis.estimator import Message, OneRound, State, estimator, sum_by
 from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
 from hetao.analysis.poisson_limits import (
@@ -30,7 +30,7 @@ from hetao.errors import NotEstimable
     most_rounds=1,
     publishable=False,  # a site's own strata may hold a few people
 )
-class Rates(Estimator):
+class Rates(OneRound):
     """Rates with exact limits, their ratio and difference, and a standardised rate.
 
     The ratio of a group to the first one is adjusted for the strata by Mantel and
@@ -76,11 +76,6 @@ class Rates(Estimator):
             "ratio": ratio_terms(events, time),
             "n": np.array([float(rows.n)]),
         }
-
-    def local(self, rows: Rows, state: State) -> Message:
-        """Return what `start` returns; there is one round."""
-        del state
-        return self.start(rows)
 
     def step(
         self, total: Message, state: State | None, round_number: int

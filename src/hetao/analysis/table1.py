@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hetao.analysis.estimator import Estimator, Message, State, Sum, estimator, sum_by
+from hetao.analysis.estimator import Message, OneRound, State, Sum, estimator, sum_by
 from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
 from hetao.analysis.plan import Plan
@@ -31,7 +31,7 @@ RESOLVED = 1e-5  # of half the public range: a smaller standard deviation is not
     most_rounds=1,
     publishable=False,  # a site's own counts of missing values may be small
 )
-class Table1(Estimator):
+class Table1(OneRound):
     """Means, standard deviations and shares, with standardised differences.
 
     The difference is between the first two groups, in absolute value: Austin (2009),
@@ -79,11 +79,6 @@ class Table1(Estimator):
         if levels:
             message["levels"] = np.concatenate(levels)
         return message | {"n": np.array([float(rows.n)])}
-
-    def local(self, rows: Rows, state: State) -> Message:
-        """Return what `start` returns; there is one round."""
-        del state
-        return self.start(rows)
 
     def step(
         self, total: Message, state: State | None, round_number: int
