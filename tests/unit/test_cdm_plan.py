@@ -2,7 +2,8 @@
 
 import pytest
 
-from hetao.cdm.plan import ENGINES, translate
+from hetao.cdm.plan import translate
+from hetao.dictionary import ENGINES
 from hetao.errors import UnportablePlan
 
 REFUSED = {

@@ -23,7 +23,7 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hetao.dictionary import dictionary
+from hetao.dictionary import ENGINES, dictionary
 from hetao.errors import InvalidData, InvalidMapping
 from hetao.records import read_toml, record
 from hetao.study.reading import SITE_NAME
@@ -40,7 +40,6 @@ ELSEWHERE = (
     "trust",
 )
 FORMATS = ("csv", "html", "excel", "ndjson", "parquet", "postgres")
-ENGINES = ("duckdb", "postgres", "spark")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 LARGEST_SQL = 1 << 20  # characters; nobody writes such a SELECT by hand
 

@@ -15,7 +15,6 @@ from sqlglot.errors import SqlglotError
 from hetao.cdm.plan_forms import FORMS, rewrite
 from hetao.errors import UnportablePlan
 
-ENGINES = ("duckdb", "postgres", "spark")
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 PLANS_KEPT = 1024  # translations kept: a study has tens of plans
 
