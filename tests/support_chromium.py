@@ -13,7 +13,7 @@ import time
 
 import aiohttp
 
-FLAGS = (
+HEADLESS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -22,7 +22,6 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--remote-debugging-port=0",
 )
 AUTHENTICATOR = {
     "protocol": "ctap2",
@@ -42,7 +41,13 @@ class Browser:
         chromium = shutil.which("chromium")
         assert chromium, "chromium is not installed: `make test` installs it"
         self._process = subprocess.Popen(
-            [chromium, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            [
+                chromium,
+                *HEADLESS,
+                "--remote-debugging-port=0",
+                f"--user-data-dir={profile}",
+                "about:blank",
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )

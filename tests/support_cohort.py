@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hetao.cdm import CuratedTables
 from hetao.cdm.engine_duckdb import Connection, connect
+from hetao.cohort import Cohort, build
 from hetao.dictionary import ddl, dictionary
 from hetao.study import Event, Study
 
@@ -129,6 +131,13 @@ def load(connection: Connection, world: World) -> None:
         )
     for row in world.rows:
         _insert_row(connection, row)
+
+
+def built(connection: Connection, study: Study, world: World) -> Cohort:
+    """Load a world into the tables, and return a study's cohort of it."""
+    load(connection, world)
+    tables = CuratedTables(Path(), connection, "d", study.dictionary_digest)
+    return build(study, tables)
 
 
 def _insert_row(connection: Connection, row: Row) -> None:

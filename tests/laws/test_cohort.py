@@ -4,15 +4,12 @@ import contextlib
 import random
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
-from hetao.cdm import CuratedTables
-from hetao.cohort import build
 from hetao.errors import InvalidStudy
 from hetao.study import (
     Analysis,
@@ -30,7 +27,7 @@ from hetao.study import (
 )
 from hetao.study.population import EVER
 from hetao.study.population_checks import check_cohort, check_variable_source
-from support_cohort import RIGHT_UNIT, TABLES, Oracle, Row, World, empty_database, load
+from support_cohort import RIGHT_UNIT, TABLES, Oracle, Row, World, built, empty_database
 from support_cohort import same as is_same
 
 PAIR = (Level("no", 0), Level("yes", 1))
@@ -284,11 +281,6 @@ def studies(draw):
 def database():
     with contextlib.closing(empty_database()) as connection:
         yield connection
-
-
-def built(database, study: Study, world: World):
-    load(database, world)
-    return build(study, CuratedTables(Path(), database, "d", ""))
 
 
 def is_valid(study: Study) -> bool:

@@ -10,20 +10,11 @@ import pytest
 from hetao.cdm.quality import write_reports as write_quality
 from hetao.dictionary.checks import check_types
 from hetao.report import write_report
+from support_chromium import HEADLESS
 from support_federation import LOGISTIC, Federation, Plan, toy_study
 from support_quality import clean_engine, quality_of
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-)
+FLAGS = (*HEADLESS, "--hide-scrollbars")
 TITLE = "河套研究：冠状动脉疾病與死亡率"
 
 

@@ -22,6 +22,7 @@ from hetao.errors import Unverified
 from hetao.ledger import verify_hetao
 from hetao.ledger.certificate import published, verify_certificate
 from hetao.report.sentences import catalogue
+from support_chromium import HEADLESS
 from support_federation import (
     restated,
     with_a_longer_checkpoint,
@@ -31,17 +32,7 @@ from support_lies import LIES, told
 from support_revoked import revoked_body, signed
 from support_weak import NAMED
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--virtual-time-budget=20000",
-)
+FLAGS = (*HEADLESS, "--virtual-time-budget=20000")
 
 
 @pytest.fixture(scope="module")

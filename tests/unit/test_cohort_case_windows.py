@@ -1,16 +1,14 @@
 """Windows about events: held to a reading of the definition, and compared in pairs."""
 
 import contextlib
+import functools
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hetao.analysis import make_plan, make_rows
-from hetao.cdm import CuratedTables
-from hetao.cohort import build
 from hetao.dictionary import dictionary
 from hetao.errors import InvalidStudy
 from hetao.study import (
@@ -30,7 +28,7 @@ from hetao.study import (
 from hetao.study.intervals import check_intervals
 from hetao.study.meaning import fields_read
 from hetao.study.writing import write_study
-from support_cohort import Row, World, date, empty_database, load
+from support_cohort import Row, World, built, date, empty_database
 
 PAIR = (Level("no", 0), Level("yes", 1))
 DRUG, STROKE = Event("drug", (1,)), Event("condition", (3,))
@@ -83,11 +81,7 @@ def connection():
 
 @pytest.fixture
 def ask(connection):
-    def answer(study, world):
-        load(connection, world)
-        return build(study, CuratedTables(Path(), connection, "d", "d"))
-
-    return answer
+    return functools.partial(built, connection)
 
 
 def checked(study):

@@ -3,13 +3,9 @@
 import contextlib
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
-from hetao.cdm import CuratedTables
-from hetao.cdm.engine_duckdb import DuckDBEngine
-from hetao.cohort import build, entries
 from hetao.errors import InvalidData
 from hetao.study import (
     Arm,
@@ -25,7 +21,7 @@ from hetao.study import (
     Variable,
     explain,
 )
-from support_cohort import OTHER_UNIT, Row, World, date, empty_database, load
+from support_cohort import OTHER_UNIT, Row, World, built, empty_database
 
 PAIR = (Level("no", 0), Level("yes", 1))
 THREE = (*PAIR, Level("rival", 2))
@@ -68,8 +64,7 @@ def answer(connection):
     def ask(study, *rows, death=None, period=(0, 100)):
         deaths = {} if death is None else {1: (death, 0)}
         world = World({1: (8507, 1950)}, [(1, *period)], deaths, list(rows))
-        load(connection, world)
-        found = build(study, CuratedTables(Path(), connection, "d", ""))
+        found = built(connection, study, world)
         if not found.people:
             return None
         return {name: values.tolist()[0] for name, values in found.columns.items()}
@@ -275,29 +270,9 @@ def test_observation_periods_that_overlap_are_one(answer, connection):
     assert answer(study, drug(10), period=(2, 50)) is not None
     assert answer(study, drug(10), period=(3, 50)) is None
     periods = [(1, 9, 50), (1, 0, 12)]
-    load(connection, World({1: (8507, 1950)}, periods, {}, [drug(10)]))
-    found = build(study, CuratedTables(Path(), connection, "d", ""))
+    world = World({1: (8507, 1950)}, periods, {}, [drug(10)])
+    found = built(connection, study, world)
     assert found.columns["time"].tolist() == [40.0]
-
-
-def test_entries_name_people_and_days(connection):
-    every = replace(
-        STUDY,
-        follow_up=None,
-        outcomes=(),
-        variables=(),
-        population=replace(STUDY.population, occurrence="every"),
-    )
-    rows = [drug(10), drug(20, key=1), drug(20, key=2)]
-    load(connection, World({1: (8507, 1950)}, [(1, 0, 15), (1, 12, 60)], {}, rows))
-    engine = DuckDBEngine(connection)
-
-    assert entries(every, engine) == [
-        (1, date(10), date(15)),
-        (1, date(20), date(60)),
-    ]
-    with_end = replace(STUDY, population=every.population)
-    assert entries(with_end, engine)[0] == (1, date(10), date(15))
 
 
 def test_with_every_occurrence_a_rule_counts_people_not_days(connection):
@@ -313,9 +288,8 @@ def test_with_every_occurrence_a_rule_counts_people_not_days(connection):
     others = dict.fromkeys(range(2, 81), (8507, 1990))
     rows += [drug(5, key=n + 99)._replace(person=n) for n in others]
     world = World({1: (8507, 1950), **others}, [(n, 0, 99) for n in range(1, 81)])
-    load(connection, replace(world, rows=rows))
 
-    cohort = build(every, CuratedTables(Path(), connection, "d", ""))
+    cohort = built(connection, every, replace(world, rows=rows))
 
     assert cohort.attrition[-2:] == (("In one arm alone", 80), ("Old", 1))
     assert cohort.people == 1

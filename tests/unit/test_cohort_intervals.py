@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import functools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,6 @@ import numpy as np
 import pytest
 
 from hetao.analysis import make_plan, make_rows, oracle
-from hetao.cdm import CuratedTables
-from hetao.cohort import build
 from hetao.dictionary import dictionary
 from hetao.errors import InvalidStudy
 from hetao.study import (
@@ -30,7 +29,7 @@ from hetao.study import (
     study_from,
 )
 from hetao.study.writing import write_study
-from support_cohort import Row, World, date, empty_database, load
+from support_cohort import Row, World, built, date, empty_database
 
 PAIR = (Level("no", 0), Level("yes", 1))
 DRUG, STROKE = Event("drug", (1,)), Event("condition", (3,))
@@ -95,11 +94,7 @@ def connection():
 
 @pytest.fixture
 def ask(connection):
-    def answer(study, world):
-        load(connection, world)
-        return build(study, CuratedTables(Path(), connection, "d", "d"))
-
-    return answer
+    return functools.partial(built, connection)
 
 
 def world_of(seed, people=12):

@@ -1,15 +1,12 @@
 """Shipped scores add up as a clinician adds them up by hand."""
 
 import contextlib
-from pathlib import Path
 
 import pytest
 
-from hetao.cdm import CuratedTables
-from hetao.cohort import build
 from hetao.dictionary import dictionary, local_concept_id
 from hetao.study import read_study
-from support_cohort import Row, World, date, empty_database, insert, load
+from support_cohort import Row, World, built, date, empty_database, insert
 
 STUDY = """
 [study]
@@ -118,9 +115,7 @@ def test_a_score_is_what_hand_counting_gives(tmp_path, case):
     with contextlib.closing(empty_database()) as connection:
         for system, code in codes:
             name_code(connection, system, code)
-        load(connection, world)
-        tables = CuratedTables(Path(), connection, "d", study.dictionary_digest)
-        found = build(study, tables)
+        found = built(connection, study, world)
 
     assert found.columns["cci"].tolist() == [charlson]
     assert found.columns["risk"].tolist() == [risk]
