@@ -12,7 +12,7 @@ from hetao.cdm.store import Manifest
 from hetao.dictionary import ddl, dictionary
 from hetao.ledger.acts import Act, ActRow, fixed_text
 
-ANNA, BO, NOBODY = 9_223_372_036_854_775_807, 12, None
+ANNA, BO = 9_223_372_036_854_775_807, 12
 PEOPLE = (ANNA, BO)  # in the order of the leaves
 MASTER = b"m" * 32
 DIGEST = "sha256:" + "ab" * 32

@@ -13,6 +13,7 @@ from support_federation import SITES as NAMES
 from support_witness import by_script
 
 VERSION = SealedCount.version
+ALSO = BROUGHT[PEOPLE]
 
 
 class Refused(Exception):

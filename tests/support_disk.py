@@ -15,10 +15,6 @@ SECTOR = 512  # bytes that a disk writes whole or not at all
 BUSY_MILLISECONDS = 2000
 
 
-class PowerCutError(Exception):
-    """The machine is off."""
-
-
 @dataclass
 class _File:
     """What the disk has of a file, and what it was told since the last sync."""

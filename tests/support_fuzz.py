@@ -3,7 +3,6 @@
 import base64
 import functools
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from hetao.canonical import canonical
 from hetao.cdm import read_site
-from hetao.errors import HetaoError
 from hetao.federation.reports import Report, report_from
 from hetao.ledger.account import Account, account_from
 from hetao.ledger.credential import read_credential, sign_credential
@@ -290,12 +288,3 @@ def of_own_files() -> Parsers:
             FACTS,
         ),
     }
-
-
-def is_refused(parse: Callable[[bytes], object], data: bytes) -> bool:
-    """Return whether an input is refused in our words."""
-    try:
-        parse(data)
-    except HetaoError:
-        return True
-    return False

@@ -18,10 +18,11 @@ from hetao.permit import (
     Person,
     Requirement,
     Statement,
+    draft_delegation,
     format_time,
     new_identity,
-    sign_delegation,
     sign_notice,
+    state,
 )
 
 NOW = datetime.datetime(2026, 11, 22, 8, tzinfo=datetime.UTC)
@@ -119,7 +120,7 @@ class Scene:
         self, by: str, to: str, office: tuple[str, str], valid: tuple[str, str] = VALID
     ) -> Statement:
         key = next(key for key in self.keys if key.owner == by)
-        return sign_delegation(self.identities[by], key, to, office, valid)
+        return state(self.identities[by], draft_delegation(key, to, office, valid))
 
     def approve_all(self, bundle: Bundle | None = None, hours: float = 0) -> Bundle:
         made = bundle or Bundle(self.permit)

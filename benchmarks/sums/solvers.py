@@ -51,13 +51,6 @@ def boxed(rows: np.ndarray, values: np.ndarray, start: np.ndarray) -> np.ndarray
     return z
 
 
-def least_squares(
-    rows: np.ndarray, values: np.ndarray, start: np.ndarray
-) -> np.ndarray:
-    """Return the point nearest to a guess that gives the sums, without bounds."""
-    return start - rows.T @ (rows @ start - values)
-
-
 def as_ones(z: np.ndarray, ones: int) -> np.ndarray:
     """Return the `ones` highest as 1: how many there are is one of the sums."""
     found = np.zeros(len(z))

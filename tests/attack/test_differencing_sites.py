@@ -1,6 +1,5 @@
 """Two studies over nearly the same people, asked of a whole site."""
 
-import datetime
 import functools
 from dataclasses import replace
 
@@ -268,18 +267,6 @@ def test_another_run_of_a_permit_tells_its_rounds_anew_but_the_opening(tmp_path)
         (told,) = [u for u in usage(federation.setup("a")) if u.budget == "told"]
 
         assert told.used == pytest.approx(0.045 + 0.0225)
-
-
-def test_the_site_knows_of_how_many_people_something_was_sent(answering):
-    site = answering.sites["a"]
-    begin(answering, "run-1")
-    since = answering.clock() - datetime.timedelta(days=1)
-    assert site.memory.distinct_people(since) == 0
-
-    site.handle(answering.task("a").data)
-
-    assert site.memory.distinct_people(since) == 400
-    assert site.memory.distinct_people(since + datetime.timedelta(days=2)) == 0
 
 
 def test_a_key_column_knows_people_by_its_cells(federation):

@@ -9,7 +9,6 @@ import shutil
 import sqlite3
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hetao.errors import InvalidData, Unverified
 from hetao.ledger.log import Log
@@ -24,8 +23,6 @@ from support_crash import (
     fail_everywhere,
     kill,
 )
-
-OTHER = Ed25519PrivateKey.from_private_bytes(b"\2" * 32)
 
 
 def test_kill_9_among_threads_loses_nothing(tmp_path):

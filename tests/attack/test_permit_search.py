@@ -340,9 +340,6 @@ WRONG = {
 }
 
 
-EMPTY_IF_GOOD = ("strangers", "unasked", "voided")
-
-
 def in_standing(facts, **changes):
     return replace(facts, standing=replace(facts.standing, **changes))
 

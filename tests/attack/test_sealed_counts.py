@@ -16,7 +16,6 @@ from hetao.canonical import canonical, digest_bytes, parse_canonical
 from hetao.errors import HetaoError, SmallCell, Unreachable, Unverified
 from hetao.federation import coordinator, ending, propose, site
 from hetao.federation.certify import recompute
-from hetao.federation.counting import ALSO
 from hetao.federation.hub import Hub
 from hetao.federation.releases import COUNT, read_releases
 from hetao.federation.site import Site
@@ -32,7 +31,7 @@ from hetao.release.sealed_count import COUNT as COUNTED
 from hetao.release.sealed_count import ONE, _token, secret_of
 from hetao.report.leaving import sentence
 from hetao.study import Analysis, Minimum
-from support_counts import VERSION, count_task, counted, refused_but, said_at
+from support_counts import ALSO, VERSION, count_task, counted, refused_but, said_at
 from support_federation import KEY, RUN, SITES, START, Federation, Plan, toy_study
 from support_federation import category as flat_category
 from support_fuzz_run import resigned

@@ -121,7 +121,6 @@ def test_what_is_dispatched_here_is_received_there_and_reconciled(crossing, tmp_
             30,
             0,
         )
-        assert line.is_settled
 
 
 def test_what_is_missing_is_said_and_is_not_free_again(sides):
@@ -132,7 +131,6 @@ def test_what_is_missing_is_said_and_is_not_free_again(sides):
     line = sides.lines()[HK]
 
     assert (line.left, line.received, line.missing) == (70, 28, 2)
-    assert not line.is_settled
 
 
 def test_a_receipt_that_does_not_come_is_seen(sides):

@@ -36,7 +36,6 @@ LAMBDAS = {
 }
 SHARES = {"ridge": 0.0, "elastic_net": 0.3, "lasso": 1.0}
 OUTCOMES = {"linear": "score", "logistic": "ill", "poisson": "visits"}
-TERMS = ("age", "sex", "log(chol)", "grade", "age:sex")
 
 
 def asked(model, penalty, **more):

@@ -35,7 +35,7 @@ from hetao.report import (
 from hetao.report.custody import MINIMA
 from hetao.report.effects import WORDS as CONTRASTS
 from hetao.report.headings import SECTIONS
-from hetao.report.heads import HEADS, chinese_of
+from hetao.report.heads import HEADS, named
 from hetao.report.measures import EFFECTS
 from hetao.report.page import ESTIMAND, render_body
 from hetao.report.performance import WORDS as MEASURES
@@ -605,11 +605,11 @@ def test_what_the_study_calls_by_one_of_our_words_is_not_translated(parts):
 
 
 def test_a_unit_of_person_time_is_said_in_chinese():
-    years = chinese_of("Difference for 1,000 person-years")
-    weeks = chinese_of("Difference for 1,000 person-week")
+    years = named("Difference for 1,000 person-years").chinese
+    weeks = named("Difference for 1,000 person-week").chinese
     assert years == (("zh", "每 1,000 人年的差值"),)
     assert dict(weeks)["zh-Hant"] == "每 1,000 人週的差值"
-    assert chinese_of("Difference for 1,000 person-shift") == (
+    assert named("Difference for 1,000 person-shift").chinese == (
         ("zh", "每 1,000 人·shift 的差值"),
     )
 
@@ -629,9 +629,9 @@ def test_every_head_that_the_page_may_show_has_its_words():
 
     assert len(used) > 120
     assert {"Calibrated p", "Share (95% interval)", "Person-time"} <= set(used)
-    assert chinese_of("Mean up to 90 (95% CI)")
+    assert named("Mean up to 90 (95% CI)").chinese
     used.remove("Mean up to ")
-    assert [text for text in used if not chinese_of(text)] == []
+    assert [text for text in used if not named(text).chinese] == []
     for traditional, simplified in HEADS.values():
         assert not set(traditional) & set("后与时间级单机构数标准误对测预调")
         assert not set(simplified) & set("後與時間級單機構數標準誤對測預調")

@@ -19,7 +19,6 @@ from support_analysis import category, number, study_of
 
 SITES = ("north", "east", "south")
 OUTCOMES = ("ill", "rare", *(f"control{i}" for i in range(6)))
-NAMES = ("age", "sex", "drug", "days", "died", *OUTCOMES)
 STUDY = study_of(
     [
         number("age", 18, 100),

@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.xdist_group("system")
 
-ESTABLISHED, LISTEN = "01", "0A"
+LISTEN = "0A"
 LOOPBACK = ("0100007F", "00000000000000000000000001000000")
 TABLES = ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "icmp", "icmp6")
 LOADED = "import sys, hetao.cli.{module}; print(*sys.modules)"

@@ -14,7 +14,7 @@ from hetao.analysis.calibration import (
     false_discovery,
     systematic_error,
 )
-from hetao.analysis.sensitivity import e_value, of_difference, tipping_point
+from hetao.analysis.sensitivity import e_value, tipping_point
 from hetao.errors import NotEstimable, Usage
 from support_exactness import note_parts
 
@@ -143,14 +143,6 @@ def test_common_outcomes_are_brought_near_risk_ratios():
     )
 
 
-def test_a_difference_goes_through_its_standardised_size():
-    found = of_difference(0.5, 0.1, 1.0)
-    ratio = math.exp(0.91 * 0.5)
-
-    assert found.estimate == pytest.approx(ratio + math.sqrt(ratio * (ratio - 1)))
-    assert of_difference(-0.5, 0.1, 1.0).limit == pytest.approx(found.limit)
-
-
 @pytest.mark.held_to("closed form", "made up")
 @pytest.mark.parametrize("limit", [0.5, 0.9, 1.2, 3.0])
 @pytest.mark.parametrize(("exposed", "unexposed"), [(0.6, 0.1), (0.1, 0.6), (1.0, 0.0)])
@@ -175,7 +167,6 @@ def test_what_is_no_ratio_is_refused():
         lambda: e_value(0, 0, 1),
         lambda: e_value(2, 3, 4),
         lambda: e_value(2, 1, 4, "magic"),
-        lambda: of_difference(1, 0, 1),
         lambda: tipping_point(-1, 0.5, 0.5),
         lambda: tipping_point(2, 1.5, 0.5),
     ):

@@ -15,7 +15,7 @@ from hetao.errors import (
     WrongShape,
     WrongStudy,
 )
-from hetao.federation.counting import ALSO, check_count, check_record
+from hetao.federation.counting import check_count, check_record
 from hetao.federation.course import Course
 from hetao.federation.outcome import RoundRecord
 from hetao.federation.store import Store
@@ -24,6 +24,7 @@ from hetao.ledger.sealed_counts import SITES as BY_SITES
 from hetao.permit import state
 from hetao.release.record import SEALED_COUNTS
 from hetao.release.sealed_count import count_of
+from support_counts import ALSO
 from support_federation import RUN, SITES, Federation, Plan
 
 TASK = "attrition/1/count"

@@ -15,7 +15,7 @@ from hetao.errors import (
 )
 from hetao.federation.grounds import Asked, grounds
 from hetao.permit.facts import Facts, Held
-from hetao.permit.law import check_count, check_law, day_of_law, since_1_january
+from hetao.permit.law import check_count, check_law, day_of_law
 from support_rules import BOOK, HONG_KONG, SHENZHEN, facts
 
 NOW = datetime.datetime(2026, 11, 28, 3, tzinfo=datetime.UTC)
@@ -126,10 +126,6 @@ def test_a_law_begins_with_the_day_in_hong_kong_and_the_mainland():
 
     assert day_of_law(last) == datetime.date(2025, 12, 31)
     assert day_of_law(last + second) == datetime.date(2026, 1, 1)
-    assert since_1_january(last + second) == last + second
-    assert since_1_january(last) == datetime.datetime(
-        2024, 12, 31, 16, tzinfo=datetime.UTC
-    )
 
 
 # --- the yearly count ---------------------------------------------------------------

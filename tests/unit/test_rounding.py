@@ -24,7 +24,6 @@ PREDICT = {
     "performance_left_out",
     "performance_published",
 }
-ALONE = {"lmm", "lmm_ml", "glmm", "glmm_poisson"}  # whose oracle needs two sites
 
 
 def counts_in(value, key=""):

@@ -10,7 +10,6 @@ from scipy.special import chdtrc, chdtri, ndtr, ndtri, stdtr, stdtrit
 from hetao.analysis.expressions import Floats
 
 TAIL = 0.025
-METHODS = ("FE", "DL", "PM", "REML")  # as of metafor's rma
 GRID = 400  # variances between sites at which the restricted likelihood is looked at
 
 
@@ -22,9 +21,10 @@ def pooled(estimates: Floats, errors: Floats) -> dict[str, Any]:
         errors: (k,), their standard errors, above 0.
 
     Returns:
-        `methods`: for each of METHODS tau2, the estimate with normal limits and, of
-        random effects, with Hartung-Knapp-Sidik-Jonkman's t limits on k - 1 degrees of
-        freedom, and the prediction interval on the same (k of 3 and more); `q`, `q_df`,
+        `methods`: for each of FE, DL, PM and REML, as metafor's rma names them, tau2,
+        the estimate with normal limits and, of random effects, with
+        Hartung-Knapp-Sidik-Jonkman's t limits on k - 1 degrees of freedom, and the
+        prediction interval on the same (k of 3 and more); `q`, `q_df`,
         `q_p`: Cochran's test; `i2` in percent, at REML's tau2; `tau2_lower`,
         `tau2_upper`: limits by the Q-profile. None of what one site cannot tell.
 

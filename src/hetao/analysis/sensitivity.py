@@ -10,9 +10,6 @@ from typing import Final
 from hetao.errors import Usage
 
 MEASURES: Final = ("risk ratio", "rate ratio", "odds ratio", "hazard ratio")
-OF_A_DIFFERENCE: Final = (
-    0.91  # log risk ratio a standard deviation; see `of_difference`
-)
 
 
 @dataclass(frozen=True)
@@ -65,31 +62,6 @@ def e_value(
     if near[1] <= 1 <= near[2]:
         return EValue(_e_value(near[0]), 1.0)
     return EValue(_e_value(near[0]), _e_value(near[1] if near[1] > 1 else near[2]))
-
-
-def of_difference(difference: float, se: float, sd: float) -> EValue:
-    """Return the E-value of a mean difference, through its standardised size.
-
-    Args:
-        difference: of two means.
-        se: its standard error.
-        sd: the outcome's standard deviation, pooled over the groups.
-
-    Raises:
-        Usage: a number is not finite, or a standard error or deviation not above 0.
-
-    Source:
-        VanderWeele & Ding (2017), who take exp(0.91 d) as the risk ratio, after
-        Chinn (2000), Stat. Med. 19(22), 3127-3131.
-    """
-    if not (math.isfinite(difference) and 0 < se < math.inf and 0 < sd < math.inf):
-        raise Usage("a difference, its standard error and a deviation are needed")
-    size, error = difference / sd, se / sd
-    # their 1.78 is 0.91 times 1.96
-    low, high = (
-        math.exp(OF_A_DIFFERENCE * (size + sign * 1.96 * error)) for sign in (-1, 1)
-    )
-    return e_value(math.exp(OF_A_DIFFERENCE * size), low, high)
 
 
 @dataclass(frozen=True)

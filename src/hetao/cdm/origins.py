@@ -287,11 +287,6 @@ def note_origin(
     """)  # noqa: S608
 
 
-def take_codes(connection: Connection, table: str) -> None:
-    """Take over which codes a table uses."""
-    take(connection, "used_code", table)
-
-
 def take_over(connection: Connection, table: str) -> None:
     """Copy a table of the current snapshot, and its account; its codes are there."""
     connection.execute(f"INSERT INTO {table} BY NAME FROM {TABLES}.main.{table}")

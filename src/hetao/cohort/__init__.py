@@ -2,15 +2,12 @@
 
 from hetao.cohort.attrition import HIDDEN, flow_text, shown_attrition
 from hetao.cohort.building import Cohort, build
-from hetao.cohort.entries import Entry, entries
 from hetao.cohort.row_file import write_rows
 
 __all__ = [
     "HIDDEN",
     "Cohort",
-    "Entry",
     "build",
-    "entries",
     "flow_text",
     "shown_attrition",
     "write_rows",

@@ -10,7 +10,6 @@ from hetao.cohort.entry import CANDIDATE, in_window
 from hetao.cohort.event_rows import Base, event_rows, one_row
 from hetao.cohort.wanted import Wanted
 from hetao.study import Criterion, Event
-from hetao.study.population import EVER
 
 Window = tuple[int, int]
 OBSERVED = "event_day BETWEEN obs_start AND obs_end"
@@ -96,6 +95,3 @@ class Facts:
         name = f"fact_{len(self.columns)}"
         self.columns.append(f"{aggregate} AS {name}")
         return f"coalesce(f.{name}, {otherwise})" if otherwise else f"f.{name}"
-
-
-ALWAYS: Window = (-EVER, EVER)

@@ -28,7 +28,6 @@ from hetao.cohort.wanted import Wanted
 from hetao.study import Event
 
 Array = npt.NDArray[Any]
-OF_ROWS = ("any", "count", "days", "days_since_first", "days_since_last", "days_supply")
 OF_VALUES = ("min", "max", "mean")
 OF_ONE_ROW = ("first", "last")
 VALUE_ROWS = "hetao_value_rows"

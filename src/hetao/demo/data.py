@@ -16,7 +16,6 @@ Three things are ours, and are all that is made up:
   the next is 29; and UCI counts 303 and 294 people, the carrier 304 and 293.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -39,7 +38,6 @@ HOSPITALS = {
 }
 MISLABELLED = "304"
 Row = dict[str, str]
-Cell = Callable[[Row], str]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from hetao.permit import Permit, Statement
 
 # What arrays and statements of a task that brings one are called, by what is counted.
 BROUGHT: Final = {PEOPLE: "counted", SITES: "sites"}
-ALSO: Final = BROUGHT[PEOPLE]
 
 
 class Counted(NamedTuple):

@@ -432,26 +432,6 @@ class Memory:
         most = int(rounds.max(initial=0)) / UNITS / told
         return Budget(used, limit, int(numbers), most)
 
-    def distinct_people(self, since: datetime.datetime) -> int:
-        """Return of how many people something was sent since then, under any permit.
-
-        For the site alone: it is an exact count. People of flat files count once for
-        each column that the site told them apart by.
-        """
-        with self._store.transaction() as db:
-            rows = db.execute(
-                "SELECT DISTINCT c.space, c.id FROM shown s JOIN cohort c "
-                "ON c.id = s.cohort WHERE s.part = '' AND s.sent >= ?",
-                (format_time(since),),
-            ).fetchall()
-            found: dict[str, Words] = {}
-            for space, cohort in rows:
-                ((bits,),) = db.execute(
-                    "SELECT bits FROM cohort WHERE id = ?", (cohort,)
-                ).fetchall()
-                found[space] = _union(found.get(space), np.frombuffer(bits, "<u8"))
-        return sum(int(np.bitwise_count(words).sum()) for words in found.values())
-
 
 def _spends(asked: Asked, purpose: Purpose) -> str:
     """Return by which name sums are counted once: that of their course, or of all."""

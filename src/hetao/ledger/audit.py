@@ -23,7 +23,6 @@ from hetao.canonical import digest
 from hetao.errors import Unverified
 from hetao.ledger.opened import Opened as Certificate
 
-USUAL: Final = 300  # draws: they find 1 % of falsified acts with a chance of 95 %
 MOST: Final = 100_000
 DOMAIN: Final = b"hetao.audit/2\n"
 

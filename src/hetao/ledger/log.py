@@ -263,13 +263,6 @@ class Log:
             self._empty_wal()  # which still holds the payload's pages
         return int(place)
 
-    def redacted(self, i: int) -> int | None:
-        """Return the index of the entry that says this one's payload is gone."""
-        row = "SELECT at FROM redaction WHERE i = ?"
-        with self._reading:
-            at = self._reader.execute(row, (i,)).fetchone()
-        return at[0] if at and at[0] < self.size else None
-
     def redactions(self) -> list[int]:
         """Return the indices of all entries whose payload is gone, in order."""
         with self._reading:

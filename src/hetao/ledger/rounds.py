@@ -207,8 +207,7 @@ def check_integers(certificate: Opened) -> str:  # 7
         if set(shown_of) != set(certificate.permit.hubs):
             raise Unverified(f"{round_['task']} shows other integers than two hubs'")
         parts = [
-            _integers_of(certificate, hub, shown_of[hub], round_)
-            for hub in certificate.permit.hubs
+            _integers_of(hub, shown_of[hub], round_) for hub in certificate.permit.hubs
         ]
         if _last_value(parts) != len(round_["members"]) * ONE:
             raise Unverified(f"{round_['task']} lacks a part of a member")
@@ -273,9 +272,7 @@ def _check_own(checks: Mapping[str, Any], what: str, *, is_few: bool = False) ->
         )
 
 
-def _integers_of(
-    certificate: Opened, hub: str, part: Mapping[str, str], round_: Mapping[str, Any]
-) -> bytes:
+def _integers_of(hub: str, part: Mapping[str, str], round_: Mapping[str, Any]) -> bytes:
     """Return the words that a hub signed; their tag and length are checked too."""
     task, body = round_["task"], round_["totals"][hub]["body"]
     raw = base64.b64decode(part["words"], validate=True)

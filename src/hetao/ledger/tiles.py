@@ -7,7 +7,7 @@ it appended singly or by the thousand.
 
 import functools
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from hetao.errors import Unverified
 from hetao.ledger.durable import Database, append_only
@@ -290,13 +290,6 @@ def read_entries(store: Database, start: int, stop: int) -> list[bytes]:
             f" {missing // TILE_WIDTH}"
         )
     return entries[start - first : stop - first]
-
-
-def bundles(store: Database, size: int) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield each bundle's number and entries, up to this size."""
-    for start in range(0, size, TILE_WIDTH):
-        stop = min(start + TILE_WIDTH, size)
-        yield start // TILE_WIDTH, read_entries(store, start, stop)
 
 
 def stored(store: Database, origin: str) -> Checkpoint:

@@ -395,13 +395,6 @@ def draft_delegation(
     }
 
 
-def sign_delegation(
-    signer: Signer, key: Key, to: str, office: tuple[str, str], valid: tuple[str, str]
-) -> Statement:
-    """Return a delegation, signed; see `draft_delegation`."""
-    return state(signer, draft_delegation(key, to, office, valid))
-
-
 def signed_bytes(body: Mapping[str, Any]) -> bytes:
     """Return the bytes that a signature over this body covers."""
     return DOMAIN + canonical(body)

@@ -91,10 +91,6 @@ class Facts:
         values = {k: _plain(v) for k, v in self.values.items()}
         return digest({"values": values, "bases": [_row(b) for b in self.bases]})
 
-    def with_values(self, values: Mapping[str, FactValue]) -> "Facts":
-        """Return the facts with these values set, over what was there."""
-        return Facts({**self.values, **values}, self.bases)
-
     def without(self, *names: str) -> "Facts":
         """Return the facts without those of these names."""
         kept = {k: v for k, v in self.values.items() if k not in names}

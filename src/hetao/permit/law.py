@@ -67,12 +67,6 @@ def day_of_law(now: datetime.datetime) -> datetime.date:
     return now.astimezone(LAW_TIME).date()
 
 
-def since_1_january(now: datetime.datetime) -> datetime.datetime:
-    """Return when this year began there, as UTC."""
-    first = datetime.datetime(day_of_law(now).year, 1, 1, tzinfo=LAW_TIME)
-    return first.astimezone(datetime.UTC)
-
-
 def check_law(law: Law | None, now: datetime.datetime, book: Rulebook) -> None:
     """Return quietly if the rules that a permit rests on are those of today.
 

@@ -406,11 +406,6 @@ class Line:
     missing: int
     late: int = 0
 
-    @property
-    def is_settled(self) -> bool:
-        """Return whether nothing is under way, and nothing missing."""
-        return not self.under_way and not self.missing
-
 
 @dataclass
 class _Sum:

@@ -25,7 +25,6 @@ from hetao.release.lists import NOWHERE, Summed
 
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint64]
-Bits = NDArray[np.uint8]
 
 SECRET_BYTES: Final = 32
 WORD: Final = 8  # bytes

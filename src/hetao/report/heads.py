@@ -7,9 +7,8 @@ languages, and stays as it is.
 import re
 from typing import Final
 
-from hetao.report.sentences import Chinese, Said, same
+from hetao.report.sentences import Said, same
 
-SAME: Final = ("", "τ²", "±")  # in every language
 CI: Final = re.compile(r"(.+) \(95% (?:CI|interval)\)")
 
 # English → (traditional, simplified)
@@ -317,11 +316,6 @@ def person_time(unit: str) -> Said:
     """Return `person-days` of a unit of time, or of the study's own label of it."""
     own = (f"人·{unit} ",) * 2
     return Said(f"person-{unit}", *PERSON_TIME.get(unit.lower().removesuffix("s"), own))
-
-
-def chinese_of(text: str) -> Chinese:
-    """Return (language, text) of a head in either script, as `Said.chinese`."""
-    return named(text).chinese
 
 
 def _chinese(text: str) -> tuple[str, str] | None:

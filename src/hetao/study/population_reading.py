@@ -102,7 +102,7 @@ def score_item_fields(body: Mapping[str, Any], place: str) -> dict[str, Any]:
     return flat
 
 
-def matching_fields(table: Mapping[str, Any], where: str) -> dict[str, Any]:
+def matching_fields(table: Mapping[str, Any]) -> dict[str, Any]:
     """Return `[matching]` with `nearest = { age = 2 }` as a list."""
     body = dict(table)
     nearest = body.get("nearest")
@@ -195,14 +195,14 @@ def _criterion(body: Any, place: str, depth: int) -> dict[str, Any]:
         if "at_most" in flat:
             flat.setdefault("at_least", 0)
     if "days" in flat:
-        flat["days"] = window(flat["days"], place)
+        flat["days"] = window(flat["days"])
     for key in ("all_of", "any_of", "none_of"):
         if isinstance(flat.get(key), list | tuple):
             flat[key] = [_criterion(one, place, depth + 1) for one in flat[key]]
     return flat
 
 
-def window(value: Any, place: str) -> Any:
+def window(value: Any) -> Any:
     """Return `[from, to]` in days; "ever" at either end is no limit there."""
     if isinstance(value, list | tuple) and len(value) == 2 and "ever" in value:
         low, high = value
@@ -295,7 +295,7 @@ def variable_fields(
     if isinstance(levels, Mapping):
         flat["levels"] = [{"name": k, "value": v} for k, v in levels.items()]
     if "window_days" in flat:
-        flat["window_days"] = window(flat["window_days"], place)
+        flat["window_days"] = window(flat["window_days"])
     if "events" in flat:
         flat["events"] = _events(flat["events"], place)
     if isinstance(flat.get("value"), Mapping):

@@ -153,7 +153,7 @@ def _cohort(tables: dict[str, Any], where: str) -> dict[str, Any]:
     if "intervals" in tables:
         flat["intervals"] = interval_fields(tables["intervals"], where)
     if "matching" in tables:
-        flat["matching"] = matching_fields(tables["matching"], where)
+        flat["matching"] = matching_fields(tables["matching"])
     flat["outcomes"] = outcome_fields(tables.get("outcomes", {}), where)
     flat["scores"], brought = score_fields(tables.get("scores", {}), where)
     written = [

@@ -50,7 +50,6 @@ KEYS: Final[dict[str, str]] = {  # a total order of each table
     "procedure": "proc_no",
     "special": "use_no",
 }
-VISIT_KINDS: Final = ("inpatient", "outpatient", "emergency", "primary")
 
 
 def create_truth(connection: Connection) -> None:
