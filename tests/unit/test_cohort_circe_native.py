@@ -8,7 +8,6 @@ from hetao.canonical import parse_canonical
 from hetao.cdm.engine_duckdb import DuckDBEngine
 from hetao.cohort.circe import cohort_rows
 from hetao.cohort.circe_native import translate
-from hetao.cohort.circe_plan import native_rows
 from hetao.cohort.people import PEOPLE as PEOPLE_TABLE
 from hetao.cohort.people import make_people
 from hetao.cohort.wanted import Wanted
@@ -34,6 +33,7 @@ from support_circe import (
     rules,
     window,
 )
+from support_circe_plan import native_rows
 from support_omop import add, circe, concepts, condition, day, drug, observed, omop
 from support_omop import person as born
 

@@ -2,8 +2,9 @@
 
 A definition becomes a `Study` (who enters and when, and which criteria hold) and an
 `Exit` (when it ends and how periods join). What the algebra cannot say is refused by
-the name of the first such feature, never approximated. `native_rows` carries the two
-out by the same plans that any study's cohort is made of, without OHDSI's SQL.
+the name of the first such feature, never approximated. `tests/support_circe_plan.py`
+carries the two out by the plans that any study's cohort is made of, and the rows are
+those of OHDSI's own SQL.
 """
 
 import datetime
