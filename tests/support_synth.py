@@ -10,7 +10,16 @@ from hetao.synth import (
     read_sites,
     shipped_world,
 )
-from hetao.synth.truth import KEYS
+
+KEYS = {  # a total order of each table
+    "person": "person_no",
+    "visit": "visit_no",
+    "diagnosis": "visit_no, rank",
+    "drug": "rx_no",
+    "lab": "lab_no",
+    "procedure": "proc_no",
+    "special": "use_no",
+}
 
 
 def population(persons, seed=1, sites="gba", world=None):

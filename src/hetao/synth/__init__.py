@@ -5,12 +5,11 @@ from hetao.synth.draws import define_draws
 from hetao.synth.faults import fault_rates, fault_sql
 from hetao.synth.population import Population
 from hetao.synth.sites import SyntheticSite, allot, read_sites
-from hetao.synth.truth import KEYS, TRUTH, create_truth
+from hetao.synth.truth import TRUTH, create_truth
 from hetao.synth.world import Comparison, World, read_world, shipped_world
 from hetao.synth.writing import WRITERS, Written, write_extract
 
 __all__ = [
-    "KEYS",
     "TRUTH",
     "WRITERS",
     "Catalogue",

@@ -41,15 +41,6 @@ TRUTH: Final[dict[str, str]] = {
         use_no BIGINT, visit_no BIGINT, person_no BIGINT, site VARCHAR, day DATE,
         product VARCHAR""",
 }
-KEYS: Final[dict[str, str]] = {  # a total order of each table
-    "person": "person_no",
-    "visit": "visit_no",
-    "diagnosis": "visit_no, rank",
-    "drug": "rx_no",
-    "lab": "lab_no",
-    "procedure": "proc_no",
-    "special": "use_no",
-}
 
 
 def create_truth(connection: Connection) -> None:
