@@ -147,7 +147,7 @@ MODULES = {
     "federation/cosigning": ("unit/test_hub_edges", "attack/test_cosigning",
                              "attack/test_lies_about_status"),
     "federation/hub_lines": ("attack/test_cosigning", "attack/test_lies_about_status"),
-    "ledger/revoked": ("attack/test_revoked_certificate",),
+    "ledger/revoked": ("attack/test_revoked_certificate", "attack/test_sealed_counts"),
     "ledger/log_end": ("attack/test_cosigning",),
     "analysis/alike": ("unit/test_alike_edges", "unit/test_alike"),
     "analysis/carriers": ("unit/test_carriers", "attack/test_carriers"),
