@@ -10,15 +10,16 @@ from contextlib import closing
 import pytest
 
 from hetao.cdm import curate, open_site, publish_parquet
-from hetao.cdm.engine_duckdb import connect
+from hetao.cdm.engine_duckdb import connect, connect_read_only
 from hetao.cdm.engine_postgres import PostgresEngine, transaction
 from hetao.cdm.engine_postgres import connect as connect_postgres
+from hetao.cdm.plan_types import parquet_tables, stored_tables
 from hetao.cdm.publish_postgres import publish
 from hetao.cohort import build
 from hetao.demo.data import study_file, write_heart_extracts, write_site
 from hetao.errors import InvalidData, Usage
 from hetao.study import read_study
-from support_engines import write_tables
+from support_engines import TABLES, write_tables
 
 pytestmark = pytest.mark.xdist_group("engines")
 
@@ -107,6 +108,29 @@ def test_parquet_is_written_once_and_as_a_whole(tmp_path):
     with connect() as connection:
         found = connection.read_parquet(first["few"]).count("*").fetchall()
     assert found == [(10,)]
+
+
+def test_the_types_of_parquet_files_are_those_of_the_tables(tmp_path):
+    write_tables(tmp_path, TABLES)
+    files = publish_parquet.publish(tmp_path / "cdm.duckdb", tmp_path / "parquet")
+
+    told = parquet_tables(files)
+
+    with closing(connect_read_only(tmp_path / "cdm.duckdb")) as source:
+        assert told == stored_tables(source)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "parquet" / "days.parquet").rename(tmp_path / "folder" / "1.parquet")
+    assert parquet_tables({"d": str(tmp_path / "folder")}) == {"d": told["days"]}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PAR1 and no more"])
+def test_a_parquet_file_that_cannot_be_read_is_refused(content, tmp_path):
+    place = tmp_path / "lost.parquet"
+    if content is not None:
+        place.write_bytes(content)
+
+    with pytest.raises(InvalidData):
+        parquet_tables({"lost": str(place)})
 
 
 @pytest.fixture(scope="session")

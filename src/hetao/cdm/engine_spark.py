@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 from hetao.cdm import arrow_columns
 from hetao.cdm.engine import ClosesItself, Column, Columns, Row
 from hetao.cdm.plan import checked_name, translate
-from hetao.cdm.plan_types import MADE, ColumnTypes, EmptyTables, declared_type
+from hetao.cdm.plan_types import MADE, ColumnTypes, EmptyTables, parquet_tables
 from hetao.errors import InvalidData, UnportablePlan, Unreachable
 
 # What a plan's meaning hangs on: set in every session, whatever the cluster's own.
@@ -35,7 +35,6 @@ MEANING = {
 }
 LOCAL = "local[*]"
 VARIABLE = "HETAO_SPARK"  # the environment's word for the master
-WORDS = {"string": "VARCHAR", "int": "INTEGER", "timestamp_ntz": "TIMESTAMP"}
 
 
 class SparkEngine(ClosesItself):
@@ -50,7 +49,8 @@ class SparkEngine(ClosesItself):
 
         Args:
             session: a running session; it is left running.
-            tables: the folder or file of Parquet for each table's name.
+            tables: the folder or file of Parquet for each table's name, which this
+                process can read as the executors do.
             scratch: where every executor can write; "" is a local temporary folder,
                 for a cluster on this machine. Patient rows stand there until closed.
 
@@ -62,12 +62,16 @@ class SparkEngine(ClosesItself):
             self._session.conf.set(setting, value)
         self._scratch = scratch or tempfile.mkdtemp(prefix="hetao-spark-")
         self._tables = dict(tables)
+        # Told by us: Spark would start a job for each table to look for itself.
+        self._types: dict[str, ColumnTypes] = {}
         self._places: dict[str, str] = {}
         self._numbers = itertools.count()
         self._empty = EmptyTables()
         try:
-            for name in self._tables:
-                self._empty.add(checked_name(name), self._open(name))
+            self._types = parquet_tables(self._tables)
+            for name, types in self._types.items():
+                self._open(name)
+                self._empty.add(name, types)
         except BaseException:
             self.close()
             raise
@@ -116,8 +120,8 @@ class SparkEngine(ClosesItself):
     def close(self) -> None:
         """Drop what was made; a Spark session that was handed in goes on."""
         with failures():
-            for view in self._session.catalog.listTables():
-                self._session.catalog.dropTempView(view.name)
+            for name in self._tables.keys() | self._places.keys():
+                self._session.catalog.dropTempView(name)
             self._delete(self._scratch)
         self._empty.close()
 
@@ -126,15 +130,15 @@ class SparkEngine(ClosesItself):
             answer = self._session.sql(translate(sql, self.name)).toArrow()
         return arrow_columns.typed(answer, types)
 
-    def _open(self, name: str) -> ColumnTypes:
-        """Show a curated table under its name; return its columns' types."""
+    def _open(self, name: str) -> None:
+        """Show a curated table under its name."""
+        schema = ", ".join(
+            f"`{checked_name(key)}` {kind.spark}"
+            for key, kind in self._types[name].items()
+        )
         with failures():
-            frame = self._session.read.parquet(self._tables[name])
-            frame.createOrReplaceTempView(name)
-        return {
-            key: declared_type(WORDS.get(word, word), f"{name}.{key}")
-            for key, word in frame.dtypes
-        }
+            frame = self._session.read.schema(schema).parquet(self._tables[name])
+            frame.createOrReplaceTempView(checked_name(name))
 
     def _keep(self, name: str, frame: Any) -> None:
         place = f"{self._scratch}/{name}-{next(self._numbers)}"

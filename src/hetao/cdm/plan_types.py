@@ -1,10 +1,13 @@
 """The types that a plan's columns can have, and what they are called where."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 from duckdb import sqltypes
 
+from hetao.cdm.engine import literal
 from hetao.cdm.engine_duckdb import Connection, connect, failures, result_forms
 from hetao.cdm.plan import checked_name, translate
 from hetao.errors import InvalidData
@@ -113,6 +116,28 @@ def stored_tables(connection: Connection) -> dict[str, ColumnTypes]:
     for table, key, kind in found:
         tables.setdefault(table, {})[key] = declared_type(kind, f"{table}.{key}")
     return tables
+
+
+def parquet_tables(files: Mapping[str, str]) -> dict[str, ColumnTypes]:
+    """Return the types of the columns of Parquet files, by name; no row is read.
+
+    Args:
+        files: name → file, or folder of files.
+
+    Raises:
+        InvalidData: a file cannot be read, or no plan reads one of its columns.
+    """
+    found: dict[str, ColumnTypes] = {}
+    with connect() as connection, failures():
+        for name, file in files.items():
+            place = f"{file}/*.parquet" if Path(file).is_dir() else file
+            told = connection.execute(
+                f"DESCRIBE SELECT * FROM read_parquet({literal(place)})"  # noqa: S608
+            ).fetchall()
+            found[name] = {
+                key: declared_type(kind, f"{name}.{key}") for key, kind, *_ in told
+            }
+    return found
 
 
 def declared_type(text: str, column: str) -> ColumnType:
