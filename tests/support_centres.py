@@ -13,7 +13,7 @@ import pandas as pd
 
 from hetao.analysis import oracle
 from hetao.canonical import parse_canonical
-from hetao.notebook import draft_study
+from hetao.notebook.drafting import draft_study
 from hetao.notebook.parts import split_parts
 from hetao.release import Policy
 from hetao.study import Minimum, study_from

@@ -18,10 +18,10 @@ from hetao.canonical import digest, parse_canonical
 from hetao.cdm import FlatFile, FlatTable
 from hetao.errors import HetaoError
 from hetao.federation.attend import attend
+from hetao.federation.cast import Cast, new_cast
 from hetao.federation.certify import certify, package_of
 from hetao.federation.coordinator import Coordinator
 from hetao.federation.correspondence import Desk
-from hetao.federation.embedded import Cast, new_cast
 from hetao.federation.hub import Hub
 from hetao.federation.logs import NOWHERE, LogTable
 from hetao.federation.outcome import Outcome

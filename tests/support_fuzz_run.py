@@ -10,9 +10,9 @@ from hetao.canonical import canonical, digest_bytes, parse_canonical
 from hetao.dossier import sd_jwt
 from hetao.dossier.disclosure import make_disclosable
 from hetao.errors import BadEnvelope
+from hetao.federation.cast import Cast
 from hetao.federation.certify import recompute
 from hetao.federation.courier import read_letters, write_letters
-from hetao.federation.embedded import Cast
 from hetao.federation.hub_https import frame, unframe
 from hetao.federation.register import News, news_from
 from hetao.federation.released import check_released, sign_released

@@ -20,9 +20,9 @@ import pandas as pd
 from aiohttp import web
 
 from hetao.federation.attend import attend
+from hetao.federation.cast import Cast, new_cast
 from hetao.federation.coordinator import Coordinator
 from hetao.federation.correspondence import Desk
-from hetao.federation.embedded import Cast, new_cast
 from hetao.federation.hub import Hub
 from hetao.federation.hub_https import serve_hub, server_tls
 from hetao.federation.outcome import Outcome

@@ -17,7 +17,7 @@ from hetao.analysis import estimator_for, make_rows
 from hetao.analysis.finding import Finding
 from hetao.cdm import open_flat
 from hetao.cohort import build
-from hetao.notebook import draft_study
+from hetao.notebook.drafting import draft_study
 from hetao.notebook.parts import split_parts
 from peers.data import DIALYSIS
 

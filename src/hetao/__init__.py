@@ -50,14 +50,18 @@ def __getattr__(name: str) -> object:
         import hetao.testing
 
         return hetao.testing
-    if name in ("Cohort", "fit"):
-        import hetao.notebook
+    if name == "Cohort":
+        from hetao.notebook.cohort import Cohort
 
-        return getattr(hetao.notebook, name)
+        return Cohort
+    if name == "fit":
+        from hetao.notebook.fitting import fit
+
+        return fit
     if name in MODELS:
         from functools import partial
 
-        from hetao.notebook import fit
+        from hetao.notebook.fitting import fit
 
         return partial(fit, name)
     raise AttributeError(f"module 'hetao' has no attribute {name!r}")

@@ -16,7 +16,8 @@ import hetao
 from hetao.analysis import oracle
 from hetao.canonical import parse_canonical
 from hetao.federation.certify import recompute
-from hetao.notebook import Part, draft_study
+from hetao.notebook.drafting import draft_study
+from hetao.notebook.parts import Part
 from hetao.release import Policy
 from hetao.study import Analysis, Grid, Minimum, Variable
 from support_analysis import (

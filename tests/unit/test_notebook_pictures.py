@@ -11,7 +11,7 @@ import pytest
 
 import hetao
 from hetao.errors import Unverified, Usage
-from hetao.notebook import FitResult
+from hetao.notebook.result import FitResult
 from hetao.release import Policy
 from hetao.study import Minimum
 from hetao.study.methods import METHODS

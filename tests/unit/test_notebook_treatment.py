@@ -6,8 +6,9 @@ import pytest
 
 import hetao
 from hetao.errors import BadFormula
-from hetao.notebook import Part, draft_study
 from hetao.notebook.asking import with_treatment
+from hetao.notebook.drafting import draft_study
+from hetao.notebook.parts import Part
 from hetao.notebook.weighting import ScoreWeights
 
 

@@ -14,8 +14,9 @@ from hetao.federation.clock import utc_now
 from hetao.federation.pilot import Pilot, PilotSite, toml_text, write_pilot
 from hetao.federation.processes import run_study, running
 from hetao.federation.propose import draft_permit
-from hetao.notebook import Draft, FitResult, Part, draft_study, result_of
-from hetao.notebook.parts import split_parts
+from hetao.notebook.drafting import Draft, draft_study
+from hetao.notebook.parts import Part, split_parts
+from hetao.notebook.result import FitResult, result_of
 from hetao.permit import (
     SIDES,
     read_directory,

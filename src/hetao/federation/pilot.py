@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hetao.errors import InvalidNetwork
-from hetao.federation.embedded import Cast, new_cast
+from hetao.federation.cast import Cast, new_cast
 from hetao.federation.pki import Authority, new_authority, write_certificate
 from hetao.ledger.policy import HUBS
 from hetao.permit import (
