@@ -227,7 +227,7 @@ def test_a_written_page_saves_its_answer_for_another_machine(
 ):
     browser.held_by("ethics-hk")
     place = tmp_path / "page.html"
-    assert ask_to_approve(permit, "--page", place, "--lang", "zh-Hant").ended() == 0
+    assert ask_to_approve(permit, "--page", place, "--language", "zh-Hant").ended() == 0
     browser.show_as(origin + "/page.html", place.read_bytes())
 
     saved = browser.saved(tmp_path)

@@ -221,7 +221,7 @@ def test_an_unknown_option_shows_how_its_own_command_is_called(capsys):
 
 
 def test_a_screen_that_lacks_letters_gets_them_written_out():
-    words = command("rules", "list", "--pack", "hk-pdpo", "--lang", "zh-Hans")
+    words = command("rules", "list", "--pack", "hk-pdpo", "--language", "zh-Hans")
     env = {**environment(), "PYTHONIOENCODING": "big5", "PYTHONUTF8": "0"}
 
     said = subprocess.run(words, env=env, capture_output=True, check=False)

@@ -44,7 +44,7 @@ def form(tmp_path):
 def test_an_answer_names_its_rules_and_sources_and_is_no_legal_advice(
     form, capsys, language
 ):
-    assert main(["rules", "explain", str(form), "--lang", language]) == 0
+    assert main(["rules", "explain", str(form), "--language", language]) == 0
 
     said = capsys.readouterr().out
     assert {"en": "not legal advice", "zh-Hant": "不是法律意見"}.get(
@@ -60,7 +60,7 @@ def test_what_is_unknown_is_asked_in_that_language(tmp_path, capsys, language):
     path = tmp_path / "empty.toml"
     path.write_text("", encoding="utf-8")
 
-    assert main(["rules", "explain", str(path), "--lang", language]) == 0
+    assert main(["rules", "explain", str(path), "--language", language]) == 0
 
     question = BOOK.facts["request.crossing"].ask[language]
     assert f"? {question}" in capsys.readouterr().out
@@ -84,7 +84,7 @@ def test_an_answer_as_data_carries_digests_day_and_sources(form, capsys):
 def test_the_empty_form_asks_every_fact_and_settles_none(tmp_path, language):
     path = tmp_path / "form.toml"
 
-    assert main(["rules", "facts", "--lang", language, "--out", str(path)]) == 0
+    assert main(["rules", "facts", "--language", language, "--out", str(path)]) == 0
 
     assert read_facts(path, BOOK.facts, set(BOOK.instruments)).values == {}
     text = path.read_text("utf-8")

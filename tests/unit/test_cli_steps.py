@@ -142,7 +142,7 @@ def test_a_permit_is_read_before_it_is_signed_in_the_signer_s_language(desk):
     permit = read_bundle(desk.permit).permit
 
     said = desk.call("permit", "show", desk.permit)
-    chinese = desk.call("permit", "show", desk.permit, "--lang", "zh-Hant")
+    chinese = desk.call("permit", "show", desk.permit, "--language", "zh-Hant")
 
     assert said.out == permit.digest + "\n"
     assert f"  Purpose: {permit.purpose}\n" in said.err
@@ -419,7 +419,7 @@ def test_a_data_manager_asks_what_has_left(desk, monkeypatch):
     assert "Nothing left" in desk.call(*ask).out
     monkeypatch.chdir(path.parent)
     assert "Nothing left" in desk.call("site", "releases", path.name).out
-    assert "沒有放行任何內容" in desk.call(*ask, "--lang", "zh-Hant").out
+    assert "沒有放行任何內容" in desk.call(*ask, "--language", "zh-Hant").out
     assert desk.call(*ask, "--json").json["departures"] == []
     assert desk.call(*ask, "--html", page).code == 0
     assert page.read_text("utf-8").startswith("<!doctype html>")

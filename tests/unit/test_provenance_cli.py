@@ -138,7 +138,7 @@ def test_the_log_says_that_acts_were_shown_and_not_which(site, capsys):
     assert "1 act was shown to may" in said
     assert str(person) not in said
     for language in ("en", "zh-Hant", "zh-Hans"):
-        words = ["site", "releases", str(site), "--lang", language]
+        words = ["site", "releases", str(site), "--language", language]
         assert main([*words, "--html", str(site.parent / "left.html")]) == 0
         assert main(words) == 0
         told = capsys.readouterr().out

@@ -114,7 +114,7 @@ def _let_every_letter_through() -> None:
     """Write out, by its number, what the encoding of a screen or pipe lacks.
 
     Python does so for standard error alone: a screen of Big5 would end `hetao rules
-    explain --lang zh-Hans` with a fault, half of it said.
+    explain --language zh-Hans` with a fault, half of it said.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -217,7 +217,7 @@ def _put(chosen: argparse.Namespace, origin: str, ask: Ask, paths: Paths) -> int
         said.append(_keep(ask, answer, paths))
         return said[-1]
 
-    shown = page(ask, chosen.lang, is_served=True)
+    shown = page(ask, chosen.language, is_served=True)
     ask_here(origin, shown, taken, say, opens=not chosen.no_browser)
     sys.stdout.write(said[-1] + "\n")
     return 0
@@ -230,7 +230,7 @@ def _write(chosen: argparse.Namespace, origin: str, ask: Ask) -> int:
         check_new(path)
     text = json.dumps(ask.as_json(), ensure_ascii=False, indent=1)
     asked.write_text(text + "\n", encoding="utf-8")
-    chosen.page.write_text(page(ask, chosen.lang), encoding="utf-8")
+    chosen.page.write_text(page(ask, chosen.language), encoding="utf-8")
     say(f"code {ask.code}: tell it to whoever signs, by another way")
     say(f"put the page where {origin} serves it, and keep {asked} here")
     say(f"what the page saves: `passkey take … --asked {asked}`")

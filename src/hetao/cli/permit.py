@@ -63,7 +63,7 @@ def show(chosen: argparse.Namespace) -> int:
     for reason in found.why:
         say(f"  {reason}")
     _show_reasons(bundle)
-    _show_crossing(permit, chosen.lang)
+    _show_crossing(permit, chosen.language)
     _show_bases(permit, {digest_of(path): path for path in chosen.document})
     for approval in found.approvals:
         say(f"  approved by {approval.by} ({approval.role}, {approval.side})")

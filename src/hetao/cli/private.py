@@ -56,7 +56,7 @@ def count(chosen: argparse.Namespace) -> int:
     if chosen.json:
         sys.stdout.write(json.dumps(answer.as_json(), ensure_ascii=False) + "\n")
     else:
-        sys.stdout.write("\n".join(_lines(dict(answer.body), chosen.lang)) + "\n")
+        sys.stdout.write("\n".join(_lines(dict(answer.body), chosen.language)) + "\n")
     return 0
 
 

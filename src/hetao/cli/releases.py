@@ -20,7 +20,7 @@ def releases(chosen: argparse.Namespace) -> int:
     if chosen.html is not None:
         from hetao.report.leaving import page_of
 
-        write_whole(chosen.html, page_of(found, chosen.lang).encode())
+        write_whole(chosen.html, page_of(found, chosen.language).encode())
         say(f"{chosen.html}: {len(found.departures)} entries")
     if chosen.json:
         body = json.dumps(asdict(found), ensure_ascii=False, indent=1)
@@ -28,7 +28,7 @@ def releases(chosen: argparse.Namespace) -> int:
     elif chosen.html is None:
         from hetao.report.leaving import lines_of
 
-        sys.stdout.write("\n".join(lines_of(found, chosen.lang)) + "\n")
+        sys.stdout.write("\n".join(lines_of(found, chosen.language)) + "\n")
     return 0
 
 

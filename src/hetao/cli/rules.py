@@ -29,7 +29,7 @@ def explain_facts(chosen: argparse.Namespace) -> int:
     if chosen.json:
         sys.stdout.write(json.dumps(answer_json(found), ensure_ascii=False) + "\n")
     else:
-        sys.stdout.write(explain(found, chosen.lang))
+        sys.stdout.write(explain(found, chosen.language))
     return 0
 
 
@@ -45,9 +45,9 @@ def listing(chosen: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
         return 0
     for rule in rules:
-        lines = rule_lines(rule, book.instruments, chosen.lang)
+        lines = rule_lines(rule, book.instruments, chosen.language)
         sys.stdout.write("\n".join(lines) + "\n")
-    say(phrase("advice", chosen.lang))
+    say(phrase("advice", chosen.language))
     if chosen.due is not None:
         say(
             f"{len(rules)} of {len(book.rules)} rules were last read over "
@@ -58,7 +58,7 @@ def listing(chosen: argparse.Namespace) -> int:
 
 def write_form(chosen: argparse.Namespace) -> int:
     """Write an empty facts file, with every question."""
-    form = empty_form(rulebook_with(chosen.packs), chosen.lang)
+    form = empty_form(rulebook_with(chosen.packs), chosen.language)
     if chosen.out is None:
         sys.stdout.write(form)
         return 0

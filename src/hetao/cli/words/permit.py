@@ -27,7 +27,7 @@ def add_permit(commands: Commands) -> None:
     module = "hetao.cli.permit"
     show = command(verbs, "show", f"{module}:show", "how a permit stands, and why")
     show.add_argument("permit", type=Path, metavar="PERMIT")
-    show.add_argument("--lang", choices=("en", "zh-Hant", "zh-Hans"), default="en")
+    show.add_argument("--language", choices=("en", "zh-Hant", "zh-Hans"), default="en")
     _add_document(show)
     add_json(show)
     for verb, text in SAYING.items():
@@ -209,7 +209,7 @@ def _add_passkey(verbs: Commands) -> None:
     def add(name: str, function: str, text: str) -> argparse.ArgumentParser:
         added = command(keys, name, f"{module}:{function}", text)
         added.add_argument(
-            "--lang",
+            "--language",
             choices=("en", "zh-Hant", "zh-Hans"),
             default="en",
             help="language that the page opens in",

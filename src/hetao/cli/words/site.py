@@ -129,7 +129,7 @@ def _add_count(site: Commands) -> None:
         "--epsilon", type=float, help="privacy loss of the answer; the most if left out"
     )
     count.add_argument("--out", type=Path, metavar="FILE", help="the signed answer")
-    count.add_argument("--lang", choices=("en", "zh-Hant", "zh-Hans"), default="en")
+    count.add_argument("--language", choices=("en", "zh-Hant", "zh-Hans"), default="en")
     add_json(count)
 
 
@@ -169,7 +169,9 @@ def _add_releases(site: Commands) -> None:
     releases.add_argument(
         "--html", type=Path, metavar="FILE", help="write a page with a picture instead"
     )
-    releases.add_argument("--lang", choices=("en", "zh-Hant", "zh-Hans"), default="en")
+    releases.add_argument(
+        "--language", choices=("en", "zh-Hant", "zh-Hans"), default="en"
+    )
     add_json(releases)
 
 

@@ -66,7 +66,7 @@ def add_rules(commands: Commands) -> None:
     def add(name: str, function: str, text: str) -> argparse.ArgumentParser:
         added = command(rules, name, f"{module}:{function}", text)
         languages = ("en", "zh-Hant", "zh-Hans")
-        added.add_argument("--lang", choices=languages, default="en")
+        added.add_argument("--language", choices=languages, default="en")
         added.add_argument(
             "--packs", type=Path, metavar="DIR", help="rule packs of your own too"
         )
