@@ -81,6 +81,15 @@ STUDIES = {
         ("age", "abs(age-65)"),
         ("age", "abs(age-75)"),
     ),
+    "an exposure each": tuple(
+        ("age", "sex", each) for each in ("bmi", "chol", "hdl", "tg", "creatinine")
+    ),
+    "a spline, then lines": (
+        ("ns(age, df = 3)", "sex"),
+        ("age", "sex", "bmi"),
+        ("age", "(age-60)**2", "chol"),
+    ),
+    "products": (("age", "sex", "age:sex"), ("age", "bmi", "age:bmi"), ("chol/hdl",)),
     "splines of other knots": (
         ("ns(age, knots = c(50, 65, 75))",),
         ("ns(age, knots = c(45, 60, 70, 80))",),
@@ -216,7 +225,7 @@ def met_together(name: str, people: int, sites: int) -> tuple[int, int, int]:
         ):
             by_itself += 1
             continue
-        few = together(rows, np.arange(people))
+        few = together(rows, columns, np.arange(people))
         found += min(few.values(), default=CELL) < CELL
     return by_itself, sites - by_itself, found
 

@@ -39,6 +39,13 @@ def test_those_left_out_are_the_furthest_and_no_other(n, seed):
         assert told("code", "age", code=values * scale * factor) == (tells, False)
 
 
+def test_what_is_alike_is_so_in_any_unit():
+    """The square of what people differ by would be no finite number."""
+    code = 1 + 1e-6 * np.random.default_rng(1).normal(size=400)
+
+    assert told("1e200*code*age*1e-200", "age", code=code) == (True, True)
+
+
 def test_an_offset_that_all_have_alike_is_held_to_its_whole_range():
     """From -10 to 10: were it held to their sum, nothing would be alike."""
     analysis = Analysis("m", "poisson", outcome="y", terms=("1", "age"), offset="code")

@@ -132,8 +132,9 @@ class _People:
         if few >= len(of_each):
             return _Part(is_alike=False, differs=True)
         most = np.partition(of_each, -few - 1)[-few - 1]
-        spread = float(np.sqrt(np.mean(away[away <= most] ** 2)))
-        return _Part(spread <= SPREAD * reach, bool(away.any()))
+        kept = away[away <= most] / (reach or 1.0)  # whose squares are not too large
+        spread = float(np.sqrt(np.mean(kept**2)))
+        return _Part(spread <= SPREAD, bool(away.any()))
 
     def mixes(self, factor: Expression) -> bool:
         """Return whether some arithmetic takes what is alike and what is not."""

@@ -378,7 +378,7 @@ def _times(plan: Plan, known: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
 def _design(plan: Plan, known: Mapping[str, NDArray[Any]], n: int) -> Floats:
     design = np.empty((n, plan.parameters))
     for place, column in enumerate(plan.columns):
-        design[:, place] = _column(column, known)
+        design[:, place] = column_of(column, known)
     beyond = np.abs(design) > 1 + ROUNDING
     if beyond.any():
         for place, column in enumerate(plan.columns):
@@ -386,8 +386,14 @@ def _design(plan: Plan, known: Mapping[str, NDArray[Any]], n: int) -> Floats:
     return design
 
 
-def _column(column: Column, known: Mapping[str, NDArray[Any]]) -> Floats | float:
-    """Return (n,) values of a design's column, or the one value of all rows."""
+def column_of(column: Column, known: Mapping[str, NDArray[Any]]) -> Floats | float:
+    """Return (n,) values of a design's column, or the one value of all rows.
+
+    Args:
+        column: of the public plan.
+        known: one (n,) array a variable, that of `SITE` too; where a number is
+            missing, NaN, the column is.
+    """
     parts = [value_of(factor, known) for factor in column.factors]
     parts += [known[name] == level for name, level in column.levels]
     value = functools.reduce(operator.mul, parts) if parts else 1.0

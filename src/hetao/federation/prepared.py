@@ -20,6 +20,7 @@ from hetao.analysis.rows import Columns
 from hetao.analysis.together import together
 from hetao.errors import HetaoError
 from hetao.release import Policy, check_people
+from hetao.release.minimums import check_counts
 from hetao.study import Minimum, Study
 
 
@@ -90,7 +91,8 @@ class Prepared:
         """Return how few people its numbers and other analyses' single out together.
 
         Whatever the study asks counts, in whichever order; but what this site can't
-        answer. None where nothing of the analysis has to be looked at so.
+        answer, or refuses by itself in each round. None where nothing of the analysis
+        has to be looked at so.
         """
         return self._together.get(name)
 
@@ -100,7 +102,11 @@ class Prepared:
         for analysis in self._study.analyses:
             try:
                 estimator, rows = self.rows(analysis.name)
+                facts = self.facts(analysis.name)
+                if analysis.coefficients:  # its columns are told of by none but these
+                    facts, _ = estimator.guarded(facts, rows, None)
+                check_counts(facts, self._minimum, self._site)
             except HetaoError:
                 continue
             found[analysis.name] = (estimator.plan, rows)
-        return together(found, self._people.whose)
+        return together(found, self._people.columns, self._people.whose)

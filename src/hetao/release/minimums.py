@@ -89,7 +89,8 @@ def check_together(few: int | None, minimum: Minimum, site: str) -> None:
             f"at {site} fewer than {minimum.cell} people could be told apart from all "
             "others by the numbers of several analyses of the study together",
             fix="write a number, or its spline, alike in all analyses, or plainly: as "
-            "it is, its square, cube, root or logarithm",
+            "it is, its square, cube, root or logarithm; of numbers that differ for "
+            "few people take one",
             local=f"told apart: {few}",
         )
 
