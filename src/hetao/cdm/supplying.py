@@ -185,6 +185,8 @@ def _name_concepts(connection: Connection) -> None:
         for name, field in table.fields.items()
         if field.references == "concept.concept_id"
     )
+    if not used:
+        return  # no table has a row
     names: list[tuple[int, str, str, str, str, str]] = [
         (number, *words) for number, words in STANDARD.items()
     ]
