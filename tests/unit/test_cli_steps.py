@@ -337,6 +337,19 @@ def test_a_hospital_curates_its_extract(tmp_path, capsys):
     assert json.loads((home / "quality.json").read_text())["site"] == "lung-north"
 
 
+def test_several_sites_of_one_machine_are_curated_by_one_command(tmp_path, capsys):
+    extracts = write_lung_extracts(tmp_path)
+    names = ("lung-north", "lung-east", "lung-south")
+    paths = [write_site(extracts[name].parent, name) for name in names]
+
+    said = called(capsys, "site", "curate", *paths)
+
+    assert said.code == 0
+    found = re.findall(r"^hetao: (\S+): \d+ people, snapshot", said.err, re.M)
+    assert found == list(names)
+    assert all((path.parent / "store" / "current").is_file() for path in paths)
+
+
 def test_a_hospital_reads_its_quality_report_in_a_language(tmp_path, capsys):
     folder = write_lung_extracts(tmp_path)["lung-north"].parent
     path = write_site(folder, "lung-north")

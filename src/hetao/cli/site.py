@@ -24,13 +24,19 @@ PATIENCE_SECONDS = 24 * 3600.0  # a site keeps dialling a hub that is away
 
 
 def curate(chosen: argparse.Namespace) -> int:
-    """Curate a site and say what was found; counts are for the site's own eyes."""
+    """Curate sites and say what was found; counts are for each site's own eyes."""
     os.umask(0o077)  # patients' rows are for this user alone
-    done = curate_site(chosen.site, say, whole=chosen.whole)
+    for path in chosen.sites:
+        _curate_one(path, whole=chosen.whole, in_json=chosen.json)
+    return 0
+
+
+def _curate_one(path: Path, *, whole: bool, in_json: bool) -> None:
+    done = curate_site(path, say, whole=whole)
     from hetao.cli.provenance import commit_site
 
-    commit_site(chosen.site, done.snapshot)
-    if chosen.json:
+    commit_site(path, done.snapshot)
+    if in_json:
         body = {
             "site": done.site,
             "database": str(done.database),
@@ -44,13 +50,12 @@ def curate(chosen: argparse.Namespace) -> int:
             "report": str(done.report),
         }
         sys.stdout.write(json.dumps(body, ensure_ascii=False, indent=1) + "\n")
-        return 0
+        return
     say(f"{done.site}: {done.people} people, snapshot {done.folder.name}")
     for table, rows in done.tables.items():
         again = ", as before" if table in done.taken_over else ""
         say(f"  {table}: {rows} rows{again}")
     say(f"quality report: {done.report}")
-    return 0
 
 
 def init(chosen: argparse.Namespace) -> int:

@@ -45,9 +45,9 @@ def add_site(commands: Commands) -> None:
         site,
         "curate",
         "hetao.cli.site:curate",
-        "turn the site's extract into OMOP tables, with a quality report",
+        "turn a site's extract into OMOP tables, with a quality report; or several's",
     )
-    curate.add_argument("site", type=Path, metavar="SITE.toml")
+    curate.add_argument("sites", type=Path, nargs="+", metavar="SITE.toml")
     curate.add_argument(
         "--whole",
         action="store_true",
