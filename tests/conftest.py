@@ -13,6 +13,7 @@ from support_federation import COUNTS, LOGISTIC, Federation, Plan, toy_study
 TESTS = Path(__file__).parent
 GAPS = ("not_yet", "never")
 DEPTH = sys.getrecursionlimit()
+gc.disable()  # while tests are found: what that makes stays, as do the libraries
 
 # A busy machine is no failure: nothing here asserts how long something takes.
 settings.register_profile("hetao", deadline=None)
@@ -57,6 +58,7 @@ def pytest_collection_finish():
     """Leave the thousands of tests out of what the collector looks at each time."""
     assert sys.getrecursionlimit() == DEPTH, "an import lifted it: a test would crash"
     gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure():
