@@ -24,13 +24,14 @@ from hetao.federation.cast import Cast, new_cast
 from hetao.federation.coordinator import Coordinator
 from hetao.federation.correspondence import Desk
 from hetao.federation.hub import Hub
-from hetao.federation.hub_https import serve_hub, server_tls
+from hetao.federation.hub_https import serve_hub
 from hetao.federation.outcome import Outcome
 from hetao.federation.pki import Authority, new_authority, write_certificate
 from hetao.federation.propose import draft_permit
 from hetao.federation.site import Site, SiteSetup
+from hetao.federation.tls import client_tls, server_tls
 from hetao.federation.transport import Transport
-from hetao.federation.transport_https import HttpsTransport, client_tls
+from hetao.federation.transport_https import HttpsTransport
 from hetao.federation.transport_inproc import Exchange
 from hetao.ledger.envelope import Envelope, Header, seal
 from hetao.ledger.log import Log

@@ -19,9 +19,9 @@ from hetao.errors import InvalidNetwork, Stopped
 from hetao.federation import coordinator as coordinating
 from hetao.federation.certify import certify
 from hetao.federation.cosigning import Shown
-from hetao.federation.hub_https import server_tls
 from hetao.federation.logs import LogTable
 from hetao.federation.network import Network
+from hetao.federation.tls import server_tls
 from hetao.ledger.certificate import verify_certificate
 from hetao.ledger.log_end import append_last
 from hetao.ledger.note import COSIGNATURE, LOG_SIGNATURE, Verifier, cosign, sign_note

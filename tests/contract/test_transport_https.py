@@ -11,9 +11,10 @@ import pytest
 from aiohttp import web
 
 from hetao.errors import BadEnvelope, Refused, Unreachable
-from hetao.federation.hub_https import serve_hub, server_tls
+from hetao.federation.hub_https import serve_hub
 from hetao.federation.pki import new_authority, write_certificate
-from hetao.federation.transport_https import HttpsTransport, client_tls
+from hetao.federation.tls import client_tls, server_tls
+from hetao.federation.transport_https import HttpsTransport
 from hetao.ledger.envelope import LARGEST_ENVELOPE
 from support_transport import HUBS, HttpsNet, letter, now, play, too_much
 

@@ -119,3 +119,12 @@ def test_who_waits_for_several_sites_loads_none_of_their_libraries():
 
     assert {"numpy", "duckdb", "aiohttp", "hetao.cdm"}.isdisjoint(loaded)
     assert "multiprocessing" in loaded
+
+
+def test_a_command_that_dials_nobody_loads_no_http_and_a_fit_no_party():
+    assert {"aiohttp", "hetao.federation.hub"}.isdisjoint(loaded_by("study"))
+    assert "aiohttp" not in loaded_by("provenance")
+
+    parties = {"hetao.federation.site", "hetao.federation.hub", "aiohttp"}
+    assert parties.isdisjoint(loaded_by("fit"))
+    assert parties <= loaded_by("site") | loaded_by("hub")

@@ -14,7 +14,6 @@ The name in the client's certificate decides who speaks; nothing in a request do
 import ssl
 import struct
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -35,16 +34,6 @@ LARGEST_BATCH: Final = BATCH_BYTES + LARGEST_ENVELOPE + 12 * BATCH  # bytes
 LAST_PLACE: Final = 2**63 - 1  # SQLite's largest integer
 CLOSING_SECONDS: Final = 2.0  # what is half sent by then is sent again later
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def server_tls(certificate: Path, key: Path, authority: Path) -> ssl.SSLContext:
-    """Return a TLS 1.3 context that demands a client certificate of our authority."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_cert_chain(certificate, key)
-    context.load_verify_locations(authority)
-    return context
 
 
 def frame(inbox: Inbox) -> bytes:

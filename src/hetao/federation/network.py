@@ -21,9 +21,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hetao.errors import InvalidNetwork
-from hetao.federation.hub_https import server_tls
 from hetao.federation.logs import NOWHERE, LogTable
-from hetao.federation.transport_https import client_tls
+from hetao.federation.tls import client_tls, server_tls
 from hetao.ledger.policy import HUBS
 from hetao.permit import Directory, Identity, read_directory, read_identity
 from hetao.records import read_toml, record

@@ -6,7 +6,6 @@ import json
 import math
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -32,14 +31,6 @@ REFUSALS: Final = {
     error.code: error
     for error in (Replayed, NotAParty, BadEnvelope, BadSignature, OutOfTime, Refused)
 }
-
-
-def client_tls(certificate: Path, key: Path, authority: Path) -> ssl.SSLContext:
-    """Return a TLS 1.3 context that shows our certificate and checks the hub's."""
-    context = ssl.create_default_context(cafile=authority)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(certificate, key)
-    return context
 
 
 class HttpsTransport:
