@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import statsmodels
-import statsmodels.api as sm
+from statsmodels.discrete.discrete_model import Logit
+from statsmodels.duration.hazard_regression import PHReg
+from statsmodels.regression.linear_model import OLS
 
 from hetao import cohort as cohorts
 from hetao.cdm import open_site
@@ -105,18 +107,18 @@ def _design(study: Study, analysis: Analysis, rows: pd.DataFrame) -> pd.DataFram
 
 
 def _logistic(analysis: Analysis, rows: pd.DataFrame, design: pd.DataFrame) -> Fit:
-    model = sm.Logit(rows[analysis.outcome].to_numpy(), design.to_numpy())
+    model = Logit(rows[analysis.outcome].to_numpy(), design.to_numpy())
     fit = model.fit(disp=False, method="newton", tol=1e-14, maxiter=100)
     return fit.params, fit.bse
 
 
 def _linear(analysis: Analysis, rows: pd.DataFrame, design: pd.DataFrame) -> Fit:
-    fit = sm.OLS(rows[analysis.outcome].to_numpy(), design.to_numpy()).fit()
+    fit = OLS(rows[analysis.outcome].to_numpy(), design.to_numpy()).fit()
     return fit.params, fit.bse
 
 
 def _cox(analysis: Analysis, rows: pd.DataFrame, design: pd.DataFrame) -> Fit:
-    model = sm.PHReg(
+    model = PHReg(
         rows[analysis.time].to_numpy(),
         design.to_numpy(),
         status=rows[analysis.event].to_numpy(),
