@@ -208,6 +208,18 @@ def test_people_in_a_fold_or_an_arm_are_told_by_themselves(by):
     assert few_of(apart, columns)["m0"] < min(plain, STRICT.cell)
 
 
+def test_of_each_fold_the_people_between_two_steps_are_counted():
+    columns = people()
+    ages = columns["age"]
+    asked = tuple(
+        replace(model, penalty="ridge", folds=5, lambdas=(0.1, 0.2))
+        for model in models(("bmi", step(ages, 100)), ("bmi", step(ages, 135)))
+    )
+    folds = next(rows.fold for _, rows in prepared(asked, columns).values())
+    between = np.bincount(folds[100:135], minlength=5)
+    assert set(few_of(asked, columns).values()) == {between.min()}
+
+
 def test_several_rows_of_a_person_are_one():
     columns = people()
     analyses, _ = distances(columns["age"], 100, 12)
@@ -329,14 +341,15 @@ def test_numbers_that_differ_for_many_are_let_through():
     assert min(found.values()) >= STRICT.cell
 
 
+@pytest.mark.parametrize("term", ["age", "sex"])
 @pytest.mark.parametrize("heaviest", [4.0, 1e150])
-def test_weights_that_differ_for_few_people_are_found(heaviest):
+def test_weights_that_differ_for_few_people_are_found(heaviest, term):
     columns = twins()
     columns["light"] = np.linspace(0.25, 0.5, PEOPLE) * heaviest
     columns["heavy"] = columns["light"].copy()
     columns["heavy"][100:103] *= 2
     by = [number(name, 0, heaviest) for name in ("light", "heavy")]
-    first, second = models(("age",), ("age",))
+    first, second = models((term,), (term,))
     asked = (replace(first, weights="light"), replace(second, weights="heavy"))
     assert max(few_of(asked, columns, variables=(*TWINS, *by)).values()) <= 3
 
@@ -480,11 +493,20 @@ def test_other_folds_hide_nothing(other):
         ("abs(age-50)", False),
         ("age*abs(bmi-25)", False),
         ("2*abs(age-50)", False),
+        ("(age**2)**0.5", False),
+        ("1/age**age", False),
     ],
 )
 def test_a_plain_form_of_a_number(term, is_so):
     (factor,) = parse_term(term).factors
     assert (form_of(factor) is not None) == is_so
+
+
+def test_a_reciprocal_of_a_square_is_a_form_of_its_own():
+    one, two, third = (
+        form_of(*parse_term(term).factors) for term in ("1/age", "1/age**2", "age**-2")
+    )
+    assert two == third != one
 
 
 def test_forms_of_one_number_and_what_one_analysis_has_are_not_looked_at():
@@ -494,6 +516,7 @@ def test_forms_of_one_number_and_what_one_analysis_has_are_not_looked_at():
     season = ("sin(2*pi*age/12)", "cos(2*pi*age/12)")
     assert not few_of(models(season, ("sex",), ("sex", *season)), columns)
     assert not few_of(models(("abs(age-50)",), ("abs(age-50)", "exp(-age/9)")), columns)
+    assert not few_of(models(("age", "bmi"), ("log(bmi)",)), columns)
     mixed = few_of(models(("age",), ("abs(age-50)",), ("abs(age-60)", "sex")), columns)
     assert set(mixed) == {"m1", "m2"}
     plain = few_of(models(("age", "bmi"), ("log(bmi)", "sex"), ("sqrt(age)",)), columns)
