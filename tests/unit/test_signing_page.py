@@ -322,7 +322,7 @@ def test_an_answer_that_cannot_be_kept_is_refused_and_may_be_handed_in_again(
     monkeypatch.setattr("hetao.cli.passkey.lay_vote", lay)
     monkeypatch.setattr("hetao.cli.passkey.ask_here", hand_in)
     monkeypatch.setattr("hetao.cli.passkey.page", lambda *_, **__: "")
-    chosen = SimpleNamespace(page=None, lang="en", no_browser=True)
+    chosen = SimpleNamespace(page=None, language="en", no_browser=True)
     origin = "http://localhost:1"
 
     assert passkey._put(chosen, origin, ask, (tmp_path, None)) == 0
