@@ -1,10 +1,10 @@
 """How long a whole certificate takes to check: the library, one file, a browser.
 
-    python benchmarks/bench_certificate.py
+    python benchmarks/bench_certificate.py [CERTIFICATE]
 
-A study of a count and a model over three sites, six sums, 18 releases. Processor time
-of the best of 20 for Python. For Chromium, where it is installed, the clock's, the best
-and the middle one:
+Of a file, or else of a study of a count and a model over three sites, six sums, 18
+releases. Processor time of the best of 20 for Python. For Chromium, where it is
+installed, the clock's, the best and the middle one:
 
 - opened: 20 pages, each in a process of its own that has run no line of it before, from
   when the browser comes to the script; how much of that it took to read the script;
@@ -189,7 +189,7 @@ def _worked(browser: Browser, path: Path) -> float:
 
 
 def main() -> None:
-    data = certificate()
+    data = Path(sys.argv[1]).read_bytes() if sys.argv[1:] else certificate()
     for name, verify in (
         ("hetao.ledger", verify_certificate),
         ("verify_hetao.py", verify_hetao.verify),
