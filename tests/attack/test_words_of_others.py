@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+from collections import Counter
 
 import pytest
 
 from hetao.cli import main
+from hetao.dossier.page import render_page
 from hetao.ledger import verify_hetao
 from hetao.permit import Words, bundle_from, sign_notice
 from support_federation import Federation, Plan, toy_study
@@ -124,3 +126,40 @@ def test_another_file_than_the_certificate_is_answered_with_what_to_take(
     assert "take the very file that was written" in line
     assert line.count("(") <= 2  # one remedy, not one within another
     assert line.endswith("; do not rely on it; ask whoever gave it to you)")
+
+
+@pytest.mark.parametrize("verify", VERIFIERS)
+@pytest.mark.parametrize("change", [render_page, "\n<!doctype html>{}".format])
+def test_a_page_is_answered_with_which_file_to_give(
+    titled, tmp_path, capsys, verify, change
+):
+    path = tmp_path / "certificate.html"
+    path.write_text(change(titled.certificate))
+
+    assert verify([str(path)]) == 6
+
+    (line,) = lines_of(capsys)
+    assert "is a page, for people to read" in line
+    assert "the .json" in line
+
+
+@pytest.mark.parametrize("columns", [24, 40, 80])
+@pytest.mark.parametrize("verify", VERIFIERS)
+def test_no_word_is_parted_that_fits_a_row(
+    titled, tmp_path, capsys, monkeypatch, verify, columns
+):
+    path = tmp_path / "certificate.json"
+    path.write_bytes(titled.certificate)
+    assert verify([str(path)]) == 7
+    short = [
+        [word for word in line.split() if len(word) <= columns // 2 - 5]
+        for line in lines_of(capsys)
+    ]
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+
+    assert verify([str(path)]) == 7
+
+    words = Counter(word for row in lines_of(capsys) for word in row.split())
+    assert not Counter(word for line in short for word in line) - words

@@ -139,9 +139,16 @@ def read_certificate(path: Path) -> bytes:
 
     Raises:
         InvalidData: there is none that could be read.
-        Unverified: it is larger than a certificate can be.
+        Unverified: it is larger than a certificate can be, or is a page.
     """
-    return read_whole(path, LARGEST, beyond=Unverified)
+    data = read_whole(path, LARGEST, beyond=Unverified)
+    if data[:99].lstrip().startswith(b"<"):
+        raise Unverified(
+            f"{path.name} is a page, for people to read",
+            fix="take the very file that was written, the .json beside it; "
+            f"{Unverified.remedy}",
+        )
+    return data
 
 
 def verify_certificate(

@@ -68,6 +68,7 @@ LATEST = 3600  # seconds between a certificate's date and its cosignatures
 SKEW = 300  # seconds that clocks may differ
 DOMAIN = b"hetao-statement-v1\n"
 UNCOUNTED = 7  # exit code
+A_PAGE = "it is a page, for people to read; give the .json that was written beside it"
 UNNAMED = "HOLDS, BUT DOES NOT COUNT: NO WITNESSES OF YOURS ARE NAMED"
 HOW = (
     "     for it to count, name your own witnesses and quorum, --policy FILE,",
@@ -109,6 +110,7 @@ class Certificate:
 
     def __init__(self, data: bytes) -> None:
         """Read a certificate's text."""
+        need(not data[:99].lstrip().startswith(b"<"), A_PAGE)
         value = read(data)
         need(set(value) == {"body", "log", "signature", "sums"}, "not a certificate")
         self.body, self.log, self.sums = value.pop("body"), value["log"], value["sums"]
@@ -568,18 +570,25 @@ def main(words: list[str] | None = None) -> int:
 def _shown(line: str) -> str:
     """Return a line for a screen; what turns, hides or ends one of others is told.
 
-    Wider than a terminal, it is broken, and no row but the first begins with words.
+    Wider than a terminal, it is broken, between words where it can be, and no row but
+    the first begins with words.
     """
     line = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in line)
     rows, used = [""], 0
     wide = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     for letter in line:
-        width = 1 if letter.isascii() else 2  # or less
-        if used + width > wide:
-            rows, used = [*rows, " " * 5], 5
+        if used + _width(letter) > wide:
+            head, _, word = rows[-1].rpartition(" ")
+            whole = head.strip() and _width(word) <= wide // 2 - 5
+            rows[-1:] = [head, " " * 5 + word] if whole else [rows[-1], " " * 5]
+            used = _width(rows[-1])
         rows[-1] += letter
-        used += width
+        used += _width(letter)
     return "\n".join(rows) + "\n"
+
+
+def _width(text: str) -> int:
+    return sum(1 if letter.isascii() else 2 for letter in text)  # columns, or less
 
 
 if __name__ == "__main__":
