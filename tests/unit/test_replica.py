@@ -66,6 +66,41 @@ def test_two_beats_give_every_party_everybody_elses_records(records):
     assert records.said == []
 
 
+def test_a_beat_with_nothing_new_asks_the_disk_nothing(records):
+    fill(records)
+    beat(records)
+    beat(records)
+    asked = []
+    for store in records.stores:
+        store._db.set_trace_callback(asked.append)
+
+    beat(records)
+
+    assert set(asked) == {"BEGIN IMMEDIATE", "COMMIT"}  # of what is heard
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_what_a_step_that_was_taken_back_kept_is_not_known(records, heard):
+    """A disk may be full when other letters of the same step are kept."""
+    fill(records)
+    (hub, store), log = (records.replicas[HUB], records.stores[1]), records.logs["a"]
+    told = account_of(log, 0, lambda _: True)
+
+    def step():
+        with store.transaction():
+            hub.hear(told.note) if heard else hub.learn([told], (), "a")
+            kept = (0, [told.note]) if heard else (5, [])
+            assert (hub.size("a"), hub.notes()) == kept
+            raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        step()
+
+    assert (hub.size("a"), hub.notes()) == (0, [])
+    hub.learn([told], (), "a")
+    assert words_of(hub, "a") == log.entries(0, log.size)
+
+
 def test_a_record_of_another_study_is_told_by_its_hash_alone(records):
     other = record(1, study="sha256:" + "6" * 64)
     payload = b'{"body":{"type":"hetao.release/2"}}'
@@ -369,7 +404,7 @@ def test_lines_of_strangers_under_a_checkpoint_go_no_further(records):
 
     assert hub.notes() == notes
     assert len(answer(records, "b")) < 5_000
-    assert sum(len(note) for _, _, note in hub._told("a")) < 1_000
+    assert sum(len(note) for _, _, note in hub._kept("a").told) < 1_000
 
 
 def test_of_checkpoints_ahead_those_are_kept_that_are_reached_first(
@@ -479,7 +514,7 @@ def test_of_a_report_that_is_refused_what_stands_before_is_kept(records):
     for _ in range(2):  # nor is it taken when it is told again
         with pytest.raises(Unverified):
             kept.learn(told[:1], [bad, told[1].note], HUB)
-        assert (kept.size("a"), kept._told("c")) == (5, [])
+        assert (kept.size("a"), kept._kept("c").told) == (5, ())
     for _ in range(2):
         with pytest.raises(Unverified):
             kept.learn([dataclasses.replace(told[1], note=bad)], (), HUB)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hetao.errors import BadEnvelope, HetaoError, NotAParty, Unverified
 from hetao.federation.store import Store
@@ -76,6 +76,21 @@ class Fault:
     said: str
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a party keeps of one log, without its entries.
+
+    Attributes:
+        size: how many entries are here, verified.
+        told: size, root and note of each checkpoint, the smallest first.
+        is_forked: whether something was found against the log.
+    """
+
+    size: int
+    told: tuple[tuple[int, bytes, str], ...]
+    is_forked: bool
+
+
 class Replica:
     """A party's copy of the other parties' logs."""
 
@@ -102,7 +117,9 @@ class Replica:
         self._pending: dict[tuple[str, str], list[tuple[bytes, bytes | None]]] = {}
         self._short: set[str] = set()
         self._keys: dict[str, Verifier] = {}
-        self._sound: set[bytes] = set()  # digests of notes that were verified
+        self._sound: dict[bytes, Checkpoint] = {}  # by digests of verified notes
+        self._known: dict[str, Kept] = {}  # what the disk need not be asked again …
+        self._undone = store.undone  # … unless a step was taken back since
 
     @property
     def parties(self) -> tuple[str, ...]:
@@ -117,8 +134,8 @@ class Replica:
 
     def size(self, origin: str) -> int:
         """Return how many entries of a log are here, verified."""
-        text = "SELECT coalesce(max(i) + 1, 0) FROM replica WHERE origin = ?"
-        return int(self._store.rows(text, (origin,))[0][0])
+        with self._lock:
+            return self._kept(origin).size
 
     def records(self, origin: str) -> list[tuple[int, bytes]]:
         """Return the audit records of a log whose words are here, by their places."""
@@ -145,18 +162,12 @@ class Replica:
         the teller.
         """
         with self._lock:
-            if self._is_forked(origin):
-                return None
-            size = self.size(origin)
-            note = self._note_at(origin, size)
-            if not note:
+            kept = self._kept(origin)
+            note = self._note_at(origin, size := kept.size)
+            if kept.is_forked or not note:
                 return None
             start = min(start, size)  # a reader with more holds this against it
-            rows = self._store.rows(
-                "SELECT i, leaf, entry FROM replica WHERE origin = ? AND i >= ? "
-                "ORDER BY i LIMIT ?",
-                (origin, start, MOST),
-            )
+            rows = self._rows_from(origin, start) if start < size else []
             path = self._path(origin, start, size)
         leaves = tuple(bytes(leaf) for _, leaf, _ in rows)
         words = {int(i): bytes(entry) for i, _, entry in rows if entry is not None}
@@ -169,22 +180,22 @@ class Replica:
         Whoever hears them beside another history of the same log has the proof. One
         of each log, then a second of each: no log crowds out the others.
         """
-        of_each = [self._of_interest(name) for name in self.parties]
+        with self._lock:
+            of_each = [self._of_interest(name) for name in self.parties]
         return [note for turn in zip_longest(*of_each) for note in turn if note]
 
     def _of_interest(self, origin: str) -> list[str]:
-        told = self._told(origin)
-        if not self._is_forked(origin):
-            size = self.size(origin)
-            return [note for at, _, note in told if at > size]
-        count = Counter(at for at, _, _ in told)
-        told.sort(key=lambda one: count[one[0]] < 2)  # what proves it comes first
+        kept = self._kept(origin)
+        if not kept.is_forked:
+            return [note for at, _, note in kept.told if at > kept.size]
+        count = Counter(at for at, _, _ in kept.told)  # what proves it comes first
+        told = sorted(kept.told, key=lambda one: count[one[0]] < 2)
         return [note for _, _, note in told]
 
     def doubts(self, origin: str) -> bool:
         """Return whether a log shows less than it told, and is to be asked again."""
         with self._lock:
-            return origin in self._short and not self._is_forked(origin)
+            return origin in self._short and not self._kept(origin).is_forked
 
     # --- hearing ----------------------------------------------------------------------
     def learn(self, accounts: Sequence[Account], notes: Sequence[str], by: str) -> None:
@@ -261,12 +272,13 @@ class Replica:
             if by == name:
                 self._look_for_loss(tree)
             self._hold(tree, account.note, account.path)
-            if account.start != self._have(name, by) or self._is_forked(name):
+            kept = self._kept(name)
+            if account.start != self._have(name, by) or kept.is_forked:
                 self._pending.pop((name, by), None)
                 return
-            if tree.size == self.size(name):
+            if tree.size == kept.size:
                 return
-            if tree.size - self.size(name) > MOST_AHEAD:
+            if tree.size - kept.size > MOST_AHEAD:
                 self._pending.pop((name, by), None)
                 return
             pending = self._pending.setdefault((name, by), [])
@@ -284,7 +296,7 @@ class Replica:
     def _look_for_loss(self, tree: Checkpoint) -> None:
         """Find a log that twice in a row shows less than it told; once may be late."""
         name = tree.origin
-        if tree.size >= self.size(name):
+        if tree.size >= self._kept(name).size:
             self._short.discard(name)
         elif name in self._short:
             self._find(name, "it shows fewer entries than it told before")
@@ -294,7 +306,7 @@ class Replica:
     def _settle(self, tree: Checkpoint, by: str) -> None:
         """Keep what was told if the signed root follows from it."""
         name = tree.origin
-        size, pending = self.size(name), self._pending.pop((name, by))
+        size, pending = self._kept(name).size, self._pending.pop((name, by))
         leaves = [*self._leaves(name, size), *(leaf for leaf, _ in pending)]
         if root_of(leaves) != tree.root:
             self._find(
@@ -302,18 +314,14 @@ class Replica:
             )
             return
         text = "INSERT INTO replica VALUES (?, ?, ?, ?)"
-        self._store.write(
-            [
-                (text, (name, size + k, leaf, entry))
-                for k, (leaf, entry) in enumerate(pending)
-            ]
-        )
-        for at, root, note in self._told(name):
+        rows = [(size + k, leaf, entry) for k, (leaf, entry) in enumerate(pending)]
+        self._write(name, *((text, (name, *row)) for row in rows))
+        for at, root, note in self._kept(name).told:
             if at <= tree.size:
                 self._compare(Checkpoint(name, at, root), note, leaves)
-        if not self._is_forked(name):
+        if not self._kept(name).is_forked:
             text = "DELETE FROM told WHERE origin = ? AND size < ?"
-            self._store.write([(text, (name, tree.size))])
+            self._write(name, (text, (name, tree.size)))
 
     def _hold(self, tree: Checkpoint, note: str, path: Sequence[bytes] = ()) -> None:
         """Keep a signed checkpoint, and hold it against everything that is here.
@@ -321,15 +329,15 @@ class Replica:
         It is kept under the line that was verified, the first key's: a log's second
         line is long, others' lines are anybody's, and who wants them asks the log.
         """
-        name, size = tree.origin, self.size(tree.origin)
-        told, note = self._told(name), shortened(note, self._key(name))
+        name, kept = tree.origin, self._kept(tree.origin)
+        size, told, forked = kept.size, kept.told, kept.is_forked
         is_known = (tree.size, tree.root) in {row[:2] for row in told}
         if tree.size == size and is_known:
             return
+        note = shortened(note, self._key(name))
         text = "INSERT OR IGNORE INTO told VALUES (?, ?, ?, ?)"
-        forked = self._is_forked(name)
         if not is_known and (len(told) <= MOST_HELD if forked else tree.size >= size):
-            self._store.write([(text, (name, tree.size, tree.root, note))])
+            self._write(name, (text, (name, tree.size, tree.root, note)))
         for at, root, other in told:
             if at == tree.size and root != tree.root:
                 self._prove(name, other, note)
@@ -337,7 +345,7 @@ class Replica:
             self._compare(tree, note, self._leaves(name, size))
         elif path:
             self._prove(name, self._note_at(name, size), note, path)
-        if not is_known and len(told) >= MOST_HELD and not self._is_forked(name):
+        if not is_known and len(told) >= MOST_HELD and not self._kept(name).is_forked:
             self._forget_the_farthest(name, size)
 
     def _forget_the_farthest(self, origin: str, size: int) -> None:
@@ -350,7 +358,7 @@ class Replica:
             "DELETE FROM told WHERE origin = ? AND size > (SELECT size FROM told "
             "WHERE origin = ? AND size > ? ORDER BY size LIMIT 1 OFFSET ?)"
         )
-        self._store.write([(text, (origin, origin, size, MOST_HELD - 1))])
+        self._write(origin, (text, (origin, origin, size, MOST_HELD - 1)))
 
     def _compare(self, tree: Checkpoint, note: str, leaves: Sequence[bytes]) -> None:
         """Hold a checkpoint against the entries that are here."""
@@ -374,26 +382,23 @@ class Replica:
         said = f"{origin} changed its records: {what}"
         if Fault(origin, said) not in self.faults():
             text = "INSERT OR IGNORE INTO fault (origin, said) VALUES (?, ?)"
-            self._store.write([(text, (origin, said))])
+            self._write(origin, (text, (origin, said)))
             self.say(said)
-
-    def _is_forked(self, origin: str) -> bool:
-        rows = self._store.rows("SELECT 1 FROM fault WHERE origin = ?", (origin,))
-        return bool(rows)
 
     # --- what is here -----------------------------------------------------------------
     def _verified(self, note: str) -> Checkpoint:
-        tree = checkpoint_of(note)
-        key, told = self._key(tree.origin), hashlib.sha256(note.encode()).digest()
+        told = hashlib.sha256(note.encode("utf-8", "surrogatepass")).digest()
         if told in self._sound:  # every hub tells it, in beat after beat
-            return tree
+            return self._sound[told]
+        tree = checkpoint_of(note)
+        key = self._key(tree.origin)
         if key not in open_note(note, [key])[1]:
             raise Unverified(
                 f"the note bears no signature of {tree.origin} by the expected key"
             )
         if len(self._sound) >= MOST_SOUND:
             self._sound.clear()
-        self._sound.add(told)
+        self._sound[told] = tree
         return tree
 
     def _key(self, origin: str) -> Verifier:
@@ -408,8 +413,29 @@ class Replica:
             self._keys[origin] = Verifier.of(origin, party.sign_key, LOG_SIGNATURE)
         return self._keys[origin]
 
+    def _kept(self, origin: str) -> Kept:
+        """Return what is kept of a log; the disk is asked after a change alone."""
+        if self._undone != self._store.undone:
+            self._known.clear()
+            self._undone = self._store.undone
+        if origin not in self._known:
+            text = (
+                "SELECT coalesce(max(i) + 1, 0), EXISTS "
+                "(SELECT 1 FROM fault WHERE origin = ?1) FROM replica WHERE origin = ?1"
+            )
+            ((size, forked),) = self._store.rows(text, (origin,))
+            text = "SELECT size, root, note FROM told WHERE origin = ? ORDER BY size"
+            rows = self._store.rows(text, (origin,))
+            told = ((int(at), bytes(root), str(note)) for at, root, note in rows)
+            self._known[origin] = Kept(int(size), tuple(told), bool(forked))
+        return self._known[origin]
+
+    def _write(self, origin: str, *statements: tuple[str, tuple[Any, ...]]) -> None:
+        self._known.pop(origin, None)
+        self._store.write(statements)
+
     def _have(self, origin: str, by: str) -> int:
-        return self.size(origin) + len(self._pending.get((origin, by), ()))
+        return self._kept(origin).size + len(self._pending.get((origin, by), ()))
 
     def _leaves(self, origin: str, size: int) -> list[bytes]:
         rows = self._store.rows(
@@ -423,16 +449,16 @@ class Replica:
             return ()
         return _full_path(start, self._leaves(origin, size))
 
-    def _told(self, origin: str) -> list[tuple[int, bytes, str]]:
-        rows = self._store.rows(
-            "SELECT size, root, note FROM told WHERE origin = ? ORDER BY size",
-            (origin,),
+    def _rows_from(self, origin: str, start: int) -> list[tuple[Any, ...]]:
+        return self._store.rows(
+            "SELECT i, leaf, entry FROM replica WHERE origin = ? AND i >= ? "
+            "ORDER BY i LIMIT ?",
+            (origin, start, MOST),
         )
-        return [(int(size), bytes(root), str(note)) for size, root, note in rows]
 
     def _note_at(self, origin: str, size: int) -> str:
         """Return the checkpoint of a size; of several, that of the entries here."""
-        notes = {root: note for at, root, note in self._told(origin) if at == size}
+        notes = {root: note for at, root, note in self._kept(origin).told if at == size}
         if len(notes) < 2:
             return next(iter(notes.values()), "")
         return notes.get(root_of(self._leaves(origin, size)), "")

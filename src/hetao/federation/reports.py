@@ -93,10 +93,9 @@ def answered(
     replica.learn(own, (), speaker)
     room = ROOM // (len(replica.parties) + 1)
     accounts = [account_of(log, report.have.get(log.origin, 0), shows, room)]
-    for name in replica.parties:
-        told = replica.account(name, report.have.get(name, 0), shows, room)
-        if told is not None and name != speaker:
-            accounts.append(told)
+    others = [name for name in replica.parties if name != speaker]
+    told = [replica.account(n, report.have.get(n, 0), shows, room) for n in others]
+    accounts += [one for one in told if one is not None]
     notes = _within(replica.notes(), NOTES_ROOM)
     return Report(tuple(accounts), replica.sizes(speaker), notes).encoded()
 

@@ -38,6 +38,7 @@ class Store:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         self._alone = _held(path) if path is not None and alone else None
         self._lock = threading.RLock()
+        self._undone = 0
         self._db = sqlite3.connect(
             path or ":memory:",
             timeout=PATIENCE,
@@ -92,9 +93,16 @@ class Store:
             except BaseException as error:
                 if isinstance(error, sqlite3.OperationalError):
                     error.add_note(str(self._path))  # for whoever makes room
+                self._undone += 1
                 if self._db.in_transaction:  # a full disk ends it by itself
                     self._db.execute("ROLLBACK")
                 raise
+
+    @property
+    def undone(self) -> int:
+        """How many steps were taken back: what was read within one may not be so."""
+        with self._lock:
+            return self._undone
 
     def shred(self, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
         """Carry out statements that take data away, and leave none of it in the file.

@@ -13,6 +13,7 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final
 
 from hetao.errors import Unverified
@@ -50,7 +51,7 @@ class Account:
     entries: Mapping[int, bytes] = field(default_factory=dict)
     path: tuple[bytes, ...] = ()
 
-    @property
+    @cached_property
     def checkpoint(self) -> Checkpoint:
         """What the note claims."""
         return parse_checkpoint(parse_note(self.note)[0])
