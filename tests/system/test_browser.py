@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from hetao.canonical import parse_canonical
 from hetao.cdm.quality import write_reports as write_quality
 from hetao.dictionary.checks import check_types
-from hetao.report import write_report
+from hetao.report import Extras, render_body, write_report
 from support_chromium import HEADLESS
 from support_federation import LOGISTIC, Federation, Plan, toy_study
 from support_quality import clean_engine, quality_of
@@ -19,12 +20,16 @@ TITLE = "河套研究：冠状动脉疾病與死亡率"
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def certificate(tmp_path_factory):
     study = replace(toy_study((LOGISTIC,)), title=TITLE)
+    with Federation(tmp_path_factory.mktemp("run"), Plan(study)) as made:
+        return made.run().certificate
+
+
+@pytest.fixture(scope="module")
+def page(certificate, tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
-    with Federation(folder / "run", Plan(study)) as made:
-        ran = made.run()
-    write_report(folder / "report.html", ran.certificate)
+    write_report(folder / "report.html", certificate)
     return folder / "report.html"
 
 
@@ -58,7 +63,7 @@ document.getElementById("read-CHOICE").click();
 const drawn = [...document.querySelectorAll("svg text")]
   .filter(mark => getComputedStyle(mark).display !== "none")
   .map(mark => mark.textContent);
-const shown = document.querySelector("main").innerText;
+const shown = document.querySelector("PLACE").innerText;
 document.body.textContent = [shown, ...drawn].join("\\n");
 </script></body>"""
 HEADINGS = {"en": "Models", "hant": "離開各機構的內容", "hans": "离开各机构的内容"}
@@ -69,22 +74,51 @@ AXES = {
 }
 
 
-@pytest.mark.parametrize("choice", ["all", *HEADINGS])
-def test_a_language_that_is_chosen_is_the_only_one_shown(page, choice):
-    """The page has no script: its own style does it. One is put in here, to look."""
-    whole = page.read_text("utf-8").replace("</body>", SEEN.replace("CHOICE", choice))
+def shown_in(page, choice, place="main"):
+    """Return what is read in a place of the page once a language is chosen.
+
+    The page has no script: its own style does it. One is put in here, to look.
+    """
+    script = SEEN.replace("CHOICE", choice).replace("PLACE", place)
+    whole = page.read_text("utf-8").replace("</body>", script)
     sheet = page.parent / f"chosen-{choice}.html"
     policy = r'<meta http-equiv="Content-Security-Policy"[^>]*>'
     sheet.write_text(re.sub(policy, "", whole), encoding="utf-8")
+    return browse(sheet, "--dump-dom").stdout.decode("utf-8").partition("<body>")[2]
 
-    dom = browse(sheet, "--dump-dom").stdout.decode("utf-8")
-    text = dom.partition("<body>")[2]
+
+@pytest.mark.parametrize("choice", ["all", *HEADINGS])
+def test_a_language_that_is_chosen_is_the_only_one_shown(page, choice):
+    text = shown_in(page, choice)
 
     is_shown = {one: heading in text for one, heading in HEADINGS.items()}
     is_drawn = {one: axis in text for one, axis in AXES.items()}
     assert is_shown == {one: choice in ("all", one) for one in HEADINGS}
     assert is_drawn == {one: one == choice.replace("all", "en") for one in HEADINGS}
     assert choice != "en" or not re.search(r"[\u4e00-\u9fff]", text)
+
+
+@pytest.mark.parametrize(
+    ("choice", "link"),
+    [
+        ("all", "own reason (details) （詳情） （详情）\n"),
+        ("en", "own reason (details)\n"),
+        ("hant", "own reason （詳情）\n"),
+        ("hans", "own reason （详情）\n"),
+    ],
+)
+def test_no_space_is_left_where_another_language_is_hidden(
+    certificate, tmp_path, choice, link
+):
+    value = parse_canonical(certificate)
+    lowered = {"lowered": ["cell"], "reason": "Our own reason"}
+    value["body"]["sites"][0]["policy"] |= lowered
+    page = tmp_path / "report.html"
+    page.write_text(render_body(value["body"], value["log"], Extras()), "utf-8")
+
+    text = shown_in(page, choice, "header")
+
+    assert link in text + "\n"
 
 
 def test_chinese_is_drawn_with_a_font_that_has_it(page):
