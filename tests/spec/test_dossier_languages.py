@@ -51,6 +51,29 @@ def test_no_english_is_left_for_who_reads_chinese(articles, language):
     assert found - set(OWN.split()) == set()
 
 
+@pytest.mark.parametrize(
+    ("bound", "said"),
+    [
+        (0, ("No hospital had", "沒有醫院在研究開始前", "没有医院在研究开始前")),
+        (1, ("Of 3 hospitals 1 had", "間醫院中，1 間在", "家医院中，1 家在")),
+        (3, ("All 3 hospitals had", "全部 3 間醫院在", "全部 3 家医院在")),
+    ],
+)
+def test_of_records_nobody_committed_to_what_is_said_is_so(model_run, bound, said):
+    value = parse_canonical(published(model_run.certificate))
+    sites = value["body"]["sites"]
+    for place, one in enumerate(sites):
+        one["extract"] = {"index": 0} if place < bound else None
+
+    told = module.told_of(value)["proofs"]
+
+    assert len(sites) == 3
+    for language, words in zip(LANGUAGES, said, strict=True):
+        (line,) = (one for one in told[language] if words in one)
+        others = re.search("others|其餘|其余", line)
+        assert bool(others) == (bound == 1)
+
+
 def test_no_chinese_is_left_for_who_reads_english(articles):
     assert not re.search(r"[\u4e00-\u9fff]", articles["en"])
 

@@ -6,7 +6,7 @@ integers) and the words about it in three languages.
 A page can lie about itself, and says so: whoever decides by it checks the certificate.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,8 +108,7 @@ def told_of(value: Mapping[str, Any]) -> dict[str, Any]:
                 releases=releases,
                 index=facts.index,
                 size=facts.size,
-                logs=len(body["sites"]),
-                bound=sum(one["extract"] is not None for one in body["sites"]),
+                committed=_committed(body["sites"], WORDS[language]["committed"]),
             )
             for one in WORDS[language]["proofs"]
         ]
@@ -140,6 +139,13 @@ def told_of(value: Mapping[str, Any]) -> dict[str, Any]:
         "facts": facts,
         "prints": {p.name: p.fingerprint for p in bundle.permit.parties},
     }
+
+
+def _committed(sites: Sequence[Mapping[str, Any]], said: Mapping[str, str]) -> str:
+    """Return which hospitals had committed to their extracts."""
+    bound = sum(one["extract"] is not None for one in sites)
+    kind = "none" if not bound else "some" if bound < len(sites) else "all"
+    return said[kind].format(logs=len(sites), bound=bound)
 
 
 def _found(answer: Answer) -> Found:

@@ -225,13 +225,20 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "The sums that were opened are of exactly these releases: both hubs, "
             "{hubs}, signed them.",
             "Each release cites what its hospital sent before it, and is of the same "
-            "data. Of {logs} hospitals {bound} had committed to their records before "
-            "the study began; of the others nothing shows which records were used.",
+            "data. {committed}",
             "The certificate is entry {index} of the coordinator's public log of "
             "{size} "
             "entries; both hubs signed that they saw it.",
             "The permit is for exactly this study.",
         ),
+        "committed": {
+            "all": "All {logs} hospitals had committed to their records before the "
+            "study began.",
+            "some": "Of {logs} hospitals {bound} had committed to their records before "
+            "the study began; of the others nothing shows which records were used.",
+            "none": "No hospital had committed to its records before the study began: "
+            "nothing shows which records were used.",
+        },
         "unproved": "What is NOT proved",
         "unseen": "That anybody independent saw the coordinator's log. NOT WITNESSED "
         "BY ANYBODY INDEPENDENT: both hubs, {hubs}, which are parties of this study, "
@@ -333,12 +340,16 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "全部 {releases} 次放行均由所屬醫院簽署，並記入該醫院自己的日誌；"
             "事後改動必被察覺。",
             "開啟的總和恰好由這些放行相加而成：兩個樞紐 {hubs} 均已簽署。",
-            "每次放行均引用該醫院先前所發，並始終出自同一批數據。{logs} 間醫院中，"
-            "{bound} 間在研究開始前已對其記錄作出承諾；"
-            "其餘醫院用了哪些記錄，無從證明。",
+            "每次放行均引用該醫院先前所發，並始終出自同一批數據。{committed}",
             "證書是統籌方公開日誌（共 {size} 條）的第 {index} 條；兩個樞紐均簽署見證。",
             "許可正是為這項研究而發。",
         ),
+        "committed": {
+            "all": "全部 {logs} 間醫院在研究開始前均已對其記錄作出承諾。",
+            "some": "{logs} 間醫院中，{bound} 間在研究開始前已對其記錄作出承諾；"
+            "其餘醫院用了哪些記錄，無從證明。",
+            "none": "沒有醫院在研究開始前對其記錄作出承諾；用了哪些記錄，無從證明。",
+        },
         "unproved": "未證明的事項",
         "unseen": "有沒有獨立第三方見過統籌方的日誌。沒有任何獨立見證者聯署："
         "聯署的只有兩個樞紐 {hubs}，二者均為本研究的參與方。",
@@ -429,12 +440,16 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
             "全部 {releases} 次放行均由所属医院签署，并记入该医院自己的日志；"
             "事后改动必被察觉。",
             "打开的总和恰好由这些放行相加而成：两个枢纽 {hubs} 均已签署。",
-            "每次放行均引用该医院先前所发，并始终出自同一批数据。{logs} 家医院中，"
-            "{bound} 家在研究开始前已对其记录作出承诺；"
-            "其余医院用了哪些记录，无从证明。",
+            "每次放行均引用该医院先前所发，并始终出自同一批数据。{committed}",
             "证书是统筹方公开日志（共 {size} 条）的第 {index} 条；两个枢纽均签署见证。",
             "许可正是为这项研究而发。",
         ),
+        "committed": {
+            "all": "全部 {logs} 家医院在研究开始前均已对其记录作出承诺。",
+            "some": "{logs} 家医院中，{bound} 家在研究开始前已对其记录作出承诺；"
+            "其余医院用了哪些记录，无从证明。",
+            "none": "没有医院在研究开始前对其记录作出承诺；用了哪些记录，无从证明。",
+        },
         "unproved": "未证明的事项",
         "unseen": "有没有独立第三方见过统筹方的日志。没有任何独立见证者联署："
         "联署的只有两个枢纽 {hubs}，二者均为本研究的参与方。",
