@@ -164,6 +164,18 @@ def test_the_glossary_has_each_word_once_in_three_scripts():
     assert all(all(row) for row in WORDS)
 
 
+WORDED = (".py", ".toml", ".j2", ".js", ".html", ".typ")
+OURS = [*PAGES, *(one for one in ROOT.glob("src/**/*.*") if one.suffix in WORDED)]
+
+
+def test_what_is_asked_in_traditional_characters_is_spelt_one_way():
+    """Hong Kong writes 甚麼; 什麼 is as common elsewhere."""
+    spelt = [str(one) for one in OURS if "什麼" in one.read_text("utf-8")]
+
+    assert spelt == []
+    assert sum("甚麼" in one.read_text("utf-8") for one in OURS) > 5
+
+
 @pytest.mark.parametrize("row", WORDS, ids=[row[0] for row in WORDS])
 def test_what_the_glossary_names_is_there(row):
     if row[4] == "—":
