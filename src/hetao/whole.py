@@ -15,6 +15,7 @@ from typing import Final
 
 from hetao.errors import HetaoError, InvalidData
 
+KEPT: Final = "keep what it gives in a file, and name that"
 WITHOUT_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # such as a stick
 
 
@@ -32,7 +33,7 @@ def read_whole(
         most: how many bytes such a file may have; no more than that are read.
         error: raised where it cannot be read.
         beyond: raised where it is larger; `error` if None.
-        fix: what to do where it cannot be read.
+        fix: what to do where it cannot be read, though a plain file.
 
     Raises:
         HetaoError: it cannot be read, is larger, or is no plain file, such as a pipe
@@ -41,7 +42,7 @@ def read_whole(
     try:
         with open(path, "rb", opener=_at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise error(f"{path} cannot be read: it is no plain file", fix=fix)
+                raise error(f"{path} cannot be read: it is no plain file", fix=KEPT)
             data = file.read(most + 1)
     except OSError as problem:
         said = f"{path} cannot be read: {problem.strerror}"

@@ -223,7 +223,8 @@ def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path, capsys):
             read_whole(Path("/dev/zero"), 100)
     finally:
         signal.alarm(0)
-    assert "no plain file" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "no plain file (keep what it gives in a file, and name that)" in told
 
 
 def test_a_plain_file_and_what_leads_to_one_are_read(tmp_path):
