@@ -168,6 +168,14 @@ def test_export_without_entries_writes_hashes_alone(party, folder):
     assert not (folder / "public/tile/entries").exists()
 
 
+def test_whose_cosignatures_an_export_has_is_said(capsys):
+    with pytest.raises(SystemExit):
+        main(["log", "export", "--help"])
+
+    told = " ".join(capsys.readouterr().out.split())
+    assert "hubs, who cosign certificates and status lists alone, are not asked" in told
+
+
 def test_serve_answers_until_it_is_told_to_end(party):
     words = [sys.executable, "-m", "hetao.cli", "log", "serve", str(party)]
     with subprocess.Popen(

@@ -49,7 +49,8 @@ def add_log(commands: Commands) -> None:
     export.add_argument(
         "--witnessed",
         action="store_true",
-        help="have the witnesses of [log] cosign the checkpoint that is written",
+        help="have the witnesses of [log] cosign the checkpoint that is written; "
+        "hubs, who cosign certificates and status lists alone, are not asked",
     )
     serve = command(
         log,
