@@ -78,6 +78,7 @@ class Scene:
     publishable: bool = False
     own_parts: bool = False
     own_cells: bool = False
+    in_a_cell: int = 0
     own_totals: bool = False
     numbers: int | None = None
     needs_count: bool = False
@@ -147,6 +148,7 @@ class Scene:
             bytes(16),
             own_parts=self.own_parts,
             own_cells=self.own_cells,
+            in_a_cell=self.in_a_cell,
             own_totals=self.own_totals,
             numbers=self.numbers,
             budget=self.budget,
@@ -933,6 +935,19 @@ def test_small_cells_of_a_method_that_shows_sites_one_by_one_stay(scene):
 
     scene.evidence = changed(cells={"ill | m": STRICT.cell - 1})
     with pytest.raises(SmallCell, match="in a cell of toy"):
+        scene.decide()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"), [(0, STRICT.cell), (STRICT.cell - 1, STRICT.cell), (33, 33)]
+)
+def test_how_many_people_a_cell_had_to_hold_is_said_in_the_record(scene, asked, said):
+    """A grid may ask more of its bins than the minimum; here, all of the 33."""
+    scene.own_cells, scene.in_a_cell = True, asked
+    assert scene.decide().record.body["checks"]["passed"]["own_cells"] == said
+
+    scene.in_a_cell = 34
+    with pytest.raises(SmallCell, match="fewer than 34 people"):
         scene.decide()
 
 

@@ -110,8 +110,8 @@ FACTS = Evidence(
 COUNTED = {"min_events", "min_cell", "dof", "leverage", "dominance"}
 
 
-def outcomes(facts, counts=(10, (3, False)), sealed=True, apart=True, dominance=True):
-    looked = {"sealed": sealed, "apart": apart, "dominance": dominance}
+def outcomes(facts, counts=(10, (3, False)), sealed=True, alone=10, dominance=True):
+    looked = {"sealed": sealed, "alone": alone, "dominance": dominance}
     counted = checks_of_counts(*counts)
     made = checks_of_sum(facts, Policy(), **looked, counted=counted)
     return {check.id: check.outcome for check in made}
@@ -127,7 +127,8 @@ def test_a_record_says_of_each_check_whether_there_was_anything_to_look_at():
         "sealed_sites": NOT_PASSED
     }
     open_, alone, unlooked = (
-        outcomes(FACTS, **{name: False}) for name in ("sealed", "apart", "dominance")
+        outcomes(FACTS, **{name: none})
+        for name, none in (("sealed", False), ("alone", None), ("dominance", False))
     )
     assert {k: v for k, v in open_.items() if v != PASSED} == {"secure_sum": NOT_PASSED}
     assert {k: v for k, v in alone.items() if v != PASSED} == {"own_cells": NOT_ASKED}
@@ -143,7 +144,7 @@ def test_those_that_passed_are_named_and_no_others():
         Evidence(500),
         Policy(),
         sealed=False,
-        apart=True,
+        alone=10,
         dominance=True,
         counted=checks_of_counts(None, None),
     )

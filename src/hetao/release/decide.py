@@ -197,6 +197,10 @@ class Summary:
     counts: str = PEOPLE
     together: int | None = None
 
+    def alone(self, minimum: Minimum) -> int | None:
+        """Return how many people a cell here must hold; None where not by itself."""
+        return max(minimum.cell, self.in_a_cell) if self.own_cells else None
+
 
 @dataclass(frozen=True)
 class Notice:
@@ -312,8 +316,8 @@ def _check_members(summary: Summary, door: Door, minimum: Minimum) -> None:
         )
     cells = summary.evidence.cells.values()
     is_thin = any(is_small(count, minimum.cell) for count in cells)
-    least = max(minimum.cell, summary.in_a_cell)
-    if summary.own_cells and any(is_small(count, least) for count in cells):
+    least = summary.alone(minimum)
+    if least is not None and any(is_small(count, least) for count in cells):
         raise SmallCell(
             f"{door.identity.name} holds fewer than {least} people in a cell of "
             f"{summary.protocol.name}, whose sums could show them one by one",
@@ -425,7 +429,7 @@ def _graded(summary: Summary, door: Door, place: Place, policy: Policy) -> _Grad
         summary.evidence,
         policy,
         sealed=sealed,
-        apart=summary.own_cells,
+        alone=summary.alone(policy.minimum),
         dominance=_dominance(summary, door, policy.minimum) is not None,
         counted=checks_of_counts(summary.counted, summary.sites_counted),
     )

@@ -64,7 +64,7 @@ def checks_of_sum(
     policy: Policy,
     *,
     sealed: bool,
-    apart: bool,
+    alone: int | None,
     dominance: bool,
     counted: tuple[Check, ...],
 ) -> tuple[Check, ...]:
@@ -75,7 +75,8 @@ def checks_of_sum(
             there to be looked at is said of it.
         policy: in force.
         sealed: whether only a sum over enough sites will ever be opened.
-        apart: whether each cell at this site had to reach the minimum by itself.
+        alone: how many people each cell at this site had to hold; None where it did
+            not have to by itself.
         dominance: whether it was looked at how much of a sum is one person's.
         counted: of sealed counts, of `checks_of_counts`.
     """
@@ -88,7 +89,7 @@ def checks_of_sum(
         Check("min_cohort", PASSED, minimum.people),
         Check("members"),
         Check("secure_sum", PASSED if sealed else NOT_PASSED, minimum.sites),
-        Check("own_cells", PASSED if apart else NOT_ASKED, minimum.cell),
+        Check("own_cells", _asked(alone), alone or minimum.cell),
         Check("shape"),
         Check("bounds"),
         Check("min_events", _asked(evidence.events), minimum.events),
