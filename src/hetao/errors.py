@@ -132,7 +132,7 @@ class BadFormula(Invalid):
     """A model formula or a criterion cannot be read."""
 
     code = "HT-120"
-    remedy = "write it in the grammar of the guide for investigators"
+    remedy = "write it in the grammar of docs/guide/study.md"
 
 
 class UnportablePlan(Invalid):

@@ -343,7 +343,7 @@ def test_every_decision_stands_in_the_list():
 
 
 def test_the_functions_of_the_grammar_are_the_documented_ones():
-    text = prose(GUIDE / "investigator.md")
+    text = prose(GUIDE / "study.md")
 
     assert all(f"`{function}`" in text for function in FUNCTIONS)
 
