@@ -115,7 +115,7 @@ def test_a_data_manager_reads_that_a_count_left_that_nobody_opens(tmp_path):
 
     (one,) = [each for each in found.departures if each.kind == COUNT]
     words = sentence(one, "en")
-    assert words.startswith("before model: how many of 200-499 people have each of 4")
+    assert words.startswith("before model: 4 counts of 200-499 people: who have a")
     assert "nobody opens their sum" in words
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hetao.analysis import estimator_for, make_rows
+from hetao.analysis.sealed_count import numbers_told
 from hetao.analysis.shown import sums_of_groups
 from hetao.canonical import digest
 from hetao.errors import InvalidStudy, TooClose
@@ -24,7 +25,6 @@ from hetao.federation.memory import Memory, Purpose, Room
 from hetao.release import Policy
 from hetao.release.differencing import Asked
 from hetao.release.lists import NOWHERE, Summed
-from hetao.release.minimums import numbers_told
 from hetao.release.policy import STRICT
 from hetao.study import Minimum
 from support_analysis import ANALYSES, STUDY, people

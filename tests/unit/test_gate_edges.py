@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 from hetao.analysis import Evidence
 from hetao.analysis.combinations import Combinations
 from hetao.analysis.magnitudes import Magnitude
+from hetao.analysis.sealed_count import numbers_told, rounds_counted
 from hetao.errors import (
     Dominated,
     HighLeverage,
@@ -54,8 +55,6 @@ from hetao.release.minimums import (
     check_model,
     check_numbers,
     is_small,
-    numbers_told,
-    rounds_counted,
 )
 from hetao.release.policy import Dominance
 from hetao.release.private import GRAIN, grains, margin, probability, scale_of

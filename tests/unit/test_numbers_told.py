@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from hetao.analysis import Rows, estimator_for
-from hetao.release.minimums import numbers_of, numbers_told
+from hetao.analysis.sealed_count import numbers_told
+from hetao.release.minimums import numbers_of
 from hetao.study import Minimum
 from support_analysis import ANALYSES, STUDY
 

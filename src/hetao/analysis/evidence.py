@@ -12,6 +12,7 @@ from hetao.analysis.combinations import Combinations, combinations
 from hetao.analysis.expressions import Floats
 from hetao.analysis.intervals import entry_bins
 from hetao.analysis.magnitudes import Magnitude, magnitudes, totals
+from hetao.analysis.neighbours import fewest
 from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
 from hetao.study import Minimum
@@ -51,6 +52,8 @@ class Evidence:
         totals: number → the same, of its sum over everybody alone.
         combinations: how few people share a combination of the design's columns that
             its sums count; None without a design.
+        nearest: fewest people for whom two variables of a model differ; None of none.
+        apart: the same of a definition of it and one of an earlier model.
         parts: facts of each part of the people whose sums can be told apart, such as
             the folds of cross-validation, and of each pair of a screen that the round
             tells something of; each must pass as if it were a site.
@@ -68,6 +71,8 @@ class Evidence:
     magnitudes: dict[str, Magnitude] = field(default_factory=dict)
     totals: dict[str, Magnitude] = field(default_factory=dict)
     combinations: Combinations | None = None
+    nearest: int | None = None
+    apart: int | None = None
     parts: "tuple[Evidence, ...]" = ()
 
 
@@ -90,6 +95,8 @@ def evidence(plan: Plan, rows: Rows, alike: Evidence | None = None) -> Evidence:
             non_events=non_events,
             magnitudes=magnitudes(plan, rows),
             totals=totals(plan, rows),
+            nearest=rows.nearest,
+            apart=fewest(rows.apart),
         )
     folds = range(plan.analysis.folds if len(rows.fold) else 0)
     return Evidence(
@@ -104,6 +111,8 @@ def evidence(plan: Plan, rows: Rows, alike: Evidence | None = None) -> Evidence:
         magnitudes=magnitudes(plan, rows),
         totals=totals(plan, rows),
         combinations=combinations(plan, rows),
+        nearest=rows.nearest,
+        apart=fewest(rows.apart),
         parts=tuple(evidence(plan, _of_fold(rows, fold)) for fold in folds),
     )
 
@@ -117,7 +126,7 @@ def is_enough(facts: Evidence, minimum: Minimum) -> bool:
         facts.people >= minimum.people
         and all(n >= least for n in of_events)
         and all(side >= cell for side in facts.smallest_side.values())
-        and (facts.carriers is None or facts.carriers >= cell)
+        and all(n is None or n >= cell for n in (facts.carriers, facts.nearest))
         and facts.parameters <= minimum.share * facts.people
         and (facts.max_leverage or 0.0) <= minimum.leverage
     )

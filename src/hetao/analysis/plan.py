@@ -6,6 +6,7 @@ import numpy as np
 
 from hetao.analysis.design import INTERCEPT, Column, design_columns, number_bounds
 from hetao.analysis.expressions import Floats, Interval, bounds_of
+from hetao.analysis.neighbours import NONE, Pairs, beside, reads, within
 from hetao.errors import InvalidStudy
 from hetao.study import (
     Analysis,
@@ -19,7 +20,6 @@ from hetao.study import (
 )
 from hetao.study.methods import Method, method_of
 from hetao.study.model import SITE
-from hetao.study.terms import names_of
 
 ALL = "All"
 MOST_STRATA = 10_000
@@ -49,6 +49,8 @@ class Plan:
         edges: right edges of the public grid of times.
         steps: labels of the attrition table.
         penalised: of a ridge, lasso or elastic net, whether it meets each column.
+        within, beside: of a model, the definitions within it that are compared, and its
+            own with those of earlier models of the study.
     """
 
     analysis: Analysis
@@ -69,6 +71,8 @@ class Plan:
     edges: tuple[float, ...] = ()
     steps: tuple[str, ...] = ()
     penalised: tuple[bool, ...] = ()
+    within: Pairs = NONE
+    beside: Pairs = NONE
 
     @property
     def method(self) -> Method:
@@ -103,7 +107,7 @@ class Plan:
         """
         if self.parts:
             return self.parts[0].tells_sites
-        return SITE in _reads(replace(self.analysis, strata=()))
+        return SITE in reads(replace(self.analysis, strata=()))
 
     @property
     def crosses_sites(self) -> bool:
@@ -183,10 +187,15 @@ def make_plan(study: Study, analysis: Analysis) -> Plan:
             the error names the term or the field and the remedy.
         BadFormula: a term cannot be read.
     """
-    if analysis.model:
-        of_model = _screen_plan if analysis.exposures else _meta_plan
-        return _with(of_model(study, analysis), analysis=analysis)
-    variables = tuple(study.variable(name) for name in _reads(analysis))
+    if analysis.exposures:
+        return _with(_screen_plan(study, analysis), analysis=analysis)
+    plan = (_meta_plan if analysis.model else _single_plan)(study, analysis)
+    fields = {"analysis": analysis, "beside": beside(study, analysis)}
+    return _with(plan, **fields, within=within(study, analysis))
+
+
+def _single_plan(study: Study, analysis: Analysis) -> Plan:
+    variables = tuple(study.variable(name) for name in reads(analysis))
     plan = Plan(analysis, variables, study.sites, study.minimum)
     method = plan.method
     if analysis.method == "counts":
@@ -210,18 +219,6 @@ def make_plan(study: Study, analysis: Analysis) -> Plan:
 
 def _with(plan: Plan, **fields: object) -> Plan:
     return Plan(**{**plan.__dict__, **fields})
-
-
-def _reads(analysis: Analysis) -> tuple[str, ...]:
-    """Return the variables an analysis reads, each once; none for counts."""
-    names = [*analysis.variables, analysis.outcome, analysis.time, analysis.event]
-    for text in (*analysis.terms, *analysis.score):
-        names += parse_term(text).names
-    if analysis.offset:
-        names += names_of(parse_expression(analysis.offset))
-    names += [analysis.treatment, *analysis.strata, analysis.by, analysis.weights]
-    names += [analysis.start, analysis.person, analysis.matched]
-    return tuple(dict.fromkeys(filter(None, names)))
 
 
 def _labels(study: Study, categories: tuple[str, ...]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from hetao.analysis.design import Column
 from hetao.analysis.expressions import Floats, Ints, value_of
 from hetao.analysis.folds import folds_of
 from hetao.analysis.intervals import check_intervals, refuse_rows
+from hetao.analysis.neighbours import apart, fewest
 from hetao.analysis.plan import Plan
 from hetao.errors import ColumnMismatch, NotAParty, OutOfBounds
 from hetao.study import Variable
@@ -62,6 +63,8 @@ class Rows:
         origin: (n,) which row of the site's columns each is; empty where all are.
         tells_site, crosses_site, differing: what is told of the site by what its
             people have alike, and in what they differ, as `alike` says.
+        nearest: fewest people for whom two variables of a model differ; None of none.
+        apart: (`plan.beside.counts`,) by how many people definitions differ.
         parts: of a screen, the rows of each of its pairs.
     """
 
@@ -87,6 +90,8 @@ class Rows:
     tells_site: bool = False
     crosses_site: bool = False
     differing: NDArray[np.bool_] = field(default_factory=_NO_BOOLS.copy)
+    nearest: int | None = None
+    apart: Ints = field(default_factory=_NO_INTS.copy)
     parts: "tuple[Rows, ...]" = ()
 
     @property
@@ -164,7 +169,13 @@ def make_rows(
     person = _persons(plan, known)
     enough(int(person.max()) + 1 if len(person) else n)
     _check_rows_of_each(plan, person)
-    return _rows(plan, known | {PERSON: person}, site, np.flatnonzero(keep))
+    rows = _rows(plan, known | {PERSON: person}, site, np.flatnonzero(keep))
+    theirs = {v.name: _checked(v, columns)[keep] for v in plan.beside.variables}
+    return replace(
+        rows,
+        nearest=fewest(apart(plan.within, known, person)),
+        apart=apart(plan.beside, theirs | known, person),
+    )
 
 
 def _weighs(plan: Plan, known: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:

@@ -5,6 +5,10 @@ its columns. So before the first of them each site counts its people here, and t
 find out, of the sealed sum, whether any combination is of few people over all sites,
 and nothing else: `hetao.release.sealed_count`.
 
+Two models of a study whose definitions differ for few people tell, one less the other,
+these people's sums. So before the later one each site counts beside these for how many
+people each definition of it differs from each of an earlier one.
+
 A number that differs within few sites alone makes sums over all sites these few sites'
 own. So before a model with numbers each site says here, of each, whether its people
 differ, and the hubs find out whether any number is one of few sites.
@@ -23,41 +27,58 @@ from hetao.analysis.combinations import (
     designs,
     joint_codes,
 )
-from hetao.analysis.estimator import Estimator, Message, Shapes, State
+from hetao.analysis.estimator import (
+    USUAL_ROUNDS,
+    Estimator,
+    Message,
+    Shapes,
+    State,
+)
+from hetao.analysis.expressions import Floats
 from hetao.analysis.finding import Finding
 from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
 from hetao.analysis.telling import is_asked
 from hetao.errors import InvalidStudy, WrongShape
-from hetao.ledger.sealed_counts import FIRST_OF_SITES, NAME, PEOPLE
+from hetao.ledger.sealed_counts import FIRST_OF_PAIRS, NAME, PEOPLE
 from hetao.study.model import SITE
 
 
 class SealedCount(Estimator):
-    """The people of each combination of columns, or whether people differ in numbers.
+    """The people of some combinations and pairs, or whether people differ in numbers.
 
-    Combinations that have the same design are one. A level of `site`, where it is a
-    column, is one more value: of those combinations each site has its own.
+    Of people each combination of columns, where the rounds tell of it, and then each
+    two definitions, one of an earlier model. Combinations that have the same design are
+    one. A level of `site`, where it is a column, is one more value: of those
+    combinations each site has its own.
     """
 
     name = NAME
-    version = str(FIRST_OF_SITES)
+    version = str(FIRST_OF_PAIRS)
     most_rounds = 1
     publishable = False
     own_cells = False
-    of_people = ("people", "sites")
-    relies_on = ("hetao.analysis.alike", "hetao.analysis.combinations")
-    sums: ClassVar[Shapes] = {"people": "combinations", "sites": "numbers"}
+    of_people = ("people", "apart", "sites")
+    relies_on = (
+        "hetao.analysis.alike",
+        "hetao.analysis.combinations",
+        "hetao.analysis.neighbours",
+    )
+    sums: ClassVar[Shapes] = {
+        "people": "combinations",
+        "apart": "pairs",
+        "sites": "numbers",
+    }
     opening: ClassVar[Shapes] = sums
 
     def __init__(
-        self, plan: Plan, what: str = PEOPLE, apart: Collection[str] = ()
+        self, model: Estimator, what: str = PEOPLE, apart: Collection[str] = ()
     ) -> None:
-        """Count for the model of a plan.
+        """Count for a model.
 
         Args:
-            plan: of the model.
-            what: PEOPLE of each combination, or SITES where a number differs.
+            model: of the public plan.
+            what: PEOPLE of combinations and pairs, or SITES where a number differs.
             apart: sites that may be told apart: none of them hides another.
 
         Raises:
@@ -65,8 +86,10 @@ class SealedCount(Estimator):
         """
         self._place: dict[bytes, int] = {}
         self._apart = frozenset(apart)
-        self._looks = () if what == PEOPLE else looked_at(plan)
-        if what == PEOPLE:
+        plan, is_people = model.plan, what == PEOPLE
+        self._looks = () if is_people else looked_at(plan)
+        self._pairs = plan.beside.counts if is_people else 0
+        if is_people and tells_combinations(model):
             self._find_places(plan)
         super().__init__(plan)
 
@@ -84,28 +107,35 @@ class SealedCount(Estimator):
     def sizes(self) -> dict[str, int]:
         """Return the sizes that the declaration's shapes speak of."""
         own = {"combinations": len(self._place), "numbers": len(self._looks)}
-        return super().sizes() | own
+        return super().sizes() | own | {"pairs": self._pairs}
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
         """Return (most per row of weight 1, low) for each array of a round."""
         del round_number
-        return {"people": (1.0, 0.0), "sites": (1.0, 0.0)}
+        return dict.fromkeys(self.sums, (1.0, 0.0))
 
     def start(self, rows: Rows) -> Message:
         """Return how many people have each combination, or whether they differ."""
+        differs = rows.differing & (rows.site not in self._apart)
+        return {
+            "people": self._people(rows),
+            "apart": rows.apart[: self._pairs].astype(np.float64),
+            "sites": differs[: len(self._looks)].astype(np.float64),
+        }
+
+    def _people(self, rows: Rows) -> Floats:
+        people = np.zeros(len(self._place))
         if not self._place:
-            found = rows.differing & (rows.site not in self._apart)
-            return {"people": np.zeros(0), "sites": found.astype(np.float64)}
+            return people
         columns = rows.X > 0
         codes = joint_codes([column.astype(np.int64) for column in columns.T])
         _, first, counts = np.unique(codes, return_index=True, return_counts=True)
-        people = np.zeros(len(self._place))
         for at, count in zip(first, counts, strict=True):
             place = self._place.get(np.ascontiguousarray(columns[at]).tobytes())
             if place is None:
                 raise WrongShape("a row has a combination that its plan cannot have")
             people[place] = count
-        return {"people": people, "sites": np.zeros(0)}
+        return people
 
     def local(self, rows: Rows, state: State) -> Message:
         """Refuse: it is counted once."""
@@ -133,3 +163,46 @@ def possible(estimator: Estimator) -> int | None:
         return None
     sizes = [n for name, n in categories(plan).items() if name != SITE]
     return math.prod(sizes) if math.prod(sizes) > 2 else None
+
+
+def tells_combinations(model: Estimator, at: int = 0) -> bool:
+    """Return whether a model's rounds tell of each combination of its columns.
+
+    It follows from the public plan.
+
+    Args:
+        model: of the public plan.
+        at: the round, from 0.
+    """
+    found, most = possible(model), model.most_rounds
+    if found is None:
+        return False
+    return found <= numbers_told(model.plan.parameters, rounds_counted(at, most))
+
+
+def counts_people(model: Estimator, at: int = 0) -> bool:
+    """Return whether people are counted, sealed, before a model.
+
+    They are where its rounds tell of combinations, or where earlier models of the study
+    have other definitions. Else none of its rounds leaves.
+
+    Args:
+        model: of the public plan.
+        at: the round, from 0.
+    """
+    return bool(model.plan.beside.pairs) or tells_combinations(model, at)
+
+
+def rounds_counted(at: int, most: int) -> int:
+    """Return how many rounds of a model are counted at one of them, from the first.
+
+    Args:
+        at: the round, from 0.
+        most: that may be.
+    """
+    return max(at + 1, min(USUAL_ROUNDS, most))
+
+
+def numbers_told(parameters: int, rounds: int) -> int:
+    """Return how many numbers the rounds of a model tell: scores and information."""
+    return rounds * (parameters + parameters * (parameters + 1) // 2)

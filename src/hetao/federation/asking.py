@@ -16,6 +16,7 @@ from hetao.analysis import (
     sums_of_groups,
 )
 from hetao.analysis.estimator import USUAL_ROUNDS
+from hetao.analysis.sealed_count import numbers_told, rounds_counted
 from hetao.canonical import digest
 from hetao.errors import InvalidStudy
 from hetao.federation.memory import Memory, Room
@@ -23,11 +24,7 @@ from hetao.permit import Bundle, bundle_from
 from hetao.release import Policy, unpack
 from hetao.release.differencing import Asked, Ints
 from hetao.release.lists import Summed, summed
-from hetao.release.minimums import (
-    numbers_of,
-    numbers_told,
-    rounds_counted,
-)
+from hetao.release.minimums import numbers_of
 from hetao.study import Study, study_from
 
 Ids = NDArray[np.generic]

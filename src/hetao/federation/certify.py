@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hetao.analysis import Finding, estimator_for, protocol, protocols
 from hetao.analysis.estimator import Estimator, Message, State
+from hetao.analysis.sealed_count import tells_combinations
 from hetao.analysis.telling import Course, tells_of_few
 from hetao.canonical import canonical, parse_canonical
 from hetao.errors import HetaoError, Unverified
@@ -23,6 +24,7 @@ from hetao.ledger.proof import Proof
 from hetao.ledger.rounds import SECURE_SUM
 from hetao.ledger.sealed_counts import (
     FIELD,
+    FIRST_OF_PAIRS,
     FIRST_OF_SITES,
     NAME,
     PEOPLE,
@@ -313,8 +315,9 @@ def recompute(certificate: Mapping[str, Any], tolerance: float = 1e-9) -> str:
 def _check_counted(body: Mapping[str, Any], study: Study) -> None:
     """Refuse a model whose rounds told of combinations without a sealed count before.
 
-    And one with numbers that passed for a sum over enough sites without a count of
-    these. Of permits of before there were such counts none is asked.
+    Or whose definitions were not compared so with those of earlier models. And one with
+    numbers that passed for a sum over enough sites without a count of these. Of permits
+    of before there were such counts none is asked.
     """
     permit = body["permit"]["permit"]
     listed = [int(p["version"]) for p in permit["protocols"] if p["name"] == NAME]
@@ -326,12 +329,14 @@ def _check_counted(body: Mapping[str, Any], study: Study) -> None:
         name, members = finding["analysis"], finding["members"]
         rounds = [r for r in body["rounds"] if r["analysis"] == name]
         last = max(r["attempt"] for r in rounds)
+        estimator = estimator_for(study, study.analysis(name))
         asked = {
-            PEOPLE: max(least[site]["cell"] for site in members) > 1,
+            PEOPLE: max(least[site]["cell"] for site in members) > 1
+            and (max(listed) >= FIRST_OF_PAIRS or tells_combinations(estimator)),
             SITES: max(listed) >= FIRST_OF_SITES
             and any(_passed_as_sum(r, least) for r in rounds if r["attempt"] == last),
         }
-        for what in counted_before(estimator_for(study, study.analysis(name))):
+        for what in counted_before(estimator):
             if asked[what] and counted.get(task_of(name, last, what)) != members:
                 raise Unverified(f"nobody was counted, sealed, before {name}")
 

@@ -398,7 +398,7 @@ class Coordinator:
         """
         name, attempt, what = at
         self._desk.say(f"{name}: a sealed count, {len(members)} sites")
-        counts, task = SealedCount(estimator.plan, what), task_of(*at)
+        counts, task = SealedCount(estimator, what), task_of(*at)
         place = self._place(counts, (name, attempt, 0))
         content = pack({"members": list(members)})
         hubs = self.bundle.permit.hubs

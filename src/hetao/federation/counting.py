@@ -109,8 +109,9 @@ def check_count(
     if found.is_any_small and what_of(task) != SITES:
         raise SmallCell(
             f"fewer than {found.least} people over all sites share a combination of "
-            "values of the model's columns, of which its rounds would tell",
+            "values of the model's columns, of which its rounds would tell, or are all "
+            "for whom a variable of it and one of an earlier model differ",
             fix="merge levels, leave a term out, or put a number such as age in as it "
-            "is",
+            "is; take one definition of an outcome or a category in all models",
         )
     return found

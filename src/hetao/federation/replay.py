@@ -120,7 +120,7 @@ class _Steps:
         estimator, rows = self._prepared.rows(analysis)
         if what := what_of(task):
             apart = self._study.told_apart
-            estimator = SealedCount(estimator.plan, what, apart)
+            estimator = SealedCount(estimator, what, apart)
         if protocol(estimator.name).hash != body["protocol_hash"]:
             raise Unverified(
                 f"{task} was computed by another code than is installed here",

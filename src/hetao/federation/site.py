@@ -23,7 +23,7 @@ import numpy as np
 from hetao import cohort as cohorts
 from hetao.analysis import Estimator, Evidence, Rows, protocol, weighed
 from hetao.analysis.estimator import USUAL_ROUNDS
-from hetao.analysis.sealed_count import SealedCount
+from hetao.analysis.sealed_count import SealedCount, tells_combinations
 from hetao.canonical import canonical
 from hetao.cdm import CuratedTables, FlatTable
 from hetao.cdm.quality import Quality
@@ -422,6 +422,10 @@ class Site:
             facts = replace(facts, bins=estimator.bins(rows, state))
         attempt = asking.Attempt(header.run, header.attempt)
         plan, before = estimator.plan, counted_before(estimator, header.round)
+        # A late round may tell of combinations that nobody counted before the first.
+        is_all = tells_combinations(estimator) or not tells_combinations(
+            estimator, header.round
+        )
         policy = self._setup.policy.tightened(run.study.minimum)
         summary = Summary(
             protocol=protocol(estimator.name),
@@ -441,7 +445,7 @@ class Site:
             budget=self._reserved(run, header.analysis, attempt),
             binding=self._bindings.of(header, rows),
             needs_count=PEOPLE in before,
-            counted=counted.least if counted else None,
+            counted=counted.least if counted and is_all else None,
             needs_sites=SITES in before,
             sites_counted=sites,
         )
@@ -463,12 +467,12 @@ class Site:
     def _count_sealed(
         self, envelope: Envelope, run: _Run, meta: Mapping[str, Any], what: str
     ) -> Release:
-        """Count the people of each combination of a model, or the sites of a number."""
+        """Count what stands before a model: people, or sites of a number."""
         header = envelope.header
         estimator, rows, facts = self._prepared(run, header.analysis)
         if what not in counted_before(estimator):
             raise BadEnvelope(f"nothing is counted before {header.analysis}")
-        counts = SealedCount(estimator.plan, what, run.study.told_apart)
+        counts = SealedCount(estimator, what, run.study.told_apart)
         attempt = asking.Attempt(header.run, header.attempt)
         summary = Summary(
             protocol=protocol(counts.name),

@@ -1,7 +1,7 @@
 """Two hubs' sealed counts: whether any is small, and nothing else.
 
-Of people who share a combination of a model's columns, or of sites at which a number of
-a model differs.
+Of people who share a combination of a model's columns, or for whom two definitions of
+two models differ; or of sites at which a number of a model differs.
 
 Each hub signs pseudo-random tokens of its share of each count. The first hub's are of
 what it holds, the second's of what would make the count 1, 2 … cell - 1 together with
@@ -23,10 +23,12 @@ NAME: Final = "sealed_count"  # of the protocol, as permits list it
 TYPE: Final = "hetao.sealed-count/1"
 TOKEN: Final = 16  # bytes
 FIELD: Final = "sealed_counts"  # of a certificate's body
-PEOPLE: Final = "count"  # of each combination: few are a refusal
+PEOPLE: Final = "count"  # of combinations and pairs: few are a refusal
 SITES: Final = "sites"  # at which a number differs: few are told apart
 COUNTED: Final = (PEOPLE, SITES)
-FIRST_OF_SITES: Final = 2  # version of the protocol from which on sites are counted
+# Versions of the protocol from which on sites are counted, and pairs of definitions.
+FIRST_OF_SITES: Final = 2
+FIRST_OF_PAIRS: Final = 3
 
 
 def task_of(analysis: str, attempt: int, what: str = PEOPLE) -> str:

@@ -62,6 +62,7 @@ from hetao.release.limits import check_limits, flags_of
 from hetao.release.lists import check_agrees, summed
 from hetao.release.message import pack
 from hetao.release.minimums import (
+    check_apart,
     check_combinations,
     check_counted,
     check_counts,
@@ -372,6 +373,8 @@ def _check_facts(
         check_counted(summary.counted, minimum, name)
     check_counts(facts, minimum, name)
     check_together(summary.together, minimum, name)
+    if minimum.cell > 1 and _tells_apart(summary, door, minimum):
+        check_apart(facts, minimum, name)
     for part in facts.parts:
         check_counts(part, minimum, f"{name}, in a fold,")
     if (apart := _dominance(summary, door, minimum)) is not None:

@@ -6,7 +6,7 @@ from typing import Final
 from hetao.analysis import Estimator, Evidence, Rows
 from hetao.analysis.alike import looked_at
 from hetao.analysis.estimator import USUAL_ROUNDS
-from hetao.analysis.sealed_count import possible
+from hetao.analysis.sealed_count import counts_people, numbers_told, rounds_counted
 from hetao.errors import (
     Dominated,
     HighLeverage,
@@ -70,6 +70,34 @@ def check_counts(evidence: Evidence, minimum: Minimum, site: str) -> None:
             fix="leave out a term that few people differ in, or transform it; of a "
             "score, predict alike for a rare value and its neighbours",
             local=f"made up by: {evidence.carriers}",
+        )
+    if evidence.nearest is not None and is_small(evidence.nearest, minimum.cell):
+        raise SmallCell(
+            f"at {site} two variables of a model differ for fewer than {minimum.cell} "
+            "people, of whom its sums would tell",
+            fix="take one of two variables that say nearly the same",
+            local=f"differ: {evidence.nearest}",
+        )
+
+
+def check_apart(evidence: Evidence, minimum: Minimum, site: str) -> None:
+    """Refuse a model that differs for few people from an earlier one of the study.
+
+    Args:
+        evidence: of the model, whose own part at this site may be told apart.
+        minimum: in force.
+        site: whose.
+
+    Raises:
+        SmallCell: a variable of it does, from one of the other.
+    """
+    if evidence.apart is not None and is_small(evidence.apart, minimum.cell):
+        raise SmallCell(
+            f"at {site} a variable of the model differs for fewer than {minimum.cell} "
+            "people from one of an earlier model of the study, and the sums of both "
+            "could be told apart from those of other sites",
+            fix="take one definition in both models, or take more sites in",
+            local=f"differ: {evidence.apart}",
         )
 
 
@@ -210,24 +238,8 @@ def counted_before(estimator: Estimator, at: int = 0) -> tuple[str, ...]:
         estimator: of the public plan.
         at: the round, from 0.
     """
-    asked = {PEOPLE: needs_count(estimator, at), SITES: needs_sites(estimator)}
+    asked = {PEOPLE: counts_people(estimator, at), SITES: needs_sites(estimator)}
     return tuple(what for what, is_asked in asked.items() if is_asked)
-
-
-def needs_count(estimator: Estimator, at: int = 0) -> bool:
-    """Return whether a model's rounds tell of each combination of its columns.
-
-    It follows from the public plan. Then a sealed count goes before them, or none of
-    them leaves.
-
-    Args:
-        estimator: of the public plan.
-        at: the round, from 0.
-    """
-    found, most = possible(estimator), estimator.most_rounds
-    if found is None:
-        return False
-    return found <= numbers_told(estimator.plan.parameters, rounds_counted(at, most))
 
 
 def needs_sites(estimator: Estimator) -> bool:
@@ -240,21 +252,6 @@ def needs_sites(estimator: Estimator) -> bool:
     plan = estimator.plan
     is_own = estimator.own_parts or plan.crosses_sites
     return not is_own and bool(looked_at(plan))
-
-
-def rounds_counted(at: int, most: int) -> int:
-    """Return how many rounds of a model are counted at one of them, from the first.
-
-    Args:
-        at: the round, from 0.
-        most: that may be.
-    """
-    return max(at + 1, min(USUAL_ROUNDS, most))
-
-
-def numbers_told(parameters: int, rounds: int) -> int:
-    """Return how many numbers the rounds of a model tell: scores and information."""
-    return rounds * (parameters + parameters * (parameters + 1) // 2)
 
 
 def numbers_of(estimator: Estimator, rows: Rows) -> int:

@@ -46,10 +46,10 @@ WORDS: Final = {
         "allowed": "Allowed by {who}",
         "by": "{by} ({role}, {side})",
         "sum": "{analysis}, round {round}: {values} numbers about {people} people",
-        "count": "before {analysis}: how many of {people} people have each of {values} "
-        "combinations of its columns",
+        "count": "before {analysis}: {values} counts of {people} people: who have a "
+        "combination of its columns, or for whom two definitions of the study differ",
         "unopened": "sealed in two shares, for {to}; nobody opens their sum: the hubs "
-        "found of it only whether any combination is of few people over {members}",
+        "found of it only whether any count is of few people over {members}",
         "sites": "before {analysis}: in which of {values} numbers and parts of terms "
         "{people} people differ",
         "unopened_sites": "sealed in two shares, for {to}; nobody opens their sum: the "
@@ -103,10 +103,10 @@ WORDS: Final = {
         "allowed": "批准者：{who}",
         "by": "{by}（{role}，{side}）",
         "sum": "{analysis}，第 {round} 輪：關於 {people} 人的 {values} 個數字",
-        "count": "在 {analysis} 之前：{people} 人之中，各變量的 {values} 種組合"
-        "各有多少人",
+        "count": "在 {analysis} 之前：{people} 人的 {values} 項人數："
+        "屬於各變量的某種組合，或在研究的兩個定義下有別",
         "unopened": "密封為兩份份額，交予 {to}；總和不會被任何人開啟，"
-        "樞紐只得知 {members} 合計是否有任何組合人數過少",
+        "樞紐只得知 {members} 合計是否有任何一項人數過少",
         "sites": "在 {analysis} 之前：{people} 人在模型各項的 {values} 個數值及"
         "其部分之中，哪些各有不同",
         "unopened_sites": "密封為兩份份額，交予 {to}；總和不會被任何人開啟，"
@@ -158,10 +158,10 @@ WORDS: Final = {
         "allowed": "批准者：{who}",
         "by": "{by}（{role}，{side}）",
         "sum": "{analysis}，第 {round} 轮：关于 {people} 人的 {values} 个数字",
-        "count": "在 {analysis} 之前：{people} 人之中，各变量的 {values} 种组合"
-        "各有多少人",
+        "count": "在 {analysis} 之前：{people} 人的 {values} 项人数："
+        "属于各变量的某种组合，或在研究的两个定义下有别",
         "unopened": "密封为两份份额，交给 {to}；总和不会被任何人打开，"
-        "枢纽只得知 {members} 合计是否有任何组合人数过少",
+        "枢纽只得知 {members} 合计是否有任何一项人数过少",
         "sites": "在 {analysis} 之前：{people} 人在模型各项的 {values} 个数值及"
         "其部分之中，哪些各有不同",
         "unopened_sites": "密封为两份份额，交给 {to}；总和不会被任何人打开，"

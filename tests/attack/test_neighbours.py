@@ -1,0 +1,396 @@
+"""Two models of a study whose definitions differ for few people.
+
+The sums of one less those of the other are these people's: of one person alone all that
+the columns hold. So before the later model hubs find out, of counts that nobody opens,
+whether any definition of it differs for few people from one of an earlier model.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hetao.analysis import estimator_for, evidence, make_rows
+from hetao.analysis.neighbours import fewest
+from hetao.analysis.sealed_count import SealedCount, counts_people
+from hetao.errors import InvalidStudy, SmallCell, Stopped, Unverified
+from hetao.federation import certify
+from hetao.federation.certify import recompute
+from hetao.ledger.certificate import published, verify_certificate
+from hetao.ledger.envelope import parse_envelope
+from hetao.ledger.sealed_counts import FIELD, NAME
+from hetao.ledger.verify_hetao import verify
+from hetao.release import STRICT, Policy
+from hetao.release.minimums import check_apart, check_counts
+from hetao.study import Analysis, Grid, Minimum, Study
+from support_analysis import category, number
+from support_federation import SITES, Federation, Plan, column, toy_study
+from support_federation import category as flat_category
+
+VARIABLES = (
+    number("age", 1, 120),
+    number("ldl", 0, 500),
+    number("ldl_later", 0, 500),
+    number("stroke", 0, 1),
+    category("ill", "no", "yes"),
+    category("also", "no", "yes"),
+    category("sex", "female", "male"),
+    category("stage", "I", "II", "III"),
+    category("grade", "low", "middle", "high"),
+)
+N = 400
+NO_LIMIT = Policy(Minimum(cell=1), reason="made-up people")
+
+
+def people(seed=3, n=N):
+    """Return columns of one site."""
+    draw = np.random.default_rng(seed)
+    found = {"age": draw.integers(3_000, 9_000, n) / 100}
+    found |= {"ldl": draw.normal(130, 30, n), "stroke": draw.integers(0, 2, n) * 1.0}
+    found["ldl_later"] = found["ldl"].copy()
+    found["ill"] = (draw.random(n) < 0.4).astype(np.int64)
+    found["also"] = found["ill"].copy()
+    found["sex"] = draw.integers(0, 2, n)
+    found["stage"], found["grade"] = draw.integers(0, 3, (2, n))
+    return found
+
+
+def few(columns, name, *who):
+    """Return columns in which some people have another level, or number."""
+    changed = columns[name].copy()
+    changed[list(who)] = 1 - changed[list(who)]
+    return columns | {name: changed}
+
+
+def model(name, outcome, *terms, method="logistic", **fields):
+    return Analysis(name, method, outcome=outcome, terms=("1", *terms), **fields)
+
+
+FIRST = model("first", "ill", "age", "sex")
+SECOND = model("second", "also", "age", "sex")
+
+
+def prepared(columns, *analyses, variables=VARIABLES):
+    """Return the last of some analyses, and its rows at a site."""
+    study = Study("s", "s", "s", "1", "flat", ("aa", "bb"), variables, analyses)
+    method = estimator_for(study, analyses[-1])
+    return method, make_rows(method.plan, columns, "aa")
+
+
+def facts_of(columns, *analyses):
+    method, rows = prepared(columns, *analyses)
+    return evidence(method.plan, rows)
+
+
+# --- what is told ---------------------------------------------------------------------
+def test_one_person_s_columns_are_told_by_two_outcomes_that_differ_for_them():
+    """Sums of the outcomes times each column, as the first round of both tells."""
+    columns = people()
+    columns = few(columns, "also", 77)
+    sums = []
+    for analysis in (FIRST, SECOND):
+        _, rows = prepared(columns, analysis)
+        sums.append(rows.X.T @ rows.y)
+    told = np.abs(sums[0] - sums[1])
+    age = prepared(columns, FIRST)[0].plan.columns[1]
+
+    sign = np.sign(sums[0][0] - sums[1][0])
+    value = sign * (sums[0][1] - sums[1][1]) * age.scale + age.centre
+    assert value == pytest.approx(columns["age"][77])
+    assert told[2] == pytest.approx(columns["sex"][77])
+    assert facts_of(columns, FIRST, SECOND).apart == 1
+
+
+@pytest.mark.parametrize("differ", [0, 1, 5, 9, 10, 60])
+def test_a_site_counts_for_how_many_people_two_outcomes_differ(differ):
+    columns = few(people(), "also", *range(differ))
+
+    facts = facts_of(columns, FIRST, SECOND)
+
+    assert facts.apart == differ if differ else facts.apart > 100
+    assert facts_of(columns, SECOND).apart is None  # nothing stands before it
+    assert facts_of(columns, SECOND, FIRST).apart == facts.apart
+    check_counts(facts, STRICT, "aa")
+    if 0 < differ < STRICT.cell:
+        with pytest.raises(SmallCell, match="of an earlier model"):
+            check_apart(facts, STRICT, "aa")
+    else:
+        check_apart(facts, STRICT, "aa")
+
+
+PAIRS = [
+    (model("m", "ill", "age", "grade"), model("n", "ill", "age", "stage")),
+    (model("m", "ill", "grade"), model("n", "ill", "stage:age")),
+    (model("m", "stroke", "grade", method="poisson"), model("n", "sex", "stage")),
+    (model("m", "ldl", "age", "grade", method="linear"), model("n", "ill", "stage")),
+    (
+        Analysis(
+            "m",
+            "cox",
+            time="ldl",
+            event="ill",
+            terms=("grade",),
+            grid=Grid((100.0, 200.0, 500.0)),
+        ),
+        model("n", "ill", "stage"),
+    ),
+    (
+        model("m", "ill", "age", "sex", treatment="also", score=("grade", "age")),
+        model("n", "ill", "stage", "age"),
+    ),
+]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[0].method)
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_level_of_one_category_is_held_to_each_of_another(pair, turned):
+    """Stage III is nearly who has a high grade; with six unlike."""
+    columns = people() | {"sex": people(9)["sex"]}
+    columns["also"] = people(11)["ill"]
+    high = (columns["grade"] == 2).astype(np.int64)
+    low = np.random.default_rng(1).integers(0, 2, N)
+    columns["stage"] = np.where(high == 1, 2, low)
+    columns["stage"][np.flatnonzero(high)[:6]] = 0
+    first, second = pair[::-1] if turned else pair
+
+    assert facts_of(columns, first, second).apart == 6
+
+
+def test_the_contrary_of_a_level_and_a_product_of_two_are_definitions_too():
+    columns = people() | {"sex": people(9)["sex"]}
+    both = (columns["sex"] == 1) & (columns["grade"] == 2)
+    crossed = model("m", "ill", "sex:grade", "age")
+    plain = model("n", "ill", "also", "age")
+
+    other = few(columns | {"also": both.astype(np.int64)}, "also", *range(4))
+    contrary = few(columns | {"also": 1 - columns["sex"]}, "also", *range(3))
+
+    assert facts_of(other, crossed, plain).apart == 4
+    assert facts_of(other, plain, crossed).apart == 4
+    sexed = model("m", "ill", "sex", "age")
+    assert facts_of(contrary, sexed, plain).apart == 3
+
+
+@pytest.mark.parametrize("differ", [1, 9, 30])
+def test_numbers_are_compared_with_numbers_and_with_levels(differ):
+    columns = people()
+    columns["ldl_later"][:differ] += 5
+    of_ldl = model("m", "ldl", "age", method="linear")
+    later = model("n", "ldl_later", "age", method="linear")
+    assert facts_of(columns, of_ldl, later).apart == differ
+
+    columns["stroke"] = columns["sex"].astype(float)
+    columns["stroke"][:differ] = 1 - columns["stroke"][:differ]
+    strokes = model("m", "stroke", "age", method="poisson")
+    sexes = model("n", "ill", "age", "sex")
+    for first, second in ((strokes, sexes), (sexes, strokes)):
+        assert facts_of(columns, first, second).apart == differ
+
+
+def test_whom_a_number_lacks_differs_from_who_has_it():
+    columns = people()
+    columns["ldl_later"][:40] = np.nan
+    of_ldl = model("m", "ldl", "age", method="linear")
+    later = model("n", "ldl_later", "age", method="linear")
+
+    assert facts_of(columns, later, of_ldl).apart == 40
+    assert facts_of(columns, of_ldl, later).apart is None  # of whom both are known
+
+
+def test_people_are_counted_and_not_their_rows():
+    variables = (*VARIABLES, number("months", 0, 60), category("visit", "no", "yes"))
+    columns = {name: np.repeat(values, 3) for name, values in people().items()}
+    whose = np.repeat(np.arange(N), 3)
+    columns |= {"months": np.ones(3 * N), "visit": columns["ill"].copy()}
+    columns["visit"][:8] = 1 - columns["visit"][:8]
+    who = replace(VARIABLES[0], name="who", kind="key", bounds=None)
+    variables = (*variables, who)
+    many = {"person": "who", "most_rows": 3}
+    pair = (model("m", "ill", "age", **many), model("n", "visit", "age", **many))
+
+    _, rows = prepared(columns | {"who": whose}, *pair, variables=variables)
+
+    assert fewest(rows.apart) == 3  # eight rows
+
+
+def test_counts_are_those_of_a_loop_over_people():
+    columns = people(n=60)
+    method, rows = prepared(columns, model("m", "ill", "grade", "ldl"), PAIRS[0][1])
+    pairs = method.plan.beside.pairs
+
+    def holds(one, at):
+        if isinstance(one, str):
+            return columns[one][at]
+        return float(all(columns[name][at] == level for name, level in one))
+
+    expected = []
+    for one, also in pairs:
+        values = [(holds(one, at), holds(also, at)) for at in range(60)]
+        expected.append(sum(a != b for a, b in values))
+        if isinstance(one, str) and isinstance(also, str):
+            continue
+        turn = isinstance(also, str)
+        turned = [(1 - a, b) if turn else (a, 1 - b) for a, b in values]
+        expected.append(sum(a != b for a, b in turned))
+
+    assert rows.apart.tolist() == expected
+    assert len(expected) == method.plan.beside.counts > 0
+
+
+def test_what_one_model_has_both_of_needs_no_count():
+    """An adjusted model and a crude one, in either order."""
+    adjusted = model("m", "ill", "age", "sex", "stage")
+    crude = model("n", "ill", "sex")
+    other = model("o", "ill", "grade")
+
+    assert not counts_people(prepared(people(), adjusted, crude)[0])
+    assert not counts_people(prepared(people(), crude, adjusted)[0])
+    method, _ = prepared(people(), adjusted, crude, other)
+    stages = {((("grade", n),), (("stage", m),)) for n in range(3) for m in range(3)}
+    assert stages < set(method.plan.beside.pairs)
+
+
+def test_tables_and_counts_are_no_models():
+    table = Analysis("t", "table1", variables=("age", "also"), by="stage")
+    counts = Analysis("c", "counts")
+
+    assert not counts_people(
+        prepared(people(), counts, table, model("m", "ill", "age"))[0]
+    )
+    assert not prepared(people(), model("m", "ill", "age"), table)[0].plan.beside.pairs
+
+
+def test_a_screen_s_variables_stand_before_a_model():
+    screen = Analysis(
+        "s", "screen", model="logistic", exposures=("sex",), outcomes=("ill", "grade2")
+    )
+    variables = (*VARIABLES, category("grade2", "no", "yes"))
+    columns = people() | {"grade2": people(5)["ill"]}
+    method, _ = prepared(columns, screen, SECOND, variables=variables)
+
+    theirs = {name for _, ((name, _),) in method.plan.beside.pairs}
+    assert theirs == {"ill", "grade2"}
+
+
+def test_too_many_pairs_are_refused_by_name():
+    many = [category(f"c{at}", *map(str, range(30))) for at in range(20)]
+    names = [one.name for one in many]
+    first, second = model("m", "ill", *names[:10]), model("n", "ill", *names[10:])
+
+    with pytest.raises(InvalidStudy, match=r"n: its variables .* 65536 pairs"):
+        prepared(people(), first, second, variables=(*VARIABLES, *many))
+
+
+# --- within one model -----------------------------------------------------------------
+@pytest.mark.parametrize("differ", [1, 9, 10])
+def test_a_model_of_two_variables_that_are_nearly_one_is_refused(differ):
+    """The outcome less the category is the few's alone, in the model's own sums."""
+    columns = few(people(), "also", *range(differ))
+    facts = facts_of(columns, model("m", "ill", "age", "also"))
+
+    assert facts.nearest == differ
+    if differ < STRICT.cell:
+        with pytest.raises(SmallCell, match="two variables of a model differ"):
+            check_counts(facts, STRICT, "aa")
+    else:
+        check_counts(facts, STRICT, "aa")
+
+
+def test_levels_of_one_variable_and_a_product_with_its_parts_are_no_two_variables():
+    columns = people()
+    columns["stage"][:] = np.arange(N) % 2
+    columns["stage"][:6] = 2
+    _, rows = prepared(columns, model("m", "ill", "stage", "sex:grade"))
+
+    assert rows.nearest > 50
+
+
+# --- a whole run ----------------------------------------------------------------------
+def made(folder, differ, sites=SITES, analyses=(FIRST, SECOND), **plan):
+    """Return a federation where so many people at each site have one outcome alone."""
+    study = toy_study(analyses, sites=sites, **plan.pop("fields", {}))
+    doses = [column(name, kind="number", bounds=(0, 9)) for name in ("dose", "later")]
+    more = (flat_category("also", "no", "yes"), *doses)
+    study = replace(study, variables=(*study.variables, *more))
+    federation = Federation(folder, Plan(study=study, **plan))
+    header, *lines = federation.patients.read_text().splitlines()
+    left = dict(zip(sites, differ, strict=True))
+    out = [f"{header},also,dose,later"]
+    for at, line in enumerate(lines):
+        where, *_, ill = line.split(",")
+        left[where] -= 1
+        also = {"yes": "no", "no": "yes"}[ill] if left[where] >= 0 else ill
+        out.append(f"{line},{also},{at % 7},{at % 7 + (also != ill)}")
+    federation.patients.write_text("\n".join(out) + "\n")
+    return federation
+
+
+def shares_of(federation):
+    headers = [parse_envelope(data).header for data in federation.carried]
+    return {header.task for header in headers if header.kind == "share"}
+
+
+@pytest.mark.parametrize("differ", [(1, 0, 0), (3, 3, 3)])
+def test_of_two_outcomes_that_few_have_alone_the_second_never_leaves(tmp_path, differ):
+    with made(tmp_path, differ) as federation:
+        with pytest.raises(SmallCell, match="over all sites"):
+            federation.run()
+
+        second = {task for task in shares_of(federation) if task.startswith("second")}
+        assert second <= {"second/1/count", "second/1/sites"}
+        assert "first/1/1" in shares_of(federation)
+
+
+@pytest.mark.parametrize("differ", [(0, 0, 0), (4, 4, 4), (2, 0, 9)])
+def test_outcomes_that_enough_people_or_nobody_tells_apart_run_as_before(
+    tmp_path, differ
+):
+    """Four at each site, few at each, are twelve over all."""
+    loose = dict.fromkeys(SITES, NO_LIMIT)
+    with made(tmp_path / "held", differ) as federation:
+        ran = federation.run()
+    with made(tmp_path / "free", differ, policies=loose) as federation:
+        free = federation.run()
+
+    tasks = [one.task for one in ran.outcome.counts]
+    assert "second/1/count" in tasks
+    assert not [task for task in tasks if task == "first/1/count"]
+    for held, before in zip(ran.outcome.answers, free.outcome.answers, strict=True):
+        assert held.finding.as_json() == before.finding.as_json()
+    for data in (ran.certificate, published(ran.certificate)):
+        assert verify_certificate(data).steps
+        assert verify(data)
+    assert recompute(ran.value).startswith("2 findings follow")
+    for round_ in ran.body["rounds"]:
+        for receipt in round_["receipts"].values():
+            said = receipt["body"]["checks"]
+            is_second = round_["analysis"] == "second"
+            assert (said["passed"].get(NAME) == Minimum().cell) == is_second
+
+
+def test_two_sites_hold_their_own_people_to_it(tmp_path):
+    """With two sites each reads the other's part, so that each looks by itself."""
+    doses = [model(n, n, "age", "sex", method="linear") for n in ("dose", "later")]
+    two = {"sites": ("a", "b"), "fields": {"minimum": Minimum(sites=2)}}
+    two["analyses"] = tuple(doses)
+    with (
+        made(tmp_path, (6, 30), **two) as federation,
+        pytest.raises(Stopped, match="at a a variable of the model differs"),
+    ):
+        federation.run()
+
+
+def test_a_certificate_without_the_count_is_refused(tmp_path, monkeypatch):
+    with made(tmp_path, (4, 4, 4)) as federation:
+        ran = federation.run()
+    body = dict(ran.body)
+    body[FIELD] = [one for one in body[FIELD] if not one["task"].endswith("count")]
+    study = ran.outcome.study
+
+    with pytest.raises(Unverified, match="nobody was counted, sealed, before second"):
+        certify._check_counted(body, study)
+
+    (listed,) = [p for p in body["permit"]["permit"]["protocols"] if p["name"] == NAME]
+    listed["version"] = "2"  # as before definitions were compared
+    certify._check_counted(body, study)
+    assert listed["version"] != SealedCount.version
