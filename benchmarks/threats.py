@@ -354,6 +354,10 @@ ATTACKS = (
         "numbers of several analyses", "a distance from an age in each of four models",
         "ours", ("attack/together",),
     ),
+    Attack(
+        "two definitions", "models of two outcomes that differ for few people",
+        "ours", ("attack/neighbours",),
+    ),
 )  # fmt: skip
 
 

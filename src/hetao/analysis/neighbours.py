@@ -27,6 +27,7 @@ from hetao.study.model import SITE
 from hetao.study.terms import names_of
 
 MOST_PAIRS: Final = 1 << 16  # of definitions that one model is compared in
+KEPT: Final = 256  # of whom each is known, while pairs are counted
 Mask = NDArray[np.bool_]
 Level = tuple[str, int]  # of a category, from 0
 # Levels that somebody has, or has not, all of; or the name of a number.
@@ -131,7 +132,9 @@ def beside(study: Study, analysis: Analysis) -> Pairs:
     )
     pairs = [
         pair
-        for pair in itertools.product(own, [one for one in new if one not in own])
+        for one in new
+        if one not in own
+        for pair in itertools.product(own, [one])
         if not any(of.issuperset(pair) for of in others)
     ]
     if len(pairs) > MOST_PAIRS:
@@ -183,7 +186,7 @@ def apart(pairs: Pairs, known: Mapping[str, NDArray[Any]], person: Ints) -> Ints
         Of each pair that is not two numbers, how many people differ, and how many would
         if one of both said the contrary; of two numbers how many differ.
     """
-    values = functools.cache(functools.partial(_values, known=known))
+    values = functools.lru_cache(KEPT)(functools.partial(_values, known=known))
     found: list[int] = []
     for pair in pairs.pairs:
         one, other = map(values, pair)
