@@ -170,6 +170,8 @@ MODULES = {
     "analysis/cox_grid": ("unit/test_numbers_told", "unit/test_cox_grid_edges",
                           "unit/test_shown", "attack/test_strata_in_bins"),
     "analysis/together": ("attack/test_together",),
+    "analysis/neighbours": ("attack/test_neighbours",),
+    "analysis/sealed_count": ("laws/test_sealed_count", "attack/test_neighbours"),
     "analysis/km_merged": ("unit/test_cells", "unit/test_cells_edges",
                            "attack/test_group_curves", "oracles/test_merged_curves"),
 }  # fmt: skip

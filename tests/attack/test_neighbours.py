@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hetao.analysis import estimator_for, evidence, make_rows
+from hetao.analysis import estimator_for, evidence, make_rows, neighbours
 from hetao.analysis.neighbours import fewest
 from hetao.analysis.sealed_count import SealedCount, counts_people
 from hetao.errors import InvalidStudy, SmallCell, Stopped, Unverified
@@ -286,7 +286,35 @@ def test_too_many_pairs_are_refused_by_name():
         prepared(people(), first, second, variables=(*VARIABLES, *many))
 
 
+def test_as_many_pairs_as_may_be_are_compared(monkeypatch):
+    """Sex and its own six products, with stage's three levels."""
+    pair = (model("m", "ill", "stage"), model("n", "ill", "sex:grade"))
+    monkeypatch.setattr(neighbours, "MOST_PAIRS", (1 + 3 + 6) * 3)
+    assert len(prepared(people(), *pair)[0].plan.beside.pairs) == 30
+
+    monkeypatch.setattr(neighbours, "MOST_PAIRS", 29)
+    with pytest.raises(InvalidStudy, match="more than 29 pairs"):
+        prepared(people(), *pair)
+
+
+def test_of_two_levels_the_second_is_a_definition_and_of_three_each():
+    method, _ = prepared(people(), model("m", "ill", "sex"), model("n", "ill", "stage"))
+
+    stages = [(("stage", n),) for n in range(3)]
+    assert method.plan.beside.pairs == tuple((s, (("sex", 1),)) for s in stages)
+
+
 # --- within one model -----------------------------------------------------------------
+def test_within_a_screen_nothing_is_compared_nor_in_what_is_no_model():
+    screen = Analysis(
+        "s", "screen", model="logistic", exposures=("sex",), outcomes=("ill", "also")
+    )
+    table = Analysis("t", "table1", variables=("age", "also"), by="stage")
+
+    for analysis in (screen, table):
+        assert prepared(people(), analysis)[0].plan.within.pairs == ()
+
+
 @pytest.mark.parametrize("differ", [1, 9, 10])
 def test_a_model_of_two_variables_that_are_nearly_one_is_refused(differ):
     """The outcome less the category is the few's alone, in the model's own sums."""
