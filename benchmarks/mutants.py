@@ -60,6 +60,7 @@ MODULES = {
     "release/minimums": (
         "unit/test_gate_edges", "unit/test_numbers_told", "laws/test_sealed_count",
         "attack/test_dominance", "attack/test_gate_rules", "attack/test_together",
+        "attack/test_neighbours",
     ),
     "release/private": ("unit/test_gate_edges", "attack/test_private_counts"),
     "release/quality": ("unit/test_release_edges", "attack/test_quality_release"),
@@ -171,7 +172,8 @@ MODULES = {
                           "unit/test_shown", "attack/test_strata_in_bins"),
     "analysis/together": ("attack/test_together",),
     "analysis/neighbours": ("attack/test_neighbours",),
-    "analysis/sealed_count": ("laws/test_sealed_count", "attack/test_neighbours"),
+    "analysis/sealed_count": ("laws/test_sealed_count", "unit/test_gate_edges",
+                              "attack/test_neighbours"),
     "analysis/km_merged": ("unit/test_cells", "unit/test_cells_edges",
                            "attack/test_group_curves", "oracles/test_merged_curves"),
 }  # fmt: skip

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hetao.analysis import estimator_for, make_rows
+from hetao.analysis import estimator_for, make_rows, sealed_count
 from hetao.analysis.sealed_count import SealedCount, possible, tells_combinations
 from hetao.canonical import digest_bytes
 from hetao.errors import BadEnvelope, InvalidStudy, WrongShape
@@ -330,3 +330,12 @@ def test_a_row_that_its_plan_cannot_have_is_refused():
 
     with pytest.raises(WrongShape):
         counts.start(replace(rows, X=np.ones_like(rows.X)))
+
+
+def test_as_many_combinations_as_may_be_are_counted(monkeypatch):
+    monkeypatch.setattr(sealed_count, "MOST_COMBINATIONS", 4)
+    assert SealedCount(model("arm", "sex")).declare(0)["people"].shape == (4,)
+
+    monkeypatch.setattr(sealed_count, "MOST_COMBINATIONS", 3)
+    with pytest.raises(InvalidStudy, match="more than 3 combinations"):
+        SealedCount(model("arm", "sex"))
