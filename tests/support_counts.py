@@ -55,6 +55,12 @@ def said_at(federation, run, task):
     return said, tokens
 
 
+def shares_of(federation):
+    """Return the tasks of which shares were sent."""
+    headers = [parse_envelope(data).header for data in federation.carried]
+    return {header.task for header in headers if header.kind == "share"}
+
+
 def refused_but(good, bad, folder):
     """Hold the page's script and the one file to refusing all certificates but one."""
     given = {"nothing": good, **bad}

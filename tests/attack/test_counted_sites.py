@@ -23,7 +23,7 @@ from hetao.release import Policy, pack
 from hetao.report.leaving import WORDS, sentence
 from hetao.study import Analysis, Grid, Minimum
 from support_counts import Refused as NotCounted
-from support_counts import counted, opening, refused_but
+from support_counts import counted, opening, refused_but, shares_of
 from support_federation import (
     KEY,
     LOGISTIC,
@@ -52,12 +52,6 @@ def made(folder, analysis=DOSE, given="a", sites=SITES, policies=None, **fields)
     text = [f"{line},{dose}" for line, dose in zip(lines, doses, strict=True)]
     federation.patients.write_text("\n".join([f"{head},dose", *text]) + "\n")
     return federation
-
-
-def tasks_of(federation):
-    """Return the tasks of which shares were sent."""
-    headers = [parse_envelope(data).header for data in federation.carried]
-    return {header.task for header in headers if header.kind == "share"}
 
 
 def classes(ran):
@@ -113,7 +107,7 @@ def test_under_a_permit_of_a_lower_class_no_round_of_it_leaves(tmp_path, given):
     with made(tmp_path, given=given, policies=STRICT) as federation:
         with pytest.raises(HetaoError, match="HT-413"):
             federation.run()
-        assert tasks_of(federation) == {COUNT}
+        assert shares_of(federation) == {COUNT}
 
 
 def test_a_column_of_it_alone_is_refused_by_who_has_it_alike(tmp_path):
@@ -123,7 +117,7 @@ def test_a_column_of_it_alone_is_refused_by_who_has_it_alike(tmp_path):
             HetaoError, match=r"[bc] refused .*HT-402.* one side of dose"
         ):
             federation.run()
-        assert tasks_of(federation) <= {COUNT}
+        assert shares_of(federation) <= {COUNT}
 
 
 def test_an_outcome_that_one_site_alone_has_is_its_own_part(tmp_path):

@@ -13,17 +13,17 @@ import pytest
 from hetao.analysis import estimator_for, evidence, make_rows, neighbours
 from hetao.analysis.neighbours import fewest
 from hetao.analysis.sealed_count import SealedCount, counts_people
-from hetao.errors import InvalidStudy, SmallCell, Stopped, Unverified
+from hetao.errors import InvalidStudy, OutOfBounds, SmallCell, Stopped, Unverified
 from hetao.federation import certify
 from hetao.federation.certify import recompute
 from hetao.ledger.certificate import published, verify_certificate
-from hetao.ledger.envelope import parse_envelope
 from hetao.ledger.sealed_counts import FIELD, NAME
 from hetao.ledger.verify_hetao import verify
 from hetao.release import STRICT, Policy
 from hetao.release.minimums import check_apart, check_counts
 from hetao.study import Analysis, Grid, Minimum, Study
 from support_analysis import category, number
+from support_counts import shares_of
 from support_federation import SITES, Federation, Plan, column, toy_study
 from support_federation import category as flat_category
 
@@ -202,6 +202,18 @@ def test_whom_a_number_lacks_differs_from_who_has_it():
     assert facts_of(columns, of_ldl, later).apart is None  # of whom both are known
 
 
+def test_what_an_earlier_model_reads_is_compared_as_it_is():
+    """The one that reads it refuses it; this one tells nothing of it."""
+    columns = people()
+    columns["ldl_later"][:12] = -1.0
+    of_ldl = model("m", "ldl", "age", method="linear")
+    later = model("n", "ldl_later", "age", method="linear")
+
+    assert facts_of(columns, later, of_ldl).apart == 12
+    with pytest.raises(OutOfBounds):
+        facts_of(columns, later)
+
+
 def test_people_are_counted_and_not_their_rows():
     variables = (*VARIABLES, number("months", 0, 60), category("visit", "no", "yes"))
     columns = {name: np.repeat(values, 3) for name, values in people().items()}
@@ -356,11 +368,6 @@ def made(folder, differ, sites=SITES, analyses=(FIRST, SECOND), **plan):
         out.append(f"{line},{also},{at % 7},{at % 7 + (also != ill)}")
     federation.patients.write_text("\n".join(out) + "\n")
     return federation
-
-
-def shares_of(federation):
-    headers = [parse_envelope(data).header for data in federation.carried]
-    return {header.task for header in headers if header.kind == "share"}
 
 
 @pytest.mark.parametrize("differ", [(1, 0, 0), (3, 3, 3)])

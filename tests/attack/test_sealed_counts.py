@@ -31,7 +31,15 @@ from hetao.release.sealed_count import COUNT as COUNTED
 from hetao.release.sealed_count import ONE, _token, secret_of
 from hetao.report.leaving import sentence
 from hetao.study import Analysis, Minimum
-from support_counts import ALSO, VERSION, count_task, counted, refused_but, said_at
+from support_counts import (
+    ALSO,
+    VERSION,
+    count_task,
+    counted,
+    refused_but,
+    said_at,
+    shares_of,
+)
 from support_federation import KEY, RUN, SITES, START, Federation, Plan, toy_study
 from support_federation import category as flat_category
 from support_fuzz_run import resigned
@@ -54,12 +62,6 @@ def made(folder, women, sites=SITES, old_men=40, **plan):
         out.append(f"{line},{'ny'[left[where, sex] >= 0]}")
     federation.patients.write_text("\n".join(out) + "\n")
     return federation
-
-
-def shares_of(federation):
-    """Return the tasks of which shares were sent."""
-    headers = [parse_envelope(data).header for data in federation.carried]
-    return {header.task for header in headers if header.kind == "share"}
 
 
 # --- a whole run ----------------------------------------------------------------------

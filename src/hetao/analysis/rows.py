@@ -170,7 +170,8 @@ def make_rows(
     enough(int(person.max()) + 1 if len(person) else n)
     _check_rows_of_each(plan, person)
     rows = _rows(plan, known | {PERSON: person}, site, np.flatnonzero(keep))
-    theirs = {v.name: _checked(v, columns)[keep] for v in plan.beside.variables}
+    # What another model reads, and this one compares alone, that one checks.
+    theirs = {v.name: _array(v, columns)[keep] for v in plan.beside.variables}
     return replace(
         rows,
         nearest=fewest(apart(plan.within, known, person)),
@@ -283,11 +284,7 @@ def _length(columns: Columns) -> int:
 
 def _checked(variable: Variable, columns: Columns) -> NDArray[Any]:
     """Return a variable's array, all of whose values are known or within bounds."""
-    if variable.name not in columns:
-        raise ColumnMismatch(f"the site has no column for {variable.name!r}")
-    array = np.asarray(columns[variable.name])
-    if array.ndim != 1:
-        raise ColumnMismatch(f"the column {variable.name!r} is not one-dimensional")
+    array = _array(variable, columns)
     if variable.kind == "key":
         return key_codes(array)
     if variable.kind == "category":
@@ -300,6 +297,15 @@ def _checked(variable: Variable, columns: Columns) -> NDArray[Any]:
     beyond = (numbers < low) | (numbers > high)
     refuse_rows(variable.name, beyond, "has values beyond the study's public bounds")
     return numbers
+
+
+def _array(variable: Variable, columns: Columns) -> NDArray[Any]:
+    if variable.name not in columns:
+        raise ColumnMismatch(f"the site has no column for {variable.name!r}")
+    array = np.asarray(columns[variable.name])
+    if array.ndim != 1:
+        raise ColumnMismatch(f"the column {variable.name!r} is not one-dimensional")
+    return array
 
 
 def key_codes(array: NDArray[Any]) -> Ints:
