@@ -94,6 +94,13 @@ class Records:
         }
 
     def close(self):
+        """Close all, and hold what replicas know by heart to what is on the disk."""
+        known = [dict(one._known) for one in self.replicas.values()]
+        for one in self.replicas.values():
+            one._known.clear()
+        kept = zip(known, self.replicas.values(), strict=True)
+        for names, one in kept:
+            assert names == {name: one._kept(name) for name in names}
         for log in self.logs.values():
             log.close()
         for store in self.stores:

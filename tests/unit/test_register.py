@@ -98,6 +98,16 @@ def test_what_one_message_cannot_hold_is_in_the_next(store, monkeypatch):
     assert register.after(4) == News("", 4, ())
 
 
+def test_who_has_heard_all_is_answered_without_the_disk(store):
+    register, asked = of(store), []
+    register.take(FOUR)
+    store._db.set_trace_callback(asked.append)
+
+    assert register.after(4, "e") == News("e", 4, ())
+    assert asked == []
+    assert len(register.after(3).notices) == len(asked) == 1
+
+
 def test_a_message_is_half_as_large_as_may_be_at_most(store, monkeypatch):
     """The other half is for what stands about the notices, and is not counted."""
     register = of(store)

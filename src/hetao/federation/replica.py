@@ -13,7 +13,7 @@ import hashlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
@@ -82,7 +82,7 @@ class Kept:
 
     Attributes:
         size: how many entries are here, verified.
-        told: size, root and note of each checkpoint, the smallest first.
+        told: size, root and note of each checkpoint, in this order.
         is_forked: whether something was found against the log.
     """
 
@@ -315,13 +315,16 @@ class Replica:
             return
         text = "INSERT INTO replica VALUES (?, ?, ?, ?)"
         rows = [(size + k, leaf, entry) for k, (leaf, entry) in enumerate(pending)]
-        self._write(name, *((text, (name, *row)) for row in rows))
+        grown = replace(self._kept(name), size=size + len(rows))
+        self._write(name, *((text, (name, *row)) for row in rows), after=grown)
         for at, root, note in self._kept(name).told:
             if at <= tree.size:
                 self._compare(Checkpoint(name, at, root), note, leaves)
-        if not self._kept(name).is_forked:
+        if not (kept := self._kept(name)).is_forked:
             text = "DELETE FROM told WHERE origin = ? AND size < ?"
-            self._write(name, (text, (name, tree.size)))
+            left = tuple(row for row in kept.told if row[0] >= tree.size)
+            after = replace(kept, told=left)
+            self._write(name, (text, (name, tree.size)), after=after)
 
     def _hold(self, tree: Checkpoint, note: str, path: Sequence[bytes] = ()) -> None:
         """Keep a signed checkpoint, and hold it against everything that is here.
@@ -337,7 +340,9 @@ class Replica:
         note = shortened(note, self._key(name))
         text = "INSERT OR IGNORE INTO told VALUES (?, ?, ?, ?)"
         if not is_known and (len(told) <= MOST_HELD if forked else tree.size >= size):
-            self._write(name, (text, (name, tree.size, tree.root, note)))
+            row = (tree.size, tree.root, note)
+            after = replace(kept, told=tuple(sorted((*told, row))))
+            self._write(name, (text, (name, *row)), after=after)
         for at, root, other in told:
             if at == tree.size and root != tree.root:
                 self._prove(name, other, note)
@@ -424,15 +429,23 @@ class Replica:
                 "(SELECT 1 FROM fault WHERE origin = ?1) FROM replica WHERE origin = ?1"
             )
             ((size, forked),) = self._store.rows(text, (origin,))
-            text = "SELECT size, root, note FROM told WHERE origin = ? ORDER BY size"
+            text = "SELECT size, root, note FROM told WHERE origin = ? ORDER BY 1, 2"
             rows = self._store.rows(text, (origin,))
             told = ((int(at), bytes(root), str(note)) for at, root, note in rows)
             self._known[origin] = Kept(int(size), tuple(told), bool(forked))
         return self._known[origin]
 
-    def _write(self, origin: str, *statements: tuple[str, tuple[Any, ...]]) -> None:
+    def _write(
+        self,
+        origin: str,
+        *statements: tuple[str, tuple[Any, ...]],
+        after: Kept | None = None,
+    ) -> None:
+        """Write what is kept of a log; `after` is that, None if it is to be read."""
         self._known.pop(origin, None)
         self._store.write(statements)
+        if after is not None:
+            self._known[origin] = after
 
     def _have(self, origin: str, by: str) -> int:
         return self._kept(origin).size + len(self._pending.get((origin, by), ()))
