@@ -333,9 +333,11 @@ def test_keys_with_a_part_of_small_order_are_taken_as_the_library_takes_them():
     odd = bytes.fromhex(
         "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"
     )
-    some, base = verify_signatures._point(odd), verify_signatures._multiples(BASE)
-    key = verify_signatures._bytes(verify_signatures._product(7, base, some))
-    nonce = verify_signatures._bytes(verify_signatures._product(9, base, (0, 1, 1, 0)))
+    some = verify_signatures._point(odd)
+    key = verify_signatures._bytes(verify_signatures._product(7, BASE, 4, some))
+    nonce = verify_signatures._bytes(
+        verify_signatures._product(9, BASE, 4, (0, 1, 1, 0))
+    )
     held = set()
     for number in range(24):
         message = bytes([number])
@@ -348,6 +350,25 @@ def test_keys_with_a_part_of_small_order_are_taken_as_the_library_takes_them():
             odd, odd + bytes(32), message
         )
     assert held == {True, False}
+
+
+@pytest.mark.parametrize("number", [0, 1, 7, 8, 9, 31, 32, 33, 2**252 - 1, L - 1])
+def test_a_product_is_the_same_by_multiples_of_any_width(number):
+    """As many sums of the point itself, by doubling: no table, no digit but 0 and 1."""
+    point = verify_signatures._point(BASE)
+    wanted = (0, 1, 1, 0)
+    for bit in f"{number:b}":
+        wanted = verify_signatures._add(wanted, wanted)
+        wanted = verify_signatures._add(wanted, point) if bit == "1" else wanted
+
+    found = {
+        verify_signatures._bytes(
+            verify_signatures._product(number, BASE, width, (0, 1, 1, 0))
+        )
+        for width in (4, 6)
+    }
+
+    assert found == {verify_signatures._bytes(wanted)}
 
 
 def by_library(public, signature, message):

@@ -175,8 +175,9 @@ def test_other_rows_in_a_later_round_are_refused_by_the_one_file(ran):
 
     with pytest.raises(verify_hetao.Refused, match="other rows"):
         certificate._chain(entry, {one["task"]: one["receipts"][site] for one in own})
+    text = verify_log.canonical(leaves[0][1])
     with pytest.raises(verify_hetao.Refused, match="stand in its log"):
-        verify_log.stands(leaves[0][1], leaves[0][0], note, "it")
+        verify_log.stands(text, leaves[0][0], note, "it")
 
 
 def test_the_pages_script_refuses_them_too(ran, tmp_path):

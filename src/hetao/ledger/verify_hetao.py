@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import datetime
 import functools
 import hashlib
 import shutil
@@ -36,10 +35,13 @@ from hetao.ledger.verify_log import (
     Parties,
     canonical,
     check_policy,
+    did_key,
     digest,
+    name_of,
     read,
     read_proof,
     root_of,
+    seconds,
     stands,
     unbase64,
     unhex,
@@ -111,12 +113,12 @@ class Certificate:
     def __init__(self, data: bytes) -> None:
         """Read a certificate's text."""
         need(not data[:99].lstrip().startswith(b"<"), A_PAGE)
-        value = read(data)
+        value, self.texts = read(data), dict[int, tuple[Any, bytes]]()
         need(set(value) == {"body", "log", "signature", "sums"}, "not a certificate")
         self.body, self.log, self.sums = value.pop("body"), value["log"], value["sums"]
         # The text is {"body":…,"log":…}: what is not the rest of it is the body's own.
         whole = data[len(b'{"body":') : -len(canonical(value))]
-        self.name = "sha256:" + hashlib.sha256(whole).hexdigest()
+        self.name = name_of(whole)
         self.signature = value["signature"]
         self.revoked = self.body.get("type") == REVOKED
         known = self.revoked or self.body.get("type") == TYPE
@@ -166,11 +168,22 @@ class Certificate:
         """Return sixteen hex digits of each party's key."""
         return {n: hashlib.sha256(self.key(n)).hexdigest()[:16] for n in self.parties}
 
+    def text(self, statement: dict[str, Any]) -> bytes:
+        """Return a statement's one text, which is written once and asked for often."""
+        if id(statement) not in self.texts:
+            self.texts[id(statement)] = statement, canonical(statement)
+        return self.texts[id(statement)][1]
+
     def says(self, name: str, statement: dict[str, Any]) -> dict[str, Any]:
-        """Return what a party signed."""
+        """Return what a party signed.
+
+        Of {"body":…,"signature":"…"}, with a signature in base64, it signed the body.
+        """
         need(set(statement) == {"body", "signature"}, "a statement is malformed")
-        message = DOMAIN + canonical(statement["body"])
-        good = holds(self.key(name), unbase64(statement["signature"]), message)
+        text, signature = self.text(statement), unbase64(statement["signature"])
+        tail = len(b',"signature":""}') + len(statement["signature"])
+        message = DOMAIN + text[len(b'{"body":') : -tail]
+        good = holds(self.key(name), signature, message)
         need(good, f"{name} did not sign what stands here")
         return dict(statement["body"])
 
@@ -192,7 +205,7 @@ class Certificate:
             self._notice(self.body["permit"]["notices"][place])
         times = [notices[n]["at"] for n in places]
         need(self.body["revoked"] == min(times), "it was revoked at another time")
-        last, issued = max(map(_seconds, times)), _seconds(self.body["issued"])
+        last, issued = max(map(seconds, times)), seconds(self.body["issued"])
         need(last <= issued + SKEW, "it was revoked after the certificate was issued")
         who = ", ".join(sorted({notices[n]["by"] for n in places}))
         return f"the permit was REVOKED at {min(times)}, by {who}"
@@ -211,9 +224,9 @@ class Certificate:
         holds_it = said["role"] in person["roles"] and key["scope"] == "any"
         good = holds_it and (said["side"], said["role"]) in offices
         need(good, f"{by} spoke in an office that is not theirs")
-        at, ends = _seconds(said["at"]), [key["valid_until"], key["revoked_at"]]
-        stood = _seconds(key["valid_from"]) <= at
-        stood &= all(at < _seconds(end) for end in ends if end)
+        at, ends = seconds(said["at"]), [key["valid_until"], key["revoked_at"]]
+        stood = seconds(key["valid_from"]) <= at
+        stood &= all(at < seconds(end) for end in ends if end)
         need(stood, f"the key of {by} did not count when it signed")
         message = DOMAIN + canonical(said)
         good = holds(unbase64(key["public"]), unbase64(statement["signature"]), message)
@@ -244,7 +257,7 @@ class Certificate:
         reached = root_of(index, note.size, credential.encode("ascii"), path)
         need(reached == note.root, "the certificate does not stand in the log")
         need(index == note.size - 1, "the log does not end with the certificate")
-        issued = _seconds(self.body["issued"])
+        issued = seconds(self.body["issued"])
         for hub in self.hubs:
             seen = note.signed(hub, 4, self.key(hub))
             near = seen is not None and abs(seen - issued) <= LATEST
@@ -253,7 +266,7 @@ class Certificate:
 
     def _claims(self, key: bytes, index: int) -> tuple[Any, Any]:
         """Return header and claims of the one credential of this certificate."""
-        issuer, body, name = _did(key), self.body, self.name
+        issuer, body, name = did_key(key), self.body, self.name
         own = {k: digest(body[k]) for k in ("checks", "findings") if not self.revoked}
         own |= {"revoked": body["revoked"]} if self.revoked else {}
         kind = "HetaoRevokedStudy" if self.revoked else "HetaoCertificate"
@@ -374,8 +387,7 @@ class Certificate:
                 shown = {name: unbase64(part[name]) for name in names - {"tag"}}
                 shown |= {} if count else {"tag": unhex(part["tag"])}
                 for field, raw in shown.items():
-                    named = "sha256:" + hashlib.sha256(raw).hexdigest()
-                    good = total[field] == named
+                    good = total[field] == name_of(raw)
                     need(good, f"{hub} signed another {field} in {task}")
             if rounds[task]["protocol"] == COUNT:
                 both = [unbase64(parts[hub]["tokens"]) for hub in self.hubs]
@@ -422,7 +434,8 @@ class Certificate:
                     need(bool(later), f"a release of {site} is left out")
                     continue
                 own[proof["task"]] = receipt
-                stands(receipt, proof, note, f"a release of {site}")
+                text = self.text(receipt)
+                stands(text, proof, note, f"a release of {site}")
             bound += self._extract(entry, note, places)
             self._chain(entry, own)
         left = {site for site, _ in receipts} - set(self.body["lost"])
@@ -442,7 +455,8 @@ class Certificate:
         need(set(said) == set(ACTS.split()), f"the extract of {site} says other fields")
         place = {"type": EXTRACT, "site": site, "snapshot": entry["snapshot"]}
         placed(said, place, f"the extract of {site}")
-        stands(extract["record"], extract, note, f"the extract of {site}")
+        text = self.text(extract["record"])
+        stands(text, extract, note, f"the extract of {site}")
         early = all(extract["index"] < one for one in places)
         need(early, f"{site} committed to its extract after a release")
         return True
@@ -470,35 +484,18 @@ class Certificate:
             before = entry["ready"]
             if number not in ("0", PEOPLE, SITES):
                 before = own.get(f"{name}/{attempt}/{int(number) - 1}")
-            cites = before is not None and body["cites"] == digest(before)
-            need(cites, f"{site} does not cite what went before {task}")
+            good = before is not None and body["cites"] == name_of(self.text(before))
+            need(good, f"{site} does not cite what went before {task}")
             same = inputs.setdefault(name, body["input"]) == body["input"]
             need(same, f"{site} took other rows in {task} than before")
             for field in ("policy", "snapshot"):
                 need(body[field] == entry[field], f"{site} released by another {field}")
 
 
-def _seconds(time: str) -> float:
-    """Return a UTC time, of the one form, as seconds since 1970."""
-    need(len(time) == 20 and time[-1] == "Z", "a time is written in another form")
-    when = datetime.datetime.strptime(time, "%Y-%m-%dT%H:%M:%S%z")
-    need(when.strftime("%Y-%m-%dT%H:%M:%SZ") == time, "a time is spelt otherwise")
-    return when.timestamp()
-
-
 def _half(key: dict[str, Any]) -> bytes:
     """Return a person's Ed25519 key; nothing of a passkey on another curve."""
     raw = unbase64(key["public"])
     return raw if key["kind"] == "ed25519" else raw[-32:] if ED25519 in raw else b""
-
-
-def _did(key: bytes) -> str:
-    alphabet = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-    number, digits = int.from_bytes(b"\xed\x01" + key, "big"), ""
-    while number:
-        number, rest = divmod(number, 58)
-        digits = alphabet[rest] + digits
-    return f"did:key:z{digits}"
 
 
 def verify(

@@ -7,6 +7,7 @@ It shares no line with the package. In the one file that `hetao certificate expo
 from __future__ import annotations
 
 import base64
+import datetime
 import decimal
 import hashlib
 import json
@@ -38,20 +39,17 @@ def canonical(value: Any) -> bytes:
     """Return the one text of a JSON value."""
     text = PLAIN.encode(value)
     data = text.encode("utf-8")
-    if OTHERWISE.search(f":{text}") or any(byte in data for byte in BEYOND):
-        return _text(value).encode("utf-8")
-    return data
-
-
-def _text(value: Any) -> str:
+    if not OTHERWISE.search(f":{text}") and not any(byte in data for byte in BEYOND):
+        return data
     if isinstance(value, float):
-        return _number(value)
+        return _number(value).encode("utf-8")
     if isinstance(value, list):
-        return "[" + ",".join(map(_text, value)) + "]"
+        return b"[" + b",".join(map(canonical, value)) + b"]"
     if not isinstance(value, dict):
-        return PLAIN.encode(value)
+        return data
     keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
-    return "{" + ",".join(f"{_text(key)}:{_text(value[key])}" for key in keys) + "}"
+    parts = [canonical(key) + b":" + canonical(value[key]) for key in keys]
+    return b"{" + b",".join(parts) + b"}"
 
 
 def _number(value: float) -> str:
@@ -77,8 +75,8 @@ def read(data: bytes) -> Any:
     """Return the value of a text that is in canonical form."""
     need(len(data) <= LARGEST, "the file is larger than a certificate can be")
     value = json.loads(data.decode("utf-8"), parse_int=_whole)
-    need(canonical(value) == data, "the text is not in canonical form")
     need(_deep(value) <= DEEPEST, "the text is nested too deeply")
+    need(canonical(value) == data, "the text is not in canonical form")
     return value
 
 
@@ -95,10 +93,15 @@ def _deep(value: Any) -> int:
 
 def digest(value: Any) -> str:
     """Return the digest of a value's one text."""
-    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
+    return name_of(canonical(value))
 
 
-# --- base64 and hex, one spelling of each ---------------------------------------------
+def name_of(data: bytes) -> str:
+    """Return the digest of bytes."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+# --- base64, hex, keys and times, one spelling of each --------------------------------
 def unbase64(text: str) -> bytes:
     """Return the bytes of a text in base64."""
     data = base64.b64decode(text.encode("ascii"), validate=True)
@@ -116,6 +119,24 @@ def unhex(text: str) -> bytes:
 def url64(data: bytes) -> str:
     """Return bytes in base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def did_key(key: bytes) -> str:
+    """Return an Ed25519 key as a did:key, whose numbers are in base58."""
+    alphabet = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+    number, digits = int.from_bytes(b"\xed\x01" + key, "big"), ""
+    while number:
+        number, rest = divmod(number, 58)
+        digits = alphabet[rest] + digits
+    return f"did:key:z{digits}"
+
+
+def seconds(time: str) -> float:
+    """Return a UTC time, of the one form, as seconds since 1970."""
+    need(len(time) == 20 and time[-1] == "Z", "a time is written in another form")
+    when = datetime.datetime.strptime(time, "%Y-%m-%dT%H:%M:%S%z")
+    need(when.strftime("%Y-%m-%dT%H:%M:%SZ") == time, "a time is spelt otherwise")
+    return when.timestamp()
 
 
 # --- the log: RFC 6962, C2SP signed-note, tlog-cosignature, tlog-proof ----------------
@@ -137,10 +158,10 @@ def root_of(index: int, size: int, entry: bytes, path: list[bytes]) -> bytes:
     return reached
 
 
-def stands(entry: Any, proof: dict[str, Any], note: Note, what: str) -> None:
+def stands(entry: bytes, proof: dict[str, Any], note: Note, what: str) -> None:
     """Return quietly if an entry stands at its place in a log."""
     path = [unhex(node) for node in proof["path"]]
-    reached = root_of(proof["index"], note.size, canonical(entry), path)
+    reached = root_of(proof["index"], note.size, entry, path)
     need(reached == note.root, f"{what} does not stand in its log")
 
 
