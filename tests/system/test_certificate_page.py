@@ -272,8 +272,9 @@ ABSENT = """
   for (const name of NAMES) {
     const rounds = [{ task: "model/1/0", receipts: {} }];
     const site = { name, checkpoint: NOTE, extract: null, proofs: [], ready: null };
-    const c = { body: { rounds }, bytes: () => new Uint8Array(), ask: null };
-    try { logOf(c, site); said.push("none"); }
+    const c = { body: { rounds }, ask: null };
+    const leaves = new Map([[null, new Uint8Array()]]);
+    try { logOf(c, site, leaves); said.push("none"); }
     catch ({ message }) { said.push(message.replaceAll(" ", "-")); }
   }
   document.body.dataset.more = said.join(" ");

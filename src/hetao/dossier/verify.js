@@ -5,7 +5,7 @@
    browser's own and are begun early, beside the script. */
 const start = performance.now();
 const P = 2n ** 255n - 19n;
-const utf8 = new TextEncoder(), text8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const utf8 = new TextEncoder(), UTF8 = ["utf-8", { fatal: true, ignoreBOM: true }], text8 = new TextDecoder(...UTF8);
 const subtle = globalThis.crypto && globalThis.crypto.subtle;
 /* Why something is refused: a key of the page's sentences, and what fills it in. */
 class Refused extends Error { constructor(why, first, second) { super(why); this.slots = [first, second]; } }
@@ -25,6 +25,13 @@ function unhex(text) {
   const data = quick ? Uint8Array.fromHex(text) : Uint8Array.from(text.match(/../g) || [], p => parseInt(p, 16));
   need(hex(data) === text, "spelling");
   return data;
+}
+/* The text of bytes, in pieces: a browser reads one of letters alone far faster than one with a dash in it. */
+function textOf(data) {
+  const reader = new TextDecoder(...UTF8);
+  let text = "";
+  for (let at = 0; at < data.length; at += 8192) text += reader.decode(data.subarray(at, at + 8192), { stream: true });
+  return text + reader.decode();
 }
 function joined(...parts) {
   let size = 0, at = 0;
@@ -105,12 +112,12 @@ function holds({ raw, native }, signature, message) {
 }
 
 /* --- the log ------------------------------------------------------------------------ */
-const hashed = data => sha256(data).then(hex);
-/* Where a path leads, in hex as its parts are. `nodes` are those of this tree that were hashed before: paths of one
-   tree share many. */
-async function rootOf(index, size, entry, path, nodes) {
+const hashed = data => digest(data).then(found => hex(bytesOf(found)));
+/* Where a path leads from a leaf, which is a zero and an entry, in hex as its parts are. `nodes` are those of this tree
+   that were hashed before: paths of one tree share many. */
+async function rootOf(index, size, leaf, path, nodes) {
   need(Number.isInteger(index) && index >= 0 && index < size, "path");
-  let at = index, last = size - 1, reached = await hashed(utf8.encode("\0" + entry));
+  let at = index, last = size - 1, reached = await hashed(leaf);
   for (const sibling of path) {
     need(last > 0 && sibling.length === 64, "path");
     const right = at % 2 || at === last, both = right ? sibling + reached : reached + sibling;
@@ -168,13 +175,14 @@ const STUDY = "hetao.certificate/3", REVOKED = "hetao.revoked-certificate/1", RE
 const ROUND = "analysis,attempt,members,protocol,receipts,round,task,totals", COUNT = "sealed_count";
 const COUNTED = ["count", "sites"]; // how tasks of sealed counts end: of people, or of sites
 const has = (value, names) => Object.keys(value).sort().join() === names;
+const DOMAIN = utf8.encode("hetao-statement-v1\n"); // before what a party signs
 const quiet = () => {}; // of what is refused when it is looked at
 /* The parts of a certificate, and what is asked about them. Digests and signatures are made beside this script:
    each is a promise, with the one good answer and words for any other. What stands there is looked at meanwhile;
    all of it has to hold. */
 function opened(data, type) {
   let value, text;
-  try { text = text8.decode(data); value = JSON.parse(text); } catch { throw new Refused("json"); }
+  try { text = textOf(data); value = JSON.parse(text); } catch { throw new Refused("json"); }
   need(has(value, "body,log,signature,sums"), "certificate");
   const { body, log, signature, sums } = value, permit = body.permit.permit;
   need(body.type === type, body.type === REVOKED ? "revoked" : "type");
@@ -199,10 +207,19 @@ function opened(data, type) {
     asked.push(promise);
     answers.push({ good, why, first, second });
   };
-  function says(name, statement, key = parties[name].key) {
-    need(Object.keys(statement).join() === "body,signature", "malformed");
-    const message = utf8.encode("hetao-statement-v1\n" + canonical(statement.body));
-    ask(holds(key, unbase64(statement.signature), message), true, "signature", name);
+  /* Who signed which statement, with which key if not the party's. Returns each as a leaf of a log: a zero and its text,
+     which is written once. What is signed of it stands between {"body": and ,"signature":"…"}, in base64 or refused. */
+  function says(told) {
+    const leaves = new Map(), signed = [];
+    for (const [name, statement, key = parties[name].key] of told) {
+      need(Object.keys(statement).join() === "body,signature", "malformed");
+      const leaf = utf8.encode("\0" + canonical(statement)), signature = unbase64(statement.signature);
+      const body = leaf.subarray('\0{"body":'.length, leaf.length - ',"signature":""}'.length - statement.signature.length);
+      leaves.set(statement, leaf);
+      signed.push([name, key, signature, joined(DOMAIN, body)]);
+    }
+    for (const [name, key, signature, message] of signed) ask(holds(key, signature, message), true, "signature", name);
+    return leaves;
   }
   async function answered() {
     const found = await Promise.all(asked);
@@ -304,6 +321,6 @@ function inLog({ body, log, parties, hubs, boss, canonical, ask }, kind, [name, 
   const last = log.credential.slice(signed.length + 1), raw = unbase64(last.replaceAll("-", "+").replaceAll("_", "/") + "==");
   need(url64(raw) === last, "spelling"); // of 64 bytes, or no signature
   ask(holds(bossKey, raw, utf8.encode(signed)), true, "credential");
-  ask(rootOf(index, note.size, log.credential, path.map(unbase64).map(hex), new Map()), note.root, "not_in_log");
+  ask(rootOf(index, note.size, utf8.encode("\0" + log.credential), path.map(unbase64).map(hex), new Map()), note.root, "not_in_log");
   return [index, note.size];
 }

@@ -27,23 +27,24 @@ function counted({ body, permit }) {
 }
 const ACTS = "acts,at,dictionary,mapping,people,root,site,snapshot,type,vocabulary";
 
-/* A site's log: each of its releases stands there and cites the one before. Returns its checkpoint. */
-function logOf({ body, canonical, bytes, ask }, { name, checkpoint, extract, proofs, ready }) {
+/* A site's log: each of its releases stands there and cites the one before. Returns its checkpoint. `leaves` are of
+   what was signed. */
+function logOf({ body, ask }, { name, checkpoint, extract, proofs, ready }, leaves) {
   const note = readNote(checkpoint), nodes = new Map(), own = new Map(), places = new Map(proofs.map(p => [p.task, p]));
-  const stands = (entry, { index, path }, what) =>
-    ask(rootOf(index, note.size, entry, path, nodes), note.root, what, name);
-  if (extract !== null) stands(canonical(extract.record), extract, "extract_not_in_log");
+  const stands = (leaf, { index, path }, what) =>
+    ask(rootOf(index, note.size, leaf, path, nodes), note.root, what, name);
+  if (extract !== null) stands(leaves.get(extract.record), extract, "extract_not_in_log");
   for (const { task, receipts } of released(body)) if (Object.hasOwn(receipts, name)) {
     need(places.has(task), "no_place", name);
-    own.set(task, canonical(receipts[name]));
+    own.set(task, leaves.get(receipts[name]));
     stands(own.get(task), places.get(task), "release_not_in_log");
   }
-  const begun = digest(bytes(ready));
+  const begun = digest(leaves.get(ready).subarray(1));
   for (const { task, receipts } of released(body)) if (Object.hasOwn(receipts, name)) {
     const parts = task.split("/"), end = parts.pop(), number = COUNTED.includes(end) ? 0 : Number(end);
-    const before = number ? own.get(`${parts.join("/")}/${number - 1}`) : "";
+    const before = number ? own.get(`${parts.join("/")}/${number - 1}`) : null;
     need(before !== undefined, "not_cited", name, task);
-    ask(number ? digest(utf8.encode(before)) : begun, receipts[name].body.cites, "not_cited", name, task);
+    ask(number ? digest(before.subarray(1)) : begun, receipts[name].body.cites, "not_cited", name, task);
   }
   /* What is not among the rounds is of an attempt that was given up for a later one. */
   for (const task of places.keys()) if (!own.has(task)) {
@@ -91,15 +92,16 @@ async function verify(data) {
   const bound = Promise.all(body.sites.map(({ extract }) =>
     extract && digestOf(bytes(permit.committed ? { record: extract.record, seen: extract.seen } : extract.record))));
   await Promise.all(Object.values(parties).map(party => party.key.ready));
-  for (const { receipts, totals } of released(body))
-    for (const told of [receipts, totals]) for (const name in told) c.says(name, told[name]);
-  for (const { name, ready, closing, extract } of body.sites)
-    for (const told of extract === null ? [ready, closing] : [ready, closing, extract.record]) c.says(name, told);
-  const notes = body.sites.map(entry => logOf(c, entry));
+  const told = released(body).flatMap(({ receipts, totals }) => [...Object.entries(receipts), ...Object.entries(totals)]);
+  for (const { name, ready, closing, extract } of body.sites) {
+    told.push([name, ready], [name, closing]);
+    if (extract !== null) told.push([name, extract.record]);
+  }
+  const leaves = c.says(told), notes = body.sites.map(entry => logOf(c, entry, leaves));
   courses(c);
   const found = await digests, rows = await bound, run = { run: body.run, study: found[1], permit: found[2] };
   need(permit.study === found[1], "other_study");
-  c.says(boss, { body: { body: found[0], log, type: "hetao.signed-certificate/1" }, signature });
+  c.says([[boss, { body: { body: found[0], log, type: "hetao.signed-certificate/1" }, signature }]]);
   const [index, size] = inLog(c, "HetaoCertificate", found, { findings: found[3], checks: found[4], sites: body.sites.map(s => s.name) });
   for (const [i, entry] of body.sites.entries()) siteOf(c, entry, notes[i], rows[i], run);
   const count = releases(c, run, true);
