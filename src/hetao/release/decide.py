@@ -545,16 +545,11 @@ def _send_sum(
         seal(door.identity, hub, header, content)
         for hub, content in zip((first, second), contents, strict=True)
     )
+    class_ = class_of(graded.grade, graded.fields, graded.checks)
     record = state(
         door.identity,
         {
-            **_record(
-                door,
-                place,
-                "sum",
-                class_of(graded.grade, graded.fields, graded.checks),
-                now,
-            ),
+            **_record(door, place, "sum", class_, now),
             "protocol": f"{summary.protocol.name}/{summary.protocol.version}",
             "protocol_hash": summary.protocol.hash,
             "values": len(vector) - 1,
