@@ -357,7 +357,9 @@ def test_the_gate_weighs_what_logistic_regression_needs():
 
     facts = evidence(plan, make_rows(plan, columns, "aa"))
 
-    assert facts == evidence(alone, make_rows(alone, columns, "aa"))
+    alone_facts = evidence(alone, make_rows(alone, columns, "aa"))
+    # Other models of the study stand before each of both.
+    assert facts == replace(alone_facts, apart=facts.apart)
     assert facts.events > 0
 
 
