@@ -5,6 +5,7 @@ import base64
 import dataclasses
 import json
 import random
+import threading
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -51,6 +52,37 @@ def keys_of(name):
 
 def words_of(replica, origin):
     return [entry for _, entry in replica.records(origin)]
+
+
+# --- Two threads --------------------------------------------------------------------
+def test_whoever_writes_and_whoever_learns_do_not_wait_for_each_other(records):
+    """One holds the pen and asks the copy; the other learns, and waits for the pen."""
+    fill(records)
+    hub = records.replicas[HUB]
+    store, learns = hub._store, threading.Event()
+
+    class Telling:
+        def __getattr__(self, name):
+            return getattr(store, name)
+
+        def transaction(self):
+            learns.set()
+            return store.transaction()
+
+    hub._store = Telling()
+
+    def writes():
+        with store.transaction():
+            other.start()
+            learns.wait(0.3)
+            hub.notes()
+
+    other = threading.Thread(target=hub.learn, args=((), (), HUB), daemon=True)
+    one = threading.Thread(target=writes, daemon=True)
+    one.start()
+    for thread in (one, other):
+        thread.join(5)
+        assert not thread.is_alive()
 
 
 # --- What is kept -------------------------------------------------------------------

@@ -10,7 +10,6 @@ Trusted: whoever can write this party's files can make it forget; not the others
 """
 
 import hashlib
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -113,7 +112,7 @@ class Replica:
         """
         self._store, self._trusted, self._me = store, trusted, me
         self._folder, self.say = folder, say
-        self._lock = threading.RLock()
+        self._lock = store.lock  # one for both, so that nobody waits for each other
         self._pending: dict[tuple[str, str], list[tuple[bytes, bytes | None]]] = {}
         self._short: set[str] = set()
         self._keys: dict[str, Verifier] = {}

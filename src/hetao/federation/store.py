@@ -19,7 +19,11 @@ PATIENCE: Final = 60.0  # seconds that one process waits while another writes
 
 
 class Store:
-    """One SQLite file, `synchronous=FULL`, one writer at a time."""
+    """One SQLite file, `synchronous=FULL`, one writer at a time.
+
+    Attributes:
+        lock: held by whoever reads or writes, and by what keeps parts of it in memory.
+    """
 
     def __init__(self, path: Path | None, schema: str, *, alone: bool = True) -> None:
         """Open or create the file; None keeps everything in memory.
@@ -37,7 +41,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         self._alone = _held(path) if path is not None and alone else None
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._undone = 0
         self._db = sqlite3.connect(
             path or ":memory:",
@@ -55,7 +59,7 @@ class Store:
 
     def write(self, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
         """Carry out all statements, durably, or none."""
-        with self._lock:
+        with self.lock:
             self._transact(statements)
 
     def note(self, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
@@ -64,7 +68,7 @@ class Store:
         For what a kill of the process keeps and a power cut may lose, because it can
         be worked out again: this does not wait for the disk.
         """
-        with self._lock:
+        with self.lock:
             self._db.execute("PRAGMA synchronous=OFF")
             try:
                 self._transact(statements)
@@ -82,7 +86,7 @@ class Store:
 
         What is written by `write` inside belongs to that step.
         """
-        with self._lock:
+        with self.lock:
             if self._db.in_transaction:
                 yield self._db
                 return
@@ -101,7 +105,7 @@ class Store:
     @property
     def undone(self) -> int:
         """How many steps were taken back: what was read within one may not be so."""
-        with self._lock:
+        with self.lock:
             return self._undone
 
     def shred(self, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
@@ -110,7 +114,7 @@ class Store:
         SQLite writes zeros over what is deleted, and the log of what was written is
         emptied. What a disk or a backup keeps is beyond this program.
         """
-        with self._lock:
+        with self.lock:
             self._db.execute("PRAGMA secure_delete=ON")
             try:
                 self._transact(statements)
@@ -120,12 +124,12 @@ class Store:
 
     def rows(self, text: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
-        with self._lock:
+        with self.lock:
             return self._db.execute(text, values).fetchall()
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
+        with self.lock:
             self._db.close()
         if self._alone is not None:
             os.close(self._alone)
