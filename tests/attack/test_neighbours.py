@@ -5,6 +5,7 @@ the columns hold. So before the later model hubs find out, of counts that nobody
 whether any definition of it differs for few people from one of an earlier model.
 """
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -13,14 +14,22 @@ import pytest
 from hetao.analysis import estimator_for, evidence, make_rows, neighbours
 from hetao.analysis.neighbours import fewest
 from hetao.analysis.sealed_count import SealedCount, counts_people
-from hetao.errors import InvalidStudy, OutOfBounds, SmallCell, Stopped, Unverified
+from hetao.errors import (
+    ColumnMismatch,
+    InvalidStudy,
+    OutOfBounds,
+    SmallCell,
+    Stopped,
+    Unverified,
+)
 from hetao.federation import certify
 from hetao.federation.certify import recompute
 from hetao.ledger.certificate import published, verify_certificate
+from hetao.ledger.envelope import parse_envelope
 from hetao.ledger.sealed_counts import FIELD, NAME
 from hetao.ledger.verify_hetao import verify
 from hetao.release import STRICT, Policy
-from hetao.release.minimums import check_apart, check_counts
+from hetao.release.minimums import check_pairs
 from hetao.study import Analysis, Grid, Minimum, Study
 from support_analysis import category, number
 from support_counts import shares_of
@@ -70,6 +79,10 @@ FIRST = model("first", "ill", "age", "sex")
 SECOND = model("second", "also", "age", "sex")
 
 
+def raised_if(is_refused, match):
+    return pytest.raises(SmallCell, match=match) if is_refused else nullcontext()
+
+
 def prepared(columns, *analyses, variables=VARIABLES):
     """Return the last of some analyses, and its rows at a site."""
     study = Study("s", "s", "s", "1", "flat", ("aa", "bb"), variables, analyses)
@@ -115,12 +128,12 @@ def test_a_site_counts_for_how_many_people_two_outcomes_differ(differ):
     assert facts.apart == differ if differ else facts.apart > 100
     assert facts_of(columns, SECOND).apart is None  # nothing stands before it
     assert facts_of(columns, SECOND, FIRST).apart == facts.apart
-    check_counts(facts, STRICT, "aa")
+    check_pairs(facts, STRICT, "aa", None, alone=False)
     if 0 < differ < STRICT.cell:
         with pytest.raises(SmallCell, match="of an earlier model"):
-            check_apart(facts, STRICT, "aa")
+            check_pairs(facts, STRICT, "aa", STRICT.cell, alone=True)
     else:
-        check_apart(facts, STRICT, "aa")
+        check_pairs(facts, STRICT, "aa", None, alone=True)
 
 
 PAIRS = [
@@ -199,19 +212,9 @@ def test_whom_a_number_lacks_differs_from_who_has_it():
     later = model("n", "ldl_later", "age", method="linear")
 
     assert facts_of(columns, later, of_ldl).apart == 40
-    assert facts_of(columns, of_ldl, later).apart is None  # of whom both are known
-
-
-def test_what_an_earlier_model_reads_is_compared_as_it_is():
-    """The one that reads it refuses it; this one tells nothing of it."""
-    columns = people()
-    columns["ldl_later"][:12] = -1.0
-    of_ldl = model("m", "ldl", "age", method="linear")
-    later = model("n", "ldl_later", "age", method="linear")
-
-    assert facts_of(columns, later, of_ldl).apart == 12
-    with pytest.raises(OutOfBounds):
-        facts_of(columns, later)
+    method, rows = prepared(columns, of_ldl, later)
+    at = method.plan.beside.pairs.index(("ldl_later", "ldl"))
+    assert rows.apart[at] == 0  # of whom both are known
 
 
 def test_people_are_counted_and_not_their_rows():
@@ -254,17 +257,34 @@ def test_counts_are_those_of_a_loop_over_people():
     assert len(expected) == method.plan.beside.counts > 0
 
 
-def test_what_one_model_has_both_of_needs_no_count():
-    """An adjusted model and a crude one, in either order."""
+def test_a_model_all_of_whose_definitions_an_earlier_one_has_is_compared_too():
+    """That one may have been of few, of whom all say the same."""
     adjusted = model("m", "ill", "age", "sex", "stage")
     crude = model("n", "ill", "sex")
     other = model("o", "ill", "grade")
 
-    assert not counts_people(prepared(people(), adjusted, crude)[0])
+    assert counts_people(prepared(people(), adjusted, crude)[0])
     assert not counts_people(prepared(people(), crude, adjusted)[0])
     method, _ = prepared(people(), adjusted, crude, other)
     stages = {((("grade", n),), (("stage", m),)) for n in range(3) for m in range(3)}
     assert stages < set(method.plan.beside.pairs)
+
+
+def test_a_model_of_few_does_not_hide_how_its_definitions_differ_for_others():
+    columns = few(people(), "also", 150)
+    columns["ldl_later"][100:] = np.nan
+    mask = model("mask", "ill", "also", "ldl_later")
+
+    assert facts_of(columns, mask).nearest == 100  # all have the same of both
+    assert facts_of(columns, mask, FIRST, SECOND).apart == 1
+
+
+def test_a_product_and_a_third_variable_of_one_model_are_held_to_each_other():
+    columns = people() | {"sex": people(9)["sex"]}
+    both = (columns["sex"] == 1) & (columns["grade"] == 2)
+    columns = few(columns | {"ill": both.astype(np.int64)}, "ill", *range(3))
+
+    assert facts_of(columns, model("m", "ill", "sex:grade", "age")).nearest == 3
 
 
 def test_tables_and_counts_are_no_models():
@@ -277,16 +297,66 @@ def test_tables_and_counts_are_no_models():
     assert not prepared(people(), model("m", "ill", "age"), table)[0].plan.beside.pairs
 
 
+def screen(*outcomes, **fields):
+    fields = {"exposures": ("sex",), "terms": ("age",), **fields}
+    return Analysis("s", "screen", model="logistic", outcomes=outcomes, **fields)
+
+
+MORE = (*VARIABLES, category("grade2", "no", "yes"))
+
+
 def test_a_screen_s_variables_stand_before_a_model():
-    screen = Analysis(
-        "s", "screen", model="logistic", exposures=("sex",), outcomes=("ill", "grade2")
-    )
-    variables = (*VARIABLES, category("grade2", "no", "yes"))
     columns = people() | {"grade2": people(5)["ill"]}
-    method, _ = prepared(columns, screen, SECOND, variables=variables)
+    method, _ = prepared(columns, screen("ill", "grade2"), SECOND, variables=MORE)
 
     theirs = {name for _, ((name, _),) in method.plan.beside.pairs}
     assert theirs == {"ill", "grade2"}
+
+
+@pytest.mark.parametrize("differ", [1, 9, 30])
+@pytest.mark.parametrize("first", [FIRST, screen("ill")], ids=lambda one: one.method)
+def test_a_screen_is_held_to_earlier_models_and_screens(differ, first):
+    """Those of its outcomes too that an earlier one has: its pairs are models."""
+    columns = few(people(), "also", *range(differ)) | {"sex": people(9)["sex"]}
+    columns["grade2"] = people(5)["ill"]
+    for outcomes in (("grade2", "also"), ("also", "ill")):
+        second = replace(screen(*outcomes), name="second")
+        method, rows = prepared(columns, first, second, variables=MORE)
+
+        assert fewest(rows.apart) == differ
+        assert len(rows.apart) == method.plan.beside.counts
+        assert counts_people(method)
+        told = SealedCount(method).start(rows)
+        assert fewest(told["apart"]) == differ
+        assert evidence(method.plan, rows).apart == differ
+
+
+def test_a_screen_counts_whose_terms_are_known():
+    columns = few(people(), "also", *range(30)) | {"sex": people(9)["sex"]}
+    columns["age"][4:30] = np.nan
+    second = replace(screen("also"), name="second")
+
+    assert facts_of(columns, FIRST, second).apart == 4
+
+
+@pytest.mark.parametrize("broken", ["beyond", "missing"])
+def test_of_what_a_site_could_not_answer_it_tells_nobody(broken):
+    """The earlier model is refused there by itself; the later one runs."""
+    columns = few(people(), "also", 3)
+    if broken == "beyond":
+        columns["grade"][0] = 7
+    else:
+        del columns["grade"]
+    first = model("m", "ill", "grade")
+    second = model("n", "also", "age")
+
+    with pytest.raises((OutOfBounds, ColumnMismatch)):
+        prepared(columns, first)
+    method, rows = prepared(columns, first, second)
+    of_grade = ["grade" in str(pair) for pair in method.plan.beside.pairs]
+    counts = rows.apart.reshape(-1, 2)
+    assert not counts[of_grade].any()
+    assert fewest(rows.apart) == 1  # ill and also
 
 
 def test_too_many_pairs_are_refused_by_name():
@@ -299,21 +369,21 @@ def test_too_many_pairs_are_refused_by_name():
 
 
 def test_as_many_pairs_as_may_be_are_compared(monkeypatch):
-    """Sex and its own six products, with stage's three levels."""
+    """The outcome, sex, grade and their six products, with stage's three levels."""
     pair = (model("m", "ill", "stage"), model("n", "ill", "sex:grade"))
-    monkeypatch.setattr(neighbours, "MOST_PAIRS", (1 + 3 + 6) * 3)
-    assert len(prepared(people(), *pair)[0].plan.beside.pairs) == 30
+    monkeypatch.setattr(neighbours, "MOST_PAIRS", (1 + 1 + 3 + 6) * 3)
+    assert len(prepared(people(), *pair)[0].plan.beside.pairs) == 33
 
-    monkeypatch.setattr(neighbours, "MOST_PAIRS", 29)
-    with pytest.raises(InvalidStudy, match="more than 29 pairs"):
+    monkeypatch.setattr(neighbours, "MOST_PAIRS", 32)
+    with pytest.raises(InvalidStudy, match="more than 32 pairs"):
         prepared(people(), *pair)
 
 
 def test_of_two_levels_the_second_is_a_definition_and_of_three_each():
     method, _ = prepared(people(), model("m", "ill", "sex"), model("n", "ill", "stage"))
 
-    stages = [(("stage", n),) for n in range(3)]
-    assert method.plan.beside.pairs == tuple((s, (("sex", 1),)) for s in stages)
+    own = [(("ill", 1),), *((("stage", n),) for n in range(3))]
+    assert method.plan.beside.pairs == tuple((one, (("sex", 1),)) for one in own)
 
 
 # --- within one model -----------------------------------------------------------------
@@ -334,11 +404,26 @@ def test_a_model_of_two_variables_that_are_nearly_one_is_refused(differ):
     facts = facts_of(columns, model("m", "ill", "age", "also"))
 
     assert facts.nearest == differ
-    if differ < STRICT.cell:
-        with pytest.raises(SmallCell, match="two variables of a model differ"):
-            check_counts(facts, STRICT, "aa")
-    else:
-        check_counts(facts, STRICT, "aa")
+    is_few = differ < STRICT.cell
+    asked = [(None, False), (STRICT.cell - 1, False), (STRICT.cell, True)]
+    for counted, alone in asked:  # a sealed count of so many is enough over all sites
+        with raised_if(is_few, "two variables of a model differ"):
+            check_pairs(facts, STRICT, "aa", counted, alone=alone)
+    check_pairs(facts, STRICT, "aa", STRICT.cell, alone=False)
+
+
+@pytest.mark.parametrize("have", [1, 9, 10])
+def test_a_count_that_few_people_have_is_refused(have):
+    """Its sums are these people's: the model of a count has no fewest events."""
+    columns = people() | {"sex": people(9)["sex"]}
+    columns["stroke"] = np.zeros(N)
+    columns["stroke"][:have] = 1
+    counts = model("m", "stroke", "age", "sex", method="poisson")
+
+    facts = facts_of(columns, counts)
+    assert facts.nearest == have
+    with raised_if(have < STRICT.cell, "two variables of a model differ"):
+        check_pairs(facts, STRICT, "aa", None, alone=False)
 
 
 def test_levels_of_one_variable_and_a_product_with_its_parts_are_no_two_variables():
@@ -347,7 +432,7 @@ def test_levels_of_one_variable_and_a_product_with_its_parts_are_no_two_variable
     columns["stage"][:6] = 2
     _, rows = prepared(columns, model("m", "ill", "stage", "sex:grade"))
 
-    assert rows.nearest > 50
+    assert fewest(rows.within) > 50
 
 
 # --- a whole run ----------------------------------------------------------------------
@@ -406,6 +491,47 @@ def test_outcomes_that_enough_people_or_nobody_tells_apart_run_as_before(
             said = receipt["body"]["checks"]
             is_second = round_["analysis"] == "second"
             assert (said["passed"].get(NAME) == Minimum().cell) == is_second
+
+
+BOTH = model("m", "dose", "ill", "also", "age", method="linear")
+
+
+def test_two_variables_that_few_differ_in_at_each_site_and_enough_over_all_run(
+    tmp_path,
+):
+    """As a disease and its drug: a site refuses, and hubs find that it is nothing."""
+    another = replace(BOTH, name="n", terms=(*BOTH.terms, "sex"))
+    with made(tmp_path, (4, 4, 4), analyses=(BOTH, another)) as federation:
+        ran = federation.run()
+
+    counts = [one.task for one in ran.outcome.counts if one.task.endswith("count")]
+    assert counts == ["m/2/count", "n/1/count"]  # one refusal for the whole run
+    assert recompute(ran.value)
+    assert verify(ran.certificate)
+
+
+@pytest.mark.parametrize("differ", [(3, 3, 3), (0, 4, 4)])
+def test_two_variables_of_a_model_that_few_differ_in_over_all_are_refused(
+    tmp_path, differ
+):
+    with made(tmp_path, differ, analyses=(BOTH,)) as federation:
+        with pytest.raises(SmallCell, match="over all sites"):
+            federation.run()
+
+        headers = [parse_envelope(data).header for data in federation.carried]
+        shares = {(h.task, h.sender) for h in headers if h.kind == "share"}
+        sent = {site for task, site in shares if task[-1].isdigit()}
+        assert sent <= {s for s, n in zip(SITES, differ, strict=True) if not n}
+        assert "m/2/count" in {task for task, _ in shares}
+
+
+def test_two_sites_hold_two_variables_of_a_model_by_themselves(tmp_path):
+    two = {"sites": ("a", "b"), "fields": {"minimum": Minimum(sites=2)}}
+    with (
+        made(tmp_path, (6, 30), analyses=(BOTH,), **two) as federation,
+        pytest.raises(Stopped, match="at a two variables of a model differ"),
+    ):
+        federation.run()
 
 
 def test_two_sites_hold_their_own_people_to_it(tmp_path):

@@ -107,7 +107,7 @@ def test_sites_say_in_their_records_that_it_was_counted(tmp_path):
     for receipt in ran.body[FIELD][0]["receipts"].values():
         assert NAME in receipt["body"]["checks"]["not_asked"]
         assert receipt["body"]["class"]["released"] == 2
-        assert receipt["body"]["values"] == 4
+        assert receipt["body"]["values"] == 4 + 6  # combinations, and three pairs
 
 
 def test_a_data_manager_reads_that_a_count_left_that_nobody_opens(tmp_path):
@@ -117,7 +117,7 @@ def test_a_data_manager_reads_that_a_count_left_that_nobody_opens(tmp_path):
 
     (one,) = [each for each in found.departures if each.kind == COUNT]
     words = sentence(one, "en")
-    assert words.startswith("before model: 4 counts of 200-499 people: who have a")
+    assert words.startswith("before model: 10 counts of 200-499 people: who have a")
     assert "nobody opens their sum" in words
 
 
@@ -359,7 +359,7 @@ def test_a_count_for_fewer_people_than_a_site_asks_for_is_refused(tmp_path):
 
 
 def test_a_site_does_not_count_before_a_model_that_needs_it_not(tmp_path):
-    plain = Analysis("model", "logistic", outcome="ill", terms=("1", "age"))
+    plain = Analysis("model", "logistic", outcome="ill", terms=("1",))
     with Federation(tmp_path, Plan(study=toy_study((plain,)))) as federation:
         federation.sites["a"].handle(federation.begin("a").data)
         fields = {"protocol": NAME, "version": VERSION, "task": "model/1/count"}
@@ -397,7 +397,7 @@ def test_what_reaches_the_coordinator_is_as_long_whoever_is_counted(tmp_path):
             sizes.append({name: array.shape for name, array in tokens.items()})
 
     assert sizes[0] == sizes[1] == sizes[2]
-    assert sizes[0] == {f"{ALSO} hub-hk": (5, 2), f"{ALSO} hub-sz": (37, 2)}
+    assert sizes[0] == {f"{ALSO} hub-hk": (11, 2), f"{ALSO} hub-sz": (91, 2)}
 
 
 def test_a_hub_and_the_coordinator_together_can_read_the_counts(tmp_path):
@@ -592,6 +592,8 @@ def test_a_certificate_of_before_there_were_sealed_counts_still_verifies(
     """Its permit lists none: it was checked as its sites checked it then."""
     with monkeypatch.context() as before:
         for module in (propose, coordinator, site):
+            before.setattr(module, "countable", lambda *_: ())
+        for module in (coordinator, site):
             before.setattr(module, "counted_before", lambda *_: ())
         with made(tmp_path, women=12) as federation:
             old = federation.run()
@@ -605,7 +607,7 @@ def test_a_certificate_of_before_there_were_sealed_counts_still_verifies(
 def test_a_site_asks_for_a_count_whatever_the_permit_lists(tmp_path, monkeypatch):
     """A permit that was drafted so as to leave it out lets no round out either."""
     with monkeypatch.context() as before:
-        before.setattr(propose, "counted_before", lambda *_: ())
+        before.setattr(propose, "countable", lambda *_: ())
         federation = made(tmp_path, women=2)
     with federation:
         assert federation.bundle.permit.protocol(NAME) is None

@@ -277,7 +277,7 @@ def test_a_site_says_once_of_each_number_whether_its_people_differ(apart, says):
         assert message["sites"].tolist() == [differs]
         assert message["people"].shape == (0,)
         declared = counts.declare(0)
-        assert [declared[n].shape for n in message] == [(0,), (0,), (1,)]
+        assert [declared[n].shape for n in message] == [(0,), (0,), (0,), (1,)]
         assert declared["sites"].low == 0
         assert 1 <= declared["sites"].per_person < 1.1
 
@@ -309,10 +309,9 @@ def test_a_count_of_too_many_combinations_with_sites_is_refused():
     many = tuple(str(i) for i in range(300))
     variables = (category("a", *many), category("b", *many), VARIABLES[3])
     analysis = Analysis("m", "logistic", outcome="ill", terms=("1", "a", "b"))
-    estimator = estimator_for(study_of(variables, analysis), analysis)
 
     with pytest.raises(InvalidStudy):
-        SealedCount(estimator)
+        SealedCount(estimator_for(study_of(variables, analysis), analysis))
 
 
 def test_a_count_has_one_message_and_no_step():

@@ -52,7 +52,7 @@ class Evidence:
         totals: number → the same, of its sum over everybody alone.
         combinations: how few people share a combination of the design's columns that
             its sums count; None without a design.
-        nearest: fewest people for whom two variables of a model differ; None of none.
+        nearest: fewest people for whom two definitions of a model differ; None of none.
         apart: the same of a definition of it and one of an earlier model.
         parts: facts of each part of the people whose sums can be told apart, such as
             the folds of cross-validation, and of each pair of a screen that the round
@@ -95,7 +95,7 @@ def evidence(plan: Plan, rows: Rows, alike: Evidence | None = None) -> Evidence:
             non_events=non_events,
             magnitudes=magnitudes(plan, rows),
             totals=totals(plan, rows),
-            nearest=rows.nearest,
+            nearest=fewest(rows.within),
             apart=fewest(rows.apart),
         )
     folds = range(plan.analysis.folds if len(rows.fold) else 0)
@@ -111,7 +111,7 @@ def evidence(plan: Plan, rows: Rows, alike: Evidence | None = None) -> Evidence:
         magnitudes=magnitudes(plan, rows),
         totals=totals(plan, rows),
         combinations=combinations(plan, rows),
-        nearest=rows.nearest,
+        nearest=fewest(rows.within),
         apart=fewest(rows.apart),
         parts=tuple(evidence(plan, _of_fold(rows, fold)) for fold in folds),
     )

@@ -6,15 +6,15 @@ the columns hold. So each model says of each of its definitions by how many peop
 differs from each one of an earlier model of the study; over enough sites hubs find out,
 sealed, whether any are few (`hetao.analysis.sealed_count`), elsewhere the site does.
 
-Of the definitions within one model the site looks by itself: hardly any two of an
-honest model say the same of nearly all people.
+Of the definitions within one model these counts are told too, if there is a sealed
+count; where there is none the site looks by itself.
 
 What `beside`, `within` and `reads` return is public; all else stays inside the site.
 """
 
 import functools
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -27,11 +27,16 @@ from hetao.study.model import SITE
 from hetao.study.terms import names_of
 
 MOST_PAIRS: Final = 1 << 16  # of definitions that one model is compared in
-KEPT: Final = 256  # of whom each is known, while pairs are counted
+KEPT: Final = 400  # of whom each is known, while pairs are counted
+LAST: Final = 4  # variables whose levels are looked for
 Mask = NDArray[np.bool_]
+# A variable's (n,) numbers, NaN where missing, or places of levels, below 0 where
+# missing; None where the site could answer nothing that reads it.
+Known = Callable[[str], NDArray[Any] | None]
 Level = tuple[str, int]  # of a category, from 0
 # Levels that somebody has, or has not, all of; or the name of a number.
 Definition = tuple[Level, ...] | str
+NOBODY: Final[Definition] = ()  # has it: a count that few people have is near to it
 
 
 class Pairs(NamedTuple):
@@ -47,8 +52,8 @@ class Pairs(NamedTuple):
 
     @property
     def counts(self) -> int:
-        """Return how many counts `apart` finds: two of each pair, one of numbers."""
-        return sum(1 if _are_numbers(pair) else 2 for pair in self.pairs)
+        """Return how many counts `apart` finds: two of a pair, one of numbers."""
+        return sum(1 if _is_one_count(pair) else 2 for pair in self.pairs)
 
 
 NONE: Final = Pairs()
@@ -72,14 +77,12 @@ def definitions(study: Study, analysis: Analysis) -> tuple[Definition, ...]:
 
     Of a category of two levels the second says all.
     """
-    models = [one for _, _, one in analysis.pairs] or [analysis]
-    variables = _variables(study, models)
+    variables = _variables(study, analysis)
     categories = [one for one in variables if one.kind == "category"]
     single = [((v.name, n),) for v in categories for n in _levels(v)]
     crossed = [
         tuple(chosen)
-        for one in models
-        for text in (*one.terms, *one.score)
+        for text in (*analysis.terms, *analysis.score)
         if len(of_term := _categories(study, text)) > 1
         for chosen in itertools.product(
             *([(v.name, n) for n in range(len(v.levels))] for v in of_term)
@@ -89,8 +92,9 @@ def definitions(study: Study, analysis: Analysis) -> tuple[Definition, ...]:
     return tuple(dict.fromkeys((*single, *crossed, *numbers)))
 
 
-def _variables(study: Study, models: Iterable[Analysis]) -> list[Variable]:
-    names = dict.fromkeys(name for one in models for name in reads(one))
+def _variables(study: Study, analysis: Analysis) -> list[Variable]:
+    lists = (analysis.exposures, analysis.outcomes, analysis.times)
+    names = dict.fromkeys((*reads(analysis), *itertools.chain(*lists)))
     return [study.variable(name) for name in names if name != SITE]
 
 
@@ -115,83 +119,96 @@ def is_model(analysis: Analysis) -> bool:
 def beside(study: Study, analysis: Analysis) -> Pairs:
     """Return a model's definitions, each with those of earlier models it has not.
 
-    So each pair is looked at once, before the later of both. Not one that an earlier
-    model has both of: that tells of it by itself. Nothing for a screen, and for what is
-    no model.
+    So each pair is looked at once, before the later of both; one that an earlier model
+    has both of too, for that may have been of other people. A screen's pairs are models
+    of their own, so each of its definitions stands with all others of earlier models.
+    Nothing for what is no model.
 
     Raises:
         InvalidStudy: there are too many pairs.
     """
-    if not is_model(analysis) or analysis.exposures or analysis not in study.analyses:
+    if not is_model(analysis) or analysis not in study.analyses:
         return NONE
     own = definitions(study, analysis)
     before = study.analyses[: study.analyses.index(analysis)]
-    others = [frozenset(definitions(study, one)) for one in before if is_model(one)]
-    new = dict.fromkeys(
+    others = dict.fromkeys(
         one for a in before if is_model(a) for one in definitions(study, a)
     )
-    pairs = [
-        pair
-        for one in new
-        if one not in own
-        for pair in itertools.product(own, [one])
-        if not any(of.issuperset(pair) for of in others)
-    ]
-    if len(pairs) > MOST_PAIRS:
-        raise InvalidStudy(
-            f"{analysis.name}: its variables and those of earlier models make more "
-            f"than {MOST_PAIRS} pairs",
-            fix="read fewer variables, or ask for a study of its own",
-        )
-    names = dict.fromkeys(name for _, one in pairs for name in _names(one))
-    return Pairs(tuple(pairs), tuple(study.variable(name) for name in names))
+    known = frozenset() if analysis.exposures else frozenset(own)
+    theirs = [one for one in others if one not in known]
+    if len(own) < len(theirs):  # whom the fewer are of is kept, while pairs are counted
+        pairs = ((mine, one) for one in theirs for mine in own)
+    else:
+        pairs = ((mine, one) for mine in own for one in theirs)
+    limited = _limited(analysis, (pair for pair in pairs if pair[0] != pair[1]))
+    names = dict.fromkeys(name for _, one in limited for name in _names(one))
+    return Pairs(limited, tuple(study.variable(name) for name in names))
 
 
 def within(study: Study, analysis: Analysis) -> Pairs:
-    """Return the pairs of two variables of one model, of which it tells by itself.
+    """Return the pairs of definitions of one model, of which it tells by itself.
 
-    Levels of one variable are no two, and products of categories are left out.
+    Levels of one variable are no two, nor are products of categories and their parts.
+    A number stands with NOBODY too: of a count, or of 0 and 1, it tells who has any.
+
+    Raises:
+        InvalidStudy: there are too many pairs.
     """
     if not is_model(analysis) or analysis.exposures:
         return NONE
-    single = [one for one in definitions(study, analysis) if len(_names(one)) == 1]
-    return Pairs(
-        tuple(
-            (one, other)
-            for one, other in itertools.combinations(single, 2)
-            if _names(one) != _names(other)
+    own = definitions(study, analysis)
+    alone = [(one, NOBODY) for one in own if isinstance(one, str)]
+    pairs = itertools.combinations(own, 2)
+    apart = (pair for pair in pairs if not {*_names(pair[0])} & {*_names(pair[1])})
+    return Pairs(_limited(analysis, itertools.chain(alone, apart)))
+
+
+def _limited(
+    analysis: Analysis, pairs: Iterable[tuple[Definition, Definition]]
+) -> tuple[tuple[Definition, Definition], ...]:
+    found = tuple(itertools.islice(pairs, MOST_PAIRS + 1))
+    if len(found) > MOST_PAIRS:
+        raise InvalidStudy(
+            f"{analysis.name}: its variables and those of earlier models make more "
+            f"than {MOST_PAIRS} pairs",
+            fix="read fewer variables, merge levels, or ask in a study of its own",
         )
-    )
+    return found
 
 
 def _names(one: Definition) -> tuple[str, ...]:
     return (one,) if isinstance(one, str) else tuple(name for name, _ in one)
 
 
-def _are_numbers(pair: tuple[Definition, Definition]) -> bool:
-    return all(isinstance(one, str) for one in pair)
+def _is_one_count(pair: tuple[Definition, Definition]) -> bool:
+    """Return whether a pair has no contrary: two numbers, or one and NOBODY."""
+    return all(isinstance(one, str) or one == NOBODY for one in pair)
 
 
 # --- inside the site ------------------------------------------------------------------
-def apart(pairs: Pairs, known: Mapping[str, NDArray[Any]], person: Ints) -> Ints:
+def apart(pairs: Pairs, known: Known, person: Ints) -> Ints:
     """Return by how many people each two definitions differ.
 
     Args:
         pairs: of definitions.
-        known: one (n,) array a variable of both: numbers, NaN where one is missing,
-            and the place of a level, below 0 where it is missing.
+        known: of each variable of both.
         person: (n,) whose row each is, from 0; empty if each is another's.
 
     Returns:
         Of each pair that is not two numbers, how many people differ, and how many would
-        if one of both said the contrary; of two numbers how many differ.
+        if one of both said the contrary; of two numbers how many differ. A value that
+        is missing is neither. 0 of what was told of nobody here.
     """
+    known = functools.lru_cache(LAST)(known)
     values = functools.lru_cache(KEPT)(functools.partial(_values, known=known))
     found: list[int] = []
     for pair in pairs.pairs:
         one, other = map(values, pair)
+        if one is None or other is None:
+            found += [0] if _is_one_count(pair) else [0, 0]
+            continue
         found.append(_people(one != other, person))
-        if not _are_numbers(pair):
+        if not _is_one_count(pair):
             contrary = (one, ~other) if other.dtype == bool else (~one, other)
             found.append(_people(contrary[0] != contrary[1], person))
     return np.array(found, dtype=np.int64)
@@ -208,11 +225,16 @@ def _people(rows: Mask, person: Ints) -> int:
     return int(np.count_nonzero(np.bincount(person[rows])))
 
 
-def _values(one: Definition, known: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-    """Return (n,) a number, or who has all of some levels."""
+def _values(one: Definition, known: Known) -> NDArray[Any] | None:
+    """Return (n,) a number, or who has all of some levels; () for NOBODY."""
     if isinstance(one, str):
-        return known[one]
-    has = np.ones(len(known[one[0][0]]), dtype=bool)
+        return known(one)
+    if one == NOBODY:
+        return np.zeros((), dtype=bool)
+    has: Mask | None = None
     for name, level in one:
-        has &= known[name] == level
+        if (codes := known(name)) is None:
+            return None
+        mine = codes == level
+        has = mine if has is None else has & mine
     return has

@@ -187,9 +187,8 @@ def make_plan(study: Study, analysis: Analysis) -> Plan:
             the error names the term or the field and the remedy.
         BadFormula: a term cannot be read.
     """
-    if analysis.exposures:
-        return _with(_screen_plan(study, analysis), analysis=analysis)
-    plan = (_meta_plan if analysis.model else _single_plan)(study, analysis)
+    make = _meta_plan if analysis.model else _single_plan
+    plan = (_screen_plan if analysis.exposures else make)(study, analysis)
     fields = {"analysis": analysis, "beside": beside(study, analysis)}
     return _with(plan, **fields, within=within(study, analysis))
 

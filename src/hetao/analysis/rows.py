@@ -18,7 +18,7 @@ from hetao.analysis.design import Column
 from hetao.analysis.expressions import Floats, Ints, value_of
 from hetao.analysis.folds import folds_of
 from hetao.analysis.intervals import check_intervals, refuse_rows
-from hetao.analysis.neighbours import apart, fewest
+from hetao.analysis.neighbours import apart
 from hetao.analysis.plan import Plan
 from hetao.errors import ColumnMismatch, NotAParty, OutOfBounds
 from hetao.study import Variable
@@ -63,8 +63,8 @@ class Rows:
         origin: (n,) which row of the site's columns each is; empty where all are.
         tells_site, crosses_site, differing: what is told of the site by what its
             people have alike, and in what they differ, as `alike` says.
-        nearest: fewest people for whom two variables of a model differ; None of none.
-        apart: (`plan.beside.counts`,) by how many people definitions differ.
+        within, apart: (`plan.within.counts`,), (`plan.beside.counts`,) by how many
+            people definitions differ.
         parts: of a screen, the rows of each of its pairs.
     """
 
@@ -90,7 +90,7 @@ class Rows:
     tells_site: bool = False
     crosses_site: bool = False
     differing: NDArray[np.bool_] = field(default_factory=_NO_BOOLS.copy)
-    nearest: int | None = None
+    within: Ints = field(default_factory=_NO_INTS.copy)
     apart: Ints = field(default_factory=_NO_INTS.copy)
     parts: "tuple[Rows, ...]" = ()
 
@@ -170,13 +170,26 @@ def make_rows(
     enough(int(person.max()) + 1 if len(person) else n)
     _check_rows_of_each(plan, person)
     rows = _rows(plan, known | {PERSON: person}, site, np.flatnonzero(keep))
-    # What another model reads, and this one compares alone, that one checks.
-    theirs = {v.name: _array(v, columns)[keep] for v in plan.beside.variables}
+    theirs = functools.partial(_known, plan, columns, keep)
     return replace(
         rows,
-        nearest=fewest(apart(plan.within, known, person)),
-        apart=apart(plan.beside, theirs | known, person),
+        within=apart(plan.within, theirs, person),
+        apart=apart(plan.beside, theirs, person),
     )
+
+
+def _known(
+    plan: Plan, columns: Columns, keep: NDArray[np.bool_], name: str
+) -> NDArray[Any] | None:
+    """Return a variable of the rows that are kept, of an earlier model too.
+
+    None where this site could not answer that one.
+    """
+    variables = {v.name: v for v in (*plan.beside.variables, *plan.variables)}
+    try:
+        return _checked(variables[name], columns)[keep]
+    except (ColumnMismatch, OutOfBounds):
+        return None
 
 
 def _weighs(plan: Plan, known: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
@@ -231,6 +244,11 @@ def _rows_of_parts(
         known = designs.setdefault((part.names, rows.n), rows.X)
         is_same = known is not rows.X and np.array_equal(known, rows.X)
         parts.append(replace(rows, X=known) if is_same else rows)
+    keep = np.ones(n, dtype=bool)
+    for name in set.intersection(*(set(part.needed) for part in plan.parts)):
+        keep &= name == SITE or _is_known(_checked(plan.variable(name), columns))
+    if weights := plan.analysis.weights:
+        keep &= _checked(plan.variable(weights), columns) > 0
     return Rows(
         site,
         n,
@@ -238,6 +256,9 @@ def _rows_of_parts(
         tells_site=any(part.tells_site for part in parts),
         crosses_site=any(part.crosses_site for part in parts),
         differing=np.concatenate([part.differing for part in parts]),
+        apart=apart(
+            plan.beside, functools.partial(_known, plan, columns, keep), _NO_INTS
+        ),
         parts=tuple(parts),
     )
 
@@ -284,7 +305,11 @@ def _length(columns: Columns) -> int:
 
 def _checked(variable: Variable, columns: Columns) -> NDArray[Any]:
     """Return a variable's array, all of whose values are known or within bounds."""
-    array = _array(variable, columns)
+    if variable.name not in columns:
+        raise ColumnMismatch(f"the site has no column for {variable.name!r}")
+    array = np.asarray(columns[variable.name])
+    if array.ndim != 1:
+        raise ColumnMismatch(f"the column {variable.name!r} is not one-dimensional")
     if variable.kind == "key":
         return key_codes(array)
     if variable.kind == "category":
@@ -297,15 +322,6 @@ def _checked(variable: Variable, columns: Columns) -> NDArray[Any]:
     beyond = (numbers < low) | (numbers > high)
     refuse_rows(variable.name, beyond, "has values beyond the study's public bounds")
     return numbers
-
-
-def _array(variable: Variable, columns: Columns) -> NDArray[Any]:
-    if variable.name not in columns:
-        raise ColumnMismatch(f"the site has no column for {variable.name!r}")
-    array = np.asarray(columns[variable.name])
-    if array.ndim != 1:
-        raise ColumnMismatch(f"the column {variable.name!r} is not one-dimensional")
-    return array
 
 
 def key_codes(array: NDArray[Any]) -> Ints:

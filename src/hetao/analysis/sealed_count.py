@@ -7,7 +7,8 @@ and nothing else: `hetao.release.sealed_count`.
 
 Two models of a study whose definitions differ for few people tell, one less the other,
 these people's sums. So before the later one each site counts beside these for how many
-people each definition of it differs from each of an earlier one.
+people each definition of it differs from each of an earlier one, and each two of its
+own.
 
 A number that differs within few sites alone makes sums over all sites these few sites'
 own. So before a model with numbers each site says here, of each, whether its people
@@ -48,9 +49,9 @@ class SealedCount(Estimator):
     """The people of some combinations and pairs, or whether people differ in numbers.
 
     Of people each combination of columns, where the rounds tell of it, and then each
-    two definitions, one of an earlier model. Combinations that have the same design are
-    one. A level of `site`, where it is a column, is one more value: of those
-    combinations each site has its own.
+    two definitions, of the model or one of an earlier model. Combinations that have the
+    same design are one. A level of `site`, where it is a column, is one more value: of
+    those combinations each site has its own.
     """
 
     name = NAME
@@ -58,7 +59,7 @@ class SealedCount(Estimator):
     most_rounds = 1
     publishable = False
     own_cells = False
-    of_people = ("people", "apart", "sites")
+    of_people = ("people", "within", "apart", "sites")
     relies_on = (
         "hetao.analysis.alike",
         "hetao.analysis.combinations",
@@ -66,6 +67,7 @@ class SealedCount(Estimator):
     )
     sums: ClassVar[Shapes] = {
         "people": "combinations",
+        "within": "own pairs",
         "apart": "pairs",
         "sites": "numbers",
     }
@@ -88,6 +90,7 @@ class SealedCount(Estimator):
         self._apart = frozenset(apart)
         plan, is_people = model.plan, what == PEOPLE
         self._looks = () if is_people else looked_at(plan)
+        self._own_pairs = plan.within.counts if is_people else 0
         self._pairs = plan.beside.counts if is_people else 0
         if is_people and tells_combinations(model):
             self._find_places(plan)
@@ -107,7 +110,8 @@ class SealedCount(Estimator):
     def sizes(self) -> dict[str, int]:
         """Return the sizes that the declaration's shapes speak of."""
         own = {"combinations": len(self._place), "numbers": len(self._looks)}
-        return super().sizes() | own | {"pairs": self._pairs}
+        pairs = {"own pairs": self._own_pairs, "pairs": self._pairs}
+        return super().sizes() | own | pairs
 
     def bounds(self, round_number: int) -> dict[str, tuple[float, float | None]]:
         """Return (most per row of weight 1, low) for each array of a round."""
@@ -119,6 +123,7 @@ class SealedCount(Estimator):
         differs = rows.differing & (rows.site not in self._apart)
         return {
             "people": self._people(rows),
+            "within": rows.within[: self._own_pairs].astype(np.float64),
             "apart": rows.apart[: self._pairs].astype(np.float64),
             "sites": differs[: len(self._looks)].astype(np.float64),
         }

@@ -58,7 +58,7 @@ from hetao.permit import (
 )
 from hetao.release import STRICT, new_key, pack
 from hetao.release.lists import summed
-from hetao.release.minimums import counted_before
+from hetao.release.minimums import NEAREST, countable, counted_before
 from hetao.study import Study
 
 TAG_KEY: Final = b"hetao-tag-key-v1\n"
@@ -108,6 +108,7 @@ class Coordinator:
         self._mail = Correspondence(desk, question, transport, self._store, self.log)
         self._rounds: list[RoundRecord] = []
         self._counts: list[RoundRecord] = []
+        self._counts_pairs = False  # once a site asked for it, before each model
         self._in_findings: set[str] = set()
         self._seconds: dict[str, float] = {}
 
@@ -291,10 +292,14 @@ class Coordinator:
         self, name: str, members: tuple[str, ...]
     ) -> tuple[Answer, tuple[str, ...]]:
         estimator = estimator_for(self.study, self.study.analysis(name))
-        for attempt in range(1, self.bundle.permit.most_attempts + 1):
+        most = self.bundle.permit.most_attempts
+        for attempt in range(1, most + 1):
             try:
                 found = await self._attempt(estimator, name, attempt, members)
             except Lost as lost:
+                if attempt < most and not self._counts_pairs and lost.says(NEAREST):
+                    self._counts_pairs = True
+                    continue
                 if lost.opened and not estimator.publishable:
                     # Two sums that differ by one site would show that site's part.
                     raise lost.first from lost
@@ -343,10 +348,8 @@ class Coordinator:
     ) -> dict[str, NDArray[np.float64]]:
         """Ask every member for its part and return the sum of all of them."""
         hubs = self.bundle.permit.hubs
-        frozen, content = (
-            pack({"members": list(members)}),
-            self._asked(members, at, state, counted),
-        )
+        frozen = pack({"members": list(members)})
+        content = self._asked(members, at, state, counted)
         letters = [self._task(estimator, at, hub, frozen) for hub in hubs]
         letters += [self._task(estimator, at, site, content) for site in members]
         task, number = letters[0].task, at[2]
@@ -375,7 +378,8 @@ class Coordinator:
         """Return what is counted, sealed, before a model: not where none is small.
 
         Nor are sites counted that may all be told apart anyway, or for one that answers
-        by file, which is asked once, or under a permit that does not list it.
+        by file, which is asked once, or under a permit that does not list it; nor pairs
+        of a model, till a site refused one.
         """
         ready = [self._mail.items["begin", "ready", s][1]["policy"] for s in members]
         cells, sites = (
@@ -383,10 +387,11 @@ class Coordinator:
         )
         kind = estimator.publishable
         apart = summed(self.study, members, sites, publishable=kind).apart
-        is_sealed = sites > 1 and set(members) > apart and not self._by_file
         is_listed = self.bundle.permit.protocol(SealedCount.name) is not None
-        asked = {PEOPLE: cells > 1, SITES: is_sealed and is_listed}
-        return tuple(what for what in counted_before(estimator) if asked[what])
+        may_be = sites > 1 and set(members) > apart and is_listed and not self._by_file
+        before = countable if may_be and self._counts_pairs else counted_before
+        asked = {PEOPLE: cells > 1, SITES: may_be}
+        return tuple(what for what in before(estimator) if asked[what])
 
     async def _count(
         self, estimator: Estimator, at: tuple[str, int, str], members: tuple[str, ...]

@@ -105,6 +105,10 @@ class Lost(Exception):
         """Return the first party's error."""
         return next(iter(self.why.values()))
 
+    def says(self, words: str) -> bool:
+        """Return whether a party refused with such words before a sum was opened."""
+        return not self.opened and any(words in str(one) for one in self.why.values())
+
 
 class Correspondence:
     """One run's letters and mail.

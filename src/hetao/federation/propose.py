@@ -29,7 +29,7 @@ from hetao.permit import (
 from hetao.permit.grades import KINDS
 from hetao.permit.law import day_of_law
 from hetao.permit.within import beyond
-from hetao.release.minimums import counted_before
+from hetao.release.minimums import countable
 from hetao.study import Study
 
 
@@ -76,7 +76,7 @@ def draft_permit(
     asked_for = [estimator_for(study, analysis) for analysis in study.analyses]
     used = {estimator.name for estimator in asked_for}
     listed = [one for one in protocols() if one.name in used]
-    if any(map(counted_before, asked_for)):
+    if any(map(countable, asked_for)):
         listed.append(protocol(SealedCount.name))
     sites = tuple(site_of(trusted, name) for name in study.sites)
     hubs = trusted.of_role("hub")

@@ -87,7 +87,7 @@ from hetao.release import (
 from hetao.release.decide import decide
 from hetao.release.differencing import Asked, Budget
 from hetao.release.lists import check_agrees
-from hetao.release.minimums import counted_before, numbers_of
+from hetao.release.minimums import countable, counted_before, numbers_of
 from hetao.study import Study
 
 TABLES: Final = BEGUN + ANSWERS + STATES + HEARD + COPIED + LATEST
@@ -470,7 +470,7 @@ class Site:
         """Count what stands before a model: people, or sites of a number."""
         header = envelope.header
         estimator, rows, facts = self._prepared(run, header.analysis)
-        if what not in counted_before(estimator):
+        if what not in countable(estimator):
             raise BadEnvelope(f"nothing is counted before {header.analysis}")
         counts = SealedCount(estimator, what, run.study.told_apart)
         attempt = asking.Attempt(header.run, header.attempt)

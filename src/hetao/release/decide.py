@@ -62,13 +62,13 @@ from hetao.release.limits import check_limits, flags_of
 from hetao.release.lists import check_agrees, summed
 from hetao.release.message import pack
 from hetao.release.minimums import (
-    check_apart,
     check_combinations,
     check_counted,
     check_counts,
     check_dominance,
     check_folds,
     check_numbers,
+    check_pairs,
     check_together,
     is_small,
     may_be_alone,
@@ -365,16 +365,15 @@ def check_values(summary: Summary) -> NDArray[np.float64]:
     return np.concatenate([*parts, np.ones(1)])
 
 
-def _check_facts(
-    summary: Summary, door: Door, round_number: int, policy: Policy
-) -> None:
+def _check_facts(summary: Summary, door: Door, at: int, policy: Policy) -> None:
     facts, minimum, name = summary.evidence, policy.minimum, door.identity.name
     if summary.needs_count and minimum.cell > 1:
         check_counted(summary.counted, minimum, name)
     check_counts(facts, minimum, name)
     check_together(summary.together, minimum, name)
-    if minimum.cell > 1 and _tells_apart(summary, door, minimum):
-        check_apart(facts, minimum, name)
+    alone = _tells_apart(summary, door, minimum)
+    counted = minimum.cell if summary.protocol.name == SEALED_COUNT else summary.counted
+    check_pairs(facts, minimum, name, counted, alone=alone)
     for part in facts.parts:
         check_counts(part, minimum, f"{name}, in a fold,")
     if (apart := _dominance(summary, door, minimum)) is not None:
@@ -382,8 +381,8 @@ def _check_facts(
     listed = door.bundle.permit.protocol(summary.protocol.name)
     if listed is None or summary.numbers == 0:
         return
-    rounds = (round_number, listed.most_rounds)
-    if minimum.cell > 1 and _tells_apart(summary, door, minimum):
+    rounds = (at, listed.most_rounds)
+    if minimum.cell > 1 and alone:
         check_combinations(facts, rounds, minimum, name)
     check_numbers(facts, rounds, minimum, name, summary.numbers)
 

@@ -20,6 +20,7 @@ from hetao.study import Minimum
 
 # An opening's one vector of offsets or exposures, which holds no outcome.
 OF_OPENING: Final = ("shift", "exposed")
+NEAREST: Final = "two variables of a model differ"  # by which a coordinator knows it
 # Neither scores nor information, in up to hundreds of rounds: not counted.
 UNCOUNTED: Final = ("boosted_trees", "neural_network")
 
@@ -71,33 +72,42 @@ def check_counts(evidence: Evidence, minimum: Minimum, site: str) -> None:
             "score, predict alike for a rare value and its neighbours",
             local=f"made up by: {evidence.carriers}",
         )
-    if evidence.nearest is not None and is_small(evidence.nearest, minimum.cell):
-        raise SmallCell(
-            f"at {site} two variables of a model differ for fewer than {minimum.cell} "
-            "people, of whom its sums would tell",
-            fix="take one of two variables that say nearly the same",
-            local=f"differ: {evidence.nearest}",
-        )
 
 
-def check_apart(evidence: Evidence, minimum: Minimum, site: str) -> None:
-    """Refuse a model that differs for few people from an earlier one of the study.
+def check_pairs(
+    evidence: Evidence, minimum: Minimum, site: str, counted: int | None, *, alone: bool
+) -> None:
+    """Refuse definitions that differ for few people, of one model or of two.
 
     Args:
-        evidence: of the model, whose own part at this site may be told apart.
+        evidence: of the model.
         minimum: in force.
         site: whose.
+        counted: below how many people a sealed count over all sites looked for them;
+            None where there is none.
+        alone: whether this site's own part may be told apart.
 
     Raises:
-        SmallCell: a variable of it does, from one of the other.
+        SmallCell: two differ so, of the model itself; or one of it and one of an
+            earlier model of the study.
     """
-    if evidence.apart is not None and is_small(evidence.apart, minimum.cell):
+    nearest, apart = evidence.nearest, evidence.apart if alone else None
+    if not alone and (counted or 0) >= minimum.cell:
+        nearest = None
+    if nearest is not None and is_small(nearest, minimum.cell):
+        raise SmallCell(
+            f"at {site} {NEAREST} for fewer than {minimum.cell} people, of whom its "
+            "sums would tell",
+            fix="take one of two variables that say nearly the same",
+            local=f"differ: {nearest}",
+        )
+    if apart is not None and is_small(apart, minimum.cell):
         raise SmallCell(
             f"at {site} a variable of the model differs for fewer than {minimum.cell} "
             "people from one of an earlier model of the study, and the sums of both "
             "could be told apart from those of other sites",
             fix="take one definition in both models, or take more sites in",
-            local=f"differ: {evidence.apart}",
+            local=f"differ: {apart}",
         )
 
 
@@ -240,6 +250,17 @@ def counted_before(estimator: Estimator, at: int = 0) -> tuple[str, ...]:
     """
     asked = {PEOPLE: counts_people(estimator, at), SITES: needs_sites(estimator)}
     return tuple(what for what, is_asked in asked.items() if is_asked)
+
+
+def countable(estimator: Estimator) -> tuple[str, ...]:
+    """Return what may be counted, sealed, before a model, though it need not be.
+
+    Args:
+        estimator: of the public plan.
+    """
+    before = counted_before(estimator)
+    may = PEOPLE in before or bool(estimator.plan.within.pairs)
+    return (*([PEOPLE] if may else []), *(what for what in before if what != PEOPLE))
 
 
 def needs_sites(estimator: Estimator) -> bool:
