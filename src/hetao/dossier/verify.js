@@ -207,19 +207,14 @@ function opened(data, type) {
     asked.push(promise);
     answers.push({ good, why, first, second });
   };
-  /* Who signed which statement, with which key if not the party's. Returns each as a leaf of a log: a zero and its text,
-     which is written once. What is signed of it stands between {"body": and ,"signature":"…"}, in base64 or refused. */
-  function says(told) {
-    const leaves = new Map(), signed = [];
-    for (const [name, statement, key = parties[name].key] of told) {
-      need(Object.keys(statement).join() === "body,signature", "malformed");
-      const leaf = utf8.encode("\0" + canonical(statement)), signature = unbase64(statement.signature);
-      const body = leaf.subarray('\0{"body":'.length, leaf.length - ',"signature":""}'.length - statement.signature.length);
-      leaves.set(statement, leaf);
-      signed.push([name, key, signature, joined(DOMAIN, body)]);
-    }
-    for (const [name, key, signature, message] of signed) ask(holds(key, signature, message), true, "signature", name);
-    return leaves;
+  /* Returns a statement as a leaf of a log: a zero and its text, which is written once. What is signed of it stands
+     between {"body": and ,"signature":"…"}, in base64 or refused. */
+  function says(name, statement, key = parties[name].key) {
+    need(Object.keys(statement).join() === "body,signature", "malformed");
+    const leaf = utf8.encode("\0" + canonical(statement)), { signature } = statement;
+    const body = leaf.subarray('\0{"body":'.length, leaf.length - ',"signature":""}'.length - signature.length);
+    ask(holds(key, unbase64(signature), joined(DOMAIN, body)), true, "signature", name);
+    return leaf;
   }
   async function answered() {
     const found = await Promise.all(asked);

@@ -13,7 +13,7 @@ async function ending({ permit, says }, statement, digest) {
   need(seconds(key.valid_from) <= when && ends.every(end => when < end), "key", by);
   const ready = keyOf(key.public);
   await ready.ready;
-  says([[by, statement, ready]]);
+  says(by, statement, ready);
   return at;
 }
 async function verify(data) {
@@ -21,11 +21,12 @@ async function verify(data) {
   need(has(body, ENDED), "malformed");
   const digests = Promise.all([c.whole, bytes(body.study), bytes(permit)].map(digestOf));
   await Promise.all(Object.values(parties).map(party => party.key.ready));
-  c.says(body.rounds.flatMap(({ receipts, totals }) => [...Object.entries(receipts), ...Object.entries(totals)]));
+  for (const { receipts, totals } of body.rounds)
+    for (const told of [receipts, totals]) for (const name in told) c.says(name, told[name]);
   placed(c);
   const found = await digests, run = { run: body.run, study: found[1], permit: found[2] };
   need(permit.study === found[1], "other_study");
-  c.says([[boss, { body: { body: found[0], log, type: "hetao.signed-certificate/1" }, signature }]]);
+  c.says(boss, { body: { body: found[0], log, type: "hetao.signed-certificate/1" }, signature });
   const revoking = body.permit.notices.filter(one => ["revoke", "withdraw"].includes(one.body.verb));
   need(revoking.length, "no_end");
   const times = await Promise.all(revoking.map(one => ending(c, one, found[2])));

@@ -92,16 +92,16 @@ async function verify(data) {
   const bound = Promise.all(body.sites.map(({ extract }) =>
     extract && digestOf(bytes(permit.committed ? { record: extract.record, seen: extract.seen } : extract.record))));
   await Promise.all(Object.values(parties).map(party => party.key.ready));
-  const told = released(body).flatMap(({ receipts, totals }) => [...Object.entries(receipts), ...Object.entries(totals)]);
-  for (const { name, ready, closing, extract } of body.sites) {
-    told.push([name, ready], [name, closing]);
-    if (extract !== null) told.push([name, extract.record]);
-  }
-  const leaves = c.says(told), notes = body.sites.map(entry => logOf(c, entry, leaves));
+  const leaves = new Map(); // of statements that a log may hold
+  for (const { receipts, totals } of released(body))
+    for (const told of [receipts, totals]) for (const name in told) leaves.set(told[name], c.says(name, told[name]));
+  for (const { name, ready, closing, extract } of body.sites)
+    for (const told of extract === null ? [ready, closing] : [ready, closing, extract.record]) leaves.set(told, c.says(name, told));
+  const notes = body.sites.map(entry => logOf(c, entry, leaves));
   courses(c);
   const found = await digests, rows = await bound, run = { run: body.run, study: found[1], permit: found[2] };
   need(permit.study === found[1], "other_study");
-  c.says([[boss, { body: { body: found[0], log, type: "hetao.signed-certificate/1" }, signature }]]);
+  c.says(boss, { body: { body: found[0], log, type: "hetao.signed-certificate/1" }, signature });
   const [index, size] = inLog(c, "HetaoCertificate", found, { findings: found[3], checks: found[4], sites: body.sites.map(s => s.name) });
   for (const [i, entry] of body.sites.entries()) siteOf(c, entry, notes[i], rows[i], run);
   const count = releases(c, run, true);
