@@ -29,7 +29,7 @@ from hetao.ledger.envelope import parse_envelope
 from hetao.ledger.sealed_counts import FIELD, NAME
 from hetao.ledger.verify_hetao import verify
 from hetao.release import STRICT, Policy
-from hetao.release.minimums import check_pairs
+from hetao.release.minimums import check_pairs, countable
 from hetao.study import Analysis, Grid, Minimum, Study
 from support_analysis import category, number
 from support_counts import shares_of
@@ -357,6 +357,24 @@ def test_of_what_a_site_could_not_answer_it_tells_nobody(broken):
     counts = rows.apart.reshape(-1, 2)
     assert not counts[of_grade].any()
     assert fewest(rows.apart) == 1  # ill and also
+
+
+def test_of_a_number_that_a_site_lacks_it_tells_nobody():
+    columns = people()
+    del columns["ldl"]
+    of_ldl = model("m", "ldl", method="linear")
+    later = model("n", "ldl_later", method="linear")
+
+    assert prepared(columns, of_ldl, later)[1].apart.tolist() == [0]
+
+
+def test_pairs_of_one_model_may_be_counted_and_those_of_none_not():
+    table = Analysis("t", "table1", variables=("age", "also"), by="stage")
+    of_both = model("n", "also", "sex:grade")
+
+    assert countable(prepared(people(), table)[0]) == ()
+    assert countable(prepared(people(), FIRST)[0])[0] == "count"
+    assert countable(prepared(people(), FIRST, of_both)[0]) == ("count",)
 
 
 def test_too_many_pairs_are_refused_by_name():

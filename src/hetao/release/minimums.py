@@ -259,8 +259,9 @@ def countable(estimator: Estimator) -> tuple[str, ...]:
         estimator: of the public plan.
     """
     before = counted_before(estimator)
-    may = PEOPLE in before or bool(estimator.plan.within.pairs)
-    return (*([PEOPLE] if may else []), *(what for what in before if what != PEOPLE))
+    if PEOPLE in before or not estimator.plan.within.pairs:
+        return before
+    return PEOPLE, *before
 
 
 def needs_sites(estimator: Estimator) -> bool:
