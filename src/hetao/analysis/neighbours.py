@@ -1,12 +1,13 @@
-"""Two definitions of one study that differ for few people, and what models tell of it.
+"""Two definitions of one study that differ for few people, and what sums tell of it.
 
 Two models that are alike but for the outcome, or for a category, tell by their
 difference the sums of whoever the two definitions tell apart: of one person all that
-the columns hold. So each model says of each of its definitions by how many people it
-differs from each one of an earlier model of the study; over enough sites hubs find out,
-sealed, whether any are few (`hetao.analysis.sealed_count`), elsewhere the site does.
+the columns hold; and so do two tables or curves by two groups. So each analysis says of
+each of its definitions by how many people it differs from each one of an earlier
+analysis of the study; over enough sites hubs find out, sealed, whether any are few
+(`hetao.analysis.sealed_count`), elsewhere the site does.
 
-Of the definitions within one model these counts are told too, if there is a sealed
+Of the definitions within one analysis these counts are told too, if there is a sealed
 count; where there is none the site looks by itself.
 
 What `beside`, `within` and `reads` return is public; all else stays inside the site.
@@ -43,7 +44,7 @@ class Pairs(NamedTuple):
     """Definitions that are compared.
 
     Attributes:
-        pairs: of a model and of another.
+        pairs: of an analysis and of another.
         variables: that the others are made of.
     """
 
@@ -73,12 +74,16 @@ def reads(analysis: Analysis) -> tuple[str, ...]:
 
 # --- public ---------------------------------------------------------------------------
 def definitions(study: Study, analysis: Analysis) -> tuple[Definition, ...]:
-    """Return what a model says of a person; of a screen what all of its pairs do.
+    """Return what an analysis says of a person; of a screen what all of its pairs do.
 
-    Of a category of two levels the second says all.
+    Of a category of two levels the second says all. Of one that a table describes
+    nothing: of a level that few people have, a table may tell by itself.
     """
     variables = _variables(study, analysis)
-    categories = [one for one in variables if one.kind == "category"]
+    described = {*analysis.variables} - {analysis.by}
+    categories = [
+        one for one in variables if one.kind == "category" and one.name not in described
+    ]
     single = [((v.name, n),) for v in categories for n in _levels(v)]
     crossed = [
         tuple(chosen)
@@ -111,29 +116,21 @@ def _categories(study: Study, term: str) -> list[Variable]:
     return [one for one in variables if one.kind == "category"]
 
 
-def is_model(analysis: Analysis) -> bool:
-    """Return whether an analysis tells sums over people times what columns hold."""
-    return bool(analysis.terms or analysis.score or analysis.exposures)
-
-
 def beside(study: Study, analysis: Analysis) -> Pairs:
-    """Return a model's definitions, each with those of earlier models it has not.
+    """Return an analysis's definitions, each with those of earlier ones it has not.
 
-    So each pair is looked at once, before the later of both; one that an earlier model
+    So each pair is looked at once, before the later of both; one that an earlier one
     has both of too, for that may have been of other people. A screen's pairs are models
-    of their own, so each of its definitions stands with all others of earlier models.
-    Nothing for what is no model.
+    of their own, so each of its definitions stands with all others of earlier analyses.
 
     Raises:
         InvalidStudy: there are too many pairs.
     """
-    if not is_model(analysis) or analysis not in study.analyses:
+    if analysis not in study.analyses:
         return NONE
     own = definitions(study, analysis)
     before = study.analyses[: study.analyses.index(analysis)]
-    others = dict.fromkeys(
-        one for a in before if is_model(a) for one in definitions(study, a)
-    )
+    others = dict.fromkeys(one for a in before for one in definitions(study, a))
     known = frozenset() if analysis.exposures else frozenset(own)
     theirs = [one for one in others if one not in known]
     if len(own) < len(theirs):  # whom the fewer are of is kept, while pairs are counted
@@ -146,19 +143,23 @@ def beside(study: Study, analysis: Analysis) -> Pairs:
 
 
 def within(study: Study, analysis: Analysis) -> Pairs:
-    """Return the pairs of definitions of one model, of which it tells by itself.
+    """Return the pairs of definitions of one analysis, of which it tells by itself.
 
     Levels of one variable are no two, nor are products of categories and their parts.
     A number stands with NOBODY too: of a count, or of 0 and 1, it tells who has any.
+    Without a design only numbers are pairs: what else it tells are cells, small ones
+    too.
 
     Raises:
         InvalidStudy: there are too many pairs.
     """
-    if not is_model(analysis) or analysis.exposures:
+    if analysis.exposures:
         return NONE
     own = definitions(study, analysis)
-    alone = [(one, NOBODY) for one in own if isinstance(one, str)]
-    pairs = itertools.combinations(own, 2)
+    numbers = [one for one in own if isinstance(one, str)]
+    is_model = bool(analysis.terms or analysis.score)
+    alone = [(one, NOBODY) for one in numbers if is_model]
+    pairs = itertools.combinations(own if is_model else numbers, 2)
     apart = (pair for pair in pairs if not {*_names(pair[0])} & {*_names(pair[1])})
     return Pairs(_limited(analysis, itertools.chain(alone, apart)))
 
@@ -196,8 +197,9 @@ def apart(pairs: Pairs, known: Known, person: Ints) -> Ints:
 
     Returns:
         Of each pair that is not two numbers, how many people differ, and how many would
-        if one of both said the contrary; of two numbers how many differ. A value that
-        is missing is neither. 0 of what was told of nobody here.
+        if one of both said the contrary; of two numbers how many differ. A level that
+        is missing is neither, and two numbers that both are do not differ. 0 of what
+        was told of nobody here.
     """
     known = functools.lru_cache(LAST)(known)
     values = functools.lru_cache(KEPT)(functools.partial(_values, known=known))
@@ -207,7 +209,10 @@ def apart(pairs: Pairs, known: Known, person: Ints) -> Ints:
         if one is None or other is None:
             found += [0] if _is_one_count(pair) else [0, 0]
             continue
-        found.append(_people(one != other, person))
+        differ = one != other
+        if {one.dtype.kind, other.dtype.kind} == {"f"}:
+            differ &= ~(np.isnan(one) & np.isnan(other))
+        found.append(_people(differ, person))
         if not _is_one_count(pair):
             contrary = (one, ~other) if other.dtype == bool else (~one, other)
             found.append(_people(contrary[0] != contrary[1], person))

@@ -28,7 +28,7 @@ SITES: Final = "sites"  # at which a number differs: few are told apart
 COUNTED: Final = (PEOPLE, SITES)
 # Versions of the protocol from which on sites are counted, and pairs of definitions.
 FIRST_OF_SITES: Final = 2
-FIRST_OF_PAIRS: Final = 3
+FIRST_OF_PAIRS: Final = 4
 
 
 def task_of(analysis: str, attempt: int, what: str = PEOPLE) -> str:
