@@ -355,7 +355,8 @@ ATTACKS = (
         "ours", ("attack/together",),
     ),
     Attack(
-        "two definitions", "models of two outcomes that differ for few people",
+        "two definitions",
+        "models of two outcomes, or tables of two groups, that differ for few people",
         "ours", ("attack/neighbours",),
     ),
 )  # fmt: skip

@@ -1,8 +1,8 @@
-"""Two models of a study whose definitions differ for few people.
+"""Two analyses of a study whose definitions differ for few people.
 
 The sums of one less those of the other are these people's: of one person alone all that
-the columns hold. So before the later model hubs find out, of counts that nobody opens,
-whether any definition of it differs for few people from one of an earlier model.
+the columns hold. So before the later one hubs find out, of counts that nobody opens,
+whether any definition of it differs for few people from one of an earlier analysis.
 """
 
 from contextlib import nullcontext
@@ -130,7 +130,7 @@ def test_a_site_counts_for_how_many_people_two_outcomes_differ(differ):
     assert facts_of(columns, SECOND, FIRST).apart == facts.apart
     check_pairs(facts, STRICT, "aa", None, alone=False)
     if 0 < differ < STRICT.cell:
-        with pytest.raises(SmallCell, match="of an earlier model"):
+        with pytest.raises(SmallCell, match="of an earlier analysis"):
             check_pairs(facts, STRICT, "aa", STRICT.cell, alone=True)
     else:
         check_pairs(facts, STRICT, "aa", None, alone=True)
@@ -287,14 +287,113 @@ def test_a_product_and_a_third_variable_of_one_model_are_held_to_each_other():
     assert facts_of(columns, model("m", "ill", "sex:grade", "age")).nearest == 3
 
 
-def test_tables_and_counts_are_no_models():
-    table = Analysis("t", "table1", variables=("age", "also"), by="stage")
+def test_what_counts_people_alone_is_held_to_nothing():
     counts = Analysis("c", "counts")
+    described = Analysis("t", "table1", variables=("also", "stage"), by="ill")
 
-    assert not counts_people(
-        prepared(people(), counts, table, model("m", "ill", "age"))[0]
+    for analyses in ((counts, described), (described, counts)):
+        assert not counts_people(prepared(people(), *analyses)[0])
+
+
+# --- tables and curves ----------------------------------------------------------------
+def table(name, by, *described):
+    return Analysis(name, "table1", variables=described or ("age", "sex"), by=by)
+
+
+def curve(name, by, event="sex", method="km"):
+    times = {"grid": Grid((100.0, 200.0, 500.0))} if method == "km" else {}
+    times |= {"strata": ("site",)} if method == "logrank" else {}
+    return Analysis(name, method, time="ldl", event=event, by=by, **times)
+
+
+def test_one_person_is_told_by_two_tables_whose_groups_differ_for_them(
+    record_property,
+):
+    """Their group in the one is larger by all that the table adds up of them."""
+    pair = table("first", "ill"), table("second", "also")
+    right = stopped = 0
+    for who in range(20):
+        columns = few(people(who), "also", who)
+        numbers, levels = [], []
+        for analysis in pair:
+            method, rows = prepared(columns, analysis)
+            told = method.start(rows)
+            numbers.append(told["numbers"][0, 1])
+            levels.append(told["levels"][:, 1])
+        one, of_age, _ = (numbers[0] - numbers[1]) * (1 if columns["ill"][who] else -1)
+        low, high = VARIABLES[0].bounds
+        age = (low + high) / 2 + of_age * (high - low) / 2
+        sex = np.argmax(abs(levels[0] - levels[1]))
+        truth = [columns["age"][who], columns["sex"][who]]
+        right += np.allclose([one, age, sex], [1, *truth])
+        stopped += facts_of(columns, *pair).apart == 1
+
+    record_property(
+        "figure", f"a table's columns of one person: {right} of 20 naively, 0 here"
     )
-    assert not prepared(people(), model("m", "ill", "age"), table)[0].plan.beside.pairs
+    assert right == stopped == 20
+
+
+GROUPED = [
+    (table("m", "ill"), table("n", "also", "ldl")),
+    (table("m", "ill"), curve("n", "also")),
+    (table("m", "ill"), Analysis("n", "quantiles", variables=("ldl",), by="also")),
+    (curve("m", "ill"), curve("n", "also", method="logrank")),
+    (curve("m", "ill", method="rates"), curve("n", "also", method="rates")),
+    (curve("m", "sex", "ill"), curve("n", "sex", "also")),
+    (curve("m", "sex", "ill", "rates"), table("n", "also")),
+    (FIRST, table("n", "also")),
+    (FIRST, curve("n", "sex", "also")),
+    (model("m", "sex", "ill", "age"), table("n", "also")),
+    (table("m", "ill"), SECOND),
+]
+
+
+@pytest.mark.parametrize("differ", [1, 9, 10])
+@pytest.mark.parametrize(
+    "pair", GROUPED, ids=lambda pair: f"{pair[0].method}-{pair[1].method}"
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_groups_and_events_are_held_to_those_of_earlier_analyses(pair, differ, turned):
+    columns = few(people(), "also", *range(differ))
+    first, second = pair[::-1] if turned else pair
+    method, rows = prepared(columns, first, second)
+
+    facts = evidence(method.plan, rows)
+    assert facts.apart == differ
+    assert counts_people(method)
+    assert fewest(SealedCount(method).start(rows)["apart"]) == differ
+    with raised_if(differ < STRICT.cell, "of an earlier analysis"):
+        check_pairs(facts, STRICT, "aa", STRICT.cell, alone=True)
+
+
+@pytest.mark.parametrize("differ", [1, 9, 10])
+def test_numbers_that_tables_describe_are_compared(differ):
+    """Of whom both are missing they are alike."""
+    columns = people()
+    columns["ldl"][200:] = columns["ldl_later"][200:] = np.nan
+    columns["ldl_later"][:differ] = np.nan
+    both = table("m", "sex", "ldl", "ldl_later", "stage")
+    alone = [table(name, "sex", name, "age") for name in ("ldl", "ldl_later")]
+
+    facts = facts_of(columns, both)
+    assert facts.nearest == differ
+    with raised_if(differ < STRICT.cell, "two variables of an analysis differ"):
+        check_pairs(facts, STRICT, "aa", None, alone=False)
+    check_pairs(facts, STRICT, "aa", STRICT.cell, alone=False)
+    assert facts_of(columns, *alone).apart == differ
+
+
+def test_levels_that_tables_describe_are_not_compared():
+    """A level that few have is described: two of them would seem nearly one."""
+    tables = table("m", "sex", "stage", "ill"), table("n", "sex", "grade", "also")
+
+    method, _ = prepared(few(people(), "also", 1), *tables)
+    assert (method.plan.within.pairs, method.plan.beside.pairs) == ((), ())
+    assert countable(method) == ()
+    by_itself = table("m", "ill", "ill", "stage")
+    held = prepared(few(people(), "also", 1), by_itself, table("n", "also"))
+    assert fewest(held[1].apart) == 1
 
 
 def screen(*outcomes, **fields):
@@ -369,10 +468,10 @@ def test_of_a_number_that_a_site_lacks_it_tells_nobody():
 
 
 def test_pairs_of_one_model_may_be_counted_and_those_of_none_not():
-    table = Analysis("t", "table1", variables=("age", "also"), by="stage")
+    described = table("t", "stage", "age", "also")
     of_both = model("n", "also", "sex:grade")
 
-    assert countable(prepared(people(), table)[0]) == ()
+    assert countable(prepared(people(), described)[0]) == ()
     assert countable(prepared(people(), FIRST)[0])[0] == "count"
     assert countable(prepared(people(), FIRST, of_both)[0]) == ("count",)
 
@@ -405,13 +504,13 @@ def test_of_two_levels_the_second_is_a_definition_and_of_three_each():
 
 
 # --- within one model -----------------------------------------------------------------
-def test_within_a_screen_nothing_is_compared_nor_in_what_is_no_model():
+def test_within_a_screen_nothing_is_compared_nor_in_a_table_of_one_number():
     screen = Analysis(
         "s", "screen", model="logistic", exposures=("sex",), outcomes=("ill", "also")
     )
-    table = Analysis("t", "table1", variables=("age", "also"), by="stage")
+    described = table("t", "stage", "age", "also")
 
-    for analysis in (screen, table):
+    for analysis in (screen, described):
         assert prepared(people(), analysis)[0].plan.within.pairs == ()
 
 
@@ -425,7 +524,7 @@ def test_a_model_of_two_variables_that_are_nearly_one_is_refused(differ):
     is_few = differ < STRICT.cell
     asked = [(None, False), (STRICT.cell - 1, False), (STRICT.cell, True)]
     for counted, alone in asked:  # a sealed count of so many is enough over all sites
-        with raised_if(is_few, "two variables of a model differ"):
+        with raised_if(is_few, "two variables of an analysis differ"):
             check_pairs(facts, STRICT, "aa", counted, alone=alone)
     check_pairs(facts, STRICT, "aa", STRICT.cell, alone=False)
 
@@ -440,7 +539,7 @@ def test_a_count_that_few_people_have_is_refused(have):
 
     facts = facts_of(columns, counts)
     assert facts.nearest == have
-    with raised_if(have < STRICT.cell, "two variables of a model differ"):
+    with raised_if(have < STRICT.cell, "two variables of an analysis differ"):
         check_pairs(facts, STRICT, "aa", None, alone=False)
 
 
@@ -511,6 +610,44 @@ def test_outcomes_that_enough_people_or_nobody_tells_apart_run_as_before(
             assert (said["passed"].get(NAME) == Minimum().cell) == is_second
 
 
+TABLES = (table("first", "ill"), table("second", "also"))
+
+
+@pytest.mark.parametrize("differ", [(1, 0, 0), (3, 3, 3)])
+def test_of_two_tables_whose_groups_differ_for_few_the_second_never_leaves(
+    tmp_path, differ
+):
+    with made(tmp_path, differ, analyses=TABLES) as federation:
+        with pytest.raises(SmallCell, match="over all sites"):
+            federation.run()
+
+        left = shares_of(federation)
+        assert {"first/1/0", "second/1/count"} <= left
+        assert "second/1/0" not in left
+
+
+def test_tables_whose_groups_differ_for_enough_run_as_before(tmp_path):
+    loose = dict.fromkeys(SITES, NO_LIMIT)
+    more = (*TABLES, replace(FIRST, name="m"))
+    with made(tmp_path / "held", (4, 4, 4), analyses=more) as federation:
+        ran = federation.run()
+    with made(
+        tmp_path / "free", (4, 4, 4), analyses=more, policies=loose
+    ) as federation:
+        free = federation.run()
+
+    tasks = [one.task for one in ran.outcome.counts if one.task.endswith("count")]
+    assert tasks == ["second/1/count", "m/1/count"]
+    for held, before in zip(ran.outcome.answers, free.outcome.answers, strict=True):
+        assert held.finding.as_json() == before.finding.as_json()
+    assert recompute(ran.value).startswith("3 findings follow")
+    assert verify(published(ran.certificate))
+    body = dict(ran.body)
+    body[FIELD] = [one for one in body[FIELD] if one["task"] != "second/1/count"]
+    with pytest.raises(Unverified, match="nobody was counted, sealed, before second"):
+        certify._check_counted(body, ran.outcome.study)
+
+
 BOTH = model("m", "dose", "ill", "also", "age", method="linear")
 
 
@@ -547,7 +684,7 @@ def test_two_sites_hold_two_variables_of_a_model_by_themselves(tmp_path):
     two = {"sites": ("a", "b"), "fields": {"minimum": Minimum(sites=2)}}
     with (
         made(tmp_path, (6, 30), analyses=(BOTH,), **two) as federation,
-        pytest.raises(Stopped, match="at a two variables of a model differ"),
+        pytest.raises(Stopped, match="at a two variables of an analysis differ"),
     ):
         federation.run()
 
@@ -559,7 +696,7 @@ def test_two_sites_hold_their_own_people_to_it(tmp_path):
     two["analyses"] = tuple(doses)
     with (
         made(tmp_path, (6, 30), **two) as federation,
-        pytest.raises(Stopped, match="at a a variable of the model differs"),
+        pytest.raises(Stopped, match="at a a variable of the analysis differs"),
     ):
         federation.run()
 
@@ -575,6 +712,6 @@ def test_a_certificate_without_the_count_is_refused(tmp_path, monkeypatch):
         certify._check_counted(body, study)
 
     (listed,) = [p for p in body["permit"]["permit"]["protocols"] if p["name"] == NAME]
-    listed["version"] = "2"  # as before definitions were compared
+    listed["version"] = "3"  # as before those of all analyses were compared
     certify._check_counted(body, study)
     assert listed["version"] != SealedCount.version

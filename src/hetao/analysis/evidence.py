@@ -52,8 +52,8 @@ class Evidence:
         totals: number → the same, of its sum over everybody alone.
         combinations: how few people share a combination of the design's columns that
             its sums count; None without a design.
-        nearest: fewest people for whom two definitions of a model differ; None of none.
-        apart: the same of a definition of it and one of an earlier model.
+        nearest: fewest people for whom two definitions of it differ; None of none.
+        apart: the same of a definition of it and one of an earlier analysis.
         parts: facts of each part of the people whose sums can be told apart, such as
             the folds of cross-validation, and of each pair of a screen that the round
             tells something of; each must pass as if it were a site.

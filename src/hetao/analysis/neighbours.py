@@ -170,7 +170,7 @@ def _limited(
     found = tuple(itertools.islice(pairs, MOST_PAIRS + 1))
     if len(found) > MOST_PAIRS:
         raise InvalidStudy(
-            f"{analysis.name}: its variables and those of earlier models make more "
+            f"{analysis.name}: its variables and those of earlier analyses make more "
             f"than {MOST_PAIRS} pairs",
             fix="read fewer variables, merge levels, or ask in a study of its own",
         )

@@ -49,8 +49,8 @@ class Plan:
         edges: right edges of the public grid of times.
         steps: labels of the attrition table.
         penalised: of a ridge, lasso or elastic net, whether it meets each column.
-        within, beside: of a model, the definitions within it that are compared, and its
-            own with those of earlier models of the study.
+        within, beside: the definitions within it that are compared, and its own with
+            those of earlier analyses of the study.
     """
 
     analysis: Analysis

@@ -181,7 +181,7 @@ def make_rows(
 def _known(
     plan: Plan, columns: Columns, keep: NDArray[np.bool_], name: str
 ) -> NDArray[Any] | None:
-    """Return a variable of the rows that are kept, of an earlier model too.
+    """Return a variable of the rows that are kept, of an earlier analysis too.
 
     None where this site could not answer that one.
     """

@@ -5,10 +5,10 @@ its columns. So before the first of them each site counts its people here, and t
 find out, of the sealed sum, whether any combination is of few people over all sites,
 and nothing else: `hetao.release.sealed_count`.
 
-Two models of a study whose definitions differ for few people tell, one less the other,
-these people's sums. So before the later one each site counts beside these for how many
-people each definition of it differs from each of an earlier one, and each two of its
-own.
+Two analyses of a study whose definitions differ for few people tell, one less the
+other, these people's sums. So before the later one each site counts beside these for
+how many people each definition of it differs from each of an earlier one, and each two
+of its own.
 
 A number that differs within few sites alone makes sums over all sites these few sites'
 own. So before a model with numbers each site says here, of each, whether its people
@@ -49,7 +49,7 @@ class SealedCount(Estimator):
     """The people of some combinations and pairs, or whether people differ in numbers.
 
     Of people each combination of columns, where the rounds tell of it, and then each
-    two definitions, of the model or one of an earlier model. Combinations that have the
+    two definitions, its own or one of an earlier analysis. Combinations that have the
     same design are one. A level of `site`, where it is a column, is one more value: of
     those combinations each site has its own.
     """
@@ -186,10 +186,10 @@ def tells_combinations(model: Estimator, at: int = 0) -> bool:
 
 
 def counts_people(model: Estimator, at: int = 0) -> bool:
-    """Return whether people are counted, sealed, before a model.
+    """Return whether people are counted, sealed, before a model or a table.
 
-    They are where its rounds tell of combinations, or where earlier models of the study
-    have other definitions. Else none of its rounds leaves.
+    They are where its rounds tell of combinations, or where earlier analyses of the
+    study have other definitions. Else none of its rounds leaves.
 
     Args:
         model: of the public plan.

@@ -315,9 +315,9 @@ def recompute(certificate: Mapping[str, Any], tolerance: float = 1e-9) -> str:
 def _check_counted(body: Mapping[str, Any], study: Study) -> None:
     """Refuse a model whose rounds told of combinations without a sealed count before.
 
-    Or whose definitions were not compared so with those of earlier models. And one with
-    numbers that passed for a sum over enough sites without a count of these. Of permits
-    of before there were such counts none is asked.
+    Or an analysis whose definitions were not compared so with those of earlier ones.
+    And a model with numbers that passed for a sum over enough sites without a count of
+    these. Of permits of before there were such counts none is asked.
     """
     permit = body["permit"]["permit"]
     listed = [int(p["version"]) for p in permit["protocols"] if p["name"] == NAME]

@@ -110,8 +110,9 @@ def check_count(
         raise SmallCell(
             f"fewer than {found.least} people over all sites share a combination of "
             "values of the model's columns, of which its rounds would tell, or are all "
-            "for whom two of its variables, or one and an earlier model's, differ",
+            "for whom two of its variables or groups, or one and an earlier "
+            "analysis's, differ",
             fix="merge levels, leave a term out, or put a number such as age in as it "
-            "is; take one definition of an outcome or a category in all models",
+            "is; take one definition of an outcome or a category in all analyses",
         )
     return found

@@ -20,7 +20,9 @@ from hetao.study import Minimum
 
 # An opening's one vector of offsets or exposures, which holds no outcome.
 OF_OPENING: Final = ("shift", "exposed")
-NEAREST: Final = "two variables of a model differ"  # by which a coordinator knows it
+NEAREST: Final = (
+    "two variables of an analysis differ"  # by which a coordinator knows it
+)
 # Neither scores nor information, in up to hundreds of rounds: not counted.
 UNCOUNTED: Final = ("boosted_trees", "neural_network")
 
@@ -77,10 +79,10 @@ def check_counts(evidence: Evidence, minimum: Minimum, site: str) -> None:
 def check_pairs(
     evidence: Evidence, minimum: Minimum, site: str, counted: int | None, *, alone: bool
 ) -> None:
-    """Refuse definitions that differ for few people, of one model or of two.
+    """Refuse definitions that differ for few people, of one analysis or of two.
 
     Args:
-        evidence: of the model.
+        evidence: of the analysis.
         minimum: in force.
         site: whose.
         counted: below how many people a sealed count over all sites looked for them;
@@ -88,8 +90,8 @@ def check_pairs(
         alone: whether this site's own part may be told apart.
 
     Raises:
-        SmallCell: two differ so, of the model itself; or one of it and one of an
-            earlier model of the study.
+        SmallCell: two differ so, of the analysis itself; or one of it and one of an
+            earlier one of the study.
     """
     nearest, apart = evidence.nearest, evidence.apart if alone else None
     if not alone and (counted or 0) >= minimum.cell:
@@ -103,10 +105,10 @@ def check_pairs(
         )
     if apart is not None and is_small(apart, minimum.cell):
         raise SmallCell(
-            f"at {site} a variable of the model differs for fewer than {minimum.cell} "
-            "people from one of an earlier model of the study, and the sums of both "
-            "could be told apart from those of other sites",
-            fix="take one definition in both models, or take more sites in",
+            f"at {site} a variable of the analysis differs for fewer than "
+            f"{minimum.cell} people from one of an earlier analysis of the study, and "
+            "the sums of both could be told apart from those of other sites",
+            fix="take one definition in both, or take more sites in",
             local=f"differ: {apart}",
         )
 
