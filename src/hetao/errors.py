@@ -381,6 +381,13 @@ class Dominated(Refused):
     remedy = "merge groups, tighten or transform the number, or take more sites in"
 
 
+class NearlyOne(SmallCell):
+    """Two definitions of one analysis differ for few people, at a site by itself."""
+
+    code = "HT-407"
+    remedy = "take one of two variables that say nearly the same"
+
+
 class NotFinite(Refused):
     """A value is NaN or infinite."""
 

@@ -665,6 +665,42 @@ def test_two_variables_that_few_differ_in_at_each_site_and_enough_over_all_run(
     assert verify(ran.certificate)
 
 
+class Broken(Exception):
+    """The coordinator's process ends here."""
+
+
+def test_a_run_broken_off_while_it_asks_again_with_a_count_goes_on(tmp_path):
+    """Wherever it is: what sites refused is not asked again without the count."""
+    analyses = (BOTH, replace(BOTH, name="n", terms=(*BOTH.terms, "sex")))
+    said: list[str] = []
+    with made(tmp_path / "whole", (4, 4, 4), analyses=analyses) as federation:
+        federation.plan.say = said.append
+        whole = federation.run()
+    steps = [one for one in said if one.startswith(("m: ", "n: "))]
+    again = steps.index("m: round 1, 3 sites", steps.index("m: round 1, 3 sites") + 1)
+
+    for at in range(1, again + 2):
+        with made(tmp_path / f"{at}", (4, 4, 4), analyses=analyses) as federation:
+            left = iter(range(at))
+
+            def say(text, left=left):
+                if text.startswith(("m: ", "n: ")) and next(left, None) is None:
+                    raise Broken
+
+            federation.plan.say = say
+            with pytest.raises(Broken):
+                federation.run()
+            federation.plan.say = lambda _: None
+            ran = federation.run()
+
+        assert [one.task for one in ran.outcome.counts] == [
+            one.task for one in whole.outcome.counts
+        ]
+        for one, other in zip(ran.outcome.answers, whole.outcome.answers, strict=True):
+            assert one.finding.as_json() == other.finding.as_json()
+        assert recompute(ran.value)
+
+
 @pytest.mark.parametrize("differ", [(3, 3, 3), (0, 4, 4)])
 def test_two_variables_of_a_model_that_few_differ_in_over_all_are_refused(
     tmp_path, differ

@@ -21,6 +21,7 @@ from hetao.canonical import canonical, parse_canonical
 from hetao.errors import (
     BadEnvelope,
     HetaoError,
+    NearlyOne,
     NotEstimable,
     OutOfTime,
     Stopped,
@@ -58,7 +59,7 @@ from hetao.permit import (
 )
 from hetao.release import STRICT, new_key, pack
 from hetao.release.lists import summed
-from hetao.release.minimums import NEAREST, countable, counted_before
+from hetao.release.minimums import countable, counted_before
 from hetao.study import Study
 
 TAG_KEY: Final = b"hetao-tag-key-v1\n"
@@ -297,7 +298,7 @@ class Coordinator:
             try:
                 found = await self._attempt(estimator, name, attempt, members)
             except Lost as lost:
-                if attempt < most and not self._counts_pairs and lost.says(NEAREST):
+                if attempt < most and not self._counts_pairs and lost.by(NearlyOne):
                     self._counts_pairs = True
                     continue
                 if lost.opened and not estimator.publishable:
@@ -327,7 +328,8 @@ class Coordinator:
                     estimator, (name, attempt, number), members, state, counted
                 )
             except Lost as lost:
-                raise Lost(lost.why, opened=opened) from lost
+                lost.opened = opened
+                raise
             opened = True
             result = estimator.step(total, dict(state) if state else None, number)
             if isinstance(result, Finding):

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import datetime
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -95,19 +95,22 @@ class Letter:
 class Lost(Exception):
     """Parties that refused or stayed silent in one piece of work; never shown."""
 
-    def __init__(self, why: Mapping[str, HetaoError], *, opened: bool = False) -> None:
-        """Keep each party's error, and whether a sum had been opened before."""
+    def __init__(
+        self, why: Mapping[str, HetaoError], codes: Collection[str] = ()
+    ) -> None:
+        """Keep each party's error, and the codes of the rules by which any refused."""
         super().__init__()
-        self.why, self.opened = dict(why), opened
+        self.why, self._codes = dict(why), frozenset(codes)
+        self.opened = False  # whether a sum had been opened before
 
     @property
     def first(self) -> HetaoError:
         """Return the first party's error."""
         return next(iter(self.why.values()))
 
-    def says(self, words: str) -> bool:
-        """Return whether a party refused with such words before a sum was opened."""
-        return not self.opened and any(words in str(one) for one in self.why.values())
+    def by(self, rule: type[HetaoError]) -> bool:
+        """Return whether a party refused by such a rule before a sum was opened."""
+        return not self.opened and rule.code in self._codes
 
 
 class Correspondence:
@@ -423,20 +426,24 @@ class Correspondence:
                     raise self._fault
                 left = end - loop.time()
                 if left <= 0:
-                    raise Lost(self._silent(missing), opened=False)
+                    raise Lost(self._silent(missing))
                 # not wait_for, which in Python 3.11 can lose a cancellation
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(left):
                         await self._news.wait()
 
     def _check_refusals(self, task: str) -> None:
-        refused = {
-            sender: Stopped(f"{sender} refused {task}: {meta.get('rule')}")
+        said = {
+            sender: meta
             for (at, kind, sender), (_, meta, _) in self.items.items()
             if at == task and kind == "refusal" and sender not in self.let_go
         }
-        if refused:
-            raise Lost(refused, opened=False)
+        if said:
+            why = {
+                sender: Stopped(f"{sender} refused {task}: {meta.get('rule')}")
+                for sender, meta in said.items()
+            }
+            raise Lost(why, [str(meta.get("code")) for meta in said.values()])
 
     def _silent(self, missing: Sequence[Place]) -> dict[str, HetaoError]:
         """Name the sites that stayed silent; only if none did, the hubs."""

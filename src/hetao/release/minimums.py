@@ -10,6 +10,7 @@ from hetao.analysis.sealed_count import counts_people, numbers_told, rounds_coun
 from hetao.errors import (
     Dominated,
     HighLeverage,
+    NearlyOne,
     SmallCell,
     SmallCohort,
     TooManyParameters,
@@ -20,9 +21,6 @@ from hetao.study import Minimum
 
 # An opening's one vector of offsets or exposures, which holds no outcome.
 OF_OPENING: Final = ("shift", "exposed")
-NEAREST: Final = (
-    "two variables of an analysis differ"  # by which a coordinator knows it
-)
 # Neither scores nor information, in up to hundreds of rounds: not counted.
 UNCOUNTED: Final = ("boosted_trees", "neural_network")
 
@@ -90,17 +88,16 @@ def check_pairs(
         alone: whether this site's own part may be told apart.
 
     Raises:
-        SmallCell: two differ so, of the analysis itself; or one of it and one of an
-            earlier one of the study.
+        NearlyOne: two of the analysis itself differ so.
+        SmallCell: one of it and one of an earlier one of the study do.
     """
     nearest, apart = evidence.nearest, evidence.apart if alone else None
     if not alone and (counted or 0) >= minimum.cell:
         nearest = None
     if nearest is not None and is_small(nearest, minimum.cell):
-        raise SmallCell(
-            f"at {site} {NEAREST} for fewer than {minimum.cell} people, of whom its "
-            "sums would tell",
-            fix="take one of two variables that say nearly the same",
+        raise NearlyOne(
+            f"at {site} two variables of an analysis differ for fewer than "
+            f"{minimum.cell} people, of whom its sums would tell",
             local=f"differ: {nearest}",
         )
     if apart is not None and is_small(apart, minimum.cell):
