@@ -37,7 +37,18 @@ Known = Callable[[str], NDArray[Any] | None]
 Level = tuple[str, int]  # of a category, from 0
 # Levels that somebody has, or has not, all of; or the name of a number.
 Definition = tuple[Level, ...] | str
-NOBODY: Final[Definition] = ()  # has it: a count that few people have is near to it
+NOBODY: Final[Definition] = ()  # has another value than most: a number few have is near
+
+
+class _Said(NamedTuple):
+    """What a definition says of each row, and what its contrary does.
+
+    Where it is missing both are 0, as in any sum over those of whom it is known.
+    """
+
+    says: NDArray[Any]  # (n,) a number, or who has all of some levels
+    contrary: NDArray[Any]  # (n,) 1 less the number, or who is known not to have them
+    is_whole: bool  # nothing is missing
 
 
 class Pairs(NamedTuple):
@@ -53,8 +64,8 @@ class Pairs(NamedTuple):
 
     @property
     def counts(self) -> int:
-        """Return how many counts `apart` finds: two of a pair, one of numbers."""
-        return sum(1 if _is_one_count(pair) else 2 for pair in self.pairs)
+        """Return how many counts `apart` finds: four of a pair, one with NOBODY."""
+        return sum(map(_counts_of, self.pairs))
 
 
 NONE: Final = Pairs()
@@ -146,9 +157,9 @@ def within(study: Study, analysis: Analysis) -> Pairs:
     """Return the pairs of definitions of one analysis, of which it tells by itself.
 
     Levels of one variable are no two, nor are products of categories and their parts.
-    A number stands with NOBODY too: of a count, or of 0 and 1, it tells who has any.
-    Without a design only numbers are pairs: what else it tells are cells, small ones
-    too.
+    A number stands with NOBODY too: its sums tell who has another value than all else.
+    Without a design only numbers are pairs, and of these weights and the start stand
+    with NOBODY: what else it tells are cells, small ones too.
 
     Raises:
         InvalidStudy: there are too many pairs.
@@ -158,7 +169,8 @@ def within(study: Study, analysis: Analysis) -> Pairs:
     own = definitions(study, analysis)
     numbers = [one for one in own if isinstance(one, str)]
     is_model = bool(analysis.terms or analysis.score)
-    alone = [(one, NOBODY) for one in numbers if is_model]
+    held = numbers if is_model else filter(None, (analysis.weights, analysis.start))
+    alone = [(one, NOBODY) for one in held]
     pairs = itertools.combinations(own if is_model else numbers, 2)
     apart = (pair for pair in pairs if not {*_names(pair[0])} & {*_names(pair[1])})
     return Pairs(_limited(analysis, itertools.chain(alone, apart)))
@@ -181,9 +193,8 @@ def _names(one: Definition) -> tuple[str, ...]:
     return (one,) if isinstance(one, str) else tuple(name for name, _ in one)
 
 
-def _is_one_count(pair: tuple[Definition, Definition]) -> bool:
-    """Return whether a pair has no contrary: two numbers, or one and NOBODY."""
-    return all(isinstance(one, str) or one == NOBODY for one in pair)
+def _counts_of(pair: tuple[Definition, Definition]) -> int:
+    return 1 if pair[1] == NOBODY else 4
 
 
 # --- inside the site ------------------------------------------------------------------
@@ -196,27 +207,42 @@ def apart(pairs: Pairs, known: Known, person: Ints) -> Ints:
         person: (n,) whose row each is, from 0; empty if each is another's.
 
     Returns:
-        Of each pair that is not two numbers, how many people differ, and how many would
-        if one of both said the contrary; of two numbers how many differ. A level that
-        is missing is neither, and two numbers that both are do not differ. 0 of what
-        was told of nobody here.
+        Of each pair for how many people one and the other differ, one and the other's
+        contrary, the contrary and the other, and both contraries: four sums that each
+        analysis tells, and only where nothing is missing the first is the last. Of a
+        number and NOBODY who has not what most rows have. 0 of what was told of nobody
+        here.
     """
     known = functools.lru_cache(LAST)(known)
-    values = functools.lru_cache(KEPT)(functools.partial(_values, known=known))
+    said = functools.lru_cache(KEPT)(functools.partial(_said, known=known))
     found: list[int] = []
     for pair in pairs.pairs:
-        one, other = map(values, pair)
-        if one is None or other is None:
-            found += [0] if _is_one_count(pair) else [0, 0]
+        if pair[1] == NOBODY:
+            found.append(_away(known(str(pair[0])), person))
             continue
-        differ = one != other
-        if {one.dtype.kind, other.dtype.kind} == {"f"}:
-            differ &= ~(np.isnan(one) & np.isnan(other))
-        found.append(_people(differ, person))
-        if not _is_one_count(pair):
-            contrary = (one, ~other) if other.dtype == bool else (~one, other)
-            found.append(_people(contrary[0] != contrary[1], person))
+        one, other = map(said, pair)
+        if one is None or other is None:
+            found += [0] * _counts_of(pair)
+            continue
+        found += _differing(one, other, person)
     return np.array(found, dtype=np.int64)
+
+
+def _differing(one: _Said, other: _Said, person: Ints) -> list[int]:
+    differ = _people(one.says != other.says, person)
+    turned = _people(one.says != other.contrary, person)
+    if one.is_whole and other.is_whole:
+        return [differ, turned, turned, differ]
+    of_contrary = (_people(one.contrary != theirs, person) for theirs in other[:2])
+    return [differ, turned, *of_contrary]
+
+
+def _away(numbers: NDArray[Any] | None, person: Ints) -> int:
+    """Return how many people have another number than most rows have."""
+    if numbers is None or not len(numbers):
+        return 0
+    values, counts = np.unique(numbers, return_counts=True)
+    return _people(numbers != values[counts.argmax()], person)
 
 
 def fewest(counts: Iterable[int]) -> int | None:
@@ -230,16 +256,19 @@ def _people(rows: Mask, person: Ints) -> int:
     return int(np.count_nonzero(np.bincount(person[rows])))
 
 
-def _values(one: Definition, known: Known) -> NDArray[Any] | None:
-    """Return (n,) a number, or who has all of some levels; () for NOBODY."""
+def _said(one: Definition, known: Known) -> _Said | None:
+    """Return what a definition says of each row; None where nobody can say."""
     if isinstance(one, str):
-        return known(one)
-    if one == NOBODY:
-        return np.zeros((), dtype=bool)
-    has: Mask | None = None
-    for name, level in one:
-        if (codes := known(name)) is None:
+        if (numbers := known(one)) is None:
             return None
-        mine = codes == level
-        has = mine if has is None else has & mine
-    return has
+        missing = np.isnan(numbers)
+        if not missing.any():
+            return _Said(numbers, 1 - numbers, True)
+        says, contrary = (np.where(missing, 0.0, x) for x in (numbers, 1 - numbers))
+        return _Said(says, contrary, False)
+    parts = [(known(name), level) for name, level in one]
+    told = [(codes == n, codes >= 0) for codes, n in parts if codes is not None]
+    if len(told) < len(parts):
+        return None
+    has, is_known = map(np.logical_and.reduce, zip(*told, strict=True))
+    return _Said(has, is_known & ~has, bool(is_known.all()))
