@@ -48,6 +48,7 @@ VARIABLES = (
     category("grade", "low", "middle", "high"),
 )
 N = 400
+TURNS = ((0, 0), (0, 1), (1, 1), (1, 0))  # of a definition and of another: contrary
 NO_LIMIT = Policy(Minimum(cell=1), reason="made-up people")
 
 
@@ -298,7 +299,7 @@ def test_counts_are_those_of_a_loop_over_people():
     expected = []
     for one, also in pairs:
         both = [(said(one, at), said(also, at)) for at in range(60)]
-        expected += [sum(a[i] != b[j] for a, b in both) for i in (0, 1) for j in (0, 1)]
+        expected += [sum(a[i] != b[j] for a, b in both) for i, j in TURNS]
 
     assert rows.apart.tolist() == expected
     assert len(expected) == method.plan.beside.counts > 0

@@ -57,15 +57,23 @@ class Pairs(NamedTuple):
     Attributes:
         pairs: of an analysis and of another.
         variables: that the others are made of.
+        is_whole: whether nothing of them can be missing, as of a model's own.
     """
 
     pairs: tuple[tuple[Definition, Definition], ...] = ()
     variables: tuple[Variable, ...] = ()
+    is_whole: bool = False
 
     @property
     def counts(self) -> int:
-        """Return how many counts `apart` finds: four of a pair, one with NOBODY."""
-        return sum(map(_counts_of, self.pairs))
+        """Return how many counts `apart` finds."""
+        return sum(map(self.counts_of, self.pairs))
+
+    def counts_of(self, pair: tuple[Definition, Definition]) -> int:
+        """Return how many of a pair: one with NOBODY, two of what is whole, or four."""
+        if pair[1] == NOBODY:
+            return 1
+        return 2 if self.is_whole else 4
 
 
 NONE: Final = Pairs()
@@ -173,7 +181,8 @@ def within(study: Study, analysis: Analysis) -> Pairs:
     alone = [(one, NOBODY) for one in held]
     pairs = itertools.combinations(own if is_model else numbers, 2)
     apart = (pair for pair in pairs if not {*_names(pair[0])} & {*_names(pair[1])})
-    return Pairs(_limited(analysis, itertools.chain(alone, apart)))
+    limited = _limited(analysis, itertools.chain(alone, apart))
+    return Pairs(limited, is_whole=is_model)
 
 
 def _limited(
@@ -193,10 +202,6 @@ def _names(one: Definition) -> tuple[str, ...]:
     return (one,) if isinstance(one, str) else tuple(name for name, _ in one)
 
 
-def _counts_of(pair: tuple[Definition, Definition]) -> int:
-    return 1 if pair[1] == NOBODY else 4
-
-
 # --- inside the site ------------------------------------------------------------------
 def apart(pairs: Pairs, known: Known, person: Ints) -> Ints:
     """Return by how many people each two definitions differ.
@@ -208,8 +213,8 @@ def apart(pairs: Pairs, known: Known, person: Ints) -> Ints:
 
     Returns:
         Of each pair for how many people one and the other differ, one and the other's
-        contrary, the contrary and the other, and both contraries: four sums that each
-        analysis tells, and only where nothing is missing the first is the last. Of a
+        contrary, both contraries, and the contrary and the other: all four of these
+        sums are told, and where nothing is missing the last two are the first two. Of a
         number and NOBODY who has not what most rows have. 0 of what was told of nobody
         here.
     """
@@ -222,9 +227,9 @@ def apart(pairs: Pairs, known: Known, person: Ints) -> Ints:
             continue
         one, other = map(said, pair)
         if one is None or other is None:
-            found += [0] * _counts_of(pair)
+            found += [0] * pairs.counts_of(pair)
             continue
-        found += _differing(one, other, person)
+        found += _differing(one, other, person)[: pairs.counts_of(pair)]
     return np.array(found, dtype=np.int64)
 
 
@@ -232,9 +237,9 @@ def _differing(one: _Said, other: _Said, person: Ints) -> list[int]:
     differ = _people(one.says != other.says, person)
     turned = _people(one.says != other.contrary, person)
     if one.is_whole and other.is_whole:
-        return [differ, turned, turned, differ]
-    of_contrary = (_people(one.contrary != theirs, person) for theirs in other[:2])
-    return [differ, turned, *of_contrary]
+        return [differ, turned, differ, turned]
+    both = _people(one.contrary != other.contrary, person)
+    return [differ, turned, both, _people(one.contrary != other.says, person)]
 
 
 def _away(numbers: NDArray[Any] | None, person: Ints) -> int:
