@@ -382,10 +382,10 @@ class Dominated(Refused):
 
 
 class NearlyOne(SmallCell):
-    """Two definitions of one analysis differ for few people, at a site by itself."""
+    """Two definitions of a study differ for few people, at a site by itself."""
 
     code = "HT-407"
-    remedy = "take one of two variables that say nearly the same"
+    remedy = "take one of two definitions that say nearly the same"
 
 
 class NotFinite(Refused):

@@ -6,9 +6,9 @@ find out, of the sealed sum, whether any combination is of few people over all s
 and nothing else: `hetao.release.sealed_count`.
 
 Two analyses of a study whose definitions differ for few people tell, one less the
-other, these people's sums. So before the later one each site counts beside these for
-how many people each definition of it differs from each of an earlier one, and each two
-of its own.
+other, these people's sums. So each site counts beside these for how many people each
+definition of the later one differs from each of an earlier one, and each two of its
+own. For these alone people are counted once a site has refused by its own counts.
 
 A number that differs within few sites alone makes sums over all sites these few sites'
 own. So before a model with numbers each site says here, of each, whether its people
@@ -41,7 +41,7 @@ from hetao.analysis.plan import Plan
 from hetao.analysis.rows import Rows
 from hetao.analysis.telling import is_asked
 from hetao.errors import InvalidStudy, WrongShape
-from hetao.ledger.sealed_counts import FIRST_OF_PAIRS, NAME, PEOPLE
+from hetao.ledger.sealed_counts import NAME, PEOPLE
 from hetao.study.model import SITE
 
 
@@ -55,7 +55,7 @@ class SealedCount(Estimator):
     """
 
     name = NAME
-    version = str(FIRST_OF_PAIRS)
+    version = "4"
     most_rounds = 1
     publishable = False
     own_cells = False
@@ -183,19 +183,6 @@ def tells_combinations(model: Estimator, at: int = 0) -> bool:
     if found is None:
         return False
     return found <= numbers_told(model.plan.parameters, rounds_counted(at, most))
-
-
-def counts_people(model: Estimator, at: int = 0) -> bool:
-    """Return whether people are counted, sealed, before a model or a table.
-
-    They are where its rounds tell of combinations, or where earlier analyses of the
-    study have other definitions. Else none of its rounds leaves.
-
-    Args:
-        model: of the public plan.
-        at: the round, from 0.
-    """
-    return bool(model.plan.beside.pairs) or tells_combinations(model, at)
 
 
 def rounds_counted(at: int, most: int) -> int:

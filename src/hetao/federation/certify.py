@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from hetao.analysis import Finding, estimator_for, protocol, protocols
 from hetao.analysis.estimator import Estimator, Message, State
-from hetao.analysis.sealed_count import tells_combinations
 from hetao.analysis.telling import Course, tells_of_few
 from hetao.canonical import canonical, parse_canonical
 from hetao.errors import HetaoError, Unverified
@@ -24,7 +23,6 @@ from hetao.ledger.proof import Proof
 from hetao.ledger.rounds import SECURE_SUM
 from hetao.ledger.sealed_counts import (
     FIELD,
-    FIRST_OF_PAIRS,
     FIRST_OF_SITES,
     NAME,
     PEOPLE,
@@ -315,9 +313,9 @@ def recompute(certificate: Mapping[str, Any], tolerance: float = 1e-9) -> str:
 def _check_counted(body: Mapping[str, Any], study: Study) -> None:
     """Refuse a model whose rounds told of combinations without a sealed count before.
 
-    Or an analysis whose definitions were not compared so with those of earlier ones.
-    And a model with numbers that passed for a sum over enough sites without a count of
-    these. Of permits of before there were such counts none is asked.
+    And one with numbers that passed for a sum over enough sites without a count of
+    these. Of permits of before there were such counts none is asked. And one of
+    which a site says that people were counted, and there is no such count.
     """
     permit = body["permit"]["permit"]
     listed = [int(p["version"]) for p in permit["protocols"] if p["name"] == NAME]
@@ -331,14 +329,22 @@ def _check_counted(body: Mapping[str, Any], study: Study) -> None:
         last = max(r["attempt"] for r in rounds)
         estimator = estimator_for(study, study.analysis(name))
         asked = {
-            PEOPLE: max(least[site]["cell"] for site in members) > 1
-            and (max(listed) >= FIRST_OF_PAIRS or tells_combinations(estimator)),
+            PEOPLE: max(least[site]["cell"] for site in members) > 1,
             SITES: max(listed) >= FIRST_OF_SITES
             and any(_passed_as_sum(r, least) for r in rounds if r["attempt"] == last),
         }
-        for what in counted_before(estimator):
+        counts = {*counted_before(estimator)}
+        if any(_says_counted(r) for r in rounds if r["attempt"] == last):
+            counts.add(PEOPLE)
+        for what in counts:
             if asked[what] and counted.get(task_of(name, last, what)) != members:
                 raise Unverified(f"nobody was counted, sealed, before {name}")
+
+
+def _says_counted(round_: Mapping[str, Any]) -> bool:
+    """Return whether a site let a round leave since people had been counted."""
+    of_each = (r["body"]["checks"] for r in round_["receipts"].values())
+    return any(NAME in checks.get(PASSED, {}) for checks in of_each)
 
 
 def _passed_as_sum(round_: Mapping[str, Any], least: Mapping[str, Any]) -> bool:

@@ -109,7 +109,9 @@ class Coordinator:
         self._mail = Correspondence(desk, question, transport, self._store, self.log)
         self._rounds: list[RoundRecord] = []
         self._counts: list[RoundRecord] = []
-        self._counts_pairs = False  # once a site asked for it, before each model
+        is_listed = bundle.permit.protocol(SealedCount.name) is not None
+        self._can_count = is_listed and not by_file  # who answers by file is asked once
+        self._counts_pairs = False  # once a site refused two definitions, before each
         self._in_findings: set[str] = set()
         self._seconds: dict[str, float] = {}
 
@@ -298,7 +300,8 @@ class Coordinator:
             try:
                 found = await self._attempt(estimator, name, attempt, members)
             except Lost as lost:
-                if attempt < most and not self._counts_pairs and lost.by(NearlyOne):
+                may_count = self._can_count and not self._counts_pairs
+                if attempt < most and may_count and lost.by(NearlyOne):
                     self._counts_pairs = True
                     continue
                 if lost.opened and not estimator.publishable:
@@ -381,7 +384,7 @@ class Coordinator:
 
         Nor are sites counted that may all be told apart anyway, or for one that answers
         by file, which is asked once, or under a permit that does not list it; nor pairs
-        of a model, till a site refused one.
+        of definitions, till a site refused one.
         """
         ready = [self._mail.items["begin", "ready", s][1]["policy"] for s in members]
         cells, sites = (
@@ -389,8 +392,7 @@ class Coordinator:
         )
         kind = estimator.publishable
         apart = summed(self.study, members, sites, publishable=kind).apart
-        is_listed = self.bundle.permit.protocol(SealedCount.name) is not None
-        may_be = sites > 1 and set(members) > apart and is_listed and not self._by_file
+        may_be = sites > 1 and set(members) > apart and self._can_count
         before = countable if may_be and self._counts_pairs else counted_before
         asked = {PEOPLE: cells > 1, SITES: may_be}
         return tuple(what for what in before(estimator) if asked[what])

@@ -26,9 +26,7 @@ FIELD: Final = "sealed_counts"  # of a certificate's body
 PEOPLE: Final = "count"  # of combinations and pairs: few are a refusal
 SITES: Final = "sites"  # at which a number differs: few are told apart
 COUNTED: Final = (PEOPLE, SITES)
-# Versions of the protocol from which on sites are counted, and pairs of definitions.
-FIRST_OF_SITES: Final = 2
-FIRST_OF_PAIRS: Final = 4
+FIRST_OF_SITES: Final = 2  # the version of the protocol from which on sites are counted
 
 
 def task_of(analysis: str, attempt: int, what: str = PEOPLE) -> str:

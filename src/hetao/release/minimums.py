@@ -6,7 +6,11 @@ from typing import Final
 from hetao.analysis import Estimator, Evidence, Rows
 from hetao.analysis.alike import looked_at
 from hetao.analysis.estimator import USUAL_ROUNDS
-from hetao.analysis.sealed_count import counts_people, numbers_told, rounds_counted
+from hetao.analysis.sealed_count import (
+    numbers_told,
+    rounds_counted,
+    tells_combinations,
+)
 from hetao.errors import (
     Dominated,
     HighLeverage,
@@ -21,6 +25,8 @@ from hetao.study import Minimum
 
 # An opening's one vector of offsets or exposures, which holds no outcome.
 OF_OPENING: Final = ("shift", "exposed")
+TWICE: Final = "take one of two variables that say nearly the same"
+BOTH: Final = "take one definition of a group, an outcome or a number in both"
 # Neither scores nor information, in up to hundreds of rounds: not counted.
 UNCOUNTED: Final = ("boosted_trees", "neural_network")
 
@@ -85,29 +91,26 @@ def check_pairs(
         site: whose.
         counted: below how many people a sealed count over all sites looked for them;
             None where there is none.
-        alone: whether this site's own part may be told apart.
+        alone: whether this site's own part may be told apart, so that what others hold
+            hides nobody here.
 
     Raises:
-        NearlyOne: two of the analysis itself differ so.
-        SmallCell: one of it and one of an earlier one of the study do.
+        NearlyOne: two of the analysis itself differ so, or one of it and one of an
+            earlier one of the study.
     """
-    nearest, apart = evidence.nearest, evidence.apart if alone else None
     if not alone and (counted or 0) >= minimum.cell:
-        nearest = None
-    if nearest is not None and is_small(nearest, minimum.cell):
-        raise NearlyOne(
-            f"at {site} two variables of an analysis differ for fewer than "
-            f"{minimum.cell} people, of whom its sums would tell",
-            local=f"differ: {nearest}",
-        )
-    if apart is not None and is_small(apart, minimum.cell):
-        raise SmallCell(
-            f"at {site} a variable of the analysis differs for fewer than "
-            f"{minimum.cell} people from one of an earlier analysis of the study, and "
-            "the sums of both could be told apart from those of other sites",
-            fix="take one definition in both, or take more sites in",
-            local=f"differ: {apart}",
-        )
+        return
+    for differ, what, fix in (
+        (evidence.nearest, "two variables of an analysis differ", TWICE),
+        (evidence.apart, "an analysis differs from an earlier one of the study", BOTH),
+    ):
+        if differ is not None and is_small(differ, minimum.cell):
+            raise NearlyOne(
+                f"at {site} {what} for fewer than {minimum.cell} people, of whom the "
+                "sums would tell",
+                fix=fix,
+                local=f"differ: {differ}",
+            )
 
 
 def check_together(few: int | None, minimum: Minimum, site: str) -> None:
@@ -247,18 +250,18 @@ def counted_before(estimator: Estimator, at: int = 0) -> tuple[str, ...]:
         estimator: of the public plan.
         at: the round, from 0.
     """
-    asked = {PEOPLE: counts_people(estimator, at), SITES: needs_sites(estimator)}
+    asked = {PEOPLE: tells_combinations(estimator, at), SITES: needs_sites(estimator)}
     return tuple(what for what, is_asked in asked.items() if is_asked)
 
 
 def countable(estimator: Estimator) -> tuple[str, ...]:
-    """Return what may be counted, sealed, before a model, though it need not be.
+    """Return what may be counted, sealed, before an analysis, though it need not be.
 
     Args:
         estimator: of the public plan.
     """
-    before = counted_before(estimator)
-    if PEOPLE in before or not estimator.plan.within.pairs:
+    before, plan = counted_before(estimator), estimator.plan
+    if PEOPLE in before or not (plan.within.pairs or plan.beside.pairs):
         return before
     return PEOPLE, *before
 
