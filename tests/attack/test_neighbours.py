@@ -557,6 +557,22 @@ def test_of_two_levels_the_second_is_a_definition_and_of_three_each():
     assert method.plan.beside.pairs == tuple((one, (("sex", 1),)) for one in own)
 
 
+@pytest.mark.parametrize("differ", [1, 9, 10])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_category_is_held_to_the_halves_of_one_of_more_levels(differ, turned):
+    """Stages III and IV together are nearly who is late; each alone is far from it."""
+    columns = people() | {"four": np.random.default_rng(2).integers(0, 4, N)}
+    columns["late"] = (columns["four"] > 1).astype(np.int64)
+    columns = few(columns, "late", *range(differ))
+    variables = (*VARIABLES, category("four", *"1234"), category("late", "no", "yes"))
+    pair = [model(n, "ill", "age", n) for n in ("four", "late")]
+
+    method, rows = prepared(columns, *pair[:: 1 - 2 * turned], variables=variables)
+    assert evidence(method.plan, rows).apart == differ
+    tables = [table(n, n) for n in ("four", "late")][:: 1 - 2 * turned]
+    assert fewest(prepared(columns, *tables, variables=variables)[1].apart) == differ
+
+
 # --- within one model -----------------------------------------------------------------
 def test_within_a_screen_nothing_is_compared_nor_in_a_table_of_one_number():
     screen = Analysis(

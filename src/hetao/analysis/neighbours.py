@@ -34,7 +34,8 @@ Mask = NDArray[np.bool_]
 # A variable's (n,) numbers, NaN where missing, or places of levels, below 0 where
 # missing; None where the site could answer nothing that reads it.
 Known = Callable[[str], NDArray[Any] | None]
-Level = tuple[str, int]  # of a category, from 0
+# Of a category, from 0; or all levels from one to another, both included.
+Level = tuple[str, int] | tuple[str, int, int]
 # Levels that somebody has, or has not, all of; or the name of a number.
 Definition = tuple[Level, ...] | str
 NOBODY: Final[Definition] = ()  # has another value than most: a number few have is near
@@ -95,7 +96,8 @@ def reads(analysis: Analysis) -> tuple[str, ...]:
 def definitions(study: Study, analysis: Analysis) -> tuple[Definition, ...]:
     """Return what an analysis says of a person; of a screen what all of its pairs do.
 
-    Of a category of two levels the second says all. Of one that a table describes
+    Of a category of two levels the second says all; of four and more each half that a
+    cut between two levels makes, if it is of several. Of one that a table describes
     nothing: of a level that few people have, a table may tell by itself.
     """
     variables = _variables(study, analysis)
@@ -103,7 +105,8 @@ def definitions(study: Study, analysis: Analysis) -> tuple[Definition, ...]:
     categories = [
         one for one in variables if one.kind == "category" and one.name not in described
     ]
-    single = [((v.name, n),) for v in categories for n in _levels(v)]
+    single: list[Definition] = [((v.name, n),) for v in categories for n in _levels(v)]
+    single += [((v.name, *cut),) for v in categories for cut in _cuts(v)]
     crossed = [
         tuple(chosen)
         for text in (*analysis.terms, *analysis.score)
@@ -125,6 +128,12 @@ def _variables(study: Study, analysis: Analysis) -> list[Variable]:
 def _levels(variable: Variable) -> range:
     size = len(variable.levels)
     return range(int(size == 2), size)
+
+
+def _cuts(variable: Variable) -> list[tuple[int, int]]:
+    """Return the upper half of each cut whose halves are both of several levels."""
+    last = len(variable.levels) - 1
+    return [(least, last) for least in range(2, last)]
 
 
 def _categories(study: Study, term: str) -> list[Variable]:
@@ -199,7 +208,7 @@ def _limited(
 
 
 def _names(one: Definition) -> tuple[str, ...]:
-    return (one,) if isinstance(one, str) else tuple(name for name, _ in one)
+    return (one,) if isinstance(one, str) else tuple(level[0] for level in one)
 
 
 # --- inside the site ------------------------------------------------------------------
@@ -271,8 +280,12 @@ def _said(one: Definition, known: Known) -> _Said | None:
             return _Said(numbers, 1 - numbers, True)
         says, contrary = (np.where(missing, 0.0, x) for x in (numbers, 1 - numbers))
         return _Said(says, contrary, False)
-    parts = [(known(name), level) for name, level in one]
-    told = [(codes == n, codes >= 0) for codes, n in parts if codes is not None]
+    parts = [(known(name), levels) for name, *levels in one]
+    told = [
+        ((levels[0] <= codes) & (codes <= levels[-1]), codes >= 0)
+        for codes, levels in parts
+        if codes is not None
+    ]
     if len(told) < len(parts):
         return None
     has, is_known = map(np.logical_and.reduce, zip(*told, strict=True))
