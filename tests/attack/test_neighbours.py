@@ -294,16 +294,26 @@ def test_people_are_counted_and_not_their_rows():
     assert fewest(rows.apart) == 3  # eight rows
 
 
-def test_counts_are_those_of_a_loop_over_people():
+@pytest.mark.parametrize("lack", [0, 7])
+def test_counts_are_those_of_a_loop_over_people(lack):
+    """Who lacks a value has neither it nor its contrary."""
     columns = people(n=60)
-    method, rows = prepared(columns, model("m", "ill", "grade", "ldl"), PAIRS[0][1])
+    columns["quarter"] = np.random.default_rng(5).integers(0, 4, 60)
+    columns["grade"][:lack] = columns["quarter"][3 : 3 + lack] = -1
+    columns["ldl"][5 : 5 + lack] = columns["stroke"][20 : 20 + lack] = np.nan
+    first = model("m", "ill", "grade", "ldl", "stroke", "quarter")
+    variables = (*VARIABLES, category("quarter", *"1234"))
+    method, rows = prepared(columns, first, PAIRS[0][1], variables=variables)
     pairs = method.plan.beside.pairs
 
     def said(one, at):
         if isinstance(one, str):
-            return columns[one][at], 1 - columns[one][at]
-        has = all(columns[name][at] == level for name, level in one)
-        return float(has), float(not has)
+            value = columns[one][at]
+            return (0, 0) if np.isnan(value) else (value, 1 - value)
+        codes = [(columns[name][at], levels) for name, *levels in one]
+        has = all(levels[0] <= code <= levels[-1] for code, levels in codes)
+        is_known = all(code >= 0 for code, _ in codes)
+        return float(has), float(is_known and not has)
 
     expected = []
     for one, also in pairs:
@@ -312,6 +322,26 @@ def test_counts_are_those_of_a_loop_over_people():
 
     assert rows.apart.tolist() == expected
     assert len(expected) == method.plan.beside.counts > 0
+    assert (("quarter", 2, 3),) in [one for pair in pairs for one in pair]
+
+
+def test_two_counts_of_each_two_of_a_model_and_one_of_a_number_by_itself():
+    method, rows = prepared(people(), FIRST)
+
+    assert method.plan.within.pairs == (
+        ("age", ()),
+        ((("ill", 1),), (("sex", 1),)),
+        ((("ill", 1),), "age"),
+        ((("sex", 1),), "age"),
+    )
+    assert len(rows.within) == method.plan.within.counts == 1 + 3 * 2
+
+
+def test_of_nobody_nothing_is_counted():
+    columns = people()
+    columns["age"][:] = np.nan
+
+    assert prepared(columns, FIRST)[1].within.tolist() == [0] * 7
 
 
 def test_a_model_all_of_whose_definitions_an_earlier_one_has_is_compared_too():

@@ -25,7 +25,10 @@ from hetao.study import Minimum
 
 # An opening's one vector of offsets or exposures, which holds no outcome.
 OF_OPENING: Final = ("shift", "exposed")
-TWICE: Final = "take one of two variables that say nearly the same"
+TWICE: Final = (
+    "take one of two variables that say nearly the same, or of two numbers that few "
+    "people have"
+)
 BOTH: Final = "take one definition of a group, an outcome or a number in both"
 # Neither scores nor information, in up to hundreds of rounds: not counted.
 UNCOUNTED: Final = ("boosted_trees", "neural_network")
