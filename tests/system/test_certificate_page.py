@@ -19,8 +19,9 @@ from hetao.dossier.revoked import render_revoked
 from hetao.dossier.script import REFUSED, later_script, script_of
 from hetao.dossier.words import LANGUAGES, WORDS
 from hetao.errors import Unverified
-from hetao.ledger import verify_hetao
+from hetao.ledger import verify_hetao, verify_log
 from hetao.ledger.certificate import published, verify_certificate
+from hetao.ledger.note import is_decimal
 from hetao.report.sentences import catalogue
 from support_chromium import HEADLESS
 from support_federation import (
@@ -272,7 +273,7 @@ ABSENT = """
   for (const name of NAMES) {
     const rounds = [{ task: "model/1/0", receipts: {} }];
     const site = { name, checkpoint: NOTE, extract: null, proofs: [], ready: null };
-    const c = { body: { rounds }, ask: null };
+    const c = { body: { rounds }, released: rounds, ask: null };
     const leaves = new Map([[null, new Uint8Array()]]);
     try { logOf(c, site, leaves); said.push("none"); }
     catch ({ message }) { said.push(message.replaceAll(" ", "-")); }
@@ -287,18 +288,64 @@ def test_a_site_that_is_named_as_what_every_object_has_is_where_it_is_alone(
 ):
     """In a round that it had no part in it has no release, whatever its name."""
     note = model_run.body["sites"][0]["checkpoint"]
-    text = re.sub("<meta http-equiv[^>]*>", "", page.read_text("utf-8"))
     more = ABSENT.replace("NAMES", json.dumps(BUILT_IN)).replace(
         "NOTE", json.dumps(note)
     )
-    assert text.count("begin();\n})();") == 1
-    text = text.replace("begin();\n})();", "globalThis.logOf = logOf;\n})();")
-    path = page.with_name("absent.html")
+
+    assert asked_of(page, "logOf", more) == ["none"] * len(BUILT_IN)
+
+
+def asked_of(page, function, more):
+    """Return what a script of ours says, word by word, of a function of the page's."""
+    text = re.sub("<meta http-equiv[^>]*>", "", page.read_text("utf-8"))
+    end, given = "begin();\n})();", f"globalThis.{function} = {function};\n}})();"
+    assert text.count(end) == 1
+    text = text.replace(end, given)
+    path = page.with_name(f"{function}.html")
     path.write_text(text.replace("</body>", more), encoding="utf-8")
+    return re.search(r'data-more="([^"]*)"', browse(path))[1].split()
 
-    said = re.search(r'data-more="([^"]*)"', browse(path))[1].split()
 
-    assert said == ["none"] * len(BUILT_IN)
+TOLD = """
+<script>
+  const told = text => { try { return FUNCTION(text); } catch { return "no"; } };
+  document.body.dataset.more = TEXTS.map(told).join(" ");
+</script></body>
+"""
+TIMES = (
+    *("2026-11-30T08:00:00Z", "2024-02-29T23:59:59Z", "1000-01-01T00:00:00Z"),
+    *("2026-02-30T08:00:00Z", "2025-02-29T00:00:00Z", "2026-11-31T08:00:00Z"),
+    *("2026-11-30T24:00:00Z", "2026-11-30T23:60:00Z", "2026-11-30T08:00:61Z"),
+    *("2026-13-01T08:00:00Z", "2026-00-10T08:00:00Z", "2026-11-00T08:00:00Z"),
+    *("0000-01-01T00:00:00Z", "2026-11-30t08:00:00Z", "2026-11-30 08:00:00Z"),
+    *("2026-11-30T08:00:00z", "2026-11-3 T08:00:00Z", "2026-11-30T8:00:000Z"),
+    *("+02026-11-30T08:00Z", "2026-11-30T08:00:00", "\uff12026-11-30T08:00:00Z", ""),
+)
+SIZES = (
+    *("0", "7", "10", "999999999999999", "1000000000000000", "3e+30", "1e+127"),
+    *("", " 7", "7 ", "07", "+7", "-7", "-0", "7.0", "0x7", "NaN", "Infinity"),
+    *("1e5", "\uff17", "\u0667", "7\n"),
+)
+
+
+def test_times_and_sizes_are_read_in_their_one_form_as_by_the_other_verifiers(page):
+    """A browser's own ways to read either take more than that."""
+
+    def time(text):
+        try:
+            return str(int(verify_log.seconds(text)))
+        except (ValueError, verify_log.Refused):
+            return "no"
+
+    def size(text):
+        return text if is_decimal(text) and len(text) <= 15 else "no"
+
+    for function, texts, holds in (("seconds", TIMES, time), ("counting", SIZES, size)):
+        more = TOLD.replace("FUNCTION", function).replace("TEXTS", json.dumps(texts))
+        said = asked_of(page, function, more)
+
+        assert said == [*map(holds, texts)]
+        assert said[3:].count("no") >= len(texts) - 4  # the first ones alone are true
 
 
 def test_no_party_is_taken_that_only_an_objects_own_names_would_list(page, model_run):

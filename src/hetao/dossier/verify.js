@@ -2,21 +2,25 @@
    Steps as in docs/specs/certificate.md; what is left out stands in the page.
    Before verify_page.js stands verify_study.js, or verify_revoked.js: script.py makes one script of three.
    Whoever opens a page runs it once, before a browser has made it fast: so digests and signatures are the
-   browser's own and are begun early, beside the script. */
+   browser's own and are begun early, beside the script; and lists are walked by number, and taken apart without
+   patterns, for it makes of a `for (... of ...)` or a `[a, b] = ...` several times the code, which it reads first. */
 const start = performance.now();
 const P = 2n ** 255n - 19n;
-const utf8 = new TextEncoder(), UTF8 = ["utf-8", { fatal: true, ignoreBOM: true }], text8 = new TextDecoder(...UTF8);
+const utf8 = new TextEncoder(), UTF8 = ["utf-8", { fatal: true, ignoreBOM: true }];
 const subtle = globalThis.crypto && globalThis.crypto.subtle;
 /* Why something is refused: a key of the page's sentences, and what fills it in. */
+/* What is made beside the script, and refused when it is looked at. */
+const quiet = () => {}, beside = promise => { promise.catch(quiet); return promise; };
 class Refused extends Error { constructor(why, first, second) { super(why); this.slots = [first, second]; } }
 function need(holds, why, first, second) { if (!holds) throw new Refused(why, first, second); }
 
 /* --- bytes: the browser's own ways to write and read them where it has any, which run at once ------ */
 const quick = typeof Uint8Array.fromBase64 === "function" && typeof Uint8Array.prototype.toHex === "function";
 const base64 = quick ? data => data.toBase64() : data => { let s = ""; for (const b of data) s += String.fromCharCode(b); return btoa(s); };
+const STRICT = { lastChunkHandling: "strict" }; // no bit too many: of other spellings a space is left, which is counted
 function unbase64(text) {
-  const data = quick ? Uint8Array.fromBase64(text) : Uint8Array.from(atob(text), c => c.charCodeAt(0));
-  need(base64(data) === text, "spelling");
+  const data = quick ? Uint8Array.fromBase64(text, STRICT) : Uint8Array.from(atob(text), c => c.charCodeAt(0));
+  need(quick ? text.length === 4 * Math.ceil(data.length / 3) : base64(data) === text, "spelling");
   return data;
 }
 const url64 = data => base64(data).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
@@ -35,9 +39,9 @@ function textOf(data) {
 }
 function joined(...parts) {
   let size = 0, at = 0;
-  for (const p of parts) size += p.length;
+  for (let i = 0; i < parts.length; i++) size += parts[i].length;
   const all = new Uint8Array(size);
-  for (const p of parts) { all.set(p, at); at += p.length; }
+  for (let i = 0; i < parts.length; at += parts[i++].length) all.set(parts[i], at);
   return all;
 }
 function same(a, b) {
@@ -45,7 +49,9 @@ function same(a, b) {
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }
-const digest = data => subtle.digest("SHA-256", data), bytesOf = found => new Uint8Array(found);
+/* All cryptography is asked for here: a browser that counts the first use of some reads the function that asked again. */
+const asks = (what, ...rest) => subtle[what](...rest);
+const digest = data => asks("digest", "SHA-256", data), bytesOf = found => new Uint8Array(found);
 const sha256 = data => digest(data).then(bytesOf);
 
 /* --- canonical JSON, RFC 8785 --------------------------------------------------- */
@@ -55,7 +61,10 @@ function ordered(value, left) {
   need(left, "canonical"); // nested more deeply than any other reader takes
   let last = "", holds = true; // "" is the least
   if (Array.isArray(value)) {
-    for (const one of value) if (typeof one === "object" && one !== null && !ordered(one, left - 1)) holds = false;
+    for (let i = 0; i < value.length; i++) {
+      const one = value[i];
+      if (typeof one === "object" && one !== null && !ordered(one, left - 1)) holds = false;
+    }
   } else for (const name in value) {
     const one = value[name];
     if (name < last || typeof one === "object" && one !== null && !ordered(one, left - 1)) holds = false;
@@ -101,14 +110,14 @@ function keyOf(text) {
   const raw = unbase64(text), key = { raw, native: null, ready: null };
   need(isStrong(raw), "weak_key");
   const mine = error => { if (error.name === "NotSupportedError" || error.name === "SyntaxError") own = false; };
-  if (own) key.ready = subtle.importKey("raw", raw, { name: "Ed25519" }, false, ["verify"]).then(made => { key.native = made; }, mine);
+  if (own) key.ready = asks("importKey", "raw", raw, { name: "Ed25519" }, false, ["verify"]).then(made => { key.native = made; }, mine);
   return key;
 }
 /* Or a promise of it. The key is ready. */
 function holds({ raw, native }, signature, message) {
   if (raw.length !== 32 || signature.length !== 64) return false;
   if (!own) return later().holdsByHand(raw, signature, message);
-  return native !== null && subtle.verify("Ed25519", native, signature, message);
+  return native !== null && asks("verify", "Ed25519", native, signature, message);
 }
 
 /* --- the log ------------------------------------------------------------------------ */
@@ -116,9 +125,10 @@ const hashed = data => digest(data).then(found => hex(bytesOf(found)));
 /* Where a path leads from a leaf, which is a zero and an entry, in hex as its parts are. `nodes` are those of this tree
    that were hashed before: paths of one tree share many. */
 async function rootOf(index, size, leaf, path, nodes) {
-  need(Number.isInteger(index) && index >= 0 && index < size, "path");
+  need(Number.isInteger(index) && index >= 0 && index < size && Array.isArray(path), "path");
   let at = index, last = size - 1, reached = await hashed(leaf);
-  for (const sibling of path) {
+  for (let i = 0; i < path.length; i++) {
+    const sibling = path[i];
     need(last > 0 && sibling.length === 64, "path");
     const right = at % 2 || at === last, both = right ? sibling + reached : reached + sibling;
     if (!nodes.has(both)) nodes.set(both, hashed(unhex("01" + both)));
@@ -129,29 +139,42 @@ async function rootOf(index, size, leaf, path, nodes) {
   need(last === 0, "path");
   return reached;
 }
+/* Of names, sizes and times an opening asks no expression, which a browser is slow to make ready for the first. */
 const NAME = /^[^+\x00-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$/; // no plus, no space of Unicode
+function isName(text) {
+  let plain = text.length > 0;
+  for (let i = 0; i < text.length; i++) { const c = text.charCodeAt(i); plain = plain && c > 32 && c < 127 && c !== 43; }
+  return plain || NAME.test(text);
+}
+/* A number of entries, in its one form. */
+function counting(text) {
+  const n = Number(text);
+  need(String(n) === text && Number.isSafeInteger(n) && n >= 0 && text.length <= 15, "checkpoint");
+  return n;
+}
 function readNote(note) {
   const cut = note.lastIndexOf("\n\n");
   need(cut >= 0, "checkpoint");
   const text = note.slice(0, cut + 1), lines = note.slice(cut + 2).split("\n");
   need(lines.pop() === "" && lines.length && lines.length <= 100, "checkpoint");
-  const [origin, size, root, end, more] = text.split("\n");
-  need(end === "" && more === undefined && /^(0|[1-9][0-9]{0,14})$/.test(size), "checkpoint");
+  const told = text.split("\n"), size = counting(told[1]);
+  need(told.length === 4 && told[3] === "", "checkpoint");
   const signed = lines.map(line => {
-    const [dash, name, packed, more] = line.split(" ");
-    need(dash === "\u2014" && packed !== undefined && more === undefined && NAME.test(name), "checkpoint");
-    const data = unbase64(packed);
+    const parts = line.split(" "), who = parts[1];
+    need(parts.length === 3 && parts[0] === "\u2014" && isName(who), "checkpoint");
+    const data = unbase64(parts[2]);
     need(data.length > 4, "checkpoint");
-    return [name, data];
+    return { who, data };
   });
-  const reached = unbase64(root);
+  const reached = unbase64(told[2]);
   need(reached.length === 32, "checkpoint");
-  return { text, origin, size: Number(size), root: hex(reached), signed };
+  return { text, origin: told[0], size, root: hex(reached), signed };
 }
 async function signedNote(note, name, kind, key) {
   const id = (await sha256(joined(utf8.encode(name + "\n"), [kind], key.raw))).slice(0, 4);
   let first = null;
-  for (const [who, data] of note.signed) {
+  for (let i = 0; i < note.signed.length; i++) {
+    const { who, data } = note.signed[i];
     if (who !== name || !same(data.slice(0, 4), id)) continue;
     let rest = data.slice(4), when = 0, message = note.text;
     if (kind === 4) {
@@ -174,9 +197,8 @@ function didKey(key) {
 const STUDY = "hetao.certificate/3", REVOKED = "hetao.revoked-certificate/1", RELEASE = "hetao.release/2";
 const ROUND = "analysis,attempt,members,protocol,receipts,round,task,totals", COUNT = "sealed_count";
 const COUNTED = ["count", "sites"]; // how tasks of sealed counts end: of people, or of sites
-const has = (value, names) => Object.keys(value).sort().join() === names;
+const has = (value, names) => Object.keys(value).join() === names; // which stand in their order, or the text is refused
 const DOMAIN = utf8.encode("hetao-statement-v1\n"); // before what a party signs
-const quiet = () => {}; // of what is refused when it is looked at
 /* The parts of a certificate, and what is asked about them. Digests and signatures are made beside this script:
    each is a promise, with the one good answer and words for any other. What stands there is looked at meanwhile;
    all of it has to hold. */
@@ -189,13 +211,13 @@ function opened(data, type) {
   need(!Object.keys(sums).length, "integers");
   need(has(body.permit, "notices,permit") && typeof body.software === "string", "malformed");
   /* Without a prototype: else one may be named as what every object has, and be a party that nobody listed. */
-  const listed = permit.parties.map(p => [p.name, { role: p.role, side: p.side, key: keyOf(p.sign) }]);
-  const parties = { __proto__: null, ...Object.fromEntries(listed) };
+  const parties = Object.create(null);
+  permit.parties.forEach(p => { parties[p.name] = { role: p.role, side: p.side, key: keyOf(p.sign) }; });
   need(Object.keys(parties).length === permit.parties.length, "party_twice");
   const halves = permit.keys.filter(k => k.kind === "ed25519" || k.kind === "passkey").map(halfOf);
   need(halves.every(half => half === null || isStrong(half)), "weak_key");
   need(permit.parties.every(p => !p.seal || isSealing(unbase64(p.seal))), "weak_key");
-  const hubs = permit.parties.filter(p => p.role === "hub").map(p => p.name);
+  const released = releasedOf(body), hubs = permit.parties.filter(p => p.role === "hub").map(p => p.name);
   const bosses = permit.parties.filter(p => p.role === "coordinator").map(p => p.name);
   need(hubs.length === 2 && bosses.length === 1, "parties");
   const canonical = writing(value), bytes = value => utf8.encode(canonical(value)), asked = [], answers = [];
@@ -203,12 +225,11 @@ function opened(data, type) {
   /* So the bytes of the body stand between its name and what follows it. */
   const whole = data.subarray('{"body":'.length, data.length - bytes({ log, signature, sums }).length);
   const ask = (promise, good, why, first, second) => {
-    promise.catch?.(quiet);
     asked.push(promise);
     answers.push({ good, why, first, second });
   };
   /* Returns a statement as a leaf of a log: a zero and its text, which is written once. What is signed of it stands
-     between {"body": and ,"signature":"…"}, in base64 or refused. */
+     between {"body": and ,"signature":"..."}, in base64 or refused. */
   function says(name, statement, key = parties[name].key) {
     need(Object.keys(statement).join() === "body,signature", "malformed");
     const leaf = utf8.encode("\0" + canonical(statement)), { signature } = statement;
@@ -216,106 +237,117 @@ function opened(data, type) {
     ask(holds(key, unbase64(signature), joined(DOMAIN, body)), true, "signature", name);
     return leaf;
   }
+  /* All that was signed of releases and sums, as leaves by statement. */
+  function saysAll(leaves) {
+    const all = told => { for (const name in told) leaves.set(told[name], says(name, told[name])); };
+    released.forEach(one => { all(one.receipts); all(one.totals); });
+    return leaves;
+  }
+  const keysReady = () => Promise.all(Object.values(parties).map(party => party.key.ready));
   async function answered() {
     const found = await Promise.all(asked);
-    for (let i = 0; i < found.length; i++) {
-      const one = found[i], { good, why, first, second } = answers[i];
+    found.forEach((one, i) => {
+      const { good, why, first, second } = answers[i];
       need((one instanceof ArrayBuffer ? named(one) : one) === good, why, first, second);
-    }
+    });
   }
-  return { body, whole, log, signature, permit, parties, hubs, boss: bosses[0], canonical, bytes, ask, says, answered };
+  return { body, released, whole, log, signature, permit, parties, hubs, boss: bosses[0], canonical, bytes, ask, says, saysAll, keysReady, answered };
 }
 const fits = (said, place) => Object.keys(place).every(k => said[k] === place[k]);
 const once = (all, why) => need(new Set(all).size === all.length, why);
-/* Seconds since 1970 of a UTC time, which is written in one form. */
+const FORM = "0000-00-00T00:00:00Z";
+/* Seconds since 1970 of a UTC time, which is written in one form, and of no day or hour too many. */
 function seconds(time) {
-  const at = Date.parse(time) / 1000;
-  need(time.length === 20 && time > "0001" && new Date(at * 1000).toISOString() === time.replace("Z", ".000Z"), "spelling");
-  return at;
+  const at = Date.parse(time);
+  let holds = time.length === FORM.length && time > "0001" && new Date(at).getUTCDate() === Number(time.slice(8, 10));
+  for (let i = 0; i < FORM.length; i++) holds = holds && (FORM[i] === "0" ? time[i] >= "0" && time[i] <= "9" : time[i] === FORM[i]);
+  need(holds, "spelling");
+  return at / 1000;
 }
 
 /* What sites released: for the rounds, and for the sealed counts before them, which nobody opened. */
-function released({ rounds, sealed_counts: counts = [] }) { return [...rounds, ...counts]; }
+function releasedOf({ rounds, sealed_counts: counts = [] }) { return [...rounds, ...counts]; }
 /* Each round has its fields, a name and a place of its own, and is of an analysis of the study. */
-function placed({ body, canonical }) {
-  const all = released(body), asked = body.study.analyses.map(a => a.name);
-  for (const one of all) {
+function placed({ body, released, canonical }) {
+  const asked = body.study.analyses.map(a => a.name);
+  released.forEach(one => {
     need(has(one, ROUND) && Number.isInteger(one.attempt) && Number.isInteger(one.round), "fields", one.task);
     need(asked.includes(one.analysis), "other_analysis");
-  }
-  once(all.map(one => one.task), "round_twice");
-  once(all.map(one => canonical([one.analysis, one.attempt, one.protocol === COUNT ? one.task : one.round])), "round_twice");
+  });
+  once(released.map(one => one.task), "round_twice");
+  once(released.map(one => canonical([one.analysis, one.attempt, one.protocol === COUNT ? one.task : one.round])), "round_twice");
   return asked;
 }
+const inTurn = names => names.slice().sort().join();
 /* Each release and each sum is signed, of this place, and they fit. All are there; or, of a run that was ended, some. */
-function releases({ body, parties, hubs, canonical }, run, whole) {
+function releases({ released, parties, hubs, canonical }, run, whole) {
   let count = 0;
-  for (const one of released(body)) {
+  released.forEach(one => {
     const { task, analysis, attempt, round, members, receipts, totals } = one, sealed = one.protocol === COUNT;
     const place = { ...run, task, analysis, attempt, round }, sites = Object.keys(receipts), from = Object.keys(totals);
-    need(whole ? sites.sort().join() === [...members].sort().join() : sites.every(site => members.includes(site)), "release_missing", task);
-    need(whole ? from.sort().join() === [...hubs].sort().join() : from.every(hub => hubs.includes(hub)), "sum_missing", task);
+    need(whole ? inTurn(sites) === inTurn(members) : sites.every(site => members.includes(site)), "release_missing", task);
+    need(whole ? inTurn(from) === inTurn(hubs) : from.every(hub => hubs.includes(hub)), "sum_missing", task);
     need(members.length && sites.length, "no_member", task);
     need(!sealed || COUNTED.some(what => task === `${analysis}/${attempt}/${what}`), "count_misplaced");
-    const named = canonical(members);
-    for (const site of sites) {
+    const named = canonical(members), type = sealed ? "hetao.sealed-count/1" : "hetao.total/1";
+    sites.forEach(site => {
       const said = receipts[site].body;
       need(parties[site].role === "site", "no_site", site);
       need(fits(said, { ...place, type: RELEASE, kind: "sum", site }) && canonical(said.members) === named, "release_elsewhere", site);
       count++;
-    }
-    const type = sealed ? "hetao.sealed-count/1" : "hetao.total/1";
-    for (const hub of from) {
-      const said = totals[hub].body, shares = Object.entries(said.shares);
-      const these = shares.length === new Set(members).size && shares.every(([site, share]) =>
-        Object.hasOwn(receipts, site) ? share === receipts[site].body.shares[hub] : !whole && members.includes(site));
+    });
+    from.forEach(hub => {
+      const said = totals[hub].body, { shares } = said, sharing = Object.keys(shares);
+      const these = sharing.length === new Set(members).size && sharing.every(site =>
+        Object.hasOwn(receipts, site) ? shares[site] === receipts[site].body.shares[hub] : !whole && members.includes(site));
       need(fits(said, { ...place, type, hub }) && these, "other_sum", hub, task);
-    }
+    });
     if (sealed && from.length === hubs.length) {
-      const [first, second] = hubs.map(hub => totals[hub].body);
+      const first = totals[hubs[0]].body, second = totals[hubs[1]].body;
       need(["cell", "combinations", "control"].every(k => first[k] === second[k]), "two_counts", task);
       const least = task.endsWith("/sites") ? "sites" : "cell", asks = sites.map(site => receipts[site].body.policy.minimum[least]);
       need([first.cell, first.combinations, ...asks].every(Number.isInteger) && first.combinations > 0 && Math.max(...asks) <= first.cell, "few_counted", task);
     }
-  }
+  });
   return count;
 }
 function inCodePoints(a, b) {
-  const x = [...a], y = [...b];
-  for (let i = 0; i < Math.min(x.length, y.length); i++) if (x[i] !== y[i]) return x[i].codePointAt(0) - y[i].codePointAt(0);
+  const x = Array.from(a), y = Array.from(b);
+  for (let i = 0; i < x.length && i < y.length; i++) if (x[i] !== y[i]) return x[i].codePointAt(0) - y[i].codePointAt(0);
   return x.length - y.length;
 }
 const inOrder = value => Object.fromEntries(Object.keys(value).sort().map(k => [k, value[k]]));
 /* The credential of exactly this certificate stands in its issuer's log, seen by both hubs.
    `said` is what it says of this kind of certificate, and of which sites. */
-function inLog({ body, log, parties, hubs, boss, canonical, ask }, kind, [name, study, permit], said) {
+function inLog({ body, log, parties, hubs, boss, canonical, ask }, kind, found, said) {
   need(has(log, "credential,proof"), "malformed");
-  const cut = log.proof.indexOf("\n\n"), [first, place, ...path] = log.proof.slice(0, cut).split("\n");
-  need(first === "c2sp.org/tlog-proof@v1" && /^index (0|[1-9][0-9]{0,14})$/.test(place), "proof");
-  const index = Number(place.slice(6)), note = readNote(log.proof.slice(cut + 2)), bossKey = parties[boss].key, issuer = didKey(bossKey.raw);
+  const cut = log.proof.indexOf("\n\n"), path = log.proof.slice(0, cut).split("\n"), first = path.shift(), place = path.shift();
+  need(first === "c2sp.org/tlog-proof@v1" && place !== undefined && place.startsWith("index "), "proof");
+  const index = counting(place.slice("index ".length)), note = readNote(log.proof.slice(cut + 2)), bossKey = parties[boss].key, issuer = didKey(bossKey.raw);
   need(note.origin === boss, "log_unsigned", boss);
   need(index === note.size - 1, "not_at_end");
-  ask(signedNote(note, boss, 1, bossKey), 0, "log_unsigned", boss);
-  const at = seconds(body.issued);
-  for (const hub of hubs)
-    ask(signedNote(note, hub, 4, parties[hub].key).then(when => when !== null && Math.abs(when - at) <= 3600), true, "not_cosigned", hub);
-  const short = issuer.slice(issuer.lastIndexOf(":") + 1);
-  const header = { alg: "EdDSA", cty: "vc", kid: `${issuer}#${short}`, typ: "vc+jwt" };
-  const own = inOrder({ body: name, permit, software: body.software, study, ...said });
-  const subject = inOrder({ ...own, id: `urn:hetao:run:${body.run}`, sites: said.sites.sort(inCodePoints) });
+  ask(beside(signedNote(note, boss, 1, bossKey)), 0, "log_unsigned", boss);
+  const at = seconds(body.issued), near = when => when !== null && Math.abs(when - at) <= 3600;
+  hubs.forEach(hub => { ask(beside(signedNote(note, hub, 4, parties[hub].key).then(near)), true, "not_cosigned", hub); });
+  const short = issuer.slice("did:key:".length), terms = {}, { software } = body;
+  const own = inOrder({ body: found[0], permit: found[2], software, study: found[1], ...said });
+  Object.keys(own).forEach(t => { terms[t] = "urn:hetao:terms#" + t; });
+  const status = statusPurpose => ({
+    statusListCredential: `urn:hetao:status:${short}:${statusPurpose}`, statusListIndex: String(index),
+    statusPurpose, type: "BitstringStatusListEntry" });
   const claims = {
-    "@context": ["https://www.w3.org/ns/credentials/v2", Object.fromEntries([kind, ...Object.keys(own)].map(t => [t, `urn:hetao:terms#${t}`]))],
-    credentialStatus: ["revocation", "suspension"].map(purpose => ({
-      statusListCredential: `urn:hetao:status:${short}:${purpose}`, statusListIndex: String(index),
-      statusPurpose: purpose, type: "BitstringStatusListEntry" })),
-    credentialSubject: subject,
-    id: `urn:hetao:certificate:${name}`, issuer: { id: issuer, name: boss },
+    "@context": ["https://www.w3.org/ns/credentials/v2", { [kind]: "urn:hetao:terms#" + kind, ...terms }],
+    credentialStatus: [status("revocation"), status("suspension")],
+    credentialSubject: inOrder({ ...own, id: "urn:hetao:run:" + body.run, sites: said.sites.sort(inCodePoints) }),
+    id: "urn:hetao:certificate:" + found[0], issuer: { id: issuer, name: boss },
     type: ["VerifiableCredential", kind], validFrom: body.issued };
-  const signed = url64(utf8.encode(canonical(header))) + "." + url64(utf8.encode(canonical(claims)));
+  const header = canonical({ alg: "EdDSA", cty: "vc", kid: `${issuer}#${short}`, typ: "vc+jwt" });
+  const signed = url64(utf8.encode(header)) + "." + url64(utf8.encode(canonical(claims)));
   need(log.credential.startsWith(signed + "."), "other_credential");
   const last = log.credential.slice(signed.length + 1), raw = unbase64(last.replaceAll("-", "+").replaceAll("_", "/") + "==");
   need(url64(raw) === last, "spelling"); // of 64 bytes, or no signature
   ask(holds(bossKey, raw, utf8.encode(signed)), true, "credential");
-  ask(rootOf(index, note.size, utf8.encode("\0" + log.credential), path.map(unbase64).map(hex), new Map()), note.root, "not_in_log");
-  return [index, note.size];
+  const root = rootOf(index, note.size, utf8.encode("\0" + log.credential), path.map(part => hex(unbase64(part))), new Map());
+  ask(beside(root), note.root, "not_in_log");
+  return { index, size: note.size };
 }

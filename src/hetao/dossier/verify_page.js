@@ -33,7 +33,7 @@ async function choose(certificate) {
   try {
     need(file.size <= 2 ** 20, "policy_large");
     const data = await file.arrayBuffer().catch(() => { throw new Refused("policy_unread"); });
-    const { names, alone } = await later().judged(JSON.parse(text8.decode(certificate)), new Uint8Array(data));
+    const { names, alone } = await later().judged(JSON.parse(textOf(certificate)), new Uint8Array(data));
     if (mine !== choices) return;
     for (const one of document.querySelectorAll(".who")) {
       one.lastElementChild.textContent = names.join(one.lang === "en" ? ", " : "\u3001");
@@ -57,8 +57,7 @@ async function begin() {
   try {
     if (!subtle) { document.body.dataset.state = "unable"; return; }
     const words = at("words").textContent, packed = at("certificate").textContent;
-    const data = unbase64(packed), verified = verify(data), digests = [utf8.encode(words), data].map(hashed);
-    verified.catch(quiet); // it is heard below, if the words are true
+    const data = unbase64(packed), verified = beside(verify(data)), digests = [utf8.encode(words), data].map(hashed);
     need((await Promise.all(digests)).join(" ") === document.body.dataset.digests, "page");
     const found = await verified;
     const took = performance.now() - start;
@@ -78,5 +77,5 @@ async function begin() {
   }
 }
 globalThis.hetaoVerify = verify;
-globalThis.hetaoTools = { NAME, P, Refused, base64, bytesOf, hex, holds, isStrong, joined, keyOf, mod, need, number, readNote, same, sha256, subtle, text8, unbase64, unhex, utf8 };
+globalThis.hetaoTools = { NAME, P, Refused, base64, bytesOf, hex, holds, isStrong, joined, keyOf, mod, need, number, readNote, same, sha256, subtle, textOf, unbase64, unhex, utf8 };
 begin();

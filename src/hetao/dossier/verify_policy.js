@@ -13,7 +13,7 @@ async function keyIn(text, kinds, keys, line) {
   let name, id, raw;
   try {
     const [, first, known, packed] = /^([^+]*)\+([^+]*)\+(.*)$/.exec(text);
-    name = text8.decode(octets(first)); raw = unbase64(packed);
+    name = textOf(octets(first)); raw = unbase64(packed);
     id = (await sha256(joined(utf8.encode(name + "\n"), raw))).slice(0, 4);
     need(hex(id) === known, "policy_key", line);
   } catch { throw new Refused("policy_key", line); }
@@ -68,7 +68,7 @@ const counted = name => { const raw = utf8.encode(name); return joined([raw.leng
 /* Whether a key signed. Every line that bears its name and id has to hold. */
 async function signedBy(note, { name, kind, id, key, packed }) {
   let found = false;
-  for (const [who, data] of note.signed) if (who === name && same(data.slice(0, 4), id)) {
+  for (const { who, data } of note.signed) if (who === name && same(data.slice(0, 4), id)) {
     const said = data.slice(4), when = kind === LOG ? 0n : BigInt("0x0" + hex(said.slice(0, 8)));
     need(when < 2n ** 63n, "log_signature", shown(name));
     let good = false;

@@ -17,12 +17,11 @@ async function ending({ permit, says }, statement, digest) {
   return at;
 }
 async function verify(data) {
-  const c = opened(data, REVOKED), { body, log, signature, permit, parties, hubs, boss, bytes } = c;
+  const c = opened(data, REVOKED), { body, log, signature, permit, hubs, boss, bytes } = c;
   need(has(body, ENDED), "malformed");
   const digests = Promise.all([c.whole, bytes(body.study), bytes(permit)].map(digestOf));
-  await Promise.all(Object.values(parties).map(party => party.key.ready));
-  for (const { receipts, totals } of body.rounds)
-    for (const told of [receipts, totals]) for (const name in told) c.says(name, told[name]);
+  await c.keysReady();
+  c.saysAll(new Map());
   placed(c);
   const found = await digests, run = { run: body.run, study: found[1], permit: found[2] };
   need(permit.study === found[1], "other_study");
@@ -33,8 +32,8 @@ async function verify(data) {
   need(body.revoked === [...times].sort()[0], "other_end");
   need(Math.max(...times.map(seconds)) <= seconds(body.issued) + SKEW, "ended_later");
   const sites = [...new Set(body.rounds.flatMap(one => Object.keys(one.receipts)))];
-  const [index, size] = inLog(c, "HetaoRevokedStudy", found, { revoked: body.revoked, sites });
+  const place = inLog(c, "HetaoRevokedStudy", found, { revoked: body.revoked, sites });
   const count = releases(c, run, false);
   await c.answered();
-  return { releases: count, index, size, hubs, boss, own };
+  return { releases: count, ...place, hubs, boss, own };
 }
