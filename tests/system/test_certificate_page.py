@@ -18,10 +18,11 @@ from hetao.dossier.code import check_code, facts_of
 from hetao.dossier.revoked import render_revoked
 from hetao.dossier.script import REFUSED, later_script, script_of
 from hetao.dossier.words import LANGUAGES, WORDS
-from hetao.errors import Unverified
+from hetao.errors import InvalidNetwork, Unverified
 from hetao.ledger import verify_hetao, verify_log
 from hetao.ledger.certificate import published, verify_certificate
 from hetao.ledger.note import is_decimal
+from hetao.permit.dates import parse_time
 from hetao.report.sentences import catalogue
 from support_chromium import HEADLESS
 from support_federation import (
@@ -317,6 +318,7 @@ TIMES = (
     *("2026-02-30T08:00:00Z", "2025-02-29T00:00:00Z", "2026-11-31T08:00:00Z"),
     *("2026-11-30T24:00:00Z", "2026-11-30T23:60:00Z", "2026-11-30T08:00:61Z"),
     *("2026-13-01T08:00:00Z", "2026-00-10T08:00:00Z", "2026-11-00T08:00:00Z"),
+    *("0999-12-31T23:59:59Z", "2999-12-31T23:59:59Z", "3000-01-01T00:00:00Z"),
     *("0000-01-01T00:00:00Z", "2026-11-30t08:00:00Z", "2026-11-30 08:00:00Z"),
     *("2026-11-30T08:00:00z", "2026-11-3 T08:00:00Z", "2026-11-30T8:00:000Z"),
     *("+02026-11-30T08:00Z", "2026-11-30T08:00:00", "\uff12026-11-30T08:00:00Z", ""),
@@ -333,9 +335,13 @@ def test_times_and_sizes_are_read_in_their_one_form_as_by_the_other_verifiers(pa
 
     def time(text):
         try:
-            return str(int(verify_log.seconds(text)))
+            found = int(verify_log.seconds(text))
         except (ValueError, verify_log.Refused):
+            with pytest.raises(InvalidNetwork):
+                parse_time(text)
             return "no"
+        assert parse_time(text).timestamp() == found
+        return str(found)
 
     def size(text):
         return text if is_decimal(text) and len(text) <= 15 else "no"

@@ -259,7 +259,7 @@ const FORM = "0000-00-00T00:00:00Z";
 /* Seconds since 1970 of a UTC time, which is written in one form, and of no day or hour too many. */
 function seconds(time) {
   const at = Date.parse(time);
-  let holds = time.length === FORM.length && time > "0001" && new Date(at).getUTCDate() === Number(time.slice(8, 10));
+  let holds = time.length === FORM.length && time >= "1000" && time < "3000" && new Date(at).getUTCDate() === Number(time.slice(8, 10));
   for (let i = 0; i < FORM.length; i++) holds = holds && (FORM[i] === "0" ? time[i] >= "0" && time[i] <= "9" : time[i] === FORM[i]);
   need(holds, "spelling");
   return at / 1000;

@@ -136,6 +136,7 @@ def seconds(time: str) -> float:
     need(len(time) == 20 and time[-1] == "Z", "a time is written in another form")
     when = datetime.datetime.strptime(time, "%Y-%m-%dT%H:%M:%S%z")
     need(when.strftime("%Y-%m-%dT%H:%M:%SZ") == time, "a time is spelt otherwise")
+    need("1000" <= time < "3000", "a time lies outside of what is read")
     return when.timestamp()
 
 

@@ -101,7 +101,7 @@ def check_pairs(
         NearlyOne: two of the analysis itself differ so, or one of it and one of an
             earlier one of the study.
     """
-    if not alone and (counted or 0) >= minimum.cell:
+    if not alone and counted is not None and counted >= minimum.cell:
         return
     for differ, what, fix in (
         (evidence.nearest, "two variables of an analysis differ", TWICE),
