@@ -19,8 +19,8 @@ PACKAGES := golang-go golang-golang-x-mod-dev r-base-core r-recommended r-cran-g
 # their code would need, of which nothing runs: pip need not warn of it.
 install = $(BIN)/python -m pip install -q --disable-pip-version-check --no-warn-conflicts --no-compile --require-hashes -r
 
-# Two processes of tests more than there are cores: many wait for processes of their own.
-workers = $(shell echo $$(( $$(nproc) + 2 )))
+# One process of tests more than there are cores: many wait for processes of their own.
+workers = $(shell echo $$(( $$(nproc) + 1 )))
 
 # Tests write into memory where there is room for 6 GB: they commit hundreds of thousands
 # of times, and to wait for a disk each time proves nothing. PostgreSQL runs as somebody else

@@ -5,6 +5,7 @@ import atexit
 import contextlib
 import datetime
 import functools
+import traceback
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -444,7 +445,10 @@ class Federation:
         finally:
             for worker in workers:
                 worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            ends = await asyncio.gather(*workers, return_exceptions=True)
+            for fault in ends:  # a site's screen, of which its refusal speaks
+                if isinstance(fault, Exception):
+                    traceback.print_exception(fault)
 
     def run(self) -> "Ran":
         """Carry out the study over these parties and certify it."""
