@@ -63,6 +63,7 @@ from hetao.release.minimums import countable, counted_before
 from hetao.study import Study
 
 TAG_KEY: Final = b"hetao-tag-key-v1\n"
+NEAR: Final = "two definitions are near at some site; hubs count over all of them"
 
 
 class Coordinator:
@@ -303,6 +304,7 @@ class Coordinator:
                 may_count = self._can_count and not self._counts_pairs
                 if attempt < most and may_count and lost.by(NearlyOne):
                     self._counts_pairs = True
+                    self._desk.say(f"{name}: {NEAR}")
                     continue
                 if lost.opened and not estimator.publishable:
                     # Two sums that differ by one site would show that site's part.
